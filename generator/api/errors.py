@@ -1,0 +1,41 @@
+"""Errors that a user can mend: each carries every problem found, with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["CheckFailed", "InputError", "Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with the input: what it is, where it is, and what mends it."""
+
+    what: str
+    remedy: str = ""
+    where: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        remedy = f" -> {self.remedy}" if self.remedy else ""
+        return f"{place}{self.what}{remedy}"
+
+
+class InputError(Exception):
+    """Bad input. The command line prints every problem and leaves with exit code 2.
+
+    Raise it once, with all the problems of the whole input, before anything is written.
+    """
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = (
+            (problems,) if isinstance(problems, Problem) else tuple(problems)
+        )
+        if not self.problems:
+            raise ValueError("InputError needs at least one problem")
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class CheckFailed(Exception):
+    """A check ran and found a difference. The command line leaves with exit code 1."""
