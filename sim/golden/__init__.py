@@ -1,0 +1,7 @@
+"""The integer reference in numpy: written from the graph's formulas, sharing no other code."""
+
+from __future__ import annotations
+
+from shiftforge.sim.golden.network import accumulator_key, run_golden
+
+__all__ = ["accumulator_key", "run_golden"]
