@@ -1,0 +1,135 @@
+"""Mutable drafts of the folded float graph while a traced network is being lowered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.quant.capture.types import Activation
+
+__all__ = ["Draft", "DraftAdd", "DraftConv", "DraftPool", "Padding", "Value", "merge_scales"]
+
+Padding: TypeAlias = tuple[int, int, int, int]
+NO_PADDING: Padding = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a traced tensor stands for in the drafted graph.
+
+    tensor: the drafted tensor that holds the numbers; shape: its (C, H, W).
+    flat: the network holds it as (N, C*H*W) rather than (N, C, H, W).
+    sole: the drafted tensor has this one reader, so that its producer may absorb what follows.
+    padding: (top, left, bottom, right) zeros still to be merged into the convolutions that read it.
+    """
+
+    tensor: str
+    shape: tuple[int, int, int]
+    flat: bool
+    sole: bool
+    padding: Padding = NO_PADDING
+
+
+@dataclass
+class DraftConv:
+    """A convolution in float64; scale marks a lone batch norm kept as a 1x1 depthwise one."""
+
+    source: str
+    operator: str
+    input: str
+    output: str
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    stride: int = 1
+    padding: Padding = NO_PADDING
+    dilation: int = 1
+    groups: int = 1
+    activation: Activation = "none"
+    scale: bool = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Tensors read."""
+        return (self.input,)
+
+    def rescale(self, gain: NDArray[np.float64], offset: NDArray[np.float64]) -> None:
+        """Absorb ``y * gain + offset`` (per output channel) that follows this convolution."""
+        self.weight = self.weight * gain[:, None, None, None]
+        self.bias = self.bias * gain + offset
+
+    def absorb_input(self, gain: NDArray[np.float64], offset: NDArray[np.float64]) -> None:
+        """Absorb ``x * gain + offset`` (per input channel) that precedes it; needs no padding."""
+        outputs, per_group = self.weight.shape[:2]
+        group = np.arange(outputs) // (outputs // self.groups)
+        channel = group[:, None] * per_group + np.arange(per_group)[None, :]
+        self.bias = self.bias + (self.weight * offset[channel][:, :, None, None]).sum(axis=(1, 2, 3))
+        self.weight = self.weight * gain[channel][:, :, None, None]
+
+
+@dataclass
+class DraftAdd:
+    """A residual addition."""
+
+    source: str
+    operator: str
+    a: str
+    b: str
+    output: str
+    activation: Activation = "none"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Tensors read."""
+        return (self.a, self.b)
+
+
+@dataclass
+class DraftPool:
+    """A global average pooling."""
+
+    source: str
+    operator: str
+    input: str
+    output: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Tensors read."""
+        return (self.input,)
+
+
+Draft: TypeAlias = DraftConv | DraftAdd | DraftPool
+
+
+def merge_scales(drafts: list[Draft], output: str) -> list[Draft]:
+    """Fold each lone batch norm into the convolution that follows it, where that is exact.
+
+    It is exact when that convolution is its only reader and pads nothing: a padded zero lies
+    behind the batch norm, so a border would otherwise receive the offset.
+    """
+    kept: list[Draft] = []
+    readers: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        for name in draft.inputs:
+            readers.setdefault(name, []).append(draft)
+    for draft in drafts:
+        after = readers.get(draft.output, [])
+        if (
+            isinstance(draft, DraftConv)
+            and draft.scale
+            and draft.activation == "none"
+            and draft.output != output
+            and len(after) == 1
+            and isinstance(after[0], DraftConv)
+            and after[0].padding == NO_PADDING
+        ):
+            after[0].absorb_input(draft.weight[:, 0, 0, 0], draft.bias)
+            after[0].input = draft.input
+            after[0].scale = False
+            readers[draft.input] = [after[0] if r is draft else r for r in readers[draft.input]]
+        else:
+            kept.append(draft)
+    return kept

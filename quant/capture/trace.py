@@ -1,0 +1,146 @@
+"""A PyTorch module as a functional graph of ATen operators, through torch.export."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Node
+
+from shiftforge.errors import InputError, Problem
+
+__all__ = ["BATCH", "Trace", "module_path", "module_type", "trace"]
+
+# Two frames: an operator that drops or mixes the batch axis then shows in the shapes.
+BATCH = 2
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The live part of an exported network.
+
+    nodes: operator calls that the output depends on, in execution order.
+    input, output: the image's placeholder and the node whose value the network returns.
+    constants: parameters, buffers and constants by placeholder, with the names they have in the
+    module.
+    users: how many live readers each node has (the network's output counts as one).
+    """
+
+    nodes: tuple[Node, ...]
+    input: Node
+    output: Node
+    constants: dict[Node, tuple[str, torch.Tensor]]
+    users: dict[Node, int]
+
+
+def module_path(node: Node) -> str:
+    """Path of the module that a traced operator belongs to, "" for the network itself."""
+    stack = node.meta.get("nn_module_stack") or {}
+    path = str(list(stack.values())[-1][0]) if stack else ""
+    # A module called again is recorded as "path@1".
+    return path.partition("@")[0]
+
+
+def module_type(node: Node) -> str:
+    """Class name of that module, such as "Hardswish"."""
+    stack = node.meta.get("nn_module_stack") or {}
+    if not stack:
+        return ""
+    kind = list(stack.values())[-1][1]
+    return str(kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]
+
+
+@contextmanager
+def _evaluation(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode for the while of a trace; every module gets its own mode back."""
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, mode in modes:
+            m.training = mode
+
+
+def _export(module: torch.nn.Module, shape: tuple[int, int, int]) -> torch.export.ExportedProgram:
+    first = next((p for p in module.parameters() if p.is_floating_point()), None)
+    example = torch.zeros((BATCH, *shape)) if first is None else first.new_zeros((BATCH, *shape))
+    try:
+        with _evaluation(module), warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            # Functional form: in-place operators and aliases are gone, composite ones are kept.
+            program = torch.export.export(module, (example,))
+            functional: torch.export.ExportedProgram = program.run_decompositions({})
+            return functional
+    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+        reason = str(error).strip().splitlines()
+        raise InputError(
+            Problem(
+                what=f"torch.export cannot trace the network on an input of shape {shape}: "
+                f"{type(error).__name__}: {reason[0] if reason else ''}",
+                remedy="give a module whose forward takes one (N, C, H, W) tensor, accepts this "
+                "shape and does not branch on values",
+                where=type(module).__name__,
+            )
+        ) from error
+
+
+def _live(output: Node) -> set[Node]:
+    seen: set[Node] = set()
+    waiting = [output]
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            waiting.extend(node.all_input_nodes)
+    return seen
+
+
+def trace(module: torch.nn.Module, shape: tuple[int, int, int]) -> Trace:
+    """Trace module in evaluation mode on frames of shape (C, H, W).
+
+    Raises InputError where torch.export fails, or the network has not one input and one output.
+    """
+    program = _export(module, shape)
+    signature = program.graph_signature
+    placeholders = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
+    by_name = {n.name: n for n in program.graph.nodes}
+    inputs = [str(name) for name in signature.user_inputs if name in placeholders]
+    outputs = [str(name) for name in signature.user_outputs if name in by_name]
+    problems = []
+    if len(inputs) != 1:
+        problems.append(Problem(f"the network takes {len(inputs)} tensors", "give it one image"))
+    if len(outputs) != 1:
+        problems.append(
+            Problem(
+                f"the network returns {len(outputs)} tensors ({', '.join(outputs)})",
+                "wrap it in a module that returns one of them",
+            )
+        )
+    if problems:
+        raise InputError(problems)
+
+    names = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    output = by_name[outputs[0]]
+    live = _live(output)
+    constants: dict[Node, tuple[str, torch.Tensor]] = {}
+    for placeholder, name in names.items():
+        node = placeholders[placeholder]
+        if node in live:
+            held = program.state_dict.get(name, program.constants.get(name))
+            if isinstance(held, torch.Tensor):
+                constants[node] = (name, held.detach().cpu())
+    return Trace(
+        nodes=tuple(n for n in program.graph.nodes if n in live and n.op != "placeholder"),
+        input=placeholders[inputs[0]],
+        output=output,
+        constants=constants,
+        users={n: sum(u in live for u in n.users) + (n is output) for n in live},
+    )
