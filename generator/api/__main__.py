@@ -1,0 +1,8 @@
+"""``python -m shiftforge``: the command line."""
+
+from __future__ import annotations
+
+from shiftforge.generator.cli.main import main
+
+if __name__ == "__main__":
+    main()
