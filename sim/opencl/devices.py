@@ -1,0 +1,176 @@
+"""The three OpenCL devices that install as Python wheels, found without any environment variable.
+
+``pocl`` is PoCL (package pocl-binary-distribution), ``intel-cpu`` the Intel CPU runtime
+(intel-opencl-rt) and ``intel-fpga-emu`` Intel's FPGA emulation platform
+(intel-opencl-fpga-emu-rt), which has real ``cl_intel_channels``.
+
+The Intel runtimes are shared libraries inside the wheels. Before the first OpenCL call of the
+process their dependencies are loaded by full path, ``.icd`` files naming them are written to a
+temporary folder, and OCL_ICD_VENDORS is pointed at it; pyopencl's own loader then lists all
+platforms. A process that has already called OpenCL cannot be prepared any more, so the command
+line runs kernels in child processes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from shiftforge.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    import pyopencl
+
+__all__ = ["DEVICES", "DeviceInfo", "DeviceSpec", "device_spec", "list_devices", "open_device"]
+
+# Loaded in this order with RTLD_GLOBAL: each needs symbols of the ones before it.
+_PRELOAD = (
+    "libintlc.so.5",
+    "libimf.so",
+    "libirng.so",
+    "libsvml.so",
+    "libonnxruntime.1.12.22.721.so",
+    "libtbb.so.12",
+    "libcommon_clang.so.*",
+)
+
+Channels = Literal["intel", "lowered"]
+
+
+@dataclass(frozen=True)
+class DeviceSpec:
+    """What a device is called, how its platform is recognised, and which package provides it."""
+
+    name: str
+    platform_marker: str
+    library: str
+    package: str
+    channels: Channels
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device as found on this machine; ``found`` is False where ``detail`` says what is missing."""
+
+    name: str
+    found: bool
+    detail: str
+    channels: Channels
+    remedy: str = ""
+
+
+DEVICES: tuple[DeviceSpec, ...] = (
+    DeviceSpec("pocl", "Portable Computing Language", "", "pocl-binary-distribution==3.0", "lowered"),
+    DeviceSpec(
+        "intel-cpu", "Intel(R) OpenCL", "libintelocl.so", "intel-opencl-rt==2025.0.5", "lowered"
+    ),
+    DeviceSpec(
+        "intel-fpga-emu",
+        "Intel(R) FPGA Emulation Platform",
+        "libintelocl_emu.so",
+        "intel-opencl-fpga-emu-rt==2025.0.5",
+        "intel",
+    ),
+)
+
+
+def device_spec(name: str) -> DeviceSpec:
+    """The device called ``name``; raises InputError that lists the known ones."""
+    for spec in DEVICES:
+        if spec.name == name:
+            return spec
+    known = ", ".join(d.name for d in DEVICES)
+    raise InputError(Problem(f"unknown device {name!r}", f"use one of: {known}"))
+
+
+def _library_folders() -> list[Path]:
+    """Folders that may hold the runtimes' shared libraries, the wheels' own record first."""
+    folders: list[Path] = []
+    for package in ("intel-opencl-fpga-emu-rt", "intel-opencl-rt"):
+        try:
+            files = metadata.files(package) or []
+        except metadata.PackageNotFoundError:
+            continue
+        for file in files:
+            if file.name.startswith("libintelocl"):
+                folder = Path(str(file.locate())).resolve().parent
+                if folder not in folders:
+                    folders.append(folder)
+    default = Path(sys.prefix) / "lib"
+    if default not in folders:
+        folders.append(default)
+    return folders
+
+
+def _find_library(pattern: str) -> Path | None:
+    for folder in _library_folders():
+        hits = sorted(folder.glob(pattern))
+        if hits:
+            return hits[0]
+    return None
+
+
+_prepared = False
+
+
+def prepare_process() -> None:
+    """Make the wheels' OpenCL platforms visible to this process. Call before any OpenCL call."""
+    global _prepared
+    if _prepared:
+        return
+    _prepared = True
+    for pattern in _PRELOAD:
+        path = _find_library(pattern)
+        if path is not None:
+            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    vendors = Path(tempfile.mkdtemp(prefix="shiftforge-icd-"))
+    for spec in DEVICES:
+        library = _find_library(spec.library) if spec.library else None
+        if library is not None:
+            (vendors / f"{spec.name}.icd").write_text(f"{library}\n")
+    os.environ["OCL_ICD_VENDORS"] = str(vendors)
+    # The Intel CPU runtime grants 256 KB of __local memory unless told otherwise.
+    os.environ.setdefault("CL_CONFIG_CPU_FORCE_LOCAL_MEM_SIZE", "64MB")
+    # More kernels than workers never start; the emulator runs one thread a kernel.
+    os.environ.setdefault("CL_CONFIG_CPU_TBB_NUM_WORKERS", "32")
+
+
+def open_device(name: str) -> pyopencl.Device:
+    """The pyopencl device called ``name``.
+
+    Raises InputError for an unknown name or where the platform is not installed.
+    """
+    spec = device_spec(name)
+    prepare_process()
+    import pyopencl
+
+    for platform in pyopencl.get_platforms():
+        # The emulator's platform name contains no other device's marker.
+        if platform.name.startswith(spec.platform_marker):
+            devices = platform.get_devices()
+            if devices:
+                return devices[0]
+    raise InputError(
+        Problem(f"OpenCL device {name} is not available", f"pip install {spec.package}", name)
+    )
+
+
+def list_devices() -> list[DeviceInfo]:
+    """Every known device with what was found for it; never raises for a missing one."""
+    found: list[DeviceInfo] = []
+    for spec in DEVICES:
+        try:
+            device = open_device(spec.name)
+        except InputError as error:
+            problem = error.problems[0]
+            found.append(DeviceInfo(spec.name, False, problem.what, spec.channels, problem.remedy))
+            continue
+        detail = f"{device.platform.name}, {device.platform.version.strip()}, {device.name.strip()}"
+        found.append(DeviceInfo(spec.name, True, detail, spec.channels))
+    return found
