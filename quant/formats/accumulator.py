@@ -41,7 +41,7 @@ def accumulator_bound(
 def accumulator_bits(
     weight: NDArray[np.integer], bias: ArrayLike, grid: Grid, shift: ArrayLike | None = None
 ) -> NDArray[np.uint8]:
-    """Signed accumulator width of each channel, uint8 (O,), for the values accumulator_bound has."""
+    """Signed accumulator width of each channel, uint8 (O,); arguments as accumulator_bound."""
     bound = accumulator_bound(weight, bias, grid, shift)
     # 1 + ceil(log2(n + 1)) is 1 + bit length of n, exactly.
     return np.array([1 + int(n).bit_length() for n in bound], dtype=np.uint8)

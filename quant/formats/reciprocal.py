@@ -25,7 +25,7 @@ def pool_error(area: int, source: Grid, target: Grid, multiplier: int, shift: in
 
 
 def pool_peak(area: int, source: Grid, multiplier: int, shift: int) -> int:
-    """Largest magnitude of sum * multiplier, the rounding offset included; must stay under 2**31."""
+    """Largest magnitude of sum * multiplier plus the rounding offset; must stay under 2**31."""
     return area * max(source.qmax, -source.qmin) * multiplier + ((1 << shift) >> 1)
 
 
