@@ -39,7 +39,7 @@ def divide_half_even(value: NDArray[Any], right: NDArray[np.int64] | int) -> NDA
     value: integer array of any size; right: scalar or an array that broadcasts against value.
     The result is int64, or an object array of Python integers where int64 could not hold a step.
     """
-    amount = np.asarray(right, dtype=np.int64)
+    amount = np.atleast_1d(np.asarray(right, dtype=np.int64))
     down = np.maximum(amount, 0)
     up = np.maximum(-amount, 0)
     reach = _magnitude(value) << int(up.max(initial=0))
@@ -47,9 +47,9 @@ def divide_half_even(value: NDArray[Any], right: NDArray[np.int64] | int) -> NDA
     kind: type = object if wide else np.int64
     numerator: NDArray[Any] = value.astype(kind, copy=False)
     one: NDArray[Any] = np.ones_like(down).astype(kind)
-    up, down = up.astype(kind), down.astype(kind)
     if up.any():
-        numerator = numerator << up
+        numerator = numerator << up.astype(kind)
+    down = down.astype(kind)
     quotient = numerator >> down
     rest = numerator - (quotient << down)
     # rest / 2**down > 1/2, or == 1/2 with an odd quotient; both sides doubled, ties made odd.
