@@ -65,7 +65,8 @@ class DraftConv:
         outputs, per_group = self.weight.shape[:2]
         group = np.arange(outputs) // (outputs // self.groups)
         channel = group[:, None] * per_group + np.arange(per_group)[None, :]
-        self.bias = self.bias + (self.weight * offset[channel][:, :, None, None]).sum(axis=(1, 2, 3))
+        constant = self.weight * offset[channel][:, :, None, None]
+        self.bias = self.bias + constant.sum(axis=(1, 2, 3))
         self.weight = self.weight * gain[channel][:, :, None, None]
 
 

@@ -127,7 +127,7 @@ def _finish(
     result = state.values.get(state.trace.output)
     if not problems:
         if result is None or any(result.padding) or not state.drafts:
-            problems.append(Problem("the network's output is no layer's feature map", SUPPORTED, name))
+            problems.append(Problem("its output is no layer's feature map", SUPPORTED, name))
         elif labels and len(labels) != state.shapes[result.tensor][0]:
             problems.append(
                 Problem(
@@ -146,7 +146,8 @@ def _finish(
     overflown = [
         Problem("a folded weight is not finite in float32", "check its batch norm", n.source)
         for n in nodes
-        if isinstance(n, FloatConv) and not (np.isfinite(n.weight).all() and np.isfinite(n.bias).all())
+        if isinstance(n, FloatConv)
+        and not (np.isfinite(n.weight).all() and np.isfinite(n.bias).all())
     ]
     if overflown:
         raise InputError(overflown)

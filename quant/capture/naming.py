@@ -17,7 +17,9 @@ def _identifier(path: str) -> str:
     return text if not text or text[0].isalpha() else f"m{text}"
 
 
-def node_names(sources: Sequence[tuple[str, str]], reserved: set[str], prefix: str = "") -> list[str]:
+def node_names(
+    sources: Sequence[tuple[str, str]], reserved: set[str], prefix: str = ""
+) -> list[str]:
     """Names for nodes given as (module path, operator), in order.
 
     A layer that is the only one in its parent module takes the parent's name

@@ -81,6 +81,8 @@ def _linear(state: Lowering, node: Node) -> Value:
     if not x.flat:
         raise Unsupported("it runs over the columns of a map", "flatten the map first")
     weight = state.constant(call["weight"], "weight")
+    if weight.shape[1] != int(np.prod(x.shape)):
+        raise Unsupported("it runs over one axis of the map", "flatten the map first")
     bias = np.zeros(weight.shape[0])
     if call["bias"] is not None:
         bias = state.constant(call["bias"], "bias")
@@ -211,7 +213,7 @@ def _pad(state: Lowering, node: Node) -> Value:
     amounts = [int(n) for n in call["pad"]]
     if x.flat or any(amounts[4:]) or any(n < 0 for n in amounts):
         raise Unsupported("only adding rows and columns to a map is supported")
-    left, right, top, bottom = (amounts + [0, 0, 0, 0])[:4]
+    left, right, top, bottom = [*amounts, 0, 0, 0, 0][:4]
     p = x.padding
     padding: Padding = (p[0] + top, p[1] + left, p[2] + bottom, p[3] + right)
     return Value(x.tensor, x.shape, x.flat, x.sole and state.sole(node), padding)
@@ -221,7 +223,7 @@ def _same_numbers(state: Lowering, node: Node) -> Value:
     """Operators that rename axes or copy: the numbers and their order stay."""
     call = state.arguments(node)
     if call.get("train") or call.get("training"):
-        raise Unsupported("dropout is active at inference", "use torch.nn.Dropout, not training=True")
+        raise Unsupported("dropout is active at inference", "use torch.nn.Dropout")
     x = state.value(call.get("self", call.get("input")), padded=True)
     traced = node.meta["val"]
     if call.get("dtype") is not None and not torch.is_floating_point(traced):
@@ -233,6 +235,9 @@ def _same_numbers(state: Lowering, node: Node) -> Value:
     if shape == (BATCH, *padded):
         return Value(x.tensor, x.shape, False, sole, x.padding)
     if shape == (BATCH, channels * height * width) and not any(x.padding):
+        return Value(x.tensor, x.shape, True, sole)
+    if shape is not None and shape[:2] == (BATCH, channels) and (height, width) == (1, 1):
+        # (N, C, 1), on the way between a vector and a 1x1 map.
         return Value(x.tensor, x.shape, True, sole)
     raise Unsupported(f"it makes {list(x.shape)} into {list(shape or ())[1:]}")
 

@@ -1,0 +1,55 @@
+"""Fill a module from named tensors, listing every name or shape that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from shiftforge.errors import InputError, Problem
+
+__all__ = ["fill", "require"]
+
+
+def fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+    """Copy tensors into module's parameters and buffers of the same names.
+
+    Raises InputError listing all missing, left over and misshapen ones. Batch norm's counter of
+    batches may be missing: it plays no part in inference.
+    """
+    wanted = module.state_dict()
+    problems = []
+    for name, held in wanted.items():
+        given = tensors.get(name)
+        if given is None:
+            if not name.endswith("num_batches_tracked"):
+                problems.append(Problem(f"tensor {name} is missing", "", where))
+        elif given.shape != held.shape:
+            problems.append(
+                Problem(
+                    f"tensor {name} has shape {tuple(given.shape)}, not {tuple(held.shape)}",
+                    "",
+                    where,
+                )
+            )
+    for name in sorted(set(tensors) - set(wanted)):
+        problems.append(Problem(f"tensor {name} belongs to no layer", "", where))
+    if problems:
+        last = problems[-1]
+        problems[-1] = Problem(last.what, "give the weights of an unmodified MobileNetV2", where)
+        raise InputError(problems)
+    module.load_state_dict({k: v for k, v in tensors.items() if k in wanted}, strict=False)
+
+
+def require(tensors: Mapping[str, torch.Tensor], name: str, rank: int, where: str) -> torch.Tensor:
+    """One tensor of the given rank, or InputError."""
+    tensor = tensors.get(name)
+    if tensor is None or tensor.ndim != rank:
+        raise InputError(
+            Problem(
+                f"there is no tensor {name} of {rank} dimensions",
+                "give the weights of an unmodified MobileNetV2",
+                where,
+            )
+        )
+    return tensor

