@@ -44,7 +44,6 @@ def pool_constant(area: int, source: Grid, target: Grid) -> tuple[int, int]:
             continue
         if pool_error(area, source, target, multiplier, shift) <= TOLERANCE:
             return multiplier, shift
-        break  # a smaller shift is only coarser
     raise InputError(
         Problem(
             f"no 16-bit constant averages {area} codes of {source.bits} bits from exponent "
