@@ -162,10 +162,6 @@ def _compare_tensor(
     real_a, real_b = _real(a, grid), _real(b, grid)
     error = np.abs(real_a - real_b)
     signal, noise = float(np.square(real_a).sum()), float(np.square(error).sum())
-    if noise == 0.0:
-        sqnr = math.inf
-    else:
-        sqnr = 10.0 * math.log10(signal / noise) if signal else -math.inf
     if _is_codes(a) != _is_codes(b):
         unequal = np.not_equal(_codes(a, grid), _codes(b, grid))
     else:
@@ -178,8 +174,14 @@ def _compare_tensor(
         total=a.size,
         mismatches=int(np.count_nonzero(unequal)),
         max_abs_diff=float(error.max()),
-        sqnr_db=sqnr,
+        sqnr_db=_decibels(signal, noise),
     )
+
+
+def _decibels(signal: float, noise: float) -> float:
+    if noise == 0.0:
+        return math.inf
+    return 10.0 * math.log10(signal / noise) if signal else -math.inf
 
 
 def _common(a: Checkpoint, b: Checkpoint, order: Sequence[str]) -> list[str]:

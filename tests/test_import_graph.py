@@ -1,0 +1,137 @@
+"""The direction of knowledge between the project's folders, read from the imports themselves."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from import_rules import FOLDERS, HEAVY, imports, modules, violations
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_every_module_keeps_to_its_room() -> None:
+    assert violations(ROOT) == []
+
+
+def test_the_whole_project_is_read() -> None:
+    found = modules(ROOT)
+    for name in (
+        "shiftforge",
+        "shiftforge.errors",
+        "shiftforge.quant.graph.types",
+        "shiftforge.generator.cli",
+        "shiftforge.sim.golden.network",
+        "shiftforge.sim.compare",
+    ):
+        assert name in found
+    files = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    assert set(found.values()) == files
+
+
+def test_the_reference_imports_nothing_but_the_types_and_numpy() -> None:
+    names = {
+        entry.name
+        for name, path in modules(ROOT).items()
+        if name.startswith("shiftforge.sim.golden")
+        for entry in imports(path)
+    }
+    own = {name for name in names if name.startswith("shiftforge")}
+    assert "shiftforge.quant.graph.types.Conv" in own
+    allowed = ("shiftforge.errors.", "shiftforge.quant.graph.types.", "shiftforge.sim.golden.")
+    assert all(name.startswith(allowed) for name in own)
+    foreign = {name.split(".")[0] for name in names - own}
+    assert foreign - set(sys.stdlib_module_names) == {"numpy"}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the project's modules."""
+    for folder in FOLDERS:
+        if "/" not in folder:
+            shutil.copytree(
+                ROOT / folder,
+                tmp_path / folder,
+                ignore=lambda _, names: [
+                    name for name in names if "." in name and not name.endswith(".py")
+                ],
+            )
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "message"),
+    [
+        ("quant/graph/bad.py", "import shiftforge.sim.compare", "imports shiftforge.sim"),
+        ("quant/calibrate/bad.py", "from shiftforge.generator import plan", "shiftforge.generator"),
+        ("quant/capture/bad.py", "from shiftforge.boards import load", "shiftforge.boards"),
+        ("quant/capture/bad.py", "import pyopencl", "pyopencl"),
+        ("quant/formats/bad.py", "def f():\n    import torch", "torch"),
+        ("quant/data/bad.py", "import importlib\nimportlib.import_module('torch')", "torch"),
+        ("quant/graph/bad.py", "from shiftforge.quant.planted import x", "loads torch"),
+        ("generator/plan/bad.py", "from shiftforge.sim import golden", "shiftforge.sim.golden"),
+        ("generator/plan/bad.py", "from shiftforge.generator.cli import x", "generator.cli"),
+        ("generator/emit/bad.py", "def f():\n    from torch import nn", "torch"),
+        ("generator/emit/bad.py", "import pyopencl as cl", "pyopencl"),
+        ("generator/emit/bad.py", "from shiftforge.quant.planted import x", "loads torch"),
+        ("generator/cli/bad.py", "import torch", "loads torch"),
+        ("generator/cli/bad.py", "from shiftforge.quant import planted", "loads torch"),
+        ("generator/cli/bad.py", "from shiftforge.generator.api.errors import x", "itself"),
+        ("generator/api/bad.py", "from .errors import Problem", "relative"),
+        ("boards/bad.py", "from shiftforge.quant.graph.types import Conv", "shiftforge.quant"),
+        ("kernels/bad.py", "import shiftforge.templates", "shiftforge.templates"),
+        ("sim/bad.py", "class A:\n    import torch", "torch"),
+        ("sim/bad.py", "def f():\n    from shiftforge.quant.planted import x", "loads torch"),
+        ("sim/bad.py", "import pyopencl", "pyopencl"),
+        ("sim/opencl/bad.py", "import transformers", "transformers"),
+        ("sim/golden/bad.py", "from shiftforge.quant.formats import shift", "quant.formats"),
+        ("sim/golden/bad.py", "from shiftforge.quant.graph import verify", "graph.verify"),
+        ("sim/golden/bad.py", "from shiftforge.sim.compare import x", "sim.compare"),
+        ("sim/golden/bad.py", "import shiftforge.kernels", "shiftforge.kernels"),
+        ("sim/golden/bad.py", "import scipy", "scipy"),
+        (
+            "sim/golden/bad.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jax",
+            "jax",
+        ),
+    ],
+)
+def test_a_planted_violation_is_caught(copy: Path, path: str, line: str, message: str) -> None:
+    (copy / "quant/planted.py").write_text("import torch\n\nx = 1\n", encoding="utf-8")
+    assert violations(copy) == []
+    (copy / path).write_text(line + "\n", encoding="utf-8")
+    caught = violations(copy)
+    assert caught
+    assert all(text.startswith(path) for text in caught)
+    assert message in " ".join(caught)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("generator/cli/good.py", "def f():\n    import torch\n    from shiftforge import sim"),
+        ("generator/emit/good.py", "from shiftforge import __version__"),
+        ("sim/opencl/good.py", "import pyopencl\nfrom shiftforge.generator import plan"),
+        ("quant/capture/good.py", "import torch\nfrom shiftforge.quant import graph"),
+        ("generator/api/good.py", "def f():\n    from shiftforge.quant import planted"),
+    ],
+)
+def test_what_the_layout_allows_passes(copy: Path, path: str, line: str) -> None:
+    (copy / "quant/planted.py").write_text("import torch\n", encoding="utf-8")
+    (copy / path).write_text(line + "\n", encoding="utf-8")
+    assert violations(copy) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["shiftforge", "shiftforge.generator.cli", "shiftforge.generator.cli.main"]
+)
+def test_importing_loads_nothing_heavy(name: str) -> None:
+    code = f"import {name}, sys; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
