@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.capture.loaders.hf_folder import check_folder
+from shiftforge.quant.capture.loaders.screen import check_hdf5, check_torch_zip
 from shiftforge.quant.capture.types import FloatGraph
 
 __all__ = ["load_source"]
@@ -55,15 +57,19 @@ def load_source(source: str, *, resolution: int | None = None) -> FloatGraph:
 
 def _load_path(source: str, resolution: int | None) -> FloatGraph:
     path = Path(source)
+    # Each file is screened before its reader, and PyTorch with it, is even imported.
     if path.is_dir():
+        check_folder(path)
         from shiftforge.quant.capture.loaders import huggingface
 
         return huggingface.load_huggingface(path, resolution=resolution)
     if path.suffix.lower() in TORCHVISION_SUFFIXES:
+        check_torch_zip(path)
         from shiftforge.quant.capture.loaders import torchvision
 
         return torchvision.load_torchvision(path, resolution=resolution)
     if path.suffix.lower() in KERAS_SUFFIXES:
+        check_hdf5(path)
         from shiftforge.quant.capture.loaders import keras
 
         return keras.load_keras(path, resolution=resolution)

@@ -9,6 +9,7 @@ from shiftforge.errors import InputError, Problem
 
 if TYPE_CHECKING:
     import torch
+
     from shiftforge.quant.capture.types import FloatGraph
 
 __all__ = ["float_graph", "random_mobilenet_v2"]
@@ -27,7 +28,9 @@ def random_mobilenet_v2(width: float, resolution: int, seed: int = 0) -> torch.n
     from torch import nn
     from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
-    config = MobileNetV2Config(depth_multiplier=width, image_size=resolution, num_labels=1000)
+    config = MobileNetV2Config.from_dict(
+        {"depth_multiplier": width, "image_size": resolution, "num_labels": 1000}
+    )
     network: torch.nn.Module = MobileNetV2ForImageClassification(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

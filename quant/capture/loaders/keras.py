@@ -142,7 +142,7 @@ def _read_architecture(
     for index, (kind, config) in enumerate(layers):
         name, reason = str(config.get("name")), ""
         if kind == "InputLayer" and shape is None:
-            batch = config.get("batch_shape") or config.get("batch_input_shape")
+            batch: Any = config.get("batch_shape") or config.get("batch_input_shape")
             shape = (int(batch[3]), int(batch[1]), int(batch[2]))
         elif kind == "Dense":
             activation, last = config.get("activation"), index == len(layers) - 1

@@ -46,7 +46,7 @@ def read_keras(path: Path) -> KerasFile:
         parts = name.split("/")
         key = (parts[-2] if len(parts) > 1 else "", parts[-1].partition(":")[0])
         if item.external or item.is_virtual or item.size is None or item.size > MAX_ELEMENTS:
-            problems.append(Problem(f"{name} is no plain array in this file", "save it again", where))
+            problems.append(Problem(f"{name} is no plain array here", "save it again", where))
         elif item.dtype.kind == "f":
             # Keras names a depthwise layer's weight "depthwise_kernel" up to version 2.
             arrays[key[0], key[1].removeprefix("depthwise_")] = np.asarray(item[()], np.float32)

@@ -1,4 +1,4 @@
-"""What a file is, from its bytes alone: no file is handed to a parser that could run its content."""
+"""What a file is, from its bytes alone, before anything that could run its content reads it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PICKLE_GLOBALS = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
     "torch._utils _rebuild_parameter",
-    *(f"torch {kind}Storage" for kind in "Float Double Half BFloat16 Long Int Short Byte".split()),
+    *(f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int")),
 }
 
 
@@ -43,7 +43,9 @@ def check_file(path: Path, least: int = 16) -> bytes:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        raise _refuse(path, f"it cannot be read: {error.strerror}", "check its permissions") from error
+        raise _refuse(
+            path, f"it cannot be read: {error.strerror}", "check its permissions"
+        ) from error
     if size < least:
         raise _refuse(path, f"it holds only {size} bytes", "fetch it again, it is cut short")
     if size > MAX_BYTES:
@@ -64,7 +66,9 @@ def check_safetensors(path: Path) -> None:
     length = int.from_bytes(head[:8], "little")
     if head[8:9] != b"{":
         if head.startswith(b"PK") or _looks_pickled(head):
-            raise _refuse(path, "it is a pickle, not safetensors: loading it could run code", RESAVE)
+            raise _refuse(
+                path, "it is a pickle, not safetensors: loading it could run code", RESAVE
+            )
         raise _refuse(path, "it is not a safetensors file", "give a folder saved by transformers")
     size = path.stat().st_size
     if length > MAX_HEADER or 8 + length > size:

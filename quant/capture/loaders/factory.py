@@ -1,0 +1,93 @@
+"""A user's own network: package.module:factory."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import torch
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.capture.export import capture
+from shiftforge.quant.capture.types import FloatGraph
+from shiftforge.quant.graph.types import Preprocess
+
+__all__ = ["load_factory"]
+
+DEFAULT_SHAPE = (3, 224, 224)
+
+
+def load_factory(source: str, *, resolution: int | None = None) -> FloatGraph:
+    """Import a callable that takes nothing and returns a torch.nn.Module, and capture that.
+
+    The factory or the module it returns may carry attributes: ``preprocess``, a Preprocess;
+    ``input_shape``, (C, H, W), by default the preprocessing's or (3, 224, 224); ``labels``, class
+    names. Without ``preprocess``, pixels are normalised to [-1, 1]. resolution overrides height and
+    width. The current folder is importable. Importing runs the user's own code.
+
+    Raises InputError where the import, the call or an attribute is no good.
+    """
+    module_name, _, attribute = source.partition(":")
+    problem: str
+    path = str(Path.cwd())
+    sys.path.insert(0, path)
+    try:
+        made = importlib.import_module(module_name)
+        factory = getattr(made, attribute)
+        network = factory()
+    except (
+        ImportError,
+        AttributeError,
+        SyntaxError,
+        NameError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        OSError,
+    ) as error:
+        problem = f"it cannot be imported and called: {type(error).__name__}: {error}"
+        remedy = "name a function without arguments that returns a torch.nn.Module"
+        raise InputError(Problem(problem, remedy, source)) from error
+    finally:
+        if path in sys.path:
+            sys.path.remove(path)
+    if not isinstance(network, torch.nn.Module):
+        problem = f"it returns {type(network).__name__}"
+        raise InputError(Problem(problem, "return a torch.nn.Module", source))
+
+    def carried(name: str) -> object:
+        return getattr(factory, name, None) or getattr(network, name, None)
+
+    preprocess, shape = carried("preprocess"), carried("input_shape")
+    if preprocess is not None and not isinstance(preprocess, Preprocess):
+        problem = f"its attribute preprocess is a {type(preprocess).__name__}"
+        raise InputError(Problem(problem, "make it a Preprocess", source))
+    if shape is None:
+        p = preprocess
+        shape = DEFAULT_SHAPE if p is None else (p.channels, p.height, p.width)
+    if (
+        not isinstance(shape, (tuple, list))
+        or len(shape) != 3
+        or not all(isinstance(n, int) and n > 0 for n in shape)
+    ):
+        problem = f"its attribute input_shape is {shape!r}"
+        raise InputError(Problem(problem, "make it (C, H, W)", source))
+    channels, height, width = shape
+    if resolution is not None:
+        height = width = resolution
+    half = (0.5,) * channels
+    mean, std = (half, half) if preprocess is None else (preprocess.mean, preprocess.std)
+    if len(mean) != channels or len(std) != channels:
+        problem = f"preprocess normalises {len(mean)} channels, input_shape has {channels}"
+        raise InputError(Problem(problem, "give both the same channels", source))
+    labels = carried("labels")
+    names = tuple(str(n) for n in labels) if isinstance(labels, (tuple, list)) else ()
+    return capture(
+        network,
+        (channels, height, width),
+        Preprocess(channels, height, width, tuple(mean), tuple(std)),
+        attribute,
+        names,
+    )

@@ -1,0 +1,123 @@
+"""A torchvision MobileNetV2 state dict: key layout features.N.conv..., without torchvision."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.capture.export import capture
+from shiftforge.quant.capture.loaders.screen import check_torch_zip
+from shiftforge.quant.capture.loaders.state import fill, require
+from shiftforge.quant.capture.types import FloatGraph
+from shiftforge.quant.graph.types import Preprocess
+
+__all__ = ["TorchvisionMobileNetV2", "load_torchvision"]
+
+# torchvision's ImageNet preprocessing; its resize to 256 and centre crop become one resize.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+RESOLUTION = 224
+# features.1 to features.17 of the published network; those that halve the map.
+BLOCKS = 17
+STRIDED = {2, 4, 7, 14}
+
+
+def _conv_norm(weight: torch.Tensor, stride: int, depthwise: bool) -> nn.Sequential:
+    outputs, inputs, kernel, _ = weight.shape
+    groups = outputs if depthwise else 1
+    conv = nn.Conv2d(
+        inputs * groups, outputs, kernel, stride, kernel // 2, groups=groups, bias=False
+    )
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU6())
+
+
+class InvertedResidual(nn.Module):
+    """Expansion (absent in the first block), depthwise and projection."""
+
+    def __init__(self, weights: list[torch.Tensor], stride: int) -> None:
+        super().__init__()
+        *expand, depthwise, project = weights
+        layers: list[nn.Module] = [_conv_norm(w, 1, False) for w in expand]
+        layers.append(_conv_norm(depthwise, stride, True))
+        layers.append(nn.Conv2d(project.shape[1], project.shape[0], 1, bias=False))
+        layers.append(nn.BatchNorm2d(project.shape[0]))
+        self.conv = nn.Sequential(*layers)
+        entry = expand[0].shape[1] if expand else depthwise.shape[0]
+        self.residual = stride == 1 and entry == project.shape[0]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, I, H, W) -> (N, O, ceil(H / stride), ceil(W / stride))."""
+        y: torch.Tensor = self.conv(x)
+        return x + y if self.residual else y
+
+
+class TorchvisionMobileNetV2(nn.Module):
+    """torchvision.models.mobilenet_v2 with the widths of a state dict's shapes."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+        super().__init__()
+
+        def weight(name: str) -> torch.Tensor:
+            return require(tensors, name, 4, where)
+
+        features: list[nn.Module] = [_conv_norm(weight("features.0.0.weight"), 2, False)]
+        for index in range(1, BLOCKS + 1):
+            base = f"features.{index}.conv"
+            names = [f"{base}.0.0.weight", f"{base}.1.weight"]
+            if index > 1:
+                names = [f"{base}.0.0.weight", f"{base}.1.0.weight", f"{base}.2.weight"]
+            stride = 2 if index in STRIDED else 1
+            features.append(InvertedResidual([weight(n) for n in names], stride))
+        features.append(_conv_norm(weight("features.18.0.weight"), 1, False))
+        self.features = nn.Sequential(*features)
+        classes, channels = require(tensors, "classifier.1.weight", 2, where).shape
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(channels, classes))
+        fill(self, tensors, where)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, classes) logits."""
+        y = nn.functional.adaptive_avg_pool2d(self.features(x), (1, 1))
+        logits: torch.Tensor = self.classifier(torch.flatten(y, 1))
+        return logits
+
+
+def _state_dict(path: Path) -> dict[str, torch.Tensor]:
+    check_torch_zip(path)
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError(
+            Problem(f"PyTorch cannot load it: {error}", "save it again", str(path))
+        ) from error
+    # Training scripts wrap the state dict, and DataParallel prefixes its names.
+    for key in ("state_dict", "model"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict) or not loaded:
+        raise InputError(
+            Problem("it is no state dict", "torch.save(model.state_dict(), PATH)", str(path))
+        )
+    return {
+        str(name).removeprefix("module."): tensor
+        for name, tensor in loaded.items()
+        if isinstance(tensor, torch.Tensor)
+    }
+
+
+def load_torchvision(path: Path, *, resolution: int | None = None) -> FloatGraph:
+    """The folded graph of a torchvision MobileNetV2 state dict of any width.
+
+    The resolution is not in the file: 224 unless given. Raises InputError for a file that is no
+    plain checkpoint of tensors or does not fit MobileNetV2.
+    """
+    module = TorchvisionMobileNetV2(_state_dict(path), str(path))
+    side = RESOLUTION if resolution is None else resolution
+    channels = int(module.get_parameter("features.0.0.weight").shape[1])
+    mean, std = (MEAN, STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
+    preprocess = Preprocess(channels, side, side, mean, std)
+    return capture(module, (channels, side, side), preprocess, path.stem)
