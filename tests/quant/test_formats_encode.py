@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -51,8 +53,9 @@ def test_nearest_beats_log_rounding() -> None:
     fmt = ShiftFormat(4, 1)
     z = encode.choose_exponent(w, shift.levels(fmt))
     error = {}
-    for rounding in ("nearest", "log"):
-        w_int = encode.encode(w, z, fmt, rounding)  # type: ignore[arg-type]
+    roundings: tuple[Literal["nearest", "log"], ...] = ("nearest", "log")
+    for rounding in roundings:
+        w_int = encode.encode(w, z, fmt, rounding)
         error[rounding] = sqnr.sqnr_db(w, np.ldexp(w_int.astype(float), z[:, None].astype(int)))
     assert 0.1 < error["nearest"] - error["log"] < 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
 
@@ -40,13 +41,14 @@ def test_rounding_broadcasts_over_channels() -> None:
 
 
 def test_nothing_wraps() -> None:
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: rhe_shift(1 << 40, -40),
         lambda: rhe_shift(1, 63),
         lambda: rhe_mul_shift(1, 1 << 31, 0),
         lambda: rhe_mul_shift(1 << 32, 1, 0),
         lambda: rhe_mul_shift(1, 1, -1),
-    ):
+    )
+    for call in calls:
         with pytest.raises(OverflowError):
             call()
 

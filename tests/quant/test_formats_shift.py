@@ -12,7 +12,7 @@ from shiftforge.quant.formats import packing, shift
 from shiftforge.quant.graph.types import ShiftFormat
 
 FORMATS = [
-    ShiftFormat(bits, terms, mode)  # type: ignore[arg-type]
+    ShiftFormat(bits, terms, mode)
     for bits in (3, 4)
     for terms in (1, 2)
     for mode in ("S1", "S2", "SEL", "FLT")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -221,10 +221,11 @@ def test_random_models_are_valid(seed: int) -> None:
         "requant": ("shift", "multiplier")[seed // 2 % 2], "input_bits": 2 + seed % 7,
     }  # fmt: skip
     verify(random_model(seed, kind="mobilenet", **common))
-    for groups in (1, 2, "depthwise"):
+    groupings: tuple[int | Literal["depthwise"], ...] = (1, 2, "depthwise")
+    for groups in groupings:
         for kernel, stride in ((1, 1), (3, 1), (3, 2), (5, 3)):
             model = random_model(
-                seed, kind="conv", kernel=kernel, stride=stride, groups=groups, **common  # type: ignore[arg-type]
+                seed, kind="conv", kernel=kernel, stride=stride, groups=groups, **common
             )
             verify(model)
             assert [n.name for n in model.nodes] == ["conv"]
@@ -260,9 +261,8 @@ def test_summary_by_hand() -> None:
     (layer,) = summarise(node(model, "conv", weight=weight))
     assert (layer.name, layer.kind) == ("conv", "standard")
     assert (layer.weights, layer.macs) == (54, 54 * 4 * 3)
-    assert (layer.zero_fraction, layer.one_term_fraction, layer.two_term_fraction) == (
-        pytest.approx(51 / 54), pytest.approx(1 / 54), pytest.approx(2 / 54),
-    )  # fmt: skip
+    shares = [layer.zero_fraction, layer.one_term_fraction, layer.two_term_fraction]
+    assert shares == pytest.approx([51 / 54, 1 / 54, 2 / 54])
     assert layer.storage_bytes == 3 * 20  # 18 bytes a row, padded to words
     assert layer.acc_bits == int(model.conv_nodes()[0].acc_bits.max())
 
