@@ -74,7 +74,7 @@ def test_each_arithmetic_type_is_exact_at_its_extremes(kernel: int, bits: int, k
     padding = (kernel // 2,) * 4
     weight = np.full((2, 32, kernel, kernel), 127)
     weight[1] = -127
-    node = one_conv(weight, x, padding=padding).conv_nodes()[0]  # type: ignore[arg-type]
+    node = one_conv(weight, x, padding=padding).conv_nodes()[0]
     codes = np.full((1, *x.shape), x.grid.qmax, np.int64)
     assert golden_conv._exact_type(node, codes) is kind
     np.testing.assert_array_equal(

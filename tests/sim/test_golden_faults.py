@@ -71,7 +71,7 @@ def test_a_flipped_code_bit() -> None:
         def flip(node: Conv, bit: int = bit) -> Conv:
             weight = node.weight.copy()
             largest = int(np.abs(weight[channel].astype(int)).argmax())
-            at = (channel, *np.unravel_index(largest, weight.shape[1:]))
+            at = (channel, *(int(i) for i in np.unravel_index(largest, weight.shape[1:])))
             first, second = table[int(weight[at])]
             flipped = first ^ (1 << bit)
             flipped = flipped if flipped & 7 else 0  # the reserved code decodes as zero

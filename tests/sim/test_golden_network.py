@@ -129,7 +129,8 @@ def test_models_that_cannot_be_run_are_refused_with_every_problem() -> None:
     assert "outside its grid" in text
     with pytest.raises(InputError, match="twice"):
         run_golden(replace(model, nodes=(*model.nodes, first)), codes)
-    half = replace(first, multiplier=np.ones(8, np.int64))  # type: ignore[call-arg]
+    assert isinstance(first, Conv)
+    half = replace(first, multiplier=np.ones(8, np.int64))
     with pytest.raises(InputError, match="alone"):
         run_golden(replace(model, nodes=(half, second, *rest)), codes)
 

@@ -70,7 +70,7 @@ def test_every_activation_times_every_code(bits: int, terms: int, signed: bool) 
 
     result = run_golden(model, x, accumulators=True)
 
-    expected = [[shift_product(value, codes, bits) for value in x.flat] for codes in pairs]
+    expected = [[shift_product(int(value), codes, bits) for value in x.flat] for codes in pairs]
     assert len(pairs) >= len(canonical_codes(bits, terms))
     np.testing.assert_array_equal(result["conv.acc"].reshape(len(pairs), 256), expected)
     np.testing.assert_array_equal(result["y"].reshape(len(pairs), 256), expected)
@@ -98,7 +98,7 @@ def test_whole_layers_are_equal_by_values_and_by_shifts(seed: int, data: st.Data
         padding=padding,
         dilation=dilation,
         groups=groups,
-        weight_format=ShiftFormat(bits=bits, terms=terms),  # type: ignore[arg-type]
+        weight_format=ShiftFormat(bits=bits, terms=terms),
     )
     codes = random_codes(rng, x)
     acc = run_golden(model, codes, accumulators=True)["conv.acc"]
