@@ -276,3 +276,45 @@ def test_a_large_model_loads_quickly(tmp_path: Path) -> None:
     start = time.process_time()
     load_model(path)
     assert time.process_time() - start < 2.0  # 3.5 million weights; about 0.3 s alone
+
+
+JUNK: list[Any] = [
+    None, True, 0, -1, 1, 3, 64, 255, 1 << 40, 1 << 61, 1 << 80, 0.5, "", "stem", "input", [],
+    [1] * 4, [1 << 61] * 4, {}, "shift", "int", "SEL",
+]  # fmt: skip
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value inside a JSON value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, child in inside:
+        found.append((*path, key))
+        if isinstance(child, dict | list):
+            found += places(child, (*path, key))
+    return found
+
+
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_random_graph_damage_never_escapes(data: st.DataObject, tmp_path: Path) -> None:
+    """Any value of the graph replaced or removed: InputError, or a model valid all the same."""
+
+    def change(graph: dict[str, Any], _: dict[str, NDArray[Any]]) -> None:
+        *path, last = data.draw(st.sampled_from(places(graph)))
+        owner: Any = graph
+        for key in path:
+            owner = owner[key]
+        if data.draw(st.booleans()):
+            owner[last] = data.draw(st.sampled_from(JUNK))
+        else:
+            del owner[last]
+
+    path = tmp_path / "m"
+    path.write_bytes(rewrite(change))
+    try:
+        load_model(path)
+    except InputError as error:
+        assert error.problems
