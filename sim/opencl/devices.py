@@ -66,7 +66,9 @@ class DeviceInfo:
 
 
 DEVICES: tuple[DeviceSpec, ...] = (
-    DeviceSpec("pocl", "Portable Computing Language", "", "pocl-binary-distribution==3.0", "lowered"),
+    DeviceSpec(
+        "pocl", "Portable Computing Language", "", "pocl-binary-distribution==3.0", "lowered"
+    ),
     DeviceSpec(
         "intel-cpu", "Intel(R) OpenCL", "libintelocl.so", "intel-opencl-rt==2025.0.5", "lowered"
     ),

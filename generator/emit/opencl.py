@@ -1,0 +1,96 @@
+"""OpenCL text of a plan. The template lays it out; every number is computed here or in the plan."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+
+from shiftforge import __version__
+from shiftforge.generator.cost.cycles import weight_word_bytes
+from shiftforge.generator.plan.instruction import instruction_fields
+from shiftforge.generator.plan.plan import LayerPlan, Plan
+
+__all__ = ["render", "render_accelerator"]
+
+MAX_VECTOR = 16
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    def load(name: str) -> str | None:
+        path = files("shiftforge.templates").joinpath(name)
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(load),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  (C text; no value comes from a user unchecked)
+    )
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """A template of the ``templates`` folder with its values; a missing value is an error."""
+    return _environment().get_template(template).render(values)
+
+
+def _comment_text(text: str) -> str:
+    """Network names end up in C comments: keep what cannot end one."""
+    return "".join(c if c.isalnum() or c in "._-/ ():" else "_" for c in text).replace("*/", "__")
+
+
+def _layer_comment(layer: LayerPlan) -> str:
+    extra = [n for n in ("residual", "pool", "direct") if getattr(layer.instruction, n)]
+    note = f" + {', '.join(extra)}" if extra else ""
+    return _comment_text(f"{layer.index:3d} {layer.mode}{note}  {layer.source}")
+
+
+def render_accelerator(plan: Plan) -> str:
+    """The whole device text: one file, the same for every device and for hardware."""
+    array, image = plan.array, plan.image
+    vector = min(array.units, MAX_VECTOR)
+    channels, rows, columns = plan.image_shape
+    note = "" if array.unit == "shift" else ", multiplier variant (not multiplier-free)"
+    values: dict[str, Any] = {
+        "version": __version__,
+        "network": _comment_text(plan.network),
+        "board": plan.board.name,
+        "units": array.units,
+        "pixels": array.pixels,
+        "lanes": array.lanes,
+        "lane_note": note,
+        "unit": array.unit,
+        "terms": array.terms,
+        "vector": vector,
+        "vectors": array.units // vector,
+        "packed_nibbles": array.unit == "shift" and array.terms == 1,
+        "packed_weight_bytes": weight_word_bytes(array),
+        "multiplier_requant": plan.multiplier_requant,
+        "fm_lines": plan.memory.total_lines,
+        "row_lines": plan.row_lines,
+        "weight_words": plan.weight_words,
+        "layer_count": len(plan.layers),
+        "instruction_fields": instruction_fields(),
+        "channels": plan.channels,
+        "layer_comments": [_layer_comment(layer) for layer in plan.layers],
+        "shift_include": files("shiftforge.kernels").joinpath("shift.clh").read_text("utf-8"),
+        "image": {
+            "channels": channels,
+            "rows": rows,
+            "columns": columns,
+            "kernel": image.kernel,
+            "stride": image.stride,
+            "top": image.top,
+            "left": image.left,
+            "map_rows": image.rows,
+            "map_columns": image.columns,
+            "map_tiles": -(-image.columns // array.pixels),
+            "map_groups": -(-image.channels // array.units),
+        },
+    }
+    return render("opencl/accelerator.cl.j2", values)

@@ -1,0 +1,91 @@
+"""Model and board to design: plan, emit, check."""
+
+from __future__ import annotations
+
+
+import numpy as np
+
+from shiftforge.boards.types import Board
+from shiftforge.generator.design import Design
+from shiftforge.generator.emit.opencl import render_accelerator
+from shiftforge.generator.emit.weights import pack_parameters, pack_weights
+from shiftforge.generator.passes.schedule import schedule
+from shiftforge.generator.plan.plan import Plan, array_for, make_plan
+from shiftforge.generator.plan.search import search_array
+from shiftforge.quant.graph.file import model_bytes
+from shiftforge.quant.graph.types import QuantizedModel
+
+__all__ = ["emit_design", "generate"]
+
+
+def generate(
+    model: QuantizedModel, board: Board, *, units: int | None = None, pixels: int | None = None
+) -> Design:
+    """The design of a model for a board.
+
+    units, pixels: the array's shape; both None for a search over the board's area.
+    Raises InputError for operators that cannot be mapped and for a board that is too small.
+    """
+    if units is None and pixels is None:
+        plan = search_array(model, board)
+    else:
+        plan = make_plan(model, board, array_for(model, units or 16, pixels or 7))
+    return emit_design(model, plan)
+
+
+def emit_design(model: QuantizedModel, plan: Plan) -> Design:
+    """The files of a plan."""
+    layers = schedule(model).layers
+    program = np.array([layer.instruction.words() for layer in plan.layers], np.int32)
+    source = render_accelerator(plan)
+    files = {
+        "device/accelerator.cl": source.encode(),
+        "data/program.bin": program.tobytes(),
+        "data/weights.bin": pack_weights(layers, plan.array),
+        "data/params.bin": pack_parameters(layers, plan.array, plan.multiplier_requant),
+        "plan.json": plan.to_json().encode(),
+        "model.safetensors": model_bytes(model),
+    }
+    design = Design(files, plan.totals(), _manifest(model, plan))
+    return Design(files, {**plan.totals(), "digest": design.digest}, design.manifest)
+
+
+def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
+    """Sizes and names that the host needs; everything else is in plan.json."""
+    array = plan.array
+    last = next(layer for layer in plan.layers if layer.result == model.output)
+    output = model.tensors[model.output]
+    return {
+        "schema": 1,
+        "network": model.name,
+        "board": plan.board.name,
+        "units": array.units,
+        "pixels": array.pixels,
+        "layers": len(plan.layers),
+        "image": list(plan.image_shape),
+        "output": {
+            "tensor": output.name,
+            "shape": list(output.shape),
+            "signed": output.grid.signed,
+            "direct": bool(last.instruction.direct),
+            "groups": last.tiling.out_groups,
+            "tiles": last.tiling.tiles,
+            "lines": last.instruction.result_lines,
+        },
+        "channel_groups": sum(layer.tiling.out_groups for layer in plan.layers),
+        "trace_lines": plan.trace_lines,
+        "trace": [
+            {
+                "tensor": layer.result,
+                "base": layer.instruction.trace_base,
+                "lines": layer.instruction.result_lines,
+            }
+            for layer in plan.layers
+            if not layer.instruction.direct
+        ],
+        "channels": [
+            {"name": c.name, "type": c.type, "writer": c.writer, "reader": c.reader,
+             "depth": c.depth}
+            for c in plan.channels
+        ],
+    }  # fmt: skip
