@@ -6,12 +6,13 @@ import dataclasses
 
 import pytest
 import torch
+from torch import nn
+from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
+
 from shiftforge.quant.capture.evaluate import run_float
 from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatPool
 from shiftforge.quant.graph.types import Preprocess
-from torch import nn
-from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
 
 def preprocess(shape: tuple[int, int, int]) -> Preprocess:
@@ -52,7 +53,6 @@ def difference(module: nn.Module, graph: FloatGraph, shape: tuple[int, int, int]
         (0.35, True, (3, 33, 45), 32),
         (0.35, False, (1, 96, 96), 32),
         (1.0, True, (3, 160, 160), 32),
-        (0.35, True, (3, 32, 32), 16),
         (0.35, False, (1, 61, 61), 8),
     ],
 )
@@ -71,8 +71,7 @@ def test_mobilenet_v2(
     graph = capture(network, shape, preprocess(shape), "m")
     assert difference(network, graph, shape) < 1e-4
     convs = [n for n in graph.nodes if isinstance(n, FloatConv)]
-    # The published 53 layers less the stem's expansion, which this definition leaves out, and the
-    # classifier.
+    # 52 convolutions and the classifier.
     assert len(convs) == 53
     assert sum(isinstance(n, FloatAdd) for n in graph.nodes) == 10
     assert sum(isinstance(n, FloatPool) for n in graph.nodes) == 1

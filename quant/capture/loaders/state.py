@@ -10,6 +10,8 @@ from shiftforge.errors import InputError, Problem
 
 __all__ = ["fill", "require"]
 
+REMEDY = "give the weights of an unmodified MobileNetV2"
+
 
 def fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
     """Copy tensors into module's parameters and buffers of the same names.
@@ -23,20 +25,18 @@ def fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: st
         given = tensors.get(name)
         if given is None:
             if not name.endswith("num_batches_tracked"):
-                problems.append(Problem(f"tensor {name} is missing", "", where))
+                problems.append(Problem(f"tensor {name} is missing", REMEDY, where))
         elif given.shape != held.shape:
             problems.append(
                 Problem(
                     f"tensor {name} has shape {tuple(given.shape)}, not {tuple(held.shape)}",
-                    "",
+                    REMEDY,
                     where,
                 )
             )
     for name in sorted(set(tensors) - set(wanted)):
-        problems.append(Problem(f"tensor {name} belongs to no layer", "", where))
+        problems.append(Problem(f"tensor {name} belongs to no layer", REMEDY, where))
     if problems:
-        last = problems[-1]
-        problems[-1] = Problem(last.what, "give the weights of an unmodified MobileNetV2", where)
         raise InputError(problems)
     module.load_state_dict({k: v for k, v in tensors.items() if k in wanted}, strict=False)
 
@@ -48,7 +48,7 @@ def require(tensors: Mapping[str, torch.Tensor], name: str, rank: int, where: st
         raise InputError(
             Problem(
                 f"there is no tensor {name} of {rank} dimensions",
-                "give the weights of an unmodified MobileNetV2",
+                REMEDY,
                 where,
             )
         )
