@@ -1,0 +1,105 @@
+"""Straight-through training: round to the nearest level, pass the gradient as if nothing happened.
+
+Masters are kept in units of the channel's scale 2**z, so that one learning rate fits all channels:
+a master of 3.2 is the level 3, and moves by about the rate times the gradient's sign under Adam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shiftforge.quant.capture.types import FloatConv
+from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
+from shiftforge.quant.graph.types import WeightFormat
+from shiftforge.quant.schemes.base import Codes, WeightQuantiser
+
+__all__ = ["StraightThrough", "SteWeights"]
+
+# Share of a rounding cell kept from its edge when masters start inside the cell of given codes.
+_MARGIN = 0.05
+
+
+class SteWeights(WeightQuantiser):
+    """Masters v of one convolution in units of 2**z; the level nearest to v is used."""
+
+    scale: torch.Tensor
+    magnitudes: torch.Tensor
+    middles: torch.Tensor
+
+    def __init__(self, node: FloatConv, fmt: WeightFormat, start: Codes | None) -> None:
+        super().__init__()
+        levels = format_levels(fmt)
+        self.fmt = fmt
+        self.z = choose_exponent(node.weight, levels) if start is None else start[1]
+        positive = levels[levels >= 0].astype(np.float32)
+        exponents = self.z.astype(np.int64).reshape(-1, 1, 1, 1)
+        v = np.ldexp(node.weight, -exponents)
+        if start is not None:
+            v = _inside(v, start[0], positive)
+        v = np.clip(v, -positive[-1], positive[-1])
+        self.v = nn.Parameter(torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32)))
+        one = np.ones(exponents.shape, dtype=np.float32)
+        self.register_buffer("scale", torch.from_numpy(np.ldexp(one, exponents)))
+        self.register_buffer("magnitudes", torch.from_numpy(positive))
+        self.register_buffer("middles", torch.from_numpy((positive[1:] + positive[:-1]) / 2))
+
+    def forward(self) -> torch.Tensor:
+        # right=False: a value in the middle keeps the smaller magnitude, as encode does.
+        place = torch.bucketize(self.v.detach().abs(), self.middles)
+        rounded = torch.copysign(self.magnitudes[place], self.v.detach())
+        # In this order the value is exactly the level, whatever v is.
+        return (rounded + (self.v - self.v.detach())) * self.scale
+
+    def codes(self) -> Codes:
+        return encode(self.masters(), self.z, self.fmt), self.z
+
+    def masters(self) -> NDArray[np.float32]:
+        real: NDArray[np.float32] = (self.v * self.scale).detach().cpu().numpy()
+        return np.ascontiguousarray(real)
+
+    def saturate(self) -> None:
+        """Bring masters that left the levels back to the outermost one."""
+        top = float(self.magnitudes[-1])
+        with torch.no_grad():
+            self.v.clamp_(-top, top)
+
+
+def _inside(
+    v: NDArray[np.floating], w_int: NDArray[np.int8], positive: NDArray[np.float32]
+) -> NDArray[np.floating]:
+    """The values nearest to v that round to w_int. positive: levels >= 0, ascending."""
+    levels = np.concatenate([-positive[:0:-1], positive]).astype(np.float64)
+    middles = (levels[1:] + levels[:-1]) / 2
+    place = np.searchsorted(levels, w_int.astype(np.float64))
+    low = np.concatenate([levels[:1], middles])[place]
+    high = np.concatenate([middles, levels[-1:]])[place]
+    margin = _MARGIN * (high - low)
+    inside: NDArray[np.floating] = np.clip(v, low + margin, high - margin)
+    return inside
+
+
+@dataclass(frozen=True)
+class StraightThrough:
+    """The plain straight-through estimator: no penalty, no other parameters."""
+
+    name: str = "ste"
+
+    def quantiser(self, node: FloatConv, fmt: WeightFormat, start: Codes | None) -> WeightQuantiser:
+        """Masters from the node's weights, inside the rounding cells of start where given."""
+        return SteWeights(node, fmt, start)
+
+    def loss(self, task: torch.Tensor, quantisers: Mapping[str, WeightQuantiser]) -> torch.Tensor:
+        """The task's loss, unchanged."""
+        return task
+
+    def after_step(self, quantisers: Mapping[str, WeightQuantiser]) -> None:
+        """Masters stay within the outermost levels, where they can still come back."""
+        for quantiser in quantisers.values():
+            if isinstance(quantiser, SteWeights):
+                quantiser.saturate()
