@@ -31,7 +31,9 @@ def _pair(value: int | Sequence[int]) -> tuple[int, int]:
 def _square(value: int | Sequence[int], what: str) -> int:
     high, wide = _pair(value)
     if high != wide:
-        raise Unsupported(f"{what} ({high}, {wide}) differs between rows and columns", "make it square")
+        raise Unsupported(
+            f"{what} ({high}, {wide}) differs between rows and columns", "make it square"
+        )
     return high
 
 
