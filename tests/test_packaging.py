@@ -42,7 +42,13 @@ def test_every_folder_with_modules_is_a_package() -> None:
 
 
 def tracked_files() -> list[str]:
-    done = subprocess.run(["git", "ls-files", *ROOMS], cwd=ROOT, capture_output=True, text=True)
+    """Files of the rooms that git does not ignore."""
+    done = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", *ROOMS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode != 0:
         pytest.skip("not a git checkout")
     return done.stdout.split()

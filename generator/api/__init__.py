@@ -1,5 +1,46 @@
-"""ShiftForge: from a PyTorch network to checked FPGA hardware without multipliers."""
+"""ShiftForge: from a PyTorch network to checked FPGA hardware without multipliers.
+
+The steps as functions: ``quantize``, ``generate``, ``emulate``, ``compare``, with ``load_model``,
+``save_model``, ``load_board`` and ``load_frames``. Importing this package imports none of them.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shiftforge.steps import (
+        compare,
+        emulate,
+        generate,
+        load_board,
+        load_frames,
+        load_model,
+        quantize,
+        save_model,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "compare",
+    "emulate",
+    "generate",
+    "load_board",
+    "load_frames",
+    "load_model",
+    "quantize",
+    "save_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from shiftforge import steps
+
+        return getattr(steps, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -87,7 +87,9 @@ def check_checkpoints(*names: str) -> None:
         if name not in CHECKPOINTS
     ]
     if len(names) > 1 and len(set(names)) == 1:
-        problems.append(Problem(f"{names[0]!r} would be compared with itself", f"use two of: {known}"))
+        problems.append(
+            Problem(f"{names[0]!r} would be compared with itself", f"use two of: {known}")
+        )
     if problems:
         raise InputError(problems)
 
@@ -99,6 +101,41 @@ def default_pairs() -> tuple[tuple[str, str], ...]:
         ("fake-quantised", "golden"),
         *(("golden", device) for device in DEVICES),
     )
+
+
+def run_checkpoint(
+    name: str,
+    folder: Path,
+    model: QuantizedModel,
+    images: NDArray[np.uint8],
+    *,
+    time_limit_s: float = 600.0,
+    progress: Progress | None = None,
+) -> Tensors:
+    """Every tensor of the frames uint8 (N, H, W, C) at a checkpoint, by name, each (N, C, H, W).
+
+    "float" gives real values, all others integer codes. A device gives the maps that its controller
+    stores, and the output.
+    """
+    from shiftforge.emulation import codes_of, golden_frames
+
+    codes = codes_of(model, images)
+    if name == "float":
+        from shiftforge.quant.simulate import run_float_checkpoints
+
+        return run_float_checkpoints(model, images)
+    if name == "fake-quantised":
+        from shiftforge.quant.simulate import run_fake_quantised
+
+        return run_fake_quantised(model, codes)
+    if name == "golden":
+        parts = [tensors for _, tensors in golden_frames(model, codes, progress)]
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    from shiftforge.sim.opencl.emulate import emulate
+
+    result = emulate(folder, name, codes, check=True, time_limit_s=time_limit_s, progress=progress)
+    shape = (len(codes), *model.tensors[model.output].shape)
+    return {**(result.traces or {}), model.output: result.outputs.reshape(shape)}
 
 
 def compare_pair(
@@ -127,4 +164,5 @@ def compare_pair(
 
 
 def _classes(outputs: NDArray[Any]) -> NDArray[np.intp]:
-    return outputs.reshape(len(outputs), -1).argmax(axis=1)
+    classes: NDArray[np.intp] = outputs.reshape(len(outputs), -1).argmax(axis=1)
+    return classes

@@ -31,7 +31,8 @@ class EmulationReport:
     channels: "intel" (real channels) or "lowered" (stages stepped by one scheduler kernel).
     checked: "every layer" or "output". elements: integers that were compared; mismatches: those
     that differ. top1: share of labelled samples whose label has the largest output, None without
-    labels. outputs: int32 (N, K). seconds_per_sample: on the device, host transfers included.
+    labels; reference_top1: the same of the reference. outputs: int32 (N, K).
+    seconds_per_sample: on the device, host transfers included.
     """
 
     device: str
@@ -42,6 +43,7 @@ class EmulationReport:
     elements: int
     mismatches: int
     top1: float | None
+    reference_top1: float | None
     seconds_per_sample: float
     divergence: Divergence | None
     outputs: NDArray[np.int32]
@@ -63,6 +65,7 @@ class EmulationReport:
             "mismatches": self.mismatches,
             "bit_exact": self.bit_exact,
             "top1": self.top1,
+            "reference_top1": self.reference_top1,
             "seconds_per_sample": self.seconds_per_sample,
             "divergence": self.divergence.to_dict() if self.divergence else None,
             "predictions": self.outputs.argmax(axis=1).tolist(),
@@ -117,6 +120,7 @@ def emulate_codes(
 
     batch = _frames_at_once(model) if check else len(codes)
     outputs: list[NDArray[np.int32]] = []
+    reference: list[NDArray[Any]] = []
     platform = channels = ""
     seconds, elements, mismatches = 0.0, 0, 0
     first: Divergence | None = None
@@ -129,6 +133,7 @@ def emulate_codes(
         seconds += result.seconds_per_sample * len(part)
         outputs.append(result.outputs)
         for frames, golden in golden_frames(model, part, progress):
+            reference.append(golden[model.output].reshape(frames.stop - frames.start, -1))
             seen = {name: trace[frames] for name, trace in (result.traces or {}).items()}
             seen[model.output] = result.outputs[frames].reshape(golden[model.output].shape)
             counted, differing, found = _compare(model, golden, seen, start + frames.start)
@@ -145,6 +150,7 @@ def emulate_codes(
         elements=elements,
         mismatches=mismatches,
         top1=top1(together, labels),
+        reference_top1=top1(np.concatenate(reference), labels),
         seconds_per_sample=seconds / len(codes),
         divergence=first,
         outputs=together,

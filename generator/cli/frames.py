@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from shiftforge.errors import InputError
+from shiftforge.errors import InputError, Problem
 from shiftforge.generator.cli.folder import folder_model
 from shiftforge.quant.data.inputs import Frames, load_frames
 from shiftforge.quant.graph.types import QuantizedModel
@@ -18,7 +18,7 @@ def model_and_frames(
     folder: Path, devices: Iterable[str], source: str, limit: int | None, data_dir: Path | None
 ) -> tuple[QuantizedModel, Frames]:
     """The folder's model and the input's frames; InputError with all that is wrong with any."""
-    problems = []
+    problems: list[Problem] = []
     model = frames = None
     for device in devices:
         try:

@@ -68,8 +68,10 @@ def _nested(value: object) -> bool:
 
 
 def _text(key: str, value: object) -> str:
-    if key == "utilisation" and isinstance(value, float):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and key.endswith(("utilisation", "fraction")):
         return f"{value:.1%}"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)

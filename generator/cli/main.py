@@ -14,7 +14,7 @@ import click
 
 import shiftforge
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.cli import boards, doctor, emulate, generate
+from shiftforge.generator.cli import boards, compare, doctor, emulate, generate, quantize
 from shiftforge.generator.cli.output import note, print_json, print_problems
 
 __all__ = ["cli", "main", "run"]
@@ -32,7 +32,7 @@ def cli() -> None:
     """
 
 
-for _module in (doctor, boards, generate, emulate):
+for _module in (doctor, boards, quantize, generate, emulate, compare):
     cli.add_command(_module.command)
 
 

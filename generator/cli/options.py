@@ -10,7 +10,7 @@ import click
 
 from shiftforge.errors import Problem
 
-__all__ = ["frame_options", "json_option", "output_file_problems"]
+__all__ = ["frame_options", "is_model_file", "json_option", "output_file_problems"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,3 +61,16 @@ def output_file_problems(path: Path, suffix: str, is_ours: Callable[[Path], bool
             )
         )
     return problems
+
+
+def is_model_file(path: Path) -> bool:
+    """Whether an existing file is a model of `quantize`, and so may be replaced by another."""
+    from safetensors import SafetensorError, safe_open
+
+    from shiftforge.quant.graph.file import METADATA_KEY
+
+    try:
+        with safe_open(path, framework="np") as held:
+            return METADATA_KEY in (held.metadata() or {})
+    except (OSError, SafetensorError):
+        return False

@@ -1,0 +1,108 @@
+"""The demo: from the shipped float network to three OpenCL devices, without training anything.
+
+Ends with PASS and exit code 0 where every device gives exactly the reference's integers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+import shiftforge
+from shiftforge.emulation import EmulationReport, top1
+from shiftforge.errors import CheckFailed, InputError
+from shiftforge.generator.cli.output import progress
+from shiftforge.quant.simulate import run_float_checkpoints
+from shiftforge.sim.compare_text import divergence_text
+
+SOURCE = "mobilenet_v2_fashion"
+INPUT = "fashion-mnist:test"
+BOARD = "a10gx1150"
+SAMPLES = {"pocl": 500, "intel-fpga-emu": 20, "intel-cpu": 20}
+
+
+def main() -> int:
+    """Runs the flow and returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, help="keep the generated project in this folder")
+    options = parser.parse_args()
+    console = Console()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="shiftforge-demo-") as scratch:
+        try:
+            passed = flow(console, options.output or Path(scratch) / "fashion")
+        except (InputError, CheckFailed) as error:
+            console.print(f"[red]{error}[/]")
+            passed = False
+    verdict = "[bold green]PASS[/]" if passed else "[bold red]FAIL[/]"
+    console.print(f"{verdict} in {time.monotonic() - started:.0f} s")
+    return 0 if passed else 1
+
+
+def flow(console: Console, folder: Path) -> bool:
+    """Quantise, generate, run; True where nothing differs anywhere."""
+    with progress() as advance:
+        console.print(f"quantising {SOURCE} to shift weights")
+        model = shiftforge.quantize(SOURCE, progress=advance)
+        console.print(f"generating OpenCL for {BOARD}")
+        design = shiftforge.generate(model, BOARD, output=folder)
+        frames = shiftforge.load_frames(INPUT, model.preprocess, limit=max(SAMPLES.values()))
+        floats = run_float_checkpoints(model, frames.images)[model.output]
+        runs = []
+        for device, samples in SAMPLES.items():
+            console.print(f"running {samples} images on {device}")
+            runs.append(
+                shiftforge.emulate(folder, device, input=INPUT, limit=samples, progress=advance)
+            )
+    float_top1 = top1(floats.reshape(len(floats), -1), frames.labels)
+    table(console, float_top1, runs, design.report)
+    return all(run.bit_exact for run in runs)
+
+
+def table(
+    console: Console,
+    float_top1: float | None,
+    runs: list[EmulationReport],
+    report: Mapping[str, Any],
+) -> None:
+    """Accuracy of each device, and what the plan says of the hardware."""
+    results = Table(title=f"{SOURCE}, {INPUT}", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("", "images", "top-1", "mismatches", "channels", "ms an image"):
+        results.add_column(name, justify="left" if not name else "right")
+    most = runs[0]
+    results.add_row("float network", str(most.samples), f"{float_top1:.1%}", "", "", "")
+    results.add_row("quantised (reference)", str(most.samples), f"{most.reference_top1:.1%}")
+    for run in runs:
+        results.add_row(
+            run.device,
+            str(run.samples),
+            f"{run.top1:.1%}",
+            f"{run.mismatches} of {run.elements:,}",
+            run.channels,
+            f"{run.seconds_per_sample * 1e3:.1f}",
+        )
+    console.print(results)
+    console.print(
+        f"{BOARD}, modelled: {report['lanes']:,} lanes, "
+        f"{report['modelled_cycles']:,} cycles a frame ({report['ideal_cycles']:,} ideal), utilisation {report['utilisation']:.1%}, "
+        f"{report['modelled_fps']:,.0f} frames a second at an assumed {report['clock_mhz']:g} MHz; "
+        f"feature maps {report['buffer_bytes']:,} bytes "
+        f"(symmetric double buffer: {report['symmetric_bytes']:,})",
+        soft_wrap=True,
+    )
+    for run in runs:
+        if run.divergence is not None:
+            console.print(divergence_text(run.divergence, "reference", run.device))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""``shiftforge compare``: the first divergence between any two checkpoints of the flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shiftforge.generator.cli.options import frame_options, json_option
+
+__all__ = ["command"]
+
+_FRAMES = 8
+
+
+@click.command("compare", short_help="Find the first difference between two checkpoints.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@frame_options
+@click.option("--from", "first", metavar="CHECKPOINT", help="Needs --to.")
+@click.option("--to", "second", metavar="CHECKPOINT", help="Needs --from.")
+@click.option("--layers", is_flag=True, help="Print every layer, not the summary alone.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="End a device's run after this long.",
+)
+@json_option
+def command(
+    folder: Path,
+    source: str,
+    limit: int | None,
+    data_dir: Path | None,
+    first: str | None,
+    second: str | None,
+    layers: bool,
+    time_limit: float,
+    as_json: bool,
+) -> None:
+    """Compare every layer of the project in DIR between checkpoints, on the same frames.
+
+    A CHECKPOINT is float, fake-quantised, golden, pocl, intel-cpu or intel-fpga-emu. Without --from
+    and --to the whole flow is compared. The first 8 frames are taken unless --limit says otherwise.
+    Exit code 1 when two checkpoints that hold the same integers differ; the float network is only
+    measured.
+    """
+    from rich.console import Console
+
+    from shiftforge.errors import CheckFailed
+    from shiftforge.generator.cli.output import print_json, print_table, progress
+    from shiftforge.sim.compare_text import comparison_table, divergence_text
+    from shiftforge.steps import compare
+
+    if (first is None) != (second is None):
+        raise click.UsageError("--from and --to go together")
+    pairs = ((first, second),) if first is not None and second is not None else None
+    with progress() as advance:
+        found = compare(
+            folder,
+            input=source,
+            limit=_FRAMES if limit is None else limit,
+            data_dir=data_dir,
+            pairs=pairs,
+            time_limit_s=time_limit,
+            progress=advance,
+        )
+    if as_json:
+        passed = all(pair.passed for pair in found)
+        print_json({"passed": passed, "pairs": [pair.to_dict() for pair in found]})
+    else:
+        for pair in found if layers else ():
+            Console().print(comparison_table(pair.layers, pair.a, pair.b))
+        print_table(
+            f"{found[0].samples} samples of {source}",
+            ("from", "to", "mismatches", "output SQNR", "same top-1", ""),
+            [
+                (
+                    pair.a,
+                    pair.b,
+                    f"{pair.mismatches:,}",
+                    f"{pair.output_sqnr_db:.1f} dB",
+                    f"{pair.top1_agreement:.1%}",
+                    ("equal" if pair.mismatches == 0 else "DIFFERENT")
+                    if pair.expected_exact
+                    else "measured",
+                )
+                for pair in found
+            ],
+        )
+    failed = [pair for pair in found if not pair.passed]
+    if failed:
+        raise CheckFailed(
+            "\n".join(divergence_text(pair.divergence, pair.a, pair.b) for pair in failed)
+        )

