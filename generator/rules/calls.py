@@ -15,10 +15,15 @@ from shiftforge.generator.rules.lexer import Token, lex
 from shiftforge.generator.rules.statements import closing, split
 from shiftforge.generator.rules.syntax import Block, Function, Loop, Plain, Program, Statement
 
-__all__ = ["Call", "Known", "Scope", "Unrolled", "reach", "resolve", "trip", "unroll_factor"]
+__all__ = [
+    "Call", "Known", "Scope", "Unrolled", "learn_local", "owner", "reach", "resolve", "trip",
+    "unroll_factor",
+]
 
 _MOST_VALUES = 65_536
-_KEYWORDS = frozenset("if for while do switch return sizeof case else __attribute__".split())
+_KEYWORDS = frozenset(
+    ["if", "for", "while", "do", "switch", "return", "sizeof", "case", "else", "__attribute__"]
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def trip(loop: Loop, scope: Scope) -> tuple[str, tuple[int, ...]] | None:
     if not equals or len(condition) < 3 or condition[0].text != init[equals - 1].text:
         return None
     name = init[equals - 1].text
-    start, end = resolve(init[equals + 1:], scope), resolve(condition[2:], scope)
+    start, end = resolve(init[equals + 1 :], scope), resolve(condition[2:], scope)
     change = _step(step, name, scope)
     if start is None or end is None or not change:
         return None
@@ -135,8 +140,9 @@ def reach(program: Program, kernel: Function) -> list[Call]:
     found: dict[tuple[object, ...], Call] = {}
     visited: set[tuple[object, ...]] = set()
 
-    def visit(function: Function, scope: Scope, unrolled: tuple[Unrolled, ...],
-              path: tuple[str, ...]) -> None:
+    def visit(
+        function: Function, scope: Scope, unrolled: tuple[Unrolled, ...], path: tuple[str, ...]
+    ) -> None:
         key = (function.name, tuple(sorted(scope.items(), key=lambda i: i[0])), unrolled)
         if key in visited:
             return
@@ -159,12 +165,25 @@ def reach(program: Program, kernel: Function) -> list[Call]:
     return list(found.values())
 
 
-def _walk(statement: Statement, scope: dict[str, Known], unrolled: tuple[Unrolled, ...],
-          path: tuple[str, ...]) -> Iterator[Call]:
+def owner(function: Function, calls: Mapping[str, Sequence[Call]]) -> str:
+    """The kernel that the function is, or the first one that reaches it; "" for none."""
+    if function.kernel:
+        return function.name
+    return next(
+        (k for k, found in calls.items() if any(c.name == function.name for c in found)), ""
+    )
+
+
+def _walk(
+    statement: Statement,
+    scope: dict[str, Known],
+    unrolled: tuple[Unrolled, ...],
+    path: tuple[str, ...],
+) -> Iterator[Call]:
     match statement:
         case Plain(tokens=tokens):
             yield from _calls(tokens, scope, unrolled, path)
-            _learn_local(tokens, scope)
+            learn_local(tokens, scope)
         case Block(children=children):
             inner = dict(scope)
             for child in children:
@@ -175,8 +194,9 @@ def _walk(statement: Statement, scope: dict[str, Known], unrolled: tuple[Unrolle
             yield from _walk_loop(statement, dict(scope), unrolled, path)
 
 
-def _walk_loop(loop: Loop, scope: dict[str, Known], unrolled: tuple[Unrolled, ...],
-               path: tuple[str, ...]) -> Iterator[Call]:
+def _walk_loop(
+    loop: Loop, scope: dict[str, Known], unrolled: tuple[Unrolled, ...], path: tuple[str, ...]
+) -> Iterator[Call]:
     factor = unroll_factor(loop, scope)
     found = trip(loop, scope)
     if loop.keyword == "for":  # the variable hides a constant of its name
@@ -192,7 +212,7 @@ def _walk_loop(loop: Loop, scope: dict[str, Known], unrolled: tuple[Unrolled, ..
     yield from _walk(loop.body, scope, unrolled, path)
 
 
-def _learn_local(tokens: Sequence[Token], scope: dict[str, Known]) -> None:
+def learn_local(tokens: Sequence[Token], scope: dict[str, Known]) -> None:
     """A local constant is known; any other declaration hides a constant of its name."""
     texts = [t.text for t in tokens]
     if "=" not in texts:
@@ -201,18 +221,19 @@ def _learn_local(tokens: Sequence[Token], scope: dict[str, Known]) -> None:
         return
     equals = texts.index("=")
     known = None
-    if "const" in texts[:equals] and all(t in INTEGER_TYPES for t in texts[:equals - 1]):
-        known = resolve(tokens[equals + 1:], scope)
+    if "const" in texts[:equals] and all(t in INTEGER_TYPES for t in texts[: equals - 1]):
+        known = resolve(tokens[equals + 1 :], scope)
     if known is not None:
         scope[texts[equals - 1]] = known
     elif equals:
         scope.pop(texts[equals - 1], None)
 
 
-def _calls(tokens: Sequence[Token], scope: Scope, unrolled: tuple[Unrolled, ...],
-           path: tuple[str, ...]) -> Iterator[Call]:
+def _calls(
+    tokens: Sequence[Token], scope: Scope, unrolled: tuple[Unrolled, ...], path: tuple[str, ...]
+) -> Iterator[Call]:
     snapshot = dict(scope)
     for at, token in enumerate(tokens[:-1]):
         if token.kind == "name" and tokens[at + 1].text == "(" and token.text not in _KEYWORDS:
-            inside = tokens[at + 2:closing(tokens, at + 1)]
+            inside = tokens[at + 2 : closing(tokens, at + 1)]
             yield Call(token.text, tuple(split(inside)), token.line, snapshot, unrolled, path)

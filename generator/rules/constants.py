@@ -10,12 +10,34 @@ from shiftforge.generator.rules.lexer import Token
 __all__ = ["INTEGER_TYPES", "evaluate"]
 
 INTEGER_TYPES = frozenset(
-    "bool char uchar short ushort int uint long ulong signed unsigned size_t const".split()
+    [
+        "bool",
+        "char",
+        "uchar",
+        "short",
+        "ushort",
+        "int",
+        "uint",
+        "long",
+        "ulong",
+        "signed",
+        "unsigned",
+        "size_t",
+        "const",
+    ]
 )
 _INTEGER = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlL]*\Z")
 _LEVELS: tuple[tuple[str, ...], ...] = (
-    ("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", "<=", ">", ">="),
-    ("<<", ">>"), ("+", "-"), ("*", "/", "%"),
+    ("||",),
+    ("&&",),
+    ("|",),
+    ("^",),
+    ("&",),
+    ("==", "!="),
+    ("<", "<=", ">", ">="),
+    ("<<", ">>"),
+    ("+", "-"),
+    ("*", "/", "%"),
 )
 _BINARY: Mapping[str, Callable[[int, int], int]] = {
     "||": lambda a, b: int(bool(a) or bool(b)),

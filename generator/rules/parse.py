@@ -37,13 +37,15 @@ def parse_program(tokens: Sequence[Token], comments: Sequence[Comment]) -> Progr
     constants: dict[str, int] = {}
     layouts = Layouts(constants)
     pragmas = tuple(t for t in tokens if t.kind == "pragma")
-    for part, body in _file_scope([t for t in tokens]):
+    for part, body in _file_scope(list(tokens)):
         if body is not None:
             function = _function(part, body)
             functions.append(function)
             attributes.extend((function.name, a) for a in take_attributes(body)[1])
             continue
         rest, found = take_attributes(part)
+        if not rest:
+            continue
         words = {t.text for t in rest}
         if rest[0].text == "channel" or ("channel" in words and "(" not in words):
             channels.extend(_channels(rest, found))

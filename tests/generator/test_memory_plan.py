@@ -173,16 +173,15 @@ def test_small_plans_against_the_optimum_by_brute_force() -> None:
     assert missed <= 1
 
 
-def test_fallback_rules_are_used_and_proved() -> None:
-    # Long lives in an awkward order: placed from the ends at the bound they cannot fit.
+def test_greedy_rules_take_over_where_opposite_ends_do_not_reach_the_bound() -> None:
     maps = [
-        StoredMap("a", 5, 0, 1), StoredMap("b", 3, 0, 3), StoredMap("c", 5, 2, 4),
-        StoredMap("d", 4, 3, 5), StoredMap("e", 7, 5, 6), StoredMap("f", 2, 1, 5),
-        StoredMap("g", 6, 4, 6),
+        StoredMap("a", 7, 1, 3), StoredMap("b", 8, 3, 5), StoredMap("c", 9, 4, 5),
+        StoredMap("d", 5, 0, 2), StoredMap("e", 4, 1, 5),
     ]
     plan = plan_memory(maps)
+    assert plan.placement == "largest first, first fit"
+    assert plan.total_lines == plan.lower_bound_lines == 21
     assert not shares_lines(plan.bases, maps)
-    assert plan.total_lines <= 1.25 * plan.lower_bound_lines
 
 
 def test_no_maps_need_no_lines() -> None:
