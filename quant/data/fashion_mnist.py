@@ -50,6 +50,7 @@ SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 SAMPLE_COUNT = 500
 
 _SIDE = 28
+_PIECE = 1 << 20
 _PREFIX = {"train": "train", "test": "t10k"}
 _REMEDY = (
     "install Debian's package dataset-fashion-mnist (apt install dataset-fashion-mnist), or give "
@@ -69,6 +70,20 @@ def _open(path: Path) -> BinaryIO | gzip.GzipFile:
     with path.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rb") if packed else path.open("rb")
+
+
+def _read(stream: BinaryIO | gzip.GzipFile, limit: int) -> bytearray:
+    """At most limit bytes, in pieces: a false size in a header must not claim that much memory.
+
+    A limit of one byte more than wanted shows a longer file without reading it whole.
+    """
+    data = bytearray()
+    while len(data) < limit:
+        piece = stream.read(min(_PIECE, limit - len(data)))
+        if not piece:
+            break
+        data += piece
+    return data
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -93,8 +108,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
                 raise InputError(Problem("the IDX header is truncated", again, where))
             shape = struct.unpack(f">{head[3]}I", sizes)
             wanted = math.prod(shape)
-            # One byte more than wanted, so that a longer file shows without being read whole.
-            data = stream.read(wanted + 1)
+            data = _read(stream, wanted + 1)
     except OSError as error:  # gzip.BadGzipFile is one
         raise InputError(Problem(f"cannot be read: {error}", again, where)) from error
     except (EOFError, zlib.error) as error:

@@ -42,9 +42,10 @@ class Examples:
 
 def normalised(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     """(pixel / 255 - mean) / std of uint8 (N, C, H, W): the same shape, float32, channels last."""
-    mean = torch.tensor(preprocess.mean, device=pixels.device)[:, None, None]
-    std = torch.tensor(preprocess.std, device=pixels.device)[:, None, None]
-    real = (pixels.float() - 255 * mean) / (255 * std)
+    mean = torch.tensor(preprocess.mean, dtype=torch.float64)[:, None, None]
+    std = torch.tensor(preprocess.std, dtype=torch.float64)[:, None, None]
+    real = pixels.float().div((255 * std).float().to(pixels.device))
+    real = real.sub((mean / std).float().to(pixels.device))
     return real.contiguous(memory_format=torch.channels_last)
 
 

@@ -164,6 +164,7 @@ def fit(
     stage: str,
     folder: Path | None = None,
     loss_hook: LossHook | None = None,
+    step_hook: Callable[[], None] | None = None,
     report: Report | None = None,
     stop_after: int | None = None,
 ) -> list[float]:
@@ -171,7 +172,8 @@ def fit(
 
     folder: where ``<stage>-<epoch>.safetensors`` is written after every epoch, and where a run
     with the same recipe resumes; None keeps nothing. loss_hook: adds a scheme's penalty to the
-    task's loss. stop_after: leave after this many epochs in all, the schedule unchanged.
+    task's loss. step_hook: called after every optimiser step. stop_after: leave after this many
+    epochs in all, the schedule unchanged.
     The same recipe, data, thread count and library versions give the same weights, resumed or not.
     """
     steps = _check(recipe, train)
@@ -207,6 +209,8 @@ def fit(
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+            if step_hook is not None:
+                step_hook()
             mean += (loss.item() - mean) / (step + 1)
             if report is not None and (step % _REPORT_STEPS == 0 or step == steps - 1):
                 pace = (time.monotonic() - began) / (at + 1 - began_step)

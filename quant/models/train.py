@@ -1,0 +1,236 @@
+"""Training MobileNetV2 on Fashion-MNIST: float, then a short quantisation-aware fine-tune."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.calibrate.convert import convert
+from shiftforge.quant.calibrate.grids import calibrate_grids
+from shiftforge.quant.calibrate.images import normalise
+from shiftforge.quant.calibrate.sequential import round_network
+from shiftforge.quant.capture.export import capture
+from shiftforge.quant.capture.types import FloatConv, FloatGraph
+from shiftforge.quant.data.fashion_mnist import LABELS
+from shiftforge.quant.data.inputs import Frames, load_frames
+from shiftforge.quant.graph.types import Grid, Preprocess, QuantizedModel, ShiftFormat, WeightFormat
+from shiftforge.quant.models import fashion
+from shiftforge.quant.models.batches import Examples
+from shiftforge.quant.models.checkpoint import save_checkpoint
+from shiftforge.quant.models.fit import Recipe, Report, accuracy, fit
+from shiftforge.quant.schemes.base import Scheme
+from shiftforge.quant.schemes.network import prepare
+from shiftforge.quant.schemes.ste import StraightThrough
+
+__all__ = ["TrainConfig", "TrainResult", "fine_tune", "train", "train_float"]
+
+FLOAT_RECIPE = Recipe(epochs=14, rate=0.2)
+# Adam in units of a weight's level spacing; no decay, the float training has done that.
+TUNE_RECIPE = Recipe(epochs=2, rate=0.01, optimiser="adam", weight_decay=0.0)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What `train` does.
+
+    folder: receives a checkpoint an epoch; a run that was broken off resumes there.
+    data_dir: the IDX files; None takes Debian's package. limit: images of either split, for trials.
+    formats: of the weights. calibration: images that the activation grids and the first rounding
+    see. device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
+    """
+
+    folder: Path
+    data_dir: Path | None = None
+    width: float = fashion.WIDTH
+    resolution: int = fashion.RESOLUTION
+    recipe: Recipe = FLOAT_RECIPE
+    tune: Recipe | None = TUNE_RECIPE
+    weights: WeightFormat = field(default_factory=ShiftFormat)
+    activation_bits: int = 8
+    calibration: int = 256
+    device: str | None = None
+    limit: int | None = None
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """Of the network that is trained."""
+        return Preprocess(1, self.resolution, self.resolution, (0.5,), (0.5,))
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """model: None where no fine-tune was asked for. Accuracies: share of test images, 0..1.
+
+    tuned_accuracy is that of the fake-quantised network in float32.
+    """
+
+    checkpoint: Path
+    float_accuracy: float
+    graph: FloatGraph
+    model: QuantizedModel | None = None
+    tuned_accuracy: float | None = None
+
+
+def _device(name: str | None) -> torch.device:
+    chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(chosen)
+    except RuntimeError as error:
+        raise InputError(Problem(f"unknown device {chosen!r}", "use cpu or cuda")) from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(Problem(f"device {chosen!r} is not supported", "use cpu or cuda"))
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            Problem(f"there is no device {chosen!r} on this machine", "use --device cpu")
+        )
+    return device
+
+
+def _check(config: TrainConfig) -> None:
+    problems = []
+    if not 0.1 <= config.width <= 1.4:
+        problems.append(Problem(f"width {config.width}", "choose 0.1 to 1.4"))
+    if not 32 <= config.resolution <= 224:
+        problems.append(Problem(f"resolution {config.resolution}", "choose 32 to 224"))
+    if config.calibration < 1:
+        problems.append(Problem(f"{config.calibration} calibration images", "use at least 1"))
+    if config.folder.exists() and not config.folder.is_dir():
+        problems.append(Problem("the output is no folder", "name a folder", str(config.folder)))
+    if problems:
+        raise InputError(problems)
+
+
+def train(config: TrainConfig, report: Report | None = None) -> TrainResult:
+    """Train, fine-tune and convert; the same config gives the same model on the same machine.
+
+    Writes ``<folder>/mobilenet_v2_fashion.safetensors`` (the float network, as shipped) and the
+    checkpoints beside it. Raises InputError for a bad config, missing data, or a folder that holds
+    another run's checkpoints.
+    """
+    _check(config)
+    device = _device(config.device)
+    preprocess = config.preprocess
+
+    def frames(split: str) -> Frames:
+        return load_frames(
+            f"fashion-mnist:{split}", preprocess, limit=config.limit, data_dir=config.data_dir
+        )
+
+    train_frames, test_frames = frames("train"), frames("test")
+    train_set = _examples(train_frames, preprocess, device)
+    test_set = _examples(test_frames, preprocess, device)
+    settings = fashion.network_config(config.width, config.resolution)
+    network = fashion.build(settings, config.recipe.seed)
+    reached = train_float(network, train_set, test_set, config.recipe, config.folder, report)
+    path = config.folder / f"{fashion.NAME}.safetensors"
+    save_float(path, network, settings, config.recipe, reached)
+    graph = capture(
+        network.cpu().eval(),
+        (1, config.resolution, config.resolution),
+        preprocess,
+        fashion.NAME,
+        LABELS,
+    )
+    if config.tune is None:
+        return TrainResult(path, reached, graph)
+    model, tuned = fine_tune(
+        graph,
+        train_set,
+        test_set,
+        config.tune,
+        weights=config.weights,
+        activation_bits=config.activation_bits,
+        calibration=train_frames.images[: config.calibration],
+        folder=config.folder,
+        report=report,
+    )
+    return TrainResult(path, reached, graph, model, tuned)
+
+
+def _examples(frames: Frames, preprocess: Preprocess, device: torch.device) -> Examples:
+    if frames.labels is None:
+        raise InputError(Problem("the images have no labels", "use fashion-mnist"))
+    return Examples.of(frames.images, frames.labels, preprocess, device)
+
+
+def train_float(
+    network: torch.nn.Module,
+    train_set: Examples,
+    test_set: Examples,
+    recipe: Recipe,
+    folder: Path | None,
+    report: Report | None = None,
+) -> float:
+    """Train a float network in place; returns its test accuracy at the end, 0..1."""
+    fit(network, train_set, test_set, recipe, stage="float", folder=folder, report=report)
+    return accuracy(network, test_set)
+
+
+def save_float(
+    path: Path,
+    network: torch.nn.Module,
+    settings: Mapping[str, Any],
+    recipe: Recipe,
+    reached: float,
+) -> None:
+    """Write the float network for `fashion.load`: its state dict, config, and how it was made."""
+    header = {
+        "config": dict(settings),
+        "epochs": recipe.epochs,
+        "seed": recipe.seed,
+        "float_accuracy": reached,
+    }
+    save_checkpoint(path, network.state_dict(), header)
+
+
+def fine_tune(
+    graph: FloatGraph,
+    train_set: Examples,
+    test_set: Examples,
+    recipe: Recipe,
+    *,
+    weights: WeightFormat,
+    activation_bits: int = 8,
+    calibration: NDArray[np.uint8],
+    scheme: Scheme | None = None,
+    folder: Path | None = None,
+    report: Report | None = None,
+) -> tuple[QuantizedModel, float]:
+    """Quantise after training, fine-tune from there, and convert to the integer graph.
+
+    calibration: frames uint8 (N, H, W, C). scheme: the straight-through estimator by default.
+    Returns the model and the fake-quantised network's test accuracy.
+    """
+    chosen = scheme or StraightThrough()
+    images = normalise(calibration, graph.preprocess)
+    grids: Mapping[str, Grid] = calibrate_grids(graph, images, bits=activation_bits)
+    formats: dict[str, WeightFormat] = {
+        node.name: weights for node in graph.nodes if isinstance(node, FloatConv)
+    }
+    start = round_network(graph, images, formats, grids)
+    network = prepare(chosen, graph, grids, formats, start=start.weights, biases=start.biases)
+    quantisers = network.quantisers()
+    fit(
+        network,
+        train_set,
+        test_set,
+        recipe,
+        stage=chosen.name,
+        folder=folder,
+        loss_hook=lambda task: chosen.loss(task, quantisers),
+        step_hook=lambda: chosen.after_step(quantisers),
+        report=report,
+    )
+    tuned = accuracy(network, test_set)
+    found = network.convert()
+    model = convert(
+        graph, grids, dict(found.weights), formats, biases=dict(found.biases), requant="shift"
+    )
+    return model, tuned
