@@ -19,7 +19,7 @@ from shiftforge.generator.rules.syntax import Block, Loop, Plain, Program, State
 __all__ = ["check_loops"]
 
 # Words of which a proof beside an ivdep has at least one.
-_PROOF_WORDS = ("proof", "dependenc", "ivdep")
+_PROOF_WORDS = ("proof", "prove", "dependenc", "ivdep")
 
 
 def check_loops(program: Program, calls: Mapping[str, Sequence[Call]]) -> Iterator[RuleViolation]:
