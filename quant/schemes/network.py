@@ -16,22 +16,13 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import nn
 
+from shiftforge.quant.calibrate.convert import clamp_codes
 from shiftforge.quant.calibrate.network import inputs_of
 from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatNode
 from shiftforge.quant.graph.types import Grid, WeightFormat
 from shiftforge.quant.schemes.base import Codes, Converted, Scheme, WeightQuantiser
 
-__all__ = ["QuantNetwork", "activation_bounds", "prepare"]
-
-
-def activation_bounds(grid: Grid, activation: Activation) -> tuple[int, int]:
-    """Clamp codes (lo, hi) that stand for an activation on a grid."""
-    low, high = grid.qmin, grid.qmax
-    if activation != "none":
-        low = max(low, 0)
-    if activation == "relu6":
-        high = min(high, int(np.rint(np.ldexp(6.0, -grid.exponent))))
-    return low, high
+__all__ = ["QuantNetwork", "prepare"]
 
 
 def _on_grid(x: torch.Tensor, grid: Grid | None, activation: Activation) -> torch.Tensor:
@@ -40,7 +31,7 @@ def _on_grid(x: torch.Tensor, grid: Grid | None, activation: Activation) -> torc
         if activation == "relu":
             return functional.relu(x)
         return functional.relu6(x) if activation == "relu6" else x
-    low, high = activation_bounds(grid, activation)
+    low, high = clamp_codes(grid, activation)
     return torch.fake_quantize_per_tensor_affine(x, 2.0**grid.exponent, 0, low, high)
 
 
