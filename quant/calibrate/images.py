@@ -1,0 +1,74 @@
+"""Calibration images: checked, normalised and put on the input grid."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.formats.rounding import quantise_to_grid
+from shiftforge.quant.graph.types import Grid, Preprocess
+
+__all__ = ["image_codes", "normalise"]
+
+
+def normalise(images: NDArray[np.generic], preprocess: Preprocess) -> NDArray[np.float32]:
+    """Images (N, height, width, channels), values 0..255, as normalised floats (N, C, H, W).
+
+    (N, height, width) is taken for one channel. Raises InputError for another shape, no image,
+    values outside 0..255, NaN or infinity; images are not resized here.
+    """
+    values = np.asarray(images)
+    if values.ndim == 3 and preprocess.channels == 1:
+        values = values[..., None]
+    wanted = (preprocess.height, preprocess.width, preprocess.channels)
+    problems = []
+    if values.ndim != 4 or values.shape[1:] != wanted:
+        shape = ", ".join(map(str, wanted))
+        problems.append(
+            Problem(
+                f"images of shape {values.shape}, the network reads (N, {shape})",
+                f"resize them to {preprocess.height}x{preprocess.width} with "
+                f"{preprocess.channels} channel(s), channels last",
+                "images",
+            )
+        )
+    elif values.shape[0] == 0:
+        problems.append(Problem("no image given", "give at least one", "images"))
+    if not np.issubdtype(values.dtype, np.number) or np.issubdtype(values.dtype, np.complexfloating):
+        problems.append(Problem(f"images of type {values.dtype}", "give uint8 values", "images"))
+    elif not np.isfinite(values).all():
+        bad = [str(i) for i in range(len(values)) if not np.isfinite(values[i]).all()]
+        problems.append(
+            Problem(
+                f"NaN or infinity in image(s) {', '.join(bad[:8])}", "leave these out", "images"
+            )
+        )
+    elif values.size and (values.min() < 0 or values.max() > 255):
+        problems.append(
+            Problem(
+                f"pixel values from {values.min()} to {values.max()}",
+                "give values 0..255, not yet normalised",
+                "images",
+            )
+        )
+    if problems:
+        raise InputError(problems)
+    mean = np.asarray(preprocess.mean, dtype=np.float64)
+    std = np.asarray(preprocess.std, dtype=np.float64)
+    real = (values.astype(np.float64) / 255.0 - mean) / std
+    return np.ascontiguousarray(real.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def image_codes(
+    images: NDArray[np.generic], preprocess: Preprocess, grid: Grid
+) -> NDArray[np.int64]:
+    """The network's input codes (N, C, H, W) of images (N, height, width, channels)."""
+    mean = np.asarray(preprocess.mean, dtype=np.float64)
+    std = np.asarray(preprocess.std, dtype=np.float64)
+    normalise(images, preprocess)  # refuses what is no image
+    values = np.asarray(images)
+    if values.ndim == 3:
+        values = values[..., None]
+    real = (values.astype(np.float64) / 255.0 - mean) / std
+    return quantise_to_grid(real.transpose(0, 3, 1, 2), grid)

@@ -1,0 +1,203 @@
+"""Rounding of weights onto the levels of a format so that the layer's output error is small.
+
+Error-compensating rounding (OBQ / GPTQ): the columns of W are rounded one after another and what
+each loses is made good on the columns not yet rounded, through the Cholesky factor of the inverse
+of H = sum(x x^T) over calibration inputs (Frantar et al., "GPTQ", ICLR 2023). Then sweeps of
+coordinate descent on the same quadratic form, each step of which can only lower the error.
+
+A convolution is treated as G groups of R rows by K columns: G = 1 for an ordinary layer, G =
+channels, R = 1, K = kh*kw for a depthwise one; all rows and groups are rounded at once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+
+from shiftforge.quant.calibrate.network import chunks, pad
+from shiftforge.quant.capture.types import FloatConv
+
+__all__ = ["Moments", "compensate", "moments", "nearest", "retarget", "rounding_table"]
+
+DAMPING = 0.01
+BLOCK = 32
+# Samples of a layer's inputs that its moments are taken from, at an even spatial stride.
+SAMPLES = 1 << 13
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Centred second moments of a layer's inputs.
+
+    hessian: (G, K, K), sum over samples of (q - mean q)(q - mean q)^T, q the quantised inputs.
+    cross: (G, K, K), sum of (f - mean f)(q - mean q)^T, f the float network's inputs.
+    samples: how many columns were summed.
+    """
+
+    hessian: torch.Tensor
+    cross: torch.Tensor
+    samples: int
+
+
+def _columns(node: FloatConv, x: torch.Tensor, stride: int) -> torch.Tensor:
+    """Patches of (N, C, H, W) as (G, K, samples)."""
+    kernel = node.weight.shape[2:]
+    padded = pad(x, node.padding)
+    if tuple(kernel) == (1, 1):
+        patches = padded[:, :, ::stride, ::stride].flatten(2)
+    else:
+        patches = functional.unfold(padded, tuple(kernel), node.dilation, 0, stride)
+    n, rows, length = patches.shape
+    grouped = patches.view(n, node.groups, rows // node.groups, length)
+    return grouped.permute(1, 2, 0, 3).reshape(node.groups, rows // node.groups, n * length)
+
+
+def moments(node: FloatConv, floats: torch.Tensor, quantised: torch.Tensor) -> Moments:
+    """Moments of a convolution's inputs in the float and in the quantised network (N, C, H, W).
+
+    They are centred because the bias is corrected after rounding: an error in the mean is free.
+    """
+    k = node.weight[0].size
+    hessian = torch.zeros(node.groups, k, k, dtype=torch.float64)
+    cross = torch.zeros_like(hessian)
+    sum_q = torch.zeros(node.groups, k, dtype=torch.float64)
+    sum_f = torch.zeros_like(sum_q)
+    samples = 0
+    area = quantised.shape[0] * quantised.shape[2] * quantised.shape[3] / node.stride**2
+    stride = node.stride * max(1, round(math.sqrt(area / max(SAMPLES, 16 * k))))
+    for part in chunks(quantised.shape[0]):
+        q = _columns(node, quantised[part], stride)
+        f = _columns(node, floats[part], stride)
+        hessian += torch.bmm(q, q.transpose(1, 2)).double()
+        cross += torch.bmm(f, q.transpose(1, 2)).double()
+        sum_q += q.sum(2).double()
+        sum_f += f.sum(2).double()
+        samples += q.shape[2]
+    hessian -= sum_q.unsqueeze(2) * sum_q.unsqueeze(1) / samples
+    cross -= sum_f.unsqueeze(2) * sum_q.unsqueeze(1) / samples
+    return Moments(hessian, cross, samples)
+
+
+def damped(hessian: torch.Tensor, damping: float = DAMPING) -> torch.Tensor:
+    """H with a share of its mean diagonal added to the diagonal; the identity where H is zero."""
+    mean = hessian.diagonal(dim1=1, dim2=2).mean(1)
+    extra = torch.where(mean > 0, damping * mean, torch.ones_like(mean))
+    eye = torch.eye(hessian.shape[1], dtype=hessian.dtype)
+    return hessian + extra[:, None, None] * eye
+
+
+def retarget(weight: torch.Tensor, found: Moments, damping: float) -> torch.Tensor:
+    """Real weights (G, R, K) that best give the float outputs from the quantised inputs.
+
+    W + W (C - H)(H + damping)^-1: ridge regression of the float network's output on the quantised
+    inputs, shrunk towards the float weights.
+    """
+    step = torch.linalg.solve(
+        damped(found.hessian, damping), (weight @ (found.cross - found.hessian)).transpose(1, 2)
+    )
+    return weight + step.transpose(1, 2)
+
+
+def rounding_table(magnitudes: torch.Tensor) -> torch.Tensor:
+    """Nearest level by ``ceil(2 |v|)``, for a symmetric set with these ascending integer magnitudes.
+
+    The middles between integer levels are multiples of one half, so every v in (i/2, (i+1)/2] has
+    the same nearest level; a middle itself goes to the smaller magnitude.
+    """
+    middles = (magnitudes[1:] + magnitudes[:-1]) / 2
+    halves = torch.arange(int(2 * magnitudes[-1]) + 1, dtype=magnitudes.dtype) / 2
+    return magnitudes[torch.bucketize(halves, middles)]
+
+
+def nearest(value: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """The nearest level of every value, which may be of any size; ties to the smaller magnitude."""
+    index = (value.abs() * 2).ceil_().clamp_(max=table.shape[0] - 1).long()
+    return torch.sign(value) * table[index]
+
+
+def _pass(target: torch.Tensor, factor: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """One compensating pass over the columns of target (G, R, K); factor is upper, (G, K, K)."""
+    rest = target.clone()
+    result = torch.empty_like(target)
+    columns = target.shape[2]
+    for start in range(0, columns, BLOCK):
+        stop = min(start + BLOCK, columns)
+        block = rest[:, :, start:stop].clone()
+        local = factor[:, start:stop, start:stop]
+        errors = torch.empty_like(block)
+        for j in range(stop - start):
+            value = block[:, :, j]
+            rounded = nearest(value, table)
+            error = (value - rounded) / local[:, j, j].unsqueeze(1)
+            block[:, :, j:] -= error.unsqueeze(2) * local[:, j, j:].unsqueeze(1)
+            result[:, :, start + j] = rounded
+            errors[:, :, j] = error
+        rest[:, :, stop:] -= errors @ factor[:, start:stop, stop:]
+    return result
+
+
+def _descend(
+    target: torch.Tensor, start: torch.Tensor, hessian: torch.Tensor, table: torch.Tensor
+) -> torch.Tensor:
+    """One sweep of coordinate descent on (target - w) H (target - w)^T over all columns."""
+    result = start.clone()
+    slope = (target - start) @ hessian
+    columns = target.shape[2]
+    for first in range(0, columns, BLOCK):
+        last = min(first + BLOCK, columns)
+        block = slope[:, :, first:last].clone()
+        local = hessian[:, first:last, first:last]
+        moves = torch.zeros_like(block)
+        for j in range(last - first):
+            old = result[:, :, first + j]
+            new = nearest(old + block[:, :, j] / local[:, j, j].unsqueeze(1), table)
+            moves[:, :, j] = new - old
+            block -= moves[:, :, j].unsqueeze(2) * local[:, j].unsqueeze(1)
+            result[:, :, first + j] = new
+        slope -= moves @ hessian[:, first:last]
+    return result
+
+
+def quadratic(error: torch.Tensor, hessian: torch.Tensor) -> torch.Tensor:
+    """e H e^T of every row: (G, R, K), (G, K, K) -> (G, R)."""
+    return ((error @ hessian) * error).sum(2)
+
+
+def compensate(
+    weight: torch.Tensor,
+    hessian: torch.Tensor,
+    scales: torch.Tensor,
+    magnitudes: torch.Tensor,
+    *,
+    damping: float = DAMPING,
+    sweeps: int = 2,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Round weights (G, R, K) to levels times a scale a row, minimising e (H + damping) e^T.
+
+    scales: (S, G, R), the candidate scales of each row; every one is tried, and the row's best kept.
+    magnitudes: ascending magnitudes of the levels, from 0.
+    Returns the integer levels (G, R, K) and the index (G, R) of each row's scale.
+    """
+    full = damped(hessian, damping)
+    order = full.diagonal(dim1=1, dim2=2).mean(0).argsort(descending=True, stable=True)
+    full = full[:, order][:, :, order]
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(full))
+    factor = torch.linalg.cholesky(inverse, upper=True)
+    targets = weight[:, :, order].unsqueeze(0) / scales.unsqueeze(3)
+    count, groups, rows, k = targets.shape
+    flat = targets.permute(1, 0, 2, 3).reshape(groups, count * rows, k)
+    table = rounding_table(magnitudes)
+    levels = _pass(flat, factor, table)
+    error = quadratic(flat - levels, full).view(groups, count, rows).permute(1, 0, 2) * scales**2
+    choice = error.argmin(0)
+    pick = choice.unsqueeze(1).unsqueeze(3).expand(groups, 1, rows, k)
+    levels = levels.view(groups, count, rows, k).gather(1, pick).squeeze(1)
+    target = flat.view(groups, count, rows, k).gather(1, pick).squeeze(1)
+    for _ in range(sweeps):
+        levels = _descend(target, levels, full, table)
+    result = torch.empty_like(levels)
+    result[:, :, order] = levels
+    return result, choice

@@ -1,0 +1,164 @@
+"""Weights of a network rounded layer by layer, each seeing what the layers before it really give."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shiftforge.quant.calibrate.bias import bias_shift
+from shiftforge.quant.calibrate.convert import exponent_floor
+from shiftforge.quant.calibrate.network import activate, inputs_of, preactivation, run_node
+from shiftforge.quant.calibrate.rounding import compensate, moments, retarget
+from shiftforge.quant.capture.types import FloatConv, FloatGraph
+from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
+from shiftforge.quant.graph.types import Grid, WeightFormat
+
+__all__ = ["Options", "Progress", "Rounded", "Rounding", "round_network"]
+
+Rounding: TypeAlias = Literal["compensated", "nearest", "log"]
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How weights are rounded.
+
+    asymmetric: aim at the float network's outputs from the quantised inputs (ridge regression)
+    rather than at the float weights. span: weight exponents tried on either side of the one of least
+    plain error. sweeps: of coordinate descent after the compensating pass.
+    """
+
+    rounding: Rounding = "compensated"
+    bias_correction: bool = True
+    asymmetric: bool = True
+    damping: float = 0.01
+    target_damping: float = 0.1
+    span: tuple[int, int] = (-1, 1)
+    sweeps: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """Integer weights and exponents, corrected biases (float64) and dB per convolution."""
+
+    weights: dict[str, tuple[NDArray[np.int8], NDArray[np.int8]]]
+    biases: dict[str, NDArray[np.float64]]
+    sqnr: dict[str, float]
+
+
+def on_grid(x: torch.Tensor, grid: Grid | None) -> torch.Tensor:
+    """Real values rounded half to even onto a grid and saturated; unchanged where there is none."""
+    if grid is None:
+        return x
+    step = 2.0**grid.exponent
+    return (x / step).round_().clamp_(grid.qmin, grid.qmax).mul_(step)
+
+
+def sqnr_db(wanted: torch.Tensor, given: torch.Tensor) -> float:
+    """10 log10 of signal over error power; at most 200 dB, -200 where there is no signal."""
+    power = float(torch.linalg.vector_norm(wanted))
+    error = float(torch.linalg.vector_norm(wanted - given))
+    if power == 0:
+        return -200.0
+    return min(200.0, 20 * float(np.log10(power / error))) if error > 0 else 200.0
+
+
+def _round_layer(
+    node: FloatConv,
+    floats: torch.Tensor,
+    quantised: torch.Tensor,
+    fmt: WeightFormat,
+    floor: NDArray[np.int64],
+    options: Options,
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """(w_int, z) of one convolution; floor (O,) is the smallest exponent allowed."""
+    levels = format_levels(fmt)
+    z = np.maximum(choose_exponent(node.weight, levels), floor).astype(np.int8)
+    if options.rounding != "compensated":
+        return encode(node.weight, z, fmt, options.rounding), z
+    found = moments(node, floats, quantised)
+    out = node.weight.shape[0]
+    shape = (node.groups, out // node.groups)
+    weight = torch.from_numpy(node.weight.astype(np.float64)).reshape(*shape, -1)
+    if options.asymmetric:
+        weight = retarget(weight, found, options.target_damping)
+    low, high = options.span
+    exponents = torch.from_numpy(z.astype(np.int64)).reshape(shape)
+    least = torch.from_numpy(floor).reshape(shape)
+    candidates = torch.stack(
+        [torch.maximum(exponents + step, least) for step in range(high, low - 1, -1)]
+    )
+    scales = torch.ldexp(torch.ones(candidates.shape, dtype=torch.float64), candidates)
+    magnitudes = torch.from_numpy(levels[levels >= 0].astype(np.float64))
+    rounded, choice = compensate(
+        weight, found.hessian, scales, magnitudes, damping=options.damping, sweeps=options.sweeps
+    )
+    chosen = candidates.gather(0, choice.unsqueeze(0)).reshape(out)
+    w_int = rounded.reshape(node.weight.shape).numpy().astype(np.int8)
+    return w_int, chosen.numpy().astype(np.int8)
+
+
+def _floor(node: FloatConv, grids: Mapping[str, Grid]) -> NDArray[np.int64]:
+    """Smallest weight exponents that the integer graph can hold; no limit without an input grid."""
+    if node.input not in grids:
+        return np.full(node.weight.shape[0], -128, dtype=np.int64)
+    return exponent_floor(node.bias, grids[node.input], grids.get(node.output))
+
+
+def round_network(
+    graph: FloatGraph,
+    images: NDArray[np.float32],
+    formats: Mapping[str, WeightFormat],
+    grids: Mapping[str, Grid] | None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Rounded:
+    """Round all weights onto their formats' levels, walking the float and the quantised network.
+
+    images: normalised floats (N, C, H, W). formats: by convolution name. grids: of the activations,
+    by tensor name, a tensor without one staying float; None quantises the weights alone.
+    Deterministic: the same input gives the same weights.
+    """
+    chosen = options or Options()
+    by_tensor = grids or {}
+    readers = Counter(name for node in graph.nodes for name in inputs_of(node))
+    floats = {graph.input: torch.from_numpy(images)}
+    quantised = {graph.input: on_grid(floats[graph.input], by_tensor.get(graph.input))}
+    result = Rounded({}, {}, {})
+    with torch.no_grad():
+        for done, node in enumerate(graph.nodes):
+            grid = by_tensor.get(node.output)
+            if isinstance(node, FloatConv):
+                xf, xq = floats[node.input], quantised[node.input]
+                floor = _floor(node, by_tensor)
+                w_int, z = _round_layer(node, xf, xq, formats[node.name], floor, chosen)
+                real = np.ldexp(w_int.astype(np.float32), z.astype(np.int64)[:, None, None, None])
+                bias = torch.from_numpy(node.bias)
+                wanted = preactivation(node, xf, torch.from_numpy(node.weight), bias)
+                given = preactivation(node, xq, torch.from_numpy(real), bias)
+                shift = bias_shift(wanted, given)
+                if chosen.bias_correction:
+                    given += shift.float()[:, None, None]
+                    result.biases[node.name] = node.bias.astype(np.float64) + shift.numpy()
+                else:
+                    result.biases[node.name] = node.bias.astype(np.float64)
+                result.weights[node.name] = (w_int, z)
+                floats[node.output] = activate(wanted, node.activation)
+                quantised[node.output] = on_grid(activate(given, node.activation), grid)
+            else:
+                floats[node.output] = run_node(node, floats)
+                quantised[node.output] = on_grid(run_node(node, quantised), grid)
+            result.sqnr[node.name] = sqnr_db(floats[node.output], quantised[node.output])
+            for name in inputs_of(node):
+                readers[name] -= 1
+                if readers[name] == 0:
+                    del floats[name], quantised[name]
+            if progress is not None:
+                progress("rounding weights", done + 1, len(graph.nodes))
+    return result

@@ -1,0 +1,154 @@
+"""Post-training quantisation: from a folded float network and some images to the integer network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.calibrate.convert import Requant, convert
+from shiftforge.quant.calibrate.equalise import Equalisation, equalise
+from shiftforge.quant.calibrate.grids import Method, calibrate_grids
+from shiftforge.quant.calibrate.images import normalise
+from shiftforge.quant.calibrate.sequential import Options, Progress, Rounding, round_network
+from shiftforge.quant.capture.types import FloatConv, FloatGraph
+from shiftforge.quant.formats.encode import format_levels
+from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat, WeightFormat
+from shiftforge.quant.graph.verify import verify
+
+__all__ = ["FirstLast", "calibration_subset", "quantize", "weight_formats"]
+
+FirstLast: TypeAlias = Literal["wide", "same"]
+
+# Values of the largest activation map over all calibration images: keeps calibration near 2 GB.
+_VALUES = 100_000_000
+
+
+def weight_formats(
+    graph: FloatGraph, scheme: str, bits: int | None, terms: int | None, first_last: FirstLast
+) -> dict[str, WeightFormat]:
+    """Weight format of every convolution, by name.
+
+    scheme "shift": bits 3 or 4 a term (default 4), terms 1 or 2 (default 2). scheme "int": bits 2..8
+    (default 8). first_last "wide" gives the first and the last convolution two terms, or 8 bits.
+    Raises InputError for what no format can be.
+    """
+    problems = []
+    if scheme not in ("shift", "int"):
+        problems.append(Problem(f"unknown scheme {scheme!r}", 'use "shift" or "int"', "scheme"))
+    if scheme == "int" and terms is not None:
+        problems.append(Problem("terms given for integer weights", "leave terms out", "terms"))
+    if first_last not in ("wide", "same"):
+        problems.append(Problem(f"unknown choice {first_last!r}", "use wide or same", "first_last"))
+    if problems:
+        raise InputError(problems)
+    usual: WeightFormat
+    wide: WeightFormat
+    if scheme == "shift":
+        count = 2 if terms is None else terms
+        width = 4 if bits is None else bits
+        usual = ShiftFormat(width, count, "S1" if count == 1 else "S2")
+        wide = ShiftFormat(width, 2, "S2")
+    else:
+        usual, wide = IntFormat(8 if bits is None else bits), IntFormat(8)
+    format_levels(usual)  # refuses bits and terms that do not exist
+    names = [node.name for node in graph.nodes if isinstance(node, FloatConv)]
+    ends = {names[0], names[-1]} if first_last == "wide" else set()
+    return {name: wide if name in ends else usual for name in names}
+
+
+def calibration_subset(graph: FloatGraph, images: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Evenly spaced images, as many as calibration holds in memory at this network's map sizes."""
+    largest = max(int(np.prod(shape)) for shape in graph.shapes.values())
+    most = max(1, _VALUES // largest)
+    if len(images) <= most:
+        return images
+    return images[np.linspace(0, len(images) - 1, most).round().astype(np.int64)]
+
+
+def quantize(
+    graph: FloatGraph,
+    images: NDArray[np.generic],
+    *,
+    scheme: str = "shift",
+    bits: int | None = None,
+    terms: int | None = None,
+    activation_bits: int = 8,
+    rounding: Rounding = "compensated",
+    bias_correction: bool = True,
+    equalisation: Equalisation = "exact",
+    requant: Requant = "shift",
+    calibration: Method = "mse",
+    first_last: FirstLast = "wide",
+    progress: Progress | None = None,
+) -> QuantizedModel:
+    """Quantise a network after training.
+
+    images: calibration images (N, height, width, channels) of the network's size, values 0..255;
+    where all of them would need too much memory an evenly spaced part is taken.
+    scheme, bits, terms, first_last: see ``weight_formats``. activation_bits: 2..8. rounding:
+    "compensated" (error-compensating), "nearest", or "log" (the paper's, shift only). equalisation:
+    "off", "exact" or "calibrated" (see calibrate.equalise). requant: "shift" or "multiplier".
+    calibration: of the activation grids. progress: called with (stage, done, total).
+    The same input gives the same model. Its facts hold the options and each node's signal to
+    quantisation noise ratio in dB on the calibration images.
+    Raises InputError for bad images or options and for a network that the integer graph cannot hold.
+    """
+    problems: list[Problem] = []
+    values = _collect(problems, lambda: normalise(calibration_subset(graph, images), graph.preprocess))
+    formats = _collect(problems, lambda: weight_formats(graph, scheme, bits, terms, first_last))
+    if rounding not in ("compensated", "nearest", "log"):
+        problems.append(
+            Problem(f"unknown rounding {rounding!r}", "use compensated, nearest or log", "rounding")
+        )
+    elif rounding == "log" and scheme == "int":
+        problems.append(Problem("log rounding of integer weights", "use nearest", "rounding"))
+    for node in graph.nodes:
+        if isinstance(node, FloatConv) and not (
+            np.isfinite(node.weight).all() and np.isfinite(node.bias).all()
+        ):
+            problems.append(
+                Problem("weights or biases hold NaN or infinity", "load the network again", node.source)
+            )
+    if problems or values is None or formats is None:
+        raise InputError(problems)
+    tell = progress if progress is not None else _silent
+    tell("measuring activations", 0, 1)
+    scaled = equalise(graph, values, mode=equalisation)
+    grids = calibrate_grids(scaled, values, bits=activation_bits, method=calibration)
+    tell("measuring activations", 1, 1)
+    options = Options(rounding=rounding, bias_correction=bias_correction)
+    rounded = round_network(scaled, values, formats, grids, options, progress)
+    facts: Mapping[str, Any] = {
+        "scheme": scheme,
+        "activation_bits": activation_bits,
+        "rounding": rounding,
+        "bias_correction": bias_correction,
+        "equalisation": equalisation,
+        "requant": requant,
+        "calibration": calibration,
+        "calibration_images": len(values),
+        "first_last": first_last,
+        "sqnr_db": {name: round(value, 2) for name, value in rounded.sqnr.items()},
+    }
+    model = convert(
+        scaled, grids, rounded.weights, formats, biases=rounded.biases, requant=requant, meta=facts
+    )
+    verify(model)
+    return model
+
+
+def _collect(problems: list[Problem], make: Any) -> Any:
+    """What make() returns; None where it raised InputError, whose problems are kept."""
+    try:
+        return make()
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """No progress wanted."""
