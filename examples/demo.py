@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +23,7 @@ import shiftforge
 from shiftforge.emulation import EmulationReport, top1
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.cli.output import progress
+from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.simulate import run_float_checkpoints
 from shiftforge.sim.compare_text import divergence_text
 
@@ -56,16 +59,25 @@ def flow(console: Console, folder: Path) -> bool:
         console.print(f"generating OpenCL for {BOARD}")
         design = shiftforge.generate(model, BOARD, output=folder)
         frames = shiftforge.load_frames(INPUT, model.preprocess, limit=max(SAMPLES.values()))
-        floats = run_float_checkpoints(model, frames.images)[model.output]
+        floats = float_outputs(model, frames.images)
         runs = []
         for device, samples in SAMPLES.items():
             console.print(f"running {samples} images on {device}")
             runs.append(
                 shiftforge.emulate(folder, device, input=INPUT, limit=samples, progress=advance)
             )
-    float_top1 = top1(floats.reshape(len(floats), -1), frames.labels)
+    float_top1 = top1(floats, frames.labels)
     table(console, float_top1, runs, design.report)
     return all(run.bit_exact for run in runs)
+
+
+def float_outputs(model: QuantizedModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Outputs (N, K) of the float network, a few images at a time."""
+    parts = [
+        run_float_checkpoints(model, images[start : start + 50])[model.output]
+        for start in range(0, len(images), 50)
+    ]
+    return np.concatenate(parts).reshape(len(images), -1)
 
 
 def table(
@@ -93,7 +105,8 @@ def table(
     console.print(results)
     console.print(
         f"{BOARD}, modelled: {report['lanes']:,} lanes, "
-        f"{report['modelled_cycles']:,} cycles a frame ({report['ideal_cycles']:,} ideal), utilisation {report['utilisation']:.1%}, "
+        f"{report['modelled_cycles']:,} cycles a frame ({report['ideal_cycles']:,} ideal), "
+        f"utilisation {report['utilisation']:.1%}, "
         f"{report['modelled_fps']:,.0f} frames a second at an assumed {report['clock_mhz']:g} MHz; "
         f"feature maps {report['buffer_bytes']:,} bytes "
         f"(symmetric double buffer: {report['symmetric_bytes']:,})",

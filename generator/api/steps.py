@@ -45,18 +45,26 @@ def quantize(
     resolution: int | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> QuantizedModel:
     """The integer network of a source (see ``shiftforge quantize --help`` for what a source is).
 
     scheme: "shift" (sums of powers of two; bits 3 or 4 a term, terms 1 or 2) or "int" (uniform,
     bits 4 to 8). calib: frames that activations are measured on, by default the best installed.
-    progress: called with (stage, done, total). say: called with lines for the user.
+    options: rounding, bias_correction, equalisation, calibration, requant and first_last, as in
+    ``shiftforge.quant.quantize.quantize``. progress: called with (stage, done, total). say: called
+    with lines for the user.
     Raises InputError with everything that is wrong.
     """
     from shiftforge.quant.capture.source import load_source
     from shiftforge.quant.data.inputs import load_frames
     from shiftforge.quant.quantize import quantize as quantize_graph
+    from shiftforge.quant.quantize import weight_formats
 
+    if scheme == "dtssq":
+        raise InputError(
+            Problem("the dtssq training scheme is not in this version", "use --scheme shift")
+        )
     tell = say if say is not None else lambda text: None
     tell(f"reading {source}")
     graph = load_source(source, resolution=resolution)
@@ -67,7 +75,19 @@ def quantize(
                 "warning: no photographs are installed, so activations are measured on noise: "
                 "give --calib, or pip install scikit-image"
             )
-    frames = load_frames(calib, graph.preprocess, limit=calib_limit, data_dir=data_dir)
+    # What is wrong with the frames and with the format is told together.
+    problems: list[Problem] = []
+    frames = None
+    try:
+        frames = load_frames(calib, graph.preprocess, limit=calib_limit, data_dir=data_dir)
+    except InputError as error:
+        problems += error.problems
+    try:
+        weight_formats(graph, scheme, bits, terms, options.get("first_last", "wide"))
+    except InputError as error:
+        problems += error.problems
+    if problems or frames is None:
+        raise InputError(problems)
     tell(f"measuring activations on {len(frames)} frames of {calib}")
     return quantize_graph(
         graph,
@@ -77,6 +97,7 @@ def quantize(
         terms=terms,
         activation_bits=activation_bits,
         progress=progress,
+        **options,
     )
 
 

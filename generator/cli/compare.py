@@ -80,7 +80,7 @@ def command(
                     pair.a,
                     pair.b,
                     f"{pair.mismatches:,}",
-                    f"{pair.output_sqnr_db:.1f} dB",
+                    _decibels(pair.output_sqnr_db),
                     f"{pair.top1_agreement:.1%}",
                     ("equal" if pair.mismatches == 0 else "DIFFERENT")
                     if pair.expected_exact
@@ -94,3 +94,7 @@ def command(
         raise CheckFailed(
             "\n".join(divergence_text(pair.divergence, pair.a, pair.b) for pair in failed)
         )
+
+
+def _decibels(value: float) -> str:
+    return "no difference" if value == float("inf") else f"{value:.1f} dB"

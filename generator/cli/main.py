@@ -14,7 +14,15 @@ import click
 
 import shiftforge
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.cli import boards, compare, doctor, emulate, generate, quantize
+from shiftforge.generator.cli import (
+    boards,
+    compare,
+    doctor,
+    emulate,
+    generate,
+    quantize,
+    train,
+)
 from shiftforge.generator.cli.output import note, print_json, print_problems
 
 __all__ = ["cli", "main", "run"]
@@ -32,7 +40,7 @@ def cli() -> None:
     """
 
 
-for _module in (doctor, boards, quantize, generate, emulate, compare):
+for _module in (doctor, boards, quantize, train, generate, emulate, compare):
     cli.add_command(_module.command)
 
 

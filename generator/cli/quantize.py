@@ -36,6 +36,47 @@ __all__ = ["command"]
     help="The first N of them.",
 )
 @click.option("--activation-bits", type=int, default=8, show_default=True, help="2 to 8.")
+@click.option(
+    "--rounding",
+    type=click.Choice(["compensated", "nearest", "log"]),
+    default="compensated",
+    show_default=True,
+    help="Of weights: error-compensating, to the nearest level, or in the logarithm.",
+)
+@click.option(
+    "--bias-correction/--no-bias-correction",
+    default=True,
+    show_default=True,
+    help="Layer by layer, from what the layers before it really give.",
+)
+@click.option(
+    "--equalisation",
+    type=click.Choice(["exact", "calibrated", "off"]),
+    default="exact",
+    show_default=True,
+    help="Of channel ranges across layers.",
+)
+@click.option(
+    "--calibration",
+    type=click.Choice(["mse", "percentile", "minmax"]),
+    default="mse",
+    show_default=True,
+    help="How activation grids are chosen.",
+)
+@click.option(
+    "--requant",
+    type=click.Choice(["shift", "multiplier"]),
+    default="shift",
+    show_default=True,
+    help="How accumulators come back to activations.",
+)
+@click.option(
+    "--first-last",
+    type=click.Choice(["wide", "same"]),
+    default="wide",
+    show_default=True,
+    help="Two terms (or 8 bits) in the first and last layer, or the format of the others.",
+)
 @click.option("--resolution", type=int, help="Side of a square input in place of the source's.")
 @click.option(
     "--data",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shiftforge.generator.cli.options import json_option
+
+if TYPE_CHECKING:
+    from shiftforge.quant.graph.types import WeightFormat
 
 __all__ = ["command"]
 
@@ -67,7 +71,6 @@ def command(
     from shiftforge.quant.graph.file import save_model
     from shiftforge.quant.models.fit import Progress
     from shiftforge.quant.models.train import FLOAT_RECIPE, TUNE_RECIPE, TrainConfig, train
-    from shiftforge.quant.quantize import weight_format
 
     recipe = replace(FLOAT_RECIPE, seed=seed, epochs=epochs or FLOAT_RECIPE.epochs)
     tune = None
@@ -80,7 +83,7 @@ def command(
         resolution=resolution,
         recipe=recipe,
         tune=tune,
-        weights=weight_format(scheme, bits, terms),
+        weights=_format(scheme, bits, terms),
         device=device,
         limit=limit,
     )
@@ -111,3 +114,21 @@ def command(
     if result.tuned_accuracy is not None and model_path is not None:
         rows.append((scheme, f"{result.tuned_accuracy:.2%}", model_path))
     print_table("", ("network", "test accuracy", "file"), rows)
+
+
+def _format(scheme: str, bits: int | None, terms: int | None) -> WeightFormat:
+    """The weight format that the options name; InputError where there is none such."""
+    from shiftforge.errors import InputError, Problem
+    from shiftforge.quant.formats.encode import format_levels
+    from shiftforge.quant.graph.types import IntFormat, ShiftFormat
+
+    if scheme == "int" and terms is not None:
+        raise InputError(Problem("terms given for integer weights", "leave --terms out"))
+    found: WeightFormat
+    if scheme == "int":
+        found = IntFormat(8 if bits is None else bits)
+    else:
+        count = 2 if terms is None else terms
+        found = ShiftFormat(4 if bits is None else bits, count, "S1" if count == 1 else "S2")
+    format_levels(found)
+    return found
