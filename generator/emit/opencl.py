@@ -15,7 +15,7 @@ from shiftforge.generator.plan.plan import LayerPlan, Plan
 
 __all__ = ["render", "render_accelerator"]
 
-MAX_VECTOR = 16
+MAX_VECTOR = 8
 
 
 @cache

@@ -137,6 +137,8 @@ def prepare_process() -> None:
         if library is not None:
             (vendors / f"{spec.name}.icd").write_text(f"{library}\n")
     os.environ["OCL_ICD_VENDORS"] = str(vendors)
+    # Programs that PoCL 3.0 takes from its cache have lost their kernels' names.
+    os.environ["POCL_KERNEL_CACHE"] = "0"
     # The Intel CPU runtime grants 256 KB of __local memory unless told otherwise.
     os.environ.setdefault("CL_CONFIG_CPU_FORCE_LOCAL_MEM_SIZE", "64MB")
     # More kernels than workers never start; the emulator runs one thread a kernel.
