@@ -6,6 +6,7 @@ Commands import what they run when they run, so that ``--help`` needs neither to
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -63,6 +64,10 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         note("interrupted")
         return 130
+    except BrokenPipeError:
+        # The reader of our output has left (`shiftforge boards | head`): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return code if isinstance(code, int) else 0
 
 

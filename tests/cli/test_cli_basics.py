@@ -106,3 +106,10 @@ def test_boards(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["memory"]["banks"] == 1
     assert cli_main.run(["boards", "de10nano"]) == 2
     assert "did you mean 'de10_nano'?" in capsys.readouterr().err
+
+
+def test_reader_that_leaves_early_is_no_error() -> None:
+    command = f"{sys.executable} -m shiftforge boards --json | head -c 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() in ("[0", "[\n0")
+    assert "Traceback" not in done.stderr
