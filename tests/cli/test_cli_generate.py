@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +122,17 @@ def test_board_too_small(model: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     )
     assert any("de10_nano" in str(p) or "ALM" in str(p) for p in problems)
     assert not (tmp_path / "d").exists()
+
+
+def test_the_base_install_is_enough(model: Path, tmp_path: Path) -> None:
+    """Without the extras: boards, doctor's report and generate still work."""
+    code = f"""
+import sys
+for absent in ("torch", "transformers", "pyopencl", "h5py", "sklearn", "skimage", "scipy"):
+    sys.modules[absent] = None
+from shiftforge.generator.cli.main import run
+assert run(["boards"]) == 0
+assert run(["generate", {str(model)!r}, "--board", "a10gx1150", "-o", {str(tmp_path / "d")!r}]) == 0
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -142,3 +142,18 @@ def test_train_refuses(
     problems = problems_of(["train", "-o", str(tmp_path / "run"), *options], capsys)
     assert any(told in p["what"] for p in problems)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_train_a_little(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    from shiftforge.quant.data import fashion_mnist
+
+    if not (fashion_mnist.available("train") and fashion_mnist.available("test")):
+        pytest.skip("Fashion-MNIST is not installed")
+    options = ["--limit", "128", "--epochs", "1", "--tune-epochs", "1", "--width", "0.25"]
+    arguments = ["train", "-o", str(tmp_path / "run"), "--resolution", "32", *options, "--json"]
+    assert run(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert 0 <= told["tuned_accuracy"] <= 1
+    assert load_model(told["model"]).labels[0] == "T-shirt/top"
