@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.calibrate.convert import convert
+from shiftforge.quant.calibrate.equalise import equalise
 from shiftforge.quant.calibrate.grids import calibrate_grids
 from shiftforge.quant.calibrate.images import normalise
 from shiftforge.quant.calibrate.sequential import round_network
@@ -20,7 +21,15 @@ from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.data.fashion_mnist import LABELS
 from shiftforge.quant.data.inputs import Frames, load_frames
-from shiftforge.quant.graph.types import Grid, Preprocess, QuantizedModel, ShiftFormat, WeightFormat
+from shiftforge.quant.graph.types import (
+    Grid,
+    IntFormat,
+    Preprocess,
+    QuantizedModel,
+    ShiftFormat,
+    WeightFormat,
+)
+from shiftforge.quant.graph.verify import verify
 from shiftforge.quant.models import fashion
 from shiftforge.quant.models.batches import Examples
 from shiftforge.quant.models.checkpoint import save_checkpoint
@@ -29,7 +38,7 @@ from shiftforge.quant.schemes.base import Scheme
 from shiftforge.quant.schemes.network import prepare
 from shiftforge.quant.schemes.ste import StraightThrough
 
-__all__ = ["TrainConfig", "TrainResult", "fine_tune", "train", "train_float"]
+__all__ = ["TrainConfig", "TrainResult", "fine_tune", "formats_of", "train", "train_float"]
 
 FLOAT_RECIPE = Recipe(epochs=14, rate=0.2)
 # Adam in units of a weight's level spacing; no decay, the float training has done that.
@@ -42,7 +51,8 @@ class TrainConfig:
 
     folder: receives a checkpoint an epoch; a run that was broken off resumes there.
     data_dir: the IDX files; None takes Debian's package. limit: images of either split, for trials.
-    formats: of the weights. calibration: images that the activation grids and the first rounding
+    weights: their format; wide_ends gives the first and the last convolution two terms, or 8 bits.
+    calibration: images that the activation grids and the first rounding
     see. device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
     """
 
@@ -53,6 +63,7 @@ class TrainConfig:
     recipe: Recipe = FLOAT_RECIPE
     tune: Recipe | None = TUNE_RECIPE
     weights: WeightFormat = field(default_factory=ShiftFormat)
+    wide_ends: bool = True
     activation_bits: int = 8
     calibration: int = 256
     device: str | None = None
@@ -145,7 +156,7 @@ def train(config: TrainConfig, report: Report | None = None) -> TrainResult:
         train_set,
         test_set,
         config.tune,
-        weights=config.weights,
+        formats=formats_of(graph, config.weights, config.wide_ends),
         activation_bits=config.activation_bits,
         calibration=train_frames.images[: config.calibration],
         folder=config.folder,
@@ -190,13 +201,25 @@ def save_float(
     save_checkpoint(path, network.state_dict(), header)
 
 
+def formats_of(
+    graph: FloatGraph, weights: WeightFormat, wide_ends: bool
+) -> dict[str, WeightFormat]:
+    """The format of every convolution; wide ends: two terms or 8 bits for the first and last."""
+    names = [node.name for node in graph.nodes if isinstance(node, FloatConv)]
+    wide: WeightFormat = IntFormat(8)
+    if isinstance(weights, ShiftFormat):
+        wide = ShiftFormat(weights.bits, 2, "S2")
+    ends = {names[0], names[-1]} if wide_ends else set()
+    return {name: wide if name in ends else weights for name in names}
+
+
 def fine_tune(
     graph: FloatGraph,
     train_set: Examples,
     test_set: Examples,
     recipe: Recipe,
     *,
-    weights: WeightFormat,
+    formats: Mapping[str, WeightFormat],
     activation_bits: int = 8,
     calibration: NDArray[np.uint8],
     scheme: Scheme | None = None,
@@ -205,17 +228,16 @@ def fine_tune(
 ) -> tuple[QuantizedModel, float]:
     """Quantise after training, fine-tune from there, and convert to the integer graph.
 
+    formats: of the weights, by convolution name (see `formats_of`).
     calibration: frames uint8 (N, H, W, C). scheme: the straight-through estimator by default.
     Returns the model and the fake-quantised network's test accuracy.
     """
     chosen = scheme or StraightThrough()
     images = normalise(calibration, graph.preprocess)
-    grids: Mapping[str, Grid] = calibrate_grids(graph, images, bits=activation_bits)
-    formats: dict[str, WeightFormat] = {
-        node.name: weights for node in graph.nodes if isinstance(node, FloatConv)
-    }
-    start = round_network(graph, images, formats, grids)
-    network = prepare(chosen, graph, grids, formats, start=start.weights, biases=start.biases)
+    scaled = equalise(graph, images, mode="exact")
+    grids: Mapping[str, Grid] = calibrate_grids(scaled, images, bits=activation_bits)
+    start = round_network(scaled, images, formats, grids)
+    network = prepare(chosen, scaled, grids, formats, start=start.weights, biases=start.biases)
     quantisers = network.quantisers()
     fit(
         network,
@@ -230,7 +252,9 @@ def fine_tune(
     )
     tuned = accuracy(network, test_set)
     found = network.convert()
+    facts = {"scheme": chosen.name, "activation_bits": activation_bits, "training": asdict(recipe)}
     model = convert(
-        graph, grids, dict(found.weights), formats, biases=dict(found.biases), requant="shift"
+        scaled, grids, found.weights, formats, biases=found.biases, requant="shift", meta=facts
     )
+    verify(model)
     return model, tuned
