@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.quant.calibrate.images import image_codes
+from shiftforge.quant.data.inputs import to_codes
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.simulate import run_fake_quantised, run_float_checkpoints
 
@@ -45,7 +45,7 @@ def quantised_logits(
 ) -> NDArray[np.float64]:
     """The fake-quantised network's output in real values, (N, C*H*W)."""
     source, target = model.tensors[model.input], model.tensors[model.output]
-    codes = image_codes(images, model.preprocess, source.grid)
+    codes = to_codes(images, model.preprocess, source.grid)
     parts = [
         run_fake_quantised(model, codes[i : i + _CHUNK])[model.output]
         for i in range(0, len(codes), _CHUNK)

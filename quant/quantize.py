@@ -1,4 +1,4 @@
-"""Post-training quantisation: from a folded float network and some images to the integer network."""
+"""Post-training quantisation: a folded float network and some images to the integer network."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def weight_formats(
 ) -> dict[str, WeightFormat]:
     """Weight format of every convolution, by name.
 
-    scheme "shift": bits 3 or 4 a term (default 4), terms 1 or 2 (default 2). scheme "int": bits 2..8
-    (default 8). first_last "wide" gives the first and the last convolution two terms, or 8 bits.
+    scheme "shift": bits 3 or 4 a term (default 4), terms 1 or 2 (default 2). scheme "int":
+    bits 2..8 (default 8). first_last "wide" gives the first and the last convolution two terms, or
+    8 bits.
     Raises InputError for what no format can be.
     """
     problems = []
@@ -95,10 +96,11 @@ def quantize(
     calibration: of the activation grids. progress: called with (stage, done, total).
     The same input gives the same model. Its facts hold the options and each node's signal to
     quantisation noise ratio in dB on the calibration images.
-    Raises InputError for bad images or options and for a network that the integer graph cannot hold.
+    Raises InputError for bad images or options and for a network no integer graph can hold.
     """
     problems: list[Problem] = []
-    values = _collect(problems, lambda: normalise(calibration_subset(graph, images), graph.preprocess))
+    subset = calibration_subset(graph, np.asarray(images))
+    values = _collect(problems, lambda: normalise(subset, graph.preprocess))
     formats = _collect(problems, lambda: weight_formats(graph, scheme, bits, terms, first_last))
     if rounding not in ("compensated", "nearest", "log"):
         problems.append(
@@ -110,9 +112,8 @@ def quantize(
         if isinstance(node, FloatConv) and not (
             np.isfinite(node.weight).all() and np.isfinite(node.bias).all()
         ):
-            problems.append(
-                Problem("weights or biases hold NaN or infinity", "load the network again", node.source)
-            )
+            what = "weights or biases hold NaN or infinity"
+            problems.append(Problem(what, "load the network again", node.source))
     if problems or values is None or formats is None:
         raise InputError(problems)
     tell = progress if progress is not None else _silent

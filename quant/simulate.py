@@ -2,8 +2,8 @@
 
 The fake-quantised network computes with real values in float64: every value is an integer of less
 than 53 bits times a power of two, so that float64 is exact in any order of summation and
-``torch.round`` (half to even) of the scaled value gives the integer graph's code. Only a product with
-a 31-bit multiplier can need more bits; that one is rounded in int64.
+``torch.round`` (half to even) of the scaled value gives the integer graph's code. Only a product
+with a 31-bit multiplier can need more bits; that one is rounded in int64.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def run_float_checkpoints(
 ) -> dict[str, NDArray[np.float32]]:
     """Every tensor of the float network, float32 (N, C, H, W), real values.
 
-    images: (N, height, width, channels), values 0..255; they are normalised and not rounded onto the
+    images: (N, height, width, channels), values 0..255; they are normalised, not rounded onto the
     input grid. Raises InputError for a bad image, and for a model without float weights or without
     the activation functions in its facts.
     """

@@ -107,7 +107,8 @@ class _Builder:
             )
             return None
         source = self.grids[node.input]
-        exact = np.ldexp(np.asarray(bias, dtype=np.float64), -(source.exponent + z.astype(np.int64)))
+        unit = source.exponent + z.astype(np.int64)
+        exact = np.ldexp(np.asarray(bias, dtype=np.float64), -unit)
         if not np.isfinite(exact).all() or np.abs(exact).max(initial=0.0) >= 1 << 31:
             channel = int(np.abs(np.nan_to_num(exact, nan=np.inf)).argmax())
             self.problems.append(
@@ -132,7 +133,7 @@ class _Builder:
         if width.max() > 32:
             self.problems.append(
                 Problem(
-                    f"channel {int(width.argmax())} needs an accumulator of {int(width.max())} bits",
+                    f"channel {int(width.argmax())} needs a {int(width.max())}-bit accumulator",
                     "raise its weight exponent or use coarser activations",
                     place,
                 )
@@ -212,12 +213,12 @@ def convert(
     convolution name, w = w_int * 2**z. formats: by convolution name. biases: real values replacing
     the float graph's, by convolution name. requant: "shift", or "multiplier" with m = 2**30 a
     channel: the weight scales being powers of two, both give the same integers.
-    Raises InputError with every missing grid, weight or format, wrong shape, bias beyond 32 bits and
+    Raises InputError with every missing grid, weight or format, wrong shape, and bias or
     accumulator beyond 32 bits.
     """
     problems = _missing(graph, grids, weights, formats)
     if requant not in ("shift", "multiplier"):
-        problems.append(Problem(f"unknown requantisation {requant!r}", 'use "shift" or "multiplier"'))
+        problems.append(Problem(f"unknown requantisation {requant!r}", "use shift or multiplier"))
     if problems:
         raise InputError(problems)
     build = _Builder(graph, grids, requant)

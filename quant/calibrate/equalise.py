@@ -1,16 +1,16 @@
-"""Cross-layer equalisation: channel ranges of a tensor are evened out before it gets its one grid.
+"""Cross-layer equalisation: a tensor's channel ranges are evened out before it gets its grid.
 
-Every channel c of a tensor is multiplied by k[c], its producers' weights and biases with it, and the
-weights that read it are divided by k[c]: the function stays the same wherever the activation
+Every channel c of a tensor is multiplied by k[c], its producers' weights and biases with it, and
+the weights that read it are divided by k[c]: the function stays the same wherever the activation
 between them commutes with the factor. That holds exactly for "none" and "relu" with any k > 0. It
-does not hold for relu6, whose clip would have to stand at 6 * k[c] in each channel while the integer
-graph has one clamp a tensor. There the factor is taken in mode "calibrated" only: 1 <= k[c] and
-k[c] * max[c] <= 6, so that the clip acts on no value that the calibration images produced; other
-images may saturate a little below 6.
+does not hold for relu6, whose clip would have to stand at 6 * k[c] in each channel while the
+integer graph has one clamp a tensor. There the factor is taken in mode "calibrated" only:
+1 <= k[c] and k[c] * max[c] <= 6, so that the clip acts on no value that the calibration images
+produced; other images may saturate below 6.
 
-k[c] = (max over channels / max[c]) ** strength, at most LIMIT. Tensors joined by residual additions,
-and a pool's input and output, are scaled alike. Weight scales being per output channel, the weights
-of a depthwise layer gain nothing from this; the per-tensor activation grids do.
+k[c] = (max over channels / max[c]) ** strength, at most LIMIT. Tensors joined by residual
+additions, and a pool's input and output, are scaled alike. Weight scales being per output channel,
+a depthwise layer's weights gain nothing from this; the per-tensor activation grids do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LIMIT = 8.0
 def channel_maxima(
     graph: FloatGraph, images: NDArray[np.float32]
 ) -> dict[str, NDArray[np.float64]]:
-    """Largest magnitude of every channel of every node's output on normalised images (N, C, H, W)."""
+    """Largest magnitude of each channel of each node's output; normalised images (N, C, H, W)."""
     return {
         node.output: live[node.output].abs().amax((0, 2, 3)).double().numpy()
         for node, live in walk(graph, images)

@@ -1,8 +1,8 @@
-"""Activation grids: a power-of-two step for every tensor, from a calibration run of the float graph.
+"""Activation grids: a power-of-two step for every tensor, from a calibration run in float.
 
 Tensors are unsigned after relu and relu6 and signed elsewhere. The tensors that a residual addition
-joins share one exponent, so that the addition needs no shift; where such a group or a pool chain
-mixes signs, each tensor keeps its own signedness.
+joins share one exponent, so that the addition needs no shift; each keeps its own
+signedness.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SAMPLE = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What the calibration run saw of one tensor: its cover exponent, and the error per exponent."""
+    """What calibration saw of one tensor: covering exponents, and the error of each finer one."""
 
     cover: int
     quantile: int
@@ -58,7 +58,7 @@ def input_grid(preprocess: Preprocess, bits: int = 8) -> Grid:
 
 
 def signedness(graph: FloatGraph) -> dict[str, bool]:
-    """Whether each tensor needs a signed grid: not after relu, relu6, or a pool of such a tensor."""
+    """Whether a tensor needs a signed grid: not after relu, relu6, or a pool of such a tensor."""
     signed = {graph.input: True}
     for node in graph.nodes:
         if isinstance(node, FloatPool):

@@ -1,4 +1,4 @@
-"""Calibration images: checked, normalised and put on the input grid."""
+"""Calibration images: checked and normalised."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.formats.rounding import quantise_to_grid
-from shiftforge.quant.graph.types import Grid, Preprocess
+from shiftforge.quant.graph.types import Preprocess
 
-__all__ = ["image_codes", "normalise"]
+__all__ = ["normalise"]
 
 
 def normalise(images: NDArray[np.generic], preprocess: Preprocess) -> NDArray[np.float32]:
@@ -35,7 +34,7 @@ def normalise(images: NDArray[np.generic], preprocess: Preprocess) -> NDArray[np
         )
     elif values.shape[0] == 0:
         problems.append(Problem("no image given", "give at least one", "images"))
-    if not np.issubdtype(values.dtype, np.number) or np.issubdtype(values.dtype, np.complexfloating):
+    if values.dtype.kind not in "uif":
         problems.append(Problem(f"images of type {values.dtype}", "give uint8 values", "images"))
     elif not np.isfinite(values).all():
         bad = [str(i) for i in range(len(values)) if not np.isfinite(values[i]).all()]
@@ -58,17 +57,3 @@ def normalise(images: NDArray[np.generic], preprocess: Preprocess) -> NDArray[np
     std = np.asarray(preprocess.std, dtype=np.float64)
     real = (values.astype(np.float64) / 255.0 - mean) / std
     return np.ascontiguousarray(real.transpose(0, 3, 1, 2), dtype=np.float32)
-
-
-def image_codes(
-    images: NDArray[np.generic], preprocess: Preprocess, grid: Grid
-) -> NDArray[np.int64]:
-    """The network's input codes (N, C, H, W) of images (N, height, width, channels)."""
-    mean = np.asarray(preprocess.mean, dtype=np.float64)
-    std = np.asarray(preprocess.std, dtype=np.float64)
-    normalise(images, preprocess)  # refuses what is no image
-    values = np.asarray(images)
-    if values.ndim == 3:
-        values = values[..., None]
-    real = (values.astype(np.float64) / 255.0 - mean) / std
-    return quantise_to_grid(real.transpose(0, 3, 1, 2), grid)

@@ -95,16 +95,15 @@ def retarget(weight: torch.Tensor, found: Moments, damping: float) -> torch.Tens
     W + W (C - H)(H + damping)^-1: ridge regression of the float network's output on the quantised
     inputs, shrunk towards the float weights.
     """
-    step = torch.linalg.solve(
-        damped(found.hessian, damping), (weight @ (found.cross - found.hessian)).transpose(1, 2)
-    )
+    wanted = (weight @ (found.cross - found.hessian)).transpose(1, 2)
+    step: torch.Tensor = torch.linalg.solve(damped(found.hessian, damping), wanted)
     return weight + step.transpose(1, 2)
 
 
 def rounding_table(magnitudes: torch.Tensor) -> torch.Tensor:
-    """Nearest level by ``ceil(2 |v|)``, for a symmetric set with these ascending integer magnitudes.
+    """Nearest level by ``ceil(2 |v|)``, for a symmetric set of ascending integer magnitudes.
 
-    The middles between integer levels are multiples of one half, so every v in (i/2, (i+1)/2] has
+    The middles between integer levels are multiples of one half, so every v in ((i-1)/2, i/2] has
     the same nearest level; a middle itself goes to the smaller magnitude.
     """
     middles = (magnitudes[1:] + magnitudes[:-1]) / 2
@@ -177,7 +176,7 @@ def compensate(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Round weights (G, R, K) to levels times a scale a row, minimising e (H + damping) e^T.
 
-    scales: (S, G, R), the candidate scales of each row; every one is tried, and the row's best kept.
+    scales: (S, G, R), the candidate scales of each row; all are tried, each row keeps its best.
     magnitudes: ascending magnitudes of the levels, from 0.
     Returns the integer levels (G, R, K) and the index (G, R) of each row's scale.
     """

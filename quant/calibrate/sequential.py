@@ -1,4 +1,4 @@
-"""Weights of a network rounded layer by layer, each seeing what the layers before it really give."""
+"""Weights rounded layer by layer, each layer seeing what those before it really give."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Options:
     """How weights are rounded.
 
     asymmetric: aim at the float network's outputs from the quantised inputs (ridge regression)
-    rather than at the float weights. span: weight exponents tried on either side of the one of least
-    plain error. sweeps: of coordinate descent after the compensating pass.
+    rather than at the float weights. span: weight exponents tried around the one of least plain
+    error. sweeps: of coordinate descent after the compensating pass.
     """
 
     rounding: Rounding = "compensated"
