@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftforge.quant.calibrate.equalise import Equalisation
 from shiftforge.quant.calibrate.images import normalise
 from shiftforge.quant.calibrate.network import walk
 from shiftforge.quant.calibrate.sequential import Options, Rounded, round_network
@@ -36,6 +37,7 @@ from shiftforge.quant.quantize import quantize, weight_formats
 
 NAMES = ("china.jpg", "flower.jpg", "astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")
 CROPS = 34
+MODES: tuple[Equalisation, ...] = ("exact",)
 # Scheme, bits and terms of each weight format, in the table's order.
 FORMATS = (
     ("two-term shift, 4-bit codes", "shift", 4, 2),
@@ -133,9 +135,10 @@ def main() -> None:
             seconds = time.monotonic() - started
             found = agreement(wanted, logits(with_weights(graph, rounded), test))
             line(label, how, "float", found, seconds)
-    modes = ("exact",) if arguments.quick else ("off", "exact", "calibrated")
+    modes: tuple[Equalisation, ...] = ("off", "exact", "calibrated")
+    modes = MODES if arguments.quick else modes
     for label, scheme, bits, terms in formats:
-        for mode in modes if (scheme, terms) == ("shift", 2) else ("exact",):
+        for mode in modes if terms == 2 else MODES:
             started = time.monotonic()
             model = quantize(
                 graph, calibration, scheme=scheme, bits=bits, terms=terms, equalisation=mode

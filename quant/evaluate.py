@@ -41,7 +41,7 @@ def agreement(wanted: NDArray[np.floating], given: NDArray[np.floating]) -> Agre
 
 
 def quantised_logits(
-    model: QuantizedModel, images: NDArray[np.generic]
+    model: QuantizedModel, images: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
     """The fake-quantised network's output in real values, (N, C*H*W)."""
     source, target = model.tensors[model.input], model.tensors[model.output]
@@ -54,7 +54,7 @@ def quantised_logits(
     return np.ldexp(flat.astype(np.float64), target.grid.exponent)
 
 
-def evaluate(model: QuantizedModel, images: NDArray[np.generic]) -> Agreement:
+def evaluate(model: QuantizedModel, images: NDArray[np.uint8]) -> Agreement:
     """The model against its own float checkpoint on images (N, height, width, channels), 0..255."""
     floats = [
         run_float_checkpoints(model, images[i : i + _CHUNK])[model.output]

@@ -13,6 +13,7 @@ from shiftforge.quant.calibrate.convert import Requant, convert
 from shiftforge.quant.calibrate.equalise import Equalisation, equalise
 from shiftforge.quant.calibrate.grids import Method, calibrate_grids
 from shiftforge.quant.calibrate.images import normalise
+from shiftforge.quant.calibrate.network import one_thread
 from shiftforge.quant.calibrate.sequential import Options, Progress, Rounding, round_network
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.formats.encode import format_levels
@@ -94,7 +95,7 @@ def quantize(
     "compensated" (error-compensating), "nearest", or "log" (the paper's, shift only). equalisation:
     "off", "exact" or "calibrated" (see calibrate.equalise). requant: "shift" or "multiplier".
     calibration: of the activation grids. progress: called with (stage, done, total).
-    The same input gives the same model. Its facts hold the options and each node's signal to
+    The same input gives the same model, however many cores there are (torch runs on one). Its facts hold the options and each node's signal to
     quantisation noise ratio in dB on the calibration images.
     Raises InputError for bad images or options and for a network no integer graph can hold.
     """
@@ -118,11 +119,12 @@ def quantize(
         raise InputError(problems)
     tell = progress if progress is not None else _silent
     tell("measuring activations", 0, 1)
-    scaled = equalise(graph, values, mode=equalisation)
-    grids = calibrate_grids(scaled, values, bits=activation_bits, method=calibration)
-    tell("measuring activations", 1, 1)
     options = Options(rounding=rounding, bias_correction=bias_correction)
-    rounded = round_network(scaled, values, formats, grids, options, progress)
+    with one_thread():
+        scaled = equalise(graph, values, mode=equalisation)
+        grids = calibrate_grids(scaled, values, bits=activation_bits, method=calibration)
+        tell("measuring activations", 1, 1)
+        rounded = round_network(scaled, values, formats, grids, options, progress)
     facts: Mapping[str, Any] = {
         "scheme": scheme,
         "activation_bits": activation_bits,

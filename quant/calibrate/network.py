@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -16,9 +17,25 @@ from numpy.typing import NDArray
 
 from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatNode
 
-__all__ = ["activate", "chunks", "inputs_of", "pad", "preactivation", "run_node", "walk"]
+__all__ = ["activate", "chunks", "inputs_of", "one_thread", "pad", "preactivation", "run_node", "walk"]
 
 CHUNK = 16
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, as before afterwards.
+
+    The order of float sums, and with it the rounding of a few weights, depends on the thread count;
+    and the column loops are thousands of small steps, which two threads on a busy machine took
+    several times as long for.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def inputs_of(node: FloatNode) -> tuple[str, ...]:

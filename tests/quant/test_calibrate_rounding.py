@@ -106,7 +106,8 @@ def test_moments_match_a_direct_computation() -> None:
 def test_channels_without_input_are_rounded_all_the_same() -> None:
     weight = torch.ones(2, 1, 9, dtype=torch.float64)
     scale = torch.ones(1, 2, 1, dtype=torch.float64)
-    found, _ = compensate(weight, torch.zeros(2, 9, 9, dtype=torch.float64), scale, magnitudes(FORMATS[0]))
+    nothing = torch.zeros(2, 9, 9, dtype=torch.float64)
+    found, _ = compensate(weight, nothing, scale, magnitudes(FORMATS[0]))
     assert torch.equal(found, weight)
 
 
