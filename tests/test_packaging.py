@@ -148,3 +148,28 @@ def test_installed_outside_the_checkout(installed: Path, tmp_path: Path) -> None
         text=True,
     )
     assert where.stdout.startswith(str(installed))
+
+
+def test_main_job_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    """Quantise, generate and run on a device with the wheel alone: templates and data are in it."""
+    for package in ("torch", "pyopencl"):
+        pytest.importorskip(package)
+    (tmp_path / "tiny.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU6(),\n"
+        "        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)).eval()\n"
+    )
+    run_installed(
+        installed, tmp_path, "quantize", "tiny:build", "-o", "m.safetensors", "--calib", "random:1",
+        "--calib-limit", "2", "--resolution", "32",
+    )  # fmt: skip
+    run_installed(installed, tmp_path, "generate", "m.safetensors", "--board", "a10gx1150",
+                  "-o", "project")  # fmt: skip
+    told = run_installed(
+        installed, tmp_path, "emulate", "project", "--device", "pocl", "--input", "random:2",
+        "--limit", "2", "--check", "--json",
+    )  # fmt: skip
+    report = json.loads(told.stdout)
+    assert report["bit_exact"]
+    assert report["elements"] > 0

@@ -33,6 +33,13 @@ _MODEL = "model.safetensors"
 @click.option("--scheme", type=click.Choice(["shift", "int"]), default="shift", show_default=True)
 @click.option("--bits", type=int, help="A weight: shift 3 or 4 a term (4), int 4 to 8 (8).")
 @click.option("--terms", type=int, help="Powers of two a weight: 1 or 2 (2).")
+@click.option(
+    "--first-last",
+    type=click.Choice(["wide", "same"]),
+    default="wide",
+    show_default=True,
+    help="Two terms (or 8 bits) in the first and last layer, or the format of the others.",
+)
 @click.option("--width", type=float, default=0.5, show_default=True, help="0.1 to 1.4.")
 @click.option("--resolution", type=int, default=48, show_default=True, help="32 to 224.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
@@ -53,6 +60,7 @@ def command(
     scheme: str,
     bits: int | None,
     terms: int | None,
+    first_last: str,
     width: float,
     resolution: int,
     seed: int,
@@ -84,6 +92,7 @@ def command(
         recipe=recipe,
         tune=tune,
         weights=_format(scheme, bits, terms),
+        wide_ends=first_last == "wide",
         device=device,
         limit=limit,
     )
