@@ -95,8 +95,9 @@ def quantize(
     "compensated" (error-compensating), "nearest", or "log" (the paper's, shift only). equalisation:
     "off", "exact" or "calibrated" (see calibrate.equalise). requant: "shift" or "multiplier".
     calibration: of the activation grids. progress: called with (stage, done, total).
-    The same input gives the same model, however many cores there are (torch runs on one). Its facts hold the options and each node's signal to
-    quantisation noise ratio in dB on the calibration images.
+    The same input gives the same model, however many cores there are (torch runs on one). Its
+    facts hold the options and each node's signal to quantisation noise ratio in dB on the
+    calibration images.
     Raises InputError for bad images or options and for a network no integer graph can hold.
     """
     problems: list[Problem] = []

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatNode
 
-__all__ = ["activate", "chunks", "inputs_of", "one_thread", "pad", "preactivation", "run_node", "walk"]
+__all__ = [
+    "activate",
+    "chunks",
+    "inputs_of",
+    "one_thread",
+    "pad",
+    "preactivation",
+    "run_node",
+    "walk",
+]
 
 CHUNK = 16
 
