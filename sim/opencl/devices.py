@@ -139,6 +139,8 @@ def prepare_process() -> None:
     os.environ["OCL_ICD_VENDORS"] = str(vendors)
     # Programs that PoCL 3.0 takes from its cache have lost their kernels' names.
     os.environ["POCL_KERNEL_CACHE"] = "0"
+    # Vectorising over work items only costs compile time where there is one work item.
+    os.environ.setdefault("CL_CONFIG_CPU_VECTORIZER_MODE", "1")
     # The Intel CPU runtime grants 256 KB of __local memory unless told otherwise.
     os.environ.setdefault("CL_CONFIG_CPU_FORCE_LOCAL_MEM_SIZE", "64MB")
     # More kernels than workers never start; the emulator runs one thread a kernel.

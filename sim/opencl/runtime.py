@@ -5,7 +5,7 @@ The text is the one that `aoc` compiles. These -D flags are all that emulation a
 * ``SF_LOWERED``: one scheduler kernel over bounded FIFOs, for devices without channels;
 * ``SF_DEPTH_<channel>``: deeper FIFOs (shallow ones are up to 200 times slower in emulation);
 * ``SF_TRACE``: the controller also copies every stored map to global memory;
-* ``SF_WATCHDOG``: every wait on a channel shows in a host-visible buffer (after a time-out).
+* ``SF_EMULATOR``: kernels that wait on a channel yield the processor and show it to the host.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ __all__ = ["Accelerator", "Outputs"]
 
 EMULATION_DEPTH = 4096
 LOWERED_DEPTH = 256
-WATCHDOG_TRIES = 2_000_000
 TYPE_BYTES = {"line_t": 1, "quant_word_t": 2, "acc_word_t": 4}
 
 
@@ -45,7 +44,6 @@ class Accelerator:
 
     folder: the design. device: name of an OpenCL device. trace: also return every stored map.
     depths: hardware depths instead of emulation's deep ones, where ``strict_depth`` is set.
-    watchdog: report waits in ``waits`` (emulator only).
     """
 
     def __init__(
@@ -57,14 +55,12 @@ class Accelerator:
         *,
         trace: bool = False,
         strict_depth: bool = False,
-        watchdog: bool = False,
     ) -> None:
         import pyopencl as cl
 
         self.manifest, self.shapes, self.trace = manifest, shapes, trace
         self.device = open_device(device)
         self.lowered = device_spec(device).channels == "lowered"
-        self.watchdog = watchdog and not self.lowered
         self.context = cl.Context([self.device])
         self.units, self.pixels = int(manifest["units"]), int(manifest["pixels"])
         self.depths = {
@@ -99,8 +95,8 @@ class Accelerator:
             options.append("-DSF_LOWERED")
         if self.trace:
             options.append(f"-DSF_TRACE={self.manifest['trace_lines']}")
-        if self.watchdog:
-            options.append(f"-DSF_WATCHDOG={WATCHDOG_TRIES}")
+        if not self.lowered:
+            options.append("-DSF_EMULATOR")
         return options
 
     def _word_bytes(self, channel_type: str) -> int:
@@ -199,15 +195,15 @@ class Accelerator:
             "pool": (c["program"], n),
             "classifier": (c["program"], out["output"], n),
         }
-        extra: tuple[Any, ...] = ()
-        if self.watchdog:
-            flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
-            extra = (cl.Buffer(self.context, flags, hostbuf=self.waits),)
+        # The host sees this memory while the kernels run: the emulator works on it in place.
+        self.waits[:] = 0
+        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
+        waits = cl.Buffer(self.context, flags, hostbuf=self.waits)
         # One queue a kernel: they have to run at the same time.
         queues, events = [], []
         for name, args in arguments.items():
             queue = cl.CommandQueue(self.context)
-            events.append(cl.Kernel(self.program, name)(queue, (1,), (1,), *args, *extra))
+            events.append(cl.Kernel(self.program, name)(queue, (1,), (1,), *args, waits))
             queue.flush()
             queues.append(queue)
         if tick is not None:
