@@ -6,7 +6,6 @@ Commands import what they run when they run, so that ``--help`` needs neither to
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -64,9 +63,11 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         note("interrupted")
         return 130
-    except BrokenPipeError:
-        # The reader of our output has left (`shiftforge boards | head`): nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as left:
+        # click's answer where the reader of our output has left (`shiftforge boards | head`),
+        # which is no failure of a check.
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
         return 0
     return code if isinstance(code, int) else 0
 
