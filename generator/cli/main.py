@@ -23,7 +23,7 @@ from shiftforge.generator.cli import (
     quantize,
     train,
 )
-from shiftforge.generator.cli.output import note, print_json, print_problems
+from shiftforge.generator.cli.output import ReaderLeftError, note, print_json, print_problems
 
 __all__ = ["cli", "main", "run"]
 
@@ -63,11 +63,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         note("interrupted")
         return 130
-    except SystemExit as left:
-        # click's answer where the reader of our output has left (`shiftforge boards | head`),
-        # which is no failure of a check.
-        if not isinstance(left.__context__, BrokenPipeError):
-            raise
+    except ReaderLeftError:
         return 0
     return code if isinstance(code, int) else 0
 

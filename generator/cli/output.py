@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Advance",
+    "ReaderLeftError",
     "note",
     "plain",
     "print_json",
@@ -33,6 +35,20 @@ Advance: TypeAlias = Callable[[str, int, int], None]
 
 _LINE_EVERY_S = 10.0
 _PIPE_WIDTH = 140
+
+
+class ReaderLeftError(Exception):
+    """Whoever read our output has left (``shiftforge boards | head``); nothing is wrong."""
+
+
+@contextmanager
+def _to_reader() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        # What is still buffered must not fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ReaderLeftError from error
 
 
 def plain(value: Any) -> Any:
@@ -59,7 +75,9 @@ def plain(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """The one JSON document of a command's ``--json`` output."""
-    print(json.dumps(plain(value), indent=2, allow_nan=False), flush=True)
+    text = json.dumps(plain(value), indent=2, allow_nan=False)
+    with _to_reader():
+        print(text, flush=True)
 
 
 def note(text: str) -> None:
@@ -98,7 +116,9 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
         table.add_row(*(escape(str(cell)) for cell in row))
     console = Console()
     # Without a terminal there is no width to keep to.
-    Console(width=None if console.is_terminal else _PIPE_WIDTH).print(table)
+    with _to_reader():
+        Console(width=None if console.is_terminal else _PIPE_WIDTH).print(table)
+        sys.stdout.flush()
 
 
 @contextmanager
