@@ -115,7 +115,9 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise InputError(Problem(f"cannot read the manifest: {error}", remedy, str(path))) from error
+        raise InputError(
+            Problem(f"cannot read the manifest: {error}", remedy, str(path))
+        ) from error
     names = data.get("files") if isinstance(data, dict) else None
     if not isinstance(names, list) or not all(_plain(name) for name in names):
         raise InputError(Problem("the manifest lists no valid files", remedy, str(path)))

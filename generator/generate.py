@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from shiftforge.boards.types import Board
@@ -46,8 +48,14 @@ def emit_design(model: QuantizedModel, plan: Plan) -> Design:
         "plan.json": plan.to_json().encode(),
         "model.safetensors": model_bytes(model),
     }
-    design = Design(files, plan.totals(), _manifest(model, plan))
+    manifest = {**_manifest(model, plan), "sizes": _data_sizes(files)}
+    design = Design(files, plan.totals(), manifest)
     return Design(files, {**plan.totals(), "digest": design.digest}, design.manifest)
+
+
+def _data_sizes(files: Mapping[str, bytes]) -> dict[str, int]:
+    """Sizes by which the runtime sees a truncated file; text may be edited and is not listed."""
+    return {name: len(data) for name, data in files.items() if name.startswith(("data/", "model"))}
 
 
 def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:

@@ -161,7 +161,9 @@ def _fault(conv: Conv, model: QuantizedModel) -> Problem | None:
     out, per_group = int(conv.weight.shape[0]), int(conv.weight.shape[1])
     if conv.dilation != 1:
         return Problem(
-            f"dilation {conv.dilation} is not supported", "use output_stride 32 (no dilation)", place
+            f"dilation {conv.dilation} is not supported",
+            "use output_stride 32 (no dilation)",
+            place,
         )
     if conv.groups > 1 and not conv.groups == channels == out:
         return Problem(

@@ -122,8 +122,9 @@ def _span(base: int, lines: int) -> str:
 
 
 def _largest_live_sum(maps: Sequence[StoredMap]) -> int:
-    return max((sum(m.lines for m in _live(maps, step)) for step in {m.born for m in maps}),
-               default=0)
+    return max(
+        (sum(m.lines for m in _live(maps, step)) for step in {m.born for m in maps}), default=0
+    )
 
 
 def _kept_beside_the_pair(maps: Sequence[StoredMap]) -> int:
@@ -144,22 +145,26 @@ def _refuse_malformed(maps: Sequence[StoredMap]) -> None:
         seen.add(m.name)
         if m.lines < 1:
             problems.append(
-                Problem(f"the size must be at least one line, not {m.lines}",
-                        "leave maps without content out of the plan", m.name)
+                Problem(
+                    f"the size must be at least one line, not {m.lines}",
+                    "leave maps without content out of the plan",
+                    m.name,
+                )
             )
         if m.dies < m.born:
             problems.append(
-                Problem(f"written at step {m.born} but last read at step {m.dies}",
-                        "the last reading step cannot precede the writing step", m.name)
+                Problem(
+                    f"written at step {m.born} but last read at step {m.dies}",
+                    "the last reading step cannot precede the writing step",
+                    m.name,
+                )
             )
     if problems:
         raise InputError(problems)
 
 
 def _too_small(plan: MemoryPlan, maps: Sequence[StoredMap], capacity: int) -> Problem:
-    peak = max(
-        sorted({m.born for m in maps}), key=lambda s: sum(m.lines for m in _live(maps, s))
-    )
+    peak = max(sorted({m.born for m in maps}), key=lambda s: sum(m.lines for m in _live(maps, s)))
     names = ", ".join(f"{m.name} ({m.lines})" for m in _live(maps, peak))
     return Problem(
         f"the feature maps need {plan.total_lines} lines on chip, the board has room for "

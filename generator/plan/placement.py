@@ -56,11 +56,13 @@ def place(items: Sequence[Item], bound: int) -> Placement:
     return best
 
 
-def _gaps(items: Sequence[Item], bases: dict[int, int], new: Item, size: int
-          ) -> list[tuple[int, int]]:
+def _gaps(
+    items: Sequence[Item], bases: dict[int, int], new: Item, size: int
+) -> list[tuple[int, int]]:
     """Free spans [low, high) of the array over the whole life of ``new``, lowest first."""
-    taken = sorted((base, base + items[i].lines) for i, base in bases.items()
-                   if items[i].meets(new))
+    taken = sorted(
+        (base, base + items[i].lines) for i, base in bases.items() if items[i].meets(new)
+    )
     gaps = []
     low = 0
     for start, end in taken:
@@ -85,8 +87,13 @@ def _two_ends(items: Sequence[Item], size: int) -> list[int] | None:
     tries = 0
     while len(untried) < len(order):
         new = items[order[len(untried)]]
-        untried.append(_choices(_gaps(items, bases, new, size), new.lines,
-                                top_first=bool(from_top) and not from_top[-1]))
+        untried.append(
+            _choices(
+                _gaps(items, bases, new, size),
+                new.lines,
+                top_first=bool(from_top) and not from_top[-1],
+            )
+        )
         while not untried[-1]:
             untried.pop()
             if not untried:
@@ -102,8 +109,9 @@ def _two_ends(items: Sequence[Item], size: int) -> list[int] | None:
     return [bases[i] for i in range(len(items))]
 
 
-def _choices(gaps: Sequence[tuple[int, int]], lines: int, top_first: bool
-             ) -> list[tuple[int, bool]]:
+def _choices(
+    gaps: Sequence[tuple[int, int]], lines: int, top_first: bool
+) -> list[tuple[int, bool]]:
     """Bases worth trying and whether they lie at a gap's top, the preferred one last."""
     fitting = [g for g in gaps if g[1] - g[0] >= lines]
     lows = [(g[0], False) for g in fitting]
@@ -121,8 +129,9 @@ _ORDERS: tuple[tuple[str, Callable[[Item], tuple[int, ...]]], ...] = (
 )
 
 
-def _greedy(items: Sequence[Item], name: str, key: Callable[[Item], tuple[int, ...]],
-            best_fit: bool) -> Placement:
+def _greedy(
+    items: Sequence[Item], name: str, key: Callable[[Item], tuple[int, ...]], best_fit: bool
+) -> Placement:
     """Items in one order, each in the first free gap, or in the tightest."""
     endless = sum(i.lines for i in items)
     bases: dict[int, int] = {}

@@ -222,9 +222,7 @@ def _plan_maps(scheduled: Schedule, array: ArrayShape) -> MemoryPlan:
     image = scheduled.image
     first = scheduled.layers[0].input.name
     maps = [
-        StoredMap(
-            first, array.lines((image.channels, image.rows, image.columns)), 0, last[first]
-        )
+        StoredMap(first, array.lines((image.channels, image.rows, image.columns)), 0, last[first])
     ]
     for layer in scheduled.layers:
         if not layer.direct:

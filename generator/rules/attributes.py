@@ -53,8 +53,19 @@ _INTEGERS: Mapping[str, tuple[int, int, _Test, str]] = {
 }
 # Attributes without arguments.
 _BARE = frozenset(
-    ["register", "singlepump", "doublepump", "simple_dual_port", "autorun", "packed",
-     "always_inline", "noinline", "unused", "stall_enable", "use_stall_enable_clusters"]
+    [
+        "register",
+        "singlepump",
+        "doublepump",
+        "simple_dual_port",
+        "autorun",
+        "packed",
+        "always_inline",
+        "noinline",
+        "unused",
+        "stall_enable",
+        "use_stall_enable_clusters",
+    ]
 )
 _STRINGS: Mapping[str, tuple[str, ...]] = {"memory": ('"BLOCK_RAM"', '"MLAB"')}
 # Known, with arguments that are not looked at here ("depth" has a rule of its own).
@@ -72,9 +83,13 @@ def check_attributes(program: Program) -> Iterator[RuleViolation]:
         if problem is not None:
             yield violation("attribute-value", kernel, attribute.line, *problem)
         elif attribute.name not in _INTEGERS.keys() | _BARE | _STRINGS.keys() | _OTHER:
-            yield violation("attribute-name", kernel, attribute.line,
-                            f"{attribute.name} is no attribute that the offline compiler knows",
-                            "correct the name or remove the attribute")
+            yield violation(
+                "attribute-name",
+                kernel,
+                attribute.line,
+                f"{attribute.name} is no attribute that the offline compiler knows",
+                "correct the name or remove the attribute",
+            )
 
 
 def _problem(attribute: Attribute, constants: Mapping[str, int]) -> tuple[str, str] | None:

@@ -16,7 +16,15 @@ from shiftforge.generator.rules.statements import closing, split
 from shiftforge.generator.rules.syntax import Block, Function, Loop, Plain, Program, Statement
 
 __all__ = [
-    "Call", "Known", "Scope", "Unrolled", "learn_local", "owner", "reach", "resolve", "trip",
+    "Call",
+    "Known",
+    "Scope",
+    "Unrolled",
+    "learn_local",
+    "owner",
+    "reach",
+    "resolve",
+    "trip",
     "unroll_factor",
 ]
 

@@ -53,15 +53,24 @@ def check_channels(
 def _declarations(program: Program) -> Iterator[RuleViolation]:
     for channel in program.channels:
         if channel.pointer:
-            yield violation("channel-pointer", "", channel.line,
-                            f"{channel.name} is a pointer to a channel",
-                            "declare the channel itself, at file scope")
-        known = [program.type_bytes[t.text] for t in channel.type_tokens
-                 if t.text in program.type_bytes]
+            yield violation(
+                "channel-pointer",
+                "",
+                channel.line,
+                f"{channel.name} is a pointer to a channel",
+                "declare the channel itself, at file scope",
+            )
+        known = [
+            program.type_bytes[t.text] for t in channel.type_tokens if t.text in program.type_bytes
+        ]
         if known and known[-1] > _WORD_BYTES:
-            yield violation("channel-word", "", channel.line,
-                            f"a word of channel {channel.name} has {known[-1]} bytes",
-                            f"send it in words of at most {_WORD_BYTES} bytes")
+            yield violation(
+                "channel-word",
+                "",
+                channel.line,
+                f"a word of channel {channel.name} has {known[-1]} bytes",
+                f"send it in words of at most {_WORD_BYTES} bytes",
+            )
         depth = channel.attribute("depth")
         if depth is None:
             continue
@@ -69,9 +78,13 @@ def _declarations(program: Program) -> Iterator[RuleViolation]:
         scope = {n: Known((v,)) for n, v in program.constants.items()}
         value = resolve(arguments[0], scope) if len(arguments) == 1 else None
         if value is None or value.values[0] < 0:
-            yield violation("channel-depth", "", depth.line,
-                            f"the depth of channel {channel.name} is no constant integer >= 0",
-                            "write depth(N) with an integer constant")
+            yield violation(
+                "channel-depth",
+                "",
+                depth.line,
+                f"the depth of channel {channel.name} is no constant integer >= 0",
+                "write depth(N) with an integer constant",
+            )
 
 
 def _extension(program: Program, calls: Mapping[str, Sequence[Call]]) -> Iterator[RuleViolation]:
@@ -82,21 +95,30 @@ def _extension(program: Program, calls: Mapping[str, Sequence[Call]]) -> Iterato
     wanted = _EXTENSION.replace(" ", "")
     enabled = [p.line for p in program.pragmas if p.text.replace(" ", "") == wanted]
     if not enabled or min(enabled) > min(lines):
-        yield violation("channel-extension", "", min(lines),
-                        "channels are used before the extension is enabled",
-                        f"put '#pragma {_EXTENSION}' before the first channel")
+        yield violation(
+            "channel-extension",
+            "",
+            min(lines),
+            "channels are used before the extension is enabled",
+            f"put '#pragma {_EXTENSION}' before the first channel",
+        )
 
 
-def _mentions(function: Function, channels: Mapping[str, Channel],
-              calls: Mapping[str, Sequence[Call]]) -> Iterator[RuleViolation]:
+def _mentions(
+    function: Function, channels: Mapping[str, Channel], calls: Mapping[str, Sequence[Call]]
+) -> Iterator[RuleViolation]:
     """Channels declared in a function, pointed to, or used other than in a channel call."""
     kernel = owner(function, calls)
     for parameter in function.parameters:
         if any(t.text == "channel" for t in parameter.tokens):
             rule = "channel-pointer" if parameter.pointer else "channel-file-scope"
-            yield violation(rule, kernel, parameter.line,
-                            f"parameter {parameter.name} of {function.name} is a channel",
-                            "name the file-scope channel in the call itself")
+            yield violation(
+                rule,
+                kernel,
+                parameter.line,
+                f"parameter {parameter.name} of {function.name} is a channel",
+                "name the file-scope channel in the call itself",
+            )
     tokens = function.tokens
     inside_parameters = {id(t) for p in function.parameters for t in p.tokens}
     hidden = {p.name for p in function.parameters}
@@ -106,74 +128,110 @@ def _mentions(function: Function, channels: Mapping[str, Channel],
         if token.text == "channel":
             statement = list(itertools.takewhile(lambda t: t.text != ";", tokens[at:]))
             pointer = any(t.text == "*" for t in statement)
-            yield violation("channel-pointer" if pointer else "channel-file-scope", kernel,
-                            token.line, f"a channel is declared inside {function.name}",
-                            "declare it at file scope")
+            yield violation(
+                "channel-pointer" if pointer else "channel-file-scope",
+                kernel,
+                token.line,
+                f"a channel is declared inside {function.name}",
+                "declare it at file scope",
+            )
         elif token.text in channels and token.text not in hidden and at > 1:
             before = tokens[at - 1].text
             if before in (".", "->"):  # a member of the same name
                 continue
             if before == "&":
-                yield violation("channel-pointer", kernel, token.line,
-                                f"the address of channel {token.text} is taken",
-                                "name the channel in the call itself")
+                yield violation(
+                    "channel-pointer",
+                    kernel,
+                    token.line,
+                    f"the address of channel {token.text} is taken",
+                    "name the channel in the call itself",
+                )
             elif before != "(" or tokens[at - 2].text not in READS | WRITES:
-                yield violation("channel-operand", kernel, token.line,
-                                f"channel {token.text} is used outside a channel call",
-                                "use it only as the first argument of a channel call")
+                yield violation(
+                    "channel-operand",
+                    kernel,
+                    token.line,
+                    f"channel {token.text} is used outside a channel call",
+                    "use it only as the first argument of a channel call",
+                )
 
 
-def _call(kernel: str, call: Call, channels: Mapping[str, Channel], uses: list[_Use]
-          ) -> Iterator[RuleViolation]:
+def _call(
+    kernel: str, call: Call, channels: Mapping[str, Channel], uses: list[_Use]
+) -> Iterator[RuleViolation]:
     operand = call.arguments[0] if call.arguments else ()
     channel = channels.get(operand[0].text) if operand else None
     if channel is None:
         text = " ".join(t.text for t in operand) or "nothing"
         if not text.startswith("&"):
-            yield violation("channel-operand", kernel, call.line,
-                            f"{call.name} is called on {text}, which is no file-scope channel",
-                            "name a channel that is declared at file scope")
+            yield violation(
+                "channel-operand",
+                kernel,
+                call.line,
+                f"{call.name} is called on {text}, which is no file-scope channel",
+                "name a channel that is declared at file scope",
+            )
         return
     indices: list[Known | None] = []
     at = 1
     while at < len(operand) and operand[at].text == "[":
         end = closing(operand, at)
-        indices.append(resolve(operand[at + 1:end], call.scope))
+        indices.append(resolve(operand[at + 1 : end], call.scope))
         at = end + 1
     if len(indices) != len(channel.sizes) or at != len(operand):
-        yield violation("channel-operand", kernel, call.line,
-                        f"channel {channel.name} has {len(channel.sizes)} dimensions and is used "
-                        f"with {len(indices)}", "give one index for each dimension")
+        yield violation(
+            "channel-operand",
+            kernel,
+            call.line,
+            f"channel {channel.name} has {len(channel.sizes)} dimensions and is used "
+            f"with {len(indices)}",
+            "give one index for each dimension",
+        )
         return
     known = [i for i in indices if i is not None]
     if len(known) < len(indices):
-        yield violation("channel-index", kernel, call.line,
-                        f"the index into channel array {channel.name} is not constant",
-                        "use constants, or the variable of a fully unrolled loop")
+        yield violation(
+            "channel-index",
+            kernel,
+            call.line,
+            f"the index into channel array {channel.name} is not constant",
+            "use constants, or the variable of a fully unrolled loop",
+        )
         uses.append(_Use(kernel, call, channel, None))
         return
     for outer in call.unrolled:
         if not any(outer in i.loops for i in known):
-            yield violation("channel-unrolled", kernel, call.line,
-                            f"the unrolled loop of line {outer.line} copies this call on channel "
-                            f"{channel.name}",
-                            "move the call out of the loop, or use one channel for each copy")
-    elements = tuple(itertools.islice(itertools.product(*(i.values for i in known)),
-                                      _MOST_ELEMENTS))
+            yield violation(
+                "channel-unrolled",
+                kernel,
+                call.line,
+                f"the unrolled loop of line {outer.line} copies this call on channel "
+                f"{channel.name}",
+                "move the call out of the loop, or use one channel for each copy",
+            )
+    elements = tuple(
+        itertools.islice(itertools.product(*(i.values for i in known)), _MOST_ELEMENTS)
+    )
     uses.append(_Use(kernel, call, channel, elements))
 
 
-def _ends(channel: Channel, uses: Sequence[_Use], constants: Mapping[str, int]
-          ) -> Iterator[RuleViolation]:
+def _ends(
+    channel: Channel, uses: Sequence[_Use], constants: Mapping[str, int]
+) -> Iterator[RuleViolation]:
     if channel.pointer:
         return
     scope = {n: Known((v,)) for n, v in constants.items()}
     sizes = [resolve(s, scope) for s in channel.sizes]
     extents = [s.values[0] for s in sizes if s is not None]
     if len(extents) < len(sizes) or any(e < 1 for e in extents):
-        yield violation("channel-index", "", channel.line,
-                        f"the size of channel array {channel.name} is no positive constant",
-                        "give the array a constant size")
+        yield violation(
+            "channel-index",
+            "",
+            channel.line,
+            f"the size of channel array {channel.name} is no positive constant",
+            "give the array a constant size",
+        )
         return
     every = tuple(itertools.product(*(range(e) for e in extents)))
     reported: set[tuple[str, str, int]] = set()
@@ -186,8 +244,13 @@ def _ends(channel: Channel, uses: Sequence[_Use], constants: Mapping[str, int]
             name = _name(channel, element)
             if any(not 0 <= i < e for i, e in zip(element, extents, strict=True)):
                 if here not in reported:
-                    yield violation("channel-index", use.kernel, use.call.line,
-                                    f"there is no channel {name}", "stay inside the array")
+                    yield violation(
+                        "channel-index",
+                        use.kernel,
+                        use.call.line,
+                        f"there is no channel {name}",
+                        "stay inside the array",
+                    )
                 reported.add(here)
                 continue
             owners = ends[kind].setdefault(element, {})
@@ -196,21 +259,30 @@ def _ends(channel: Channel, uses: Sequence[_Use], constants: Mapping[str, int]
             if first != use.kernel and here not in reported:
                 reported.add(here)
                 verb = "written" if kind == "writer" else "read"
-                yield violation(f"channel-one-{kind}", use.kernel, use.call.line,
-                                f"channel {name} is {verb} by kernel {first} too",
-                                f"give each {kind} a channel of its own")
+                yield violation(
+                    f"channel-one-{kind}",
+                    use.kernel,
+                    use.call.line,
+                    f"channel {name} is {verb} by kernel {first} too",
+                    f"give each {kind} a channel of its own",
+                )
             others = ends["reader" if kind == "writer" else "writer"].get(element, {})
             if use.kernel in others and ("both", use.kernel, 0) not in reported:
                 reported.add(("both", use.kernel, 0))
-                yield violation("channel-direction", use.kernel, use.call.line,
-                                f"the kernel both reads and writes channel {name}",
-                                "keep the value in the kernel, or pass it through another kernel")
+                yield violation(
+                    "channel-direction",
+                    use.kernel,
+                    use.call.line,
+                    f"the kernel both reads and writes channel {name}",
+                    "keep the value in the kernel, or pass it through another kernel",
+                )
     if channel.attribute("io") is None:
         yield from _unconnected(channel, every, ends["writer"], ends["reader"])
 
 
-def _unconnected(channel: Channel, every: Sequence[tuple[int, ...]],
-                 writers: _Kernels, readers: _Kernels) -> Iterator[RuleViolation]:
+def _unconnected(
+    channel: Channel, every: Sequence[tuple[int, ...]], writers: _Kernels, readers: _Kernels
+) -> Iterator[RuleViolation]:
     for element in every:
         writer = next(iter(writers.get(element, ())), "")
         reader = next(iter(readers.get(element, ())), "")
@@ -223,8 +295,13 @@ def _unconnected(channel: Channel, every: Sequence[tuple[int, ...]],
             what = f"channel {name} has no writer"
         else:
             what = f"channel {name} is not used"
-        yield violation("channel-connected", writer or reader, channel.line, what,
-                        "connect both ends or remove the channel")
+        yield violation(
+            "channel-connected",
+            writer or reader,
+            channel.line,
+            what,
+            "connect both ends or remove the channel",
+        )
 
 
 def _name(channel: Channel, element: tuple[int, ...]) -> str:

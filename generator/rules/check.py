@@ -43,14 +43,20 @@ def check_rules(
 def _violations(text: str, defines: Mapping[str, str]) -> Iterator[RuleViolation]:
     prepared = preprocess(text, defines)
     for fault in prepared.faults:
-        yield violation("readable-text", "", fault.line, fault.message,
-                        "give the checker the whole text as the compiler reads it")
+        yield violation(
+            "readable-text",
+            "",
+            fault.line,
+            fault.message,
+            "give the checker the whole text as the compiler reads it",
+        )
     try:
         program = parse_program(prepared.tokens, prepared.comments)
         yield from _rules(program)
     except ParseError as error:
-        yield violation("readable-text", "", error.line, error.message,
-                        "correct the text at this line")
+        yield violation(
+            "readable-text", "", error.line, error.message, "correct the text at this line"
+        )
 
 
 def _rules(program: Program) -> Iterator[RuleViolation]:

@@ -11,8 +11,21 @@ from shiftforge.generator.rules.statements import closing, split
 __all__ = ["Layouts"]
 
 _SCALARS = {
-    "char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "long": 8, "ulong": 8,
-    "half": 2, "float": 4, "double": 8, "bool": 1, "size_t": 8, "unsigned": 4, "signed": 4,
+    "char": 1,
+    "uchar": 1,
+    "short": 2,
+    "ushort": 2,
+    "int": 4,
+    "uint": 4,
+    "long": 8,
+    "ulong": 8,
+    "half": 2,
+    "float": 4,
+    "double": 8,
+    "bool": 1,
+    "size_t": 8,
+    "unsigned": 4,
+    "signed": 4,
 }
 # A vector of three takes the room of four (OpenCL 1.2, section 6.1.5).
 _WIDTHS = {"": 1, "2": 2, "3": 4, "4": 4, "8": 8, "16": 16}
@@ -25,14 +38,15 @@ class Layouts:
         self._constants = constants
         self.type_bytes: dict[str, int] = {
             name + width: size * count
-            for name, size in _SCALARS.items() for width, count in _WIDTHS.items()
+            for name, size in _SCALARS.items()
+            for width, count in _WIDTHS.items()
         }
         self._alignment = dict(self.type_bytes)
 
     def learn(self, tokens: Sequence[Token]) -> None:
         """Take in ``typedef ...`` and ``struct name {...}``; other declarations change nothing."""
         texts = [t.text for t in tokens]
-        keyword = next((i for i in (0, 1) if texts[i:i + 1] in (["struct"], ["union"])), None)
+        keyword = next((i for i in (0, 1) if texts[i : i + 1] in (["struct"], ["union"])), None)
         names = []
         if texts[0] == "typedef" and texts[-1] not in ("}", ")"):
             names.append(texts[-1])
@@ -40,7 +54,7 @@ class Layouts:
             opening = texts.index("{")
             if opening == keyword + 2:
                 names.append(texts[keyword + 1])
-            members = tokens[opening + 1:closing(tokens, opening)]
+            members = tokens[opening + 1 : closing(tokens, opening)]
             found = self._aggregate(members, union=texts[keyword] == "union")
         elif texts[0] == "typedef" and "*" not in texts:
             found = self._declared(tokens[1:-1], tokens[-1:])
@@ -56,8 +70,8 @@ class Layouts:
             if not member:
                 continue
             first = next((i for i, t in enumerate(member) if t.text in ("[", ",")), len(member))
-            type_tokens = member[:first - 1]
-            for declarator in split(member[first - 1:]):
+            type_tokens = member[: first - 1]
+            for declarator in split(member[first - 1 :]):
                 found = self._declared(type_tokens, declarator)
                 if found is None:
                     return None
@@ -67,8 +81,9 @@ class Layouts:
                 size = max(size, start + width)
         return -(-size // widest) * widest, widest
 
-    def _declared(self, type_tokens: Sequence[Token], declarator: Sequence[Token]
-                  ) -> tuple[int, int] | None:
+    def _declared(
+        self, type_tokens: Sequence[Token], declarator: Sequence[Token]
+    ) -> tuple[int, int] | None:
         known = [t.text for t in type_tokens if t.text in self.type_bytes]
         if not known:
             return None
@@ -76,7 +91,7 @@ class Layouts:
         at = 1
         while at < len(declarator) and declarator[at].text == "[":
             end = closing(declarator, at)
-            count = evaluate(declarator[at + 1:end], self._constants)
+            count = evaluate(declarator[at + 1 : end], self._constants)
             if count is None:
                 return None
             size *= count

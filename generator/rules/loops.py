@@ -39,9 +39,13 @@ def _visit(statement: Statement, kernel: str, scope: dict[str, Known]) -> Iterat
         case Plain(tokens=tokens, pragmas=pragmas):
             for pragma in pragmas:
                 if pragma.text.split()[:1] == ["unroll"]:
-                    yield violation("unroll-bounds", kernel, pragma.line,
-                                    "no loop follows this unroll pragma",
-                                    "put the pragma directly before the loop")
+                    yield violation(
+                        "unroll-bounds",
+                        kernel,
+                        pragma.line,
+                        "no loop follows this unroll pragma",
+                        "put the pragma directly before the loop",
+                    )
             learn_local(tokens, scope)
         case Block(children=children):
             inner = dict(scope)
@@ -56,13 +60,21 @@ def _loop(loop: Loop, kernel: str, scope: dict[str, Known]) -> Iterator[RuleViol
     found = trip(loop, scope)
     unroll = next((p for p in loop.pragmas if p.text.split()[:1] == ["unroll"]), None)
     if unroll is not None and factor is None:
-        yield violation("unroll-bounds", kernel, unroll.line,
-                        "the unroll factor is no constant above zero",
-                        "give an integer constant, or none to unroll fully")
+        yield violation(
+            "unroll-bounds",
+            kernel,
+            unroll.line,
+            "the unroll factor is no constant above zero",
+            "give an integer constant, or none to unroll fully",
+        )
     elif unroll is not None and factor != 1 and found is None:
-        yield violation("unroll-bounds", kernel, unroll.line,
-                        "an unrolled loop has bounds that are not known when compiled",
-                        "use constant bounds and guard the body with a condition")
+        yield violation(
+            "unroll-bounds",
+            kernel,
+            unroll.line,
+            "an unrolled loop has bounds that are not known when compiled",
+            "use constant bounds and guard the body with a condition",
+        )
     fully = found is not None and factor is not None and (factor == 0 or factor >= len(found[1]))
     if loop.keyword == "for":
         for token in loop.head[0]:
@@ -83,8 +95,13 @@ def _form(loop: Loop, kernel: str) -> Iterator[RuleViolation]:
     if not steps:
         yield violation("loop-form", kernel, loop.line, "the loop does not step by one", remedy)
     elif not {"<", "<=", "!=", ">", ">="} & set(condition):
-        yield violation("loop-form", kernel, loop.line,
-                        "the loop does not compare its variable with a bound", remedy)
+        yield violation(
+            "loop-form",
+            kernel,
+            loop.line,
+            "the loop does not compare its variable with a bound",
+            remedy,
+        )
     elif any(t.startswith(("float", "half", "double")) for t in init):
         yield violation("loop-form", kernel, loop.line, "the loop variable is no integer", remedy)
 
@@ -98,8 +115,12 @@ def _ivdep(pragma: Token, kernel: str, comments: Sequence[Comment]) -> Iterator[
             beside.append(comment)
             first = comment.first_line
     if not any(word in c.text.lower() for c in beside for word in _PROOF_WORDS):
-        yield violation("ivdep-proof", kernel, pragma.line,
-                        "ivdep without a proof beside it (emulation ignores it, so a wrong one "
-                        "shows only in hardware)",
-                        "say in a comment directly above why no iteration depends on another: "
-                        "'// ivdep proof: ...'")
+        yield violation(
+            "ivdep-proof",
+            kernel,
+            pragma.line,
+            "ivdep without a proof beside it (emulation ignores it, so a wrong one "
+            "shows only in hardware)",
+            "say in a comment directly above why no iteration depends on another: "
+            "'// ivdep proof: ...'",
+        )

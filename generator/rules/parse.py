@@ -55,8 +55,14 @@ def parse_program(tokens: Sequence[Token], comments: Sequence[Comment]) -> Progr
             layouts.learn(rest)
             _learn_constants(rest, constants)
     return Program(
-        tuple(functions), tuple(channels), tuple(declarations), pragmas, tuple(comments),
-        constants, layouts.type_bytes, tuple(attributes),
+        tuple(functions),
+        tuple(channels),
+        tuple(declarations),
+        pragmas,
+        tuple(comments),
+        constants,
+        layouts.type_bytes,
+        tuple(attributes),
     )
 
 
@@ -75,16 +81,16 @@ def _file_scope(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], list[Tok
             at += 1
         elif token.text in ("(", "["):
             end = closing(tokens, at)
-            part.extend(tokens[at:end + 1])
+            part.extend(tokens[at : end + 1])
             at = end + 1
         elif token.text == "{":
             end = closing(tokens, at)
             texts = [t.text for t in take_attributes(part)[0]]
             if "(" in texts and "=" not in texts:
-                yield part, list(tokens[at + 1:end])
+                yield part, list(tokens[at + 1 : end])
                 part = []
             else:  # an aggregate's members or an initialiser
-                part.extend(tokens[at:end + 1])
+                part.extend(tokens[at : end + 1])
             at = end + 1
         elif token.text in (")", "]", "}"):
             raise ParseError(token.line, f"{token.text!r} was not opened")
@@ -102,14 +108,21 @@ def _function(head: Sequence[Token], body: Sequence[Token]) -> Function:
         raise ParseError(rest[0].line, "a function without a name")
     name = rest[opening - 1]
     parameters = []
-    for part in split(rest[opening + 1:closing(rest, opening)]):
+    for part in split(rest[opening + 1 : closing(rest, opening)]):
         words = [t for t in part if t.kind == "name"]
         if not part or [t.text for t in part] == ["void"]:
             continue
         parameters.append(Parameter(words[-1].text if words else "", part, part[0].line))
     kernel = any(t.text in ("__kernel", "kernel") for t in rest[:opening])
-    return Function(name.text, kernel, tuple(attributes), tuple(parameters),
-                    (*head, *body), parse_body(body), name.line)
+    return Function(
+        name.text,
+        kernel,
+        tuple(attributes),
+        tuple(parameters),
+        (*head, *body),
+        parse_body(body),
+        name.line,
+    )
 
 
 def _channels(rest: Sequence[Token], attributes: Sequence[Attribute]) -> Iterator[Channel]:
@@ -129,10 +142,11 @@ def _channels(rest: Sequence[Token], attributes: Sequence[Attribute]) -> Iterato
         follow = at + 1
         while follow < len(part) and part[follow].text == "[":
             end = closing(part, follow)
-            sizes.append(tuple(part[follow + 1:end]))
+            sizes.append(tuple(part[follow + 1 : end]))
             follow = end + 1
-        yield Channel(part[at].text, type_tokens, tuple(sizes), pointer, tuple(attributes),
-                      part[at].line)
+        yield Channel(
+            part[at].text, type_tokens, tuple(sizes), pointer, tuple(attributes), part[at].line
+        )
 
 
 def _inside_brackets(tokens: Sequence[Token], at: int) -> bool:
@@ -145,7 +159,7 @@ def _learn_constants(rest: Sequence[Token], constants: dict[str, int]) -> None:
     if "enum" in texts[:2] and "{" in texts:
         opening = texts.index("{")
         value = -1
-        for part in split(rest[opening + 1:closing(rest, opening)]):
+        for part in split(rest[opening + 1 : closing(rest, opening)]):
             if not part:
                 continue
             given = evaluate(part[2:], constants) if len(part) > 2 else value + 1
@@ -154,8 +168,9 @@ def _learn_constants(rest: Sequence[Token], constants: dict[str, int]) -> None:
             value = constants[part[0].text] = given
     elif texts[0] in ("__constant", "constant", "const", "static") and "=" in texts:
         equals = texts.index("=")
-        if all(t in INTEGER_TYPES | {"__constant", "constant", "static"}
-               for t in texts[:equals - 1]):
-            value_ = evaluate(rest[equals + 1:], constants)
+        if all(
+            t in INTEGER_TYPES | {"__constant", "constant", "static"} for t in texts[: equals - 1]
+        ):
+            value_ = evaluate(rest[equals + 1 :], constants)
             if value_ is not None:
                 constants[texts[equals - 1]] = value_

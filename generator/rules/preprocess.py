@@ -165,7 +165,7 @@ class _Preprocessor:
             variadic = bool(names) and names[-1] == "..."
             if variadic:
                 names[-1] = "__VA_ARGS__"
-            self._macros[name] = _Macro(tuple(names), variadic, tuple(rest[close + 1:]))
+            self._macros[name] = _Macro(tuple(names), variadic, tuple(rest[close + 1 :]))
         else:
             self._macros[name] = _Macro(None, False, tuple(rest[1:]))
 

@@ -67,7 +67,7 @@ def take_attributes(tokens: Sequence[Token]) -> tuple[list[Token], list[Attribut
         if at + 2 >= len(tokens) or tokens[at + 1].text != "(" or tokens[at + 2].text != "(":
             raise ParseError(tokens[at].line, "expected __attribute__((...))")
         end = closing(tokens, at + 1)
-        attributes.extend(_attribute(part) for part in split(tokens[at + 3:end - 1]) if part)
+        attributes.extend(_attribute(part) for part in split(tokens[at + 3 : end - 1]) if part)
         at = end + 1
     return rest, attributes
 
@@ -107,7 +107,7 @@ class _Statements:
         start = self._at
         end = closing(self._tokens, start)
         self._at = end + 1
-        return tuple(self._tokens[start + 1:end])
+        return tuple(self._tokens[start + 1 : end])
 
     def _pragmas(self) -> tuple[Token, ...]:
         """Pragmas, and the attribute that says the same as ``#pragma unroll``."""
@@ -119,7 +119,7 @@ class _Statements:
                 self._at += 1
             elif token.text in ("__attribute__", "__attribute"):
                 end = closing(self._tokens, self._at + 1)
-                for attribute in take_attributes(self._tokens[self._at:end + 1])[1]:
+                for attribute in take_attributes(self._tokens[self._at : end + 1])[1]:
                     if attribute.name == "opencl_unroll_hint":
                         factor = attribute.arguments[0] if attribute.arguments else ()
                         words = " ".join(["unroll", *(t.text for t in factor)])
@@ -150,7 +150,7 @@ class _Statements:
                 return Loop("do", (condition,), body, pragmas, token.line)
             case "{":
                 end = closing(self._tokens, self._at)
-                inner = parse_body(self._tokens[self._at + 1:end])
+                inner = parse_body(self._tokens[self._at + 1 : end])
                 self._at = end + 1
                 return Block((Plain((), pragmas), *inner.children)) if pragmas else inner
             case "if" | "switch":
@@ -171,4 +171,4 @@ class _Statements:
                 self._at = closing(self._tokens, self._at)
             self._at += 1
         self._at += 1
-        return tuple(self._tokens[start:self._at - 1])
+        return tuple(self._tokens[start : self._at - 1])

@@ -9,8 +9,16 @@ from typing import TypeAlias
 from shiftforge.generator.rules.lexer import Comment, Token
 
 __all__ = [
-    "Attribute", "Block", "Channel", "Declaration", "Function", "Loop", "Parameter", "Plain",
-    "Program", "Statement",
+    "Attribute",
+    "Block",
+    "Channel",
+    "Declaration",
+    "Function",
+    "Loop",
+    "Parameter",
+    "Plain",
+    "Program",
+    "Statement",
 ]
 
 Tokens: TypeAlias = tuple[Token, ...]

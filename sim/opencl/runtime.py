@@ -71,7 +71,9 @@ class Accelerator:
         source = (folder / "device/accelerator.cl").read_text(encoding="utf-8")
         self.program = cl.Program(self.context, source).build(options=self._options())
         self.build_seconds = time.perf_counter() - started
-        data = {n: (folder / f"data/{n}.bin").read_bytes() for n in ("program", "weights", "params")}
+        data = {
+            n: (folder / f"data/{n}.bin").read_bytes() for n in ("program", "weights", "params")
+        }
         flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
         self.constants = {
             n: cl.Buffer(self.context, flags, hostbuf=np.frombuffer(d, np.uint8))
@@ -108,9 +110,7 @@ class Accelerator:
         # param_word_t: int32 rows; the file tells how many there are
         return int(self.constants["params"].size) // int(self.manifest["channel_groups"])
 
-    def run(
-        self, codes: NDArray[np.integer], tick: Callable[[], None] | None = None
-    ) -> Outputs:
+    def run(self, codes: NDArray[np.integer], tick: Callable[[], None] | None = None) -> Outputs:
         """Run (N, C, H, W) codes as one inference of N frames: one enqueue of each kernel.
 
         Raises CheckFailed where the scheduler stops with words left in its FIFOs.
@@ -214,9 +214,7 @@ class Accelerator:
         for queue in queues:
             queue.finish()
 
-    def _output(
-        self, result: NDArray[np.int32], exported: NDArray[np.uint8]
-    ) -> NDArray[np.int64]:
+    def _output(self, result: NDArray[np.int32], exported: NDArray[np.uint8]) -> NDArray[np.int64]:
         out = self.manifest["output"]
         channels, rows, columns = (int(v) for v in out["shape"])
         shape = (channels, rows, columns)
