@@ -134,7 +134,9 @@ def emulate_codes(
         outputs.append(result.outputs)
         for frames, golden in golden_frames(model, part, progress):
             reference.append(golden[model.output].reshape(frames.stop - frames.start, -1))
-            seen = {name: trace[frames] for name, trace in (result.traces or {}).items()}
+            seen: dict[str, NDArray[Any]] = {
+                name: trace[frames] for name, trace in (result.traces or {}).items()
+            }
             seen[model.output] = result.outputs[frames].reshape(golden[model.output].shape)
             counted, differing, found = _compare(model, golden, seen, start + frames.start)
             elements += counted
