@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Mapping
 
 import numpy as np
 
 from shiftforge.boards.types import Board
+from shiftforge.errors import CheckFailed
 from shiftforge.generator.design import Design
 from shiftforge.generator.emit.opencl import render_accelerator
+from shiftforge.generator.emit.project import render_project
 from shiftforge.generator.emit.weights import pack_parameters, pack_weights
 from shiftforge.generator.passes.schedule import schedule
 from shiftforge.generator.plan.plan import Plan, array_for, make_plan
 from shiftforge.generator.plan.search import search_array
+from shiftforge.generator.rules import check_rules
 from shiftforge.quant.graph.file import model_bytes
 from shiftforge.quant.graph.types import QuantizedModel
 
@@ -40,7 +42,9 @@ def emit_design(model: QuantizedModel, plan: Plan) -> Design:
     layers = schedule(model).layers
     program = np.array([layer.instruction.words() for layer in plan.layers], np.int32)
     source = render_accelerator(plan)
+    _check_rules(source)
     files = {
+        **{path: text.encode() for path, text in render_project(plan).items()},
         "device/accelerator.cl": source.encode(),
         "data/program.bin": program.tobytes(),
         "data/weights.bin": pack_weights(layers, plan.array),
@@ -51,6 +55,15 @@ def emit_design(model: QuantizedModel, plan: Plan) -> Design:
     manifest = {**_manifest(model, plan), "sizes": _data_sizes(files)}
     design = Design(files, plan.totals(), manifest)
     return Design(files, {**plan.totals(), "digest": design.digest}, design.manifest)
+
+
+def _check_rules(source: str) -> None:
+    """Refuse text that Intel's compiler would refuse; the emulator accepts some of it."""
+    broken = [
+        v for v in check_rules(source, source_name="device/accelerator.cl") if v.severity == "error"
+    ]
+    if broken:
+        raise CheckFailed("\n".join(str(v) for v in broken))
 
 
 def _data_sizes(files: Mapping[str, bytes]) -> dict[str, int]:
@@ -71,6 +84,13 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         "pixels": array.pixels,
         "layers": len(plan.layers),
         "image": list(plan.image_shape),
+        "labels": list(model.labels),
+        "preprocess": {
+            "mean": list(model.preprocess.mean),
+            "std": list(model.preprocess.std),
+            "exponent": model.tensors[model.input].grid.exponent,
+            "range": [model.tensors[model.input].grid.qmin, model.tensors[model.input].grid.qmax],
+        },
         "output": {
             "tensor": output.name,
             "shape": list(output.shape),

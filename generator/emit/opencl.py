@@ -13,7 +13,7 @@ from shiftforge.generator.cost.cycles import weight_word_bytes
 from shiftforge.generator.plan.instruction import instruction_fields
 from shiftforge.generator.plan.plan import LayerPlan, Plan
 
-__all__ = ["render", "render_accelerator"]
+__all__ = ["plain_text", "render", "render_accelerator"]
 
 MAX_VECTOR = 8
 
@@ -30,7 +30,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  (C text; no value comes from a user unchecked)
+        autoescape=False,
     )
 
 
@@ -39,15 +39,15 @@ def render(template: str, values: dict[str, Any]) -> str:
     return _environment().get_template(template).render(values)
 
 
-def _comment_text(text: str) -> str:
-    """Network names end up in C comments: keep what cannot end one."""
+def plain_text(text: str) -> str:
+    """A network's own names as text for comments and strings: only what cannot end either."""
     return "".join(c if c.isalnum() or c in "._-/ ():" else "_" for c in text).replace("*/", "__")
 
 
 def _layer_comment(layer: LayerPlan) -> str:
     extra = [n for n in ("residual", "pool", "direct") if getattr(layer.instruction, n)]
     note = f" + {', '.join(extra)}" if extra else ""
-    return _comment_text(f"{layer.index:3d} {layer.mode}{note}  {layer.source}")
+    return plain_text(f"{layer.index:3d} {layer.mode}{note}  {layer.source}")
 
 
 def render_accelerator(plan: Plan) -> str:
@@ -58,7 +58,7 @@ def render_accelerator(plan: Plan) -> str:
     note = "" if array.unit == "shift" else ", multiplier variant (not multiplier-free)"
     values: dict[str, Any] = {
         "version": __version__,
-        "network": _comment_text(plan.network),
+        "network": plain_text(plan.network),
         "board": plan.board.name,
         "units": array.units,
         "pixels": array.pixels,

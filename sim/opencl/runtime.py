@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
+from shiftforge.generator.emit.project import EMULATION_DEPTH
 from shiftforge.sim.opencl.devices import device_spec, open_device
 from shiftforge.sim.opencl.layout import direct_to_map, lines_to_map
 
 __all__ = ["Accelerator", "Outputs"]
 
-EMULATION_DEPTH = 4096
 LOWERED_DEPTH = 256
 TYPE_BYTES = {"line_t": 1, "quant_word_t": 2, "acc_word_t": 4}
 
