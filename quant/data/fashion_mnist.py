@@ -1,4 +1,4 @@
-"""Fashion-MNIST: the IDX files of a folder, and the 500 test images that ship with the project.
+"""Fashion-MNIST: the IDX files of a folder, and the small samples that ship with the project.
 
 Data: Zalando Research, MIT licence (see README.md in this folder). IDX format: two zero bytes, a
 type byte (8: unsigned byte), the number of dimensions, the dimensions as big-endian uint32, data.
@@ -47,8 +47,12 @@ LABELS = (
     "Ankle boot",
 )
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-SAMPLE_COUNT = 500
+SAMPLE_COUNT: dict[SplitName, int] = {"test": 500, "train": 256}
 
+_SAMPLE: dict[SplitName, str] = {
+    "test": "fashion_mnist_500.npz",
+    "train": "fashion_mnist_train_256.npz",
+}
 _SIDE = 28
 _PIECE = 1 << 20
 _PREFIX = {"train": "train", "test": "t10k"}
@@ -181,8 +185,12 @@ def _check(images: NDArray[np.uint8], labels: NDArray[np.uint8], where: str) -> 
     return problems
 
 
-def load_sample() -> Split:
-    """The first 500 test images, which ship with the project: no download, no other package."""
-    resource = files("shiftforge.quant.data") / f"fashion_mnist_{SAMPLE_COUNT}.npz"
+def load_sample(split: SplitName = "test") -> Split:
+    """The images that ship with the project: no download, no other package.
+
+    They are the first 500 of the test split, and the first 256 of the training split, which serve
+    to calibrate.
+    """
+    resource = files("shiftforge.quant.data") / _SAMPLE[split]
     with resource.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
         return Split(held["images"], held["labels"].astype(np.int64))

@@ -5,7 +5,7 @@
 ``folder/``                 every picture in it, ordered by name
 ``batch.npy``               uint8 (N, H, W, C), or without N, or grey without C; no pickles
 ``fashion-mnist:test``      10,000 images, or the 500 that ship with the project
-``fashion-mnist:train``     60,000 images
+``fashion-mnist:train``     60,000 images; up to 256 ship with the project
 ``random:SEED``             uniform noise, 16 frames unless a limit says otherwise
 ``photos``                  sample photographs of scikit-image and scikit-learn, if installed
 ==========================  ====================================================================
@@ -29,6 +29,7 @@ from shiftforge.quant.graph.types import Grid, Preprocess
 __all__ = ["Frames", "load_frames", "to_codes"]
 
 RANDOM_COUNT = 16
+_SPLITS: dict[str, fashion_mnist.SplitName] = {"test": "test", "train": "train"}
 _FORMS = (
     "give an image, a folder of images, an .npy batch, fashion-mnist:test, fashion-mnist:train, "
     "random:SEED or photos"
@@ -62,9 +63,9 @@ def load_frames(
     """Read an input and resize it (PIL, bilinear) to preprocess.height x preprocess.width.
 
     limit: the most frames to take, from the first; None takes all. data_dir: folder of the
-    Fashion-MNIST IDX files, used by the fashion-mnist inputs alone. ``fashion-mnist:test`` takes
-    the shipped 500 images when limit <= 500, or when the full set is not installed and no data_dir
-    was given. Raises InputError listing every problem of the input.
+    Fashion-MNIST IDX files, used by the fashion-mnist inputs alone; without it the shipped images
+    are taken where limit asks for no more (500 test, 256 training), and for the test split also
+    where the full set is not installed. Raises InputError listing every problem of the input.
     """
     if limit is not None and limit < 1:
         raise InputError(Problem(f"limit {limit}", "give a limit of at least 1"))
@@ -82,20 +83,19 @@ def load_frames(
 def _fashion(
     which: str, preprocess: Preprocess, limit: int | None, data_dir: Path | None
 ) -> Frames:
-    if which == "test":
-        small = limit is not None and limit <= fashion_mnist.SAMPLE_COUNT
-        absent = not fashion_mnist.available("test")
-        split = (
-            fashion_mnist.load_sample()
-            if data_dir is None and (small or absent)
-            else fashion_mnist.load_split("test", data_dir)
-        )
-    elif which == "train":
-        split = fashion_mnist.load_split("train", data_dir)
-    else:
+    name = _SPLITS.get(which)
+    if name is None:
         raise InputError(
             Problem(f"unknown Fashion-MNIST split {which!r}", "use fashion-mnist:test or :train")
         )
+    enough = limit is not None and limit <= fashion_mnist.SAMPLE_COUNT[name]
+    # Training images run out loudly: whoever wants them all must not train on a few instead.
+    absent = name == "test" and not fashion_mnist.available("test")
+    split = (
+        fashion_mnist.load_sample(name)
+        if data_dir is None and (enough or absent)
+        else fashion_mnist.load_split(name, data_dir)
+    )
     images = _resized(split.images[:limit, :, :, None], preprocess)
     names = tuple(f"fashion-mnist:{which}/{i}" for i in range(len(images)))
     return Frames(images, split.labels[:limit], names)

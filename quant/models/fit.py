@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -22,7 +24,7 @@ from shiftforge.quant.models.checkpoint import (
     save_checkpoint,
 )
 
-__all__ = ["Progress", "Recipe", "Report", "accuracy", "fit", "learning_rate"]
+__all__ = ["Hooks", "Progress", "Recipe", "Report", "accuracy", "fit", "learning_rate"]
 
 _REPORT_STEPS = 10
 
@@ -62,7 +64,18 @@ class Progress:
 
 
 Report: TypeAlias = Callable[[Progress], None]
-LossHook: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a scheme adds to training.
+
+    loss: from the task's loss to the one that is minimised. after_step: called after every
+    optimiser step.
+    """
+
+    loss: Callable[[torch.Tensor], torch.Tensor] | None = None
+    after_step: Callable[[], None] | None = None
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
@@ -148,11 +161,54 @@ def _pick(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.T
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def deterministic(device: torch.device) -> None:
-    """Ask torch for repeatable kernels; on CUDA that needs a fixed cuBLAS workspace."""
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """Repeatable kernels within the block; on CUDA that needs a fixed cuBLAS workspace."""
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    was, only_warned = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was, warn_only=only_warned)
+
+
+def _epoch(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    train: Examples,
+    recipe: Recipe,
+    epoch: int,
+    hooks: Hooks,
+    tell: Callable[[int, float], None],
+) -> float:
+    """One epoch, counted from 0; tell(step, mean loss so far) after every step. Mean loss."""
+    steps = len(train) // recipe.batch
+    seed = epoch_seed(recipe.seed, epoch)
+    network.train()
+    torch.manual_seed(seed)
+    mean = 0.0
+    batches = training_batches(train, recipe.batch, recipe.shift, seed)
+    for step, (images, labels) in enumerate(batches):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, epoch * steps + step, recipe.epochs * steps)
+        loss = nn.functional.cross_entropy(
+            logits(network, images), labels, label_smoothing=recipe.label_smoothing
+        )
+        if hooks.loss is not None:
+            loss = hooks.loss(loss)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        if hooks.after_step is not None:
+            hooks.after_step()
+        mean += (loss.item() - mean) / (step + 1)
+        tell(step + 1, mean)
+    return mean
 
 
 def fit(
@@ -163,78 +219,53 @@ def fit(
     *,
     stage: str,
     folder: Path | None = None,
-    loss_hook: LossHook | None = None,
-    step_hook: Callable[[], None] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    hooks: Hooks | None = None,
     report: Report | None = None,
     stop_after: int | None = None,
 ) -> list[float]:
     """Train in place; returns the test accuracy after every epoch run now.
 
     folder: where ``<stage>-<epoch>.safetensors`` is written after every epoch, and where a run
-    with the same recipe resumes; None keeps nothing. loss_hook: adds a scheme's penalty to the
-    task's loss. step_hook: called after every optimiser step. stop_after: leave after this many
-    epochs in all, the schedule unchanged.
+    with the same recipe and facts resumes; None keeps nothing. facts: what else the run depends
+    on, JSON-serialisable. stop_after: leave after this many epochs in all, the schedule unchanged.
     The same recipe, data, thread count and library versions give the same weights, resumed or not.
+    Raises InputError for a bad recipe, a folder with another run's checkpoints, and divergence.
     """
     steps = _check(recipe, train)
     device = train.images.device
-    deterministic(device)
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = _optimiser(network, recipe)
-    facts = {"recipe": asdict(recipe), "images": len(train), "stage": stage}
-    done, tensors = _resume(folder, stage, facts, recipe.epochs) if folder else (0, {})
+    known = {"recipe": asdict(recipe), "images": len(train), "stage": stage, **(facts or {})}
+    done, tensors = _resume(folder, stage, known, recipe.epochs) if folder else (0, {})
     if tensors:
         network.load_state_dict(_pick(tensors, "network."))
         restore_optimiser(optimiser, _pick(tensors, "optimiser."))
     last = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
-    total = steps * recipe.epochs
     results: list[float] = []
-    began, began_step = time.monotonic(), done * steps
-    for epoch in range(done, last):
-        network.train()
-        seed = epoch_seed(recipe.seed, epoch)
-        torch.manual_seed(seed)
-        mean = 0.0
-        for step, (images, labels) in enumerate(
-            training_batches(train, recipe.batch, recipe.shift, seed)
-        ):
-            at = epoch * steps + step
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(recipe, at, total)
-            loss = nn.functional.cross_entropy(
-                logits(network, images), labels, label_smoothing=recipe.label_smoothing
+    began = time.monotonic()
+
+    def tell(epoch: int, step: int, mean: float) -> None:
+        if report is None or (step % _REPORT_STEPS != 1 and step != steps):
+            return
+        run = (epoch - done) * steps + step
+        left = (time.monotonic() - began) / run * ((last - done) * steps - run)
+        found = results[-1] if results else None
+        report(Progress(stage, epoch + 1, recipe.epochs, step, steps, mean, found, left))
+
+    with deterministic(device):
+        for epoch in range(done, last):
+            mean = _epoch(
+                network, optimiser, train, recipe, epoch, hooks or Hooks(), partial(tell, epoch)
             )
-            if loss_hook is not None:
-                loss = loss_hook(loss)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            if step_hook is not None:
-                step_hook()
-            mean += (loss.item() - mean) / (step + 1)
-            if report is not None and (step % _REPORT_STEPS == 0 or step == steps - 1):
-                pace = (time.monotonic() - began) / (at + 1 - began_step)
-                found = results[-1] if results else None
-                report(
-                    Progress(
-                        stage,
-                        epoch + 1,
-                        recipe.epochs,
-                        step + 1,
-                        steps,
-                        mean,
-                        found,
-                        pace * (last * steps - at - 1),
-                    )
+            if not math.isfinite(mean):
+                raise InputError(
+                    Problem(f"diverged in epoch {epoch + 1}", "lower the learning rate", stage)
                 )
-        if not math.isfinite(mean):
-            raise InputError(
-                Problem(f"training diverged in epoch {epoch + 1}", "lower the learning rate", stage)
-            )
-        results.append(accuracy(network, test))
-        if folder is not None:
-            held = {f"network.{n}": t for n, t in network.state_dict().items()}
-            held |= {f"optimiser.{n}": t for n, t in optimiser_state(optimiser).items()}
-            header = {"facts": facts, "epoch": epoch + 1, "accuracy": results[-1]}
-            save_checkpoint(folder / f"{stage}-{epoch + 1:03d}.safetensors", held, header)
+            results.append(accuracy(network, test))
+            if folder is not None:
+                held = {f"network.{n}": t for n, t in network.state_dict().items()}
+                held |= {f"optimiser.{n}": t for n, t in optimiser_state(optimiser).items()}
+                header = {"facts": known, "epoch": epoch + 1, "accuracy": results[-1]}
+                save_checkpoint(folder / f"{stage}-{epoch + 1:03d}.safetensors", held, header)
     return results

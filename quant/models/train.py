@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,16 @@ from shiftforge.quant.graph.verify import verify
 from shiftforge.quant.models import fashion
 from shiftforge.quant.models.batches import Examples
 from shiftforge.quant.models.checkpoint import save_checkpoint
-from shiftforge.quant.models.fit import Recipe, Report, accuracy, fit
+from shiftforge.quant.models.fit import Hooks, Recipe, Report, accuracy, fit
 from shiftforge.quant.schemes.base import Scheme
 from shiftforge.quant.schemes.network import prepare
 from shiftforge.quant.schemes.ste import StraightThrough
 
-__all__ = ["TrainConfig", "TrainResult", "fine_tune", "formats_of", "train", "train_float"]
+__all__ = ["TrainConfig", "TrainResult", "fine_tune", "formats_of", "save_float", "train"]
 
 FLOAT_RECIPE = Recipe(epochs=14, rate=0.2)
+# A second cycle from where the first one ends: gentler, and with smaller moves of the images.
+POLISH_RECIPE = Recipe(epochs=10, rate=0.1, warmup=0.05, shift=2)
 # Adam in units of a weight's level spacing; no decay, the float training has done that.
 TUNE_RECIPE = Recipe(epochs=2, rate=0.01, optimiser="adam", weight_decay=0.0)
 
@@ -51,9 +53,10 @@ class TrainConfig:
 
     folder: receives a checkpoint an epoch; a run that was broken off resumes there.
     data_dir: the IDX files; None takes Debian's package. limit: images of either split, for trials.
-    weights: their format; wide_ends gives the first and the last convolution two terms, or 8 bits.
-    calibration: images that the activation grids and the first rounding
-    see. device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
+    recipe, polish: the two cycles of float training; the second one's seed follows the first's and
+    its epochs are at most as many. weights: their format; wide_ends gives the first and the last
+    convolution two terms, or 8 bits. calibration: images that the activation grids and the first
+    rounding see. device: "cpu", "cuda" or "cuda:N"; None takes CUDA where there is one.
     """
 
     folder: Path
@@ -61,6 +64,7 @@ class TrainConfig:
     width: float = fashion.WIDTH
     resolution: int = fashion.RESOLUTION
     recipe: Recipe = FLOAT_RECIPE
+    polish: Recipe | None = POLISH_RECIPE
     tune: Recipe | None = TUNE_RECIPE
     weights: WeightFormat = field(default_factory=ShiftFormat)
     wide_ends: bool = True
@@ -139,9 +143,35 @@ def train(config: TrainConfig, report: Report | None = None) -> TrainResult:
     test_set = _examples(test_frames, preprocess, device)
     settings = fashion.network_config(config.width, config.resolution)
     network = fashion.build(settings, config.recipe.seed)
-    reached = train_float(network, train_set, test_set, config.recipe, config.folder, report)
+    fit(
+        network,
+        train_set,
+        test_set,
+        config.recipe,
+        stage="float",
+        folder=config.folder,
+        report=report,
+    )
+    epochs = config.recipe.epochs
+    if config.polish is not None:
+        polish = replace(
+            config.polish,
+            epochs=min(config.polish.epochs, epochs),
+            seed=config.recipe.seed + 1,
+        )
+        fit(
+            network,
+            train_set,
+            test_set,
+            polish,
+            stage="polish",
+            folder=config.folder,
+            report=report,
+        )
+        epochs += polish.epochs
+    reached = accuracy(network, test_set)
     path = config.folder / f"{fashion.NAME}.safetensors"
-    save_float(path, network, settings, config.recipe, reached)
+    save_float(path, network, settings, epochs, config.recipe.seed, reached)
     graph = capture(
         network.cpu().eval(),
         (1, config.resolution, config.resolution),
@@ -171,31 +201,19 @@ def _examples(frames: Frames, preprocess: Preprocess, device: torch.device) -> E
     return Examples.of(frames.images, frames.labels, preprocess, device)
 
 
-def train_float(
-    network: torch.nn.Module,
-    train_set: Examples,
-    test_set: Examples,
-    recipe: Recipe,
-    folder: Path | None,
-    report: Report | None = None,
-) -> float:
-    """Train a float network in place; returns its test accuracy at the end, 0..1."""
-    fit(network, train_set, test_set, recipe, stage="float", folder=folder, report=report)
-    return accuracy(network, test_set)
-
-
 def save_float(
     path: Path,
     network: torch.nn.Module,
     settings: Mapping[str, Any],
-    recipe: Recipe,
+    epochs: int,
+    seed: int,
     reached: float,
 ) -> None:
     """Write the float network for `fashion.load`: its state dict, config, and how it was made."""
     header = {
         "config": dict(settings),
-        "epochs": recipe.epochs,
-        "seed": recipe.seed,
+        "epochs": epochs,
+        "seed": seed,
         "float_accuracy": reached,
     }
     save_checkpoint(path, network.state_dict(), header)
@@ -239,6 +257,12 @@ def fine_tune(
     start = round_network(scaled, images, formats, grids)
     network = prepare(chosen, scaled, grids, formats, start=start.weights, biases=start.biases)
     quantisers = network.quantisers()
+    facts = {
+        "scheme": chosen.name,
+        "activation_bits": activation_bits,
+        "calibration_images": len(images),
+        "formats": {name: asdict(fmt) for name, fmt in formats.items()},
+    }
     fit(
         network,
         train_set,
@@ -246,15 +270,17 @@ def fine_tune(
         recipe,
         stage=chosen.name,
         folder=folder,
-        loss_hook=lambda task: chosen.loss(task, quantisers),
-        step_hook=lambda: chosen.after_step(quantisers),
+        facts=facts,
+        hooks=Hooks(
+            lambda task: chosen.loss(task, quantisers), lambda: chosen.after_step(quantisers)
+        ),
         report=report,
     )
     tuned = accuracy(network, test_set)
     found = network.convert()
-    facts = {"scheme": chosen.name, "activation_bits": activation_bits, "training": asdict(recipe)}
+    meta = {**facts, "training": asdict(recipe)}
     model = convert(
-        scaled, grids, found.weights, formats, biases=found.biases, requant="shift", meta=facts
+        scaled, grids, found.weights, formats, biases=found.biases, requant="shift", meta=meta
     )
     verify(model)
     return model, tuned

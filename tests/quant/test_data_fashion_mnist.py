@@ -92,12 +92,13 @@ def test_wrong_sizes_and_labels_are_all_listed(tmp_path: Path) -> None:
     assert len(error.value.problems) == 3
 
 
-def test_the_shipped_sample() -> None:
-    sample = fm.load_sample()
-    assert sample.images.shape == (500, 28, 28) and sample.images.dtype == np.uint8
-    assert sample.labels.shape == (500,) and set(sample.labels) == set(range(10))
-    if fm.available("test"):
-        whole = fm.load_split("test")
-        assert len(whole.images) == 10_000
-        assert np.array_equal(sample.images, whole.images[:500])
-        assert np.array_equal(sample.labels, whole.labels[:500])
+@pytest.mark.parametrize(("name", "count", "size"), [("test", 500, 10_000), ("train", 256, 60_000)])
+def test_the_shipped_samples(name: fm.SplitName, count: int, size: int) -> None:
+    sample = fm.load_sample(name)
+    assert sample.images.shape == (count, 28, 28) and sample.images.dtype == np.uint8
+    assert sample.labels.shape == (count,) and set(sample.labels) == set(range(10))
+    if fm.available(name):
+        whole = fm.load_split(name)
+        assert len(whole.images) == size
+        assert np.array_equal(sample.images, whole.images[:count])
+        assert np.array_equal(sample.labels, whole.labels[:count])

@@ -148,6 +148,8 @@ def test_fashion_mnist_sample_and_folder(tmp_path: Path) -> None:
         packed = gzip.compress(data + array.astype(np.uint8).tobytes())
         (tmp_path / f"t10k-{name}-ubyte.gz").write_bytes(packed)
     assert len(load_frames("fashion-mnist:test", RGB, data_dir=tmp_path)) == 4
+    train = load_frames("fashion-mnist:train", native, limit=256)
+    assert np.array_equal(train.images[..., 0], load_sample("train").images)
     with pytest.raises(InputError, match="does not exist"):
         load_frames("fashion-mnist:test", RGB, limit=5, data_dir=tmp_path / "absent")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from importlib.resources import as_file, files
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from shiftforge.quant.data.inputs import Frames, load_frames, to_codes
 from shiftforge.quant.graph.types import ShiftFormat, WeightFormat
 from shiftforge.quant.models import fashion
 from shiftforge.quant.models.batches import Examples
+from shiftforge.quant.models.checkpoint import load_checkpoint
 from shiftforge.quant.models.fit import accuracy
 from shiftforge.quant.simulate import run_fake_quantised
 
@@ -39,6 +40,10 @@ def graph() -> FloatGraph:
 def test_it_is_small_and_says_how_it_was_made() -> None:
     path = files("shiftforge.quant.models") / f"{fashion.NAME}.safetensors"
     assert len(path.read_bytes()) <= 5_000_000
+    with as_file(path) as held:
+        _, header = load_checkpoint(held)
+    assert header["config"] == fashion.network_config()
+    assert header["epochs"] > 0 and header["float_accuracy"] >= 0.92
 
 
 def test_float_accuracy_on_the_shipped_images(frames: Frames) -> None:

@@ -37,6 +37,7 @@ def config(folder: Path, data: Path) -> TrainConfig:
         width=0.1,
         resolution=32,
         recipe=Recipe(epochs=1, rate=0.05, batch=12),
+        polish=Recipe(epochs=2, rate=0.05, batch=12),
         tune=Recipe(epochs=1, rate=0.01, batch=12, optimiser="adam", weight_decay=0.0),
         calibration=8,
         device="cpu",
@@ -46,7 +47,7 @@ def config(folder: Path, data: Path) -> TrainConfig:
 def test_trains_tunes_and_converts_repeatably(tmp_path: Path, data: Path) -> None:
     seen: list[Progress] = []
     first = train(config(tmp_path / "a", data), seen.append)
-    assert [p.stage for p in seen if p.step == p.steps] == ["float", "ste"]
+    assert [p.stage for p in seen if p.step == p.steps] == ["float", "polish", "ste"]
     assert first.model is not None and first.tuned_accuracy is not None
     verify(first.model)
     assert all(conv.format == ShiftFormat() for conv in first.model.conv_nodes())
@@ -56,6 +57,9 @@ def test_trains_tunes_and_converts_repeatably(tmp_path: Path, data: Path) -> Non
     assert again.model is not None
     pairs = zip(first.model.conv_nodes(), again.model.conv_nodes(), strict=True)
     assert all(np.array_equal(a.weight, b.weight) for a, b in pairs)
+    # Other weights in the same folder are another fine-tune.
+    with pytest.raises(InputError, match="another training recipe"):
+        train(replace(config(tmp_path / "a", data), weights=ShiftFormat(3, 2)))
 
 
 def test_bad_settings_list_every_problem(tmp_path: Path, data: Path) -> None:

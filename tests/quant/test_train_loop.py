@@ -90,6 +90,8 @@ def test_checkpoints_of_another_run_are_refused(tmp_path: Path) -> None:
         fit(tiny(), data, data, replace(RECIPE, rate=0.2), stage="t", folder=tmp_path)
     with pytest.raises(InputError, match="another training recipe"):
         fit(tiny(), examples(18), data, RECIPE, stage="t", folder=tmp_path)
+    with pytest.raises(InputError, match="another training recipe"):
+        fit(tiny(), data, data, RECIPE, stage="t", folder=tmp_path, facts={"bits": 3})
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
