@@ -38,7 +38,7 @@ class Options:
     bias_correction: bool = True
     asymmetric: bool = True
     damping: float = 0.01
-    target_damping: float = 0.1
+    target_damping: float = 1.0
     span: tuple[int, int] = (-1, 1)
     sweeps: int = 2
 
