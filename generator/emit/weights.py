@@ -19,7 +19,7 @@ _ARRAY_FORMAT = ShiftFormat(bits=4, terms=2)
 
 
 def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
-    """Weight values in array order: (groups, words, 9 taps, units), zero where nothing is mapped."""
+    """Weight values in array order: (groups, words, 9 taps, units), zero where none is mapped."""
     tiling = tile_layer(layer, array)
     groups, words, units = tiling.out_groups, tiling.weight_words, array.units
     outputs = layer.weight.shape[0]

@@ -93,7 +93,7 @@ class Schedule:
 
 
 def schedule(model: QuantizedModel) -> Schedule:
-    """The model's nodes as passes; raises InputError that lists everything that cannot be mapped."""
+    """The model's nodes as passes; raises InputError listing everything that cannot be mapped."""
     problems: list[Problem] = []
     readers = _readers(model)
     taken: set[str] = set()

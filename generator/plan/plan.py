@@ -282,7 +282,7 @@ def _check_fits(plan: Plan) -> None:
     if area.alm > alm_limit:
         problems.append(
             Problem(
-                f"needs about {area.alm:,} ALMs (modelled), the board has {alm_limit:,} to plan with",
+                f"needs about {area.alm:,} ALMs (modelled); {alm_limit:,} can be planned with",
                 "a smaller array (--units, --pixels), one-term weights, or a larger board",
                 board.name,
             )
@@ -290,7 +290,7 @@ def _check_fits(plan: Plan) -> None:
     if area.ram_blocks > ram_limit:
         problems.append(
             Problem(
-                f"needs {area.ram_blocks:,} RAM blocks, the board has {ram_limit:,} to plan with "
+                f"needs {area.ram_blocks:,} RAM blocks; {ram_limit:,} can be planned with "
                 f"({plan.buffer_bytes:,} bytes of feature maps)",
                 "a lower resolution or width, or a larger board",
                 board.name,

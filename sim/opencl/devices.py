@@ -56,7 +56,7 @@ class DeviceSpec:
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """A device as found on this machine; ``found`` is False where ``detail`` says what is missing."""
+    """A device as found here; ``found`` is False where ``detail`` says what is missing."""
 
     name: str
     found: bool

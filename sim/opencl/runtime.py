@@ -32,7 +32,7 @@ TYPE_BYTES = {"line_t": 1, "quant_word_t": 2, "acc_word_t": 4}
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """output: (frames, C, H, W) codes of the network's output; maps: every stored map, if traced."""
+    """output: (frames, C, H, W) codes of the network's output; maps: the stored maps, if traced."""
 
     output: NDArray[np.int64]
     maps: Mapping[str, NDArray[np.int64]]

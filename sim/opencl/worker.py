@@ -48,7 +48,7 @@ class _Watch:
 
 
 def describe_waits(manifest: Any, waits: NDArray[np.int32]) -> str:
-    """Who waits for what, from the rows (reader waits, writer waits, words read) of all channels."""
+    """Who waits for what, from rows (reader waits, writer waits, words read) of all channels."""
     parts = []
     for channel, (reader, writer, words) in zip(manifest["channels"], waits.tolist(), strict=True):
         if reader:
