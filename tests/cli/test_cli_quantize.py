@@ -114,16 +114,15 @@ def test_nan_images_are_refused(
     assert "NaN" in problems[0]["what"]
 
 
-def test_default_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = Preprocess(3, 32, 32, (0.0,) * 3, (1.0,) * 3)
     monkeypatch.setattr("shiftforge.quant.data.photos.photo_paths", lambda: (Path("x.png"),))
-    assert default_calibration("model.h5", shape, None) == "photos"
+    assert default_calibration("model.h5", shape) == "photos"
     five = Preprocess(5, 32, 32, (0.0,) * 5, (1.0,) * 5)
-    assert default_calibration("model.h5", five, None) == "random:0"
+    assert default_calibration("model.h5", five) == "random:0"
     monkeypatch.setattr("shiftforge.quant.data.photos.photo_paths", tuple)
-    assert default_calibration("model.h5", shape, None) == "random:0"
-    # No training images there: the test images.
-    assert default_calibration("mobilenet_v2_fashion", shape, tmp_path) == "fashion-mnist:test"
+    assert default_calibration("model.h5", shape) == "random:0"
+    assert default_calibration("mobilenet_v2_fashion", shape) == "fashion-mnist:train"
 
 
 @pytest.mark.parametrize(
