@@ -118,10 +118,11 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise InputError(
             Problem(f"cannot read the manifest: {error}", remedy, str(path))
         ) from error
-    names = data.get("files") if isinstance(data, dict) else None
+    manifest: dict[str, Any] = data if isinstance(data, dict) else {}
+    names = manifest.get("files")
     if not isinstance(names, list) or not all(_plain(name) for name in names):
         raise InputError(Problem("the manifest lists no valid files", remedy, str(path)))
-    return data
+    return manifest
 
 
 def _plain(name: object) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from shiftforge import __version__
 from shiftforge.boards.types import Board
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.design import Design
 from shiftforge.generator.emit.opencl import render_accelerator
-from shiftforge.generator.emit.project import render_project
+from shiftforge.generator.emit.project import INTERFACE, render_project
 from shiftforge.generator.emit.weights import pack_parameters, pack_weights
 from shiftforge.generator.passes.schedule import schedule
 from shiftforge.generator.plan.plan import Plan, array_for, make_plan
@@ -23,15 +24,21 @@ __all__ = ["emit_design", "generate"]
 
 
 def generate(
-    model: QuantizedModel, board: Board, *, units: int | None = None, pixels: int | None = None
+    model: QuantizedModel,
+    board: Board,
+    *,
+    units: int | None = None,
+    pixels: int | None = None,
+    target_fps: float | None = None,
 ) -> Design:
-    """The design of a model for a board.
+    """The design of a model for a board; nothing is written.
 
     units, pixels: the array's shape; both None for a search over the board's area.
+    target_fps: frames a second (modelled) that the search has to reach with the fewest lanes.
     Raises InputError for operators that cannot be mapped and for a board that is too small.
     """
     if units is None and pixels is None:
-        plan = search_array(model, board)
+        plan = search_array(model, board, target_fps)
     else:
         plan = make_plan(model, board, array_for(model, units or 16, pixels or 7))
     return emit_design(model, plan)
@@ -78,6 +85,7 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
     output = model.tensors[model.output]
     return {
         "schema": 1,
+        "interface": f"{__version__}/{INTERFACE}",
         "network": model.name,
         "board": plan.board.name,
         "units": array.units,

@@ -19,9 +19,20 @@ __all__ = ["command"]
 )
 @click.option("--units", type=click.IntRange(1), help="Convolution units; the search chooses else.")
 @click.option("--pixels", type=click.IntRange(1), help="Outputs a row at a time; as above.")
+@click.option(
+    "--target-fps",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Modelled frames a second to reach with the fewest lanes.",
+)
 @json_option
 def command(
-    model: Path, board: str, output: Path, units: int | None, pixels: int | None, as_json: bool
+    model: Path,
+    board: str,
+    output: Path,
+    units: int | None,
+    pixels: int | None,
+    target_fps: float | None,
+    as_json: bool,
 ) -> None:
     """Generate the OpenCL project of MODEL (a .safetensors file of `quantize`) for a board.
 
@@ -35,6 +46,8 @@ def command(
     from shiftforge.generator.cli.output import print_json, print_table
     from shiftforge.quant.graph.file import load_model
 
+    if target_fps is not None and (units is not None or pixels is not None):
+        raise click.UsageError("--target-fps searches the array; --units and --pixels fix it")
     problems = output_folder_problems(output)
     network = target = None
     # Everything wrong with all three arguments is told at once.
@@ -52,7 +65,7 @@ def command(
     from shiftforge.generator.generate import generate
 
     started = time.monotonic()
-    design = generate(network, target, units=units, pixels=pixels)
+    design = generate(network, target, units=units, pixels=pixels, target_fps=target_fps)
     design.write(output)
     seconds = time.monotonic() - started
     report = dict(design.report)

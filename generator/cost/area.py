@@ -4,7 +4,7 @@ ALMs a lane come from synthesising one lane with its share of a pipelined adder 
 with Yosys (synth_intel_alm -nodsp, ALM taken as ALUT6 + 0.75 ALUT5 + 0.5 rest): 24.3 for one shift
 and sign, 50.5 for two. A multiplier lane is counted as half an 18x19 DSP block and the adder tree's
 9.0 ALMs. Everything else (controller, feeder, requantisation and the BSP's logic) is counted as
-``OVERHEAD_ALM`` and 60 ALMs a requantised result: assumptions until a compiler report replaces them.
+``OVERHEAD_ALM`` and 60 ALMs a requantised result: assumptions until a compiler's report.
 """
 
 from __future__ import annotations

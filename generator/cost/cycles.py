@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from shiftforge.generator.passes.schedule import Layer
-from shiftforge.generator.plan.array import ArrayShape, Tiling, tile_layer
+from shiftforge.generator.plan.array import ArrayShape, Tiling, tile_layer, window_end
 
 __all__ = ["DRAIN_CYCLES", "LayerCycles", "array_cycles", "model_cycles"]
 
@@ -48,10 +48,7 @@ def array_cycles(layer: Layer, tiling: Tiling) -> tuple[int, int]:
     if layer.mode == "standard":
         loads = 9 * tiling.in_groups
         return groups * tiles * tiling.weight_words, groups * tiles * (tiling.weight_words + loads)
-    row = (tiling.out_rows - 1) * layer.stride - layer.top + 2
-    line = (tiling.out_tiles - 1) * layer.stride - layer.left + 2
-    last = ((groups - 1) * tiling.in_rows + row) * tiling.in_tiles + line + 1
-    return groups * tiles, max(last, groups * tiling.in_rows * tiling.in_tiles)
+    return groups * tiles, window_end(layer, tiling)
 
 
 def weight_word_bytes(array: ArrayShape) -> int:
@@ -99,7 +96,8 @@ def _memory_cycles(layer: Layer, tiling: Tiling) -> int:
     """Reads of the feature-map memory: it has one read port, a line wide."""
     outputs = tiling.out_groups * tiling.tiles
     if layer.mode == "depthwise":
-        operands = tiling.in_groups * tiling.in_rows * tiling.in_tiles
+        lines = tiling.in_groups * tiling.in_rows * tiling.in_tiles
+        operands = min(window_end(layer, tiling), lines)
     else:
         operands = outputs * tiling.in_groups * (9 if layer.mode == "standard" else 1)
     return operands + (outputs if layer.add is not None else 0)

@@ -8,7 +8,10 @@ from shiftforge import __version__
 from shiftforge.generator.emit.opencl import plain_text, render
 from shiftforge.generator.plan.plan import Plan
 
-__all__ = ["EMULATION_DEPTH", "KERNELS", "render_project"]
+__all__ = ["EMULATION_DEPTH", "INTERFACE", "KERNELS", "render_project"]
+
+INTERFACE = 1
+"""Counts changes of kernel arguments and data layout: the runtime runs only its own designs."""
 
 KERNELS = (
     "loader",

@@ -31,6 +31,7 @@ class Instruction:
     out_tiles: int = _word("output tiles a row")
     out_columns: int = _word("output columns; pixels past them are stored as zero")
     result_lines: int = _word("lines that come back to the controller")
+    operand_lines: int = _word("depthwise: lines sent, up to the end of the last window")
     stride: int = _word("1 or 2")
     pad_top: int = _word("zero rows above, 0 or 1")
     pad_left: int = _word("zero columns to the left, 0 or 1")

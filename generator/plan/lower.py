@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shiftforge.generator.passes.schedule import Layer
-from shiftforge.generator.plan.array import Tiling
+from shiftforge.generator.plan.array import Tiling, window_end
 from shiftforge.generator.plan.instruction import Instruction
 
 __all__ = ["lower_layer", "signed_digits"]
@@ -59,6 +59,7 @@ def lower_layer(
         "out_tiles": tiling.out_tiles,
         "out_columns": layer.out_shape[2],
         "result_lines": _result_lines(layer, tiling),
+        "operand_lines": min(window_end(layer, tiling), _map_lines(tiling)),
         "stride": layer.stride,
         "pad_top": layer.top,
         "pad_left": layer.left,
@@ -79,6 +80,10 @@ def _result_lines(layer: Layer, tiling: Tiling) -> int:
     return tiling.out_groups * (1 if layer.pool is not None else tiling.tiles)
 
 
+def _map_lines(tiling: Tiling) -> int:
+    return tiling.in_groups * tiling.in_rows * tiling.in_tiles
+
+
 def _residual(layer: Layer, bases: Mapping[str, int]) -> dict[str, int]:
     if layer.add is None or layer.skip is None:
         return {}
@@ -93,7 +98,8 @@ def _residual(layer: Layer, bases: Mapping[str, int]) -> dict[str, int]:
         "skip_left": skip.exponent - finer,
         "add_signed": int(own.signed),
         "add_left": own.exponent - finer,
-        "sum_left": max(-shift, 0),
+        # Eight places take any sum but 0 past every 8-bit code, where it is clamped all the same.
+        "sum_left": min(max(-shift, 0), 8),
         "sum_right": max(shift, 0),
         "add_low": layer.add.lo,
         "add_high": layer.add.hi,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shiftforge.boards.types import Board
-from shiftforge.errors import InputError
+from shiftforge.errors import InputError, Problem
 from shiftforge.generator.plan.plan import Plan, array_for, make_plan
 from shiftforge.quant.graph.types import QuantizedModel
 
@@ -15,7 +15,6 @@ __all__ = ["Candidate", "explore_arrays", "search_array"]
 UNITS = (16, 32)
 PIXELS = tuple(range(1, 17))
 MIN_UTILISATION = 0.8
-SLACK = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +43,29 @@ def explore_arrays(model: QuantizedModel, board: Board) -> Iterator[Candidate]:
         raise refused
 
 
-def search_array(model: QuantizedModel, board: Board) -> Plan:
-    """The fastest array that works at 80 % utilisation, modelled.
+def search_array(model: QuantizedModel, board: Board, target_fps: float | None = None) -> Plan:
+    """The array for a network on a board (all rates modelled).
 
-    Small networks cannot reach 80 % on any array; there the fastest one within 5 % of the best
-    reachable utilisation is taken. Ties go to fewer lanes.
+    With target_fps, in frames a second: the fewest lanes that reach it; InputError where none does.
+    Otherwise the fastest array that works at 80 % utilisation. Small networks cannot reach that on
+    any array; there the product of rate and utilisation decides, which stops where further lanes
+    stand idle. Ties go to fewer lanes.
     """
-    candidates = list(explore_arrays(model, board))
-    best = max(c.plan.utilisation for c in candidates)
-    wanted = min(MIN_UTILISATION, SLACK * best)
-    fit = [c for c in candidates if c.plan.utilisation >= wanted]
-    return min(fit, key=lambda c: (c.plan.modelled_cycles, c.plan.array.lanes)).plan
+    plans = [candidate.plan for candidate in explore_arrays(model, board)]
+    if target_fps is not None:
+        fast = [p for p in plans if p.modelled_fps >= target_fps]
+        if not fast:
+            best = max(p.modelled_fps for p in plans)
+            raise InputError(
+                Problem(
+                    f"no array on this board reaches {target_fps:g} frames a second (modelled); "
+                    f"the fastest reaches {best:,.0f}",
+                    "a lower --target-fps, a smaller network, or a larger board",
+                    board.name,
+                )
+            )
+        return min(fast, key=lambda p: (p.array.lanes, p.modelled_cycles))
+    busy = [p for p in plans if p.utilisation >= MIN_UTILISATION]
+    if busy:
+        return min(busy, key=lambda p: (p.modelled_cycles, p.array.lanes))
+    return max(plans, key=lambda p: (p.modelled_fps * p.utilisation, -p.array.lanes))
