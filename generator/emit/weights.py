@@ -66,6 +66,10 @@ def pack_parameters(layers: tuple[Layer, ...], array: ArrayShape, multiplier: bo
         exponents = layer.conv_output.grid.exponent - layer.input.grid.exponent
         shifts = exponents - conv.z.astype(np.int64)
         left, right = np.maximum(-shifts, 0), np.maximum(shifts, 0)
+        if not layer.direct:
+            # Eight places take any sum but 0 past every 8-bit code, where it is clamped all the
+            # same; more could leave 32 bits.
+            left = np.minimum(left, 8)
         factor = np.int64(1) << np.minimum(left, 30)
         if conv.multiplier is not None and conv.shift is not None:
             factor, right, left = conv.multiplier, conv.shift, np.zeros_like(left)

@@ -27,6 +27,8 @@ __all__ = ["ImageMap", "Layer", "Mode", "Schedule", "schedule"]
 Mode = Literal["pointwise", "depthwise", "standard"]
 
 MAX_IMAGE_KERNEL = 7
+LANE_BITS = 8
+INT32_MAX = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ def schedule(model: QuantizedModel) -> Schedule:
     readers = _readers(model)
     taken: set[str] = set()
     layers: list[Layer] = []
+    # Results of earlier passes, those that are refused too: each problem is reported once.
+    # The image is not among them: it may have been rearranged.
+    on_chip: set[str] = set()
     for node in model.nodes:
         if not isinstance(node, Conv):
             continue
@@ -105,17 +110,20 @@ def schedule(model: QuantizedModel) -> Schedule:
         follower = _only_reader(readers, result, model)
         if isinstance(follower, Add) and follower.a != follower.b:
             other = follower.b if follower.a == result else follower.a
-            if _known(model, layers, other):
+            if other in on_chip:
                 add, skip, result = follower, model.tensors[other], follower.output
                 follower = _only_reader(readers, result, model)
         if isinstance(follower, Pool):
             pool, result = follower, follower.output
         taken.update(n.name for n in (node, add, pool) if n is not None)
+        on_chip.add(result)
+        direct = node.output == model.output and not readers.get(node.output)
         fault = _fault(node, model)
-        if fault is not None:
-            problems.append(fault)
-            continue
-        layers.append(_layer(model, len(layers), node, add, pool, skip, result, readers))
+        faults = [] if fault is None else [fault]
+        faults += _too_wide(node, model.tensors[result], direct, model)
+        problems += faults
+        if not faults:
+            layers.append(_layer(model, len(layers), node, add, pool, skip, result, direct))
     for node in model.nodes:
         if node.name not in taken:
             problems.append(
@@ -148,13 +156,40 @@ def _only_reader(
     return found[0] if len(found) == 1 and tensor != model.output else None
 
 
-def _known(model: QuantizedModel, layers: list[Layer], tensor: str) -> bool:
-    """Whether the tensor lies on chip before the next pass (the image may have been rearranged)."""
-    return any(layer.result.name == tensor for layer in layers)
+def _too_wide(conv: Conv, result: Tensor, direct: bool, model: QuantizedModel) -> list[Problem]:
+    """What is wrong with the width of a pass's result: 8 bits on chip, int32 where it leaves."""
+    place = f"{conv.name} ({conv.source})"
+    grid = result.grid
+    if not direct:
+        if grid.bits <= LANE_BITS:
+            return []
+        return [
+            Problem(
+                f"its result {result.name!r} has {grid.bits} bits",
+                "only a convolution that nothing follows may have more than 8",
+                place,
+            )
+        ]
+    if grid.qmax > INT32_MAX:
+        return [Problem("its 32-bit result is unsigned", "use a signed grid", place)]
+    if conv.multiplier is not None:
+        return []
+    left = model.tensors[conv.input].grid.exponent + conv.z.astype(np.int64) - grid.exponent
+    bits = conv.acc_bits.astype(np.int64) + np.maximum(left, 0)
+    worst = int(bits.argmax())
+    if bits[worst] > 32:
+        return [
+            Problem(
+                f"the result of channel {worst} needs {int(bits[worst])} bits, 32 at most: it is "
+                f"shifted left by {int(left[worst])}",
+                "use a coarser output grid or weight exponents that lie closer together",
+                place,
+            )
+        ]
+    return []
 
 
 def _fault(conv: Conv, model: QuantizedModel) -> Problem | None:
-    """Why the array cannot run this convolution, or None."""
     place = f"{conv.name} ({conv.source})"
     kh, kw = conv.kernel
     channels = model.tensors[conv.input].channels
@@ -182,8 +217,13 @@ def _fault(conv: Conv, model: QuantizedModel) -> Problem | None:
         return Problem(f"kernel {kh}x{kw} is not supported here", "use 1x1 or 3x3", place)
     if conv.stride not in (1, 2):
         return Problem(f"stride {conv.stride} is not supported", "use stride 1 or 2", place)
-    if max(conv.padding[:2]) > 1 or (kh == 1 and max(conv.padding) > 0):
-        return Problem(f"padding {conv.padding} is not supported", "use at most 1 a side", place)
+    top, left, bottom, right = conv.padding
+    if max(top, left) > 1 or max(top + bottom, left + right) > kh - 1:
+        return Problem(
+            f"padding {conv.padding} (top, left, bottom, right) is not supported",
+            f"use at most 1 at the top and left, and at most {kh - 1} in each direction",
+            place,
+        )
     return None
 
 
@@ -201,7 +241,7 @@ def _layer(
     pool: Pool | None,
     skip: Tensor | None,
     result: str,
-    readers: dict[str, list[Conv | Add | Pool]],
+    direct: bool,
 ) -> Layer:
     source = model.tensors[conv.input]
     target = model.tensors[conv.output]
@@ -223,7 +263,6 @@ def _layer(
         mode = "depthwise" if depthwise else "standard"
         if depthwise:
             weight = weight[:, 0]
-    direct = conv.output == model.output and not readers.get(conv.output)
     return Layer(
         index=index,
         mode=mode,
