@@ -1,0 +1,63 @@
+"""Fixtures of several rooms: generated folders, device processes, and the switch for goldens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from device_client import DeviceClient
+
+from shiftforge.boards.load import load_board
+from shiftforge.generator.generate import generate
+from shiftforge.quant.graph.types import QuantizedModel
+
+Generate = Callable[..., Path]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--refresh-goldens",
+        action="store_true",
+        help="write the generated text anew into tests/golden instead of comparing with it",
+    )
+
+
+@pytest.fixture
+def refresh_goldens(request: pytest.FixtureRequest) -> bool:
+    """Whether the goldens are to be written anew."""
+    return bool(request.config.getoption("--refresh-goldens"))
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Generate:
+    """generated(model, units, pixels) -> a folder with the design; the same one for equal calls.
+
+    Nobody may change the folder: copy it where a test plants a fault.
+    """
+    made: dict[tuple[int, int, int], tuple[Path, QuantizedModel]] = {}
+
+    def make(model: QuantizedModel, units: int = 16, pixels: int = 7) -> Path:
+        key = (id(model), units, pixels)
+        if key not in made:
+            folder = tmp_path_factory.mktemp("design") / "project"
+            generate(model, load_board("s10gx2800"), units=units, pixels=pixels).write(folder)
+            made[key] = (folder, model)  # holding the model keeps its id its own
+        return made[key][0]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def on_device() -> Iterator[Callable[[str], DeviceClient]]:
+    """on_device(name) -> the process that builds and runs designs on that device."""
+    clients: dict[str, DeviceClient] = {}
+
+    def client(device: str) -> DeviceClient:
+        if device not in clients:
+            clients[device] = DeviceClient(device)
+        return clients[device]
+
+    yield client
+    for c in clients.values():
+        c.close()

@@ -1,0 +1,149 @@
+"""Random layers on the devices: equal to the reference in every element of every stored map.
+
+A network of a dozen random layers costs one build; each layer reads what the reference says its
+predecessor makes as long as nothing differs, so each is a test of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from device_client import DeviceClient
+from random_networks import Family, random_frames, random_network
+
+from shiftforge.generator.passes.schedule import schedule
+from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.file import save_model
+from shiftforge.quant.graph.types import QuantizedModel, ShiftFormat
+from shiftforge.sim.compare import first_divergence, tensor_order
+from shiftforge.sim.golden.network import run_golden
+
+OnDevice = Callable[[str], DeviceClient]
+Generate = Callable[..., Path]
+
+# seed, weight formats, a multiplier in requantisation, units, pixels
+CASES: tuple[tuple[int, Family, bool, int, int], ...] = (
+    (1, "two-term", False, 16, 7),
+    (2, "one-term", False, 32, 4),
+    (3, "multiplier", True, 16, 3),
+    (4, "two-term", True, 32, 1),
+    (5, "multiplier", False, 32, 8),
+    (6, "one-term", True, 16, 1),
+    (7, "two-term", False, 16, 8),
+)
+LAYERS = 16
+FUZZ_NETWORKS = 70
+
+
+def check(model: QuantizedModel, folder: Path, seed: int, client: DeviceClient) -> None:
+    """Fails with the first divergence."""
+    frames = random_frames(model, seed)
+    golden = run_golden(model, frames)
+    found = client.run(folder, frames)
+    stored = {layer.result.name for layer in schedule(model).layers}
+    assert set(found) == stored | {model.output}
+    order = [name for name in tensor_order(model) if name in found]
+    divergence = first_divergence(golden, found, order, model=model)
+    assert divergence is None, f"seed {seed} on {client.device}: {divergence}"
+
+
+@pytest.fixture(scope="module")
+def networks() -> list[QuantizedModel]:
+    return [
+        random_network(seed, family=family, multiplier_requant=multiplier, layers=LAYERS)
+        for seed, family, multiplier, _, _ in CASES
+    ]
+
+
+@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_random_layers_equal_the_reference(
+    case: int, device: str, networks: list[QuantizedModel], generated: Generate,
+    on_device: OnDevice,
+) -> None:  # fmt: skip
+    seed, _, _, units, pixels = CASES[case]
+    folder = generated(networks[case], units, pixels)
+    check(networks[case], folder, seed, on_device(device))
+
+
+@pytest.mark.parametrize("case", [0, 2])
+def test_random_layers_on_the_intel_cpu_runtime(
+    case: int, networks: list[QuantizedModel], generated: Generate, on_device: OnDevice
+) -> None:
+    seed, _, _, units, pixels = CASES[case]
+    check(networks[case], generated(networks[case], units, pixels), seed, on_device("intel-cpu"))
+
+
+def test_the_random_layers_are_of_every_kind(networks: list[QuantizedModel]) -> None:
+    """The cases above would prove little if their outputs were constant or a kind were missing."""
+    seen: Counter[str] = Counter()
+    lively = total = 0
+    for model in networks:
+        maps = run_golden(model, random_frames(model, 0))
+        for layer in schedule(model).layers:
+            top, left, bottom, right = layer.conv.padding
+            seen[layer.mode] += 1
+            seen[f"{layer.mode} with stride {layer.stride}"] += 1
+            seen["kernel 1 in a 3x3"] += layer.mode != "pointwise" and layer.conv.kernel == (1, 1)
+            seen["residual"] += layer.add is not None
+            seen["depthwise residual"] += layer.add is not None and layer.mode == "depthwise"
+            seen["pool"] += layer.pool is not None
+            seen["1x1 map"] += layer.in_shape[1:] == (1, 1)
+            seen["asymmetric padding"] += (top, left) != (bottom, right)
+            seen["signed input"] += layer.input.grid.signed
+            seen["unsigned input"] += not layer.input.grid.signed
+            seen["multiplier"] += layer.conv.multiplier is not None
+            seen["fewer bits"] += layer.conv_output.grid.bits < 8
+            exponents = layer.conv_output.grid.exponent - layer.input.grid.exponent
+            seen["left shift"] += bool((exponents < layer.conv.z).any())
+            seen["32-bit output"] += layer.direct
+            values = maps[layer.result.name]
+            total += 1
+            lively += len(np.unique(values)) > min(8, values.size // 2)
+    assert len(seen) >= 19 and min(seen.values()) > 0, seen
+    assert lively > 0.4 * total
+
+
+@pytest.mark.parametrize(
+    ("model", "units", "pixels"),
+    [
+        pytest.param(random_model(11), 16, 7, id="two-term"),
+        pytest.param(
+            random_model(12, weight_format=ShiftFormat(3, 1, "S1"), signed_input=True), 32, 4,
+            id="one-term",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+def test_small_mobilenets(
+    model: QuantizedModel, units: int, pixels: int, device: str, generated: Generate,
+    on_device: OnDevice,
+) -> None:  # fmt: skip
+    check(model, generated(model, units, pixels), 3, on_device(device))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(FUZZ_NETWORKS))
+def test_many_random_layers(
+    number: int, tmp_path_factory: pytest.TempPathFactory, generated: Generate, on_device: OnDevice
+) -> None:
+    """More than 1,000 random layers; what fails is kept as a model file under out/fuzz."""
+    families: tuple[Family, ...] = ("two-term", "one-term", "multiplier")
+    shapes = ((16, 7), (32, 4), (16, 1), (16, 3), (32, 8), (16, 8), (32, 1), (32, 7), (16, 4))
+    seed = 1000 + number
+    model = random_network(
+        seed, family=families[seed % 3], multiplier_requant=seed % 2 == 1, layers=LAYERS
+    )
+    folder = generated(model, *shapes[seed % len(shapes)])
+    try:
+        for device in ("pocl", "intel-fpga-emu"):
+            check(model, folder, seed, on_device(device))
+    except (AssertionError, RuntimeError):
+        kept = Path("out/fuzz")
+        kept.mkdir(parents=True, exist_ok=True)
+        save_model(model, kept / f"random{seed}.safetensors")
+        raise
