@@ -123,8 +123,10 @@ def main() -> None:
         f"{len(calibration)} calibration and {len(test)} test crops; {arguments.threads} "
         f"thread(s), load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
-    print("| weights                      | rounding                        | maps  | logit SQNR "
-          "| top-1  | time    |")
+    print(
+        "| weights                      | rounding                        | maps  | logit SQNR "
+        "| top-1  | time    |"
+    )
     print("|---|---|---|---|---|---|")
     prepared = normalise(calibration, graph.preprocess)
     for label, scheme, bits, terms in formats:

@@ -40,9 +40,7 @@ def agreement(wanted: NDArray[np.floating], given: NDArray[np.floating]) -> Agre
     return Agreement(sqnr_db(wanted, given), float(same.mean()), len(wanted))
 
 
-def quantised_logits(
-    model: QuantizedModel, images: NDArray[np.uint8]
-) -> NDArray[np.float64]:
+def quantised_logits(model: QuantizedModel, images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The fake-quantised network's output in real values, (N, C*H*W)."""
     source, target = model.tensors[model.input], model.tensors[model.output]
     codes = to_codes(images, model.preprocess, source.grid)

@@ -93,9 +93,7 @@ def equalise(
     """
     problems = []
     if mode not in ("off", "exact", "calibrated"):
-        problems.append(
-            Problem(f"unknown equalisation {mode!r}", "use off, exact or calibrated")
-        )
+        problems.append(Problem(f"unknown equalisation {mode!r}", "use off, exact or calibrated"))
     if not 0 <= strength <= 1:
         problems.append(Problem(f"equalisation strength {strength}", "use 0 to 1"))
     if problems:

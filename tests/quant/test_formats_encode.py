@@ -73,9 +73,10 @@ def test_uniform_rounds_half_to_even_and_saturates() -> None:
 @pytest.mark.parametrize("fmt", [ShiftFormat(), ShiftFormat(4, 1), IntFormat(4), IntFormat(8)])
 def test_chosen_exponent_is_the_best_of_all(fmt: WeightFormat) -> None:
     rng = np.random.default_rng(3)
-    w = rng.laplace(size=(6, 3, 5, 5)) * np.array([1e-3, 0.02, 0.5, 1.0, 30.0, 1e4])[
-        :, None, None, None
-    ]
+    w = (
+        rng.laplace(size=(6, 3, 5, 5))
+        * np.array([1e-3, 0.02, 0.5, 1.0, 30.0, 1e4])[:, None, None, None]
+    )
     levels = encode.format_levels(fmt)
     z = encode.choose_exponent(w, levels)
     assert z.dtype == np.int8

@@ -26,9 +26,7 @@ def test_rhe_shift_is_exact(v: int, r: int) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    v=st.integers(-(2**32) + 1, 2**32 - 1), m=st.integers(1, 2**31 - 1), s=st.integers(0, 62)
-)
+@given(v=st.integers(-(2**32) + 1, 2**32 - 1), m=st.integers(1, 2**31 - 1), s=st.integers(0, 62))
 def test_rhe_mul_shift_is_exact(v: int, m: int, s: int) -> None:
     assert int(rhe_mul_shift(v, m, s)) == round(Fraction(v * m, 1 << s))
 

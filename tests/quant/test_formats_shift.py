@@ -114,7 +114,7 @@ def test_term_count() -> None:
 def test_packing_round_trip(fmt: ShiftFormat, shape: tuple[int, ...], seed: int) -> None:
     rng = np.random.default_rng(seed)
     w = rng.choice(shift.levels(fmt), size=shape).astype(np.int8)
-    w[:: 2] = rng.choice(shift.levels(ShiftFormat(fmt.bits, 1)), size=w[::2].shape)
+    w[::2] = rng.choice(shift.levels(ShiftFormat(fmt.bits, 1)), size=w[::2].shape)
     packed = packing.pack(w, fmt)
     assert packed.dtype == np.uint8
     assert packed.size % 4 == 0
