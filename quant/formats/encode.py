@@ -100,8 +100,10 @@ def choose_exponent(w: ArrayLike, levels: ArrayLike) -> NDArray[np.int8]:
     best = np.where(alive, best, best[alive].min() if alive.any() else 0)
     if np.any((best < -128) | (best > 127)):
         raise InputError(
-            Problem("a channel's weights need a scale exponent outside [-128, 127]",
-                    "rescale the network's weights")
+            Problem(
+                "a channel's weights need a scale exponent outside [-128, 127]",
+                "rescale the network's weights",
+            )
         )
     return best.astype(np.int8)
 

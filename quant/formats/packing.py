@@ -51,9 +51,7 @@ def pack(w_int: NDArray[np.integer], fmt: ShiftFormat) -> NDArray[np.uint8]:
     return np.concatenate([_bits(two[None, :]).reshape(-1), *rows])
 
 
-def unpack(
-    packed: NDArray[np.uint8], fmt: ShiftFormat, shape: tuple[int, ...]
-) -> NDArray[np.int8]:
+def unpack(packed: NDArray[np.uint8], fmt: ShiftFormat, shape: tuple[int, ...]) -> NDArray[np.int8]:
     """Integer weights of the given shape (O, ...) from packed codes.
 
     Raises InputError for a wrong length, padding that is not zero, a mask bit without a second

@@ -66,8 +66,6 @@ def quantise_to_grid(real: ArrayLike, grid: Grid) -> NDArray[np.int64]:
     """
     values = np.asarray(real, dtype=np.float64)
     if np.isnan(values).any():
-        raise InputError(
-            Problem("value to quantise is NaN", "check the input for missing data")
-        )
+        raise InputError(Problem("value to quantise is NaN", "check the input for missing data"))
     scaled = np.rint(np.ldexp(values, -grid.exponent))
     return np.clip(scaled, grid.qmin, grid.qmax).astype(np.int64)

@@ -96,8 +96,18 @@ def random_model(
     b = _Builder(rng, Tensor("input", i, h, w, grid), fmt, requant)
     signed = bool(rng.integers(2))
     b.conv(
-        "conv", "input", "output", o, kernel, stride=stride, padding=pad, groups=g,
-        dilation=dilation, signed=signed, bits=output_bits, spread_levels=True,
+        "conv",
+        "input",
+        "output",
+        o,
+        kernel,
+        stride=stride,
+        padding=pad,
+        groups=g,
+        dilation=dilation,
+        signed=signed,
+        bits=output_bits,
+        spread_levels=True,
     )
     return b.model(f"conv{seed}", "output")
 
@@ -163,9 +173,20 @@ class _Builder:
         return encode(real, z, self.fmt), z
 
     def conv(
-        self, name: str, source: str, output: str, channels: int, kernel: int, *,
-        stride: int = 1, padding: Padding = (0, 0, 0, 0), groups: int = 1, dilation: int = 1,
-        signed: bool = False, bits: int = 8, spread_levels: bool = False,
+        self,
+        name: str,
+        source: str,
+        output: str,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: Padding = (0, 0, 0, 0),
+        groups: int = 1,
+        dilation: int = 1,
+        signed: bool = False,
+        bits: int = 8,
+        spread_levels: bool = False,
     ) -> None:
         x = self.tensors[source]
         w_int, z = self._weights((channels, x.channels // groups, kernel, kernel), spread_levels)
@@ -182,8 +203,20 @@ class _Builder:
         elif spread_levels and self.rng.integers(2):
             lo, hi = lo + (hi - lo) // 8, hi - (hi - lo) // 8
         r = exponent - x.grid.exponent - z.astype(np.int64)
-        self._append(name, x, output, w_int, z, bias, grid, lo, hi, r, self.requant,
-                     (stride, padding, groups, dilation))
+        self._append(
+            name,
+            x,
+            output,
+            w_int,
+            z,
+            bias,
+            grid,
+            lo,
+            hi,
+            r,
+            self.requant,
+            (stride, padding, groups, dilation),
+        )
 
     def classifier(self, name: str, source: str, output: str, classes: int) -> None:
         x = self.tensors[source]
@@ -191,8 +224,20 @@ class _Builder:
         bias, _ = self._bias_and_sigma(w_int, x)
         grid = Grid(32, True, x.grid.exponent + int(z.min()))
         r = grid.exponent - x.grid.exponent - z.astype(np.int64)
-        self._append(name, x, output, w_int, z, bias, grid, grid.qmin, grid.qmax, r, "shift",
-                     (1, (0, 0, 0, 0), 1, 1))
+        self._append(
+            name,
+            x,
+            output,
+            w_int,
+            z,
+            bias,
+            grid,
+            grid.qmin,
+            grid.qmax,
+            r,
+            "shift",
+            (1, (0, 0, 0, 0), 1, 1),
+        )
 
     def _bias_and_sigma(
         self, w_int: NDArray[np.int8], x: Tensor
@@ -210,9 +255,19 @@ class _Builder:
         return bias.astype(np.int32), sigma
 
     def _append(
-        self, name: str, x: Tensor, output: str, w_int: NDArray[np.int8], z: NDArray[np.int8],
-        bias: NDArray[np.int32], grid: Grid, lo: int, hi: int, r: NDArray[np.int64],
-        requant: Literal["shift", "multiplier"], geometry: tuple[int, Padding, int, int],
+        self,
+        name: str,
+        x: Tensor,
+        output: str,
+        w_int: NDArray[np.int8],
+        z: NDArray[np.int8],
+        bias: NDArray[np.int32],
+        grid: Grid,
+        lo: int,
+        hi: int,
+        r: NDArray[np.int64],
+        requant: Literal["shift", "multiplier"],
+        geometry: tuple[int, Padding, int, int],
     ) -> None:
         stride, padding, groups, dilation = geometry
         multiplier = shift = None
@@ -223,15 +278,33 @@ class _Builder:
         top, left, bottom, right = padding
         reach = dilation * (w_int.shape[2] - 1) + 1
         self.tensors[output] = Tensor(
-            output, w_int.shape[0], (x.height + top + bottom - reach) // stride + 1,
-            (x.width + left + right - reach) // stride + 1, grid,
+            output,
+            w_int.shape[0],
+            (x.height + top + bottom - reach) // stride + 1,
+            (x.width + left + right - reach) // stride + 1,
+            grid,
         )
-        self.nodes.append(Conv(
-            name=name, source=f"example.{name}", input=x.name, output=output, weight=w_int, z=z,
-            bias=bias, format=self.fmt, stride=stride, padding=padding, dilation=dilation,
-            groups=groups, lo=lo, hi=hi, acc_bits=accumulator_bits(w_int, bias, x.grid, offset),
-            multiplier=multiplier, shift=shift,
-        ))
+        self.nodes.append(
+            Conv(
+                name=name,
+                source=f"example.{name}",
+                input=x.name,
+                output=output,
+                weight=w_int,
+                z=z,
+                bias=bias,
+                format=self.fmt,
+                stride=stride,
+                padding=padding,
+                dilation=dilation,
+                groups=groups,
+                lo=lo,
+                hi=hi,
+                acc_bits=accumulator_bits(w_int, bias, x.grid, offset),
+                multiplier=multiplier,
+                shift=shift,
+            )
+        )
         scale = z.astype(np.int64)
         real = np.ldexp(w_int.astype(np.float64), scale.reshape(-1, 1, 1, 1))
         self.floats[f"{name}.weight"] = real.astype(np.float32)
@@ -257,10 +330,20 @@ class _Builder:
         signed = self.input.grid.signed
         count = self.input.channels
         preprocess = Preprocess(
-            count, self.input.height, self.input.width,
-            ((0.5 if signed else 0.0),) * count, ((0.5 if signed else 1.0),) * count,
+            count,
+            self.input.height,
+            self.input.width,
+            ((0.5 if signed else 0.0),) * count,
+            ((0.5 if signed else 1.0),) * count,
         )
         return QuantizedModel(
-            name, preprocess, self.input.name, output, dict(self.tensors), tuple(self.nodes),
-            labels, dict(self.floats), {"example": True},
+            name,
+            preprocess,
+            self.input.name,
+            output,
+            dict(self.tensors),
+            tuple(self.nodes),
+            labels,
+            dict(self.floats),
+            {"example": True},
         )

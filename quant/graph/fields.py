@@ -105,9 +105,7 @@ class Fields:
         if not isinstance(value, list):
             self._wrong(key, "a list")
             return []
-        return [
-            Fields(v, f"{self.where}.{key}[{k}]", self._problems) for k, v in enumerate(value)
-        ]
+        return [Fields(v, f"{self.where}.{key}[{k}]", self._problems) for k, v in enumerate(value)]
 
     def _wrong(self, key: str, wanted: str) -> None:
         if key in self._object:

@@ -64,8 +64,11 @@ def save_model(model: QuantizedModel, path: str | os.PathLike[str]) -> None:
         temporary = None
     except OSError as error:
         raise InputError(
-            Problem(f"cannot write the model file: {error.strerror}",
-                    "name a file in an existing folder that you may write to", str(target))
+            Problem(
+                f"cannot write the model file: {error.strerror}",
+                "name a file in an existing folder that you may write to",
+                str(target),
+            )
         ) from error
     finally:
         if temporary is not None:
@@ -115,8 +118,11 @@ def _screen(head: bytes, size: int, where: str) -> None:
     if len(head) == 9 and head[8:] == b"{" and length <= _HEADER_LIMIT:
         if 8 + length > size:
             raise InputError(
-                Problem(f"the file is truncated: its header needs {8 + length} bytes, it has "
-                        f"{size}", "copy it again, or " + _REMEDY, where)
+                Problem(
+                    f"the file is truncated: its header needs {8 + length} bytes, it has {size}",
+                    "copy it again, or " + _REMEDY,
+                    where,
+                )
             )
         return
     for magic, kind in _MAGICS:
@@ -126,8 +132,11 @@ def _screen(head: bytes, size: int, where: str) -> None:
             )
     if len(head) == 9 and head[8:] == b"{":
         raise InputError(
-            Problem(f"the file states a header of {length} bytes, {_HEADER_LIMIT} at most",
-                    _REMEDY, where)
+            Problem(
+                f"the file states a header of {length} bytes, {_HEADER_LIMIT} at most",
+                _REMEDY,
+                where,
+            )
         )
     raise InputError(Problem("this is not a safetensors file", _REMEDY, where))
 
@@ -141,22 +150,29 @@ def _open(data: bytes, where: str) -> tuple[Any, dict[str, NDArray[Any]]]:
     text = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise InputError(
-            Problem("a safetensors file without a ShiftForge graph: float weights, perhaps",
-                    _REMEDY, where)
+            Problem(
+                "a safetensors file without a ShiftForge graph: float weights, perhaps",
+                _REMEDY,
+                where,
+            )
         )
     entries = [v if isinstance(v, dict) else {} for v in header.values()]
     foreign = {str(v.get("dtype")) for v in entries} - _DTYPES
     if foreign:
         raise InputError(
-            Problem(f"arrays of type {', '.join(sorted(foreign))} have no place in a model file",
-                    _REMEDY, where)
+            Problem(
+                f"arrays of type {', '.join(sorted(foreign))} have no place in a model file",
+                _REMEDY,
+                where,
+            )
         )
     try:
         arrays = load_arrays(data)
     except SafetensorError as error:
         raise InputError(
-            Problem(f"the file is truncated or damaged ({error})", "copy it again, or " + _REMEDY,
-                    where)
+            Problem(
+                f"the file is truncated or damaged ({error})", "copy it again, or " + _REMEDY, where
+            )
         ) from error
     return _parse(text, "graph", where), {k: np.asarray(v) for k, v in arrays.items()}
 

@@ -62,10 +62,21 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
         elif isinstance(node, Add):
             nodes.append({"op": "add", "a": node.a, "b": node.b})
         else:
-            nodes.append({"op": "pool", "input": node.input, "multiplier": node.multiplier,
-                          "shift": node.shift})
-        nodes[-1] |= {"name": node.name, "source": node.source, "output": node.output,
-                      "lo": node.lo, "hi": node.hi}
+            nodes.append(
+                {
+                    "op": "pool",
+                    "input": node.input,
+                    "multiplier": node.multiplier,
+                    "shift": node.shift,
+                }
+            )
+        nodes[-1] |= {
+            "name": node.name,
+            "source": node.source,
+            "output": node.output,
+            "lo": node.lo,
+            "hi": node.hi,
+        }
     for name, values in model.floats.items():
         arrays[f"float/{name}"] = np.ascontiguousarray(values)
     p = model.preprocess
@@ -74,11 +85,21 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
         "name": model.name,
         "input": model.input,
         "output": model.output,
-        "preprocess": {"channels": p.channels, "height": p.height, "width": p.width,
-                       "mean": list(p.mean), "std": list(p.std)},
+        "preprocess": {
+            "channels": p.channels,
+            "height": p.height,
+            "width": p.width,
+            "mean": list(p.mean),
+            "std": list(p.std),
+        },
         "tensors": [
-            {"name": t.name, "shape": list(t.shape), "bits": t.grid.bits,
-             "signed": t.grid.signed, "exponent": t.grid.exponent}
+            {
+                "name": t.name,
+                "shape": list(t.shape),
+                "bits": t.grid.bits,
+                "signed": t.grid.signed,
+                "exponent": t.grid.exponent,
+            }
             for _, t in sorted(model.tensors.items())
         ],
         "nodes": nodes,
@@ -94,21 +115,36 @@ def _conv_to_json(conv: Conv, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]
     fmt = conv.format
     if isinstance(fmt, ShiftFormat):
         codes: NDArray[Any] = packing.pack(conv.weight, fmt)
-        described: dict[str, Any] = {"kind": "shift", "bits": fmt.bits, "terms": fmt.terms,
-                                     "mode": fmt.mode}
+        described: dict[str, Any] = {
+            "kind": "shift",
+            "bits": fmt.bits,
+            "terms": fmt.terms,
+            "mode": fmt.mode,
+        }
     else:
         codes = np.ascontiguousarray(conv.weight)
         described = {"kind": "int", "bits": fmt.bits}
     stem = f"int/{conv.name}"
     arrays[f"{stem}.codes"] = codes
-    for name, values in (("z", conv.z), ("bias", conv.bias), ("acc_bits", conv.acc_bits),
-                         ("multiplier", conv.multiplier), ("shift", conv.shift)):
+    for name, values in (
+        ("z", conv.z),
+        ("bias", conv.bias),
+        ("acc_bits", conv.acc_bits),
+        ("multiplier", conv.multiplier),
+        ("shift", conv.shift),
+    ):
         if values is not None:
             arrays[f"{stem}.{name}"] = np.ascontiguousarray(values)
     return {
-        "op": "conv", "input": conv.input, "shape": list(conv.weight.shape), "format": described,
-        "stride": conv.stride, "padding": list(conv.padding), "dilation": conv.dilation,
-        "groups": conv.groups, "requant": "shift" if conv.multiplier is None else "multiplier",
+        "op": "conv",
+        "input": conv.input,
+        "shape": list(conv.weight.shape),
+        "format": described,
+        "stride": conv.stride,
+        "padding": list(conv.padding),
+        "dilation": conv.dilation,
+        "groups": conv.groups,
+        "requant": "shift" if conv.multiplier is None else "multiplier",
         "codes_sha256": _codes_digest(codes),
     }
 
@@ -123,8 +159,10 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
     top = Fields(graph, "graph", problems)
     if top.has("schema") and top.raw("schema") != SCHEMA:
         raise InputError(
-            Problem(f"schema version {top.raw('schema')!r}, this release reads {SCHEMA}",
-                    "use the release that wrote the file, or make the model anew")
+            Problem(
+                f"schema version {top.raw('schema')!r}, this release reads {SCHEMA}",
+                "use the release that wrote the file, or make the model anew",
+            )
         )
     top.integer("schema")
     listed = top.texts("arrays")
@@ -135,8 +173,13 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
         problems.append(Problem("the arrays do not have the SHA-256 that the file states", _REMEDY))
 
     pre = top.child("preprocess")
-    preprocess = Preprocess(pre.integer("channels"), pre.integer("height"), pre.integer("width"),
-                            pre.reals("mean"), pre.reals("std"))
+    preprocess = Preprocess(
+        pre.integer("channels"),
+        pre.integer("height"),
+        pre.integer("width"),
+        pre.reals("mean"),
+        pre.reals("std"),
+    )
     tensors: dict[str, Tensor] = {}
     for fields in top.children("tensors"):
         tensor = _tensor(fields)
@@ -147,8 +190,13 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
         node for fields in top.children("nodes") if (node := _node(fields, arrays, problems))
     )
     model = QuantizedModel(
-        name=top.text("name"), preprocess=preprocess, input=top.text("input"),
-        output=top.text("output"), tensors=tensors, nodes=nodes, labels=top.texts("labels"),
+        name=top.text("name"),
+        preprocess=preprocess,
+        input=top.text("input"),
+        output=top.text("output"),
+        tensors=tensors,
+        nodes=nodes,
+        labels=top.texts("labels"),
         floats={
             name.removeprefix("float/"): values
             for name, values in sorted(arrays.items())
@@ -167,8 +215,9 @@ def _tensor(f: Fields) -> Tensor:
         f.note(f"grid of {bits} bits, grids have 2..32")
         bits = 2
     channels, height, width = f.integers("shape", 3)
-    return Tensor(f.text("name"), channels, height, width,
-                  Grid(bits, f.flag("signed"), f.integer("exponent")))
+    return Tensor(
+        f.text("name"), channels, height, width, Grid(bits, f.flag("signed"), f.integer("exponent"))
+    )
 
 
 def _node(f: Fields, arrays: Arrays, problems: list[Problem]) -> Node | None:
@@ -178,8 +227,16 @@ def _node(f: Fields, arrays: Arrays, problems: list[Problem]) -> Node | None:
     if op == "add":
         return Add(name, source, f.text("a"), f.text("b"), output, lo, hi)
     if op == "pool":
-        return Pool(name, source, f.text("input"), output, f.integer("multiplier"),
-                    f.integer("shift"), lo, hi)
+        return Pool(
+            name,
+            source,
+            f.text("input"),
+            output,
+            f.integer("multiplier"),
+            f.integer("shift"),
+            lo,
+            hi,
+        )
     if op != "conv":
         f.note(f"unknown operation {op!r}")
         return None
@@ -198,8 +255,11 @@ def _node(f: Fields, arrays: Arrays, problems: list[Problem]) -> Node | None:
     if codes is not None and fmt is not None:
         if _codes_digest(codes) != f.text("codes_sha256"):
             problems.append(
-                Problem("the weight codes do not have the SHA-256 that the file states", _REMEDY,
-                        f"{name} ({source})")
+                Problem(
+                    "the weight codes do not have the SHA-256 that the file states",
+                    _REMEDY,
+                    f"{name} ({source})",
+                )
             )
         else:
             weight = _weight(codes, fmt, shape, f"{name} ({source})", problems)
@@ -207,11 +267,23 @@ def _node(f: Fields, arrays: Arrays, problems: list[Problem]) -> Node | None:
     if weight is None or fmt is None or len(ready) < len(found):
         return None
     return Conv(
-        name=name, source=source, input=f.text("input"), output=output, weight=weight,
-        z=ready["z"], bias=ready["bias"], format=fmt, stride=f.integer("stride"),
-        padding=(top, left, bottom, right), dilation=f.integer("dilation"),
-        groups=f.integer("groups"), lo=lo, hi=hi, acc_bits=ready["acc_bits"],
-        multiplier=ready.get("multiplier"), shift=ready.get("shift"),
+        name=name,
+        source=source,
+        input=f.text("input"),
+        output=output,
+        weight=weight,
+        z=ready["z"],
+        bias=ready["bias"],
+        format=fmt,
+        stride=f.integer("stride"),
+        padding=(top, left, bottom, right),
+        dilation=f.integer("dilation"),
+        groups=f.integer("groups"),
+        lo=lo,
+        hi=hi,
+        acc_bits=ready["acc_bits"],
+        multiplier=ready.get("multiplier"),
+        shift=ready.get("shift"),
     )
 
 
@@ -234,7 +306,10 @@ def _format(f: Fields) -> WeightFormat | None:
 
 
 def _weight(
-    codes: NDArray[Any], fmt: WeightFormat, shape: tuple[int, ...], where: str,
+    codes: NDArray[Any],
+    fmt: WeightFormat,
+    shape: tuple[int, ...],
+    where: str,
     problems: list[Problem],
 ) -> NDArray[np.int8] | None:
     dtype = np.uint8 if isinstance(fmt, ShiftFormat) else np.int8

@@ -45,7 +45,7 @@ __all__ = [
 class Grid:
     """A uniform integer grid with a power-of-two step.
 
-    bits: 2..32; the code range is [0, 2**bits - 1] unsigned, [-2**(bits-1), 2**(bits-1) - 1] signed.
+    bits: 2..32; codes are in [0, 2**bits - 1] unsigned, [-2**(bits-1), 2**(bits-1) - 1] signed.
     exponent: the real value of code 1 is ``2**exponent``.
     """
 
@@ -98,7 +98,7 @@ class ShiftFormat:
 
 @dataclass(frozen=True)
 class IntFormat:
-    """Uniform symmetric integer weights of 2..8 bits, range [-(2**(bits-1) - 1), 2**(bits-1) - 1]."""
+    """Uniform symmetric integer weights of 2..8 bits in [-(2**(bits-1) - 1), 2**(bits-1) - 1]."""
 
     bits: int = 8
     kind: Literal["int"] = "int"
@@ -109,7 +109,7 @@ WeightFormat: TypeAlias = ShiftFormat | IntFormat
 
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """A convolution with folded batch norm, requantisation and clamp (also linear layers: 1x1 on 1x1).
+    """A convolution with folded batch norm, requantisation and clamp; a linear layer is 1x1 on 1x1.
 
     weight: int8, shape (O, I // groups, kh, kw), the integer weight values w_int.
     z: int8, shape (O,), per-channel weight exponent: w = w_int * 2**z.

@@ -48,8 +48,11 @@ def verify(model: QuantizedModel) -> None:
         channels = model.tensors[model.output].channels
         if len(model.labels) != channels:
             problems.append(
-                Problem(f"{len(model.labels)} labels for {channels} output channels",
-                        "give one label a channel, or none", "labels")
+                Problem(
+                    f"{len(model.labels)} labels for {channels} output channels",
+                    "give one label a channel, or none",
+                    "labels",
+                )
             )
     try:
         json.dumps(model.meta, allow_nan=False)
@@ -107,23 +110,30 @@ def _check_wiring(model: QuantizedModel, problems: list[Problem]) -> None:
                 problems.append(Problem(f"reads unknown tensor {name!r}", "", _place(node)))
             elif name not in produced and name in later:
                 problems.append(
-                    Problem(f"reads {name!r} before it is produced", "order the nodes by their "
-                            "data", _place(node))
+                    Problem(
+                        f"reads {name!r} before it is produced",
+                        "order the nodes by their data",
+                        _place(node),
+                    )
                 )
             elif name not in produced:
-                problems.append(Problem(f"reads {name!r}, which no node produces", "",
-                                        _place(node)))
+                problems.append(
+                    Problem(f"reads {name!r}, which no node produces", "", _place(node))
+                )
             elif model.tensors[name].grid.bits > LANE_BITS:
                 problems.append(
-                    Problem(f"reads {name!r}, a grid of {model.tensors[name].grid.bits} bits",
-                            f"only the network's output may have more than {LANE_BITS} bits",
-                            _place(node))
+                    Problem(
+                        f"reads {name!r}, a grid of {model.tensors[name].grid.bits} bits",
+                        f"only the network's output may have more than {LANE_BITS} bits",
+                        _place(node),
+                    )
                 )
         if node.output not in model.tensors:
             problems.append(Problem(f"writes unknown tensor {node.output!r}", "", _place(node)))
         if node.output in produced:
-            problems.append(Problem(f"writes {node.output!r}, which has a producer already", "",
-                                    _place(node)))
+            problems.append(
+                Problem(f"writes {node.output!r}, which has a producer already", "", _place(node))
+            )
         produced.add(node.output)
     if model.output not in later:
         problems.append(Problem(f"no node produces the output tensor {model.output!r}"))
@@ -132,8 +142,11 @@ def _check_wiring(model: QuantizedModel, problems: list[Problem]) -> None:
             problems.append(Problem("is produced by no node", "remove it", f"tensor {name!r}"))
         elif name not in read:
             problems.append(
-                Problem("is read by no node and is not the output", "remove what produces it",
-                        f"tensor {name!r}")
+                Problem(
+                    "is read by no node and is not the output",
+                    "remove what produces it",
+                    f"tensor {name!r}",
+                )
             )
 
 
@@ -227,8 +240,9 @@ def _check_floats(model: QuantizedModel) -> list[Problem]:
             values = model.floats[name]
             if values.dtype != np.float32 or values.shape != wanted[name]:
                 problems.append(
-                    Problem(f"is {values.dtype} {values.shape}, not float32 {wanted[name]}", "",
-                            where)
+                    Problem(
+                        f"is {values.dtype} {values.shape}, not float32 {wanted[name]}", "", where
+                    )
                 )
             elif not np.isfinite(values).all():
                 problems.append(Problem("holds NaN or infinity", "load the network again", where))

@@ -39,38 +39,43 @@ def _arrays(conv: Conv) -> list[str]:
     if (conv.multiplier is None) != (conv.shift is None):
         texts.append("has one of multiplier and shift, must have both or neither")
     arrays: tuple[tuple[str, NDArray[Any] | None, type[np.integer]], ...] = (
-        ("z", conv.z, np.int8), ("bias", conv.bias, np.int32),
-        ("acc_bits", conv.acc_bits, np.uint8), ("multiplier", conv.multiplier, np.int64),
+        ("z", conv.z, np.int8),
+        ("bias", conv.bias, np.int32),
+        ("acc_bits", conv.acc_bits, np.uint8),
+        ("multiplier", conv.multiplier, np.int64),
         ("shift", conv.shift, np.int64),
     )
     for name, array, dtype in arrays:
         if array is not None and (array.dtype != dtype or array.shape != (count,)):
-            texts.append(
-                f"{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} ({count},)"
-            )
+            texts.append(f"{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} ({count},)")
     return texts
 
 
 def _geometry(conv: Conv, x: Tensor, out: Tensor) -> list[str]:
     texts = []
     if conv.stride < 1 or conv.dilation < 1 or conv.groups < 1:
-        return [f"stride {conv.stride}, dilation {conv.dilation} and groups {conv.groups} "
-                "must be at least 1"]
+        return [
+            f"stride {conv.stride}, dilation {conv.dilation} and groups {conv.groups} "
+            "must be at least 1"
+        ]
     if len(conv.padding) != 4 or min(conv.padding) < 0:
         return [f"padding {conv.padding} is not four sizes >= 0"]
     o, i_per_group, kh, kw = conv.weight.shape
     if o % conv.groups or x.channels % conv.groups:
-        texts.append(f"{x.channels} input and {o} output channels do not divide by "
-                     f"{conv.groups} groups")
+        texts.append(
+            f"{x.channels} input and {o} output channels do not divide by {conv.groups} groups"
+        )
     elif i_per_group * conv.groups != x.channels:
-        texts.append(f"weight reads {i_per_group * conv.groups} channels, the input has "
-                     f"{x.channels}")
+        texts.append(
+            f"weight reads {i_per_group * conv.groups} channels, the input has {x.channels}"
+        )
     top, left, bottom, right = conv.padding
     height = (x.height + top + bottom - conv.dilation * (kh - 1) - 1) // conv.stride + 1
     width = (x.width + left + right - conv.dilation * (kw - 1) - 1) // conv.stride + 1
     if out.shape != (o, height, width):
-        texts.append(f"output has the shape {out.shape}, the convolution makes "
-                     f"{(o, height, width)}")
+        texts.append(
+            f"output has the shape {out.shape}, the convolution makes {(o, height, width)}"
+        )
     return texts
 
 
@@ -87,8 +92,10 @@ def _values(conv: Conv) -> list[str]:
     if not bad.any():
         return []
     first = tuple(int(k) for k in np.argwhere(bad)[0])
-    return [f"{int(bad.sum())} weights are no values of the format {fmt}, the first is "
-            f"{int(conv.weight[first])} at {first}"]
+    return [
+        f"{int(bad.sum())} weights are no values of the format {fmt}, the first is "
+        f"{int(conv.weight[first])} at {first}"
+    ]
 
 
 def _requantisation(conv: Conv, x: Tensor, out: Tensor) -> list[str]:
@@ -101,8 +108,10 @@ def _requantisation(conv: Conv, x: Tensor, out: Tensor) -> list[str]:
         r = out.grid.exponent - x.grid.exponent - z
         worst = int(np.abs(r).argmax())
         if abs(r[worst]) > MAX_SHIFT:
-            texts.append(f"channel {worst} is requantised by a shift of {int(r[worst])}, beyond "
-                         f"+-{MAX_SHIFT}")
+            texts.append(
+                f"channel {worst} is requantised by a shift of {int(r[worst])}, beyond "
+                f"+-{MAX_SHIFT}"
+            )
     else:
         for name, bad in (
             ("multiplier", (conv.multiplier <= 0) | (conv.multiplier >= 1 << 31)),
@@ -116,8 +125,10 @@ def _requantisation(conv: Conv, x: Tensor, out: Tensor) -> list[str]:
     short = needed > conv.acc_bits
     if short.any():
         channel = int(short.argmax())
-        texts.append(f"acc_bits {int(conv.acc_bits[channel])} of channel {channel} is too small, "
-                     f"{int(needed[channel])} are needed")
+        texts.append(
+            f"acc_bits {int(conv.acc_bits[channel])} of channel {channel} is too small, "
+            f"{int(needed[channel])} are needed"
+        )
     widest = max(int(conv.acc_bits.max()), int(needed.max()))
     if widest > MAX_ACC_BITS:
         texts.append(f"needs an accumulator of {widest} bits, {MAX_ACC_BITS} at most")

@@ -16,8 +16,13 @@ from shiftforge.generator.plan.memory import MemoryPlan, StoredMap, plan_memory,
 
 # Expansion, output channels, blocks, stride of the first block: table 2 of the MobileNetV2 paper.
 MOBILENET_V2 = (
-    (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
-    (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
 )
 LINE_BYTES = 16 * 7
 
@@ -68,8 +73,10 @@ def live_bound(maps: list[StoredMap]) -> int:
 
 def shares_lines(bases: dict[str, int], maps: list[StoredMap]) -> bool:
     return any(
-        a.born <= b.dies and b.born <= a.dies
-        and bases[a.name] < bases[b.name] + b.lines and bases[b.name] < bases[a.name] + a.lines
+        a.born <= b.dies
+        and b.born <= a.dies
+        and bases[a.name] < bases[b.name] + b.lines
+        and bases[b.name] < bases[a.name] + a.lines
         for a, b in itertools.combinations(maps, 2)
     )
 
@@ -126,7 +133,8 @@ def test_residual_blocks_alone_peak_at_their_own_bound() -> None:
     skipped = [m for m in maps if m.dies > m.born + 1]
     peak = max(
         sum(o.lines for o in maps if o.born <= step <= o.dies)
-        for m in skipped for step in range(m.born + 1, m.dies + 1)
+        for m in skipped
+        for step in range(m.born + 1, m.dies + 1)
     )
     assert len(skipped) == 10
     assert peak * LINE_BYTES == 2 * lines_of(144, 56) * LINE_BYTES + lines_of(24, 56) * LINE_BYTES
@@ -163,8 +171,12 @@ def test_small_plans_against_the_optimum_by_brute_force() -> None:
     for _ in range(200):
         last = chance.randint(0, 5)
         maps = [
-            StoredMap(f"m{born}", chance.randint(1, 40), born,
-                      min(born + chance.choice([1, 1, 1, 2, 3, 5]), last))
+            StoredMap(
+                f"m{born}",
+                chance.randint(1, 40),
+                born,
+                min(born + chance.choice([1, 1, 1, 2, 3, 5]), last),
+            )
             for born in range(last + 1)
         ]
         total, optimum = plan_memory(maps).total_lines, smallest_possible(maps)
@@ -175,8 +187,11 @@ def test_small_plans_against_the_optimum_by_brute_force() -> None:
 
 def test_greedy_rules_take_over_where_opposite_ends_do_not_reach_the_bound() -> None:
     maps = [
-        StoredMap("a", 7, 1, 3), StoredMap("b", 8, 3, 5), StoredMap("c", 9, 4, 5),
-        StoredMap("d", 5, 0, 2), StoredMap("e", 4, 1, 5),
+        StoredMap("a", 7, 1, 3),
+        StoredMap("b", 8, 3, 5),
+        StoredMap("c", 9, 4, 5),
+        StoredMap("d", 5, 0, 2),
+        StoredMap("e", 4, 1, 5),
     ]
     plan = plan_memory(maps)
     assert plan.placement == "largest first, first fit"

@@ -145,66 +145,135 @@ PLANTED = [
     ("channel-pointer", "", "channel int ch_done", "channel int *ch_far; //@\nchannel int ch_done"),
     ("channel-operand", "collect", "(ch_done, 1);", "(ch_gone, 1); //@"),
     ("channel-operand", "collect", LAST, LAST + "    helper(ch_done); //@\n"),
-    ("channel-one-writer", "collect", "            total += w.row;",
-     "            total += w.row;\n        }\n        {\n"
-     "            line_t x; write_channel_intel(ch_operand, x); //@"),
+    (
+        "channel-one-writer",
+        "collect",
+        "            total += w.row;",
+        "            total += w.row;\n        }\n        {\n"
+        "            line_t x; write_channel_intel(ch_operand, x); //@",
+    ),
     ("channel-one-writer", "collect", DONE, DONE.replace("if (", "give(0, z); if (")),
     ("channel-one-reader", "collect", LAST, LAST + "    line_t x; SF_READ(ch_operand, x); //@\n"),
-    ("channel-connected", "", "channel int ch_done",
-     "channel int ch_idle; //@\nchannel int ch_done"),
-    ("channel-connected", "controller",
-     "channel line_t ch_operand __attribute__((depth(SF_DEPTH)));",
-     "channel line_t ch_operand; //@"),
-    ("channel-connected", "unit", "channel word_t ch_result[SF_UNITS] __attribute__((depth(0)));",
-     "channel word_t ch_result[SF_UNITS]; //@"),
+    (
+        "channel-connected",
+        "",
+        "channel int ch_done",
+        "channel int ch_idle; //@\nchannel int ch_done",
+    ),
+    (
+        "channel-connected",
+        "controller",
+        "channel line_t ch_operand __attribute__((depth(SF_DEPTH)));",
+        "channel line_t ch_operand; //@",
+    ),
+    (
+        "channel-connected",
+        "unit",
+        "channel word_t ch_result[SF_UNITS] __attribute__((depth(0)));",
+        "channel word_t ch_result[SF_UNITS]; //@",
+    ),
     ("channel-direction", "collect", LAST, LAST + "    int a = read_channel_intel(ch_done);\n"),
     ("channel-index", "collect", "ch_result[SF_UNITS - 1 - u]", "ch_result[i] //@\n"),
     ("channel-index", "collect", "ch_result[SF_UNITS - 1 - u]", "ch_result[SF_UNITS - u] //@\n"),
-    ("channel-index", "collect", UNROLL + "            word_t w = read",
-     UNROLL.replace("unroll SF_UNITS", "unroll 2") + "            /*@*/ word_t w = read"),
-    ("channel-unrolled", "collect", DONE,
-     "        #pragma unroll\n" + COPIES + "        if (i + 1 == count) total = 1;\n"),
-    ("channel-depth", "", "channel int ch_done __attribute__((depth(16)));",
-     "channel int ch_done __attribute__((depth(-16))); //@"),
-    ("channel-depth", "", "channel int ch_done __attribute__((depth(16)));",
-     "channel int ch_done __attribute__((depth(unknown))); //@"),
-    ("channel-word", "", "channel int ch_done",
-     "typedef struct { char3 a[256]; char b; } big_t;\nchannel big_t ch_done /*@*/"),
+    (
+        "channel-index",
+        "collect",
+        UNROLL + "            word_t w = read",
+        UNROLL.replace("unroll SF_UNITS", "unroll 2") + "            /*@*/ word_t w = read",
+    ),
+    (
+        "channel-unrolled",
+        "collect",
+        DONE,
+        "        #pragma unroll\n" + COPIES + "        if (i + 1 == count) total = 1;\n",
+    ),
+    (
+        "channel-depth",
+        "",
+        "channel int ch_done __attribute__((depth(16)));",
+        "channel int ch_done __attribute__((depth(-16))); //@",
+    ),
+    (
+        "channel-depth",
+        "",
+        "channel int ch_done __attribute__((depth(16)));",
+        "channel int ch_done __attribute__((depth(unknown))); //@",
+    ),
+    (
+        "channel-word",
+        "",
+        "channel int ch_done",
+        "typedef struct { char3 a[256]; char b; } big_t;\nchannel big_t ch_done /*@*/",
+    ),
     ("work-item-function", "collect", LAST, LAST + "    int g = get_global_id(0); //@\n"),
     ("work-item-function", "unit", "    s->held = x;", "    s->step = get_local_id(0); //@"),
-    ("single-work-item", "collect",
-     "__attribute__((max_global_work_dim(0)))\n__kernel void collect",
-     "__kernel void collect /*@*/ "),
-    ("single-work-item", "controller",
-     "__attribute__((max_global_work_dim(0)))\n__attribute__((uses",
-     "__attribute__((max_global_work_dim(1)))\n__attribute__((uses"),
+    (
+        "single-work-item",
+        "collect",
+        "__attribute__((max_global_work_dim(0)))\n__kernel void collect",
+        "__kernel void collect /*@*/ ",
+    ),
+    (
+        "single-work-item",
+        "controller",
+        "__attribute__((max_global_work_dim(0)))\n__attribute__((uses",
+        "__attribute__((max_global_work_dim(1)))\n__attribute__((uses",
+    ),
     ("autorun-arguments", "unit", "unit(void)", "unit(int n) //@"),
-    ("autorun-endless", "unit", "unit(void)\n{\n    state_t s;\n    s.step = 0;\n    while (1) {",
-     "unit(void) //@\n{\n    state_t s;\n    s.step = 0;\n    while (s.step < 9) {"),
-    ("autorun-endless", "unit", "unit(void)\n{\n    state_t s;\n    s.step = 0;\n    while (1) {",
-     "unit(void) //@\n{\n    state_t s;\n    s.step = 0;\n    while (1) { if (s.step) break;"),
+    (
+        "autorun-endless",
+        "unit",
+        "unit(void)\n{\n    state_t s;\n    s.step = 0;\n    while (1) {",
+        "unit(void) //@\n{\n    state_t s;\n    s.step = 0;\n    while (s.step < 9) {",
+    ),
+    (
+        "autorun-endless",
+        "unit",
+        "unit(void)\n{\n    state_t s;\n    s.step = 0;\n    while (1) {",
+        "unit(void) //@\n{\n    state_t s;\n    s.step = 0;\n    while (1) { if (s.step) break;",
+    ),
     ("autorun-global-memory", "unit", UNIT, UNIT + "    __global int *p = 0; //@\n"),
     ("autorun-io-channel", "unit", UNIT, UNIT + "    write_channel_intel(ch_eth, 1); //@\n"),
     ("pointer-restrict", "collect", "__global int * restrict out", "__global int *out /*@*/"),
-    ("local-in-kernel", "", "typedef struct {\n    int step;", "__local int pool[4]; //@\n"
-     "typedef struct {\n    int step;"),
+    (
+        "local-in-kernel",
+        "",
+        "typedef struct {\n    int step;",
+        "__local int pool[4]; //@\ntypedef struct {\n    int step;",
+    ),
     ("local-in-kernel", "unit", "    s->held = x;", "    __local int p[4]; //@\n    s->held = x;"),
     ("attribute-name", "collect", "((register))", "((registers)) /*@*/"),
     ("attribute-value", "controller", MAPS, MAPS.replace("numbanks(2)", "numbanks(3) /*@*/")),
     ("attribute-value", "controller", MAPS, MAPS.replace("bankwidth(32)", "bankwidth(0) /*@*/")),
     ("attribute-value", "controller", MAPS, MAPS.replace("BLOCK_RAM", "M20K").rstrip() + " //@\n"),
     ("attribute-value", "unit", "(0), autorun))", "(0), autorun(1))) /*@*/"),
-    ("unroll-bounds", "controller", "    for (int i = 0; i < steps; ++i) {",
-     "    #pragma unroll //@\n    for (int i = 0; i < steps; ++i) {"),
-    ("unroll-bounds", "controller", "    while (step < steps) {",
-     "    #pragma unroll 4 //@\n    while (step < steps) {"),
+    (
+        "unroll-bounds",
+        "controller",
+        "    for (int i = 0; i < steps; ++i) {",
+        "    #pragma unroll //@\n    for (int i = 0; i < steps; ++i) {",
+    ),
+    (
+        "unroll-bounds",
+        "controller",
+        "    while (step < steps) {",
+        "    #pragma unroll 4 //@\n    while (step < steps) {",
+    ),
     ("unroll-bounds", "collect", UNROLL, UNROLL.replace("SF_UNITS\n", "count //@\n")),
     ("unroll-bounds", "collect", LAST, LAST + "    #pragma unroll //@\n    total = 1;\n"),
-    ("ivdep-proof", "controller", "    // which no other one reads.\n    #pragma ivdep",
-     "\n    #pragma ivdep //@"),
+    (
+        "ivdep-proof",
+        "controller",
+        "    // which no other one reads.\n    #pragma ivdep",
+        "\n    #pragma ivdep //@",
+    ),
     ("loop-form", "controller", "i < steps; ++i) {", "i < steps; i += 2) { //@"),
-    ("loop-form", "controller", "for (int i = 0; i < steps; ++i) {",
-     "for (float i = 0; i < steps; ++i) { //@"),
+    (
+        "loop-form",
+        "controller",
+        "for (int i = 0; i < steps; ++i) {",
+        "for (float i = 0; i < steps; ++i) { //@",
+    ),
     ("no-recursion", "unit", "    s->held = x;", "    take(s); //@"),
     ("no-allocation", "collect", LAST, LAST + "    int *p = malloc(4); //@\n"),
     ("no-printf", "unit", "    s->held = x;", '    printf("x"); //@'),
@@ -220,13 +289,17 @@ NAMED_AT = {
 }
 # What a change needs elsewhere to break no second rule of the same name.
 BESIDE = {
-    "autorun-io-channel": ("channel int ch_done",
-                           'channel int ch_eth __attribute__((io("e0")));\nchannel int ch_done'),
+    "autorun-io-channel": (
+        "channel int ch_done",
+        'channel int ch_eth __attribute__((io("e0")));\nchannel int ch_done',
+    ),
 }
 REMOVED_CALL = {
     ("channel-connected", "controller"): "    SF_READ(ch_operand, x);\n",
-    ("channel-connected", "unit"):
-        "            word_t w = read_channel_intel(ch_result[SF_UNITS - 1 - u]);\n",
+    (
+        "channel-connected",
+        "unit",
+    ): "            word_t w = read_channel_intel(ch_result[SF_UNITS - 1 - u]);\n",
 }
 
 
@@ -282,7 +355,7 @@ def test_a_planted_fault_brings_no_unrelated_reports(rule: str) -> None:
 
 def test_the_branch_that_is_built_is_the_one_checked() -> None:
     assert {v.rule for v in check(CLEAN, SF_LOWERED="1")} >= {"readable-text"}
-    guarded = replaced(CLEAN, DONE, DONE + "#ifdef SF_TRACE\n        printf(\"x\");\n#endif\n")
+    guarded = replaced(CLEAN, DONE, DONE + '#ifdef SF_TRACE\n        printf("x");\n#endif\n')
     assert check(guarded) == []
     assert [v.rule for v in check(guarded, SF_TRACE="1")] == ["no-printf"]
 
@@ -304,8 +377,11 @@ def test_messages_name_file_line_kernel_and_remedy() -> None:
         ("#define CAT(a, b) a ## b\n#define N12 5", "CAT(N, 12)", 5),
         ("#define A B\n#define B 9", "A", 9),
         ("#define V(...) __VA_ARGS__", "V(6)", 6),
-        ("#if defined(X) || (2 > 1 && !defined Y)\n#define N 4\n#else\n#define N 5\n#endif",
-         "N", 4),
+        (
+            "#if defined(X) || (2 > 1 && !defined Y)\n#define N 4\n#else\n#define N 5\n#endif",
+            "N",
+            4,
+        ),
         ("#if 0\n#define N 1\n#elif 1\n#define N 2\n#else\n#define N 3\n#endif", "N", 2),
         ("#define N 1\n#undef N\nenum { N = 0x10 >> 2 };", "N", 4),
         ("__constant int N = sizeof_x ? 1 : 2;\n#define M 0b11", "M", 3),
@@ -346,5 +422,5 @@ def test_any_text_gives_an_answer(text: str) -> None:
 
 @given(st.integers(0, len(CLEAN)), st.integers(1, 40))
 def test_damaged_programs_give_an_answer(at: int, length: int) -> None:
-    for found in check(CLEAN[:at] + CLEAN[at + length:]):
+    for found in check(CLEAN[:at] + CLEAN[at + length :]):
         assert found.rule in RULES
