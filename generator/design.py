@@ -95,6 +95,12 @@ def _owned_files(root: Path) -> list[str]:
         return []
     if not any(root.iterdir()):
         return []
+    linked = sorted(p for p in root.rglob("*") if p.is_symlink() and p.is_dir())
+    if linked:
+        raise InputError(
+            [Problem("a folder of the design is a symbolic link", "remove it", str(p))
+             for p in linked]
+        )  # fmt: skip
     if not (root / MANIFEST).is_file():
         raise InputError(
             Problem(
