@@ -1,0 +1,140 @@
+"""The generated device text: goldens that are compared, checked by the rules, compiled and run.
+
+After a change of the templates that is meant: ``pytest tests/generator/test_emit.py
+--refresh-goldens``, and look at the difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pytest
+from device_client import DeviceClient
+from random_networks import random_frames, random_network
+
+from shiftforge.boards.load import load_board
+from shiftforge.generator.emit.opencl import render, render_accelerator
+from shiftforge.generator.plan.instruction import instruction_fields
+from shiftforge.generator.plan.plan import array_for, make_plan
+from shiftforge.generator.rules.check import check_rules
+from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
+from shiftforge.sim.golden.network import run_golden
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model and an array whose text is kept."""
+
+    name: str
+    units: int
+    pixels: int
+
+    @cached_property
+    def model(self) -> QuantizedModel:
+        if self.name == "two_terms":
+            return random_model(1, height=14, width=13)
+        if self.name == "one_term":
+            return random_model(2, height=9, width=10, weight_format=ShiftFormat(4, 1, "S1"))
+        return random_model(3, height=9, width=9, weight_format=IntFormat(8), requant="multiplier")
+
+
+CASES = [Case("two_terms", 16, 7), Case("one_term", 32, 4), Case("multiplier", 16, 4)]
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+Generate = Callable[..., Path]
+
+
+@each_case
+def test_the_text_is_the_golden_one(case: Case, generated: Generate, refresh_goldens: bool) -> None:
+    folder = generated(case.model, case.units, case.pixels)
+    text = (folder / "device/accelerator.cl").read_text(encoding="utf-8")
+    path = GOLDEN / f"accelerator_{case.name}.cl"
+    if refresh_goldens:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.is_file(), "no golden: run pytest with --refresh-goldens"
+    assert text == path.read_text(encoding="utf-8"), (
+        f"{path.name} differs; if that is meant: pytest tests/generator/test_emit.py "
+        "--refresh-goldens"
+    )
+
+
+@each_case
+@pytest.mark.parametrize(
+    "defines", [{}, {"SF_EMULATOR": "1"}, {"SF_LOWERED": "1"}, {"SF_TRACE": "99"}], ids=str
+)
+def test_the_goldens_keep_intels_rules(case: Case, defines: dict[str, str]) -> None:
+    text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
+    found = check_rules(text, source_name=case.name, defines=defines)
+    if "SF_LOWERED" in defines:  # no text for hardware: one scheduler without channels
+        found = [v for v in found if v.rule != "single-work-item"]
+    assert not [str(v) for v in found if v.severity == "error"]
+
+
+@each_case
+@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+def test_the_goldens_compile_and_run(
+    case: Case, device: str, generated: Generate, on_device: Callable[[str], DeviceClient]
+) -> None:
+    folder = generated(case.model, case.units, case.pixels)
+    golden_text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
+    assert (folder / "device/accelerator.cl").read_text(encoding="utf-8") == golden_text
+    frames = random_frames(case.model, 4, frames=1)
+    found = on_device(device).run(folder, frames, trace=False)[case.model.output]
+    assert np.array_equal(found, run_golden(case.model, frames)[case.model.output])
+
+
+@each_case
+def test_the_multiplier_free_text_multiplies_nothing_in_the_array(case: Case) -> None:
+    text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
+    array = text[text.index("static void conv_array") : text.index("static void conv_push_line")]
+    statements = [line for line in array.splitlines() if line.lstrip().startswith("acc->px")]
+    products = [line for line in statements if "x * weight" in line]
+    terms = [line for line in statements if "sf_apply_term(x," in line]
+    if case.name == "multiplier":
+        assert len(products) == 1 and not terms
+        assert "multiplier variant (not multiplier-free)" in text.splitlines()[2]
+    else:
+        assert len(terms) == (2 if case.name == "two_terms" else 1) and not products
+        assert "not multiplier-free" not in text
+
+
+@each_case
+def test_the_struct_has_the_instructions_fields(case: Case) -> None:
+    text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
+    body = text[: text.index("} instr_t;")].rsplit("typedef struct {", 1)[1]
+    assert re.findall(r"int (\w+);", body) == [name for name, _ in instruction_fields()]
+
+
+@each_case
+def test_each_layer_is_named_with_its_module(case: Case) -> None:
+    text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
+    header = text[: text.index("*/")]
+    for conv in case.model.conv_nodes():
+        assert conv.source in header
+    assert not re.search(r"/(tmp|home|usr)/|20\d\d-\d\d", header)
+
+
+def test_a_missing_value_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        render("opencl/accelerator.cl.j2", {"version": "1"})
+
+
+def test_names_cannot_end_a_comment() -> None:
+    """The model's verifier refuses such names first; the emitter does not rely on it."""
+    model = random_network(3, layers=2)
+    nodes = tuple(replace(n, source="a\\*/x?\n#define") for n in model.nodes)
+    model = replace(model, nodes=nodes, name="*/ int y;")
+    plan = make_plan(model, load_board("a10gx1150"), array_for(model, 16, 7))
+    text = render_accelerator(plan)
+    header = text[: text.index("*/")]
+    assert "\\" not in header and "pointwise" in header and "#define" not in text[: len(header)]
+    assert header.count("define") == len(plan.layers)

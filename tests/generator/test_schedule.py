@@ -1,0 +1,211 @@
+"""Passes of the accelerator: modes, what is fused, and everything that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shiftforge.errors import InputError
+from shiftforge.generator.passes.schedule import Schedule, schedule
+from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.types import Add, Conv, Grid, Node, QuantizedModel
+
+
+def with_nodes(model: QuantizedModel, **changes: dict[str, object]) -> QuantizedModel:
+    """The model with fields of nodes changed; "." in a node's name is written "__"."""
+    nodes = []
+    for node in model.nodes:
+        wanted = changes.get(node.name.replace(".", "__"), {})
+        nodes.append(replace(node, **wanted) if wanted else node)  # type: ignore[arg-type]
+    return replace(model, nodes=tuple(nodes))
+
+
+@pytest.fixture(scope="module")
+def mobilenet() -> QuantizedModel:
+    return random_model(4, height=12, width=12)
+
+
+@pytest.fixture(scope="module")
+def passes(mobilenet: QuantizedModel) -> Schedule:
+    return schedule(mobilenet)
+
+
+def test_every_node_is_in_one_pass(mobilenet: QuantizedModel, passes: Schedule) -> None:
+    held: list[Node] = []
+    for layer in passes.layers:
+        held += [n for n in (layer.conv, layer.add, layer.pool) if n is not None]
+    assert sorted(n.name for n in held) == sorted(n.name for n in mobilenet.nodes)
+    assert [layer.index for layer in passes.layers] == list(range(11))
+    assert [layer.conv.name for layer in passes.layers] == [c.name for c in mobilenet.conv_nodes()]
+
+
+def test_modes_follow_the_convolutions(passes: Schedule) -> None:
+    modes = {layer.conv.name: layer.mode for layer in passes.layers}
+    assert modes["stem"] == "pointwise"  # on the image, taps laid out as channels
+    assert modes["first.depthwise"] == modes["block2.depthwise"] == "depthwise"
+    assert modes["block1.expand"] == modes["classifier"] == "pointwise"
+    assert all(layer.source == layer.conv.source for layer in passes.layers)
+
+
+def test_the_image_is_laid_out_for_the_stem(mobilenet: QuantizedModel, passes: Schedule) -> None:
+    image, stem = passes.image, passes.layers[0]
+    assert (image.channels, image.rows, image.columns) == (27, 6, 6) == stem.in_shape
+    assert (image.kernel, image.stride, image.top, image.left) == (3, 2, 0, 0)
+    assert stem.weight.shape == (8, 27) and stem.stride == 1
+    weight = mobilenet.conv_nodes()[0].weight
+    assert np.array_equal(stem.weight[:, 9 + 3 + 2], weight[:, 1, 1, 2])
+
+
+def test_additions_and_pools_are_fused(passes: Schedule) -> None:
+    by_name = {layer.conv.name: layer for layer in passes.layers}
+    project = by_name["block1.project"]
+    assert project.add is not None and project.add.name == "block1.add"
+    assert project.skip is not None and project.skip.name == "t.pw0"
+    assert project.result.name == "t.add1" and project.conv_output.name == "t.pw1"
+    head = by_name["head"]
+    assert head.pool is not None and head.result.shape == (33, 1, 1)
+    assert head.out_shape[1:] != (1, 1)
+    assert sum(layer.add is not None for layer in passes.layers) == 1
+    assert sum(layer.pool is not None for layer in passes.layers) == 1
+
+
+def test_only_the_wide_output_is_direct(passes: Schedule) -> None:
+    assert [layer.direct for layer in passes.layers] == [False] * 10 + [True]
+    assert not any(layer.exported for layer in passes.layers)
+
+
+def test_an_addition_that_ends_the_network_is_exported(mobilenet: QuantizedModel) -> None:
+    names = [node.name for node in mobilenet.nodes]
+    short = replace(
+        mobilenet, nodes=mobilenet.nodes[: names.index("block1.add") + 1], output="t.add1"
+    )
+    last = schedule(short).layers[-1]
+    assert last.exported and not last.direct and last.result.name == "t.add1"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "groups", "mode"),
+    [(1, 1, 1, "pointwise"), (3, 1, 1, "standard"), (3, 2, 1, "standard"), (1, 2, 1, "standard"),
+     (3, 1, 6, "depthwise"), (1, 1, 6, "depthwise"), (1, 2, 6, "depthwise")],
+)  # fmt: skip
+def test_modes_behind_the_image(kernel: int, stride: int, groups: int, mode: str) -> None:
+    """A kernel of 1 that is strided or depthwise is the first tap of a 3x3 one."""
+    model = random_model(1, kind="conv", in_channels=6, out_channels=6, kernel=kernel,
+                         stride=stride, groups=groups, height=9, width=9,
+                         padding=(0, 0, 0, 0))  # fmt: skip
+    conv = model.conv_nodes()[0]
+    if groups == 1:  # put a layer before it, so that it does not read the image
+        first = random_model(2, kind="conv", in_channels=2, out_channels=6, kernel=1, height=9,
+                             width=9, padding=(0, 0, 0, 0))  # fmt: skip
+        before = replace(first.conv_nodes()[0], name="before", output="between")
+        between = replace(model.tensors["input"], name="between")
+        model = replace(
+            model, nodes=(before, replace(conv, input="between")),
+            tensors={**model.tensors, "input": first.tensors["input"], "between": between},
+        )  # fmt: skip
+    layer = schedule(model).layers[-1]
+    assert layer.mode == mode and layer.stride == stride
+    if mode != "pointwise":
+        assert layer.weight.shape[-2:] == (3, 3)
+    if kernel == 1 and mode != "pointwise":
+        assert np.array_equal(layer.weight[..., 0, 0].reshape(-1), conv.weight.reshape(-1))
+        assert np.count_nonzero(layer.weight) == np.count_nonzero(conv.weight)
+
+
+def five(conv: Conv) -> dict[str, object]:
+    o, i = conv.weight.shape[:2]
+    return {"weight": np.zeros((o, i, 5, 5), np.int8), "padding": (1, 1, 1, 1)}
+
+
+REFUSED: dict[str, tuple[str, Callable[[Conv], dict[str, object]], str]] = {
+    "dilation": ("block1.depthwise", lambda c: {"dilation": 2}, "dilation 2"),
+    "groups": (
+        "block1.expand",
+        lambda c: {"groups": 2, "weight": c.weight[:, :3]},
+        r"grouped convolution \(2 groups of 3 channels, 20 outputs\)",
+    ),
+    "multiplier": (
+        "block1.depthwise", lambda c: {"weight": c.weight.repeat(2, 0)}, "40 outputs"
+    ),
+    "kernel": ("first.depthwise", five, "kernel 5x5"),
+    "flat kernel": ("head", lambda c: {"weight": c.weight.repeat(3, 3)}, "kernel 1x3"),
+    "stride": ("block2.depthwise", lambda c: {"stride": 3}, "stride 3"),
+    "top": ("block1.depthwise", lambda c: {"padding": (2, 1, 0, 1)}, r"padding \(2, 1, 0, 1\)"),
+    "bottom": ("block1.depthwise", lambda c: {"padding": (1, 1, 2, 1)}, "padding"),
+    "right": ("block1.depthwise", lambda c: {"padding": (0, 1, 0, 3)}, "padding"),
+    "padded 1x1": ("head", lambda c: {"padding": (0, 0, 1, 0)}, "padding"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_each_refusal_names_the_module(case: str, mobilenet: QuantizedModel) -> None:
+    name, change, message = REFUSED[case]
+    conv = next(c for c in mobilenet.conv_nodes() if c.name == name)
+    bad = with_nodes(mobilenet, **{name.replace(".", "__"): change(conv)})
+    with pytest.raises(InputError, match=message) as caught:
+        schedule(bad)
+    [problem] = caught.value.problems  # nothing that follows from it is reported besides
+    assert problem.where == f"{name} (example.{name})" and problem.remedy
+
+
+def test_all_refusals_come_at_once(mobilenet: QuantizedModel) -> None:
+    changes = {}
+    for case in ("dilation", "kernel", "stride", "padded 1x1"):
+        name, change, _ = REFUSED[case]
+        conv = next(c for c in mobilenet.conv_nodes() if c.name == name)
+        changes[name.replace(".", "__")] = change(conv)
+    extra = Add("loose", "example.loose", "t.ex2", "t.dw2", "t.loose", 0, 255)
+    bad = with_nodes(mobilenet, **changes)
+    bad = replace(bad, nodes=(*bad.nodes, extra))
+    with pytest.raises(InputError) as caught:
+        schedule(bad)
+    where = [p.where for p in caught.value.problems]
+    # block2.depthwise's result now has two readers, which is no fault of its own.
+    assert [w.split()[0] for w in where] == [
+        "first.depthwise", "block1.depthwise", "block2.depthwise", "head", "loose",
+    ]  # fmt: skip
+    assert all(f"(example.{w.split()[0]})" in w for w in where)
+
+
+def test_an_addition_needs_a_convolution_of_its_own(mobilenet: QuantizedModel) -> None:
+    other = Add("second.add", "example.second", "t.add1", "t.pw1", "t.second", -128, 127)
+    names = [node.name for node in mobilenet.nodes]
+    at = names.index("block1.add") + 1
+    nodes = list(mobilenet.nodes)
+    nodes.insert(at, other)
+    nodes[at + 1] = replace(nodes[at + 1], input="t.second")  # type: ignore[call-arg]
+    tensors = {**mobilenet.tensors, "t.second": replace(mobilenet.tensors["t.add1"],
+                                                        name="t.second")}  # fmt: skip
+    with pytest.raises(InputError, match="does not follow a convolution") as caught:
+        schedule(replace(mobilenet, nodes=tuple(nodes), tensors=tensors))
+    assert {p.where.split()[0] for p in caught.value.problems} == {"block1.add", "second.add"}
+
+
+def test_results_wider_than_the_lanes_are_refused(mobilenet: QuantizedModel) -> None:
+    names = [node.name for node in mobilenet.nodes]
+    wide = replace(mobilenet.tensors["t.add1"], grid=Grid(12, True, -8))
+    bad = replace(
+        mobilenet, nodes=mobilenet.nodes[: names.index("block1.add") + 1], output="t.add1",
+        tensors={**mobilenet.tensors, "t.add1": wide},
+    )  # fmt: skip
+    with pytest.raises(InputError, match="has 12 bits"):
+        schedule(bad)
+
+
+def test_output_grids_that_leave_32_bits_are_refused(mobilenet: QuantizedModel) -> None:
+    logits = mobilenet.tensors["logits"]
+    for grid, message in (
+        (Grid(32, True, logits.grid.exponent - 16), r"channel \d+ needs \d+ bits"),
+        (Grid(32, False, logits.grid.exponent), "unsigned"),
+    ):
+        tensors = {**mobilenet.tensors, "logits": replace(logits, grid=grid)}
+        with pytest.raises(InputError, match=message):
+            schedule(replace(mobilenet, tensors=tensors))
+
+
+def test_a_network_without_convolutions_is_refused(mobilenet: QuantizedModel) -> None:
+    with pytest.raises(InputError, match="no convolution"):
+        schedule(replace(mobilenet, nodes=()))
