@@ -212,6 +212,12 @@ def _fault(conv: Conv, model: QuantizedModel) -> Problem | None:
     if _on_image(conv, model):
         if kh > MAX_IMAGE_KERNEL:
             return Problem(f"kernel {kh}x{kw} is too large", "use at most 7x7 on the image", place)
+        if max(conv.padding) > kh:
+            return Problem(
+                f"padding {conv.padding} is more than the kernel of {kh}x{kw}",
+                "pad the image on the host",
+                place,
+            )
         return None
     if kh not in (1, 3):
         return Problem(f"kernel {kh}x{kw} is not supported here", "use 1x1 or 3x3", place)

@@ -136,6 +136,10 @@ REFUSED: dict[str, tuple[str, Callable[[Conv], dict[str, object]], str]] = {
     "top": ("block1.depthwise", lambda c: {"padding": (2, 1, 0, 1)}, r"padding \(2, 1, 0, 1\)"),
     "bottom": ("block1.depthwise", lambda c: {"padding": (1, 1, 2, 1)}, "padding"),
     "right": ("block1.depthwise", lambda c: {"padding": (0, 1, 0, 3)}, "padding"),
+    "image padding": ("stem", lambda c: {"padding": (0, 0, 0, 4)}, "more than the kernel"),
+    "image kernel": (
+        "stem", lambda c: {"weight": np.zeros((8, 3, 8, 8), np.int8)}, "kernel 8x8 is too large"
+    ),
     "padded 1x1": ("head", lambda c: {"padding": (0, 0, 1, 0)}, "padding"),
 }  # fmt: skip
 
