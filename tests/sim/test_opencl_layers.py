@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from device_client import DeviceClient
+from mobilenet import mobilenet_v2
 from random_networks import Family, random_frames, random_network
 
 from shiftforge.generator.passes.schedule import schedule
@@ -126,11 +127,21 @@ def test_small_mobilenets(
     check(model, generated(model, units, pixels), 3, on_device(device))
 
 
+def test_mobilenet_v2_at_224_finishes_with_the_depths_of_hardware(
+    generated: Generate, on_device: OnDevice
+) -> None:
+    model = mobilenet_v2(224)
+    frames = random_frames(model, 1, frames=1)
+    golden = run_golden(model, frames)
+    found = on_device("intel-fpga-emu").run(generated(model), frames, strict_depth=True)
+    order = [name for name in tensor_order(model) if name in found]
+    assert len(order) == 53
+    assert first_divergence(golden, found, order, model=model) is None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(FUZZ_NETWORKS))
-def test_many_random_layers(
-    number: int, tmp_path_factory: pytest.TempPathFactory, generated: Generate, on_device: OnDevice
-) -> None:
+def test_many_random_layers(number: int, generated: Generate, on_device: OnDevice) -> None:
     """More than 1,000 random layers; what fails is kept as a model file under out/fuzz."""
     families: tuple[Family, ...] = ("two-term", "one-term", "multiplier")
     shapes = ((16, 7), (32, 4), (16, 1), (16, 3), (32, 8), (16, 8), (32, 1), (32, 7), (16, 4))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log2
+
 import numpy as np
 
 from shiftforge.quant.formats.reciprocal import pool_constant
@@ -45,11 +47,13 @@ class _Network:
         weight = self.rng.integers(
             -1, 2, (out, x.channels // groups, kernel, kernel), dtype=np.int8
         )
+        # About unit gain: two thirds of the weights are not zero.
+        z = -round(log2(max(weight[0].size * 2 / 3, 4)) / 2)
         rows = (x.height + before + half - kernel) // stride + 1
         self._store(
             Tensor(name, out, rows, rows, grid),
             Conv(
-                name, f"net.{name}", x.name, name, weight, np.full(out, -8, np.int8),
+                name, f"net.{name}", x.name, name, weight, np.full(out, z, np.int8),
                 np.zeros(out, np.int32), self.format, stride, padding, 1, groups, grid.qmin,
                 grid.qmax, np.full(out, 24, np.uint8),
             ),
