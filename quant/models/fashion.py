@@ -30,7 +30,7 @@ __all__ = [
 NAME = "mobilenet_v2_fashion"
 WIDTH = 0.5
 RESOLUTION = 48
-# -1..1, as MobileNetV2 is normalised elsewhere: a signed 8-bit grid holds all 256 pixel values.
+# -1..1, as MobileNetV2 is normalised elsewhere: a signed 8-bit grid holds all but the brightest.
 PREPROCESS = Preprocess(1, RESOLUTION, RESOLUTION, (0.5,), (0.5,))
 # torch's default. transformers sets 0.997, which makes running statistics those of the last batch.
 BN_MOMENTUM = 0.1

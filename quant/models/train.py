@@ -44,7 +44,7 @@ FLOAT_RECIPE = Recipe(epochs=14, rate=0.2)
 # A second cycle from where the first one ends: gentler, and with smaller moves of the images.
 POLISH_RECIPE = Recipe(epochs=10, rate=0.1, warmup=0.05, shift=2)
 # Adam in units of a weight's level spacing; no decay, the float training has done that.
-TUNE_RECIPE = Recipe(epochs=2, rate=0.01, optimiser="adam", weight_decay=0.0)
+TUNE_RECIPE = Recipe(epochs=2, rate=0.002, optimiser="adam", weight_decay=0.0, shift=2)
 
 
 @dataclass(frozen=True)
