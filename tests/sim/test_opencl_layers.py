@@ -40,11 +40,13 @@ LAYERS = 16
 FUZZ_NETWORKS = 70
 
 
-def check(model: QuantizedModel, folder: Path, seed: int, client: DeviceClient) -> None:
-    """Fails with the first divergence."""
+def check(
+    model: QuantizedModel, folder: Path, seed: int, client: DeviceClient, strict: bool = False
+) -> None:
+    """Fails with the first divergence. strict: channels as deep as in hardware."""
     frames = random_frames(model, seed)
     golden = run_golden(model, frames)
-    found = client.run(folder, frames)
+    found = client.run(folder, frames, strict_depth=strict)
     stored = {layer.result.name for layer in schedule(model).layers}
     assert set(found) == stored | {model.output}
     order = [name for name in tensor_order(model) if name in found]
@@ -68,7 +70,7 @@ def test_random_layers_equal_the_reference(
 ) -> None:  # fmt: skip
     seed, _, _, units, pixels = CASES[case]
     folder = generated(networks[case], units, pixels)
-    check(networks[case], folder, seed, on_device(device))
+    check(networks[case], folder, seed, on_device(device), strict=case % 2 == 1)
 
 
 @pytest.mark.parametrize("case", [0, 2])
