@@ -1,0 +1,148 @@
+"""SystemVerilog of the processing unit. The templates lay it out; every number comes from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from shiftforge import __version__
+from shiftforge.generator.design import Design
+from shiftforge.generator.emit.opencl import render
+from shiftforge.generator.plan.matmul import PARAM_BEATS
+from shiftforge.generator.plan.unit import (
+    LANE_BITS,
+    MASKS_PER_BEAT,
+    SHIFT_MAX,
+    UnitConfig,
+)
+from shiftforge.generator.plan.unit_registers import (
+    ADDRESS_BITS,
+    K_TILE_BITS,
+    matmul_registers,
+)
+
+__all__ = ["TOP", "render_bench", "render_unit", "rtl_design"]
+
+TOP = "pu_matmul"
+ARRAY_LATENCY = 4
+SUFFIX = ".sv.j2"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One adder of the tree."""
+
+    name: str
+    left: str
+    right: str
+    bits: int
+
+
+def adder_tree(lanes: int, product_bits: int) -> list[list[Node]]:
+    """Balanced tree over the lanes' products, a bit wider on each level."""
+    names = [f"product{i}_q" for i in range(lanes)]
+    levels: list[list[Node]] = []
+    while len(names) > 1:
+        depth = len(levels) + 1
+        level = [
+            Node(f"sum{depth}_{i}", names[2 * i], names[2 * i + 1], product_bits + depth)
+            for i in range(len(names) // 2)
+        ]
+        levels.append(level)
+        names = [node.name for node in level]
+    return levels
+
+
+def describe(config: UnitConfig) -> str:
+    """One line for the header of each file."""
+    weights = "AF" if config.weights == "af" else f"{config.terms}-term SHIFT4"
+    return (
+        f"{config.lanes} lanes, AF<{config.af_bits},{config.exp_bits}>, {weights} weights, "
+        f"{config.accumulator} accumulator"
+    )
+
+
+def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
+    registers = matmul_registers(config)
+    decoded = config.af_bits + 1
+
+    def used_by(block: str) -> list[Any]:
+        return [r for r in registers if block in r.users]
+
+    return {
+        "version": __version__,
+        "description": describe(config),
+        "lanes": config.lanes,
+        "row_bits": config.lanes.bit_length() - 1,
+        "af_bits": config.af_bits,
+        "exp_bits": config.exp_bits,
+        "man_bits": config.man_bits,
+        "weights": config.weights,
+        "terms": config.terms,
+        "weight_bits": config.weight_bits,
+        "weight_pack": config.weight_pack,
+        "lane_bits": LANE_BITS,
+        "a_width": decoded,
+        "b_width": decoded if config.weights == "af" else config.weight_bits,
+        "shift_bits": (2**config.exp_bits - 1 + SHIFT_MAX).bit_length(),
+        "product_bits": config.product_bits,
+        "sum_bits": config.sum_bits,
+        "tree": adder_tree(config.lanes, config.product_bits),
+        "acc_bits": config.acc_bits,
+        "acc_wide": max(config.acc_bits, config.sum_bits) + 1,
+        "saturate": config.accumulator == "sat32",
+        "array_latency": ARRAY_LATENCY,
+        "a_row_bits": config.a_rows.bit_length() - 1,
+        "b_row_bits": config.b_rows.bit_length() - 1,
+        "c_row_bits": config.c_rows.bit_length() - 1,
+        "tile_bits": config.max_tiles.bit_length(),
+        "k_tile_bits": K_TILE_BITS,
+        "addr_bits": ADDRESS_BITS,
+        "memory_bits": memory_bits,
+        "outstanding_bits": config.outstanding.bit_length() - 1,
+        "masks_per_beat": MASKS_PER_BEAT,
+        "param_beats": PARAM_BEATS,
+        "registers": registers,
+        "schedule_registers": used_by("schedule"),
+        "loader_registers": used_by("loader"),
+        "store_registers": used_by("store"),
+    }
+
+
+def _render(folder: str, values: dict[str, Any]) -> dict[str, str]:
+    names = sorted(
+        entry.name
+        for entry in files("shiftforge.templates").joinpath(folder).iterdir()
+        if entry.name.endswith(SUFFIX)
+    )
+    header = render("rtl/header.j2", values)
+    return {
+        name.removesuffix(".j2"): header + render(f"{folder}/{name}", values) for name in names
+    }
+
+
+def render_unit(config: UnitConfig) -> dict[str, str]:
+    """The synthesizable files of a unit by name, one module each; ``pu_matmul`` is the top."""
+    return _render("rtl", _values(config, memory_bits=0))
+
+
+def render_bench(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
+    """Behavioural memory of 2^memory_bits beats, bench modules and the C++ clock."""
+    values = _values(config, memory_bits)
+    found = _render("rtl/bench", values)
+    found["main.cpp"] = render("rtl/bench/main.cpp.j2", {**values, "top": "matmul_bench"})
+    return found
+
+
+def rtl_design(config: UnitConfig) -> Design:
+    """The unit as a design: ``rtl/*.sv`` and the figures that describe it."""
+    text = render_unit(config)
+    report = {
+        "top": TOP,
+        "lanes": config.lanes,
+        "product_bits": config.product_bits,
+        "accumulator_bits": config.acc_bits,
+        "longest_k": config.longest,
+    }
+    return Design({f"rtl/{name}": data.encode() for name, data in text.items()}, report)

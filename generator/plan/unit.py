@@ -1,0 +1,166 @@
+"""Parameters of the EdgeBERT processing unit and the widths that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shiftforge.errors import InputError, Problem
+
+__all__ = ["LANES", "MASKS_PER_BEAT", "UnitConfig"]
+
+LANES = (2, 4, 8, 16, 32)
+LANE_BITS = 8  # a lane's slot in the buffers and on the external port
+MASKS_PER_BEAT = 8  # one beat is n bytes, so eight n-bit masks
+SHIFT_CODE_BITS = 4
+SHIFT_MAX = 6  # SHIFT4 codes 1..7 shift by 0..6
+PUBLISHED_BUFFER = 128 * 1024
+WIDEST_ACCUMULATOR = 62
+
+
+@dataclass(frozen=True)
+class UnitConfig:
+    """One processing unit.
+
+    lanes: n; n VMACs of n lanes. af_bits, exp_bits: AdaptivFloat<n,e> of activations (and of
+    weights where ``weights`` is "af"). weights: "af", or "shift" with ``terms`` SHIFT4 codes a
+    weight. accumulator: "sat32" (32 bits, saturating each array cycle) or "exact" (wide enough
+    for the longest product the buffers hold). a_buffer, b_buffer, c_buffer: bytes of the data
+    buffers; each has a mask buffer of an eighth of it. max_tiles: row or column tiles of a
+    product. outstanding: reads under way on the external port, a power of two.
+    """
+
+    lanes: int = 16
+    af_bits: int = 8
+    exp_bits: int = 3
+    weights: Literal["af", "shift"] = "af"
+    terms: int = 1
+    accumulator: Literal["sat32", "exact"] = "sat32"
+    a_buffer: int = PUBLISHED_BUFFER
+    b_buffer: int = PUBLISHED_BUFFER
+    c_buffer: int = PUBLISHED_BUFFER
+    max_tiles: int = 256
+    outstanding: int = 64
+
+    def __post_init__(self) -> None:
+        problems = []
+
+        def check(good: bool, what: str, remedy: str, where: str) -> None:
+            if not good:
+                problems.append(Problem(what, remedy, where))
+
+        n = self.lanes
+        check(n in LANES, f"{n} lanes are not offered", f"choose one of {LANES}", "lanes")
+        check(
+            4 <= self.af_bits <= LANE_BITS,
+            f"{self.af_bits}-bit AdaptivFloat is not offered",
+            "choose 4 to 8 bits",
+            "af_bits",
+        )
+        check(
+            2 <= self.exp_bits <= 4 and self.af_bits - self.exp_bits - 1 >= 1,
+            f"{self.exp_bits} exponent bits do not suit {self.af_bits} bits",
+            "choose 2 to 4, with at least one mantissa bit left",
+            "exp_bits",
+        )
+        check(
+            self.weights in ("af", "shift"), f"unknown weights {self.weights!r}", "af", "weights"
+        )
+        check(self.terms in (1, 2), f"{self.terms} terms a weight", "choose 1 or 2", "terms")
+        check(
+            self.weights == "shift" or self.terms == 1,
+            "AdaptivFloat weights have one term",
+            "choose shift weights or one term",
+            "terms",
+        )
+        check(
+            self.accumulator in ("sat32", "exact"),
+            f"unknown accumulator {self.accumulator!r}",
+            "choose sat32 or exact",
+            "accumulator",
+        )
+        for name in ("a_buffer", "b_buffer", "c_buffer"):
+            size = getattr(self, name)
+            check(
+                size & (size - 1) == 0 and 2 * 32 * 16 <= size <= 2**20,
+                f"a buffer of {size} bytes is not offered",
+                "choose a power of two from 1,024 to 1,048,576",
+                name,
+            )
+        for name, low, high in (("max_tiles", 16, 4096), ("outstanding", 4, 1024)):
+            value = getattr(self, name)
+            check(
+                value & (value - 1) == 0 and low <= value <= high,
+                f"{value} is not offered",
+                f"choose a power of two from {low} to {high}",
+                name,
+            )
+        if not problems:
+            check(
+                self.acc_bits <= WIDEST_ACCUMULATOR,
+                f"an exact accumulator needs {self.acc_bits} bits",
+                "choose fewer exponent bits or sat32",
+                "accumulator",
+            )
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def man_bits(self) -> int:
+        """m = n - e - 1."""
+        return self.af_bits - self.exp_bits - 1
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of one weight code: an AF code, or one or two SHIFT4 nibbles."""
+        return self.af_bits if self.weights == "af" else SHIFT_CODE_BITS * self.terms
+
+    @property
+    def weight_pack(self) -> int:
+        """Weights in one lane byte of the B buffer."""
+        return 2 if self.weights == "shift" and self.terms == 1 else 1
+
+    @property
+    def product_bits(self) -> int:
+        """Signed width of one lane's product: |P| <= (2^(m+1) - 1)^2 * 2^(2 (2^e - 1)) for AF."""
+        top = 2**self.exp_bits - 1
+        if self.weights == "af":
+            return 2 * (self.man_bits + 1) + 2 * top + 1
+        return (self.man_bits + 1) + top + SHIFT_MAX + 1 + (self.terms - 1)
+
+    @property
+    def sum_bits(self) -> int:
+        """Signed width of the adder tree's result."""
+        return self.product_bits + (self.lanes - 1).bit_length()
+
+    @property
+    def longest(self) -> int:
+        """Largest K: one row tile (and one column tile) has to fit its buffer."""
+        return min(self.a_rows, self.b_rows)
+
+    @property
+    def acc_bits(self) -> int:
+        """Accumulator width; "exact" holds ``longest`` products of the largest size."""
+        if self.accumulator == "sat32":
+            return 32
+        return self.product_bits + (self.longest - 1).bit_length()
+
+    @property
+    def a_rows(self) -> int:
+        """Vectors the A buffer holds (dense)."""
+        return self.a_buffer // self.lanes
+
+    @property
+    def b_rows(self) -> int:
+        """Vectors the B buffer holds (dense, one byte a weight)."""
+        return self.b_buffer // self.lanes
+
+    @property
+    def c_rows(self) -> int:
+        """Vectors the C buffer holds (dense)."""
+        return self.c_buffer // self.lanes
+
+    @property
+    def c_slots(self) -> int:
+        """Row tiles of C with write pointers of their own."""
+        return 16

@@ -1,0 +1,1 @@
+"""The processing unit's RTL under Verilator: building, running, comparing."""

@@ -1,0 +1,151 @@
+"""Runs matrix products on the processing unit's RTL: preloaded memory, clock in C++, no Python."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.emit.rtl import render_bench, render_unit
+from shiftforge.generator.plan.matmul import MatmulPlan
+from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.rtl.operands import build_image, read_result
+from shiftforge.sim.rtl.verilator import build_model
+
+__all__ = ["ExternalMemory", "MatmulRun", "build_matmul", "run_matmul"]
+
+BENCH = "matmul_bench"
+DONE = re.compile(r"^DONE (.*)$", re.MULTILINE)
+# A run that takes this many times its ideal cycles has come to a halt.
+PATIENCE = 40
+SETUP = 100_000
+
+
+@dataclass(frozen=True)
+class ExternalMemory:
+    """beats: of n bytes, a cycle, as (number, cycles); latency: cycles to a read's answer."""
+
+    beats: tuple[int, int] = (1, 1)
+    latency: int = 32
+
+
+@dataclass(frozen=True)
+class MatmulRun:
+    """codes: (m, n) AF results. cycles: from start to the last result in external memory.
+
+    busy: cycles in which the array worked; gated: those with a zero row of A; wait_a, wait_b:
+    cycles without a row of A, without an operand tile of B; reads, writes: external beats.
+    seconds: wall-clock of the simulation, files included.
+    """
+
+    codes: NDArray[np.uint8]
+    cycles: int
+    busy: int
+    gated: int
+    wait_a: int
+    wait_b: int
+    reads: int
+    writes: int
+    ideal_cycles: int
+    seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """Measured over ideal cycles."""
+        return self.cycles / self.ideal_cycles
+
+
+def build_matmul(
+    config: UnitConfig,
+    *,
+    memory_bits: int = 18,
+    replace: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+) -> Path:
+    """The simulation of a unit with 2^memory_bits beats of external memory.
+
+    replace: file texts that take the place of rendered ones (for planted faults).
+    """
+    text = {**render_unit(config), **render_bench(config, memory_bits)}
+    unknown = set(replace or {}) - set(text)
+    if unknown:
+        raise ValueError(f"no such files: {sorted(unknown)}")
+    return build_model({**text, **(replace or {})}, BENCH, cache=cache)
+
+
+def _hex_lines(image: NDArray[np.uint8]) -> str:
+    """One beat a line, the highest lane first."""
+    flipped = np.ascontiguousarray(image[:, ::-1])
+    width = 2 * image.shape[1]
+    digits = flipped.tobytes().hex()
+    return "\n".join(digits[i : i + width] for i in range(0, len(digits), width)) + "\n"
+
+
+def _from_hex(text: str, lanes: int) -> NDArray[np.uint8]:
+    lines = (line for line in text.split("\n") if line and not line.startswith(("//", "@")))
+    data = np.frombuffer(bytes.fromhex("".join(lines)), dtype=np.uint8)
+    return data.reshape(-1, lanes)[:, ::-1]
+
+
+def run_matmul(
+    program: Path,
+    plan: MatmulPlan,
+    a: NDArray[np.uint8],
+    b: NDArray[np.uint8],
+    shift: NDArray[np.integer[Any]],
+    bias: NDArray[np.integer[Any]],
+    memory: ExternalMemory | None = None,
+) -> MatmulRun:
+    """C = post(A B^T) on the RTL. Operands as in ``build_image``.
+
+    Raises CheckFailed where the simulation stops before the product is done.
+    """
+    speed = memory or ExternalMemory()
+    lanes = plan.config.lanes
+    image = build_image(plan, a, b, shift, bias)
+    values = plan.registers
+    first, last = values["c_desc"], plan.beats - 1
+    slow = -(-speed.beats[1] // speed.beats[0])
+    options = {
+        **values,
+        "bw_num": speed.beats[0],
+        "bw_den": speed.beats[1],
+        "latency": speed.latency,
+        "limit": PATIENCE * slow * plan.ideal_cycles + SETUP * slow,
+        "first": first,
+        "last": last,
+    }
+    with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
+        folder = Path(name)
+        (folder / "image.hex").write_text(_hex_lines(image), encoding="ascii")
+        command = [
+            str(program),
+            "+image=image.hex",
+            "+result=result.hex",
+            *(f"+{key}={value}" for key, value in sorted(options.items())),
+        ]
+        started = time.perf_counter()
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - started
+        found = DONE.search(done.stdout)
+        if done.returncode != 0 or found is None:
+            raise CheckFailed(
+                f"the RTL did not finish (exit {done.returncode}): "
+                f"{(done.stdout + done.stderr).strip()[-2000:]}"
+            )
+        result = _from_hex((folder / "result.hex").read_text(encoding="ascii"), lanes)
+    after = image.copy()
+    after[first : last + 1] = result
+    counters = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found[1])}
+    return MatmulRun(
+        codes=read_result(plan, after), ideal_cycles=plan.ideal_cycles, seconds=seconds, **counters
+    )

