@@ -90,7 +90,7 @@ def emulate(
         )
     with tempfile.TemporaryDirectory(prefix="shiftforge-run-") as name:
         work = Path(name)
-        np.save(work / "codes.npy", codes.astype(np.int16))
+        np.save(work / "codes.npy", codes)
         job = {
             "folder": str(root.resolve()),
             "device": device,

@@ -18,12 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import CheckFailed, InputError
+from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.design import read_manifest
 from shiftforge.quant.graph.file import load_model
 from shiftforge.sim.opencl.runtime import Accelerator, Outputs
 
 __all__ = ["main"]
+
+COMPILE_SECONDS = 60.0
+"""Allowance for the compilation of a first launch on a busy machine, on top of the stall limit."""
 
 
 class _Watch:
@@ -39,7 +42,9 @@ class _Watch:
         if words != self.words:
             self.words, self.since = words, time.monotonic()
             return
-        if time.monotonic() - self.since < self.stall_s:
+        # Before the first word the runtime is still compiling for the processor.
+        patience = self.stall_s if words else self.stall_s + COMPILE_SECONDS
+        if time.monotonic() - self.since < patience:
             return
         message = "the kernels hang: " + describe_waits(self.accelerator.manifest, waits)
         _fail(self.work, {"kind": "check", "message": message})
@@ -93,6 +98,15 @@ def run_job(work: Path) -> None:
     manifest = read_manifest(folder)
     model = load_model(folder / "model.safetensors")
     shapes = {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
+    grid = model.tensors[model.input].grid
+    if codes.min() < grid.qmin or codes.max() > grid.qmax:
+        raise InputError(
+            Problem(
+                f"input codes {codes.min()} to {codes.max()} leave the grid's range "
+                f"{grid.qmin} to {grid.qmax}",
+                "quantise the frames onto the model's input grid",
+            )
+        )
     total = len(codes) * (2 if job["check"] else 1)
 
     def build(trace: bool) -> Accelerator:
