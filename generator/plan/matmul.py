@@ -49,8 +49,9 @@ def plan_matmul(
     """Register values of a product.
 
     frac: fractional bits, 0..31; out_bias: exponent bias of the results, -128..127.
-    group: row tiles that share a column tile; None for as many as the buffers hold, 1 for row
-    tiles one after the other. The results do not depend on it, the external traffic does.
+    group: row tiles that share a column tile on chip; 1 for row tiles one after the other. The
+    results do not depend on it, the external traffic does. None: 1 where all of B stays on chip
+    (nothing is fetched twice, and the results leave evenly), else as many as the buffers hold.
     Raises InputError where the product does not fit the unit.
     """
     lanes = config.lanes
@@ -116,7 +117,7 @@ def plan_matmul(
         "m_tiles": m_tiles,
         "n_tiles": n_tiles,
         "k_tiles": k_tiles,
-        "group": min(m_tiles, most) if group is None else group,
+        "group": group or (1 if resident else min(m_tiles, most)),
         "a_slots": a_slots,
         "b_slots": n_tiles if resident else b_slots,
         "c_slots": c_slots,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import CheckFailed
+from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.emit.rtl import render_bench, render_unit
 from shiftforge.generator.plan.matmul import MatmulPlan
 from shiftforge.generator.plan.unit import UnitConfig
@@ -32,10 +32,24 @@ SETUP = 100_000
 
 @dataclass(frozen=True)
 class ExternalMemory:
-    """beats: of n bytes, a cycle, as (number, cycles); latency: cycles to a read's answer."""
+    """beats: of n bytes, a cycle, as (number, cycles); latency: cycles to a read's answer, 1..255.
+
+    At most one beat a cycle. Raises InputError where a figure is out of its range.
+    """
 
     beats: tuple[int, int] = (1, 1)
     latency: int = 32
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not 1 <= self.beats[0] <= self.beats[1] < 2**15:
+            problems.append(
+                Problem(f"{self.beats[0]} beats in {self.beats[1]} cycles", "give at most one a cycle")
+            )
+        if not 1 <= self.latency <= 255:
+            problems.append(Problem(f"latency {self.latency}", "choose 1 to 255 cycles"))
+        if problems:
+            raise InputError(problems)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.errors import CheckFailed
 from shiftforge.generator.plan.matmul import PARAM_BEATS, MatmulPlan
 from shiftforge.generator.plan.unit import MASKS_PER_BEAT
 
@@ -90,7 +91,10 @@ def build_image(
 
 
 def read_result(plan: MatmulPlan, image: Beats) -> Codes:
-    """(m, n) AF codes from the image that a run left."""
+    """(m, n) AF codes from the image that a run left.
+
+    Raises CheckFailed where the image is no well-formed result.
+    """
     lanes, values = plan.config.lanes, plan.registers
     columns = values["n_tiles"] * lanes
     result = np.zeros((values["m_tiles"], columns, lanes), dtype=np.uint8)
@@ -103,7 +107,7 @@ def read_result(plan: MatmulPlan, image: Beats) -> Codes:
         masks = bits.reshape(-1, lanes)[:columns].astype(bool)
         data = image[at + mask_beats : at + mask_beats + count]
         if int(masks.sum(axis=0).max(initial=0)) != count:
-            raise ValueError(f"row tile {tile}: masks and descriptor disagree")
+            raise CheckFailed(f"row tile {tile} of the result: masks and descriptor disagree")
         for lane in range(lanes):
             kept = masks[:, lane]
             result[tile, kept, lane] = data[: int(kept.sum()), lane]

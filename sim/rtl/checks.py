@@ -1,0 +1,72 @@
+"""Comparison of the RTL's results: first difference in the order of computation, never nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import CheckFailed
+
+__all__ = ["Scoreboard", "check_codes"]
+
+
+def check_codes(got: NDArray[np.uint8], want: NDArray[Any], lanes: int) -> int:
+    """The number of equal codes; got and want are (m, n).
+
+    Raises CheckFailed with the number of differences and the first one (row tile, column tile,
+    row and lane in it), or where the shapes differ or nothing was compared.
+    """
+    if got.shape != want.shape:
+        raise CheckFailed(f"results of shape {got.shape}, expected {want.shape}")
+    if got.size == 0:
+        raise CheckFailed("nothing was compared")
+    rows, columns = np.nonzero(got != want)
+    if len(rows) == 0:
+        return int(got.size)
+    order = np.lexsort((columns, rows, columns // lanes, rows // lanes))
+    row, column = int(rows[order[0]]), int(columns[order[0]])
+    raise CheckFailed(
+        f"{len(rows)} of {got.size} codes differ; first in row tile {row // lanes}, column tile "
+        f"{column // lanes}, row {row % lanes}, lane {column % lanes}: "
+        f"0x{int(got[row, column]):02x}, expected 0x{int(want[row, column]):02x}"
+    )
+
+
+class Scoreboard:
+    """Expected values in order against observed ones."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.compared = 0
+        self._expected: list[object] = []
+
+    def expect(self, value: object) -> None:
+        """Add the next expected value."""
+        self._expected.append(value)
+
+    def observe(self, value: object) -> None:
+        """Compare the next observed value; raises CheckFailed where it differs."""
+        if self.compared >= len(self._expected):
+            raise CheckFailed(f"{self.name}: {value!r} was not expected")
+        want = self._expected[self.compared]
+        if value != want:
+            raise CheckFailed(
+                f"{self.name}: transfer {self.compared} is {value!r}, expected {want!r}"
+            )
+        self.compared += 1
+
+    @property
+    def done(self) -> bool:
+        """Whether every expected value was seen."""
+        return self.compared == len(self._expected)
+
+    def finish(self) -> int:
+        """The number of values compared; raises CheckFailed where it is 0 or some are missing."""
+        if not self.done:
+            missing = len(self._expected) - self.compared
+            raise CheckFailed(f"{self.name}: {missing} expected transfers never came")
+        if self.compared == 0:
+            raise CheckFailed(f"{self.name}: nothing was compared")
+        return self.compared

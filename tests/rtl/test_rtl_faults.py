@@ -1,0 +1,92 @@
+"""Faults planted in the rendered RTL: each has to change a result."""
+
+from __future__ import annotations
+
+import pytest
+from matmul_cases import Case, build, random_case, run_case, small, tie_case
+
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.emit.rtl import render_bench, render_unit
+from shiftforge.generator.plan.unit import UnitConfig
+
+CONFIG = small(2)
+
+# name: (file, text of the design, text of the fault)
+FAULTS = {
+    "wrong exponent add": (
+        "pu_lane.sv",
+        "shift = {1'b0, a_exp} + {1'b0, b_exp}",
+        "shift = {1'b0, a_exp} | {1'b0, b_exp}",
+    ),
+    "missing hidden one": ("pu_af_decode.sv", "sig_o = {nonzero,", "sig_o = {1'b0 & nonzero,"),
+    "hidden one on zero": ("pu_af_decode.sv", "sig_o = {nonzero,", "sig_o = {1'b1 | nonzero,"),
+    "sign of one operand": ("pu_lane.sv", "a_sign ^ b_sign", "a_sign | b_sign"),
+    "dropped mask bit": (
+        "pu_mask_decoder.sv",
+        "mask1 = mask_rdata_i[sub1_q];",
+        "mask1 = mask_rdata_i[sub1_q] & ((sub1_q == 3'd5) ? 2'b01 : 2'b11);",
+    ),
+    "shift off by one": ("pu_post.sv", "right = shift_i[5:0];", "right = shift_i[5:0] - 6'd1;"),
+    "ties away from even": ("pu_post.sv", "rest == half && floor[0]", "rest == half"),
+    "narrow accumulator": (
+        "pu_acc.sv",
+        "value_d = wide[31:0];",
+        "value_d = 32'($signed(wide[23:0]));",
+    ),
+    "accumulator not cleared": ("pu_acc.sv", "first_i ? 32'sd0", "(first_i && 1'b0) ? 32'sd0"),
+    "accumulator wraps": ("pu_acc.sv", "if (wide[32:31] !=", "if (1'b0 && wide[32:31] !="),
+    "bias wraps": ("pu_post.sv", "if (biased[32] != biased[31])", "if (1'b0 && biased[32])"),
+    "rows exchanged": ("pu_array.sv", "row0_q <= row_q;", "row0_q <= ~row_q;"),
+    "largest value wraps": ("pu_fixed_to_af.sv", "rounded > 10'sd7", "rounded > 10'sd8"),
+    "parameters of the wrong column": (
+        "pu_matmul.sv",
+        ".raddr_i(next_tag[TileWidth-2:0])",
+        ".raddr_i(next_tag[TileWidth-2:0] ^ 8'd1)",
+    ),
+}
+QUICK = (
+    "wrong exponent add",
+    "missing hidden one",
+    "dropped mask bit",
+    "shift off by one",
+    "narrow accumulator",
+)
+
+
+def cases(config: UnitConfig) -> list[Case]:
+    return [
+        random_case(config, 5, 160, 7, 1),
+        random_case(config, 6, 9, 5, 2),
+        random_case(config, 3, 2, 40, 3, density=1.0),
+        tie_case(config),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in FAULTS]
+)
+def test_a_planted_fault_is_caught(name: str) -> None:
+    path, right, wrong = FAULTS[name]
+    text = render_unit(CONFIG)[path]
+    assert text.count(right) == 1
+    program = build(CONFIG, {path: text.replace(right, wrong)})
+    with pytest.raises(CheckFailed):
+        for case in cases(CONFIG):
+            run_case(program, CONFIG, case)
+
+
+def test_without_a_fault_the_same_cases_pass() -> None:
+    program = build(CONFIG)
+    for case in cases(CONFIG):
+        run_case(program, CONFIG, case)
+
+
+@pytest.mark.slow
+def test_a_halt_is_reported() -> None:
+    """A memory that never answers: the run stops at its limit instead of going on for ever."""
+    text = render_bench(CONFIG)["ext_memory.sv"]
+    dead = text.replace("rd_ready_o = allowed", "rd_ready_o = 1'b0 && allowed")
+    assert dead != text
+    program = build(CONFIG, {"ext_memory.sv": dead})
+    with pytest.raises(CheckFailed, match="did not finish"):
+        run_case(program, CONFIG, cases(CONFIG)[1])
