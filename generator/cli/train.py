@@ -28,7 +28,11 @@ _MODEL = "model.safetensors"
     metavar="DIR",
     help="Folder of the checkpoints and the model; a run that was broken off goes on there.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Of float training (14).")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Of float training's first cycle (14); the second has at most 10.",
+)
 @click.option("--tune-epochs", type=click.IntRange(0), help="Of fine-tuning; 0 for none (2).")
 @click.option("--scheme", type=click.Choice(["shift", "int"]), default="shift", show_default=True)
 @click.option("--bits", type=int, help="A weight: shift 3 or 4 a term (4), int 4 to 8 (8).")
