@@ -19,7 +19,7 @@ from shiftforge.errors import InputError, Problem
 
 __all__ = ["BuildError", "build_model", "cache_folder", "lint", "tool_environment", "verilator_root"]
 
-RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+RUNTIME = ("verilated.cpp", "verilated_threads.cpp", "verilated_vpi.cpp")
 COMPILER = "g++"
 COMPILE = ("-std=c++17", "-O2", "-fno-stack-protector", "-w", "-pthread")
 DEFINES = (
@@ -120,7 +120,7 @@ def _tool_version() -> str:
 def _runtime(cache: Path, version: str) -> Path:
     """The compiled runtime library."""
     root = verilator_root()
-    target = cache / f"runtime-{_digest([version, *COMPILE, *DEFINES])}"
+    target = cache / f"runtime-{_digest([version, *RUNTIME, *COMPILE, *DEFINES])}"
     if target.is_dir():
         return target
     with tempfile.TemporaryDirectory(dir=cache, prefix=".build-") as name:
@@ -146,23 +146,28 @@ def _install(folder: Path, target: Path) -> None:
 
 
 def build_model(
-    text: Mapping[str, str], top: str, *, options: Sequence[str] = (), cache: Path | None = None
+    text: Mapping[str, str],
+    top: str,
+    *,
+    options: Sequence[str] = (),
+    libraries: Sequence[str] = (),
+    cache: Path | None = None,
 ) -> Path:
-    """The executable of a design with its own ``main.cpp``.
+    """The executable of a design with its own ``main.cpp``; its name is that of the top module.
 
-    text: files by name (``*.sv`` and ``main.cpp``). options: more for Verilator. The result is
-    taken from the cache where the same text, options and tools were built before.
-    Raises BuildError, or InputError where a tool is missing.
+    text: files by name (``*.sv`` and ``main.cpp``). options: more for Verilator. libraries: more
+    for the linker. The result is taken from the cache where the same text, options and tools were
+    built before. Raises BuildError, or InputError where a tool is missing.
     """
     root = verilator_root()
     place = cache_folder() if cache is None else cache
     place.mkdir(parents=True, exist_ok=True)
     version = _tool_version()
-    parts = [version, top, *COMPILE, *VERILATE, *options]
+    parts = [version, top, *COMPILE, *VERILATE, *options, *libraries]
     for name in sorted(text):
         parts += [name, text[name]]
     target = place / f"{top}-{_digest(parts)}"
-    program = target / "model"
+    program = target / top
     if program.is_file():
         os.utime(target)
         return program
@@ -176,14 +181,17 @@ def build_model(
             [verilator, *VERILATE, *options, "--top-module", top, "--Mdir", "obj", *sources],
             folder,
         )
+        # One compilation unit: the headers, not the model, take the compiler's time.
         units = sorted(str(path) for path in (folder / "obj").glob("*.cpp"))
         joined = "".join(f'#include "{unit}"\n' for unit in units)
         (folder / "all.cpp").write_text(joined + '#include "main.cpp"\n', encoding="utf-8")
         includes = [f"-I{folder}", f"-I{folder / 'obj'}", f"-I{root / 'include'}"]
+        includes.append(f"-I{root / 'include' / 'vltstd'}")
         objects = sorted(str(path) for path in runtime.glob("*.o"))
         (folder / "out").mkdir()
+        output = ["-o", f"out/{top}"]
         _run(
-            [COMPILER, *COMPILE, *DEFINES, *includes, "all.cpp", *objects, "-o", "out/model"],
+            [COMPILER, *COMPILE, *DEFINES, *includes, "all.cpp", *objects, *output, *libraries],
             folder,
         )
         _install(folder / "out", target)
@@ -194,7 +202,7 @@ def build_model(
 def _forget_old(place: Path) -> None:
     """Keep the models used last."""
     found = sorted(
-        (entry for entry in place.iterdir() if (entry / "model").is_file()),
+        (entry for entry in place.iterdir() if (entry / entry.name.rsplit("-", 1)[0]).is_file()),
         key=lambda entry: entry.stat().st_mtime,
         reverse=True,
     )

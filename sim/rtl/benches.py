@@ -1,0 +1,136 @@
+"""Bench classes for cocotb: one a block. They drive and observe; the tests know what is right."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ReadOnly, RisingEdge
+
+__all__ = ["CodecBench", "ColumnBench", "pack"]
+
+
+def pack(values: Sequence[int], width: int) -> int:
+    """Lanes of ``width`` bits as one integer, lane 0 lowest."""
+    return sum(int(value) << (width * lane) for lane, value in enumerate(values))
+
+
+class _Bench:
+    """Clock and reset."""
+
+    def __init__(self, dut: Any, seed: int) -> None:
+        self.dut = dut
+        self.random = random.Random(seed)
+
+    async def start(self, inputs: Sequence[str]) -> None:
+        """All inputs 0, reset, clock running."""
+        for name in inputs:
+            getattr(self.dut, name).value = 0
+        self.dut.rst_ni.value = 0
+        cocotb.start_soon(Clock(self.dut.clk_i, 2, "ns").start())
+        for _ in range(3):
+            await RisingEdge(self.dut.clk_i)
+        self.dut.rst_ni.value = 1
+        await RisingEdge(self.dut.clk_i)
+
+    async def idle(self, share: float) -> None:
+        """A random pause: before each cycle, ``share`` is the chance of one more."""
+        while self.random.random() < share:
+            await RisingEdge(self.dut.clk_i)
+
+    async def transfer(self, valid: str, ready: str) -> None:
+        """Hold valid until the edge at which ready is high."""
+        getattr(self.dut, valid).value = 1
+        while True:
+            await ReadOnly()
+            accepted = bool(getattr(self.dut, ready).value)
+            await RisingEdge(self.dut.clk_i)
+            if accepted:
+                break
+        getattr(self.dut, valid).value = 0
+
+
+class CodecBench(_Bench):
+    """Bit-mask encoder and decoder around one set of buffers (``codec_bench``)."""
+
+    INPUTS = (
+        "in_valid_i in_data_i in_first_i in_slot_i in_base_i in_index_i write_ready_i "
+        "count_slot_i job_valid_i job_base_i job_count_i job_tag_i out_ready_i"
+    ).split()
+
+    async def reset(self) -> None:
+        """Ready for vectors."""
+        await self.start(self.INPUTS)
+
+    async def toggle(self, name: str, share: float) -> None:
+        """Back-pressure: the ready input is low in ``share`` of the cycles, for ever."""
+        while True:
+            getattr(self.dut, name).value = int(self.random.random() >= share)
+            await RisingEdge(self.dut.clk_i)
+
+    async def write(self, run: dict[str, int], vectors: Sequence[int], idle: float) -> None:
+        """Vectors (lanes packed) of a run: slot and base."""
+        for index, vector in enumerate(vectors):
+            await self.idle(idle)
+            self.dut.in_data_i.value = vector
+            self.dut.in_first_i.value = int(index == 0)
+            self.dut.in_slot_i.value = run["slot"]
+            self.dut.in_base_i.value = run["base"]
+            self.dut.in_index_i.value = index
+            await self.transfer("in_valid_i", "in_ready_o")
+
+    async def job(self, base: int, count: int, tag: int, idle: float) -> None:
+        """Ask for ``count`` vectors from a base."""
+        await self.idle(idle)
+        self.dut.job_base_i.value = base
+        self.dut.job_count_i.value = count
+        self.dut.job_tag_i.value = tag
+        await self.transfer("job_valid_i", "job_ready_o")
+
+    async def watch(self, signals: Sequence[str], valid: str, ready: str, sink: Any) -> None:
+        """Hand each transfer of a stream, as a tuple of integers, to a scoreboard, for ever."""
+        while True:
+            await ReadOnly()
+            if getattr(self.dut, valid).value and getattr(self.dut, ready).value:
+                sink.observe(tuple(int(getattr(self.dut, name).value) for name in signals))
+            await RisingEdge(self.dut.clk_i)
+
+
+class ColumnBench(_Bench):
+    """Vector multiply, accumulators and post-processing of one column (``column_bench``)."""
+
+    INPUTS = (
+        "valid_i nonzero_i first_i last_i row_i a_i b_i relu_i frac_i out_bias_i shift_i bias_i"
+    ).split()
+
+    async def reset(self) -> None:
+        """Ready for vectors."""
+        await self.start(self.INPUTS)
+
+    async def configure(self, values: dict[str, int]) -> None:
+        """Post-processing; no value may be under way."""
+        for name, value in values.items():
+            getattr(self.dut, f"{name}_i").value = value
+        await RisingEdge(self.dut.clk_i)
+
+    async def send(self, values: dict[str, int], idle: float) -> None:
+        """One pair of vectors."""
+        await self.idle(idle)
+        for name, value in values.items():
+            getattr(self.dut, f"{name}_i").value = value
+        self.dut.valid_i.value = 1
+        await RisingEdge(self.dut.clk_i)
+        self.dut.valid_i.value = 0
+        self.dut.nonzero_i.value = self.random.getrandbits(1)
+        self.dut.last_i.value = self.random.getrandbits(1)
+
+    async def watch(self, valid: str, signal: str, sink: Any) -> None:
+        """Hand each valid value to a scoreboard, for ever."""
+        while True:
+            await ReadOnly()
+            if getattr(self.dut, valid).value:
+                sink.observe(int(getattr(self.dut, signal).value))
+            await RisingEdge(self.dut.clk_i)

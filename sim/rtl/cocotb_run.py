@@ -1,0 +1,104 @@
+"""Builds a bench for cocotb and runs a module of cocotb tests on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.emit.rtl import render_bench, render_unit
+from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.rtl.verilator import build_model, tool_environment
+
+__all__ = ["CONFIG_VARIABLE", "bench_config", "build_bench", "run_cocotb"]
+
+CONFIG_VARIABLE = "SHIFTFORGE_UNIT"
+PREFIX = ("--vpi", "--public-flat-rw", "--prefix", "Vtop")
+
+
+def build_bench(
+    config: UnitConfig,
+    top: str,
+    *,
+    replace: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+) -> Path:
+    """A bench module of ``templates/rtl/bench`` with cocotb's main program around it."""
+    from cocotb_tools import config as cocotb_config
+
+    main = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
+    libs = str(cocotb_config.libs_dir)
+    text = {**render_unit(config), **render_bench(config), **(replace or {})}
+    text["main.cpp"] = main.read_text(encoding="utf-8")
+    return build_model(
+        text,
+        top,
+        options=PREFIX,
+        libraries=[f"-Wl,-rpath,{libs}", f"-L{libs}", "-lcocotbvpi_verilator"],
+        cache=cache,
+    )
+
+
+def bench_config() -> UnitConfig:
+    """The configuration of the unit under test, for a module that cocotb runs."""
+    return UnitConfig(**json.loads(os.environ[CONFIG_VARIABLE]))
+
+
+def run_cocotb(
+    program: Path, config: UnitConfig, module: str, folders: Sequence[Path], *, seed: int = 1
+) -> int:
+    """Run all tests of a module on a built bench; the number of tests that passed.
+
+    folders: where the module and what it imports lie. Raises CheckFailed where a test failed,
+    where none ran, or where the simulation ended early.
+    """
+    from cocotb_tools.runner import get_runner
+
+    path = os.pathsep.join([*(str(f) for f in folders), os.environ.get("PYTHONPATH", "")])
+    with tempfile.TemporaryDirectory(prefix="shiftforge-cocotb-") as name:
+        log = Path(name) / "log.txt"
+        results = Path(name) / "results.xml"
+        try:
+            get_runner("verilator").test(
+                test_module=module,
+                hdl_toplevel=program.name,
+                hdl_toplevel_lang="verilog",
+                build_dir=program.parent,
+                test_dir=name,
+                results_xml=str(results),
+                log_file=log,
+                seed=seed,
+                extra_env={
+                    "PATH": tool_environment()["PATH"],
+                    "PYTHONPATH": path,
+                    CONFIG_VARIABLE: json.dumps(asdict(config)),
+                },
+            )
+        except (SystemExit, RuntimeError) as error:
+            raise CheckFailed(f"the simulation ended early: {error}\n{_tail(log)}") from error
+        if not results.is_file():
+            raise CheckFailed(f"the simulation left no results\n{_tail(log)}")
+        return _count(results, log)
+
+
+def _count(results: Path, log: Path) -> int:
+    cases = list(ElementTree.parse(results).iter("testcase"))
+    if not cases:
+        raise CheckFailed("no cocotb test ran")
+    failed = [
+        case.get("name", "?")
+        for case in cases
+        if any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
+    ]
+    if failed:
+        raise CheckFailed(f"cocotb tests failed: {', '.join(failed)}\n{_tail(log)}")
+    return len(cases)
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-4000:] if log.is_file() else ""
