@@ -60,7 +60,8 @@ def bit_length(value: ArrayLike) -> Ints:
 def normalise(value: ArrayLike, bits: int) -> tuple[Ints, Ints]:
     """Return (p, g) with value ~ g * 2**(p - bits), g in [2**bits, 2**(bits + 1)).
 
-    value: positive integers. g is rounded half to even; a carry out of the rounding raises p and leaves g = 2**bits.
+    value: positive integers. g is rounded half to even; where that carries, p goes up by one and
+    g is 2**bits.
     """
     v = np.asarray(value, dtype=np.int64)
     p = bit_length(v) - 1
