@@ -117,9 +117,7 @@ def _render(folder: str, values: dict[str, Any]) -> dict[str, str]:
         if entry.name.endswith(SUFFIX)
     )
     header = render("rtl/header.j2", values)
-    return {
-        name.removesuffix(".j2"): header + render(f"{folder}/{name}", values) for name in names
-    }
+    return {name.removesuffix(".j2"): header + render(f"{folder}/{name}", values) for name in names}
 
 
 def render_unit(config: UnitConfig) -> dict[str, str]:

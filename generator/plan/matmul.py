@@ -86,9 +86,7 @@ def plan_matmul(
             )
     most = min(a_slots, c_slots, GROUP_LIMIT)
     if group is not None and not 1 <= group <= most:
-        problems.append(
-            Problem(f"a group of {group} row tiles", f"choose 1 to {most}", "product")
-        )
+        problems.append(Problem(f"a group of {group} row tiles", f"choose 1 to {most}", "product"))
     if not 0 <= frac <= 31:
         problems.append(Problem(f"{frac} fractional bits", "choose 0 to 31", "product"))
     if not -128 <= out_bias <= 127:
@@ -128,6 +126,8 @@ def plan_matmul(
         "a_pitch": pitch,
         "b_pitch": b_pitch,
         "c_pitch": c_pitch,
+        "last_rows": (m - 1) % lanes,
+        "last_lanes": (n - 1) % lanes,
         "relu": int(relu),
         "frac": frac,
         "out_bias": out_bias & 0xFF,

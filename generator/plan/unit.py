@@ -63,9 +63,7 @@ class UnitConfig:
             "choose 2 to 4, with at least one mantissa bit left",
             "exp_bits",
         )
-        check(
-            self.weights in ("af", "shift"), f"unknown weights {self.weights!r}", "af", "weights"
-        )
+        check(self.weights in ("af", "shift"), f"unknown weights {self.weights!r}", "af", "weights")
         check(self.terms in (1, 2), f"{self.terms} terms a weight", "choose 1 or 2", "terms")
         check(
             self.weights == "shift" or self.terms == 1,
@@ -123,7 +121,7 @@ class UnitConfig:
     @property
     def product_bits(self) -> int:
         """Signed width of one lane's product: |P| <= (2^(m+1) - 1)^2 * 2^(2 (2^e - 1)) for AF."""
-        top = 2**self.exp_bits - 1
+        top = (1 << self.exp_bits) - 1
         if self.weights == "af":
             return 2 * (self.man_bits + 1) + 2 * top + 1
         return (self.man_bits + 1) + top + SHIFT_MAX + 1 + (self.terms - 1)

@@ -30,6 +30,7 @@ def matmul_registers(config: UnitConfig) -> tuple[Register, ...]:
     tile = config.max_tiles.bit_length()
     every = ("schedule", "loader", "store")
     address = ADDRESS_BITS
+    lanes = config.lanes.bit_length() - 1
     return (
         Register("m_tiles", tile, "row tiles of A and C", ("schedule", "loader")),
         Register("n_tiles", tile, "column tiles: row tiles of B", every),
@@ -51,6 +52,8 @@ def matmul_registers(config: UnitConfig) -> tuple[Register, ...]:
         Register("c_base", address, "first strip of C", ("store",)),
         Register("c_desc", address, "descriptors of C", ("store",)),
         Register("c_pitch", address, "from strip to strip of C", ("store",)),
+        Register("last_rows", lanes, "rows in the last row tile, less one", ("post",)),
+        Register("last_lanes", lanes, "columns in the last column tile, less one", ("post",)),
         Register("relu", 1, "negative results become 0", ("post",)),
         Register("frac", 5, "fractional bits of the fixed-point results", ("post",)),
         Register("out_bias", 8, "exponent bias of the results, signed", ("post",)),

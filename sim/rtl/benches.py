@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
@@ -30,7 +29,7 @@ class _Bench:
         for name in inputs:
             getattr(self.dut, name).value = 0
         self.dut.rst_ni.value = 0
-        cocotb.start_soon(Clock(self.dut.clk_i, 2, "ns").start())
+        Clock(self.dut.clk_i, 2, "ns").start()
         for _ in range(3):
             await RisingEdge(self.dut.clk_i)
         self.dut.rst_ni.value = 1
@@ -57,9 +56,20 @@ class CodecBench(_Bench):
     """Bit-mask encoder and decoder around one set of buffers (``codec_bench``)."""
 
     INPUTS = (
-        "in_valid_i in_data_i in_first_i in_slot_i in_base_i in_index_i write_ready_i "
-        "count_slot_i job_valid_i job_base_i job_count_i job_tag_i out_ready_i"
-    ).split()
+        "in_valid_i",
+        "in_data_i",
+        "in_first_i",
+        "in_slot_i",
+        "in_base_i",
+        "in_index_i",
+        "write_ready_i",
+        "count_slot_i",
+        "job_valid_i",
+        "job_base_i",
+        "job_count_i",
+        "job_tag_i",
+        "out_ready_i",
+    )
 
     async def reset(self) -> None:
         """Ready for vectors."""
@@ -103,8 +113,19 @@ class ColumnBench(_Bench):
     """Vector multiply, accumulators and post-processing of one column (``column_bench``)."""
 
     INPUTS = (
-        "valid_i nonzero_i first_i last_i row_i a_i b_i relu_i frac_i out_bias_i shift_i bias_i"
-    ).split()
+        "valid_i",
+        "nonzero_i",
+        "first_i",
+        "last_i",
+        "row_i",
+        "a_i",
+        "b_i",
+        "relu_i",
+        "frac_i",
+        "out_bias_i",
+        "shift_i",
+        "bias_i",
+    )
 
     async def reset(self) -> None:
         """Ready for vectors."""

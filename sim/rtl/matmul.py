@@ -44,7 +44,9 @@ class ExternalMemory:
         problems = []
         if not 1 <= self.beats[0] <= self.beats[1] < 2**15:
             problems.append(
-                Problem(f"{self.beats[0]} beats in {self.beats[1]} cycles", "give at most one a cycle")
+                Problem(
+                    f"{self.beats[0]} beats in {self.beats[1]} cycles", "give at most one a cycle"
+                )
             )
         if not 1 <= self.latency <= 255:
             problems.append(Problem(f"latency {self.latency}", "choose 1 to 255 cycles"))

@@ -36,7 +36,7 @@ def _strip(vectors: Codes, stride: int, pack: int) -> tuple[Beats, int]:
         kept = column[column != 0]
         values[: len(kept), lane] = kept
     if pack == 2:
-        values = values[0::2] | (values[1::2] << 4)
+        values = (values[0::2] | (values[1::2] << 4)).astype(np.uint8)
     return np.concatenate([mask_bytes, values]), len(values)
 
 
@@ -113,4 +113,6 @@ def read_result(plan: MatmulPlan, image: Beats) -> Codes:
             result[tile, kept, lane] = data[: int(kept.sum()), lane]
     cut = result.reshape(values["m_tiles"], values["n_tiles"], lanes, lanes)
     whole = cut.transpose(0, 2, 1, 3).reshape(values["m_tiles"] * lanes, columns)
+    if whole[plan.m :].any() or whole[:, plan.n :].any():
+        raise CheckFailed("the result is not zero past its last row or column")
     return np.ascontiguousarray(whole[: plan.m, : plan.n])

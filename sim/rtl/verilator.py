@@ -17,7 +17,14 @@ from pathlib import Path
 
 from shiftforge.errors import InputError, Problem
 
-__all__ = ["BuildError", "build_model", "cache_folder", "lint", "tool_environment", "verilator_root"]
+__all__ = [
+    "BuildError",
+    "build_model",
+    "cache_folder",
+    "lint",
+    "tool_environment",
+    "verilator_root",
+]
 
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp", "verilated_vpi.cpp")
 COMPILER = "g++"
@@ -100,7 +107,10 @@ def lint(text: Mapping[str, str], top: str) -> None:
         _write(folder, text)
         sources = sorted(entry for entry in text if entry.endswith(".sv"))
         verilator = str(verilator_root() / "bin" / "verilator_bin")
-        _run([verilator, "--lint-only", "-Wall", "--no-timing", "--top-module", top, *sources], folder)
+        _run(
+            [verilator, "--lint-only", "-Wall", "--no-timing", "--top-module", top, *sources],
+            folder,
+        )
 
 
 def _digest(parts: Sequence[str]) -> str:

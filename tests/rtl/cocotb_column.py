@@ -52,7 +52,7 @@ async def rows_equal_the_contract(
         cocotb.start_soon(bench.watch("code_valid_o", "code_o", codes)),
     ]
     rng = random.Random(f"{idle}{post}")
-    for tile in range(12):
+    for _ in range(12):
         totals = [0] * LANES
         steps = rng.randrange(1, 6)
         for step in range(steps):

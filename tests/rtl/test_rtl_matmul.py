@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matmul_cases import Case, build, expected, pair_case, random_case, run_case, small
+from matmul_cases import (
+    Case,
+    build,
+    expected,
+    expected_apart,
+    pair_case,
+    random_case,
+    run_case,
+    small,
+    tie_case,
+)
 
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.plan.unit import UnitConfig
@@ -56,6 +66,13 @@ def test_random_products(lanes: int, changes: dict[str, Any]) -> None:
         case = random_case(config, *shape, seed)
         run_case(program, config, case)
         run_case(program, config, case, memory=ExternalMemory((2, 5), 90), group=1)
+
+
+@pytest.mark.parametrize(("lanes", "changes"), WIDE[:8])
+def test_the_golden_reference_equals_a_second_model(lanes: int, changes: dict[str, Any]) -> None:
+    config = small(lanes, **changes)
+    for case in (random_case(config, 9, 70, 11, lanes), tie_case(config)):
+        assert np.array_equal(expected(config, case), expected_apart(config, case))
 
 
 @pytest.mark.slow
@@ -111,7 +128,7 @@ def test_a_difference_is_located() -> None:
     want = np.zeros((9, 9), dtype=np.uint8)
     got = want.copy()
     got[1, 8] = got[7, 2] = 3
-    with pytest.raises(CheckFailed, match="2 of 81 .* row tile 0, column tile 2, row 1, lane 0"):
+    with pytest.raises(CheckFailed, match=r"2 of 81 .* row tile 0, column tile 2, row 1, lane 0"):
         check_codes(got, want, 4)
     with pytest.raises(CheckFailed, match="nothing was compared"):
         check_codes(want[:0], want[:0], 4)
