@@ -22,7 +22,7 @@ from shiftforge.generator.plan.unit_registers import (
     matmul_registers,
 )
 
-__all__ = ["TOP", "render_bench", "render_unit", "rtl_design"]
+__all__ = ["TOP", "render_bench", "render_clocked", "render_unit", "rtl_design"]
 
 TOP = "pu_matmul"
 ARRAY_LATENCY = 4
@@ -131,6 +131,12 @@ def render_bench(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
     found = _render("rtl/bench", values)
     found["main.cpp"] = render("rtl/bench/main.cpp.j2", {**values, "top": "matmul_bench"})
     return found
+
+
+def render_clocked(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
+    """The bench modules and ``clocked_bench``, which brings its own clock (needs --timing)."""
+    values = _values(config, memory_bits)
+    return {**_render("rtl/bench", values), **_render("rtl/cocotb", values)}
 
 
 def rtl_design(config: UnitConfig) -> Design:

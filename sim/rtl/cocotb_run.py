@@ -15,10 +15,11 @@ from shiftforge.generator.emit.rtl import render_bench, render_unit
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.rtl.verilator import build_model, tool_environment
 
-__all__ = ["CONFIG_VARIABLE", "bench_config", "build_bench", "run_cocotb"]
+__all__ = ["CONFIG_VARIABLE", "bench_config", "build_bench", "build_for_cocotb", "run_cocotb"]
 
 CONFIG_VARIABLE = "SHIFTFORGE_UNIT"
-PREFIX = ("--vpi", "--public-flat-rw", "--prefix", "Vtop")
+PREFIX = ("--vpi", "--prefix", "Vtop")
+VISIBLE = "--public-flat-rw"
 
 
 def build_bench(
@@ -29,17 +30,29 @@ def build_bench(
     cache: Path | None = None,
 ) -> Path:
     """A bench module of ``templates/rtl/bench`` with cocotb's main program around it."""
+    text = {**render_unit(config), **render_bench(config), **(replace or {})}
+    return build_for_cocotb(text, top, options=[VISIBLE], cache=cache)
+
+
+def build_for_cocotb(
+    text: Mapping[str, str],
+    top: str,
+    *,
+    options: Sequence[str] = (),
+    timing: bool = False,
+    cache: Path | None = None,
+) -> Path:
+    """A design with cocotb's main program. Only signals marked public are seen from Python."""
     from cocotb_tools import config as cocotb_config
 
     main = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
     libs = str(cocotb_config.libs_dir)
-    text = {**render_unit(config), **render_bench(config), **(replace or {})}
-    text["main.cpp"] = main.read_text(encoding="utf-8")
     return build_model(
-        text,
+        {**text, "main.cpp": main.read_text(encoding="utf-8")},
         top,
-        options=PREFIX,
+        options=[*PREFIX, *options],
         libraries=[f"-Wl,-rpath,{libs}", f"-L{libs}", "-lcocotbvpi_verilator"],
+        timing=timing,
         cache=cache,
     )
 
@@ -50,9 +63,15 @@ def bench_config() -> UnitConfig:
 
 
 def run_cocotb(
-    program: Path, config: UnitConfig, module: str, folders: Sequence[Path], *, seed: int = 1
-) -> int:
-    """Run all tests of a module on a built bench; the number of tests that passed.
+    program: Path,
+    config: UnitConfig,
+    module: str,
+    folders: Sequence[Path],
+    *,
+    seed: int = 1,
+    plusargs: Sequence[str] = (),
+) -> tuple[int, str]:
+    """Run all tests of a module on a built bench: the number of tests that passed, and the log.
 
     folders: where the module and what it imports lie. Raises CheckFailed where a test failed,
     where none ran, or where the simulation ended early.
@@ -73,6 +92,7 @@ def run_cocotb(
                 results_xml=str(results),
                 log_file=log,
                 seed=seed,
+                plusargs=plusargs,
                 extra_env={
                     "PATH": tool_environment()["PATH"],
                     "PYTHONPATH": path,
@@ -80,10 +100,13 @@ def run_cocotb(
                 },
             )
         except (SystemExit, RuntimeError) as error:
+            # The runner also leaves so where tests failed: then the results say which.
+            if results.is_file():
+                _count(results, log)
             raise CheckFailed(f"the simulation ended early: {error}\n{_tail(log)}") from error
         if not results.is_file():
             raise CheckFailed(f"the simulation left no results\n{_tail(log)}")
-        return _count(results, log)
+        return _count(results, log), log.read_text(encoding="utf-8", errors="replace")
 
 
 def _count(results: Path, log: Path) -> int:

@@ -15,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed, InputError, Problem
-from shiftforge.generator.emit.rtl import render_bench, render_unit
+from shiftforge.generator.emit.rtl import render_bench, render_clocked, render_unit
 from shiftforge.generator.plan.matmul import MatmulPlan
 from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
 from shiftforge.sim.rtl.operands import build_image, read_result
 from shiftforge.sim.rtl.verilator import build_model
 
-__all__ = ["ExternalMemory", "MatmulRun", "build_matmul", "run_matmul"]
+__all__ = ["ExternalMemory", "MatmulRun", "build_clocked", "build_matmul", "run_matmul"]
 
 BENCH = "matmul_bench"
-DONE = re.compile(r"^DONE (.*)$", re.MULTILINE)
+CLOCKED = "clocked_bench"
+WAIT_MODULE = "shiftforge.sim.rtl.wait_for_done"
+DONE = re.compile(r"\bDONE (.*)$", re.MULTILINE)
 # A run that takes this many times its ideal cycles has come to a halt.
 PATIENCE = 40
 SETUP = 100_000
@@ -112,6 +115,12 @@ def _from_hex(text: str, lanes: int) -> NDArray[np.uint8]:
     return data.reshape(-1, lanes)[:, ::-1]
 
 
+def build_clocked(config: UnitConfig, *, memory_bits: int = 18, cache: Path | None = None) -> Path:
+    """The same simulation for cocotb: the clock is part of the design, Python waits for done."""
+    text = {**render_unit(config), **render_clocked(config, memory_bits)}
+    return build_for_cocotb(text, CLOCKED, options=["-Wno-fatal"], timing=True, cache=cache)
+
+
 def run_matmul(
     program: Path,
     plan: MatmulPlan,
@@ -123,45 +132,55 @@ def run_matmul(
 ) -> MatmulRun:
     """C = post(A B^T) on the RTL. Operands as in ``build_image``.
 
+    program: from ``build_matmul``, or from ``build_clocked`` to run it as a cocotb test.
     Raises CheckFailed where the simulation stops before the product is done.
     """
-    speed = memory or ExternalMemory()
-    lanes = plan.config.lanes
     image = build_image(plan, a, b, shift, bias)
-    values = plan.registers
-    first, last = values["c_desc"], plan.beats - 1
-    slow = -(-speed.beats[1] // speed.beats[0])
-    options = {
-        **values,
-        "bw_num": speed.beats[0],
-        "bw_den": speed.beats[1],
-        "latency": speed.latency,
+    first, last = plan.registers["c_desc"], plan.beats - 1
+    with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
+        folder = Path(name)
+        (folder / "image.hex").write_text(_hex_lines(image), encoding="ascii")
+        options = [
+            f"+image={folder / 'image.hex'}",
+            f"+result={folder / 'result.hex'}",
+            *_options(plan, memory or ExternalMemory(), first, last),
+        ]
+        started = time.perf_counter()
+        if program.name == CLOCKED:
+            _, log = run_cocotb(program, plan.config, WAIT_MODULE, [], plusargs=options)
+        else:
+            log = _run(program, options)
+        seconds = time.perf_counter() - started
+        found = DONE.search(log)
+        if found is None:
+            raise CheckFailed(f"the RTL did not finish: {log.strip()[-2000:]}")
+        image[first:] = _from_hex(
+            (folder / "result.hex").read_text(encoding="ascii"), plan.config.lanes
+        )
+    counters = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found[1])}
+    return MatmulRun(
+        codes=read_result(plan, image), ideal_cycles=plan.ideal_cycles, seconds=seconds, **counters
+    )
+
+
+def _options(plan: MatmulPlan, memory: ExternalMemory, first: int, last: int) -> list[str]:
+    """Registers, memory and limits as plus-arguments."""
+    slow = -(-memory.beats[1] // memory.beats[0])
+    values = {
+        **plan.registers,
+        "bw_num": memory.beats[0],
+        "bw_den": memory.beats[1],
+        "latency": memory.latency,
         "limit": PATIENCE * slow * plan.ideal_cycles + SETUP * slow,
         "first": first,
         "last": last,
     }
-    with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
-        folder = Path(name)
-        (folder / "image.hex").write_text(_hex_lines(image), encoding="ascii")
-        command = [
-            str(program),
-            "+image=image.hex",
-            "+result=result.hex",
-            *(f"+{key}={value}" for key, value in sorted(options.items())),
-        ]
-        started = time.perf_counter()
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - started
-        found = DONE.search(done.stdout)
-        if done.returncode != 0 or found is None:
-            raise CheckFailed(
-                f"the RTL did not finish (exit {done.returncode}): "
-                f"{(done.stdout + done.stderr).strip()[-2000:]}"
-            )
-        result = _from_hex((folder / "result.hex").read_text(encoding="ascii"), lanes)
-    after = image.copy()
-    after[first : last + 1] = result
-    counters = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found[1])}
-    return MatmulRun(
-        codes=read_result(plan, after), ideal_cycles=plan.ideal_cycles, seconds=seconds, **counters
-    )
+    return [f"+{key}={value}" for key, value in sorted(values.items())]
+
+
+def _run(program: Path, options: list[str]) -> str:
+    done = subprocess.run([str(program), *options], capture_output=True, text=True, check=False)
+    log = done.stdout + done.stderr
+    if done.returncode != 0:
+        raise CheckFailed(f"the RTL did not finish (exit {done.returncode}): {log.strip()[-2000:]}")
+    return log

@@ -26,9 +26,9 @@ __all__ = [
     "verilator_root",
 ]
 
-RUNTIME = ("verilated.cpp", "verilated_threads.cpp", "verilated_vpi.cpp")
+RUNTIME = ("verilated.cpp", "verilated_threads.cpp", "verilated_timing.cpp", "verilated_vpi.cpp")
 COMPILER = "g++"
-COMPILE = ("-std=c++17", "-O2", "-fno-stack-protector", "-w", "-pthread")
+COMPILE = ("-std=c++20", "-fcoroutines", "-O2", "-fno-stack-protector", "-w", "-pthread")
 DEFINES = (
     "-DVM_COVERAGE=0",
     "-DVM_SC=0",
@@ -39,7 +39,7 @@ DEFINES = (
 )
 # Every always_ff of the design sets its registers from reset or behind a valid flag: start from
 # ones so that a read of a register that was never written shows.
-VERILATE = ("--cc", "-O3", "--assert", "--x-assign", "1", "--x-initial", "unique", "--no-timing")
+VERILATE = ("--cc", "-O3", "--assert", "--x-assign", "1", "--x-initial", "unique")
 KEPT = 40
 
 
@@ -161,18 +161,21 @@ def build_model(
     *,
     options: Sequence[str] = (),
     libraries: Sequence[str] = (),
+    timing: bool = False,
     cache: Path | None = None,
 ) -> Path:
     """The executable of a design with its own ``main.cpp``; its name is that of the top module.
 
     text: files by name (``*.sv`` and ``main.cpp``). options: more for Verilator. libraries: more
-    for the linker. The result is taken from the cache where the same text, options and tools were
-    built before. Raises BuildError, or InputError where a tool is missing.
+    for the linker. timing: whether the design has delays. The result is taken from the cache where
+    the same text, options and tools were built before.
+    Raises BuildError, or InputError where a tool is missing.
     """
     root = verilator_root()
     place = cache_folder() if cache is None else cache
     place.mkdir(parents=True, exist_ok=True)
     version = _tool_version()
+    options = [*options, "--timing" if timing else "--no-timing"]
     parts = [version, top, *COMPILE, *VERILATE, *options, *libraries]
     for name in sorted(text):
         parts += [name, text[name]]

@@ -21,7 +21,7 @@ from matmul_cases import (
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.rtl.checks import check_codes
-from shiftforge.sim.rtl.matmul import ExternalMemory, build_matmul
+from shiftforge.sim.rtl.matmul import ExternalMemory, build_clocked, build_matmul
 
 # Cycles beyond the ideal that a product may take before its share counts: the first fetches and
 # the last row tile's way out.
@@ -140,6 +140,17 @@ def test_impossible_memories_are_refused() -> None:
     with pytest.raises(InputError) as caught:
         ExternalMemory((3, 2), 0)
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.slow
+def test_cocotb_waits_while_the_design_runs() -> None:
+    """The same product with the C++ clock and under cocotb: the same codes and cycles."""
+    config = UnitConfig()
+    case = random_case(config, 64, 256, 128, 9)
+    alone = run_case(build_matmul(config), config, case)
+    waiting = run_case(build_clocked(config), config, case)
+    assert waiting.cycles == alone.cycles
+    assert np.array_equal(waiting.codes, alone.codes)
 
 
 @pytest.mark.slow
