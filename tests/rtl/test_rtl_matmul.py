@@ -124,6 +124,21 @@ def test_a_zero_row_keeps_the_multipliers_still() -> None:
     assert run.gated >= 2 * 4
 
 
+def test_tiles_without_a_value() -> None:
+    """Strips that consist of masks alone, in A, in B, in both; and results that are all zero."""
+    config = small(4)
+    program = build(config)
+    case = random_case(config, 24, 40, 20, 4)
+    case.a[4:12] = case.a[-4:] = 0
+    case.b[:4] = case.b[8:16] = 0
+    run_case(program, config, case)
+    run_case(program, config, case, memory=ExternalMemory((1, 3), 255), group=2)
+    case.a[:] = case.b[:] = case.bias[:] = 0
+    run = run_case(program, config, case)
+    assert not run.codes.any()
+    assert run.gated == run.busy == run.ideal_cycles
+
+
 def test_a_difference_is_located() -> None:
     want = np.zeros((9, 9), dtype=np.uint8)
     got = want.copy()
