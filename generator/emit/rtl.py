@@ -139,9 +139,16 @@ def render_clocked(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
     return {**_render("rtl/bench", values), **_render("rtl/cocotb", values)}
 
 
+def register_table(config: UnitConfig) -> str:
+    """The configuration registers as a Markdown table."""
+    rows = [f"| {r.name} | {r.width} | {r.meaning} |" for r in matmul_registers(config)]
+    head = [f"Registers of {TOP}: {describe(config)}.", ""]
+    return "\n".join([*head, "| Register | Bits | Meaning |", "|---|---|---|", *rows, ""])
+
+
 def rtl_design(config: UnitConfig) -> Design:
-    """The unit as a design: ``rtl/*.sv`` and the figures that describe it."""
-    text = render_unit(config)
+    """The unit as a design: ``rtl/*.sv``, its registers, and the figures that describe it."""
+    text = {**render_unit(config), "REGISTERS.md": register_table(config)}
     report = {
         "top": TOP,
         "lanes": config.lanes,
