@@ -6,7 +6,8 @@ Modelled, not measured. It counts, per frame in steady state:
   for depthwise one cycle a line that enters the line buffer, outputs or not);
 * the feature-map memory's one read port: operand lines, and skip lines of a residual addition;
 * weight words from global memory, fetched behind the group of channels before;
-* the image: one line a cycle, or global memory's bandwidth;
+* the image: the loader fetches the rows of a window, ``LOADER_BLOCK`` bytes a cycle or what global
+  memory gives, and then sends its lines, one a cycle;
 * ``DRAIN_CYCLES`` between layers, because a layer starts when the last result of the one before
   is stored.
 """
@@ -16,10 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from shiftforge.generator.passes.schedule import Layer
+from shiftforge.generator.passes.schedule import ImageMap, Layer
 from shiftforge.generator.plan.array import ArrayShape, Tiling, tile_layer, window_end
 
-__all__ = ["DRAIN_CYCLES", "LayerCycles", "array_cycles", "model_cycles"]
+__all__ = ["DRAIN_CYCLES", "LOADER_BLOCK", "LayerCycles", "array_cycles", "model_cycles"]
+
+LOADER_BLOCK = 64
+"""Bytes of an image row that the loader fetches in a cycle."""
 
 DRAIN_CYCLES = 200
 """Assumed latency from a layer's last operand to its last stored result, in cycles."""
@@ -58,9 +62,9 @@ def weight_word_bytes(array: ArrayShape) -> int:
 
 
 def model_cycles(
-    layers: tuple[Layer, ...], array: ArrayShape, image_lines: int, bytes_per_cycle: float
+    layers: tuple[Layer, ...], array: ArrayShape, image_cycles: int, bytes_per_cycle: float
 ) -> tuple[LayerCycles, ...]:
-    """Cycles of every layer; the image is counted with the first.
+    """Cycles of every layer; the image (``loader_cycles``) is counted with the first.
 
     bytes_per_cycle: global memory bandwidth at the kernel clock.
     """
@@ -83,13 +87,31 @@ def model_cycles(
         if memory > paced:
             bound = "memory"
         if i == 0:
-            image_bytes = layer.input.channels * layer.input.height * layer.input.width
-            total += max(image_lines, ceil(image_bytes / bytes_per_cycle))
+            total += image_cycles
         utilisation = layer.macs / (total * array.lanes)
         found.append(
             LayerCycles(ideal, issued, memory, weights, total, layer.macs, utilisation, bound)
         )
     return tuple(found)
+
+
+def loader_blocks(image: ImageMap, columns: int, array: ArrayShape) -> int:
+    """Blocks of an image row in the loader, padding and the last tile's reach included."""
+    reach = columns + image.left + image.kernel + array.pixels * image.stride
+    return ceil(reach / LOADER_BLOCK)
+
+
+def loader_cycles(
+    image: ImageMap, shape: tuple[int, int, int], array: ArrayShape, bytes_per_cycle: float
+) -> int:
+    """Cycles of the loader a frame: for every row of the map its window's rows, then its lines.
+
+    shape: (C, H, W) of the image.
+    """
+    channels, _, columns = shape
+    rows = image.kernel * channels
+    fetch = max(rows * loader_blocks(image, columns, array), ceil(rows * columns / bytes_per_cycle))
+    return image.rows * fetch + array.lines((image.channels, image.rows, image.columns))
 
 
 def _memory_cycles(layer: Layer, tiling: Tiling) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from shiftforge import __version__
-from shiftforge.generator.cost.cycles import weight_word_bytes
+from shiftforge.generator.cost.cycles import LOADER_BLOCK, loader_blocks, weight_word_bytes
 from shiftforge.generator.plan.instruction import instruction_fields
 from shiftforge.generator.plan.plan import LayerPlan, Plan
 
@@ -87,6 +87,8 @@ def render_accelerator(plan: Plan) -> str:
             "stride": image.stride,
             "top": image.top,
             "left": image.left,
+            "block": LOADER_BLOCK,
+            "blocks": loader_blocks(image, columns, array),
             "map_rows": image.rows,
             "map_columns": image.columns,
             "map_tiles": -(-image.columns // array.pixels),

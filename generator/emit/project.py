@@ -29,6 +29,12 @@ EMULATION_DEPTH = 4096
 """Words of a channel in emulation; the result channel is twice as deep (see the planner)."""
 
 
+def _emulator_platform(edition: str, version: str) -> str:
+    """Part of the platform name of the SDK's default emulator (the fast one since Pro 19.3)."""
+    parts = tuple(int(part) for part in version.split(".") if part.isdigit())
+    return "Emulation" if edition == "pro" and parts >= (19, 3) else "FPGA SDK"
+
+
 def render_project(plan: Plan) -> dict[str, str]:
     """Texts by path: Makefile, host/host.py and README.md of a design folder."""
     board = plan.board
@@ -44,6 +50,7 @@ def render_project(plan: Plan) -> dict[str, str]:
         "sdk": f"Intel FPGA SDK for OpenCL {board.sdk.edition} {board.sdk.version}",
         "flags": " ".join(board.sdk.flags),
         "emulator_flags": "".join(f"{flag} " for flag in board.sdk.emulator_flags),
+        "emulator_platform": _emulator_platform(board.sdk.edition, board.sdk.version),
         "depth_flags": " ".join(depths),
         "depth_options": repr(depths),
         "kernels": repr(KERNELS),

@@ -11,7 +11,7 @@ from typing import Any
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.cost.area import AreaEstimate, estimate_area
-from shiftforge.generator.cost.cycles import LayerCycles, model_cycles
+from shiftforge.generator.cost.cycles import LayerCycles, loader_cycles, model_cycles
 from shiftforge.generator.passes.schedule import ImageMap, Schedule, schedule
 from shiftforge.generator.plan.array import ArrayShape, Tiling, tile_layer
 from shiftforge.generator.plan.instruction import Instruction
@@ -166,10 +166,9 @@ def make_plan(model: QuantizedModel, board: Board, array: ArrayShape) -> Plan:
             )
         )
     memory = _plan_maps(scheduled, array)
-    image_lines = array.lines(
-        (scheduled.image.channels, scheduled.image.rows, scheduled.image.columns)
-    )
-    cycles = model_cycles(scheduled.layers, array, image_lines, bytes_per_cycle(board))
+    shape = model.tensors[model.input].shape
+    loading = loader_cycles(scheduled.image, shape, array, bytes_per_cycle(board))
+    cycles = model_cycles(scheduled.layers, array, loading, bytes_per_cycle(board))
     planned, trace = [], 0
     for layer, counted in zip(scheduled.layers, cycles, strict=True):
         tiling = tile_layer(layer, array)

@@ -41,8 +41,7 @@ class EmulationResult:
     outputs: int32 (N, K), the network's output codes, flattened.
     traces: every stored map as (N, C, H, W) codes; None without ``check``.
     channels: "intel" (real cl_intel_channels) or "lowered" (bounded FIFOs in global memory).
-    seconds_per_sample: wall time of the kernels, without building them, the compilation of the
-        first launch included only if there is a single launch.
+    seconds_per_sample: wall time of the kernels after a warm-up frame, without building them.
     """
 
     outputs: NDArray[np.int32]
@@ -71,8 +70,8 @@ def emulate(
     check: trace every stored map, and hold the traced run's output against an untraced run's.
     time_limit_s: for everything the child does. strict_depth: channels as deep as in hardware.
     stall_s: where the emulator's channels do not move for this long, the run counts as hung.
-    Raises InputError for an unknown device, a folder that was not generated or was changed, or
-    frames of the wrong shape; CheckFailed for a hang, a crash or traced and untraced results that
+    Raises InputError for an unknown device, a folder that was not generated or whose data files are
+    missing or truncated, or frames of the wrong shape (an edited kernel text is run as it is); CheckFailed for a hang, a crash or traced and untraced results that
     differ.
     """
     device_spec(device)

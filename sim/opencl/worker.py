@@ -80,9 +80,8 @@ def _run(
     chunk = int(job["chunk"])
     parts = []
     seconds = 0.0
-    if len(codes) > 1:
-        # The runtimes compile for the processor at the first launch: keep it out of the time.
-        accelerator.run(codes[:1], watch)
+    # The runtimes compile for the processor at the first launch: keep it out of the time.
+    accelerator.run(codes[:1], watch)
     for start in range(0, len(codes), chunk):
         parts.append(accelerator.run(codes[start : start + chunk], watch))
         seconds += parts[-1].seconds

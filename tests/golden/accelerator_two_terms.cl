@@ -33,6 +33,8 @@
 #define SF_IMAGE_STRIDE 2
 #define SF_IMAGE_TOP 0
 #define SF_IMAGE_LEFT 0
+#define SF_IMAGE_BLOCK 64
+#define SF_IMAGE_BLOCKS 1
 #define SF_MAP_ROWS 7
 #define SF_MAP_COLUMNS 6
 #define SF_MAP_TILES 1
@@ -686,10 +688,9 @@ typedef struct {
   int frame, row, tile, group, done;
 } loader_state_t;
 
-#define SF_IMAGE_WIDTH \
-  (SF_IMAGE_COLUMNS + SF_IMAGE_LEFT + SF_IMAGE_KERNEL + SF_PIXELS * SF_IMAGE_STRIDE)
 typedef struct {
-  uchar row[SF_IMAGE_KERNEL][SF_IMAGE_CHANNELS][SF_IMAGE_WIDTH]; /* zero padding included */
+  /* zero padding included; whole blocks, one fetched a cycle */
+  uchar row[SF_IMAGE_KERNEL][SF_IMAGE_CHANNELS][SF_IMAGE_BLOCKS * SF_IMAGE_BLOCK];
 } loader_rows_t;
 
 static void loader_start(loader_state_t *s, const int frames) {
@@ -709,11 +710,15 @@ static void loader_step(loader_state_t *s, loader_rows_t *m, __global const ucha
       const int inside = y >= 0 && y < SF_IMAGE_ROWS;
       for (int c = 0; c < SF_IMAGE_CHANNELS; ++c) {
         const int base = ((s->frame * SF_IMAGE_CHANNELS + c) * SF_IMAGE_ROWS + y) * SF_IMAGE_COLUMNS;
-        for (int x = 0; x < SF_IMAGE_WIDTH; ++x) {
-          uchar v = 0;
-          if (inside && x >= SF_IMAGE_LEFT && x < SF_IMAGE_LEFT + SF_IMAGE_COLUMNS)
-            v = image[base + x - SF_IMAGE_LEFT];
-          m->row[r][c][x] = v;
+        for (int block = 0; block < SF_IMAGE_BLOCKS; ++block) {
+          #pragma unroll
+          for (int i = 0; i < SF_IMAGE_BLOCK; ++i) {
+            const int x = block * SF_IMAGE_BLOCK + i;
+            uchar v = 0;
+            if (inside && x >= SF_IMAGE_LEFT && x < SF_IMAGE_LEFT + SF_IMAGE_COLUMNS)
+              v = image[base + x - SF_IMAGE_LEFT];
+            m->row[r][c][x] = v;
+          }
         }
       }
     }
@@ -844,27 +849,38 @@ static void controller_send(controller_state_t *s, const line_t *fm SF_PORTS) {
   if (s->at.group == in.out_groups) s->sending = 0;
 }
 
-static void controller_step(controller_state_t *s, line_t *fm,
-                            __global const instr_t *restrict program,
-                            __global line_t *restrict exported, __global line_t *restrict trace,
-                            const int frames SF_PORTS) {
-  if (s->loading) {
-    const int address =
-        s->at.in.in_base +
-        (s->load_group * SF_MAP_ROWS + s->load_row) * SF_MAP_TILES + s->load_tile;
-    fm[address] = SF_READ(image);
-    s->loading--;
-    s->load_tile++;
-    if (s->load_tile == SF_MAP_TILES) {
-      s->load_tile = 0;
-      s->load_group++;
-      if (s->load_group == SF_MAP_GROUPS) {
-        s->load_group = 0;
-        s->load_row++;
-      }
+/* One line of the image. */
+static void controller_load(controller_state_t *s, line_t *fm SF_PORTS) {
+  const int address =
+      s->at.in.in_base +
+      (s->load_group * SF_MAP_ROWS + s->load_row) * SF_MAP_TILES + s->load_tile;
+  fm[address] = SF_READ(image);
+  s->loading--;
+  s->load_tile++;
+  if (s->load_tile == SF_MAP_TILES) {
+    s->load_tile = 0;
+    s->load_group++;
+    if (s->load_group == SF_MAP_GROUPS) {
+      s->load_group = 0;
+      s->load_row++;
     }
-    return;
   }
+}
+
+static int controller_layer_done(const controller_state_t *s) {
+  return !s->loading && !s->sending && s->stored == s->at.in.result_lines;
+}
+
+static void controller_next_layer(controller_state_t *s, __global const instr_t *restrict program,
+                                  const int frames) {
+  s->at.layer++;
+  sf_seek(&s->at, program, frames, 2);
+  controller_begin_layer(s);
+}
+
+/* Inside a layer: one line out, at most one result in. */
+static void controller_step(controller_state_t *s, line_t *fm, __global line_t *restrict exported,
+                            __global line_t *restrict trace SF_PORTS) {
   bool taken = false;
   line_t sf_nb_result;
   if (s->sending && SF_SPACE(operand, 1) && SF_SPACE(skip, 1)) {
@@ -882,11 +898,6 @@ static void controller_step(controller_state_t *s, line_t *fm,
     trace[s->at.frame * SF_TRACE + s->at.in.trace_base + s->stored] = sf_nb_result;
 #endif
     s->stored++;
-  }
-  if (!s->sending && s->stored == s->at.in.result_lines) {
-    s->at.layer++;
-    sf_seek(&s->at, program, frames, 2);
-    controller_begin_layer(s);
   }
 }
 
@@ -1313,6 +1324,7 @@ static void pool_step(pool_state_t *s, __global const instr_t *restrict program,
       #pragma unroll
       for (int v = 0; v < SF_VECTORS; ++v) {
         ints_t product = (ints_t)(0);
+        #pragma unroll
         for (int bit = 0; bit < 31; ++bit) {
           if ((in.pool_plus >> bit) & 1) product += s->sum[v] << bit;
           if ((in.pool_minus >> bit) & 1) product -= s->sum[v] << bit;
@@ -1366,11 +1378,14 @@ SF_KERNEL void controller(__global const instr_t *restrict program,
   line_t fm[SF_FM_LINES] __attribute__((memory("BLOCK_RAM")));
   controller_state_t state;
   controller_start(&state, program, frames);
-  /* Within a layer no line that is read is written: the memory plan proves it, and the next layer
-   * starts when the last result is stored. */
-  #pragma ivdep array(fm)
-  while (!state.at.done)
-    controller_step(&state, fm, program, exported, trace, frames SF_PASS);
+  while (!state.at.done) {
+    while (state.loading) controller_load(&state, fm SF_PASS);
+    /* Within a layer no line that is read is written: the memory plan proves it. Layers depend on
+     * each other through fm, so the pragma stands on the loop inside one layer alone. */
+    #pragma ivdep array(fm)
+    while (!controller_layer_done(&state)) controller_step(&state, fm, exported, trace SF_PASS);
+    controller_next_layer(&state, program, frames);
+  }
 }
 
 SF_KERNEL void feeder(__global const instr_t *restrict program,
@@ -1524,8 +1539,14 @@ __kernel void scheduler(__global const uchar *restrict image,
       loader_step(&loader_state, &rows, image, frames, ports);
     for (; !feeder_state.at.done && SF_SPACE(weight, 1) && SF_SPACE(param, 1); moved = 1)
       feeder_step(&feeder_state, program, weights, params, frames, ports);
-    for (; controller_ready(&controller_state, ports); moved = 1)
-      controller_step(&controller_state, fm, program, exported, trace, frames, ports);
+    for (; controller_ready(&controller_state, ports); moved = 1) {
+      if (controller_state.loading)
+        controller_load(&controller_state, fm, ports);
+      else
+        controller_step(&controller_state, fm, exported, trace, ports);
+      if (controller_layer_done(&controller_state))
+        controller_next_layer(&controller_state, program, frames);
+    }
     for (; conv_ready(&conv_state, ports); moved = 1)
       conv_step(&conv_state, &memory, program, frames, ports);
     for (; !requantise_state.at.done && SF_FILLED(acc, 1) && SF_SPACE(quant, 1) &&
