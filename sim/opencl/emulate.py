@@ -71,8 +71,8 @@ def emulate(
     time_limit_s: for everything the child does. strict_depth: channels as deep as in hardware.
     stall_s: where the emulator's channels do not move for this long, the run counts as hung.
     Raises InputError for an unknown device, a folder that was not generated or whose data files are
-    missing or truncated, or frames of the wrong shape (an edited kernel text is run as it is); CheckFailed for a hang, a crash or traced and untraced results that
-    differ.
+    missing or truncated, or frames of the wrong shape (an edited kernel text is run as it is);
+    CheckFailed for a hang, a crash, or traced and untraced results that differ.
     """
     device_spec(device)
     root = Path(folder)
