@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import CheckFailed
 from shiftforge.generator.emit.project import EMULATION_DEPTH
 from shiftforge.sim.opencl.devices import device_spec, open_device
+from shiftforge.sim.opencl.launch import launch_channels, launch_scheduler
 from shiftforge.sim.opencl.layout import direct_to_map, lines_to_map
 
 __all__ = ["Accelerator", "Outputs"]
@@ -135,54 +135,33 @@ class Accelerator:
             "trace": cl.Buffer(self.context, flags.READ_WRITE, trace.nbytes),
         }
         started = time.perf_counter()
-        queue = cl.CommandQueue(self.context)
         if self.lowered:
-            self._run_lowered(queue, inputs, outputs, frames)
+            self._run_lowered(inputs, outputs, frames)
         else:
             self._run_channels(inputs, outputs, frames, tick)
         seconds = time.perf_counter() - started
+        queue = cl.CommandQueue(self.context)
         for host, name in ((result, "output"), (exported, "exported"), (trace, "trace")):
             cl.enqueue_copy(queue, host, outputs[name])
         queue.finish()
         return Outputs(self._output(result, exported), self._maps(trace), seconds)
 
-    def _run_lowered(self, queue: Any, image: Any, out: Mapping[str, Any], frames: int) -> None:
-        import pyopencl as cl
-
+    def _run_lowered(self, image: Any, out: Mapping[str, Any], frames: int) -> None:
         types = {c["name"]: c["type"] for c in self.manifest["channels"]}
         arena = sum(d * self._word_bytes(types[n]) for n, d in self.depths.items())
-        fifos = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, arena)
-        status = np.zeros(3 + 2 * len(self.depths), np.int32)
-        status_buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, status.nbytes)
         constants = self.constants
-        kernel = cl.Kernel(self.program, "scheduler")
-        kernel(
-            queue, (1,), (1,), image, constants["program"], constants["weights"],
-            constants["params"], out["output"], out["exported"], out["trace"], fifos,
-            status_buffer, np.int32(frames),
+        arguments = (
+            image, constants["program"], constants["weights"], constants["params"],
+            out["output"], out["exported"], out["trace"],
         )  # fmt: skip
-        cl.enqueue_copy(queue, status, status_buffer)
-        queue.finish()
-        if not status[0]:
-            raise CheckFailed(self._deadlock(status))
-
-    def _deadlock(self, status: NDArray[np.int32]) -> str:
-        """Which FIFOs are full or empty where no stage can move."""
-        parts = []
-        for i, (name, depth) in enumerate(self.depths.items()):
-            filled, written = int(status[3 + 2 * i]), int(status[4 + 2 * i])
-            state = "full" if filled == depth else "empty" if filled == 0 else f"{filled} words"
-            parts.append(f"{name} {state} after {written} words")
-        return (
-            f"the kernels stopped in frame {status[1]}, layer {status[2]}; channels: "
-            + "; ".join(parts)
-        )
+        launch_scheduler(
+            self.context, self.program, arguments, self.depths, arena,
+            "frame {}, layer {}", (np.int32(frames),),
+        )  # fmt: skip
 
     def _run_channels(
         self, image: Any, out: Mapping[str, Any], frames: int, tick: Callable[[], None] | None
     ) -> None:
-        import pyopencl as cl
-
         c, n = self.constants, np.int32(frames)
         arguments: dict[str, tuple[Any, ...]] = {
             "loader": (image, n),
@@ -195,24 +174,7 @@ class Accelerator:
             "pool": (c["program"], n),
             "classifier": (c["program"], out["output"], n),
         }
-        # The host sees this memory while the kernels run: the emulator works on it in place.
-        self.waits[:] = 0
-        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
-        waits = cl.Buffer(self.context, flags, hostbuf=self.waits)
-        # One queue a kernel: they have to run at the same time.
-        queues, events = [], []
-        for name, args in arguments.items():
-            queue = cl.CommandQueue(self.context)
-            events.append(cl.Kernel(self.program, name)(queue, (1,), (1,), *args, waits))
-            queue.flush()
-            queues.append(queue)
-        if tick is not None:
-            complete = cl.command_execution_status.COMPLETE
-            while any(e.command_execution_status > complete for e in events):
-                tick()
-                time.sleep(0.05)
-        for queue in queues:
-            queue.finish()
+        launch_channels(self.context, self.program, arguments, self.waits, tick)
 
     def _output(self, result: NDArray[np.int32], exported: NDArray[np.uint8]) -> NDArray[np.int64]:
         out = self.manifest["output"]
