@@ -1,0 +1,34 @@
+"""The ports of the special function unit's modules, for the benches."""
+
+from __future__ import annotations
+
+from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.sim.rtl.sfu import Ports
+
+EXP2 = Ports("sfu_exp2_probe", (("valid", 1), ("v", 21)), (("exp", 23),))
+LOG2 = Ports("sfu_log2", (("valid", 1), ("sum", 32)), (("log", 19),))
+# The lane has no valid flag: a wrapper of the bench adds one.
+EXP2_PROBE = """module sfu_exp2_probe (
+  input  logic clk_i,
+  input  logic rst_ni,
+  input  logic valid_i,
+  input  logic [20:0] v_i,
+  output logic valid_o,
+  output logic [22:0] exp_o
+);
+  logic v1_q, v2_q;
+  always_ff @(posedge clk_i) {valid_o, v2_q, v1_q} <= rst_ni ? {v2_q, v1_q, valid_i} : 3'd0;
+  sfu_exp2 u_exp2 (.clk_i(clk_i), .en_i(1'b1), .v_i(v_i), .exp_o(exp_o));
+endmodule
+"""
+
+
+def gelu(config: SfuConfig) -> Ports:
+    bits = 32 * config.lanes
+    return Ports("sfu_gelu", (("valid", 1), ("data", bits)), (("data", bits),))
+
+
+def add(config: SfuConfig) -> Ports:
+    bits = config.af_bits * config.lanes
+    biases = (("a_bias", 7), ("b_bias", 7), ("out_bias", 7))
+    return Ports("sfu_add", (("valid", 1), ("a", bits), ("b", bits), *biases), (("code", bits),))
