@@ -17,6 +17,7 @@ from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.cli import (
     boards,
     compare,
+    cosim,
     doctor,
     emulate,
     generate,
@@ -40,7 +41,7 @@ def cli() -> None:
     """
 
 
-for _module in (doctor, boards, quantize, train, generate, emulate, compare):
+for _module in (doctor, boards, quantize, train, generate, emulate, compare, cosim):
     cli.add_command(_module.command)
 
 
