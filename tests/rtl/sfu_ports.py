@@ -32,3 +32,34 @@ def add(config: SfuConfig) -> Ports:
     bits = config.af_bits * config.lanes
     biases = (("a_bias", 7), ("b_bias", 7), ("out_bias", 7))
     return Ports("sfu_add", (("valid", 1), ("a", bits), ("b", bits), *biases), (("code", bits),))
+
+
+def softmax(config: SfuConfig) -> Ports:
+    bits = config.row.bit_length() - 1
+    return Ports(
+        "sfu_softmax",
+        (
+            ("mask_we", 1),
+            ("mask_addr", bits),
+            ("mask_data", 9),
+            ("len", bits + 1),
+            ("query", bits),
+            ("out_bias", 7),
+            ("in_valid", 1),
+            ("in_data", 32 * config.lanes),
+        ),
+        (("out_last", 1), ("out_code", config.af_bits * config.lanes)),
+        ready=("in_valid", "in_ready_o"),
+        valid="out_valid_o",
+        backpressure=True,
+    )
+
+
+def entropy(config: SfuConfig) -> Ports:
+    bits = config.row.bit_length()
+    return Ports(
+        "sfu_entropy",
+        (("len", bits), ("threshold", 32), ("in_valid", 1), ("in_data", 32 * config.lanes)),
+        (("exit", 1), ("entropy", 32)),
+        ready=("in_valid", "in_ready_o"),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sfu_ports
-from numpy.typing import NDArray
+from sfu_cases import SLOW, planted, same, used
 
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.emit.rtl_sfu import render_sfu
@@ -20,27 +20,10 @@ from shiftforge.sim.rtl.sfu import SfuModel, build_sfu, pack_lanes, unpack_lanes
 from shiftforge.sim.rtl.verilator import lint
 
 CONFIG = SfuConfig(lanes=4)
-SLOW = pytest.mark.slow
 LONGEST_V = (32 << 15) * 3 // 2 + (9 << 15)
 PROBE = {"sfu_exp2_probe.sv": sfu_ports.EXP2_PROBE}
 GELU_FAULT = ("sfu_rom_gelu.sv", "case (index_i)", "case (index_i + 7'd1)")
 EXP2_FAULT = ("sfu_rom_exp2.sv", "case (index_i)", "case (index_i + 5'd1)")
-
-
-def planted(fault: tuple[str, str, str], config: SfuConfig = CONFIG) -> dict[str, str]:
-    name, right, wrong = fault
-    text = render_sfu(config)[name]
-    assert text.count(right) == 1
-    return {name: text.replace(right, wrong)}
-
-
-def same(got: NDArray[np.int64], want: NDArray[np.int64]) -> None:
-    if got.shape != want.shape or want.size == 0:
-        raise CheckFailed(f"{got.shape} results, expected {want.shape}")
-    wrong = np.flatnonzero(got != want)
-    if len(wrong):
-        at = int(wrong[0])
-        raise CheckFailed(f"{len(wrong)} differ; first {at}: {got.flat[at]} != {want.flat[at]}")
 
 
 def test_tables_equal_those_of_golden() -> None:
@@ -71,20 +54,6 @@ def test_lint(part: str, config: SfuConfig) -> None:
     lint(used(render_sfu(config), f"sfu_{part}"), f"sfu_{part}")
 
 
-def used(text: dict[str, str], top: str) -> dict[str, str]:
-    """The files below one module."""
-    found, waiting = {}, [top]
-    while waiting:
-        name = waiting.pop()
-        found[f"{name}.sv"] = text[f"{name}.sv"]
-        waiting += [
-            other.removesuffix(".sv")
-            for other in text
-            if other not in found and f"  {other.removesuffix('.sv')} " in text[f"{name}.sv"]
-        ]
-    return found
-
-
 def check_exp2(model: SfuModel, step: int) -> None:
     v = np.arange(0, LONGEST_V, step, dtype=np.int64)
     for part in np.array_split(v, -(-len(v) // 100000)):
@@ -103,7 +72,7 @@ def test_every_exponential() -> None:
 
 def test_an_index_off_by_one_is_caught_in_the_exponential() -> None:
     with pytest.raises(CheckFailed, match="differ"):
-        check_exp2(build_sfu(CONFIG, sfu_ports.EXP2, {**PROBE, **planted(EXP2_FAULT)}), 997)
+        check_exp2(build_sfu(CONFIG, sfu_ports.EXP2, {**PROBE, **planted(EXP2_FAULT, CONFIG)}), 997)
 
 
 def test_logarithm() -> None:
@@ -152,7 +121,7 @@ def test_gelu_of_all_16_bit_values_at_one_vector_a_cycle(config: SfuConfig) -> N
 
 
 def test_an_index_off_by_one_is_caught_in_gelu() -> None:
-    model = build_sfu(CONFIG, sfu_ports.gelu(CONFIG), planted(GELU_FAULT))
+    model = build_sfu(CONFIG, sfu_ports.gelu(CONFIG), planted(GELU_FAULT, CONFIG))
     with pytest.raises(CheckFailed, match="differ"):
         check_gelu(CONFIG, model, 61)
 
