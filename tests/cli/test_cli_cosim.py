@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,11 @@ needs_tools = pytest.mark.skipif(
 
 def stand_in(
     monkeypatch: pytest.MonkeyPatch, fault: tuple[int, int] | None, product: int = 0
-) -> None:
-    """Replaces the simulation by the reference; one code of one product is changed at fault."""
+) -> Callable[..., MatmulRun]:
+    """Replaces the simulation by the reference; one code of one product is changed at fault.
+
+    Returns what stands in for the run.
+    """
     monkeypatch.setattr(verilator, "verilator_root", lambda: Path())
     monkeypatch.setattr(cosim, "build_matmul", lambda config, **_: Path("stand-in"))
     given: list[cosim.Operands] = []
@@ -48,6 +52,7 @@ def stand_in(
 
     monkeypatch.setattr(cosim, "random_operands", operands)
     monkeypatch.setattr(cosim, "run_matmul", run_matmul)
+    return run_matmul
 
 
 @needs_tools
@@ -93,8 +98,7 @@ def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 def test_a_result_of_another_shape_is_a_mismatch(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_in(monkeypatch, None)
-    true_run = getattr(cosim, "run_matmul")  # noqa: B009
+    true_run = stand_in(monkeypatch, None)
 
     def short(*rest: Any) -> MatmulRun:
         done = true_run(*rest)
