@@ -20,6 +20,7 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.quant.calibrate.network import walk
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatPool
 from shiftforge.quant.graph.types import Grid, Preprocess
+from shiftforge.quant.graph.verify import MAX_EXPONENT
 
 __all__ = ["METHODS", "Method", "calibrate_grids", "input_grid", "residual_groups", "signedness"]
 
@@ -126,6 +127,25 @@ def _exponent(seen: list[_Seen], method: Method) -> int:
     return min(total, key=lambda e: (total[e], -e))
 
 
+def _refuse_out_of_range(graph: FloatGraph, grids: Mapping[str, Grid]) -> None:
+    """InputError naming every layer whose values vanish or explode beyond any grid."""
+    problems = []
+    for node in graph.nodes:
+        grid = grids.get(node.output)
+        if grid is not None and abs(grid.exponent) > MAX_EXPONENT:
+            size = "small" if grid.exponent < 0 else "large"
+            problems.append(
+                Problem(
+                    f"its values are too {size} for any grid: exponent {grid.exponent} beyond "
+                    f"+-{MAX_EXPONENT}",
+                    "are these trained weights? calibrate batch norm or load a checkpoint",
+                    f"{node.name} ({node.source})",
+                )
+            )
+    if problems:
+        raise InputError(problems)
+
+
 def calibrate_grids(
     graph: FloatGraph,
     images: NDArray[np.float32],
@@ -142,7 +162,7 @@ def calibrate_grids(
     error. At 8 bits a relu6 tensor that reaches 6 may get the step 2^-5, where 6 is code 192, or a
     finer one that saturates lower. The input's grid follows from the preprocessing.
     Raises InputError for bits or method out of range, and where the float network itself gives NaN
-    or infinity (the tensor is named).
+    or infinity or values so small or large that no grid holds them (the layers are named).
     """
     problems = []
     if not 2 <= bits <= 8:
@@ -175,4 +195,5 @@ def calibrate_grids(
         exponent = _exponent([seen[name] for name in members], method)
         for name in members:
             grids[name] = Grid(bits, signed[name], exponent)
+    _refuse_out_of_range(graph, grids)
     return {**grids, **(overrides or {})}

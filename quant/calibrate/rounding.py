@@ -23,6 +23,8 @@ from shiftforge.quant.capture.types import FloatConv
 __all__ = ["Moments", "compensate", "moments", "nearest", "retarget", "rounding_table"]
 
 DAMPING = 0.01
+# Mean second moment below which inputs count as constant: what is left is the sums' own rounding.
+_FLOOR = 1e-20
 BLOCK = 32
 # Samples of a layer's inputs that its moments are taken from, at an even spatial stride.
 SAMPLES = 1 << 13
@@ -82,11 +84,21 @@ def moments(node: FloatConv, floats: torch.Tensor, quantised: torch.Tensor) -> M
 
 
 def damped(hessian: torch.Tensor, damping: float = DAMPING) -> torch.Tensor:
-    """H with a share of its mean diagonal added to the diagonal; the identity where H is zero."""
-    mean = hessian.diagonal(dim1=1, dim2=2).mean(1)
-    extra = torch.where(mean > 0, damping * mean, torch.ones_like(mean))
+    """H with a share of its mean diagonal added to the diagonal.
+
+    The identity is added instead where the mean is below 1e-20 (no input, or next to none), and the
+    diagonal alone is kept where rounding has left H indefinite.
+    """
+    diagonal = hessian.diagonal(dim1=1, dim2=2)
+    mean = diagonal.mean(1)
+    extra = torch.where(mean > _FLOOR, damping * mean, torch.ones_like(mean))
     eye = torch.eye(hessian.shape[1], dtype=hessian.dtype)
-    return hessian + extra[:, None, None] * eye
+    full = hessian + extra[:, None, None] * eye
+    bad = torch.linalg.cholesky_ex(full).info > 0
+    if bool(bad.any()):
+        alone = torch.diag_embed(diagonal.clamp(min=0) + extra[:, None])
+        full = torch.where(bad[:, None, None], alone, full)
+    return full
 
 
 def retarget(weight: torch.Tensor, found: Moments, damping: float) -> torch.Tensor:

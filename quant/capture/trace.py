@@ -82,7 +82,8 @@ def _export(module: torch.nn.Module, shape: tuple[int, int, int]) -> torch.expor
                 what=f"torch.export cannot trace the network on an input of shape {shape}: "
                 f"{type(error).__name__}: {reason[0] if reason else ''}",
                 remedy="give a module whose forward takes one (N, C, H, W) tensor, accepts this "
-                "shape and does not branch on values",
+                "shape (a factory's attribute input_shape = (C, H, W) sets another) and does not "
+                "branch on values",
                 where=type(module).__name__,
             )
         ) from error

@@ -124,3 +124,11 @@ def test_scaling_a_relu6_layer_freely_would_be_seen() -> None:
     nodes[1] = replace(second, weight=second.weight / 4)
     changed = outputs(replace(graph, nodes=tuple(nodes)), images)
     assert not torch.allclose(outputs(graph, images), changed, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("gain", "told"), [(1e-22, "too small"), (1e-30, "too small")])
+def test_activations_that_vanish_are_refused_by_layer(gain: float, told: str) -> None:
+    with pytest.raises(InputError, match=told) as caught:
+        calibrate_grids(one_layer(gain), np.ones((1, 1, 8, 8), np.float32))
+    assert [p.where for p in caught.value.problems] == ["c (c)"]
+    assert "trained weights" in caught.value.problems[0].remedy

@@ -148,3 +148,24 @@ def test_compensation_beats_nearest_on_a_network() -> None:
     found = round_network(graph, images, formats, None)
     last = graph.nodes[-1].name
     assert found.sqnr[last] > plain.sqnr[last] + 1
+
+
+@pytest.mark.parametrize("case", ["tiny", "negative", "indefinite"])
+def test_second_moments_lost_to_rounding_are_rounded_all_the_same(case: str) -> None:
+    k = 9
+    hessian = correlated(k)
+    if case == "tiny":
+        hessian = hessian * 1e-45 - torch.full((k, k), 1e-44, dtype=torch.float64)
+    elif case == "negative":
+        hessian = -1e-47 * torch.eye(k, dtype=torch.float64)[None]
+    else:
+        hessian = torch.eye(k, dtype=torch.float64)[None] - 0.5
+    with pytest.raises(torch.linalg.LinAlgError):
+        mean = hessian.diagonal(dim1=1, dim2=2).mean().clamp(min=0)
+        torch.linalg.cholesky(hessian + 0.01 * mean * torch.eye(k, dtype=torch.float64))
+    fmt = ShiftFormat(4, 2, "S2")
+    scales = torch.full((1, 1, 4), 0.125, dtype=torch.float64)
+    weight = torch.randn(1, 4, k, dtype=torch.float64)
+    found, _ = compensate(weight, hessian, scales, magnitudes(fmt))
+    wanted = nearest(weight / 0.125, rounding_table(magnitudes(fmt)))
+    assert torch.equal(found, wanted)

@@ -99,3 +99,28 @@ def test_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="input_shape"):
         load_source("users_network:bad_shape")
     sys.modules.pop("users_network")
+
+
+def test_the_input_shape_of_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configured_network.py").write_text(CONFIGURED)
+    monkeypatch.chdir(tmp_path)
+    assert load_source("configured_network:make").shapes["input"] == (1, 40, 40)
+    with pytest.raises(InputError, match="input_shape"):
+        load_source("configured_network:two_inputs")
+    sys.modules.pop("configured_network")
+
+
+CONFIGURED = """
+from types import SimpleNamespace
+from torch import nn
+
+def make():
+    network = nn.Sequential(nn.Conv2d(1, 2, 40), nn.Flatten())
+    network.config = SimpleNamespace(num_channels=1, image_size=40)
+    return network
+
+def two_inputs():
+    return nn.Bilinear(4, 4, 2)
+"""

@@ -18,13 +18,25 @@ __all__ = ["load_factory"]
 DEFAULT_SHAPE = (3, 224, 224)
 
 
+def _configured_shape(network: torch.nn.Module) -> tuple[int, int, int]:
+    """(C, H, W) of a transformers configuration, DEFAULT_SHAPE without one."""
+    config = getattr(network, "config", None)
+    channels, size = getattr(config, "num_channels", None), getattr(config, "image_size", None)
+    sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    shape = (channels, *sides)
+    if len(shape) != 3 or not all(type(n) is int and n > 0 for n in shape):
+        return DEFAULT_SHAPE
+    return shape
+
+
 def load_factory(source: str, *, resolution: int | None = None) -> FloatGraph:
     """Import a callable that takes nothing and returns a torch.nn.Module, and capture that.
 
     The factory or the module it returns may carry attributes: ``preprocess``, a Preprocess;
-    ``input_shape``, (C, H, W), by default the preprocessing's or (3, 224, 224); ``labels``, class
-    names. Without ``preprocess``, pixels are normalised to [-1, 1]. resolution overrides height and
-    width. The current folder is importable. Importing runs the user's own code.
+    ``input_shape``, (C, H, W), by default the preprocessing's, that of the module's ``config``
+    (``num_channels`` and ``image_size``, as transformers has them) or (3, 224, 224); ``labels``,
+    class names. Without ``preprocess``, pixels are normalised to [-1, 1]. resolution overrides
+    height and width. The current folder is importable. Importing runs the user's own code.
 
     Raises InputError where the import, the call or an attribute is no good.
     """
@@ -66,7 +78,7 @@ def load_factory(source: str, *, resolution: int | None = None) -> FloatGraph:
         raise InputError(Problem(problem, "make it a Preprocess", source))
     if shape is None:
         p = preprocess
-        shape = DEFAULT_SHAPE if p is None else (p.channels, p.height, p.width)
+        shape = _configured_shape(network) if p is None else (p.channels, p.height, p.width)
     if (
         not isinstance(shape, (tuple, list))
         or len(shape) != 3
