@@ -63,3 +63,33 @@ def entropy(config: SfuConfig) -> Ports:
         (("exit", 1), ("entropy", 32)),
         ready=("in_valid", "in_ready_o"),
     )
+
+
+def layernorm(config: SfuConfig) -> Ports:
+    bits, n = config.norm_row.bit_length() - 1, config.lanes
+    return Ports(
+        "sfu_layernorm",
+        (
+            ("param_we", 1),
+            ("param_addr", bits - n.bit_length() + 1),
+            ("gamma", 16 * n),
+            ("beta", 32 * n),
+            ("len", bits + 1),
+            ("recip", 25),
+            ("len_bits", 4),
+            ("root", 16),
+            ("root_shift", 3),
+            ("epsilon", 32),
+            ("gamma_frac", 4),
+            ("from_code", 1),
+            ("in_bias", 7),
+            ("out_bias", 7),
+            ("in_valid", 1),
+            ("in_data", 32 * n),
+            ("in_code", config.af_bits * n),
+        ),
+        (("out_last", 1), ("out_data", 32 * n), ("out_code", config.af_bits * n)),
+        ready=("in_valid", "in_ready_o"),
+        valid="out_valid_o",
+        backpressure=True,
+    )
