@@ -93,3 +93,29 @@ def layernorm(config: SfuConfig) -> Ports:
         valid="out_valid_o",
         backpressure=True,
     )
+
+
+def dvfs(config: SfuConfig) -> Ports:
+    rows = config.predictor_rows.bit_length() - 1
+    return Ports(
+        "sfu_dvfs",
+        (
+            ("layer_we", 1),
+            ("layer_addr", rows),
+            ("layer_data", 8),
+            ("point_we", 1),
+            ("point_addr", 4),
+            ("point_data", 16),
+            ("rows", rows + 1),
+            ("points", 5),
+            ("layers", 8),
+            ("layer_cycles", 32),
+            ("scale", 32),
+            ("start", 1),
+            ("entropy", 32),
+            ("threshold", 32),
+            ("left", 41),
+        ),
+        (("layer", 8), ("point", 4), ("late", 1)),
+        ready=("start", "ready_o"),
+    )

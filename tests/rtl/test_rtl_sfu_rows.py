@@ -111,8 +111,7 @@ def test_a_planted_fault_is_caught(name: str) -> None:
         check_softmax(CONFIG, model, 12, 0)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_entropy_and_exit(config: SfuConfig) -> None:
+def check_entropy(config: SfuConfig, model: SfuModel) -> None:
     rng = np.random.default_rng(12)
     rows = score_rows(config, 6, 80)
     words, want, decided = [], [], []
@@ -125,8 +124,20 @@ def test_entropy_and_exit(config: SfuConfig) -> None:
         setting = {"len": len(row), "threshold": threshold, "in_valid": 1}
         for vector in vectors(row, config.lanes, 2**31 - 1):
             words.append({**setting, "in_data": pack_lanes(vector, 32)})
-    run = build_sfu(config, sfu_ports.entropy(config)).run(words)
+    run = model.run(words)
     got = np.array([r["entropy"] for r in run.outputs], dtype=np.int64)
     same(got, np.array(want, dtype=np.int64))
-    assert [bool(r["exit"]) for r in run.outputs] == decided
+    same(np.array([r["exit"] for r in run.outputs]), np.array(decided, dtype=np.int64))
     assert {True, False} == set(decided)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_entropy_and_exit(config: SfuConfig) -> None:
+    check_entropy(config, build_sfu(config, sfu_ports.entropy(config)))
+
+
+def test_a_strict_threshold_is_caught() -> None:
+    fault = ("sfu_entropy.sv", "entropy <= threshold2_q", "entropy < threshold2_q")
+    model = build_sfu(CONFIG, sfu_ports.entropy(CONFIG), planted(fault, CONFIG))
+    with pytest.raises(CheckFailed, match="differ"):
+        check_entropy(CONFIG, model)
