@@ -22,13 +22,14 @@ PRODUCT_FIELDS = (
     ("k_tiles", "K-steps"),
     ("relu", "1: negative results become 0"),
     ("fixed", "1: the results stay fixed point"),
+    ("transposed", "1: the result is drained by columns and stored transposed"),
     ("fraction", "fraction bits of the fixed point"),
     ("out_bias", "exponent bias of the AdaptivFloat results"),
 )
 """The product descriptor: 32-bit integers, in this order."""
 
-# operand: name, buffer, its tile in a round, when the next round has another one
-_OPERANDS = (("a", "A", "row", "wraps"), ("b", "B", "column", "column != s->column"))
+# operand: name, buffer, whether its tile is the inner loop's of a transposed (or a plain) product
+_OPERANDS = (("a", "A", "job.transposed"), ("b", "B", "!job.transposed"))
 
 
 def unit_channels(config: UnitConfig) -> tuple[Channel, ...]:

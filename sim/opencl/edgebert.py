@@ -44,7 +44,7 @@ class Packed:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """values: (m, n) codes (uint8), or fixed point (int32) where the product asked for it.
+    """values: (m, n) codes (uint8), or fixed point (int32) where asked for; (n, m) if transposed.
 
     packed: the codes as stored, None for fixed point. seconds: wall-clock of the kernels.
     """
@@ -131,18 +131,19 @@ class MatrixUnit:
         fraction: int = 10,
         out_bias: int = -10,
         fixed: bool = False,
+        transposed: bool = False,
     ) -> Product:
         """C = post(A B) of codes a (m, k) and b (n, k), B transposed.
 
         b: AF codes, or SHIFT codes of the unit's terms. shift (-64..63), bias (int32): one, or one
         an output channel (n). fraction, out_bias: of the conversion to AF. fixed: leave fixed
-        point. Raises InputError where the product does not fit the unit, CheckFailed where the
+        point. transposed: the result is (n, m), drained by columns. Raises InputError where the product does not fit the unit, CheckFailed where the
         scheduler stops before it is done.
         """
         config, lanes = self.config, self.config.lanes
         a_codes, b_codes = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
         sh, offset = np.asarray(shift, dtype=np.int64), np.asarray(bias, dtype=np.int64)
-        _check(config, a_codes, b_codes, sh, offset, fraction, out_bias)
+        _check(config, a_codes, b_codes, sh, offset, fraction, out_bias, transposed)
         af_bits = (1 << (config.af_bits - 1)) - 1
         b_bits = af_bits if config.weights == "af" else 0x77 & ((1 << config.weight_bits) - 1)
         (m, k), n = a_codes.shape, b_codes.shape[0]
@@ -150,22 +151,24 @@ class MatrixUnit:
         fields = {
             "m": m, "n": n, "m_tiles": m_tiles, "n_tiles": n_tiles, "k_tiles": k_tiles,
             "relu": int(relu), "fixed": int(fixed), "fraction": fraction, "out_bias": out_bias,
+            "transposed": int(transposed),
         }  # fmt: skip
         job = np.array([fields[name] for name, _ in PRODUCT_FIELDS], dtype=np.int32)
         channels = [_per_lane(value, n, n_tiles * lanes) for value in (sh, offset)]
-        vectors = n_tiles * lanes
+        rows, columns = (n, m) if transposed else (m, n)
+        outers, inners = (n_tiles, m_tiles) if transposed else (m_tiles, n_tiles)
         result = Packed(
-            np.zeros((m_tiles, vectors), np.uint32),
-            np.zeros((m_tiles, vectors, lanes), np.uint8),
-            np.zeros(m_tiles, np.int32),
+            np.zeros((outers, inners * lanes), np.uint32),
+            np.zeros((outers, inners * lanes, lanes), np.uint8),
+            np.zeros(outers, np.int32),
         )
-        words = np.zeros((m_tiles, n_tiles, lanes, lanes) if fixed else (lanes,), np.int32)
+        words = np.zeros((outers, inners, lanes, lanes) if fixed else (lanes,), np.int32)
         outputs = (result.masks, result.values, result.beats, words)
         operands = [pack(a_codes, lanes, af_bits), pack(b_codes, lanes, b_bits)]
         seconds = self._launch(job, operands, channels, outputs)
         if fixed:
-            return Product(_matrix(words)[:m, :n], None, seconds)
-        return Product(unpack(result, m, n), result, seconds)
+            return Product(_matrix(words)[:rows, :columns], None, seconds)
+        return Product(unpack(result, rows, columns), result, seconds)
 
     def _launch(
         self,
@@ -219,6 +222,7 @@ def _check(
     bias: NDArray[np.int64],
     fraction: int,
     out_bias: int,
+    transposed: bool,
 ) -> None:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not (a.size and b.size):
         raise InputError(
@@ -241,7 +245,8 @@ def _check(
             problems.append(Problem(f"{name} {values.shape}", f"give one or {b.shape[0]}"))
     lanes = config.lanes
     longest = min(config.a_rows, config.b_rows) // 2
-    for name, size, most in (("k", a.shape[1], longest), ("n", b.shape[0], config.c_rows // 2)):
+    width = ("m", a.shape[0]) if transposed else ("n", b.shape[0])
+    for name, size, most in (("k", a.shape[1], longest), (*width, config.c_rows // 2)):
         if -(-size // lanes) * lanes > most:
             problems.append(
                 Problem(f"{name} = {size} leaves the unit's buffers", f"{most} at most")

@@ -50,7 +50,7 @@ def sums(config: UnitConfig, a: Ints, b: Ints, mode: AccMode | None = None) -> I
 
 def compare(
     client: UnitClient, config: UnitConfig, a: Ints, b: Ints, shift: ArrayLike, bias: ArrayLike,
-    *, relu: bool = False, fixed: bool = False, fraction: int = 10, out_bias: int = -10,
+    *, relu: bool = False, fixed: bool = False, transposed: bool = False, fraction: int = 10, out_bias: int = -10,
     **how: Any,
 ) -> None:  # fmt: skip
     """One product on a device: results, and the results as stored, must be the reference's."""
@@ -58,13 +58,15 @@ def compare(
     acc = sums(config, a, b)
     found = client.product(
         config, a, b, shift, bias, relu=relu, fixed=fixed, fraction=fraction, out_bias=out_bias,
-        **how,
+        transposed=transposed, **how,
     )  # fmt: skip
     if fixed:
-        same(post_fixed(acc, shift, bias, act), found["values"])
+        plain = post_fixed(acc, shift, bias, act)
+        same(plain.T if transposed else plain, found["values"])
         return
     fmt = AfFormat(config.af_bits, config.exp_bits)
     wanted = post_af(acc, shift, bias, act, fraction, out_bias, fmt)
+    wanted = wanted.T if transposed else wanted
     same(wanted, found["values"])
     stored = encode(to_vectors(wanted, config.lanes), "af", fmt)
     assert np.array_equal(stored.masks, found["masks"].reshape(-1)), "masks"
@@ -137,7 +139,8 @@ def test_ragged_shapes(device: str, lanes: int, changes: dict[str, Any], on: Cli
     config = UnitConfig(lanes=lanes, **changes)
     shapes = [
         (1, 1, 1), (lanes, lanes, lanes), (lanes + 1, 2 * lanes, 1), (2, 5 * lanes - 1, 3),
-        (3 * lanes - 1, lanes + 1, 2 * lanes + 1),
+        (3 * lanes - 1, lanes + 1, 2 * lanes + 1), (lanes + 1, 2 * lanes, 3 * lanes - 1),
+        (2 * lanes + 1, lanes, 3 * lanes),
     ]  # fmt: skip
     rng = np.random.default_rng(3)
     for seed, (m, k, n) in enumerate(shapes):
@@ -146,7 +149,7 @@ def test_ragged_shapes(device: str, lanes: int, changes: dict[str, Any], on: Cli
         for fixed in (False, True):
             compare(
                 on(device), config, a, b, shift, bias, relu=seed % 2 == 1, fixed=fixed,
-                out_bias=int(rng.integers(-14, 4)),
+                out_bias=int(rng.integers(-14, 4)), transposed=seed % 2 == 0 and seed > 0,
             )  # fmt: skip
 
 
@@ -221,6 +224,7 @@ def faulty(client: UnitClient, config: UnitConfig, text: str | None) -> None:
     compare(client, config, tall, tall, 4, 0, fixed=True, text=text)
     a, b = random_operands(config, 9, 23, 10, 8)
     compare(client, config, a, b, 12, 40, text=text)
+    compare(client, config, a, b, 12, 40, transposed=True, text=text)
 
 
 def test_planted_faults_are_seen(on: Client) -> None:
