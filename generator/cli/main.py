@@ -24,7 +24,14 @@ from shiftforge.generator.cli import (
     quantize,
     train,
 )
-from shiftforge.generator.cli.output import ReaderLeftError, note, print_json, print_problems
+from shiftforge.generator.cli.output import (
+    ReaderLeftError,
+    begin_document,
+    document_printed,
+    note,
+    print_json,
+    print_problems,
+)
 
 __all__ = ["cli", "main", "run"]
 
@@ -48,6 +55,7 @@ for _module in (doctor, boards, quantize, train, generate, emulate, compare, cos
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code; prints what a user must know."""
     as_json = "--json" in arguments
+    begin_document()
     try:
         code = cli.main(list(arguments), prog_name="shiftforge", standalone_mode=False)
     except InputError as error:
@@ -55,6 +63,8 @@ def run(arguments: Sequence[str]) -> int:
         return 2
     except CheckFailed as error:
         note(f"check failed: {error}")
+        if as_json and not document_printed():
+            print_json({"error": [{"what": str(error), "remedy": "", "where": ""}]})
         return 1
     except click.UsageError as error:
         error.show()

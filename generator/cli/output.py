@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Advance",
     "ReaderLeftError",
+    "begin_document",
+    "document_printed",
     "note",
     "plain",
     "print_json",
@@ -35,6 +37,12 @@ Advance: TypeAlias = Callable[[str, int, int], None]
 
 _LINE_EVERY_S = 10.0
 _PIPE_WIDTH = 140
+
+
+class _Printed:
+    """Whether this command line has printed its JSON document."""
+
+    document = False
 
 
 class ReaderLeftError(Exception):
@@ -76,8 +84,19 @@ def plain(value: Any) -> Any:
 def print_json(value: Any) -> None:
     """The one JSON document of a command's ``--json`` output."""
     text = json.dumps(plain(value), indent=2, allow_nan=False)
+    _Printed.document = True
     with _to_reader():
         print(text, flush=True)
+
+
+def begin_document() -> None:
+    """A new command line begins: it has printed no JSON document yet."""
+    _Printed.document = False
+
+
+def document_printed() -> bool:
+    """Whether ``print_json`` has run since ``begin_document``."""
+    return _Printed.document
 
 
 def note(text: str) -> None:

@@ -113,3 +113,22 @@ def test_reader_that_leaves_early_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[0"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("printed_before", [False, True])
+def test_a_failed_check_prints_one_json_document(
+    printed_before: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("raise")
+    @click.option("--json", is_flag=True)
+    def failing(json: bool) -> None:
+        if printed_before:
+            cli_main.print_json({"passed": False})
+        raise CheckFailed("3 differ")
+
+    monkeypatch.setitem(cli_main.cli.commands, "raise", failing)
+    wanted = {"error": [{"what": "3 differ", "remedy": "", "where": ""}]}
+    for _ in range(2):
+        assert cli_main.run(["raise", "--json"]) == 1
+        printed = json.loads(capsys.readouterr().out)
+        assert printed == ({"passed": False} if printed_before else wanted)
