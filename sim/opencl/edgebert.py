@@ -137,8 +137,10 @@ class MatrixUnit:
 
         b: AF codes, or SHIFT codes of the unit's terms. shift (-64..63), bias (int32): one, or one
         an output channel (n). fraction, out_bias: of the conversion to AF. fixed: leave fixed
-        point. transposed: the result is (n, m), drained by columns. Raises InputError where the product does not fit the unit, CheckFailed where the
-        scheduler stops before it is done.
+        point. transposed: the result is (n, m), drained by columns.
+
+        Raises InputError where the product does not fit the unit, CheckFailed where the scheduler
+        stops before it is done.
         """
         config, lanes = self.config, self.config.lanes
         a_codes, b_codes = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)

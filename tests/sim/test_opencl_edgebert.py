@@ -50,7 +50,8 @@ def sums(config: UnitConfig, a: Ints, b: Ints, mode: AccMode | None = None) -> I
 
 def compare(
     client: UnitClient, config: UnitConfig, a: Ints, b: Ints, shift: ArrayLike, bias: ArrayLike,
-    *, relu: bool = False, fixed: bool = False, transposed: bool = False, fraction: int = 10, out_bias: int = -10,
+    *, relu: bool = False, fixed: bool = False, transposed: bool = False,
+    fraction: int = 10, out_bias: int = -10,
     **how: Any,
 ) -> None:  # fmt: skip
     """One product on a device: results, and the results as stored, must be the reference's."""
@@ -213,6 +214,7 @@ FAULTS = {
     "past the largest": ("(past & SF_LARGEST) | (~past & body)", "body"),
     "accumulator kept": ("if (s->step == 0) before = (accs_t)(0);", ""),
     "bank pointer": ("s->pointer[lane] += stored;", "s->pointer[lane]++;"),
+    "one channel a lane": ("places = (ints_t)(shifts[s->line]);", ""),
     "padded lanes": ("fixed.v[v] = t & SF_LOAD(v, valid);", "fixed.v[v] = t;"),
 }
 
@@ -224,7 +226,8 @@ def faulty(client: UnitClient, config: UnitConfig, text: str | None) -> None:
     compare(client, config, tall, tall, 4, 0, fixed=True, text=text)
     a, b = random_operands(config, 9, 23, 10, 8)
     compare(client, config, a, b, 12, 40, text=text)
-    compare(client, config, a, b, 12, 40, transposed=True, text=text)
+    shift = np.arange(8, 18)
+    compare(client, config, a, b, shift, 40, transposed=True, text=text)
 
 
 def test_planted_faults_are_seen(on: Client) -> None:
