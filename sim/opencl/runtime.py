@@ -93,12 +93,9 @@ class Accelerator:
 
     def _options(self) -> list[str]:
         options = [f"-DSF_DEPTH_{name}={depth}" for name, depth in self.depths.items()]
-        if self.lowered:
-            options.append("-DSF_LOWERED")
+        options.append("-DSF_LOWERED" if self.lowered else "-DSF_EMULATOR")
         if self.trace:
             options.append(f"-DSF_TRACE={self.manifest['trace_lines']}")
-        if not self.lowered:
-            options.append("-DSF_EMULATOR")
         return options
 
     def _word_bytes(self, channel_type: str) -> int:

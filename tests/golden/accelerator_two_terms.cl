@@ -47,7 +47,6 @@ typedef int8 ints_t;
 typedef long8 longs_t;
 #define SF_LOW_BYTES(v) convert_uchar8((v) & (short)255)
 #define SF_LOW_BYTES_OF_INTS(v) convert_uchar8((v) & 255)
-#define SF_SHORTS_OF_SIGNED(v) convert_short8(as_char8(v))
 #define SF_SHORTS_OF_UNSIGNED(v) convert_short8(v)
 #define SF_INTS_OF_SHORTS(v) convert_int8(v)
 #define SF_INTS_OF_BYTES(v) convert_int8(v)
