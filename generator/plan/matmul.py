@@ -62,10 +62,10 @@ def plan_matmul(
     m_tiles, n_tiles, k_tiles = _tiles(m, lanes), _tiles(n, lanes), _tiles(k, lanes)
     vectors, c_vectors = k_tiles * lanes, n_tiles * lanes
     k_stride = -(-vectors // MASKS_PER_BEAT) * MASKS_PER_BEAT
-    n_stride = -(-c_vectors // MASKS_PER_BEAT) * MASKS_PER_BEAT
+    c_stride = -(-c_vectors // MASKS_PER_BEAT) * MASKS_PER_BEAT
     a_slots = min(config.a_rows // k_stride, SLOT_LIMIT) if k_stride else 0
     b_slots = min(config.b_rows // k_stride, SLOT_LIMIT) if k_stride else 0
-    c_slots = min(config.c_rows // n_stride, config.c_slots) if n_stride else 0
+    c_slots = min(config.c_rows // c_stride, config.c_slots) if c_stride else 0
     limit = min(a_slots, b_slots)
     if not problems and limit < 1:
         problems.append(
@@ -95,9 +95,10 @@ def plan_matmul(
         raise InputError(problems)
 
     resident = n_tiles <= b_slots
+    chosen = group or (1 if resident else min(m_tiles, most))
     pitch = k_stride // MASKS_PER_BEAT + k_stride
     b_pitch = k_stride // MASKS_PER_BEAT + _tiles(k_stride, config.weight_pack)
-    c_pitch = n_stride // MASKS_PER_BEAT + n_stride
+    c_pitch = c_stride // MASKS_PER_BEAT + c_stride
     at = 0
     place = {}
     for name, beats in (
@@ -115,13 +116,32 @@ def plan_matmul(
         "m_tiles": m_tiles,
         "n_tiles": n_tiles,
         "k_tiles": k_tiles,
-        "group": group or (1 if resident else min(m_tiles, most)),
+        "passes": 1,
+        "b_codes": 0,
+        "group": chosen,
         "a_slots": a_slots,
         "b_slots": n_tiles if resident else b_slots,
-        "c_slots": c_slots,
         "b_resident": int(resident),
+        "b_strips": n_tiles,
+        "b_passes": 1 if resident else _tiles(m_tiles, chosen),
         "k_stride": k_stride,
-        "n_stride": n_stride,
+        "a_parts": 1,
+        "part_rows": k_stride,
+        "a_part_pitch": 0,
+        "p_load": 1,
+        "f_base": 0,
+        "f_rows": 0,
+        "r_slots": c_slots,
+        "r_stride": c_stride,
+        "c_slots": c_slots,
+        "c_stride": c_stride,
+        "c_steps": n_tiles,
+        "c_rows": m_tiles,
+        "c_group": chosen,
+        "c_parts": 1,
+        "c_strips": m_tiles,
+        "c_part_pitch": 0,
+        "transpose": 0,
         **place,
         "a_pitch": pitch,
         "b_pitch": b_pitch,
@@ -131,5 +151,6 @@ def plan_matmul(
         "relu": int(relu),
         "frac": frac,
         "out_bias": out_bias & 0xFF,
+        "func": 0,
     }
     return MatmulPlan(config, m, k, n, registers, at, m_tiles * n_tiles * k_tiles * lanes)

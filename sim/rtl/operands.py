@@ -102,7 +102,7 @@ def read_result(plan: MatmulPlan, image: Beats) -> Codes:
         at = values["c_base"] + tile * values["c_pitch"]
         low, high = image[values["c_desc"] + tile, :2].tolist()
         count = low | high << 8
-        mask_beats = values["n_stride"] // MASKS_PER_BEAT
+        mask_beats = values["c_stride"] // MASKS_PER_BEAT
         bits = np.unpackbits(image[at : at + mask_beats].reshape(-1), bitorder="little")
         masks = bits.reshape(-1, lanes)[:columns].astype(bool)
         data = image[at + mask_beats : at + mask_beats + count]
