@@ -15,6 +15,7 @@ MASKS_PER_BEAT = 8  # one beat is n bytes, so eight n-bit masks
 SHIFT_CODE_BITS = 4
 SHIFT_MAX = 6  # SHIFT4 codes 1..7 shift by 0..6
 PUBLISHED_BUFFER = 128 * 1024
+PUBLISHED_AUXILIARY = 32 * 1024
 WIDEST_ACCUMULATOR = 62
 
 
@@ -26,7 +27,8 @@ class UnitConfig:
     weights where ``weights`` is "af"). weights: "af", or "shift" with ``terms`` SHIFT4 codes a
     weight. accumulator: "sat32" (32 bits, saturating each array cycle) or "exact" (wide enough
     for the longest product the buffers hold). a_buffer, b_buffer, c_buffer: bytes of the data
-    buffers; each has a mask buffer of an eighth of it. max_tiles: row or column tiles of a
+    buffers; each has a mask buffer of an eighth of it. aux_buffer: bytes of the special function
+    unit's tile buffer. max_tiles: row or column tiles of a
     product. outstanding: reads under way on the external port, a power of two.
     """
 
@@ -39,6 +41,7 @@ class UnitConfig:
     a_buffer: int = PUBLISHED_BUFFER
     b_buffer: int = PUBLISHED_BUFFER
     c_buffer: int = PUBLISHED_BUFFER
+    aux_buffer: int = PUBLISHED_AUXILIARY
     max_tiles: int = 256
     outstanding: int = 64
 
@@ -77,7 +80,7 @@ class UnitConfig:
             "choose sat32 or exact",
             "accumulator",
         )
-        for name in ("a_buffer", "b_buffer", "c_buffer"):
+        for name in ("a_buffer", "b_buffer", "c_buffer", "aux_buffer"):
             size = getattr(self, name)
             check(
                 size & (size - 1) == 0 and 2 * 32 * 16 <= size <= 2**20,
