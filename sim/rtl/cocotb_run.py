@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,6 +15,7 @@ from xml.etree import ElementTree
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.emit.rtl import render_bench, render_unit
 from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model, tool_environment
 
 __all__ = ["CONFIG_VARIABLE", "bench_config", "build_bench", "build_for_cocotb", "run_cocotb"]
@@ -27,11 +30,12 @@ def build_bench(
     top: str,
     *,
     replace: Mapping[str, str] | None = None,
+    trace: TraceKind | None = None,
     cache: Path | None = None,
 ) -> Path:
     """A bench module of ``templates/rtl/bench`` with cocotb's main program around it."""
     text = {**render_unit(config), **render_bench(config), **(replace or {})}
-    return build_for_cocotb(text, top, options=[VISIBLE], cache=cache)
+    return build_for_cocotb(text, top, options=[VISIBLE], trace=trace, cache=cache)
 
 
 def build_for_cocotb(
@@ -40,6 +44,7 @@ def build_for_cocotb(
     *,
     options: Sequence[str] = (),
     timing: bool = False,
+    trace: TraceKind | None = None,
     cache: Path | None = None,
 ) -> Path:
     """A design with cocotb's main program. Only signals marked public are seen from Python."""
@@ -53,6 +58,7 @@ def build_for_cocotb(
         options=[*PREFIX, *options],
         libraries=[f"-Wl,-rpath,{libs}", f"-L{libs}", "-lcocotbvpi_verilator"],
         timing=timing,
+        trace=trace,
         cache=cache,
     )
 
@@ -70,16 +76,17 @@ def run_cocotb(
     *,
     seed: int = 1,
     plusargs: Sequence[str] = (),
+    trace: Path | None = None,
 ) -> tuple[int, str]:
     """Run all tests of a module on a built bench: the number of tests that passed, and the log.
 
-    folders: where the module and what it imports lie. Raises CheckFailed where a test failed,
+    folders: where the module and what it imports lie. trace: file of a trace, of the kind that the
+    bench was built with. Raises CheckFailed where a test failed,
     where none ran, or where the simulation ended early.
     """
     from cocotb_tools.runner import get_runner
 
-    path = os.pathsep.join([*(str(f) for f in folders), os.environ.get("PYTHONPATH", "")])
-    with tempfile.TemporaryDirectory(prefix="shiftforge-cocotb-") as name:
+    with _found(folders), tempfile.TemporaryDirectory(prefix="shiftforge-cocotb-") as name:
         log = Path(name) / "log.txt"
         results = Path(name) / "results.xml"
         try:
@@ -93,9 +100,11 @@ def run_cocotb(
                 log_file=log,
                 seed=seed,
                 plusargs=plusargs,
+                test_args=(
+                    [] if trace is None else ["--trace", "--trace-file", str(trace.resolve())]
+                ),
                 extra_env={
                     "PATH": tool_environment()["PATH"],
-                    "PYTHONPATH": path,
                     CONFIG_VARIABLE: json.dumps(asdict(config)),
                 },
             )
@@ -107,6 +116,17 @@ def run_cocotb(
         if not results.is_file():
             raise CheckFailed(f"the simulation left no results\n{_tail(log)}")
         return _count(results, log), log.read_text(encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def _found(folders: Sequence[Path]) -> Iterator[None]:
+    """Modules in the folders are found: the runner hands Python's search path to the simulator."""
+    before = list(sys.path)
+    sys.path[:0] = [str(folder) for folder in folders]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _count(results: Path, log: Path) -> int:

@@ -13,6 +13,7 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.emit.opencl import render
 from shiftforge.generator.emit.rtl_sfu import render_sfu, sfu_values
 from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model
 
 __all__ = ["Ports", "SfuModel", "SfuRun", "build_sfu", "pack_lanes", "unpack_lanes"]
@@ -68,12 +69,18 @@ class SfuModel:
     ports: Ports
 
     def run(
-        self, words: Sequence[Mapping[str, int]], *, pause: int = 0, drain: int = 4000
+        self,
+        words: Sequence[Mapping[str, int]],
+        *,
+        pause: int = 0,
+        drain: int = 4000,
+        trace: Path | None = None,
     ) -> SfuRun:
         """Feed the words; an input that a word leaves out is 0.
 
         pause: cycles in 16 (on average) in which the output is not taken. drain: idle cycles
-        after which the run ends. Raises CheckFailed where it does not end or inputs remain.
+        after which the run ends. trace: file of a trace, of the kind that the bench was built with.
+        Raises CheckFailed where it does not end or inputs remain.
         """
         if not 0 < len(words) <= DEPTH:
             raise ValueError(f"{len(words)} words: 1 to {DEPTH} fit the bench")
@@ -83,6 +90,8 @@ class SfuModel:
             options = {"words": len(words), "drain": drain, "pause": pause}
             command = [str(self.program), "+stim=stim.hex", "+result=result.hex"]
             command += [f"+{key}={value}" for key, value in options.items()]
+            if trace is not None:
+                command.append(f"+trace={trace.resolve()}")
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             found = DONE.search(done.stdout)
             if done.returncode != 0 or found is None or int(found[1]) != len(words):
@@ -114,7 +123,11 @@ class SfuModel:
 
 
 def build_sfu(
-    config: SfuConfig, ports: Ports, replace: Mapping[str, str] | None = None
+    config: SfuConfig,
+    ports: Ports,
+    replace: Mapping[str, str] | None = None,
+    *,
+    trace: TraceKind | None = None,
 ) -> SfuModel:
     """Bench of one module; ``replace``: files to use instead of the rendered ones."""
     text = {**render_sfu(config), **(replace or {})}
@@ -131,4 +144,4 @@ def build_sfu(
     }
     text[f"{TOP}.sv"] = render("rtl/sfu/bench.j2", values)
     text["main.cpp"] = render("rtl/bench/main.cpp.j2", {**values, "top": TOP})
-    return SfuModel(build_model(text, TOP), ports)
+    return SfuModel(build_model(text, TOP, trace=trace), ports)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.sim.rtl.trace import TraceBuild, TraceKind, trace_build
 
 __all__ = [
     "BuildError",
@@ -29,14 +30,7 @@ __all__ = [
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp", "verilated_timing.cpp", "verilated_vpi.cpp")
 COMPILER = "g++"
 COMPILE = ("-std=c++20", "-fcoroutines", "-O2", "-fno-stack-protector", "-w", "-pthread")
-DEFINES = (
-    "-DVM_COVERAGE=0",
-    "-DVM_SC=0",
-    "-DVM_TRACE=0",
-    "-DVM_TRACE_FST=0",
-    "-DVM_TRACE_VCD=0",
-    "-DVM_TRACE_SAIF=0",
-)
+DEFINES = ("-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE_SAIF=0")
 # Every always_ff of the design sets its registers from reset or behind a valid flag: start from
 # ones so that a read of a register that was never written shows.
 VERILATE = ("--cc", "-O3", "--assert", "--x-assign", "1", "--x-initial", "unique")
@@ -127,23 +121,26 @@ def _tool_version() -> str:
     return f"{compiler} {size.st_size} {size.st_mtime_ns}"
 
 
-def _runtime(cache: Path, version: str) -> Path:
-    """The compiled runtime library."""
+def _runtime(cache: Path, version: str, sources: Sequence[str], build: TraceBuild) -> list[str]:
+    """The compiled objects of files of Verilator's runtime library."""
     root = verilator_root()
-    target = cache / f"runtime-{_digest([version, *RUNTIME, *COMPILE, *DEFINES])}"
+    defines = [*DEFINES, *build.defines]
+    headers = [part for entry in build.headers for part in entry]
+    target = cache / f"runtime-{_digest([version, *sources, *COMPILE, *defines, *headers])}"
     if target.is_dir():
-        return target
+        return sorted(str(path) for path in target.glob("*.o"))
     with tempfile.TemporaryDirectory(dir=cache, prefix=".build-") as name:
         folder = Path(name) / "runtime"
         folder.mkdir()
-        includes = [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"]
-        for source in RUNTIME:
+        _write(folder, dict(build.headers))
+        includes = [f"-I{folder}", f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"]
+        for source in sources:
             _run(
-                [COMPILER, *COMPILE, *DEFINES, *includes, "-c", str(root / "include" / source)],
+                [COMPILER, *COMPILE, *defines, *includes, "-c", str(root / "include" / source)],
                 folder,
             )
         _install(folder, target)
-    return target
+    return sorted(str(path) for path in target.glob("*.o"))
 
 
 def _install(folder: Path, target: Path) -> None:
@@ -162,20 +159,24 @@ def build_model(
     options: Sequence[str] = (),
     libraries: Sequence[str] = (),
     timing: bool = False,
+    trace: TraceKind | None = None,
     cache: Path | None = None,
 ) -> Path:
     """The executable of a design with its own ``main.cpp``; its name is that of the top module.
 
     text: files by name (``*.sv`` and ``main.cpp``). options: more for Verilator. libraries: more
-    for the linker. timing: whether the design has delays. The result is taken from the cache where
-    the same text, options and tools were built before.
+    for the linker. timing: whether the design has delays. trace: the kind of trace that the model
+    can write (``+trace=FILE`` of the benches with a C++ clock). The result is taken from the cache
+    where the same text, options and tools were built before.
     Raises BuildError, or InputError where a tool is missing.
     """
     root = verilator_root()
+    traces = trace_build(trace, COMPILER)
     place = cache_folder() if cache is None else cache
     place.mkdir(parents=True, exist_ok=True)
     version = _tool_version()
-    options = [*options, "--timing" if timing else "--no-timing"]
+    options = [*options, *traces.verilate, "--timing" if timing else "--no-timing"]
+    libraries = [*libraries, *traces.libraries]
     parts = [version, top, *COMPILE, *VERILATE, *options, *libraries]
     for name in sorted(text):
         parts += [name, text[name]]
@@ -184,7 +185,10 @@ def build_model(
     if program.is_file():
         os.utime(target)
         return program
-    runtime = _runtime(place, version)
+    # The library proper knows nothing of traces: one for all models.
+    objects = _runtime(place, version, RUNTIME, trace_build(None, COMPILER))
+    if traces.sources:
+        objects += _runtime(place, version, traces.sources, traces)
     with tempfile.TemporaryDirectory(dir=place, prefix=".build-") as name:
         folder = Path(name)
         _write(folder, text)
@@ -200,11 +204,13 @@ def build_model(
         (folder / "all.cpp").write_text(joined + '#include "main.cpp"\n', encoding="utf-8")
         includes = [f"-I{folder}", f"-I{folder / 'obj'}", f"-I{root / 'include'}"]
         includes.append(f"-I{root / 'include' / 'vltstd'}")
-        objects = sorted(str(path) for path in runtime.glob("*.o"))
         (folder / "out").mkdir()
         output = ["-o", f"out/{top}"]
         _run(
-            [COMPILER, *COMPILE, *DEFINES, *includes, "all.cpp", *objects, *output, *libraries],
+            [
+                *(COMPILER, *COMPILE, *DEFINES, *traces.defines, *includes),
+                *("all.cpp", *objects, *output, *libraries),
+            ],
             folder,
         )
         _install(folder / "out", target)
