@@ -19,6 +19,7 @@ from shiftforge.generator.emit.rtl import render_bench, render_clocked, render_u
 from shiftforge.generator.plan.matmul import MatmulPlan
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
+from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.operands import build_image, read_result
 from shiftforge.sim.rtl.verilator import build_model
 
@@ -101,20 +102,6 @@ def build_matmul(
     return build_model({**text, **(replace or {})}, BENCH, cache=cache)
 
 
-def _hex_lines(image: NDArray[np.uint8]) -> str:
-    """One beat a line, the highest lane first."""
-    flipped = np.ascontiguousarray(image[:, ::-1])
-    width = 2 * image.shape[1]
-    digits = flipped.tobytes().hex()
-    return "\n".join(digits[i : i + width] for i in range(0, len(digits), width)) + "\n"
-
-
-def _from_hex(text: str, lanes: int) -> NDArray[np.uint8]:
-    lines = (line for line in text.split("\n") if line and not line.startswith(("//", "@")))
-    data = np.frombuffer(bytes.fromhex("".join(lines)), dtype=np.uint8)
-    return data.reshape(-1, lanes)[:, ::-1]
-
-
 def build_clocked(config: UnitConfig, *, memory_bits: int = 18, cache: Path | None = None) -> Path:
     """The same simulation for cocotb: the clock is part of the design, Python waits for done."""
     text = {**render_unit(config), **render_clocked(config, memory_bits)}
@@ -139,7 +126,7 @@ def run_matmul(
     first, last = plan.registers["c_desc"], plan.beats - 1
     with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
         folder = Path(name)
-        (folder / "image.hex").write_text(_hex_lines(image), encoding="ascii")
+        (folder / "image.hex").write_bytes(to_hex(image))
         options = [
             f"+image={folder / 'image.hex'}",
             f"+result={folder / 'result.hex'}",
@@ -154,9 +141,7 @@ def run_matmul(
         found = DONE.search(log)
         if found is None:
             raise CheckFailed(f"the RTL did not finish: {log.strip()[-2000:]}")
-        image[first:] = _from_hex(
-            (folder / "result.hex").read_text(encoding="ascii"), plan.config.lanes
-        )
+        image[first:] = from_hex((folder / "result.hex").read_bytes(), plan.config.lanes)
     counters = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found[1])}
     return MatmulRun(
         codes=read_result(plan, image), ideal_cycles=plan.ideal_cycles, seconds=seconds, **counters

@@ -1,9 +1,9 @@
-"""The external memory image of a matrix product: bit-mask strips, descriptors, parameters.
+"""The external memory image of tensors: bit-mask strips, descriptors, parameters.
 
-A strip is one tile of ``lanes`` rows of a matrix of codes (rows x K): for each operand tile along
-K, for each row, one vector of ``lanes`` codes. Its masks come first, eight to a beat, then its
-data beats: byte i of beat w is the w-th non-zero code of lane i (two SHIFT4 nibbles a byte where
-weights have one term).
+A strip is one tile of ``lanes`` rows of a part of a matrix of codes (rows x columns): for each
+operand tile along the columns, for each row, one vector of ``lanes`` codes. Its masks come first,
+eight to a beat, then its data beats: byte i of beat w is the w-th non-zero code of lane i (two
+SHIFT4 nibbles a byte where weights have one term).
 """
 
 from __future__ import annotations
@@ -14,48 +14,114 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.plan.matmul import PARAM_BEATS, MatmulPlan
+from shiftforge.generator.plan.command import PARAM_BEATS, Tensor
+from shiftforge.generator.plan.matmul import MatmulPlan
 from shiftforge.generator.plan.unit import MASKS_PER_BEAT
 
-__all__ = ["build_image", "read_result"]
+__all__ = ["build_image", "read_result", "read_tensor", "write_params", "write_tensor"]
 
 Beats = NDArray[np.uint8]
 Codes = NDArray[np.uint8]
 
 
-def _strip(vectors: Codes, stride: int, pack: int) -> tuple[Beats, int]:
-    """Beats (count, lanes) of one strip of (V, lanes) codes, and how many of them are data."""
-    lanes = vectors.shape[1]
-    masks = np.zeros((stride, lanes), dtype=np.uint8)
-    masks[: len(vectors)] = vectors != 0
-    mask_bytes = np.packbits(masks.reshape(-1), bitorder="little").reshape(-1, lanes)
-    depth = int((vectors != 0).sum(axis=0).max(initial=0))
-    values = np.zeros((-(-depth // pack) * pack, lanes), dtype=np.uint8)
-    for lane in range(lanes):
-        column = vectors[:, lane]
-        kept = column[column != 0]
-        values[: len(kept), lane] = kept
-    if pack == 2:
-        values = (values[0::2] | (values[1::2] << 4)).astype(np.uint8)
-    return np.concatenate([mask_bytes, values]), len(values)
+def _strips(image: Beats, tensor: Tensor, part: int) -> Beats:
+    """The beats (row tiles, pitch, lanes) of a part, as a view."""
+    first = tensor.base + part * tensor.part_pitch
+    return image[first : first + tensor.part_pitch].reshape(tensor.row_tiles, tensor.pitch, -1)
 
 
-def _tile_vectors(codes: Codes, lanes: int) -> NDArray[np.uint8]:
-    """(tiles, V, lanes): rows x K codes padded with zero codes to whole tiles."""
-    rows, depth = codes.shape
-    padded = np.zeros((-(-rows // lanes) * lanes, -(-depth // lanes) * lanes), dtype=np.uint8)
+def _descriptors(image: Beats, tensor: Tensor, part: int) -> Beats:
+    first = tensor.desc + part * tensor.row_tiles
+    return image[first : first + tensor.row_tiles]
+
+
+def _lane_order(codes: Codes, tensor: Tensor) -> Codes:
+    """(row tiles, lanes, stride): the codes of each lane in vector order, zero padded."""
+    n, rows, depth = tensor.lanes, *codes.shape
+    padded = np.zeros((tensor.row_tiles * n, tensor.steps * n), dtype=np.uint8)
     padded[:rows, :depth] = codes
-    cut = padded.reshape(padded.shape[0] // lanes, lanes, -1, lanes)
-    return cut.transpose(0, 2, 1, 3).reshape(cut.shape[0], -1, lanes)
+    tiled = padded.reshape(tensor.row_tiles, n, tensor.steps, n)
+    lanes = np.zeros((tensor.row_tiles, n, tensor.stride), dtype=np.uint8)
+    lanes[:, :, : tensor.vectors] = tiled.transpose(0, 3, 2, 1).reshape(tensor.row_tiles, n, -1)
+    return lanes
 
 
-def _place(image: Beats, codes: Codes, values: dict[str, int], name: str, pack: int) -> None:
-    lanes = image.shape[1]
-    for tile, vectors in enumerate(_tile_vectors(codes, lanes)):
-        beats, count = _strip(vectors, values["k_stride"], pack)
-        at = values[f"{name}_base"] + tile * values[f"{name}_pitch"]
-        image[at : at + len(beats)] = beats
-        image[values[f"{name}_desc"] + tile, :2] = (count & 0xFF, count >> 8)
+def write_tensor(image: Beats, tensor: Tensor, codes: Codes) -> None:
+    """Strips and descriptors of (rows, columns) codes. Code 0 alone is left out of the masks."""
+    if codes.shape != (tensor.rows, tensor.columns):
+        raise ValueError(f"{codes.shape} codes for a tensor of {tensor.rows, tensor.columns}")
+    mask_beats = tensor.stride // MASKS_PER_BEAT
+    for part in range(tensor.parts):
+        lanes = _lane_order(codes[:, part * tensor.width : (part + 1) * tensor.width], tensor)
+        kept = lanes != 0
+        counts = kept.sum(axis=2)
+        packed = np.zeros_like(lanes)
+        packed[np.arange(tensor.stride) < counts[:, :, None]] = lanes[kept]
+        if tensor.pack == 2:
+            packed = packed[:, :, 0::2] | (packed[:, :, 1::2] << 4)
+        masks = np.packbits(kept.transpose(0, 2, 1).reshape(len(kept), -1), 1, "little")
+        strips = _strips(image, tensor, part)
+        strips[:, :mask_beats] = masks.reshape(tensor.row_tiles, mask_beats, -1)
+        strips[:, mask_beats:] = packed.transpose(0, 2, 1)
+        depth = -(-counts.max(axis=1) // tensor.pack)
+        places = _descriptors(image, tensor, part)
+        places[:, 0], places[:, 1] = depth & 0xFF, depth >> 8
+
+
+def _read_part(image: Beats, tensor: Tensor, part: int, name: str) -> Codes:
+    def check(good: NDArray[np.bool_], what: str) -> None:
+        if not good.all():
+            tile = int(np.argmin(good))
+            place = f"row tile {tile}" if tensor.parts == 1 else f"part {part}, row tile {tile}"
+            raise CheckFailed(f"{place} of {name}: {what}")
+
+    mask_beats, n = tensor.stride // MASKS_PER_BEAT, tensor.lanes
+    strips = _strips(image, tensor, part)
+    bits = np.unpackbits(strips[:, :mask_beats].reshape(tensor.row_tiles, -1), 1, None, "little")
+    masks = bits.reshape(tensor.row_tiles, -1, n).transpose(0, 2, 1).astype(bool)
+    counts = masks.sum(axis=2)
+    words = _descriptors(image, tensor, part).astype(np.int64)
+    depth = words[:, 0] | words[:, 1] << 8
+    check(counts.max(axis=1) == depth, "masks and descriptor disagree")
+    check(~masks[:, :, tensor.vectors :].any(axis=(1, 2)), "a mask past the last vector")
+    data = strips[:, mask_beats:].transpose(0, 2, 1)
+    here = np.arange(tensor.stride) < counts[:, :, None]
+    in_beats = np.arange(tensor.stride) < depth[:, None, None]
+    check(~((data == 0) & here).any(axis=(1, 2)), "a stored code is 0")
+    check(~((data != 0) & ~here & in_beats).any(axis=(1, 2)), "a value past a lane's last one")
+    lanes = np.zeros((tensor.row_tiles, n, tensor.stride), dtype=np.uint8)
+    lanes[masks] = data[here]
+    tiled = lanes[:, :, : tensor.vectors].reshape(tensor.row_tiles, n, tensor.steps, n)
+    whole = tiled.transpose(0, 3, 2, 1).reshape(tensor.row_tiles * n, -1)
+    if whole[tensor.rows :].any() or whole[:, tensor.width :].any():
+        raise CheckFailed(f"{name} is not zero past its last row or column")
+    return whole[: tensor.rows, : tensor.width]
+
+
+def read_tensor(image: Beats, tensor: Tensor, name: str) -> Codes:
+    """(rows, columns) AF codes of an image that a run left.
+
+    Raises CheckFailed where masks, descriptors, values or padding contradict each other.
+    """
+    if tensor.pack != 1:
+        raise ValueError("weights are not read back")
+    parts = [_read_part(image, tensor, part, name) for part in range(tensor.parts)]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1))
+
+
+def write_params(
+    image: Beats, at: int, shift: NDArray[np.integer[Any]], bias: NDArray[np.integer[Any]]
+) -> None:
+    """The parameters of the column tiles: shift (n,) -64..63 and bias (n,) int32 a column."""
+    lanes, count = image.shape[1], len(shift)
+    column_tiles = -(-count // lanes)
+    params = np.zeros((column_tiles * lanes, PARAM_BEATS), dtype=np.uint8)
+    words = bias.astype(np.int64) & 0xFFFFFFFF
+    for byte in range(4):
+        params[:count, byte] = (words >> (8 * byte)) & 0xFF
+    params[:count, 4] = shift.astype(np.int64) & 0x7F
+    blocks = params.reshape(column_tiles, lanes, PARAM_BEATS).transpose(0, 2, 1)
+    image[at : at + PARAM_BEATS * column_tiles] = blocks.reshape(-1, lanes)
 
 
 def build_image(
@@ -68,51 +134,23 @@ def build_image(
     """(beats, lanes) bytes.
 
     a: (m, k) AF codes. b: (n, k) weight codes (AF, a SHIFT4 nibble, or two nibbles with the first
-    term in the low one). shift: (n,) -64..63. bias: (n,) int32. The code 0 alone is left out of
-    the masks: 0x80 travels as a value.
+    term in the low one), or AF codes of any unit where the plan says so. shift: (n,) -64..63.
+    bias: (n,) int32. The code 0 alone is left out of the masks: 0x80 travels as a value.
     """
-    lanes, values = plan.config.lanes, plan.registers
     if a.shape != (plan.m, plan.k) or b.shape != (plan.n, plan.k):
         raise ValueError(f"operands {a.shape} and {b.shape} do not fit the plan")
     if shift.shape != (plan.n,) or bias.shape != (plan.n,):
         raise ValueError("one shift and one bias a column of the result")
-    image = np.zeros((plan.beats, lanes), dtype=np.uint8)
-    _place(image, a, values, "a", 1)
-    _place(image, b, values, "b", plan.config.weight_pack)
-    params = np.zeros((values["n_tiles"] * lanes, PARAM_BEATS), dtype=np.uint8)
-    words = bias.astype(np.int64) & 0xFFFFFFFF
-    for byte in range(4):
-        params[: plan.n, byte] = (words >> (8 * byte)) & 0xFF
-    params[: plan.n, 4] = shift.astype(np.int64) & 0x7F
-    blocks = params.reshape(values["n_tiles"], lanes, PARAM_BEATS).transpose(0, 2, 1)
-    at = values["p_base"]
-    image[at : at + PARAM_BEATS * values["n_tiles"]] = blocks.reshape(-1, lanes)
+    image = np.zeros((plan.beats, plan.config.lanes), dtype=np.uint8)
+    write_tensor(image, plan.a, a)
+    write_tensor(image, plan.b, b)
+    write_params(image, plan.registers["p_base"], shift, bias)
     return image
 
 
 def read_result(plan: MatmulPlan, image: Beats) -> Codes:
-    """(m, n) AF codes from the image that a run left.
+    """(m, n) AF codes, (n, m) of a transposed product, from the image that a run left.
 
     Raises CheckFailed where the image is no well-formed result.
     """
-    lanes, values = plan.config.lanes, plan.registers
-    columns = values["n_tiles"] * lanes
-    result = np.zeros((values["m_tiles"], columns, lanes), dtype=np.uint8)
-    for tile in range(values["m_tiles"]):
-        at = values["c_base"] + tile * values["c_pitch"]
-        low, high = image[values["c_desc"] + tile, :2].tolist()
-        count = low | high << 8
-        mask_beats = values["c_stride"] // MASKS_PER_BEAT
-        bits = np.unpackbits(image[at : at + mask_beats].reshape(-1), bitorder="little")
-        masks = bits.reshape(-1, lanes)[:columns].astype(bool)
-        data = image[at + mask_beats : at + mask_beats + count]
-        if int(masks.sum(axis=0).max(initial=0)) != count:
-            raise CheckFailed(f"row tile {tile} of the result: masks and descriptor disagree")
-        for lane in range(lanes):
-            kept = masks[:, lane]
-            result[tile, kept, lane] = data[: int(kept.sum()), lane]
-    cut = result.reshape(values["m_tiles"], values["n_tiles"], lanes, lanes)
-    whole = cut.transpose(0, 2, 1, 3).reshape(values["m_tiles"] * lanes, columns)
-    if whole[plan.m :].any() or whole[:, plan.n :].any():
-        raise CheckFailed("the result is not zero past its last row or column")
-    return np.ascontiguousarray(whole[: plan.m, : plan.n])
+    return read_tensor(image, plan.c, "the result")
