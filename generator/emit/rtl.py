@@ -7,9 +7,12 @@ from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
+from shiftforge.errors import InputError, Problem
 from shiftforge.generator.design import Design
 from shiftforge.generator.emit.opencl import render
+from shiftforge.generator.emit.rtl_sfu import render_sfu
 from shiftforge.generator.plan.matmul import PARAM_BEATS
+from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import (
     LANE_BITS,
     MASKS_PER_BEAT,
@@ -18,14 +21,32 @@ from shiftforge.generator.plan.unit import (
 )
 from shiftforge.generator.plan.unit_registers import (
     ADDRESS_BITS,
+    FUNCTIONS,
     K_TILE_BITS,
-    matmul_registers,
+    engine_registers,
+    unit_registers,
 )
 
-__all__ = ["TOP", "render_bench", "render_clocked", "render_unit", "rtl_design"]
+__all__ = [
+    "FUNCTION_BEATS",
+    "TOP",
+    "UNIT_TOP",
+    "command_beats",
+    "render_bench",
+    "render_clocked",
+    "render_processing_unit",
+    "render_unit",
+    "render_unit_bench",
+    "rtl_design",
+]
 
 TOP = "pu_matmul"
+UNIT_TOP = "pu_unit"
 ARRAY_LATENCY = 4
+GELU_LATENCY = 4
+FUNCTION_BEATS = 6  # a row of a function's table: four bytes of beta and two of gamma a lane
+TILE_WORD_BYTES = 4  # a lane's word in the tile buffer
+COMMAND_WORD = 4
 SUFFIX = ".sv.j2"
 
 
@@ -64,8 +85,10 @@ def describe(config: UnitConfig) -> str:
 
 
 def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
-    registers = matmul_registers(config)
+    registers = engine_registers(config)
     decoded = config.af_bits + 1
+    c_row_bits = config.c_rows.bit_length() - 1
+    aux_bits = (config.aux_buffer // (TILE_WORD_BYTES * config.lanes)).bit_length() - 1
 
     def used_by(block: str) -> list[Any]:
         return [r for r in registers if block in r.users]
@@ -86,6 +109,12 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "a_width": decoded,
         "b_width": decoded if config.weights == "af" else config.weight_bits,
         "shift_bits": (2**config.exp_bits - 1 + SHIFT_MAX).bit_length(),
+        "takes_codes": config.takes_codes,
+        "passes": config.passes,
+        "b_bits": config.b_bits,
+        "b_operand_bits": decoded if config.weights == "af" else config.b_bits,
+        "amount_bits": config.amount_bits,
+        "lane_shift_bits": config.lane_shift_bits,
         "product_bits": config.product_bits,
         "sum_bits": config.sum_bits,
         "tree": adder_tree(config.lanes, config.product_bits),
@@ -95,7 +124,7 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "array_latency": ARRAY_LATENCY,
         "a_row_bits": config.a_rows.bit_length() - 1,
         "b_row_bits": config.b_rows.bit_length() - 1,
-        "c_row_bits": config.c_rows.bit_length() - 1,
+        "c_row_bits": c_row_bits,
         "tile_bits": config.max_tiles.bit_length(),
         "k_tile_bits": K_TILE_BITS,
         "addr_bits": ADDRESS_BITS,
@@ -103,6 +132,11 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "outstanding_bits": config.outstanding.bit_length() - 1,
         "masks_per_beat": MASKS_PER_BEAT,
         "param_beats": PARAM_BEATS,
+        "gelu_latency": GELU_LATENCY,
+        "function_beats": FUNCTION_BEATS,
+        "functions": {name: number for number, name in enumerate(FUNCTIONS)},
+        "aux_bits": aux_bits,
+        "result_bits": max(c_row_bits, aux_bits),
         "registers": registers,
         "schedule_registers": used_by("schedule"),
         "loader_registers": used_by("loader"),
@@ -125,6 +159,54 @@ def render_unit(config: UnitConfig) -> dict[str, str]:
     return _render("rtl", _values(config, memory_bits=0))
 
 
+def _unit_values(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[str, Any]:
+    """Values of the whole unit. Raises InputError where its two parts do not fit together."""
+    same = ("lanes", "af_bits", "exp_bits")
+    problems = [
+        Problem(
+            f"{name} is {getattr(config, name)} in the matrix engine, {getattr(sfu, name)} beside it",
+            "give both the same",
+            name,
+        )
+        for name in same
+        if getattr(config, name) != getattr(sfu, name)
+    ]
+    if problems:
+        raise InputError(problems)
+    every = unit_registers(config)
+    return {
+        **_values(config, memory_bits),
+        "all_registers": every,
+        "function_registers": [r for r in every if "function" in r.users],
+        "fraction": sfu.fraction,
+        "softmax_bits": sfu.row.bit_length() - 1,
+        "norm_bits": sfu.norm_row.bit_length() - 1,
+        "aux_bytes": f"{config.aux_buffer:,}",
+        "command_words": len(every),
+        "command_beats": command_beats(config),
+    }
+
+
+def command_beats(config: UnitConfig) -> int:
+    """Beats of a command in external memory."""
+    return -(-COMMAND_WORD * len(unit_registers(config)) // config.lanes)
+
+
+def render_processing_unit(config: UnitConfig, sfu: SfuConfig) -> dict[str, str]:
+    """The synthesizable files of the whole unit by name; ``pu_unit`` is the top."""
+    values = _unit_values(config, sfu, memory_bits=0)
+    return {**render_sfu(sfu), **render_unit(config), **_render("rtl/unit", values)}
+
+
+def render_unit_bench(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[str, str]:
+    """Behavioural memory of 2^memory_bits beats, ``unit_bench`` and the C++ clock."""
+    values = _unit_values(config, sfu, memory_bits)
+    found = _render("rtl/unit/bench", values)
+    found["ext_memory.sv"] = render_bench(config, memory_bits)["ext_memory.sv"]
+    found["main.cpp"] = render("rtl/bench/main.cpp.j2", {**values, "top": "unit_bench"})
+    return found
+
+
 def render_bench(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
     """Behavioural memory of 2^memory_bits beats, bench modules and the C++ clock."""
     values = _values(config, memory_bits)
@@ -141,7 +223,7 @@ def render_clocked(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
 
 def register_table(config: UnitConfig) -> str:
     """The configuration registers as a Markdown table."""
-    rows = [f"| {r.name} | {r.width} | {r.meaning} |" for r in matmul_registers(config)]
+    rows = [f"| {r.name} | {r.width} | {r.meaning} |" for r in engine_registers(config)]
     head = [f"Registers of {TOP}: {describe(config)}.", ""]
     return "\n".join([*head, "| Register | Bits | Meaning |", "|---|---|---|", *rows, ""])
 

@@ -39,7 +39,7 @@ def engine_registers(config: UnitConfig) -> tuple[Register, ...]:
     address = ADDRESS_BITS
     lanes = config.lanes.bit_length() - 1
     return (
-        Register("m_tiles", tile, "row tiles of A", ("schedule", "loader")),
+        Register("m_tiles", tile, "row tiles of A", ("schedule", "loader", "function")),
         Register("n_tiles", tile, "column tiles of the product; 1 for norm", ("schedule",)),
         Register("k_tiles", K_TILE_BITS, "operand tiles along K", ()),
         Register("passes", 3, "passes of a K-step (AF operands on shift lanes)", (), 1),
@@ -64,11 +64,11 @@ def engine_registers(config: UnitConfig) -> tuple[Register, ...]:
         Register("p_load", 1, "column tiles bring parameters", ("loader",), 1),
         Register("f_base", address, "table of the function", ("loader",)),
         Register("f_rows", tile, "rows of the table; 0: none, or the one of before", ("loader",)),
-        Register("r_slots", 8, "result slots: of the tile buffer, else of C", ("schedule",)),
-        Register("r_stride", 16, "buffer rows of a result slot", ("schedule",)),
-        Register("c_slots", 5, "strips the C buffer holds", ("store",)),
-        Register("c_stride", 16, "buffer rows of a strip of C", ("store",)),
-        Register("c_steps", tile, "K-steps of a strip of C", ("schedule", "store")),
+        Register("r_slots", 8, "result slots: of the tile buffer, else of C", ("schedule", "function")),
+        Register("r_stride", 16, "buffer rows of a result slot", ("schedule", "function")),
+        Register("c_slots", 5, "strips the C buffer holds", ("store", "function")),
+        Register("c_stride", 16, "buffer rows of a strip of C", ("store", "function")),
+        Register("c_steps", tile, "K-steps of a strip of C", ("schedule", "store", "function")),
         Register("c_rows", tile, "strips of a part of C", ("store",)),
         Register("c_group", tile, "strips of a part that are finished in turn", ("store",)),
         Register("c_parts", tile, "parts of C", ("store",), 1),
