@@ -25,11 +25,13 @@ class UnitConfig:
 
     lanes: n; n VMACs of n lanes. af_bits, exp_bits: AdaptivFloat<n,e> of activations (and of
     weights where ``weights`` is "af"). weights: "af", or "shift" with ``terms`` SHIFT4 codes a
-    weight. accumulator: "sat32" (32 bits, saturating each array cycle) or "exact" (wide enough
-    for the longest product the buffers hold). a_buffer, b_buffer, c_buffer: bytes of the data
-    buffers; each has a mask buffer of an eighth of it. aux_buffer: bytes of the special function
-    unit's tile buffer. max_tiles: row or column tiles of a
-    product. outstanding: reads under way on the external port, a power of two.
+    weight. attention: what a shift unit does with a product of two activations: "passes" takes
+    ``terms`` bits of the second significand at a time, "none" offers no such product (no effect
+    on an "af" unit, which multiplies them as they are). accumulator: "sat32" (32 bits, saturating
+    each array cycle) or "exact" (wide enough for the longest product the buffers hold). a_buffer,
+    b_buffer, c_buffer: bytes of the data buffers; each has a mask buffer of an eighth of it.
+    aux_buffer: bytes of the special function unit's tile buffer. max_tiles: row or column tiles of
+    a product. outstanding: reads under way on the external port, a power of two.
     """
 
     lanes: int = 16
@@ -37,6 +39,7 @@ class UnitConfig:
     exp_bits: int = 3
     weights: Literal["af", "shift"] = "af"
     terms: int = 1
+    attention: Literal["passes", "none"] = "passes"
     accumulator: Literal["sat32", "exact"] = "sat32"
     a_buffer: int = PUBLISHED_BUFFER
     b_buffer: int = PUBLISHED_BUFFER
@@ -73,6 +76,12 @@ class UnitConfig:
             "AdaptivFloat weights have one term",
             "choose shift weights or one term",
             "terms",
+        )
+        check(
+            self.attention in ("passes", "none"),
+            f"unknown attention {self.attention!r}",
+            "choose passes or none",
+            "attention",
         )
         check(
             self.accumulator in ("sat32", "exact"),
@@ -122,12 +131,66 @@ class UnitConfig:
         return 2 if self.weights == "shift" and self.terms == 1 else 1
 
     @property
-    def product_bits(self) -> int:
-        """Signed width of one lane's product: |P| <= (2^(m+1) - 1)^2 * 2^(2 (2^e - 1)) for AF."""
+    def takes_codes(self) -> bool:
+        """A shift unit whose second operand may be AF codes, taken in mantissa-term passes."""
+        return self.weights == "shift" and self.attention == "passes"
+
+    @property
+    def passes(self) -> int:
+        """Passes of a K-step for a product of two activations: ceil((m + 1) / terms), or 1."""
+        return -(-(self.man_bits + 1) // self.terms) if self.takes_codes else 1
+
+    @property
+    def b_bits(self) -> int:
+        """Bits of an element of B as its decoder hands it over: a weight, or an AF code."""
+        return max(self.af_bits, self.weight_bits) if self.takes_codes else self.weight_bits
+
+    @property
+    def amount_bits(self) -> int:
+        """Width of a term's shift amount: c - 1 of a SHIFT4 code, eb + bit of a pass."""
+        return self._largest_amount.bit_length()
+
+    @property
+    def lane_shift_bits(self) -> int:
+        """Width of ea + amount, the whole shift of a term."""
+        return ((1 << self.exp_bits) - 1 + self._largest_amount).bit_length()
+
+    @property
+    def _largest_amount(self) -> int:
         top = (1 << self.exp_bits) - 1
-        if self.weights == "af":
-            return 2 * (self.man_bits + 1) + 2 * top + 1
-        return (self.man_bits + 1) + top + SHIFT_MAX + 1 + (self.terms - 1)
+        return max(SHIFT_MAX, top + self.man_bits) if self.takes_codes else SHIFT_MAX
+
+    @property
+    def _largest_code(self) -> int:
+        """s << exp of the largest AF code: (2^(m+1) - 1) * 2^(2^e - 1)."""
+        return ((1 << (self.man_bits + 1)) - 1) << ((1 << self.exp_bits) - 1)
+
+    @property
+    def _largest_pass(self) -> int:
+        """Largest B of one cycle of a shift unit.
+
+        A weight: terms * 2^6. A pass of an AF code: the set bits of the significand among its
+        ``terms`` neighbouring ones, times 2^exp; the last pass may have fewer bits than terms, so
+        it is not always (2^terms - 1) times a power of two (m = 4, two terms: 1, 2 | 4, 8 | 16).
+        """
+        weight = self.terms << SHIFT_MAX
+        if not self.takes_codes:
+            return weight
+        width, most = self.man_bits + 1, 0
+        for low in range(0, width, self.terms):
+            bits = min(self.terms, width - low)
+            most = max(most, ((1 << bits) - 1) << low)
+        return max(weight, most << ((1 << self.exp_bits) - 1))
+
+    @property
+    def product_bits(self) -> int:
+        """Signed width of what one lane adds in one cycle.
+
+        |P| <= (2^(m+1) - 1)^2 * 2^(2 (2^e - 1)) for AF x AF, (2^(m+1) - 1) * 2^(2^e - 1) times
+        the largest weight or pass for a shift unit.
+        """
+        other = self._largest_code if self.weights == "af" else self._largest_pass
+        return (self._largest_code * other).bit_length() + 1
 
     @property
     def sum_bits(self) -> int:
@@ -141,10 +204,16 @@ class UnitConfig:
 
     @property
     def acc_bits(self) -> int:
-        """Accumulator width; "exact" holds ``longest`` products of the largest size."""
+        """Accumulator width; "exact" holds ``longest`` products of the largest size.
+
+        All passes of an element add up to the whole product, and all have its sign.
+        """
         if self.accumulator == "sat32":
             return 32
-        return self.product_bits + (self.longest - 1).bit_length()
+        whole = self._largest_code if self.weights == "af" else self._largest_pass
+        if self.takes_codes:
+            whole = max(whole, self._largest_code)
+        return (self._largest_code * whole).bit_length() + 1 + (self.longest - 1).bit_length()
 
     @property
     def a_rows(self) -> int:

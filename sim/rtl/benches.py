@@ -63,17 +63,42 @@ class CodecBench(_Bench):
         "in_base_i",
         "in_index_i",
         "write_ready_i",
+        "load_valid_i",
+        "load_row_i",
+        "load_mask_i",
+        "load_data_i",
         "count_slot_i",
         "job_valid_i",
         "job_base_i",
         "job_count_i",
         "job_tag_i",
+        "job_passes_i",
+        "job_part_i",
+        "wide_i",
+        "packed_i",
         "out_ready_i",
     )
 
     async def reset(self) -> None:
-        """Ready for vectors."""
+        """Ready for vectors; jobs of one pass and one part."""
         await self.start(self.INPUTS)
+        await self.configure({"job_passes": 1, "job_part": 256})
+
+    async def configure(self, values: dict[str, int]) -> None:
+        """What all jobs share; none may be under way."""
+        for name, value in values.items():
+            getattr(self.dut, f"{name}_i").value = value
+        await RisingEdge(self.dut.clk_i)
+
+    async def load(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Masks and banks (lanes packed) of the buffer rows from 0 on, as they are."""
+        self.dut.load_valid_i.value = 1
+        for row, (mask, data) in enumerate(rows):
+            self.dut.load_row_i.value = row
+            self.dut.load_mask_i.value = mask
+            self.dut.load_data_i.value = data
+            await RisingEdge(self.dut.clk_i)
+        self.dut.load_valid_i.value = 0
 
     async def toggle(self, name: str, share: float) -> None:
         """Back-pressure: the ready input is low in ``share`` of the cycles, for ever."""
@@ -120,6 +145,8 @@ class ColumnBench(_Bench):
         "row_i",
         "a_i",
         "b_i",
+        "b_codes_i",
+        "pass_i",
         "relu_i",
         "frac_i",
         "out_bias_i",

@@ -79,7 +79,7 @@ async def vectors_come_back(dut: object, kind: str, traffic: tuple[float, float]
         _, base, vectors = runs[which]
         for values in vectors:
             kept = [v if v % 2 ** (BITS - 1) else 0 for v in values]
-            reads.expect((tag, int(any(kept)), pack(kept, BITS)))
+            reads.expect((tag, int(any(kept)), pack(kept, 8)))
         jobs.expect((tag,))
         await bench.job(base, len(vectors), tag, idle)
     for _ in range(4000):

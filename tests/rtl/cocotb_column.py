@@ -74,7 +74,7 @@ async def rows_equal_the_contract(
                 await bench.send(
                     {
                         "a": pack(a, BITS),
-                        "b": pack(b, CONFIG.weight_bits),
+                        "b": pack(b, CONFIG.b_bits),
                         "nonzero": int(nonzero),
                         "first": int(step == 0),
                         "last": int(last),
