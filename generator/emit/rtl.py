@@ -11,7 +11,12 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.generator.design import Design
 from shiftforge.generator.emit.opencl import render
 from shiftforge.generator.emit.rtl_sfu import render_sfu
-from shiftforge.generator.plan.matmul import PARAM_BEATS
+from shiftforge.generator.plan.command import (
+    PARAM_BEATS,
+    TABLE_BEATS,
+    WORD_BYTES,
+    command_beats,
+)
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import (
     LANE_BITS,
@@ -28,10 +33,8 @@ from shiftforge.generator.plan.unit_registers import (
 )
 
 __all__ = [
-    "FUNCTION_BEATS",
     "TOP",
     "UNIT_TOP",
-    "command_beats",
     "render_bench",
     "render_clocked",
     "render_processing_unit",
@@ -44,9 +47,6 @@ TOP = "pu_matmul"
 UNIT_TOP = "pu_unit"
 ARRAY_LATENCY = 4
 GELU_LATENCY = 4
-FUNCTION_BEATS = 6  # a row of a function's table: four bytes of beta and two of gamma a lane
-TILE_WORD_BYTES = 4  # a lane's word in the tile buffer
-COMMAND_WORD = 4
 SUFFIX = ".sv.j2"
 
 
@@ -88,7 +88,7 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
     registers = engine_registers(config)
     decoded = config.af_bits + 1
     c_row_bits = config.c_rows.bit_length() - 1
-    aux_bits = (config.aux_buffer // (TILE_WORD_BYTES * config.lanes)).bit_length() - 1
+    aux_bits = (config.aux_buffer // (WORD_BYTES * config.lanes)).bit_length() - 1
 
     def used_by(block: str) -> list[Any]:
         return [r for r in registers if block in r.users]
@@ -133,7 +133,7 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "masks_per_beat": MASKS_PER_BEAT,
         "param_beats": PARAM_BEATS,
         "gelu_latency": GELU_LATENCY,
-        "function_beats": FUNCTION_BEATS,
+        "function_beats": TABLE_BEATS,
         "functions": {name: number for number, name in enumerate(FUNCTIONS)},
         "aux_bits": aux_bits,
         "result_bits": max(c_row_bits, aux_bits),
@@ -185,11 +185,6 @@ def _unit_values(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[s
         "command_words": len(every),
         "command_beats": command_beats(config),
     }
-
-
-def command_beats(config: UnitConfig) -> int:
-    """Beats of a command in external memory."""
-    return -(-COMMAND_WORD * len(unit_registers(config)) // config.lanes)
 
 
 def render_processing_unit(config: UnitConfig, sfu: SfuConfig) -> dict[str, str]:

@@ -64,7 +64,9 @@ def engine_registers(config: UnitConfig) -> tuple[Register, ...]:
         Register("p_load", 1, "column tiles bring parameters", ("loader",), 1),
         Register("f_base", address, "table of the function", ("loader",)),
         Register("f_rows", tile, "rows of the table; 0: none, or the one of before", ("loader",)),
-        Register("r_slots", 8, "result slots: of the tile buffer, else of C", ("schedule", "function")),
+        Register(
+            "r_slots", 8, "result slots: of the tile buffer, else of C", ("schedule", "function")
+        ),
         Register("r_stride", 16, "buffer rows of a result slot", ("schedule", "function")),
         Register("c_slots", 5, "strips the C buffer holds", ("store", "function")),
         Register("c_stride", 16, "buffer rows of a strip of C", ("store", "function")),
@@ -103,5 +105,7 @@ def unit_registers(config: UnitConfig) -> tuple[Register, ...]:
         Register("gamma_frac", 4, "fraction bits of gamma (norm)", ("function",)),
         Register("entropy", 1, "row 0 of the product goes to the entropy unit too", ("function",)),
         Register("threshold", 32, "entropy of the exit, 16 fraction bits", ("function",)),
-        Register("stop", 2, "1: last command; 2: last one if the entropy says exit", ("sequencer",)),
+        Register(
+            "stop", 2, "1: last command; 2: last one if the entropy says exit", ("sequencer",)
+        ),
     )
