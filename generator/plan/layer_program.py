@@ -1,0 +1,369 @@
+"""The memory map and the commands of encoder layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.generator.plan.command import (
+    PARAM_BEATS,
+    TABLE_BEATS,
+    Command,
+    Memory,
+    Tensor,
+    command_beats,
+    cut,
+    register_problems,
+    tiles,
+)
+from shiftforge.generator.plan.layer import (
+    MATRICES,
+    LayerNumbers,
+    LayerPlan,
+    LayerShape,
+    Place,
+    Results,
+)
+from shiftforge.generator.plan.norm import NormNumbers, norm_registers
+from shiftforge.generator.plan.product import operand_registers, slots, tile_problems
+from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.plan.unit_registers import unit_registers
+
+__all__ = ["plan_layer", "plan_layers", "tiles_needed"]
+
+LAST = 1  # register stop
+KEPT_APART = ("q", "k", "vt", "probabilities", "context", "attention_output", "norm1", "gelu",
+              "ffn2", "norm2")  # fmt: skip
+
+
+def tiles_needed(lanes: int, shape: LayerShape) -> int:
+    """Strips of the largest tensor of a layer: at least so many ``max_tiles`` it takes."""
+    rows = tiles(shape.length, lanes)
+    return max(rows * shape.heads, tiles(max(shape.hidden, shape.ffn), lanes))
+
+
+def _unit_problems(config: UnitConfig, sfu: SfuConfig, shape: LayerShape) -> list[Problem]:
+    found = []
+    formats = (config.lanes, config.af_bits, config.exp_bits)
+    if (sfu.lanes, sfu.af_bits, sfu.exp_bits) != formats:
+        found.append(Problem("lanes or codes of the function unit differ", "use the same", "sfu"))
+    if config.weights == "shift" and config.attention == "none":
+        found.append(
+            Problem("this unit forms no product of two activations", "attention: passes", "unit")
+        )
+    for what, size, most in (
+        ("tokens", shape.length, sfu.row),
+        ("columns", shape.hidden, sfu.norm_row),
+    ):
+        if size > most:
+            found.append(
+                Problem(f"{size} {what}, the function unit takes {most}", "use longer rows", "sfu")
+            )
+    return found
+
+
+def _gelu_parts(config: UnitConfig, shape: LayerShape, a: Tensor, b: Tensor) -> int:
+    """Parts of the result of ffn1: so many that one group computes while the last is stored.
+
+    All row tiles of a group leave a part of the result within a few cycles of each other; parts
+    short enough for two groups of slots keep the array from waiting for the store.
+    """
+
+    def cut_in(parts: int) -> Tensor:
+        return Tensor(config.lanes, shape.length, shape.ffn, parts=parts)
+
+    held = slots(config, a, b, cut_in(1), "gelu")
+    if b.row_tiles <= held.b:
+        return 1
+    wanted = 2 * min(a.row_tiles, max(held.a, 1))
+    best = 1, held.c
+    for parts in range(1, tiles(shape.ffn, config.lanes) + 1):
+        c = cut_in(parts)
+        if shape.ffn % parts or tile_problems(config, a, b, c, ""):
+            continue
+        count = slots(config, a, b, c, "gelu").c
+        if count > best[1]:
+            best = parts, count
+        if count >= min(wanted, config.c_slots):
+            break
+    return best[0]
+
+
+@dataclass
+class _Builder:
+    """Collects commands and problems."""
+
+    config: UnitConfig
+    sfu: SfuConfig
+    shape: LayerShape
+    commands: list[Command]
+    problems: list[Problem]
+    layer: int = 0
+
+    def add(
+        self,
+        name: str,
+        stages: tuple[str, ...],
+        operands: tuple[Tensor, Tensor, Tensor],
+        bias: int,
+        *,
+        func: str = "none",
+        both_codes: bool = False,
+        transpose: bool = False,
+        head: int | None = None,
+        values: dict[str, int] | None = None,
+    ) -> None:
+        """One command; values: registers that do not follow from where the operands lie."""
+        registers = unit_registers(self.config)
+        where = name if head is None else f"{name} {head}"
+        a, b, _ = operands
+        order, found = operand_registers(
+            self.config,
+            *operands,
+            where,
+            func=func,
+            both_codes=both_codes,
+            transpose=transpose,
+        )
+        whole = {
+            **{r.name: r.reset for r in registers},
+            **order,
+            "frac": self.sfu.fraction,
+            "out_bias": bias,
+            **(values or {}),
+        }
+        self.problems += found or register_problems(registers, whole, where)
+        ideal = a.row_tiles * b.row_tiles * a.parts * a.steps * a.lanes * order["passes"]
+        self.commands.append(
+            Command(
+                name,
+                cut(registers, whole),
+                0 if func == "norm" else ideal,
+                stages,
+                self.layer,
+                head,
+            )
+        )
+
+    def layer_commands(self, place: Place, at: Results) -> None:
+        """All commands of one layer."""
+        t, w, p, bias = at.tensors, place.weights, at.params, at.numbers.biases
+        for name in ("q", "k"):
+            self.add(
+                name, (name,), (t["input"], w[name], t[name]), bias[name],
+                values={"p_base": p[name]},
+            )  # fmt: skip
+        self.add(
+            "v", ("v", "vt"), (t["input"], w["v"], t["vt"]), bias["v"],
+            transpose=True, values={"p_base": p["v"]},
+        )  # fmt: skip
+        self._attention(place, at)
+        self.add(
+            "attention_output", ("attention_output",),
+            (t["context"], w["output"], t["attention_output"]), bias["attention_output"],
+            values={"p_base": p["output"]},
+        )  # fmt: skip
+        self._norm(place, at, "norm1", ("input", "attention_output", "add1"), at.numbers.norm1)
+        self.add(
+            "ffn1", ("ffn1", "gelu"), (t["norm1"], w["ffn1"], t["gelu"]), bias["gelu"],
+            func="gelu", values={"p_base": p["ffn1"]},
+        )  # fmt: skip
+        self.add(
+            "ffn2", ("ffn2",), (t["gelu"], w["ffn2"], t["ffn2"]), bias["ffn2"],
+            values={"p_base": p["ffn2"]},
+        )  # fmt: skip
+        self._norm(place, at, "norm2", ("norm1", "ffn2", "add2"), at.numbers.norm2)
+
+    def _attention(self, place: Place, at: Results) -> None:
+        t, bias, shape = at.tensors, at.numbers.biases, self.shape
+        rows = tiles(shape.length, self.config.lanes)
+        head_tiles = tiles(shape.width, self.config.lanes)
+        loaded = False
+        for head in range(shape.heads):
+            if head in at.numbers.skipped:
+                continue
+            spans = at.numbers.spans
+            probabilities = t["probabilities"].part(head)
+            self.add(
+                "scores", ("scores", "probabilities"),
+                (t["q"].part(head), t["k"].part(head), probabilities), bias["probabilities"],
+                func="softmax", both_codes=True, head=head,
+                values={
+                    "p_base": at.params["scores"],
+                    "f_base": place.tables[f"span {head}" if spans else "span"],
+                    # Without masks the table of the first head serves all.
+                    "f_rows": rows if spans or not loaded else 0,
+                    "length": shape.length,
+                },
+            )  # fmt: skip
+            loaded = True
+            self.add(
+                "context", ("context",),
+                (
+                    probabilities,
+                    t["vt"].row_tile_range(head * head_tiles, head_tiles),
+                    t["context"].part(head),
+                ),
+                bias["context"], both_codes=True, head=head,
+                values={"p_base": at.params["context"]},
+            )  # fmt: skip
+
+    def _norm(
+        self,
+        place: Place,
+        at: Results,
+        name: str,
+        tensors: tuple[str, str, str],
+        numbers: NormNumbers,
+    ) -> None:
+        a, b, total = tensors
+        bias = at.numbers.biases
+        try:
+            constants = norm_registers(self.shape.hidden, self.sfu.fraction, numbers)
+        except InputError as error:
+            self.problems += error.problems
+            return
+        self.add(
+            name, (total, name), (at.tensors[a], at.tensors[b], at.tensors[name]), bias[name],
+            func="norm", both_codes=True,
+            values={
+                **constants,
+                "p_load": 0,
+                "f_base": place.tables[name],
+                "f_rows": tiles(self.shape.hidden, self.config.lanes),
+                "a_bias": bias[a],
+                "b_bias": bias[b],
+                "sum_bias": bias[total],
+            },
+        )  # fmt: skip
+
+
+def _weights(config: UnitConfig, shape: LayerShape, memory: Memory) -> dict[str, Tensor]:
+    h, f = shape.hidden, shape.ffn
+    sizes = dict.fromkeys(MATRICES, (h, h)) | {"ffn1": (f, h), "ffn2": (h, f)}
+    return {
+        name: Tensor(config.lanes, rows, depth, pack=config.weight_pack).placed(memory)
+        for name, (rows, depth) in sizes.items()
+    }
+
+
+def _params(config: UnitConfig, shape: LayerShape, memory: Memory) -> dict[str, int]:
+    sizes = dict.fromkeys(MATRICES, shape.hidden) | {"ffn1": shape.ffn}
+    sizes |= {"scores": shape.length, "context": shape.width}
+    return {
+        name: memory.take(PARAM_BEATS * tiles(size, config.lanes)) for name, size in sizes.items()
+    }
+
+
+def _tables(
+    config: UnitConfig, shape: LayerShape, memory: Memory, layers: Sequence[LayerNumbers]
+) -> dict[str, int]:
+    columns, rows = (tiles(size, config.lanes) for size in (shape.hidden, shape.length))
+    found = {name: memory.take(TABLE_BEATS * columns) for name in ("norm1", "norm2")}
+    if any(numbers.spans for numbers in layers):
+        for head in range(shape.heads):
+            found[f"span {head}"] = memory.take(TABLE_BEATS * rows)
+    if not all(numbers.spans for numbers in layers):
+        found["span"] = memory.take(TABLE_BEATS * rows)
+    return found
+
+
+def _stages(config: UnitConfig, shape: LayerShape, parts: int) -> dict[str, Tensor]:
+    """The tensors that a layer leaves in memory, not yet placed."""
+    n, length, hidden, heads = config.lanes, shape.length, shape.hidden, shape.heads
+    whole = Tensor(n, length, hidden)
+    by_head = Tensor(n, length, hidden, parts=heads)
+    special = {
+        "q": by_head,
+        "k": by_head,
+        "vt": Tensor(n, hidden, length),
+        "probabilities": Tensor(n, length, heads * length, parts=heads),
+        "context": by_head,
+        "gelu": Tensor(n, length, shape.ffn, parts=parts),
+    }
+    return {name: special.get(name, whole) for name in KEPT_APART}
+
+
+def plan_layers(
+    config: UnitConfig,
+    sfu: SfuConfig,
+    shape: LayerShape,
+    layers: Sequence[LayerNumbers],
+    *,
+    apart: bool = True,
+    gelu_parts: int | None = None,
+) -> LayerPlan:
+    """A program of layers that share their weights, each with exponent biases of its own.
+
+    apart: every layer's stages have regions of their own, so that all can be read when the program
+    has run; otherwise a layer takes the place of the one before the last, and at its end only the
+    last layer's stages are whole. gelu_parts: parts of the tensor between the two products of the
+    feed-forward network, by default as the buffers suggest.
+    Raises InputError with everything that does not fit the unit.
+    """
+    problems = shape.problems(config.lanes) + _unit_problems(config, sfu, shape)
+    if not layers:
+        problems.append(Problem("no layer", "give the numbers of at least one", "layers"))
+    for index, numbers in enumerate(layers):
+        problems += numbers.problems(f"layer {index}")
+    if not problems:
+        for index in range(1, len(layers)):
+            before, here = layers[index - 1].biases["norm2"], layers[index].biases["input"]
+            if before != here:
+                problems.append(
+                    Problem(
+                        f"input of exponent bias {here} after a layer that gives {before}",
+                        "give the same",
+                        f"layer {index}",
+                    )
+                )
+    if problems:
+        raise InputError(problems)
+
+    memory = Memory()
+    place = Place(_weights(config, shape, memory), _tables(config, shape, memory, layers))
+    params = [_params(config, shape, memory) for _ in layers]
+    count = sum(8 + 2 * (shape.heads - len(numbers.skipped)) for numbers in layers)
+    program = memory.take(count * command_beats(config))
+    previous = Tensor(config.lanes, shape.length, shape.hidden).placed(memory)
+    results = memory.beats
+    parts = gelu_parts or _gelu_parts(config, shape, previous, place.weights["ffn1"])
+    regions: list[dict[str, Tensor]] = []
+    found = []
+    for index, numbers in enumerate(layers):
+        if apart or index < 2:
+            stages = _stages(config, shape, parts)
+            regions.append({name: tensor.placed(memory) for name, tensor in stages.items()})
+        stages = regions[index if apart else index % 2]
+        found.append(Results(numbers, {"input": previous, **stages}, params[index]))
+        previous = stages["norm2"]
+
+    builder = _Builder(config, sfu, shape, [], [])
+    for index, at in enumerate(found):
+        builder.layer = index
+        builder.layer_commands(place, at)
+    if builder.problems:
+        # Heads and layers repeat each other's problems.
+        raise InputError(dict.fromkeys(builder.problems))
+    last = builder.commands[-1]
+    ended = Command(
+        last.name, {**last.registers, "stop": LAST}, 0, last.stages, last.layer, last.head
+    )
+    return LayerPlan(
+        config, sfu, shape, place, tuple(found), (*builder.commands[:-1], ended),
+        program, results, memory.beats, apart,
+    )  # fmt: skip
+
+
+def plan_layer(
+    config: UnitConfig,
+    sfu: SfuConfig,
+    shape: LayerShape,
+    numbers: LayerNumbers,
+    *,
+    gelu_parts: int | None = None,
+) -> LayerPlan:
+    """The program of one layer."""
+    return plan_layers(config, sfu, shape, [numbers], gelu_parts=gelu_parts)
