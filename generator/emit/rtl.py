@@ -164,8 +164,8 @@ def _unit_values(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[s
     same = ("lanes", "af_bits", "exp_bits")
     problems = [
         Problem(
-            f"{name} is {getattr(config, name)} in the matrix engine, {getattr(sfu, name)} beside it",
-            "give both the same",
+            f"{name} is {getattr(config, name)} in one part, {getattr(sfu, name)} in the other",
+            "give the matrix engine and the special function unit the same",
             name,
         )
         for name in same

@@ -105,7 +105,5 @@ def unit_registers(config: UnitConfig) -> tuple[Register, ...]:
         Register("gamma_frac", 4, "fraction bits of gamma (norm)", ("function",)),
         Register("entropy", 1, "row 0 of the product goes to the entropy unit too", ("function",)),
         Register("threshold", 32, "entropy of the exit, 16 fraction bits", ("function",)),
-        Register(
-            "stop", 2, "1: last command; 2: last one if the entropy says exit", ("sequencer",)
-        ),
+        Register("stop", 2, "1: last command; 2: last one if entropy says exit", ("sequencer",)),
     )
