@@ -57,10 +57,10 @@ def check_rows(
         return int(got.size)
     at, lane = wrong[0].tolist()
     vector = at - list(rows).index(rows[at])
-    part = parts[lane] if parts else f"vector {vector}, lane {lane}"
+    part = parts[lane] if parts else f"lane {lane}"
     raise CheckFailed(
-        f"{function}: {len(wrong)} of {got.size} values differ; first in row {rows[at]}, {part}: "
-        f"{int(got[at, lane])}, expected {int(want[at, lane])}"
+        f"{function}: {len(wrong)} of {got.size} values differ; first in row {rows[at]}, vector "
+        f"{vector}, {part}: {int(got[at, lane])}, expected {int(want[at, lane])}"
     )
 
 

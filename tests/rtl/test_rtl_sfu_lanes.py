@@ -6,23 +6,26 @@ import numpy as np
 import pytest
 import sfu_ports
 from sfu_cases import SLOW, planted, same, used
+from sfu_checks import check_gelu, check_sum
+from sfu_streams import gelu_group, sum_group
 
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.emit.rtl_sfu import render_sfu
 from shiftforge.generator.plan import sfu as plan
 from shiftforge.generator.plan.sfu import SfuConfig, sfu_tables
 from shiftforge.sim.golden.edgebert import tables
-from shiftforge.sim.golden.edgebert.add import add_af
-from shiftforge.sim.golden.edgebert.afcode import AfFormat
-from shiftforge.sim.golden.edgebert.gelu import gelu
 from shiftforge.sim.golden.edgebert.softmax import log2_sum, power
-from shiftforge.sim.rtl.sfu import SfuModel, build_sfu, pack_lanes, unpack_lanes
+from shiftforge.sim.rtl.sfu import SfuModel, build_sfu
 from shiftforge.sim.rtl.verilator import lint
 
 CONFIG = SfuConfig(lanes=4)
 LONGEST_V = (32 << 15) * 3 // 2 + (9 << 15)
 PROBE = {"sfu_exp2_probe.sv": sfu_ports.EXP2_PROBE}
-GELU_FAULT = ("sfu_rom_gelu.sv", "case (index_i)", "case (index_i + 7'd1)")
+GELU_FAULTS = {
+    "sign": ("sfu_gelu.sv", "pos1_q <= data_i[i][31] ?", "pos1_q <= !data_i[i][31] ?"),
+    "table one off": ("sfu_rom_gelu.sv", "case (index_i)", "case (index_i + 7'd1)"),
+}
+ADD_FAULT = ("sfu_add.sv", "a_above ? 8'(b_bias_i) : 8'(a_bias_i)", "8'(b_bias_i)")
 EXP2_FAULT = ("sfu_rom_exp2.sv", "case (index_i)", "case (index_i + 5'd1)")
 
 
@@ -91,22 +94,6 @@ def test_logarithm() -> None:
     same(np.array([r["log"] for r in run.outputs], dtype=np.int64), log2_sum(total))
 
 
-def check_gelu(config: SfuConfig, model: SfuModel, step: int = 1) -> None:
-    n, top = config.lanes, 2**31
-    t = np.arange(-(1 << 15), 1 << 15, step, dtype=np.int64)
-    edge = np.arange(-40, 41)
-    far = [-top, -top + 1, top - 1, top - 2, *(s * (1 << k) for k in range(31) for s in (-1, 1))]
-    cut = 4 << config.fraction
-    t = np.concatenate([t, cut + edge, -cut - edge, np.array(far), edge])
-    t = np.concatenate([t, np.random.default_rng(2).integers(-2 * cut, 2 * cut, 5000)])
-    t = t[: len(t) // n * n]
-    words = [{"valid": 1, "data": pack_lanes(x, 32)} for x in t.reshape(-1, n).tolist()]
-    run = model.run(words, drain=20)
-    assert run.cycles <= len(words) + 40
-    got = [unpack_lanes(r["data"], 32, n, signed=True) for r in run.outputs]
-    same(np.array(got, dtype=np.int64).reshape(-1), gelu(t, config.fraction))
-
-
 @pytest.mark.parametrize(
     "config",
     [
@@ -117,13 +104,16 @@ def check_gelu(config: SfuConfig, model: SfuModel, step: int = 1) -> None:
     ids=str,
 )
 def test_gelu_of_all_16_bit_values_at_one_vector_a_cycle(config: SfuConfig) -> None:
-    check_gelu(config, build_sfu(config, sfu_ports.gelu(config)))
+    check_gelu(config, build_sfu(config, sfu_ports.gelu(config)), gelu_group(config))
 
 
-def test_an_index_off_by_one_is_caught_in_gelu() -> None:
-    model = build_sfu(CONFIG, sfu_ports.gelu(CONFIG), planted(GELU_FAULT, CONFIG))
-    with pytest.raises(CheckFailed, match="differ"):
-        check_gelu(CONFIG, model, 61)
+@pytest.mark.parametrize(
+    "name", [n if n == "sign" else pytest.param(n, marks=SLOW) for n in GELU_FAULTS]
+)
+def test_a_planted_fault_is_caught_in_gelu(name: str) -> None:
+    model = build_sfu(CONFIG, sfu_ports.gelu(CONFIG), planted(GELU_FAULTS[name], CONFIG))
+    with pytest.raises(CheckFailed, match=r"gelu: .* row \d+, vector 0, lane [0-3]: "):
+        check_gelu(CONFIG, model, gelu_group(CONFIG, 61))
 
 
 @pytest.mark.parametrize(
@@ -137,39 +127,14 @@ def test_an_index_off_by_one_is_caught_in_gelu() -> None:
 )
 def test_sum_of_codes(config: SfuConfig) -> None:
     """All pairs of codes at one set of biases, then random codes at random and extreme biases."""
-    fmt, n = AfFormat(config.af_bits, config.exp_bits), config.lanes
-    rng = np.random.default_rng(3)
-    low, high = -36, 40  # what golden takes: at most 40 fraction bits
-    codes = 1 << config.af_bits
-    a, b = (x.reshape(-1, n) for x in np.divmod(np.arange(codes * codes), codes))
-    sets = [(-10, -9, -9)] * len(a)
-    more = rng.integers(0, codes, (2, 4000, n))
-    for row in range(4000):
-        bias_a = int(rng.integers(low, high + 1))
-        bias_b = int(np.clip(bias_a + rng.integers(-16, 17), low, high))
-        near = int(np.clip(max(bias_a, bias_b) + rng.integers(-9, 10), -64, 63))
-        sets.append((bias_a, bias_b, near if row % 4 else int(rng.choice([-64, 63]))))
-    a, b = np.concatenate([a, more[0]]), np.concatenate([b, more[1]])
-    words = [
-        {
-            "valid": 1,
-            "a": pack_lanes(x, fmt.bits),
-            "b": pack_lanes(y, fmt.bits),
-            "a_bias": s[0],
-            "b_bias": s[1],
-            "out_bias": s[2],
-        }
-        for x, y, s in zip(a.tolist(), b.tolist(), sets, strict=True)
-    ]
-    run = build_sfu(config, sfu_ports.add(config)).run(words, drain=20)
-    got = [unpack_lanes(r["code"], fmt.bits, n, signed=False) for r in run.outputs]
-    groups: dict[tuple[int, int, int], list[int]] = {}
-    for row, biases in enumerate(sets):
-        groups.setdefault(biases, []).append(row)
-    want = np.zeros(a.shape, dtype=np.int64)
-    for (bias_a, bias_b, bias_o), rows in groups.items():
-        want[rows] = add_af(a[rows], bias_a, b[rows], bias_b, bias_o, fmt)
-    same(np.array(got, dtype=np.int64), want)
+    model = build_sfu(config, sfu_ports.add(config))
+    check_sum(config, model, sum_group(config, 1 << 16, 4000))
+
+
+def test_a_planted_fault_is_caught_in_the_sum() -> None:
+    model = build_sfu(CONFIG, sfu_ports.add(CONFIG), planted(ADD_FAULT, CONFIG))
+    with pytest.raises(CheckFailed, match=r"add: .* row \d+, vector 0, lane [0-3]: "):
+        check_sum(CONFIG, model, sum_group(CONFIG, 0, 200))
 
 
 def test_impossible_units_are_refused() -> None:
