@@ -9,7 +9,7 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
-__all__ = ["CodecBench", "ColumnBench", "pack"]
+__all__ = ["ArrayBench", "CodecBench", "ColumnBench", "pack"]
 
 
 def pack(values: Sequence[int], width: int) -> int:
@@ -181,4 +181,58 @@ class ColumnBench(_Bench):
             await ReadOnly()
             if getattr(self.dut, valid).value:
                 sink.observe(int(getattr(self.dut, signal).value))
+            await RisingEdge(self.dut.clk_i)
+
+
+class ArrayBench(_Bench):
+    """The array with its operand streams (``array_bench``)."""
+
+    INPUTS = (
+        "k_tiles_i",
+        "passes_i",
+        "b_codes_i",
+        "a_valid_i",
+        "a_nonzero_i",
+        "a_data_i",
+        "a_tag_i",
+        "b_valid_i",
+        "b_nonzero_i",
+        "b_data_i",
+    )
+
+    async def reset(self) -> None:
+        """Ready for a run."""
+        await self.start(self.INPUTS)
+
+    async def configure(self, values: dict[str, int]) -> None:
+        """What holds for a run; no vector may be under way."""
+        for name, value in values.items():
+            getattr(self.dut, f"{name}_i").value = value
+        await RisingEdge(self.dut.clk_i)
+
+    async def stream(self, side: str, vectors: Sequence[int], idle: float) -> None:
+        """Vectors (lanes packed) of operand "a" or "b"; the tag of an A vector is its number."""
+        for index, vector in enumerate(vectors):
+            await self.idle(idle)
+            getattr(self.dut, f"{side}_data_i").value = vector
+            getattr(self.dut, f"{side}_nonzero_i").value = int(vector != 0)
+            if side == "a":
+                self.dut.a_tag_i.value = index % 2**16
+            await self.transfer(f"{side}_valid_i", f"{side}_ready_o")
+
+    async def watch(self, sink: Any, fired: list[int]) -> None:
+        """Hand (row, tag, accumulators) to a scoreboard and count the cycles that fire, for ever.
+
+        fired: [cycles from the first to the last that fired, how many of them fired].
+        """
+        since = 0
+        while True:
+            await ReadOnly()
+            since += int(fired[1] > 0)
+            if self.dut.fire_o.value:
+                fired[1] += 1
+                fired[0] = since
+            if self.dut.out_valid_o.value:
+                names = ("out_row_o", "out_tag_o", "out_acc_o")
+                sink.observe(tuple(int(getattr(self.dut, name).value) for name in names))
             await RisingEdge(self.dut.clk_i)

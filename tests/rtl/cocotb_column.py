@@ -26,6 +26,17 @@ def dot(a: list[int], b: list[int]) -> int:
     return int(left @ unit_model.shift_integers(codes, CONFIG.terms))
 
 
+def pass_dot(a: list[int], b: list[int], number: int) -> int:
+    """One mantissa-term pass: the bits of B's significands that belong to it."""
+    low, total = number * CONFIG.terms, 0
+    for x, y in zip(a, b, strict=True):
+        sig, exponent = unit_model.af_parts(y, BITS, EXP_BITS)
+        part = abs(sig) & ((2**CONFIG.terms - 1) << low)
+        left = int(unit_model.integers(np.array(x, dtype=np.uint8), BITS, EXP_BITS))
+        total += left * (-part if sig < 0 else part) * 2**exponent
+    return total
+
+
 @cocotb.test()
 @cocotb.parametrize(
     idle=[0.0, 0.5],
@@ -55,15 +66,20 @@ async def rows_equal_the_contract(
     for _ in range(12):
         totals = [0] * LANES
         steps = rng.randrange(1, 6)
-        for step in range(steps):
+        coded = CONFIG.takes_codes and rng.random() < 0.5
+        passes = CONFIG.passes if coded else 1
+        bits = BITS if coded else CONFIG.weight_bits
+        for step in range(steps * passes):
+            if step % passes == 0:
+                b = [rng.randrange(2**bits) for _ in range(LANES)]
             for row in range(LANES):
                 a = [rng.randrange(2**BITS) for _ in range(LANES)]
-                b = [rng.randrange(2**CONFIG.weight_bits) for _ in range(LANES)]
                 nonzero = rng.random() < 0.8
-                totals[row] += dot(a, b) if nonzero else 0
+                if nonzero:
+                    totals[row] += pass_dot(a, b, step % passes) if coded else dot(a, b)
                 if SATURATING:
                     totals[row] = unit_model.saturate(totals[row], *unit_model.INT32)
-                last = step == steps - 1
+                last = step == steps * passes - 1
                 if last:
                     accs.expect(totals[row] % 2**CONFIG.acc_bits)
                     codes.expect(
@@ -75,6 +91,8 @@ async def rows_equal_the_contract(
                     {
                         "a": pack(a, BITS),
                         "b": pack(b, CONFIG.b_bits),
+                        "b_codes": int(coded),
+                        "pass": step % passes,
                         "nonzero": int(nonzero),
                         "first": int(step == 0),
                         "last": int(last),
