@@ -11,7 +11,7 @@ from edgebert_client import UnitClient
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError
-from shiftforge.generator.emit.edgebert_opencl import KERNELS, render_edgebert, unit_channels
+from shiftforge.generator.emit.edgebert_opencl import render_edgebert, unit_channels, unit_kernels
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.generator.rules.check import check_rules
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
@@ -212,7 +212,7 @@ FAULTS = {
     "smallest value": ("const ints_t least = (u < r.least_limit);", "const ints_t least = 0;"),
     "wrapping sum": ("(over & ((x >> 31) ^ INT_MAX)) | (~over & sum)", "sum"),
     "past the largest": ("(past & SF_LARGEST) | (~past & body)", "body"),
-    "accumulator kept": ("if (s->step == 0) before = (accs_t)(0);", ""),
+    "accumulator kept": ("if (clear) before = (accs_t)(0);", ""),
     "bank pointer": ("s->pointer[lane] += stored;", "s->pointer[lane]++;"),
     "one channel a lane": ("places = (ints_t)(shifts[s->line]);", ""),
     "padded lanes": ("fixed.v[v] = t & SF_LOAD(v, valid);", "fixed.v[v] = t;"),
@@ -252,7 +252,7 @@ def test_the_text_keeps_intels_rules(lanes: int, weights: str) -> None:
         found = check_rules(text, source_name="unit.cl", defines=defines)
         assert [v for v in found if v.severity == "error"] == []
     ends = {name for c in unit_channels(config) for name in (c.writer, c.reader)}
-    assert ends == set(KERNELS)
+    assert ends == set(unit_kernels())
 
 
 @pytest.mark.parametrize("lanes", [2, 8, 32])
