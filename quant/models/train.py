@@ -34,7 +34,7 @@ from shiftforge.quant.models import fashion
 from shiftforge.quant.models.batches import Examples
 from shiftforge.quant.models.checkpoint import save_checkpoint
 from shiftforge.quant.models.fit import Hooks, Recipe, Report, accuracy, fit
-from shiftforge.quant.schemes.base import Scheme
+from shiftforge.quant.schemes.folded import FoldedScheme
 from shiftforge.quant.schemes.network import prepare
 from shiftforge.quant.schemes.ste import StraightThrough
 
@@ -240,7 +240,7 @@ def fine_tune(
     formats: Mapping[str, WeightFormat],
     activation_bits: int = 8,
     calibration: NDArray[np.uint8],
-    scheme: Scheme | None = None,
+    scheme: FoldedScheme | None = None,
     folder: Path | None = None,
     report: Report | None = None,
 ) -> tuple[QuantizedModel, float]:

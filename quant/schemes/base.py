@@ -1,73 +1,169 @@
-"""What a training scheme is: it decides how float master weights become quantised ones.
+"""The interface of every training scheme: how float master weights become quantised ones.
 
-The network, its activation grids and the training loop are the same for every scheme; a scheme
-supplies one weight quantiser a convolution and may add to the loss and act after each step.
+A scheme is a frozen dataclass of hyper-parameters. It makes one weight quantiser a layer, a
+``torch.nn.utils.parametrize`` parametrization whose parameters and buffers hold all that is learned
+or scheduled (a state dictionary is the whole of it), and may add to the loss and act after every
+step and at the start of every epoch. The model, the loop and the data know none of it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 
-from shiftforge.quant.capture.types import FloatConv
-from shiftforge.quant.graph.types import WeightFormat
+from shiftforge.quant.graph.types import Grid, WeightFormat
 
-__all__ = ["Codes", "Converted", "Scheme", "WeightQuantiser"]
-
-Codes: TypeAlias = tuple[NDArray[np.int8], NDArray[np.int8]]
-
-
-class WeightQuantiser(nn.Module, ABC):
-    """Master weights of one convolution and their quantisation; its parameters are trained."""
-
-    @abstractmethod
-    def forward(self) -> torch.Tensor:
-        """Quantised real weights (O, I // groups, kh, kw), with gradients to the masters."""
-
-    @abstractmethod
-    def codes(self) -> Codes:
-        """Integer weights (O, I // groups, kh, kw) and exponents (O,), int8: w = w_int * 2**z."""
-
-    @abstractmethod
-    def masters(self) -> NDArray[np.float32]:
-        """The float weights (O, I // groups, kh, kw) behind the codes, in real values."""
-
-    def penalty(self) -> torch.Tensor | None:
-        """What the scheme adds to the loss for this convolution, before its factor."""
-        return None
+__all__ = ["ActivationQuantiser", "Codes", "Scheme", "Site", "Sites", "WeightQuantiser"]
 
 
 @dataclass(frozen=True, eq=False)
-class Converted:
-    """A trained network by convolution name: codes for the integer graph, masters for the record.
+class Codes:
+    """Weights as the integer graph holds them: w = weight * 2**exponent, exactly.
 
-    biases: float64 (O,), real values.
+    weight: int8, of the layer's weight's shape (O, ...). exponent: int8 (O,).
     """
 
-    weights: Mapping[str, Codes]
-    biases: Mapping[str, NDArray[np.float64]]
-    masters: Mapping[str, NDArray[np.float32]]
+    weight: NDArray[np.int8]
+    exponent: NDArray[np.int8]
+    format: WeightFormat
 
 
-class Scheme(Protocol):
-    """A way to train quantised weights."""
+class WeightQuantiser(nn.Module, ABC):
+    """The quantisation of one layer's weights (O, ...), as a parametrization.
+
+    scheme: what made it. layer: module path of the layer, for messages.
+    """
+
+    def __init__(self, scheme: Scheme, layer: str) -> None:
+        super().__init__()
+        self.scheme = scheme
+        self.layer = layer
+
+    @abstractmethod
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """Quantised real weights of the masters' shape, with the scheme's gradients."""
+
+    def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
+        """Weights assigned to the layer become the masters as they are."""
+        return weight
+
+    @abstractmethod
+    def levels(self) -> NDArray[np.float64]:
+        """The values a weight may take in units of its scale, ascending."""
+
+    @abstractmethod
+    def codes(self, weight: torch.Tensor) -> Codes | str:
+        """The integers of these masters' quantised weights, or why the integer graph has none."""
+
+    @abstractmethod
+    def terms(self, weight: torch.Tensor) -> torch.Tensor:
+        """Signed powers of two that each quantised weight is a sum of, int64, weight's shape."""
+
+    @abstractmethod
+    def bits_per_weight(self, weight: torch.Tensor) -> float:
+        """Mean stored bits of a weight, scales left out."""
+
+    def shifts_per_weight(self, weight: torch.Tensor) -> float:
+        """Mean shifts that a product with a weight takes."""
+        return float(self.terms(weight).double().mean())
+
+    def adds_per_weight(self, weight: torch.Tensor) -> float:
+        """Mean additions that a weight takes, the one into the accumulator included."""
+        return float(self.terms(weight).double().mean())
+
+    def follow(self, trained: WeightQuantiser) -> None:
+        """Take over what a quantiser of the same layer before batch norm was folded has learned."""
+        del trained
+
+
+class ActivationQuantiser(nn.Module, ABC):
+    """The quantisation of one layer's input, of any shape; its state is found in the first call."""
+
+    bits: int
+
+    @abstractmethod
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Quantised real values of x's shape, with the scheme's gradients."""
+
+    def grid(self) -> Grid | str:
+        """The integer graph's grid of exactly these levels, or why there is none."""
+        return f"{type(self).__name__} has a step that is no power of two"
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One quantised layer of a prepared model. name: its module path."""
+
+    name: str
+    module: nn.Module
+    quantiser: WeightQuantiser
 
     @property
+    def weight(self) -> torch.Tensor:
+        """The master weights, a parameter."""
+        holder = self.module.get_submodule("parametrizations.weight")
+        if not isinstance(holder, ParametrizationList):
+            raise TypeError(f"{self.name} has no quantised weight")
+        found = holder.original
+        if not isinstance(found, torch.Tensor):
+            raise TypeError(f"{self.name} has no master weights")
+        return found
+
+
+Sites: TypeAlias = Mapping[str, Site]
+
+
+@dataclass(frozen=True)
+class Scheme(ABC):
+    """A way to quantise weights, and activations where `activations` says how.
+
+    The training functions receive the sites of this scheme alone, by layer name.
+    """
+
+    activations: ActivationScheme | None = field(default=None, kw_only=True)
+
+    @property
+    @abstractmethod
     def name(self) -> str:
-        """What the command line and the model's record call it."""
+        """Short name with the bits, such as "dtssq4"."""
 
-    def quantiser(self, node: FloatConv, fmt: WeightFormat, start: Codes | None) -> WeightQuantiser:
-        """The quantiser of one convolution; start: the codes that training begins from."""
+    @abstractmethod
+    def weight_quantiser(self, weight: torch.Tensor, name: str) -> WeightQuantiser:
+        """The quantiser of one layer, begun from its float weights (O, ...)."""
 
-    def loss(self, task: torch.Tensor, quantisers: Mapping[str, WeightQuantiser]) -> torch.Tensor:
-        """The loss to minimise, given the task's own."""
+    def activation_quantiser(self, name: str) -> ActivationQuantiser | None:
+        """The quantiser of one layer's input; None leaves it float."""
+        return None if self.activations is None else self.activations.quantiser(name)
 
-    def after_step(self, quantisers: Mapping[str, WeightQuantiser]) -> None:
+    def penalty(self, sites: Sites) -> torch.Tensor | None:
+        """What is added to the loss, its factor included; None for nothing."""
+        del sites
+        return None
+
+    def after_step(self, sites: Sites) -> None:
         """Called after every optimiser step, without gradients."""
+        del sites
+
+    def at_epoch(self, sites: Sites, epoch: int, epochs: int) -> None:
+        """Called before every epoch (counted from 0, of all), without gradients."""
+        del sites, epoch, epochs
+
+    def wide(self) -> Scheme:
+        """What the first and last layers take by the policy "wide": more bits, of the same kind."""
+        return self
+
+
+class ActivationScheme(ABC):
+    """A way to quantise activations, a frozen dataclass."""
+
+    @abstractmethod
+    def quantiser(self, name: str) -> ActivationQuantiser:
+        """The quantiser of one layer's input."""

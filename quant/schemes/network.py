@@ -20,7 +20,12 @@ from shiftforge.quant.calibrate.convert import clamp_codes
 from shiftforge.quant.calibrate.network import inputs_of
 from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatNode
 from shiftforge.quant.graph.types import Grid, WeightFormat
-from shiftforge.quant.schemes.base import Codes, Converted, Scheme, WeightQuantiser
+from shiftforge.quant.schemes.folded import (
+    Converted,
+    FoldedQuantiser,
+    FoldedScheme,
+    StartCodes,
+)
 
 __all__ = ["QuantNetwork", "prepare"]
 
@@ -40,7 +45,7 @@ class _Conv(nn.Module):
 
     bias: nn.Parameter
 
-    def __init__(self, quantiser: WeightQuantiser, bias: NDArray[np.floating]) -> None:
+    def __init__(self, quantiser: FoldedQuantiser, bias: NDArray[np.floating]) -> None:
         super().__init__()
         self.quantiser = quantiser
         self.bias = nn.Parameter(torch.from_numpy(bias.astype(np.float32)))
@@ -63,7 +68,7 @@ class QuantNetwork(nn.Module):
         self,
         graph: FloatGraph,
         grids: Mapping[str, Grid],
-        quantisers: Mapping[str, WeightQuantiser],
+        quantisers: Mapping[str, FoldedQuantiser],
         biases: Mapping[str, NDArray[np.floating]],
     ) -> None:
         super().__init__()
@@ -84,7 +89,7 @@ class QuantNetwork(nn.Module):
             raise TypeError(f"{name} is no convolution")
         return module
 
-    def quantisers(self) -> dict[str, WeightQuantiser]:
+    def quantisers(self) -> dict[str, FoldedQuantiser]:
         """The weight quantisers by convolution name, in execution order."""
         return {name: self.conv(name).quantiser for name in self._place}
 
@@ -108,7 +113,7 @@ class QuantNetwork(nn.Module):
         return live[self.graph.output]
 
     def convert(self) -> Converted:
-        """Codes, biases and masters as numpy, for the integer graph."""
+        """StartCodes, biases and masters as numpy, for the integer graph."""
         found = self.quantisers()
         return Converted(
             {name: q.codes() for name, q in found.items()},
@@ -118,12 +123,12 @@ class QuantNetwork(nn.Module):
 
 
 def prepare(
-    scheme: Scheme,
+    scheme: FoldedScheme,
     graph: FloatGraph,
     grids: Mapping[str, Grid],
     formats: Mapping[str, WeightFormat],
     *,
-    start: Mapping[str, Codes] | None = None,
+    start: Mapping[str, StartCodes] | None = None,
     biases: Mapping[str, NDArray[np.floating]] | None = None,
 ) -> QuantNetwork:
     """The network that a scheme trains.

@@ -17,7 +17,7 @@ from torch import nn
 from shiftforge.quant.capture.types import FloatConv
 from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
 from shiftforge.quant.graph.types import WeightFormat
-from shiftforge.quant.schemes.base import Codes, WeightQuantiser
+from shiftforge.quant.schemes.folded import FoldedQuantiser, StartCodes
 
 __all__ = ["StraightThrough", "SteWeights"]
 
@@ -25,14 +25,14 @@ __all__ = ["StraightThrough", "SteWeights"]
 _MARGIN = 0.05
 
 
-class SteWeights(WeightQuantiser):
+class SteWeights(FoldedQuantiser):
     """Masters v of one convolution in units of 2**z; the level nearest to v is used."""
 
     scale: torch.Tensor
     magnitudes: torch.Tensor
     middles: torch.Tensor
 
-    def __init__(self, node: FloatConv, fmt: WeightFormat, start: Codes | None) -> None:
+    def __init__(self, node: FloatConv, fmt: WeightFormat, start: StartCodes | None) -> None:
         super().__init__()
         levels = format_levels(fmt)
         self.fmt = fmt
@@ -56,7 +56,7 @@ class SteWeights(WeightQuantiser):
         # In this order the value is exactly the level, whatever v is.
         return (rounded + (self.v - self.v.detach())) * self.scale
 
-    def codes(self) -> Codes:
+    def codes(self) -> StartCodes:
         return encode(self.masters(), self.z, self.fmt), self.z
 
     def masters(self) -> NDArray[np.float32]:
@@ -90,15 +90,17 @@ class StraightThrough:
 
     name: str = "ste"
 
-    def quantiser(self, node: FloatConv, fmt: WeightFormat, start: Codes | None) -> WeightQuantiser:
+    def quantiser(
+        self, node: FloatConv, fmt: WeightFormat, start: StartCodes | None
+    ) -> FoldedQuantiser:
         """Masters from the node's weights, inside the rounding cells of start where given."""
         return SteWeights(node, fmt, start)
 
-    def loss(self, task: torch.Tensor, quantisers: Mapping[str, WeightQuantiser]) -> torch.Tensor:
+    def loss(self, task: torch.Tensor, quantisers: Mapping[str, FoldedQuantiser]) -> torch.Tensor:
         """The task's loss, unchanged."""
         return task
 
-    def after_step(self, quantisers: Mapping[str, WeightQuantiser]) -> None:
+    def after_step(self, quantisers: Mapping[str, FoldedQuantiser]) -> None:
         """Masters stay within the outermost levels, where they can still come back."""
         for quantiser in quantisers.values():
             if isinstance(quantiser, SteWeights):
