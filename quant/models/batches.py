@@ -55,12 +55,12 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 
 def training_batches(
-    examples: Examples, size: int, shift: int, seed: int
+    examples: Examples, size: int, shift: int, seed: int, flip: bool = True
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """One epoch: (normalised images, labels) in batches; an incomplete last batch is left out.
 
-    Every image is flipped left to right with probability 1/2 and moved by up to ``shift`` pixels
-    both ways; what moves in is pixel value 0.
+    Every image is flipped left to right with probability 1/2, unless flip is False, and moved by up
+    to ``shift`` pixels both ways; what moves in is pixel value 0.
     """
     generator = torch.Generator().manual_seed(seed)
     count, _, height, width = examples.images.shape
@@ -71,7 +71,7 @@ def training_batches(
     for start in range(0, count - size + 1, size):
         picked = order[start : start + size]
         moves = torch.randint(0, 2 * shift + 1, (2, size), generator=generator)
-        flips = torch.rand(size, generator=generator) < 0.5
+        flips = torch.rand(size, generator=generator) < (0.5 if flip else 0.0)
         y = moves[0, :, None] + rows
         x = torch.where(flips[:, None], width - 1 - columns, columns) + moves[1, :, None]
         index = picked.to(device)

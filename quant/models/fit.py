@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -23,30 +24,18 @@ from shiftforge.quant.models.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
+from shiftforge.quant.models.recipe import (
+    Group,
+    Recipe,
+    learning_rate,
+    make_optimiser,
+    plain_groups,
+    recipe_problems,
+)
 
-__all__ = ["Hooks", "Progress", "Recipe", "Report", "accuracy", "fit", "learning_rate"]
+__all__ = ["Hooks", "Progress", "Recipe", "Report", "accuracy", "fit", "learning_rate", "logits"]
 
 _REPORT_STEPS = 10
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained: one-cycle cosine schedule over all epochs.
-
-    optimiser: "sgd" (Nesterov momentum 0.9) or "adam". warmup: share of the steps over which the
-    rate rises to ``rate``. weight_decay: on tensors of more than one dimension alone.
-    shift: largest move of an image in pixels.
-    """
-
-    epochs: int
-    rate: float
-    batch: int = 128
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.1
-    warmup: float = 0.1
-    shift: int = 4
-    seed: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,19 +60,16 @@ class Hooks:
     """What a scheme adds to training.
 
     loss: from the task's loss to the one that is minimised. after_step: called after every
-    optimiser step.
+    optimiser step. at_epoch: called with (epoch from 0, epochs) before each epoch. groups: the
+    optimiser's parameter groups, see `recipe.plain_groups`. freeze: makes batch norm keep its
+    statistics, called after train mode is set in the recipe's last epochs.
     """
 
     loss: Callable[[torch.Tensor], torch.Tensor] | None = None
     after_step: Callable[[], None] | None = None
-
-
-def learning_rate(recipe: Recipe, step: int, total: int) -> float:
-    """Linear warm-up, then a half cosine down to 0; step counts from 0."""
-    warm = int(recipe.warmup * total)
-    if step < warm:
-        return recipe.rate * (step + 1) / warm
-    return recipe.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
+    at_epoch: Callable[[int, int], None] | None = None
+    groups: Callable[[nn.Module, Recipe], list[Group]] = plain_groups
+    freeze: Callable[[nn.Module], object] | None = None
 
 
 def logits(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -107,33 +93,8 @@ def accuracy(network: nn.Module, examples: Examples, batch: int = 500) -> float:
     return hits / len(examples)
 
 
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimiser == "adam":
-        return torch.optim.AdamW(groups, lr=recipe.rate)
-    return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, nesterov=True)
-
-
-def _check(recipe: Recipe, train: Examples) -> int:
-    """Steps in an epoch."""
-    problems = []
-    if recipe.epochs < 1:
-        problems.append(Problem(f"{recipe.epochs} epochs", "train for at least 1"))
-    if recipe.batch < 2 or recipe.batch > len(train):
-        problems.append(
-            Problem(f"batches of {recipe.batch} from {len(train)} images", "choose 2 to all images")
-        )
-    if not (math.isfinite(recipe.rate) and recipe.rate > 0):
-        problems.append(Problem(f"learning rate {recipe.rate}", "give a rate above 0"))
-    if recipe.shift < 0:
-        problems.append(Problem(f"shift {recipe.shift}", "give 0 or more pixels"))
-    if problems:
-        raise InputError(problems)
-    return len(train) // recipe.batch
+def _file(folder: Path, stage: str, epoch: int) -> Path:
+    return folder / f"{stage}-{epoch:03d}.safetensors"
 
 
 def _resume(
@@ -141,7 +102,7 @@ def _resume(
 ) -> tuple[int, dict[str, torch.Tensor]]:
     """(epochs done, tensors) of the newest checkpoint, (0, {}) where there is none."""
     for epoch in range(epochs, 0, -1):
-        path = folder / f"{stage}-{epoch:03d}.safetensors"
+        path = _file(folder, stage, epoch)
         if not path.is_file():
             continue
         tensors, header = load_checkpoint(path)
@@ -155,6 +116,26 @@ def _resume(
             )
         return epoch, tensors
     return 0, {}
+
+
+def _task_loss(
+    found: torch.Tensor,
+    labels: torch.Tensor,
+    images: torch.Tensor,
+    recipe: Recipe,
+    teacher: nn.Module | None,
+) -> torch.Tensor:
+    """Cross entropy, mixed with the distance to the teacher's softened outputs."""
+    loss = nn.functional.cross_entropy(found, labels, label_smoothing=recipe.label_smoothing)
+    if teacher is None or recipe.distil == 0:
+        return loss
+    heat = recipe.temperature
+    with torch.no_grad():
+        wanted = nn.functional.log_softmax(logits(teacher, images) / heat, 1)
+    given = nn.functional.log_softmax(found / heat, 1)
+    # heat^2 keeps the gradient's size whatever the temperature.
+    far = nn.functional.kl_div(given, wanted, reduction="batchmean", log_target=True) * heat**2
+    return (1 - recipe.distil) * loss + recipe.distil * far
 
 
 def _pick(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -184,21 +165,25 @@ def _epoch(
     recipe: Recipe,
     epoch: int,
     hooks: Hooks,
+    teacher: nn.Module | None,
     tell: Callable[[int, float], None],
 ) -> float:
     """One epoch, counted from 0; tell(step, mean loss so far) after every step. Mean loss."""
     steps = len(train) // recipe.batch
     seed = epoch_seed(recipe.seed, epoch)
     network.train()
+    if hooks.freeze is not None and epoch >= recipe.epochs - recipe.freeze_epochs:
+        hooks.freeze(network)
     torch.manual_seed(seed)
+    if hooks.at_epoch is not None:
+        hooks.at_epoch(epoch, recipe.epochs)
     mean = 0.0
-    batches = training_batches(train, recipe.batch, recipe.shift, seed)
+    batches = training_batches(train, recipe.batch, recipe.shift, seed, recipe.flip)
     for step, (images, labels) in enumerate(batches):
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, epoch * steps + step, recipe.epochs * steps)
-        loss = nn.functional.cross_entropy(
-            logits(network, images), labels, label_smoothing=recipe.label_smoothing
-        )
+            rate = learning_rate(recipe, epoch * steps + step, recipe.epochs * steps)
+            group["lr"] = rate * float(group.get("factor", 1.0))
+        loss = _task_loss(logits(network, images), labels, images, recipe, teacher)
         if hooks.loss is not None:
             loss = hooks.loss(loss)
         optimiser.zero_grad(set_to_none=True)
@@ -221,22 +206,33 @@ def fit(
     folder: Path | None = None,
     facts: Mapping[str, Any] | None = None,
     hooks: Hooks | None = None,
+    teacher: nn.Module | None = None,
     report: Report | None = None,
     stop_after: int | None = None,
+    keep: int | None = None,
 ) -> list[float]:
-    """Train in place; returns the test accuracy after every epoch run now.
+    """Train in place; returns the accuracy on ``test`` after every epoch run now.
 
     folder: where ``<stage>-<epoch>.safetensors`` is written after every epoch, and where a run
     with the same recipe and facts resumes; None keeps nothing. facts: what else the run depends
-    on, JSON-serialisable. stop_after: leave after this many epochs in all, the schedule unchanged.
+    on, JSON-serialisable. teacher: the float network of the recipe's distillation. stop_after:
+    leave after this many epochs in all, the schedule unchanged. keep: checkpoints that stay, the
+    newest; None keeps all.
     The same recipe, data, thread count and library versions give the same weights, resumed or not.
     Raises InputError for a bad recipe, a folder with another run's checkpoints, and divergence.
     """
-    steps = _check(recipe, train)
+    problems = recipe_problems(recipe, len(train), teacher=teacher is not None)
+    if problems:
+        raise InputError(problems)
+    steps = len(train) // recipe.batch
+    chosen = hooks or Hooks()
     device = train.images.device
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = _optimiser(network, recipe)
+    if teacher is not None:
+        teacher.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    optimiser = make_optimiser(chosen.groups(network, recipe), recipe)
     known = {"recipe": asdict(recipe), "images": len(train), "stage": stage, **(facts or {})}
+    known = json.loads(json.dumps(known))  # as a checkpoint's header gives it back
     done, tensors = _resume(folder, stage, known, recipe.epochs) if folder else (0, {})
     if tensors:
         network.load_state_dict(_pick(tensors, "network."))
@@ -256,7 +252,7 @@ def fit(
     with deterministic(device):
         for epoch in range(done, last):
             mean = _epoch(
-                network, optimiser, train, recipe, epoch, hooks or Hooks(), partial(tell, epoch)
+                network, optimiser, train, recipe, epoch, chosen, teacher, partial(tell, epoch)
             )
             if not math.isfinite(mean):
                 raise InputError(
@@ -267,5 +263,7 @@ def fit(
                 held = {f"network.{n}": t for n, t in network.state_dict().items()}
                 held |= {f"optimiser.{n}": t for n, t in optimiser_state(optimiser).items()}
                 header = {"facts": known, "epoch": epoch + 1, "accuracy": results[-1]}
-                save_checkpoint(folder / f"{stage}-{epoch + 1:03d}.safetensors", held, header)
+                save_checkpoint(_file(folder, stage, epoch + 1), held, header)
+                if keep is not None and epoch + 1 > keep:
+                    _file(folder, stage, epoch + 1 - keep).unlink(missing_ok=True)
     return results
