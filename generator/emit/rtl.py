@@ -28,6 +28,7 @@ from shiftforge.generator.plan.unit_registers import (
     ADDRESS_BITS,
     FUNCTIONS,
     K_TILE_BITS,
+    Register,
     engine_registers,
     unit_registers,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "render_processing_unit",
     "render_unit",
     "render_unit_bench",
+    "render_unit_clocked",
     "rtl_design",
 ]
 
@@ -212,22 +214,49 @@ def render_bench(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
 
 def render_clocked(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
     """The bench modules and ``clocked_bench``, which brings its own clock (needs --timing)."""
-    values = _values(config, memory_bits)
+    values = {**_values(config, memory_bits), "bench_top": "matmul_bench"}
     return {**_render("rtl/bench", values), **_render("rtl/cocotb", values)}
 
 
-def register_table(config: UnitConfig) -> str:
-    """The configuration registers as a Markdown table."""
-    rows = [f"| {r.name} | {r.width} | {r.meaning} |" for r in engine_registers(config)]
-    head = [f"Registers of {TOP}: {describe(config)}.", ""]
-    return "\n".join([*head, "| Register | Bits | Meaning |", "|---|---|---|", *rows, ""])
+def render_unit_clocked(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[str, str]:
+    """The same for the whole unit: ``clocked_bench`` around ``unit_bench``."""
+    bench = render_unit_bench(config, sfu, memory_bits)
+    bench.pop("main.cpp")
+    values = {**_values(config, memory_bits), "bench_top": "unit_bench"}
+    return {**bench, **_render("rtl/cocotb", values)}
 
 
-def rtl_design(config: UnitConfig) -> Design:
-    """The unit as a design: ``rtl/*.sv``, its registers, and the figures that describe it."""
-    text = {**render_unit(config), "REGISTERS.md": register_table(config)}
+def register_table(config: UnitConfig, registers: tuple[Register, ...], top: str) -> str:
+    """A register map as a Markdown table, from the description that the RTL is rendered from."""
+    rows = [
+        f"| {word} | {r.name} | {r.width} | {r.meaning} | {', '.join(r.users)} |"
+        for word, r in enumerate(registers)
+    ]
+    head = [
+        f"Registers of {top}: {describe(config)}.",
+        "",
+        "A command of a program holds all of them, one little-endian 32-bit word each, in this",
+        "order. Addresses and pitches count beats of as many bytes as there are lanes.",
+        "",
+        "| Word | Register | Bits | Meaning | Read by |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def rtl_design(config: UnitConfig, sfu: SfuConfig | None = None) -> Design:
+    """A unit as a design: ``rtl/*.sv``, its registers, and the figures that describe it.
+
+    The matrix engine alone (``pu_matmul``) or, with sfu, the whole unit (``pu_unit``).
+    """
+    if sfu is None:
+        top, text, registers = TOP, render_unit(config), engine_registers(config)
+    else:
+        top, text = UNIT_TOP, render_processing_unit(config, sfu)
+        registers = unit_registers(config)
+    text = {**text, "REGISTERS.md": register_table(config, registers, top)}
     report = {
-        "top": TOP,
+        "top": top,
         "lanes": config.lanes,
         "product_bits": config.product_bits,
         "accumulator_bits": config.acc_bits,
