@@ -57,7 +57,8 @@ async def rows_equal_golden(dut: object, traffic: tuple[float, float], coded: bo
     if coded:
         acc = matmul_af(a, b.T, LANES, mode, FORMAT, terms)
         whole = matmul_af(a, b.T, LANES, mode, FORMAT)
-        if steps == 110 and mode == "sat32":
+        bound = np.abs(matmul_af(a, b.T, LANES, "exact", FORMAT)).max()
+        if mode == "sat32" and bound > 2**31:
             # The rails are reached, and where a pass saturates the order of the passes shows.
             assert (np.abs(acc) > 2**30).any() and (acc != whole).any()
         else:
