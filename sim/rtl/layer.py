@@ -104,9 +104,9 @@ def parse_log(plan: LayerPlan, log: str) -> tuple[tuple[CommandRun, ...], dict[s
     if [int(index) for index, _ in found] != list(range(len(plan.commands))):
         raise CheckFailed(f"the RTL ran {len(found)} of {len(plan.commands)} commands, or others")
     rows = [{key: int(value) for key, value in FIGURE.findall(text)} for _, text in found]
-    ends = list(accumulate(row.pop("cycles") for row in rows))
+    ends = list(accumulate(row["cycles"] for row in rows))
     runs = tuple(
-        CommandRun(command, start, end, **row)
+        CommandRun(command, start, end, row["busy"], row["gated"], row["wait_a"], row["wait_b"])
         for command, start, end, row in zip(plan.commands, [0, *ends], ends, rows, strict=False)
     )
     return runs, {key: int(value) for key, value in FIGURE.findall(done[1])}

@@ -25,10 +25,11 @@ def numbers_of(layer: LayerWeights, *, skip: bool = False) -> LayerNumbers:
     skipped = []
     if skip and layer.spans is not None:
         skipped = np.flatnonzero(~layer.spans.any(axis=1)).tolist()
-    norms = [NormNumbers(n.gamma_fraction, n.epsilon) for n in (layer.norm1, layer.norm2)]
+    first, second = (NormNumbers(n.gamma_fraction, n.epsilon) for n in (layer.norm1, layer.norm2))
     return LayerNumbers(
         {name: layer.biases[name] for name in BIASED},
-        *norms,
+        first,
+        second,
         spans=layer.spans is not None,
         skipped=frozenset(skipped),
     )
@@ -36,7 +37,8 @@ def numbers_of(layer: LayerWeights, *, skip: bool = False) -> LayerNumbers:
 
 def shape_of(x: NDArray[np.uint8], layer: LayerWeights) -> LayerShape:
     """The sizes of a layer with input codes x (length, hidden)."""
-    return LayerShape(*x.shape, layer.heads, len(layer.ffn1.codes))
+    length, hidden = x.shape
+    return LayerShape(length, hidden, layer.heads, len(layer.ffn1.codes))
 
 
 def _linears(layer: LayerWeights) -> dict[str, Linear]:
@@ -68,8 +70,8 @@ def _shifts(plan: LayerPlan, at: Results, layer: LayerWeights) -> dict[str, tupl
         ("scores", "q", "k", plan.shape.length, plan.shape.scale_log2),
         ("context", "probabilities", "v", plan.shape.width, 0),
     ):
-        shift = both - bias[left] - bias[right] + scale
-        found[name] = (np.full(size, shift, dtype=np.int64), np.zeros(size, dtype=np.int64))
+        same = both - bias[left] - bias[right] + scale
+        found[name] = (np.full(size, same, dtype=np.int64), np.zeros(size, dtype=np.int64))
     return found
 
 

@@ -58,7 +58,7 @@ def write_tensor(image: Beats, tensor: Tensor, codes: Codes) -> None:
         packed = np.zeros_like(lanes)
         packed[np.arange(tensor.stride) < counts[:, :, None]] = lanes[kept]
         if tensor.pack == 2:
-            packed = packed[:, :, 0::2] | (packed[:, :, 1::2] << 4)
+            packed = packed[:, :, 0::2] | (packed[:, :, 1::2] << np.uint8(4))
         masks = np.packbits(kept.transpose(0, 2, 1).reshape(len(kept), -1), 1, "little")
         strips = _strips(image, tensor, part)
         strips[:, :mask_beats] = masks.reshape(tensor.row_tiles, mask_beats, -1)
@@ -69,7 +69,7 @@ def write_tensor(image: Beats, tensor: Tensor, codes: Codes) -> None:
 
 
 def _read_part(image: Beats, tensor: Tensor, part: int, name: str) -> Codes:
-    def check(good: NDArray[np.bool_], what: str) -> None:
+    def check(good: Any, what: str) -> None:
         if not good.all():
             tile = int(np.argmin(good))
             place = f"row tile {tile}" if tensor.parts == 1 else f"part {part}, row tile {tile}"

@@ -73,7 +73,9 @@ def float_layer(x: Floats, w: dict[str, Any], heads: int, mask: Floats | None) -
 
     def norm(v: Floats, name: str) -> Floats:
         deviation = np.sqrt(v.var(axis=1, keepdims=True) + 1e-12)
-        return (v - v.mean(axis=1, keepdims=True)) / deviation * w[name + ".g"] + w[name + ".b"]
+        y: Floats = (v - v.mean(axis=1, keepdims=True)) / deviation
+        y = y * w[name + ".g"] + w[name + ".b"]
+        return y
 
     def dense(v: Floats, name: str) -> Floats:
         y: Floats = v @ w[name].T + w[name + ".bias"]
