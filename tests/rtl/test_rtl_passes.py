@@ -12,7 +12,7 @@ import pytest
 from matmul_cases import small
 from numpy.typing import NDArray
 
-from shiftforge.errors import CheckFailed
+from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.emit.rtl import render_unit
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, signed_value
@@ -276,3 +276,9 @@ def test_widths_hold_every_pass_and_need_every_bit(terms: int, bits: int, exp_bi
     assert config.longest * int(values.max()) ** 2 < 2 ** (config.acc_bits - 1)
     places = [(code >> config.man_bits) % 2**exp_bits + config.man_bits for code in codes.tolist()]
     assert max(*places, 6).bit_length() == config.amount_bits
+
+
+def test_an_unknown_kind_of_attention_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        UnitConfig(weights="shift", attention="multiplier")  # type: ignore[arg-type]
+    assert [problem.where for problem in caught.value.problems] == ["attention"]
