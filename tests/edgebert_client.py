@@ -1,27 +1,46 @@
-"""Runs matrix products of the EdgeBERT unit on a device in a child process, which keeps its builds.
+"""Runs the EdgeBERT unit on a device in a child process, which keeps its builds.
 
-The child is this file, started as a program (see ``device_client``).
+The child is this file, started as a program (see ``device_client``); jobs and results are pickled
+into files.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from device_client import DeviceClient
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import CheckFailed, InputError
+from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
 from shiftforge.sim.opencl.edgebert import MatrixUnit
+from shiftforge.sim.opencl.edgebert_layer import EncoderUnit
+from shiftforge.sim.opencl.edgebert_sfu import SpecialUnit
+
+
+@dataclass(frozen=True)
+class _Job:
+    """kind: "product", "layer" or a method of ``SpecialUnit``."""
+
+    kind: str
+    config: UnitConfig
+    sfu: SfuConfig | None
+    text: str | None
+    strict: bool
+    stall_s: float
+    arguments: tuple[Any, ...]
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class UnitClient(DeviceClient):
@@ -40,6 +59,36 @@ class UnitClient(DeviceClient):
         **options: Any,
     ) -> dict[str, NDArray[Any]]:
         """``MatrixUnit.run``'s values, and masks, stored values and beats where it gives them."""
+        job = _Job("product", config, None, text, strict, 20.0, (a, b, shift, bias), options)
+        found: dict[str, NDArray[Any]] = self._run(job)
+        return found
+
+    def layer(
+        self,
+        config: UnitConfig,
+        sfu: SfuConfig,
+        x: ArrayLike,
+        layer: LayerWeights,
+        unit: Unit,
+        *,
+        text: str | None = None,
+        strict: bool = False,
+        stall_s: float = 20.0,
+        limit_s: float = 100.0,
+    ) -> dict[str, NDArray[Any]]:
+        """``EncoderUnit.run``'s stages, and the kernels' ``seconds``."""
+        job = _Job("layer", config, sfu, text, strict, stall_s, (x, layer, unit))
+        found: dict[str, NDArray[Any]] = self._run(job, limit_s)
+        return found
+
+    def special(
+        self, config: UnitConfig, sfu: SfuConfig, method: str, *arguments: Any,
+        text: str | None = None, **options: Any,
+    ) -> Any:  # fmt: skip
+        """What a method of ``SpecialUnit`` returns."""
+        return self._run(_Job(method, config, sfu, text, False, 20.0, arguments, options))
+
+    def _run(self, job: _Job, limit_s: float = 100.0) -> Any:
         if self._child is None:
             self._child = subprocess.Popen(
                 [sys.executable, __file__, self.device],
@@ -48,38 +97,63 @@ class UnitClient(DeviceClient):
                 text=True,
             )
         with tempfile.TemporaryDirectory() as name:
-            np.savez(Path(name) / "job.npz", a=a, b=b, shift=shift, bias=bias)
-            job = {
-                "work": name, "config": asdict(config), "text": text, "strict": strict,
-                "options": options,
-            }  # fmt: skip
-            answer = self._ask(job, 100.0)
+            # this module is __main__ in the child: plain tuples travel, not the class
+            fields = (
+                job.kind, job.config, job.sfu, job.text, job.strict, job.stall_s, job.arguments,
+                job.options,
+            )  # fmt: skip
+            (Path(name) / "job").write_bytes(pickle.dumps(fields))
+            answer = self._ask({"work": name}, limit_s)
             if answer != "done":
                 raise RuntimeError(f"{self.device}: {answer or 'the process ended'}")
-            with np.load(Path(name) / "result.npz", allow_pickle=False) as data:
-                return {key: data[key] for key in data.files}
+            return pickle.loads((Path(name) / "result").read_bytes())
 
 
 @cache
-def _unit(device: str, config: str, text: str | None, strict: bool) -> MatrixUnit:
-    made = UnitConfig(**json.loads(config))
-    return MatrixUnit(made, device, text=text, strict_depth=strict)
+def _matrix(device: str, config: UnitConfig, text: str | None, strict: bool) -> MatrixUnit:
+    return MatrixUnit(config, device, text=text, strict_depth=strict)
 
 
-def _work(device: str, job: dict[str, Any]) -> str:
-    work = Path(job["work"])
-    unit = _unit(device, json.dumps(job["config"]), job["text"], job["strict"])
-    with np.load(work / "job.npz", allow_pickle=False) as data:
-        operands = [data[name] for name in ("a", "b", "shift", "bias")]
+@cache
+def _encoder(
+    device: str, config: UnitConfig, sfu: SfuConfig, text: str | None, strict: bool, stall_s: float
+) -> EncoderUnit:
+    return EncoderUnit(
+        config, sfu, device, text=text, strict_depth=strict, stall_s=stall_s
+    )  # fmt: skip
+
+
+@cache
+def _special(device: str, config: UnitConfig, sfu: SfuConfig, text: str | None) -> SpecialUnit:
+    return SpecialUnit(config, sfu, device, text=text)
+
+
+def _result(device: str, job: _Job) -> Any:
+    if job.kind == "product":
+        unit = _matrix(device, job.config, job.text, job.strict)
+        found = unit.run(*job.arguments, **job.options)
+        arrays: dict[str, Any] = {"values": found.values}
+        if found.packed is not None:
+            packed = found.packed
+            arrays |= {"masks": packed.masks, "stored": packed.values, "beats": packed.beats}
+        return arrays
+    if job.sfu is None:
+        raise TypeError(job.kind)
+    if job.kind == "layer":
+        encoder = _encoder(device, job.config, job.sfu, job.text, job.strict, job.stall_s)
+        stages = encoder.run(*job.arguments)
+        return {**stages, "seconds": encoder.seconds}
+    special = _special(device, job.config, job.sfu, job.text)
+    return getattr(special, job.kind)(*job.arguments, **job.options)
+
+
+def _work(device: str, work: Path) -> str:
+    job = _Job(*pickle.loads((work / "job").read_bytes()))
     try:
-        found = unit.run(*operands, **job["options"])
+        found = _result(device, job)
     except (CheckFailed, InputError) as error:
         return str(error).replace("\n", " ")
-    arrays: dict[str, Any] = {"values": found.values}
-    if found.packed is not None:
-        packed = found.packed
-        arrays |= {"masks": packed.masks, "stored": packed.values, "beats": packed.beats}
-    np.savez(work / "result.npz", **arrays)
+    (work / "result").write_bytes(pickle.dumps(found))
     return "done"
 
 
@@ -88,7 +162,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
-        answers.write(_work(sys.argv[1], json.loads(line)) + "\n")
+        answers.write(_work(sys.argv[1], Path(json.loads(line)["work"])) + "\n")
         answers.flush()
     os._exit(0)
 

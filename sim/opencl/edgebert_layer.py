@@ -41,7 +41,8 @@ class _Traced:
 class EncoderUnit:
     """A unit with its special functions, built for a device.
 
-    text: the device text, if it is not to be the rendered one. seconds: of the last layer's kernels.
+    text: the device text, if it is not to be the rendered one. strict_depth: channels as deep as
+    in hardware. stall_s: see ``UnitProgram``. seconds: of the last layer's kernels.
     """
 
     def __init__(
@@ -52,9 +53,12 @@ class EncoderUnit:
         *,
         text: str | None = None,
         strict_depth: bool = False,
+        stall_s: float = 20.0,
     ) -> None:
         self.config, self.sfu = config, sfu
-        self.program = UnitProgram(config, sfu, device, text=text, strict_depth=strict_depth)
+        self.program = UnitProgram(
+            config, sfu, device, text=text, strict_depth=strict_depth, stall_s=stall_s
+        )
         self.seconds = 0.0
 
     def run(self, x: ArrayLike, layer: LayerWeights, unit: Unit) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,223 @@
+"""A whole encoder layer on the EdgeBERT unit's kernels against the integer reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from edgebert_client import UnitClient
+from edgebert_layers import Case, random_layer
+from numpy.typing import NDArray
+
+from shiftforge.generator.emit.edgebert_opencl import render_edgebert
+from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.golden.edgebert.afcode import AfFormat
+from shiftforge.sim.golden.edgebert.bitmask import Codes
+from shiftforge.sim.golden.edgebert.encoder import STAGES, Unit, encoder_layer
+
+Client = Callable[[str], UnitClient]
+DEVICES = ("pocl", "intel-cpu", "intel-fpga-emu")
+KINDS: dict[str, dict[str, Any]] = {
+    "af": {},
+    "shift1": {"weights": "shift"},
+    "shift2": {"weights": "shift", "terms": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def on() -> Iterator[Client]:
+    """on(device) -> the process that runs layers on it."""
+    clients: dict[str, UnitClient] = {}
+    yield lambda device: clients.setdefault(device, UnitClient(device))
+    for client in clients.values():
+        client.close()
+
+
+def units(lanes: int, kind: str, **changes: Any) -> tuple[UnitConfig, SfuConfig, Unit]:
+    """The same unit for the kernels and for the reference."""
+    config = UnitConfig(lanes=lanes, **(KINDS[kind] | changes))
+    formats = {"af_bits": config.af_bits, "exp_bits": config.exp_bits}
+    unit = Unit(
+        lanes, config.accumulator, fmt=AfFormat(config.af_bits, config.exp_bits),
+        passes_terms=config.terms if config.takes_codes else 0,
+    )  # fmt: skip
+    return config, SfuConfig(lanes=lanes, **formats), unit
+
+
+def first_wrong(wanted: dict[str, NDArray[Any]], found: dict[str, NDArray[Any]]) -> str:
+    """The first stage that differs, and "" where none does."""
+    for stage in STAGES:
+        if wanted[stage].shape != found[stage].shape:
+            return f"{stage}: shape"
+        wrong = np.argwhere(wanted[stage].astype(np.int64) != found[stage].astype(np.int64))
+        if len(wrong):
+            place = tuple(wrong[0].tolist())
+            return (
+                f"{stage}: {len(wrong)} differ, first at {place}: {wanted[stage][place]} wanted, "
+                f"{found[stage][place]} found"
+            )
+    return ""
+
+
+def check(
+    client: UnitClient, case: Case, lanes: int, kind: str, text: str | None = None, **changes: Any
+) -> str:
+    config, sfu, unit = units(lanes, kind, **changes)
+    found = client.layer(config, sfu, case.x, case.layer, unit, text=text)
+    return first_wrong(encoder_layer(case.x, case.layer, unit), found)
+
+
+# lanes; hidden, heads, ffn, tokens: no multiples of the lanes but the head width
+SMALL = {
+    "af": ((4, (48, 3, 50, 11)), (8, (64, 4, 130, 21))),
+    "shift1": ((8, (64, 4, 99, 19)),),
+    "shift2": ((4, (48, 3, 50, 13)),),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_every_stage_is_golden(device: str, kind: Codes, on: Client) -> None:
+    for lanes, sizes in SMALL[kind]:
+        for spans in (False, True):
+            case = random_layer(*sizes, kind, spans)
+            assert check(on(device), case, lanes, kind) == "", (lanes, sizes, spans)
+
+
+@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+def test_exact_accumulators_and_buffers_of_other_sizes(device: str, on: Client) -> None:
+    case = random_layer(32, 2, 24, 7, "shift2", spans=True)
+    assert check(on(device), case, 2, "shift2", accumulator="exact", a_buffer=4096) == ""
+    case = random_layer(32, 2, 24, 1)
+    assert check(on(device), case, 16, "af", accumulator="exact") == ""
+
+
+def test_another_launch_and_other_lengths_on_the_same_build(on: Client) -> None:
+    """Nothing is left over from the layer before."""
+    cases = [random_layer(64, 4, 96, length, "af", spans) for length, spans in (
+        (40, True), (3, False), (40, False), (1, True)
+    )]  # fmt: skip
+    for device in ("pocl", "intel-fpga-emu"):
+        for case in (*cases, *cases[::-1]):
+            assert check(on(device), case, 8, "af") == ""
+
+
+@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+def test_channels_as_deep_as_in_hardware(device: str, on: Client) -> None:
+    case = random_layer(16, 4, 24, 9, "af", spans=True)
+    config, sfu, unit = units(4, "af")
+    found = on(device).layer(config, sfu, case.x, case.layer, unit, strict=True)
+    assert first_wrong(encoder_layer(case.x, case.layer, unit), found) == ""
+
+
+# name: text of the kernels, what stands in its place, the first stage that must be wrong
+FAULTS = {
+    "gamma and beta swapped": (
+        "s->gamma[lane] = tables[at + lane];\n      s->beta[lane] = tables[at + SF_LANES + lane];",
+        "s->beta[lane] = tables[at + lane];\n      s->gamma[lane] = tables[at + SF_LANES + lane];",
+        "norm1",
+    ),
+    "off-by-one shift": (
+        "ints_t places = s->shift.v[v], offset",
+        "ints_t places = s->shift.v[v] + 1, offset",
+        "q",
+    ),
+    "wrong exponent add": ("SF_TREES_OF_INTS(b.exp + exp)", "SF_TREES_OF_INTS(b.exp | exp)", "q"),
+    "stale mask table": (
+        "s->phase = job.function == SF_SOFTMAX && job.masked ? SF_MASK : SF_TAKE;",
+        "s->phase = job.function == SF_SOFTMAX && job.masked && job.table == 0 ? SF_MASK : SF_TAKE;",
+        "probabilities",
+    ),
+    "mask by the column": ("m->mask[abs(apart - lane)", "m->mask[abs(lane)", "probabilities"),
+    "part of another head": (
+        "const int strip = s->part * s->job.c_part_strips + s->row;",
+        "const int strip = s->part + s->job.c_parts * s->row;",
+        "q",
+    ),
+    "biases of the sum": ("a.exp + job->a_bias - least", "a.exp + job->b_bias - least", "add1"),
+    "mean dropped": ("sf_rhe(16 * c[lane] - s->mean[s->line]", "sf_rhe(16 * c[lane]", "norm1"),
+    "GELU cut early": ("u >= (4u << SF_F)", "u >= (1u << SF_F)", "gelu"),
+    "stale sum": (
+        "long total = s->step == 0 ? 0 : s->total[s->line];", "long total = s->total[s->line];",
+        "probabilities",
+    ),
+}  # fmt: skip
+
+
+def test_planted_faults_are_found_at_their_stage(on: Client) -> None:
+    made = random_layer(16, 4, 24, 11, "af", spans=True)
+    biases = {**made.layer.biases, "attention_output": made.layer.biases["input"] - 2}
+    case = replace(made, layer=replace(made.layer, biases=biases))
+    config, sfu, _ = units(4, "af")
+    text = render_edgebert(config, sfu)
+    assert check(on("intel-cpu"), case, 4, "af", text) == ""
+    for name, (old, new, stage) in FAULTS.items():
+        assert text.count(old) >= 1, name
+        found = check(on("intel-cpu"), case, 4, "af", text.replace(old, new))
+        assert found.split(":")[0] == stage, f"{name}: {found}"
+
+
+def test_a_fault_of_the_passes_is_found(on: Client) -> None:
+    case = random_layer(16, 4, 24, 11, "shift2")
+    config, sfu, _ = units(4, "shift2")
+    text = render_edgebert(config, sfu)
+    old, new = "vmac_bit(code, 2 * pass + 1)", "vmac_bit(code, 2 * pass)"
+    assert text.count(old) == 1
+    found = check(on("intel-cpu"), case, 4, "shift2", text.replace(old, new))
+    assert found.startswith("scores:")
+
+
+@pytest.mark.parametrize("device", ["intel-cpu", "intel-fpga-emu"])
+def test_a_hang_ends_with_the_channels(device: str) -> None:
+    """Store never says that the first command is done."""
+    case = random_layer(16, 4, 24, 7)
+    config, sfu, unit = units(4, "af")
+    text = render_edgebert(config, sfu)
+    for old in ("SF_WRITE(next_b, command + 1);", "SF_WRITE(next_b, store_command);"):
+        assert text.count(old) == 1
+        text = text.replace(old, "")
+    client = UnitClient(device)
+    try:
+        said = "fetch_b reads empty channel next_b" if device == "intel-fpga-emu" else "stopped in"
+        with pytest.raises(RuntimeError, match=said):
+            client.layer(config, sfu, case.x, case.layer, unit, text=text, stall_s=2.0)
+    finally:
+        client.close()
+
+
+def test_what_does_not_suit_is_refused(on: Client) -> None:
+    case = random_layer(64, 4, 96, 21)
+    config, sfu, unit = units(8, "af")
+    client = on("intel-cpu")
+
+    def refused(match: str, layer: Any = case.layer, x: Any = case.x, unit: Unit = unit,
+                config: UnitConfig = config) -> None:  # fmt: skip
+        with pytest.raises(RuntimeError, match=match):
+            client.layer(config, sfu, x, layer, unit)
+
+    fewer = {k: v for k, v in case.layer.biases.items() if k not in ("gelu", "add1")}
+    refused("no exponent bias for add1.*no exponent bias for gelu", replace(case.layer, biases=fewer))
+    refused("head width 64/3", replace(case.layer, heads=3))
+    refused("head width 4", replace(case.layer, heads=16))
+    refused("asked for", unit=replace(unit, n=16))
+    refused("1 terms a pass", unit=replace(unit, passes_terms=1))
+    refused("q has af weights", config=units(8, "shift1")[0])
+    refused("leave the unit's buffers", config=replace(config, a_buffer=1024))
+    refused("give codes", x=case.x[0])
+    far = {**case.layer.biases, "input": 60}
+    refused("60 and", replace(case.layer, biases=far))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_albert_base_layer(device: str, kind: Codes, on: Client) -> None:
+    case = random_layer(768, 12, 3072, 128, kind, spans=True)
+    config, sfu, unit = units(16, kind)
+    found = on(device).layer(config, sfu, case.x, case.layer, unit, limit_s=300.0)
+    print(f"{device} {kind}: {float(found['seconds']):.2f} s")
+    assert first_wrong(encoder_layer(case.x, case.layer, unit), found) == ""
