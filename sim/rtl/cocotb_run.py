@@ -14,11 +14,19 @@ from xml.etree import ElementTree
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.emit.rtl import render_bench, render_unit
+from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model, tool_environment
 
-__all__ = ["CONFIG_VARIABLE", "bench_config", "build_bench", "build_for_cocotb", "run_cocotb"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "bench_config",
+    "build_bench",
+    "build_for_cocotb",
+    "run_cocotb",
+    "sfu_bench_config",
+]
 
 CONFIG_VARIABLE = "SHIFTFORGE_UNIT"
 PREFIX = ("--vpi", "--prefix", "Vtop")
@@ -68,9 +76,14 @@ def bench_config() -> UnitConfig:
     return UnitConfig(**json.loads(os.environ[CONFIG_VARIABLE]))
 
 
+def sfu_bench_config() -> SfuConfig:
+    """The same of the special function unit."""
+    return SfuConfig(**json.loads(os.environ[CONFIG_VARIABLE]))
+
+
 def run_cocotb(
     program: Path,
-    config: UnitConfig,
+    config: UnitConfig | SfuConfig,
     module: str,
     folders: Sequence[Path],
     *,

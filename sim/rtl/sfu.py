@@ -13,12 +13,22 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.emit.opencl import render
 from shiftforge.generator.emit.rtl_sfu import render_sfu, sfu_values
 from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.sim.rtl.cocotb_run import build_for_cocotb
 from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model
 
-__all__ = ["Ports", "SfuModel", "SfuRun", "build_sfu", "pack_lanes", "unpack_lanes"]
+__all__ = [
+    "Ports",
+    "SfuModel",
+    "SfuRun",
+    "build_sfu",
+    "build_sfu_blocks",
+    "pack_lanes",
+    "unpack_lanes",
+]
 
 TOP = "sfu_bench"
+BLOCKS = "sfu_blocks"
 DEPTH = 1 << 17
 DONE = re.compile(r"done words=(\d+) cycles=(\d+)")
 
@@ -145,3 +155,16 @@ def build_sfu(
     text[f"{TOP}.sv"] = render("rtl/sfu/bench.j2", values)
     text["main.cpp"] = render("rtl/bench/main.cpp.j2", {**values, "top": TOP})
     return SfuModel(build_model(text, TOP, trace=trace), ports)
+
+
+def build_sfu_blocks(
+    config: SfuConfig,
+    ports: Sequence[Ports],
+    replace: Mapping[str, str] | None = None,
+    *,
+    trace: TraceKind | None = None,
+) -> Path:
+    """All given modules side by side for cocotb (see sfu_benches); program for ``run_cocotb``."""
+    text = {**render_sfu(config), **(replace or {})}
+    text[f"{BLOCKS}.sv"] = render("rtl/sfu/cocotb_bench.j2", {"blocks": ports})
+    return build_for_cocotb(text, BLOCKS, trace=trace)
