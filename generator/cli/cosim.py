@@ -12,17 +12,28 @@ from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.cli.options import json_option
 
 if TYPE_CHECKING:
+    from shiftforge.generator.plan.layer import LayerShape
     from shiftforge.sim.rtl.cosim import CosimReport
+    from shiftforge.sim.rtl.cosim_layer import LayerReport
 
 __all__ = ["UNITS", "command"]
 
-UNITS = ("matmul",)
+UNITS = ("matmul", "layer")
 """What can be simulated by name."""
-_DEFAULT_SHAPE = "128x768x128"
+FORMS = {"matmul": "MxKxN", "layer": "LxHxHEADSxF"}
+DEFAULT_SHAPES = {"matmul": "128x768x128", "layer": "128x768x12x3072"}
+NO_DEVICE = "none"
+DEFAULT_DEVICE = "pocl"
 
 
 @click.command("cosim", short_help="Simulate a unit's RTL and compare it, bit for bit.")
-@click.option("--unit", default=UNITS[0], show_default=True, metavar="NAME", help="What to run.")
+@click.option(
+    "--unit",
+    default=UNITS[0],
+    show_default=True,
+    metavar="NAME",
+    help="matmul: a matrix product; layer: a whole encoder layer.",
+)
 @click.option("--n", "lanes", type=int, default=16, show_default=True, help="Lanes of the unit.")
 @click.option("--weights", type=click.Choice(["af", "shift"]), default="af", show_default=True)
 @click.option(
@@ -41,12 +52,25 @@ _DEFAULT_SHAPE = "128x768x128"
 )
 @click.option(
     "--shape",
-    default=_DEFAULT_SHAPE,
-    show_default=True,
-    metavar="MxKxN",
-    help="Product of (M, K) activations and (K, N) weights.",
+    metavar="SIZES",
+    help="Product of (M, K) activations and (K, N) weights: MxKxN (128x768x128). Layer of L "
+    "tokens, H columns, HEADS heads and F columns between its last products: LxHxHEADSxF "
+    "(128x768x12x3072).",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands.")
+@click.option(
+    "--opencl",
+    "device",
+    metavar="DEVICE",
+    help="Compare the OpenCL kernels on this device too; none: leave them out. By default "
+    f"{DEFAULT_DEVICE}, where it is installed.",
+)
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a trace of all signals (.vcd or .fst); one for each of the two products.",
+)
 @click.option(
     "-o",
     "--output",
@@ -61,88 +85,199 @@ def command(
     weights: Literal["af", "shift"],
     terms: int,
     accumulator: Literal["sat32", "exact"],
-    shape: str,
+    shape: str | None,
     seed: int,
+    device: str | None,
+    trace: Path | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
     """Generate a unit in SystemVerilog, simulate it with Verilator, compare with the reference.
 
-    Two products of random real-valued operands run, one dense and one sparse. Built simulations
-    are kept in $XDG_CACHE_HOME/shiftforge/rtl (~/.cache) and used again for equal text and tools.
-    Exit code 1 when any code differs; the first one is told by tile, row and lane.
+    matmul: two products of random real-valued operands, one dense and one sparse. layer: one
+    encoder layer with random weights and span masks, run by the unit itself from a program in its
+    memory; every stage is compared. Built simulations are kept in $XDG_CACHE_HOME/shiftforge/rtl
+    (~/.cache) and used again for equal text and tools. Exit code 1 when any value differs; the
+    first one is told by stage, tile, row and lane, and by the cycles in which it was computed.
     """
     from shiftforge.generator.cli.folder import output_folder_problems
     from shiftforge.generator.cli.output import note, print_json
     from shiftforge.generator.emit.rtl import rtl_design
     from shiftforge.generator.plan.unit import UnitConfig
     from shiftforge.sim.rtl.cosim import check_product, cosim_matmul
+    from shiftforge.sim.rtl.cosim_layer import check_layer, cosim_layer, layer_units
     from shiftforge.sim.rtl.verilator import verilator_root
 
     # Everything wrong with the arguments and the tools is told at once.
     problems = [] if output is None else output_folder_problems(output)
+    problems += [] if trace is None else _trace_problems(trace)
     if unit not in UNITS:
         problems.append(
             Problem(f"unknown unit {unit!r}", "choose one of: " + ", ".join(UNITS), "--unit")
         )
-    size = config = None
+    size = config = sfu = opencl = None
+    kind = unit if unit in UNITS else UNITS[0]
     try:
-        size = _shape(shape)
+        size = _shape(shape or DEFAULT_SHAPES[kind], kind)
     except InputError as error:
         problems += error.problems
     try:
-        config = UnitConfig(lanes=lanes, weights=weights, terms=terms, accumulator=accumulator)
-        if size is not None:
-            check_product(config, size)
+        numbers = {"weights": weights, "terms": terms, "accumulator": accumulator}
+        if kind == "matmul" or size is None:
+            config = UnitConfig(lanes=lanes, weights=weights, terms=terms, accumulator=accumulator)
+            if kind == "matmul" and size is not None:
+                check_product(config, _product(size))
+        else:
+            config, sfu = layer_units(lanes, _layer(size), **numbers)
+            check_layer(config, sfu, _layer(size))
     except InputError as error:
         problems += error.problems
     try:
         verilator_root()
     except InputError as error:
         problems += error.problems
+    try:
+        opencl = _opencl_device(device)
+    except InputError as error:
+        problems += error.problems
     if problems or config is None or size is None:
         raise InputError(problems)
 
     if output is not None:
-        rtl_design(config).write(output)
+        rtl_design(config, sfu).write(output)
         note(f"SystemVerilog in {output}")
-    report = cosim_matmul(config, size, seed=seed)
+    report: CosimReport | LayerReport
+    if sfu is None:
+        report = cosim_matmul(config, _product(size), seed=seed, opencl=opencl, trace=trace)
+    else:
+        report = cosim_layer(config, sfu, _layer(size), seed=seed, opencl=opencl, trace=trace)
     if as_json:
         print_json(report)
     else:
         _print(report)
     if report.mismatches:
-        raise CheckFailed(f"RTL and golden: {report.first}")
+        raise CheckFailed(f"RTL, golden and OpenCL: {report.first}")
 
 
-def _shape(text: str) -> tuple[int, int, int]:
-    """(M, K, N) of "MxKxN"; raises InputError."""
-    parts = text.lower().split("x")
-    if len(parts) != 3 or not all(re.fullmatch("[1-9][0-9]{0,6}", part) for part in parts):
-        raise InputError(
-            Problem(f"{text!r} is no shape", f"write MxKxN, such as {_DEFAULT_SHAPE}", "--shape")
+def _opencl_device(asked: str | None) -> str | None:
+    """The device to compare with; raises InputError where the one that was asked for is missing."""
+    from importlib.util import find_spec
+
+    from shiftforge.generator.cli.output import note
+
+    if asked == NO_DEVICE:
+        return None
+    if find_spec("pyopencl") is None:
+        missing = Problem("pyopencl is not installed", "install it, or --opencl none", "--opencl")
+        if asked is not None:
+            raise InputError(missing)
+        note("OpenCL is left out: pyopencl is not installed")
+        return None
+    from shiftforge.sim.opencl.devices import open_device
+
+    try:
+        open_device(asked or DEFAULT_DEVICE)
+    except InputError as error:
+        if asked is not None:
+            raise
+        note(f"OpenCL is left out: {error.problems[0].what}")
+        return None
+    return asked or DEFAULT_DEVICE
+
+
+def _trace_problems(trace: Path) -> list[Problem]:
+    from shiftforge.sim.rtl.trace import trace_kind
+
+    problems: list[Problem] = []
+    try:
+        trace_kind(trace)
+    except InputError as error:
+        problems += error.problems
+    if not trace.parent.is_dir():
+        problems.append(
+            Problem("its folder does not exist", f"mkdir -p {trace.parent}", str(trace))
         )
-    m, k, n = map(int, parts)
+    return problems
+
+
+def _shape(text: str, unit: str) -> tuple[int, ...]:
+    """The sizes of "MxKxN" or "LxHxHEADSxF"; raises InputError."""
+    parts = text.lower().split("x")
+    good = all(re.fullmatch("[1-9][0-9]{0,6}", part) for part in parts)
+    if len(parts) != FORMS[unit].count("x") + 1 or not good:
+        remedy = f"write {FORMS[unit]}, such as {DEFAULT_SHAPES[unit]}"
+        raise InputError(Problem(f"{text!r} is no shape", remedy, "--shape"))
+    return tuple(map(int, parts))
+
+
+def _product(size: tuple[int, ...]) -> tuple[int, int, int]:
+    m, k, n = size
     return m, k, n
 
 
-def _print(report: CosimReport) -> None:
+def _layer(size: tuple[int, ...]) -> LayerShape:
+    from shiftforge.generator.plan.layer import LayerShape
+
+    return LayerShape(*size)
+
+
+def _print(report: CosimReport | LayerReport) -> None:
     from shiftforge.generator.cli.output import print_table
+    from shiftforge.sim.rtl.cosim import CosimReport
 
     terms = f", {report.terms} term{'s' if report.terms > 1 else ''}"
+    kernels = "not compared"
+    if report.opencl is not None:
+        kernels = f"{report.opencl}, {report.opencl_seconds:.1f} s"
+    rows = [
+        ("unit", report.unit),
+        ("n", report.n),
+        ("weights", report.weights + (terms if report.weights == "shift" else "")),
+        ("accumulator", report.accumulator),
+        ("opencl", kernels),
+        ("vectors", f"{report.vectors:,} ({report.codes:,} values)"),
+        ("mismatches", f"{report.mismatches:,}"),
+        ("cycles", f"{report.cycles:,}"),
+        ("ideal_cycles", f"{report.ideal_cycles:,}"),
+        ("utilisation", f"{report.utilisation:.1%}"),
+        ("cycles_per_second", f"{report.cycles_per_second:,.0f} (simulated)"),
+    ]
+    what = "dense and sparse" if isinstance(report, CosimReport) else "random layer"
+    print_table("", ("", "x".join(map(str, report.shape)) + ", " + what), rows)
+    if not isinstance(report, CosimReport):
+        _print_layer(report)
+
+
+def _print_layer(report: LayerReport) -> None:
+    from shiftforge.generator.cli.output import print_table
+
     print_table(
-        "",
-        ("", "x".join(map(str, report.shape)) + ", dense and sparse"),
+        "Values that differ from golden",
+        ("Stage", "values", "RTL", report.opencl or "OpenCL"),
         [
-            ("unit", report.unit),
-            ("n", report.n),
-            ("weights", report.weights + (terms if report.weights == "shift" else "")),
-            ("accumulator", report.accumulator),
-            ("vectors", f"{report.vectors:,} ({report.codes:,} codes)"),
-            ("mismatches", f"{report.mismatches:,}"),
-            ("cycles", f"{report.cycles:,}"),
-            ("ideal_cycles", f"{report.ideal_cycles:,}"),
-            ("utilisation", f"{report.utilisation:.1%}"),
-            ("cycles_per_second", f"{report.cycles_per_second:,.0f} (simulated)"),
+            (
+                check.stage,
+                f"{check.values:,}",
+                check.malformed or f"{check.rtl:,}",
+                "-" if check.opencl is None else f"{check.opencl:,}",
+            )
+            for check in report.stages
+        ],
+    )
+    print_table(
+        "Commands",
+        ("Command", "runs", "cycles", "ideal", "ratio", "array busy", "no A row", "no B tile"),
+        [
+            (
+                total.name,
+                total.commands,
+                f"{total.cycles:,}",
+                f"{total.ideal_cycles:,}",
+                f"{total.cycles / total.ideal_cycles:.3f}" if total.ideal_cycles else "-",
+                f"{total.busy:,}",
+                f"{total.wait_a:,}",
+                f"{total.wait_b:,}",
+            )
+            for total in report.commands
         ],
     )

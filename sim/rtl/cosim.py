@@ -1,4 +1,4 @@
-"""Matrix products of random real-valued operands: the RTL against the golden reference."""
+"""Matrix products of random real-valued operands: the RTL against golden and OpenCL's kernels."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from shiftforge.sim.golden.edgebert.post import (
 )
 from shiftforge.sim.rtl.checks import check_codes
 from shiftforge.sim.rtl.matmul import build_matmul, run_matmul
+from shiftforge.sim.rtl.trace import trace_kind
 from shiftforge.sim.rtl.verilator import BuildError
 
 __all__ = [
@@ -62,9 +63,11 @@ class Operands:
 class CosimReport:
     """The figures of all products of a run.
 
-    n: lanes. vectors: compared result vectors of up to n codes; codes: those codes. mismatches:
-    codes that differ. utilisation: ideal_cycles over cycles. cycles_per_second: simulated cycles a
-    second of wall-clock, files included. first: the first difference, empty where there is none.
+    n: lanes. opencl: the device whose kernels were compared, or None. vectors: compared result
+    vectors of up to n codes; codes: those codes. mismatches: codes of the RTL, and of the kernels,
+    that differ from golden. utilisation: ideal_cycles over cycles. cycles_per_second: simulated
+    cycles a second of wall-clock, files included. opencl_seconds: wall-clock of the kernels. first:
+    the first difference, empty where there is none.
     """
 
     unit: str
@@ -74,6 +77,7 @@ class CosimReport:
     accumulator: str
     shape: tuple[int, int, int]
     seed: int
+    opencl: str | None
     vectors: int
     codes: int
     mismatches: int
@@ -81,6 +85,7 @@ class CosimReport:
     ideal_cycles: int
     utilisation: float
     cycles_per_second: float
+    opencl_seconds: float | None
     first: str
 
 
@@ -157,31 +162,40 @@ def cosim_matmul(
     shape: tuple[int, int, int],
     *,
     seed: int = 0,
+    opencl: str | None = None,
+    trace: Path | None = None,
     cache: Path | None = None,
 ) -> CosimReport:
     """Run one product (M, K, N) of each of KINDS on the RTL and compare every code.
 
-    cache: folder of built simulations, by default that of ``build_model``. A difference is told in
-    the report. Raises InputError for a product that does not fit, or without the tools;
-    CheckFailed where the RTL cannot be built or does not finish.
+    opencl: compare the kernels on this device as well. trace: the file (.vcd, .fst) that takes the
+    trace, one a product, named after its kind. cache: folder of built simulations, by default that
+    of ``build_model``. A difference is told in the report. Raises InputError for a product that
+    does not fit, or without the tools; CheckFailed where the RTL cannot be built or does not
+    finish.
     """
     check_product(config, shape)
     bits = max(MEMORY_BITS, (plan_matmul(config, *shape).beats - 1).bit_length())
+    form = None if trace is None else trace_kind(trace)
     try:
-        program = build_matmul(config, memory_bits=bits, cache=cache)
+        program = build_matmul(config, memory_bits=bits, trace=form, cache=cache)
     except BuildError as error:
         raise CheckFailed(f"the RTL cannot be built: {error}") from error
+    kernels = None if opencl is None else _Kernels(config, opencl)
     rng = np.random.default_rng(seed)
     codes = mismatches = cycles = ideal = 0
     seconds, first = 0.0, ""
     for kind in KINDS:
         given = random_operands(config, *shape, kind, rng)
         plan = _plan(config, shape, given)
-        run = run_matmul(program, plan, given.a, given.b, given.shift, given.bias)
+        file = None if trace is None else trace.with_stem(f"{trace.stem}-{kind}")
+        run = run_matmul(program, plan, given.a, given.b, given.shift, given.bias, trace=file)
         want = golden(config, given)
-        differ, told = _difference(run.codes, want, config.lanes)
-        first = first or (told and f"{kind} operands: {told}")
-        mismatches += differ
+        sides = {"RTL": run.codes} | ({} if kernels is None else {"OpenCL": kernels.run(given)})
+        for side, found in sides.items():
+            differ, told = _difference(found, want, config.lanes)
+            first = first or (told and f"{kind} operands, {_apart(sides, want)}: {side}: {told}")
+            mismatches += differ
         codes += want.size
         cycles, ideal, seconds = (
             cycles + run.cycles,
@@ -197,6 +211,7 @@ def cosim_matmul(
         accumulator=config.accumulator,
         shape=shape,
         seed=seed,
+        opencl=opencl,
         vectors=len(KINDS) * m * -(-n // config.lanes),
         codes=codes,
         mismatches=mismatches,
@@ -204,8 +219,44 @@ def cosim_matmul(
         ideal_cycles=ideal,
         utilisation=ideal / cycles,
         cycles_per_second=cycles / seconds,
+        opencl_seconds=None if kernels is None else kernels.seconds,
         first=first,
     )
+
+
+def _apart(sides: dict[str, NDArray[np.uint8]], want: NDArray[Any]) -> str:
+    """Which results stand apart from the others."""
+    wrong = [side for side, found in sides.items() if not np.array_equal(found, want)]
+    if len(wrong) == 2 and np.array_equal(sides["RTL"], sides["OpenCL"]):
+        return "golden differs from RTL and OpenCL"
+    if len(wrong) == 2:
+        return "all three differ"
+    others = [name for name in ("golden", *sides) if name not in wrong]
+    return f"{wrong[0]} differs from " + " and ".join(others)
+
+
+class _Kernels:
+    """The matrix unit's kernels on a device. seconds: of their runs."""
+
+    def __init__(self, config: UnitConfig, device: str) -> None:
+        from shiftforge.sim.opencl.edgebert import MatrixUnit
+
+        self.unit, self.seconds = MatrixUnit(config, device), 0.0
+
+    def run(self, given: Operands) -> NDArray[np.uint8]:
+        """The codes (M, N) of a product."""
+        done = self.unit.run(
+            given.a,
+            given.b,
+            given.shift,
+            given.bias,
+            relu=given.relu,
+            fraction=FRACTION,
+            out_bias=given.out_bias,
+        )
+        self.seconds += done.seconds
+        codes: NDArray[np.uint8] = done.values.astype(np.uint8)
+        return codes
 
 
 def _difference(got: NDArray[np.uint8], want: NDArray[Any], lanes: int) -> tuple[int, str]:

@@ -21,6 +21,7 @@ from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.operands import build_image, read_result
+from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model
 
 __all__ = ["ExternalMemory", "MatmulRun", "build_clocked", "build_matmul", "run_matmul"]
@@ -89,17 +90,19 @@ def build_matmul(
     *,
     memory_bits: int = 18,
     replace: Mapping[str, str] | None = None,
+    trace: TraceKind | None = None,
     cache: Path | None = None,
 ) -> Path:
     """The simulation of a unit with 2^memory_bits beats of external memory.
 
-    replace: file texts that take the place of rendered ones (for planted faults).
+    replace: file texts that take the place of rendered ones (for planted faults). trace: the kind
+    of trace that runs can write.
     """
     text = {**render_unit(config), **render_bench(config, memory_bits)}
     unknown = set(replace or {}) - set(text)
     if unknown:
         raise ValueError(f"no such files: {sorted(unknown)}")
-    return build_model({**text, **(replace or {})}, BENCH, cache=cache)
+    return build_model({**text, **(replace or {})}, BENCH, trace=trace, cache=cache)
 
 
 def build_clocked(config: UnitConfig, *, memory_bits: int = 18, cache: Path | None = None) -> Path:
@@ -116,10 +119,12 @@ def run_matmul(
     shift: NDArray[np.integer[Any]],
     bias: NDArray[np.integer[Any]],
     memory: ExternalMemory | None = None,
+    trace: Path | None = None,
 ) -> MatmulRun:
     """C = post(A B^T) on the RTL. Operands as in ``build_image``.
 
-    program: from ``build_matmul``, or from ``build_clocked`` to run it as a cocotb test.
+    program: from ``build_matmul``, or from ``build_clocked`` to run it as a cocotb test. trace: the
+    file that takes the trace of a model of ``build_matmul`` with one.
     Raises CheckFailed where the simulation stops before the product is done.
     """
     image = build_image(plan, a, b, shift, bias)
@@ -131,6 +136,7 @@ def run_matmul(
             f"+image={folder / 'image.hex'}",
             f"+result={folder / 'result.hex'}",
             *_options(plan, memory or ExternalMemory(), first, last),
+            *([] if trace is None else [f"+trace={trace}"]),
         ]
         started = time.perf_counter()
         if program.name == CLOCKED:
