@@ -29,7 +29,10 @@ TABLE = 6
 
 
 class Interpreter:
-    """image: (beats, lanes) bytes, changed by ``run``. taps: the lines that a run leaves."""
+    """image: (beats, lanes) bytes, changed by ``run``. taps: the lines that a run leaves.
+
+    written: the beats that were; written_once: whether none may be written again.
+    """
 
     def __init__(self, image: Matrix, config: UnitConfig, sfu: SfuConfig) -> None:
         self.image, self.config, self.sfu = image, config, sfu
@@ -38,6 +41,7 @@ class Interpreter:
         self.taps: list[str] = []
         self.table = np.zeros((0, TABLE, self.n), dtype=np.uint8)
         self.written = np.zeros(len(image), dtype=bool)
+        self.written_once = True
 
     def run(self, program: int) -> int:
         """Execute until a command stops; the number of commands."""
@@ -269,6 +273,8 @@ class Interpreter:
         n, stride = self.n, r["c_stride"]
         used = [0] * n
         bits = np.zeros(stride * n, dtype=np.uint8)
+        depth = int((np.stack(vectors) != 0).sum(axis=0).max())
+        self.image[at + stride // 8 : at + stride // 8 + depth] = 0
         for v, vector in enumerate(vectors):
             for lane in range(n):
                 if vector[lane]:
@@ -281,5 +287,5 @@ class Interpreter:
         self.image[desc, :2] = (max(used) & 255, max(used) >> 8)
         assert stride // 8 + max(used) <= r["c_pitch"]
         for first, count in ((at, stride // 8 + max(used)), (desc, 1)):
-            assert not self.written[first : first + count].any(), "written twice"
+            assert not (self.written_once and self.written[first : first + count].any())
             self.written[first : first + count] = True
