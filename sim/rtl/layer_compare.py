@@ -78,7 +78,9 @@ class Divergence:
 
 
 def who_differs(sides: Mapping[str, int]) -> str:
-    """Which of two or three values stands apart."""
+    """Which of RTL, golden and OpenCL stands apart; of two, the RTL."""
+    if len(sides) == 2:
+        return " differs from ".join(sides)
     if len(set(sides.values())) == len(sides):
         return " and ".join((", ".join(list(sides)[:-1]), list(sides)[-1])) + " differ"
     for name, value in sides.items():

@@ -1,0 +1,273 @@
+"""Encoder layers on the whole unit's RTL: every stage against golden, and planted faults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.emit.rtl import render_processing_unit
+from shiftforge.generator.plan.layer import LayerShape
+from shiftforge.generator.plan.layer_program import plan_layer, plan_layers
+from shiftforge.sim.golden.edgebert.encoder import encoder_layer
+from shiftforge.sim.rtl import cosim_layer as module
+from shiftforge.sim.rtl.cosim_layer import cosim_layer, golden_unit, layer_units, random_case
+from shiftforge.sim.rtl.layer import UnitRun, build_unit, parse_log, run_image
+from shiftforge.sim.rtl.layer_compare import compare_layer
+from shiftforge.sim.rtl.layer_image import build_layer_image, numbers_of
+from shiftforge.sim.rtl.matmul import ExternalMemory
+
+MEMORY_BITS = 16
+RAGGED = LayerShape(13, 32, 2, 64)
+SMALL = {"a_buffer": 2048, "b_buffer": 2048, "c_buffer": 2048, "aux_buffer": 1024}
+
+
+def stages_equal(
+    lanes: int,
+    shape: LayerShape,
+    seed: int = 1,
+    memory: ExternalMemory | None = None,
+    faulty: Any = None,
+    skip: bool = False,
+    **changes: Any,
+) -> UnitRun:
+    """Run a layer and compare every stage; raises CheckFailed at the first difference."""
+    config, sfu = layer_units(lanes, shape, **changes)
+    case = random_case(config, shape, seed, spans=True)
+    if skip and case.layer.spans is not None:
+        case.layer.spans[0] = 0
+    plan = plan_layer(config, sfu, shape, numbers_of(case.layer, skip=skip))
+    image = build_layer_image(plan, case.layer, case.x)
+    bits = max(MEMORY_BITS, (plan.beats - 1).bit_length())
+    text = None if faulty is None else faulty(render_processing_unit(config, sfu))
+    run = run_image(build_unit(config, sfu, bits, replace=text), plan, image, memory)
+    want = encoder_layer(case.x, case.layer, golden_unit(config, sfu))
+    checks, first = compare_layer(plan, 0, run.layers[0], run.commands, want)
+    if any(check.mismatches for check in checks):
+        raise CheckFailed(f"{first} {[c.malformed for c in checks if c.malformed]}")
+    assert sum(check.values for check in checks) > 0
+    return run
+
+
+def test_a_layer_of_af_weights() -> None:
+    run = stages_equal(4, RAGGED)
+    assert run.cycles >= sum(r.command.ideal_cycles for r in run.commands)
+    assert run.commands[-1].end <= run.cycles < run.commands[-1].end + 100
+    for r in run.commands:
+        assert r.busy == r.command.ideal_cycles
+
+
+def test_a_slow_memory_changes_cycles_alone() -> None:
+    fast = stages_equal(4, LayerShape(6, 32, 2, 60))
+    slow = stages_equal(4, LayerShape(6, 32, 2, 60), memory=ExternalMemory((2, 5), 90))
+    assert slow.cycles > fast.cycles
+    assert (slow.reads, slow.writes) == (fast.reads, fast.writes)
+
+
+def test_skipped_heads_save_cycles() -> None:
+    whole = stages_equal(4, RAGGED)
+    fewer = stages_equal(4, RAGGED, skip=True)
+    heads = [r.cycles for r in whole.commands if r.command.head == 0]
+    assert len(heads) == 2 and len(fewer.commands) == 10
+    assert fewer.cycles < whole.cycles - sum(heads) + 100
+
+
+def test_a_layer_of_shift_weights_in_small_buffers() -> None:
+    """Strips that leave and come again, two tiles in the tile buffer, mantissa-term passes."""
+    stages_equal(4, LayerShape(27, 32, 2, 100), weights="shift", **SMALL)
+
+
+def test_three_layers_in_one_program() -> None:
+    config, sfu = layer_units(4, RAGGED)
+    case = random_case(config, RAGGED, 2, spans=True)
+    bias = case.layer.biases["input"]
+    biases = {**case.layer.biases, "norm2": bias}
+    layer = replace(case.layer, biases=biases)
+    plan = plan_layers(config, sfu, RAGGED, [numbers_of(layer)] * 3)
+    image = build_layer_image(plan, layer, case.x)
+    run = run_image(build_unit(config, sfu, MEMORY_BITS), plan, image)
+    x = case.x
+    for index, got in enumerate(run.layers):
+        want = encoder_layer(x, layer, golden_unit(config, sfu))
+        checks, first = compare_layer(plan, index, got, run.commands, want)
+        assert first is None and not any(check.mismatches for check in checks)
+        x = want["norm2"]
+    assert run.commands[-1].command.layer == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lanes", "shape", "changes"),
+    [
+        (2, LayerShape(7, 32, 2, 30), {"weights": "shift"}),
+        (4, LayerShape(24, 256, 4, 128), {"aux_buffer": 2048}),
+        (4, RAGGED, {"weights": "shift", "terms": 2, "accumulator": "exact"}),
+        (8, LayerShape(21, 64, 4, 136), {"aux_buffer": 4096}),
+        (16, LayerShape(40, 128, 2, 200), {"weights": "shift", "terms": 2}),
+        (32, LayerShape(40, 128, 2, 200), {}),
+    ],
+)
+def test_layers_of_every_width(lanes: int, shape: LayerShape, changes: dict[str, Any]) -> None:
+    stages_equal(lanes, shape, **changes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("weights", "ideal"), [("af", 3_637_248), ("shift", 4_030_464)])
+def test_albert_base(weights: Any, ideal: int) -> None:
+    shape = LayerShape()
+    config, sfu = layer_units(16, shape, weights=weights)
+    report = cosim_layer(config, sfu, shape)
+    assert report.mismatches == 0
+    assert report.codes == 2_162_688
+    assert report.ideal_cycles == ideal
+    assert report.cycles <= 1.10 * ideal
+
+
+def change(name: str, old: str, new: str) -> Any:
+    def faulty(text: dict[str, str]) -> dict[str, str]:
+        assert old in text[name], f"{name} has changed"
+        return {name: text[name].replace(old, new)}
+
+    return faulty
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stage"),
+    [
+        (
+            "pu_function.sv",
+            ".gamma_i(gamma), .beta_i(beta)",
+            ".gamma_i(gamma), .beta_i('0)",
+            "norm1",
+        ),
+        ("pu_function.sv", ".query_i(", ".query_i(1'b1 ^ ", "probabilities of head 0"),
+    ],
+)
+def test_planted_faults_are_located(name: str, old: str, new: str, stage: str) -> None:
+    with pytest.raises(
+        CheckFailed, match=f"^{stage}: RTL differs from golden; first in row tile 0"
+    ):
+        stages_equal(4, RAGGED, faulty=change(name, old, new))
+
+
+def report_of(monkeypatch: pytest.MonkeyPatch, spoil: Any) -> module.LayerReport:
+    """The report where the RTL's run is replaced by golden's stages, spoiled."""
+
+    def run(program: Path, plan: Any, image: Any, *_: Any, **__: Any) -> UnitRun:
+        case = random_case(plan.config, plan.shape, 3, spans=True)
+        stages = encoder_layer(case.x, case.layer, golden_unit(plan.config, plan.sfu))
+        stages = {name: value.copy() for name, value in stages.items()}
+        lines = "\n".join(
+            f"COMMAND {i} cycles=100 busy=64 gated=0 wait_a=1 wait_b=2"
+            for i in range(len(plan.commands))
+        )
+        commands, _ = parse_log(plan, lines + "\nDONE cycles=1300 reads=5 writes=6\n")
+        malformed: dict[str, str] = {}
+        spoil(stages, malformed)
+        for name in malformed:
+            del stages[name]
+        found = module_stages(stages, malformed)
+        return UnitRun((found,), commands, 1300, 5, 6, 0.5)
+
+    monkeypatch.setattr(module, "build_unit", lambda *_, **__: Path("stand-in"))
+    monkeypatch.setattr(module, "run_image", run)
+    config, sfu = layer_units(4, RAGGED)
+    return cosim_layer(config, sfu, RAGGED, seed=3)
+
+
+def module_stages(stages: dict[str, Any], malformed: dict[str, str]) -> Any:
+    from shiftforge.sim.rtl.layer_stages import LayerStages
+
+    return LayerStages(stages, malformed)
+
+
+def test_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = report_of(monkeypatch, lambda stages, malformed: None)
+    assert (report.mismatches, report.first, report.divergence) == (0, "", None)
+    assert (report.cycles, report.cycles_per_second) == (1300, 2600)
+    totals = {total.name: total for total in report.commands}
+    assert (totals["scores"].commands, totals["scores"].cycles) == (2, 200)
+    assert totals["norm1"].ideal_cycles == 0
+    # q, k, v^T, context, output, add1, norm1, ffn2, add2, norm2; scores, probabilities; ffn.
+    assert report.codes == 10 * 13 * 32 + 2 * 2 * 13 * 13 + 2 * 13 * 64
+    assert report.vectors == 9 * 13 * 8 + 32 * 4 + 2 * 2 * 13 * 4 + 2 * 13 * 16
+
+
+def test_the_first_difference_is_located(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(stages: dict[str, Any], _: Any) -> None:
+        stages["norm2"][0, 0] ^= 1
+        stages["scores"][1, 12, 3] += 5
+        stages["scores"][1, 6, 9] += 5
+        stages["context"][2, 30] ^= 1
+
+    report = report_of(monkeypatch, spoil)
+    assert report.mismatches == 4
+    told = report.divergence
+    assert told is not None
+    place = [told[k] for k in ("stage", "head", "row_tile", "column_tile", "row", "lane")]
+    assert place == ["scores", 1, 1, 2, 2, 1]
+    assert told["rtl"] == told["golden"] + 5
+    # q, k, v, then scores and context of head 0.
+    assert (told["command"], told["start"], told["end"]) == ("scores 1", 500, 600)
+    assert report.first.startswith(
+        "scores of head 1: RTL differs from golden; first in row tile 1, column tile 2, row 2, "
+        "lane 1: RTL "
+    )
+
+
+def test_a_malformed_tensor_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(stages: dict[str, Any], malformed: dict[str, str]) -> None:
+        stages["norm2"][0, 0] ^= 1
+        malformed["gelu"] = "row tile 1 of gelu: masks and descriptor disagree"
+
+    report = report_of(monkeypatch, spoil)
+    assert report.mismatches == 1 + 13 * 64
+    assert report.first == (
+        "RTL: row tile 1 of gelu: masks and descriptor disagree (cycles 900 to 1,000)"
+    )
+
+
+@pytest.mark.parametrize("wrong", ["RTL", "golden", "OpenCL", "all"])
+def test_who_of_three_differs(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    def kernels(config: Any, sfu: Any, device: str, case: Any, unit: Any) -> Any:
+        stages = encoder_layer(case.x, case.layer, unit)
+        stages = {name: value.copy() for name, value in stages.items()}
+        stages["gelu"][5, 5] ^= {"RTL": 0, "golden": 1, "OpenCL": 1, "all": 2}[wrong]
+        return stages, 1.0
+
+    def spoil(stages: dict[str, Any], _: Any) -> None:
+        stages["gelu"][5, 5] ^= {"RTL": 1, "golden": 1, "OpenCL": 0, "all": 1}[wrong]
+
+    monkeypatch.setattr(module, "_kernels", kernels)
+    true_cosim = module.cosim_layer
+    monkeypatch.setitem(
+        globals(), "cosim_layer", lambda *a, **k: true_cosim(*a, **k, opencl="pocl")
+    )
+    report = report_of(monkeypatch, spoil)
+    names = [n for n in ("RTL", "golden", "OpenCL") if n != wrong]
+    text = "RTL, golden and OpenCL differ"
+    if wrong != "all":
+        text = f"{wrong} differs from {names[0]} and {names[1]}"
+    assert text in report.first
+    assert report.opencl == "pocl" and report.opencl_seconds == 1.0
+
+
+def test_a_run_that_stops_is_told_with_its_command() -> None:
+    config, sfu = layer_units(4, RAGGED)
+    case = random_case(config, RAGGED, 1, spans=False)
+    plan = plan_layer(config, sfu, RAGGED, numbers_of(case.layer))
+    line = "COMMAND {} cycles=9 busy=8 gated=0 wait_a=0 wait_b=0\n"
+    with pytest.raises(CheckFailed, match=r"stopped at layer 0, v: [^$]*LIMIT"):
+        parse_log(plan, line.format(0) + line.format(1) + "LIMIT command=2\n")
+    done = "DONE cycles=18 reads=1 writes=1\n"
+    with pytest.raises(CheckFailed, match="ran 2 of 12 commands"):
+        parse_log(plan, line.format(0) + line.format(1) + done)
+    with pytest.raises(CheckFailed, match="the RTL failed"):
+        run_image(Path("/bin/false"), plan, np.zeros((plan.beats, 4), dtype=np.uint8))
+    with pytest.raises(ValueError, match="no such files"):
+        build_unit(config, sfu, MEMORY_BITS, replace={"none.sv": ""})
