@@ -35,7 +35,7 @@ from shiftforge.quant.models.batches import Examples
 from shiftforge.quant.models.checkpoint import save_checkpoint
 from shiftforge.quant.models.fit import Hooks, Recipe, Report, accuracy, fit
 from shiftforge.quant.schemes.folded import FoldedScheme
-from shiftforge.quant.schemes.network import prepare
+from shiftforge.quant.schemes.network import folded_network
 from shiftforge.quant.schemes.ste import StraightThrough
 
 __all__ = ["TrainConfig", "TrainResult", "fine_tune", "formats_of", "save_float", "train"]
@@ -255,7 +255,9 @@ def fine_tune(
     scaled = equalise(graph, images, mode="exact")
     grids: Mapping[str, Grid] = calibrate_grids(scaled, images, bits=activation_bits)
     start = round_network(scaled, images, formats, grids)
-    network = prepare(chosen, scaled, grids, formats, start=start.weights, biases=start.biases)
+    network = folded_network(
+        chosen, scaled, grids, formats, start=start.weights, biases=start.biases
+    )
     quantisers = network.quantisers()
     facts = {
         "scheme": chosen.name,

@@ -79,9 +79,16 @@ class WeightQuantiser(nn.Module, ABC):
         """Mean additions that a weight takes, the one into the accumulator included."""
         return float(self.terms(weight).double().mean())
 
-    def follow(self, trained: WeightQuantiser) -> None:
-        """Take over what a quantiser of the same layer before batch norm was folded has learned."""
-        del trained
+    def masters(self, weight: torch.Tensor) -> torch.Tensor:
+        """The float weights that training stands at; other than the masters where those rest."""
+        return weight
+
+    def follow(self, trained: WeightQuantiser, weight: torch.Tensor) -> None:
+        """Take over what a quantiser of the same layer before batch norm was folded has learned.
+
+        weight: this layer's folded float weights.
+        """
+        del trained, weight
 
 
 class ActivationQuantiser(nn.Module, ABC):
@@ -95,7 +102,11 @@ class ActivationQuantiser(nn.Module, ABC):
 
     def grid(self) -> Grid | str:
         """The integer graph's grid of exactly these levels, or why there is none."""
-        return f"{type(self).__name__} has a step that is no power of two"
+        return "the activation step is no power of two"
+
+    def penalty(self) -> torch.Tensor | None:
+        """What this adds to the loss, its factor included; None for nothing."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +126,12 @@ class Site:
         found = holder.original
         if not isinstance(found, torch.Tensor):
             raise TypeError(f"{self.name} has no master weights")
+        return found
+
+    @property
+    def quantised(self) -> torch.Tensor:
+        """The quantised weights, with gradients; computed anew outside ``parametrize.cached()``."""
+        found: torch.Tensor = self.module.weight  # type: ignore[assignment]
         return found
 
 
@@ -156,9 +173,9 @@ class Scheme(ABC):
         """Called before every epoch (counted from 0, of all), without gradients."""
         del sites, epoch, epochs
 
-    def wide(self) -> Scheme:
-        """What the first and last layers take by the policy "wide": more bits, of the same kind."""
-        return self
+    def wide(self) -> Scheme | None:
+        """What the first and last layers take by the policy "wide"; None for 8-bit integers."""
+        return None
 
 
 class ActivationScheme(ABC):

@@ -3,6 +3,10 @@
 Each convolution's clamp is the clamp of the integer graph: codes lo..hi of its output grid, where
 relu6 ends at the code of 6. Values are float32; every grid step is a power of two, so that only the
 accumulation can differ from the integers, and that by float32 rounding alone.
+
+An exact network (``exact=True``) also rounds biases to the accumulator's unit, straight through,
+and pools by the integer graph's constant: in float64 (``network.double()``) its values are then
+those of the converted graph bit for bit; in float32 they are wherever 24 bits hold the sums.
 """
 
 from __future__ import annotations
@@ -18,16 +22,25 @@ from torch import nn
 
 from shiftforge.quant.calibrate.convert import clamp_codes
 from shiftforge.quant.calibrate.network import inputs_of
-from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatNode
+from shiftforge.quant.capture.types import (
+    Activation,
+    FloatAdd,
+    FloatConv,
+    FloatGraph,
+    FloatNode,
+    FloatPool,
+)
+from shiftforge.quant.formats.reciprocal import pool_constant
 from shiftforge.quant.graph.types import Grid, WeightFormat
 from shiftforge.quant.schemes.folded import (
     Converted,
     FoldedQuantiser,
     FoldedScheme,
+    ParametrisedWeight,
     StartCodes,
 )
 
-__all__ = ["QuantNetwork", "prepare"]
+__all__ = ["QuantNetwork", "folded_network"]
 
 
 def _on_grid(x: torch.Tensor, grid: Grid | None, activation: Activation) -> torch.Tensor:
@@ -37,6 +50,12 @@ def _on_grid(x: torch.Tensor, grid: Grid | None, activation: Activation) -> torc
             return functional.relu(x)
         return functional.relu6(x) if activation == "relu6" else x
     low, high = clamp_codes(grid, activation)
+    if x.dtype == torch.float64:
+        # torch.fake_quantize computes in float32.
+        step = 2.0**grid.exponent
+        inside = x.clamp(low * step, high * step)
+        value = torch.round(x.detach() / step).clamp(low, high) * step
+        return value + (inside - inside.detach())
     return torch.fake_quantize_per_tensor_affine(x, 2.0**grid.exponent, 0, low, high)
 
 
@@ -50,15 +69,22 @@ class _Conv(nn.Module):
         self.quantiser = quantiser
         self.bias = nn.Parameter(torch.from_numpy(bias.astype(np.float32)))
 
-    def forward(self, x: torch.Tensor, node: FloatConv) -> torch.Tensor:
+    def _bias(self, source: Grid | None) -> torch.Tensor:
+        """The bias in whole accumulator units, where source (the input's grid) gives one."""
+        unit = self.quantiser.unit() if isinstance(self.quantiser, ParametrisedWeight) else None
+        if source is None or unit is None:
+            return self.bias
+        step = unit * 2.0**source.exponent
+        return torch.round(self.bias.detach() / step) * step + (self.bias - self.bias.detach())
+
+    def forward(self, x: torch.Tensor, node: FloatConv, source: Grid | None) -> torch.Tensor:
         top, left, bottom, right = node.padding
         padding: tuple[int, int] | int = (top, left)
         if (top, left) != (bottom, right):
             x, padding = functional.pad(x, (left, right, top, bottom)), 0
         weight = self.quantiser()
-        return functional.conv2d(
-            x, weight, self.bias, node.stride, padding, node.dilation, node.groups
-        )
+        bias = self._bias(source)
+        return functional.conv2d(x, weight, bias, node.stride, padding, node.dilation, node.groups)
 
 
 class QuantNetwork(nn.Module):
@@ -70,9 +96,11 @@ class QuantNetwork(nn.Module):
         grids: Mapping[str, Grid],
         quantisers: Mapping[str, FoldedQuantiser],
         biases: Mapping[str, NDArray[np.floating]],
+        exact: bool = False,
     ) -> None:
         super().__init__()
         self.graph = graph
+        self.exact = exact
         self.grids = dict(grids)
         convs = [node for node in graph.nodes if isinstance(node, FloatConv)]
         # A ModuleList: node names may hold dots, which module names must not.
@@ -96,10 +124,20 @@ class QuantNetwork(nn.Module):
     def _run(self, node: FloatNode, live: Mapping[str, torch.Tensor]) -> torch.Tensor:
         grid = self.grids.get(node.output)
         if isinstance(node, FloatConv):
-            return _on_grid(self.conv(node.name)(live[node.input], node), grid, node.activation)
+            source = self.grids.get(node.input) if self.exact else None
+            value = self.conv(node.name)(live[node.input], node, source)
+            return _on_grid(value, grid, node.activation)
         if isinstance(node, FloatAdd):
             return _on_grid(live[node.a] + live[node.b], grid, node.activation)
-        return _on_grid(live[node.input].mean((2, 3), keepdim=True), grid, "none")
+        return _on_grid(self._pooled(node, live[node.input]), grid, "none")
+
+    def _pooled(self, node: FloatPool, x: torch.Tensor) -> torch.Tensor:
+        source, target = self.grids.get(node.input), self.grids.get(node.output)
+        if not self.exact or source is None or target is None:
+            return x.mean((2, 3), keepdim=True)
+        factor, shift = pool_constant(x.shape[2] * x.shape[3], source, target)
+        share = factor * 2.0 ** (target.exponent - source.exponent - shift)
+        return x.sum((2, 3), keepdim=True) * share
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         live = {self.graph.input: _on_grid(x, self.grids.get(self.graph.input), "none")}
@@ -122,7 +160,7 @@ class QuantNetwork(nn.Module):
         )
 
 
-def prepare(
+def folded_network(
     scheme: FoldedScheme,
     graph: FloatGraph,
     grids: Mapping[str, Grid],

@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.schemes.base import ActivationQuantiser, Scheme
 from shiftforge.quant.schemes.training import sites
+from shiftforge.quant.schemes.uniform import Uniform
 
 __all__ = ["EndPolicy", "INPUT_QUANTISER", "layers_of", "prepare", "strip"]
 
@@ -61,7 +62,9 @@ def _quantise_input(layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
 def _end(policy: EndPolicy, scheme: Scheme) -> Scheme | None:
     if isinstance(policy, Scheme):
         return policy
-    return {"float": None, "same": scheme, "wide": scheme.wide()}[policy]
+    if policy == "wide":
+        return scheme.wide() or Uniform(8, activations=scheme.activations)
+    return scheme if policy == "same" else None
 
 
 def _chosen(
@@ -150,6 +153,8 @@ def strip(model: nn.Module) -> nn.Module:
     """A copy of a prepared model as a float network again, with the masters as its weights."""
     result = copy.deepcopy(model)
     for site in sites(result).values():
+        with torch.no_grad():
+            site.weight.copy_(site.quantiser.masters(site.weight))
         parametrize.remove_parametrizations(site.module, "weight", leave_parametrized=False)
     for layer in list(result.modules()):
         if isinstance(getattr(layer, INPUT_QUANTISER, None), ActivationQuantiser):

@@ -17,12 +17,9 @@ from torch import nn
 from shiftforge.quant.capture.types import FloatConv
 from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
 from shiftforge.quant.graph.types import WeightFormat
-from shiftforge.quant.schemes.folded import FoldedQuantiser, StartCodes
+from shiftforge.quant.schemes.folded import FoldedQuantiser, StartCodes, inside
 
 __all__ = ["StraightThrough", "SteWeights"]
-
-# Share of a rounding cell kept from its edge when masters start inside the cell of given codes.
-_MARGIN = 0.05
 
 
 class SteWeights(FoldedQuantiser):
@@ -41,7 +38,7 @@ class SteWeights(FoldedQuantiser):
         exponents = self.z.astype(np.int64).reshape(-1, 1, 1, 1)
         v = np.ldexp(node.weight, -exponents)
         if start is not None:
-            v = _inside(v, start[0], positive)
+            v = inside(v, start[0], positive)
         v = np.clip(v, -positive[-1], positive[-1])
         self.v = nn.Parameter(torch.from_numpy(np.ascontiguousarray(v, dtype=np.float32)))
         one = np.ones(exponents.shape, dtype=np.float32)
@@ -68,20 +65,6 @@ class SteWeights(FoldedQuantiser):
         top = float(self.magnitudes[-1])
         with torch.no_grad():
             self.v.clamp_(-top, top)
-
-
-def _inside(
-    v: NDArray[np.floating], w_int: NDArray[np.int8], positive: NDArray[np.float32]
-) -> NDArray[np.floating]:
-    """The values nearest to v that round to w_int. positive: levels >= 0, ascending."""
-    levels = np.concatenate([-positive[:0:-1], positive]).astype(np.float64)
-    middles = (levels[1:] + levels[:-1]) / 2
-    place = np.searchsorted(levels, w_int.astype(np.float64))
-    low = np.concatenate([levels[:1], middles])[place]
-    high = np.concatenate([middles, levels[-1:]])[place]
-    margin = _MARGIN * (high - low)
-    inside: NDArray[np.floating] = np.clip(v, low + margin, high - margin)
-    return inside
 
 
 @dataclass(frozen=True)

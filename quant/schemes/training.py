@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from shiftforge.quant.schemes.base import Scheme, Site, WeightQuantiser
+from shiftforge.quant.schemes.base import ActivationQuantiser, Scheme, Site, WeightQuantiser
 
 __all__ = ["after_step", "at_epoch", "penalty", "sites"]
 
@@ -41,6 +41,7 @@ def _by_scheme(model: nn.Module) -> dict[Scheme, dict[str, Site]]:
 def penalty(model: nn.Module) -> torch.Tensor | None:
     """What all schemes in the model add to the loss, 0-d; None for nothing."""
     parts = [scheme.penalty(group) for scheme, group in _by_scheme(model).items()]
+    parts += [m.penalty() for m in model.modules() if isinstance(m, ActivationQuantiser)]
     given = [part for part in parts if part is not None]
     return torch.stack(given).sum() if given else None
 

@@ -18,7 +18,7 @@ from shiftforge.quant.data.inputs import to_codes
 from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
 from shiftforge.quant.graph.types import IntFormat, Preprocess, ShiftFormat, WeightFormat
 from shiftforge.quant.models.batches import normalised
-from shiftforge.quant.schemes.network import QuantNetwork, prepare
+from shiftforge.quant.schemes.network import QuantNetwork, folded_network
 from shiftforge.quant.schemes.ste import SteWeights, StraightThrough
 from shiftforge.quant.simulate import run_fake_quantised
 
@@ -114,7 +114,7 @@ def network(graph: FloatGraph, images: NDArray[np.uint8], fmt: WeightFormat) -> 
     grids = calibrate_grids(graph, floats)
     formats = {n.name: fmt for n in graph.nodes if isinstance(n, FloatConv)}
     start = round_network(graph, floats, formats, grids)
-    return prepare(
+    return folded_network(
         StraightThrough(), graph, grids, formats, start=start.weights, biases=start.biases
     )
 
