@@ -19,7 +19,9 @@ def main() -> int:
     written = os.path.relpath(RESULTS / "mobilenet_224.json")
     times = ["mobilenet_224.py", "--json", written, *sys.argv[1:]]
     failed = False
-    for script, *arguments in (["memory_plan.py"], ["array_sweep.py"], times):
+    speed = ["cocotb_speed.py", "--json", os.path.relpath(RESULTS / "cocotb_speed.json")]
+    area = ["edgebert_area.py"]
+    for script, *arguments in (["memory_plan.py"], ["array_sweep.py"], area, speed, times):
         command = [sys.executable, os.path.relpath(BENCH / script), *arguments]
         done = subprocess.run(command, check=False)
         failed |= done.returncode != 0
