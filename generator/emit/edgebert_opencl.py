@@ -107,8 +107,8 @@ def render_edgebert(config: UnitConfig, sfu: SfuConfig | None = None) -> str:
         "operands": _OPERANDS,
         "channels": unit_channels(config, sfu),
         "stages": _stages(sfu),
-        "af_include": kernels.joinpath("adaptivfloat.clh").read_text("utf-8"),
-        "shift_include": kernels.joinpath("shift.clh").read_text("utf-8"),
+        "af_include": kernels.joinpath("adaptivfloat.clh").read_text("utf-8").rstrip(),
+        "shift_include": kernels.joinpath("shift.clh").read_text("utf-8").rstrip(),
         "sfu": sfu,
     }
     if sfu is not None:
@@ -120,7 +120,7 @@ def render_edgebert(config: UnitConfig, sfu: SfuConfig | None = None) -> str:
                 {"name": t.name, "text": _TABLE_TEXTS[t.name], "entries": t.entries}
                 for t in sfu_tables()
             ],
-            "sfu_include": kernels.joinpath("sfu.clh").read_text("utf-8"),
+            "sfu_include": kernels.joinpath("sfu.clh").read_text("utf-8").rstrip(),
         }
     return render("opencl/edgebert/unit.cl.j2", values)
 

@@ -1,4 +1,4 @@
-"""Matrix products of the EdgeBERT processing unit on an OpenCL device (docs/EDGEBERT_UNIT.md, 1)."""
+"""Matrix products of the EdgeBERT unit on an OpenCL device (docs/EDGEBERT_UNIT.md, 1)."""
 
 from __future__ import annotations
 

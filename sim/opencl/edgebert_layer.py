@@ -7,7 +7,7 @@ sums never leave the unit in hardware; the build for checks copies them to a tra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,13 +16,11 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.generator.emit.edgebert_job import FUNCTIONS
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.golden.edgebert.encoder import STAGES, LayerWeights, Linear, Norm, Unit
 from shiftforge.sim.opencl.edgebert import af_bits, multiply, value_bits
 from shiftforge.sim.opencl.edgebert_memory import Image, Stored
 from shiftforge.sim.opencl.edgebert_program import UnitProgram
 from shiftforge.sim.opencl.edgebert_sfu import add_norm, norm_table
-
-if TYPE_CHECKING:
-    from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Linear, Norm, Unit
 
 __all__ = ["EncoderUnit"]
 
@@ -184,13 +182,7 @@ class _LayerImage:
             out[name] = out[name].astype(np.uint8)
         out["scores"] = np.stack([shown(at) for at, _ in self.heads])
         out["probabilities"] = np.stack([image.read(at) for _, at in self.heads])
-        return {stage: out[stage] for stage in _STAGES}
-
-
-_STAGES = (
-    "q", "k", "v", "vt", "scores", "probabilities", "context", "attention_output", "add1", "norm1",
-    "ffn1", "gelu", "ffn2", "add2", "norm2",
-)  # fmt: skip
+        return {stage: out[stage] for stage in STAGES}
 
 
 def _check(
@@ -228,7 +220,7 @@ def _check(
         check(linear.kind == kind, f"{name} has {linear.kind} weights", f"the unit takes {kind}")
         check(linear.codes.shape[1] == depths[name], f"{name} takes {linear.codes.shape[1]} inputs",
               f"give it {depths[name]}")  # fmt: skip
-    for stage in ("input", *_STAGES):
+    for stage in ("input", *STAGES):
         if stage not in ("vt", "scores", "ffn1"):
             check(stage in layer.biases, f"no exponent bias for {stage}", "give -64 to 63")
     longest = max(hidden, length, len(layer.ffn1.codes))

@@ -107,7 +107,7 @@ class UnitProgram:
             watch = _Watch(self)
             launch_channels(self.context, self.program, arguments, self.waits, watch)
         seconds = time.perf_counter() - started
-        hosts = [image.masks, image.values, image.beats, image.fixed]
+        hosts: list[NDArray[Any]] = [image.masks, image.values, image.beats, image.fixed]
         buffers = [*tensors, fixed]
         if self.sfu is not None:
             hosts += [image.outcomes, image.traced]

@@ -134,7 +134,8 @@ class SpecialUnit:
         image.trace(c.vectors)
         image.freeze()
         self.program.run(image)
-        return image.read(c)[0]
+        codes: Codes = image.read(c)[0]
+        return codes
 
     def softmax(
         self, scores: ArrayLike, rows: int, out_bias: int, masks: ArrayLike | None = None
@@ -173,7 +174,7 @@ class SpecialUnit:
         left, right = np.asarray(a), np.asarray(b)
         self._columns(left.shape[1], self.sfu.norm_row)
         if left.shape != right.shape or left.shape[1] < 2:
-            raise InputError(Problem(f"operands {left.shape} and {right.shape}", "give (R, H) twice"))
+            raise InputError(Problem(f"operands {left.shape}, {right.shape}", "give (R, H) twice"))
         image, bits = Image(self.config.lanes), af_bits(self.config)
         first, second = image.codes(left, bits), image.codes(right, bits)
         c = image.tensor(*left.shape)

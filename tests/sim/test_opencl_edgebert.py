@@ -39,27 +39,31 @@ def on() -> Iterator[Client]:
         client.close()
 
 
-def sums(config: UnitConfig, a: Ints, b: Ints, mode: AccMode | None = None) -> Ints:
+def sums(
+    config: UnitConfig, a: Ints, b: Ints, mode: AccMode | None = None, codes: bool = False
+) -> Ints:
     """The accumulators (m, n) of the reference; b is stored transposed."""
     fmt, n = AfFormat(config.af_bits, config.exp_bits), config.lanes
     accumulator: AccMode = mode or config.accumulator
     if config.weights == "af":
         return matmul_af(a, b.T, n, accumulator, fmt)
+    if codes:
+        return matmul_af(a, b.T, n, accumulator, fmt, config.terms)
     return matmul_shift(a, b.T, config.terms, n, accumulator, fmt)
 
 
 def compare(
     client: UnitClient, config: UnitConfig, a: Ints, b: Ints, shift: ArrayLike, bias: ArrayLike,
-    *, relu: bool = False, fixed: bool = False, transposed: bool = False,
+    *, relu: bool = False, fixed: bool = False, transposed: bool = False, codes: bool = False,
     fraction: int = 10, out_bias: int = -10,
     **how: Any,
 ) -> None:  # fmt: skip
     """One product on a device: results, and the results as stored, must be the reference's."""
     act: Activation = "relu" if relu else "none"
-    acc = sums(config, a, b)
+    acc = sums(config, a, b, codes=codes)
     found = client.product(
         config, a, b, shift, bias, relu=relu, fixed=fixed, fraction=fraction, out_bias=out_bias,
-        transposed=transposed, **how,
+        transposed=transposed, codes=codes, **how,
     )  # fmt: skip
     if fixed:
         plain = post_fixed(acc, shift, bias, act)
@@ -99,12 +103,13 @@ def random_operands(
     return a, b
 
 
-def all_pairs(config: UnitConfig, turn: int) -> tuple[Ints, Ints]:
+def all_pairs(config: UnitConfig, turn: int, codes: bool = False) -> tuple[Ints, Ints]:
     """Row r of A has code r on lane (r + turn) % lanes and zeros beside it; row c of B is c."""
+    bits = config.af_bits if codes else config.weight_bits
     a = np.zeros((1 << config.af_bits, config.lanes), np.int64)
     code = np.arange(len(a))
     a[code, (code + turn) % config.lanes] = code
-    b = np.repeat(np.arange(1 << config.weight_bits)[:, None], config.lanes, axis=1)
+    b = np.repeat(np.arange(1 << bits)[:, None], config.lanes, axis=1)
     return a, b
 
 
@@ -116,17 +121,22 @@ def test_every_pair_of_codes_on_every_lane(device: str, weights: str, on: Client
         compare(on(device), config, *all_pairs(config, turn), 0, 0, fixed=True)
 
 
-@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize(("weights", "codes"), [
+    *((name, False) for name in WEIGHTS), ("one term", True), ("two terms", True)
+], ids=str)  # fmt: skip
 @pytest.mark.parametrize("device", [*BOTH, "intel-cpu"])
-def test_every_pair_of_codes_through_to_af(device: str, weights: str, on: Client) -> None:
+def test_every_pair_of_codes_through_to_af(
+    device: str, weights: str, codes: bool, on: Client
+) -> None:
+    """codes: both operands are AF codes, the second one taken in passes."""
     config = UnitConfig(**WEIGHTS[weights])
     rng = np.random.default_rng(7)
-    columns = 1 << config.weight_bits
+    columns = 1 << (config.af_bits if codes else config.weight_bits)
     for turn, shift in enumerate((-64, -31, -7, 0, 1, 4, 9, 13, 17, 22, 25, 31, 32, 63)):
         bias = rng.integers(-(1 << 10), 1 << 10, columns) << rng.integers(0, 21, columns)
         compare(
-            on(device), config, *all_pairs(config, turn), shift, bias * (turn % 3 != 0),
-            relu=turn % 4 == 3, fraction=6 + turn % 11, out_bias=-16 + turn,
+            on(device), config, *all_pairs(config, turn, codes), shift, bias * (turn % 3 != 0),
+            relu=turn % 4 == 3, fraction=6 + turn % 11, out_bias=-16 + turn, codes=codes,
         )  # fmt: skip
 
 
@@ -134,6 +144,7 @@ def test_every_pair_of_codes_through_to_af(device: str, weights: str, on: Client
     (2, {"exp_bits": 4}), (4, {}), (4, {"af_bits": 4, "exp_bits": 2}), (8, {"weights": "shift"}),
     (8, {"exp_bits": 4, "accumulator": "exact"}), (32, {"accumulator": "exact"}),
     (16, {"weights": "shift", "terms": 2, "exp_bits": 4}),
+    (4, {"weights": "shift", "exp_bits": 4}),
 ], ids=str)  # fmt: skip
 @pytest.mark.parametrize("device", BOTH)
 def test_ragged_shapes(device: str, lanes: int, changes: dict[str, Any], on: Client) -> None:
@@ -147,6 +158,12 @@ def test_ragged_shapes(device: str, lanes: int, changes: dict[str, Any], on: Cli
     for seed, (m, k, n) in enumerate(shapes):
         a, b = random_operands(config, m, k, n, seed)
         shift, bias = rng.integers(-4, 26, n), rng.integers(-3000, 3000, n)
+        if config.takes_codes:
+            c = rng.integers(0, 1 << config.af_bits, (n, k))
+            compare(
+                on(device), config, a, c, shift, bias, codes=True, transposed=seed % 2 == 1,
+                out_bias=-3,
+            )  # fmt: skip
         for fixed in (False, True):
             compare(
                 on(device), config, a, b, shift, bias, relu=seed % 2 == 1, fixed=fixed,
@@ -177,6 +194,25 @@ def test_saturation_is_applied_once_a_step(device: str, on: Client) -> None:
     for shift in (0, 5, 24):
         compare(on(device), config, a, b, shift, 0, fixed=True)
         compare(on(device), wide, a, b, shift, 0, fixed=True)
+
+
+@pytest.mark.parametrize("terms", [1, 2])
+@pytest.mark.parametrize("device", BOTH)
+def test_saturation_is_applied_after_every_pass(device: str, terms: int, on: Client) -> None:
+    """Close to the limit the low bits add and the highest one subtracts: their order shows."""
+    n, steps = 4, 34
+    config = UnitConfig(lanes=n, weights="shift", terms=terms)
+    a = np.tile([[0x7F, 0xFF, 0xFF, 0x00]], (9, steps + 5))
+    b = np.tile([[0x7F, 0x70, 0x70, 0x55]], (9, steps + 5))
+    a[:, : n * steps], b[:, : n * steps] = 0x7F, 0x7F
+    a[1::2] ^= 0x80
+    b[3, ::3] = 0
+    acc = sums(config, a, b, codes=True)
+    assert (acc != sums(config, a, b, "exact", True)).any()
+    plain = UnitConfig(lanes=n)
+    assert (acc != sums(plain, a, b)).any()
+    for transposed in (False, True):
+        compare(on(device), config, a, b, 0, 0, fixed=True, codes=True, transposed=transposed)
 
 
 @pytest.mark.parametrize("accumulator", ["sat32", "exact"])
@@ -213,7 +249,7 @@ FAULTS = {
     "wrapping sum": ("(over & ((x >> 31) ^ INT_MAX)) | (~over & sum)", "sum"),
     "past the largest": ("(past & SF_LARGEST) | (~past & body)", "body"),
     "accumulator kept": ("if (clear) before = (accs_t)(0);", ""),
-    "bank pointer": ("s->pointer[lane] += stored;", "s->pointer[lane]++;"),
+    "bank pointer": ("s->pointer[lane] = next + stored;", "s->pointer[lane] = next + 1;"),
     "one channel a lane": ("places = (ints_t)(shifts[s->line]);", ""),
     "padded lanes": ("fixed.v[v] = t & SF_LOAD(v, valid);", "fixed.v[v] = t;"),
 }
@@ -276,5 +312,7 @@ def test_bad_products_are_refused(on: Client) -> None:
     ):  # fmt: skip
         with pytest.raises(RuntimeError, match=said):
             on("intel-cpu").product(config, a, b, shift, 0)
+    with pytest.raises(RuntimeError, match="takes no AF codes"):
+        on("intel-cpu").product(config, good, good, 0, 0, codes=True)
     with pytest.raises(InputError, match="unknown device"):
         MatrixUnit(config, "gpu")
