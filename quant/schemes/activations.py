@@ -31,7 +31,7 @@ __all__ = [
 def sensed_range(module: object) -> tuple[int, bool]:
     """(bits, signed) of a layer's input: an activation quantiser's, or 8 bits of either sign."""
     if isinstance(module, _Sensing):
-        return module.bits, bool(module.signed)
+        return module.bits, module.is_signed
     return 8, not isinstance(module, ActivationQuantiser)
 
 
@@ -51,6 +51,12 @@ def lsq(x: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tenso
     return (level + (clipped - clipped.detach())) * step
 
 
+def _forget(module: nn.Module, keys: object) -> None:
+    del keys
+    if isinstance(module, _Sensing):
+        module._known = None
+
+
 class _Sensing(ActivationQuantiser):
     """Sees in its first batch whether values are signed, and their size."""
 
@@ -62,22 +68,34 @@ class _Sensing(ActivationQuantiser):
         self.bits = bits
         self.register_buffer("signed", torch.tensor(False))
         self.register_buffer("started", torch.tensor(False))
+        # signed as a Python value once started: reading it from a GPU would wait every step.
+        self._known: bool | None = None
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether negative values were seen."""
+        return bool(self.signed) if self._known is None else self._known
 
     def start(self, x: torch.Tensor) -> None:
         """What else the first batch decides; signed is known."""
 
     def range(self) -> tuple[int, int]:
         """Lowest and highest code: all of them unsigned, all but the lowest signed."""
-        if bool(self.signed):
+        if self.is_signed:
             return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
         return 0, (1 << self.bits) - 1
 
     def sense(self, x: torch.Tensor) -> None:
         """To be called first in forward."""
-        if bool(self.started) or not x.numel():
+        if self._known is not None or not x.numel():
+            return
+        if bool(self.started):
+            self._known = bool(self.signed)
             return
         with torch.no_grad():
-            self.signed.fill_(bool((x < 0).any()))
+            self._known = bool((x < 0).any())
+            self.signed.fill_(self._known)
             self.start(x.detach())
             self.started.fill_(True)
 
@@ -109,7 +127,7 @@ class _Lsq(_Sensing):
             return "the activation step is learned as a real number"
         if not bool(self.started):
             return "no batch has set the activation step yet"
-        return Grid(self.bits, bool(self.signed), int(torch.round(self.step.detach())))
+        return Grid(self.bits, self.is_signed, int(torch.round(self.step.detach())))
 
 
 @dataclass(frozen=True)
@@ -139,14 +157,14 @@ class _Pact(_Sensing):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.sense(x)
         a = self.alpha
-        if bool(self.signed):
+        if self.is_signed:
             clipped, levels = 0.5 * ((x + a).abs() - (x - a).abs()), (1 << (self.bits - 1)) - 1
         else:
             clipped, levels = 0.5 * (x.abs() - (x - a).abs() + a), (1 << self.bits) - 1
         with torch.no_grad():
             bound = a.clamp(min=1e-12)
             # The sum form rounds: clamp, so that the outermost level is the clip itself.
-            low = -bound if bool(self.signed) else torch.zeros_like(bound)
+            low = -bound if self.is_signed else torch.zeros_like(bound)
             inside = torch.minimum(torch.maximum(x, low), bound)
             rounded = torch.round(inside * (levels / bound)) * (bound / levels)
         return rounded + (clipped - clipped.detach())

@@ -32,6 +32,7 @@ from shiftforge.quant.schemes.levels import (
     nearest,
     power_of_two,
 )
+from shiftforge.quant.schemes.shift import two_terms
 
 __all__ = ["Apot", "ApotQuantiser", "apot_magnitudes"]
 
@@ -124,3 +125,7 @@ class Apot(Scheme):
     def weight_quantiser(self, weight: torch.Tensor, name: str) -> WeightQuantiser:
         """One layer's."""
         return ApotQuantiser(self, name)
+
+    def wide(self) -> Scheme | None:
+        """Two shift terms."""
+        return two_terms(self)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftforge.quant.graph.types import IntFormat
+from shiftforge.quant.graph.types import ShiftFormat
 from shiftforge.quant.schemes.base import Scheme, Sites, WeightQuantiser
 from shiftforge.quant.schemes.levels import (
     Scale,
@@ -23,6 +23,7 @@ from shiftforge.quant.schemes.levels import (
     check_choice,
     power_of_two,
 )
+from shiftforge.quant.schemes.shift import two_terms
 
 __all__ = ["BinaryConnect", "BinaryQuantiser", "Xnor"]
 
@@ -33,7 +34,7 @@ class BinaryQuantiser(ScaledIntegers):
     def __init__(
         self, scheme: Scheme, layer: str, *, mean: bool, pow2: bool = True, stochastic: bool = False
     ) -> None:
-        super().__init__(scheme, layer, IntFormat(2), 1)
+        super().__init__(scheme, layer, ShiftFormat(3, 1, "S1"), 1)
         self.mean, self.pow2, self.stochastic = mean, pow2, stochastic
 
     def integer_levels(self) -> NDArray[np.int64]:
@@ -87,6 +88,10 @@ class BinaryConnect(Scheme):
         """One layer's."""
         return BinaryQuantiser(self, name, mean=False, stochastic=self.stochastic)
 
+    def wide(self) -> Scheme | None:
+        """Two shift terms."""
+        return two_terms(self)
+
     def after_step(self, sites: Sites) -> None:
         """Masters stay within [-1, 1]."""
         for site in sites.values():
@@ -110,3 +115,7 @@ class Xnor(Scheme):
     def weight_quantiser(self, weight: torch.Tensor, name: str) -> WeightQuantiser:
         """One layer's."""
         return BinaryQuantiser(self, name, mean=True, pow2=self.scale == "pow2")
+
+    def wide(self) -> Scheme | None:
+        """Two shift terms."""
+        return two_terms(self)

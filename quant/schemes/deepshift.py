@@ -21,6 +21,7 @@ from torch import nn
 from shiftforge.quant.graph.types import ShiftFormat, WeightFormat
 from shiftforge.quant.schemes.base import Scheme, Sites, WeightQuantiser
 from shiftforge.quant.schemes.levels import ScaledIntegers, Through, check_choice
+from shiftforge.quant.schemes.shift import two_terms
 
 __all__ = ["DeepShift", "DeepShiftPs", "DeepShiftQ"]
 
@@ -144,3 +145,7 @@ class DeepShift(Scheme):
         for site in sites.values():
             if isinstance(site.quantiser, DeepShiftPs):
                 site.quantiser.clamp()
+
+    def wide(self) -> Scheme | None:
+        """Two shift terms."""
+        return two_terms(self)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shiftforge.quant.schemes.activations import PactActivations
 from shiftforge.quant.schemes.base import Scheme, WeightQuantiser
 from shiftforge.quant.schemes.levels import ScaledIntegers, Through, check_choice
 
@@ -78,8 +79,9 @@ class Dorefa(Scheme):
 
     @property
     def name(self) -> str:
-        """Such as "dorefa4"."""
-        return f"dorefa{self.bits}"
+        """Such as "dorefa4"; "pact4" with PACT's activations."""
+        pact = isinstance(self.activations, PactActivations)
+        return f"{'pact' if pact else 'dorefa'}{self.bits}"
 
     def weight_quantiser(self, weight: torch.Tensor, name: str) -> WeightQuantiser:
         """One layer's."""

@@ -19,7 +19,7 @@ nothing beyond the gradients that training computes anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -117,7 +117,7 @@ class GradientScale(nn.Module):
 def hessian_deltas(
     sites: Sites,
     loss: Callable[[], torch.Tensor],
-    spans: Callable[[str], torch.Tensor],
+    spans: Mapping[str, torch.Tensor],
     probes: int = 8,
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """(Tr(H)/N, std(g)) of every layer's normalised quantised weights, by Hutchinson's estimate.
@@ -138,13 +138,13 @@ def hessian_deltas(
         for _ in range(probes):
             signs = [torch.randint_like(w, 2) * 2 - 1 for w in cached]
             # On w = x * span the Hessian of x is H scaled by the spans on both sides.
-            scaled = [v * spans(name) for v, name in zip(signs, names, strict=True)]
+            scaled = [v * spans[name] for v, name in zip(signs, names, strict=True)]
             products = torch.autograd.grad(
                 grads, cached, scaled, retain_graph=True, allow_unused=True, materialize_grads=True
             )
             for trace, v, product in zip(traces, scaled, products, strict=True):
                 trace += (v * product).mean().detach() / probes
     return {
-        name: (trace, (grad.detach() * spans(name)).std(correction=0))
+        name: (trace, (grad.detach() * spans[name]).std(correction=0))
         for name, trace, grad in zip(names, traces, grads, strict=True)
     }

@@ -19,6 +19,7 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.quant.graph.types import ShiftFormat, WeightFormat
 from shiftforge.quant.schemes.base import Scheme, Sites, WeightQuantiser
 from shiftforge.quant.schemes.levels import ScaledIntegers, check_choice, nearest
+from shiftforge.quant.schemes.shift import two_terms
 
 __all__ = ["Inq", "InqQuantiser", "portion_at"]
 
@@ -122,3 +123,7 @@ class Inq(Scheme):
         for site in sites.values():
             if isinstance(site.quantiser, InqQuantiser):
                 site.quantiser.fix(site.weight, portion)
+
+    def wide(self) -> Scheme | None:
+        """Two shift terms."""
+        return two_terms(self)

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.schemes.base import ActivationQuantiser, Scheme
+from shiftforge.quant.schemes.base import ActivationQuantiser, Scheme, Site
 from shiftforge.quant.schemes.training import sites
 from shiftforge.quant.schemes.uniform import Uniform
 
@@ -123,7 +123,7 @@ def prepare(
     names = layers_of(model, example)
     chosen = _chosen(names, scheme, overrides or {}, first, last)
     result = copy.deepcopy(model)
-    _refuse_bad_numbers(result, names)
+    _refuse(result, names)
     for name, own in chosen.items():
         if own is None:
             continue
@@ -139,12 +139,22 @@ def prepare(
     return result
 
 
-def _refuse_bad_numbers(model: nn.Module, names: list[str]) -> None:
-    problems = [
-        Problem("weights hold NaN or infinity", "train or load the network again", name)
-        for name in names
-        if not bool(torch.isfinite(model.get_submodule(name).get_parameter("weight")).all())
-    ]
+def _refuse(model: nn.Module, names: list[str]) -> None:
+    problems = []
+    for name in names:
+        layer = model.get_submodule(name)
+        if parametrize.is_parametrized(layer):
+            problems.append(
+                Problem(
+                    "the layer has parametrizations of its own",
+                    "remove them first (torch.nn.utils.parametrize.remove_parametrizations)",
+                    name,
+                )
+            )
+        elif not bool(torch.isfinite(layer.get_parameter("weight")).all()):
+            problems.append(
+                Problem("weights hold NaN or infinity", "train or load the network again", name)
+            )
     if problems:
         raise InputError(problems)
 
@@ -153,9 +163,7 @@ def strip(model: nn.Module) -> nn.Module:
     """A copy of a prepared model as a float network again, with the masters as its weights."""
     result = copy.deepcopy(model)
     for site in sites(result).values():
-        with torch.no_grad():
-            site.weight.copy_(site.quantiser.masters(site.weight))
-        parametrize.remove_parametrizations(site.module, "weight", leave_parametrized=False)
+        _unparametrise(site)
     for layer in list(result.modules()):
         if isinstance(getattr(layer, INPUT_QUANTISER, None), ActivationQuantiser):
             delattr(layer, INPUT_QUANTISER)
@@ -163,3 +171,16 @@ def strip(model: nn.Module) -> nn.Module:
                 if hook is _quantise_input:
                     del layer._forward_pre_hooks[key]
     return result
+
+
+def _unparametrise(site: Site) -> None:
+    """Make the layer plain again.
+
+    Not by ``parametrize.remove_parametrizations``: that takes the property off the layer's class,
+    which a deep copy shares with its original.
+    """
+    masters = site.quantiser.masters(site.weight).detach().clone()
+    layer = site.module
+    layer.__class__ = type(layer).__mro__[1]
+    del layer.parametrizations
+    layer.register_parameter("weight", nn.Parameter(masters))

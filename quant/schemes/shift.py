@@ -9,6 +9,7 @@ shift weights, and LightNN (Ding et al., GLSVLSI 2017) with k = 1 or 2 terms and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -28,7 +29,15 @@ from shiftforge.quant.schemes.levels import (
     nearest,
 )
 
-__all__ = ["Gradient", "Rounding", "Shift", "ShiftQuantiser", "shift_format", "shift_levels"]
+__all__ = [
+    "Gradient",
+    "Rounding",
+    "Shift",
+    "ShiftQuantiser",
+    "shift_format",
+    "shift_levels",
+    "two_terms",
+]
 
 Rounding: TypeAlias = Literal["linear", "log"]
 Gradient: TypeAlias = Literal["ste", "ewgs", "fisher", "hessian"]
@@ -38,6 +47,11 @@ def shift_levels(bits: int, terms: int) -> NDArray[np.int64]:
     """Sums of at most `terms` (1 or 2) of +-2**e, 0 <= e < 2**(bits-1) - 1, ascending."""
     check_choice("shift weights of bits", bits, (2, 3, 4, 5))
     check_choice("shift weights of terms", terms, (1, 2))
+    return _levels(bits, terms).copy()
+
+
+@cache
+def _levels(bits: int, terms: int) -> NDArray[np.int64]:
     powers = 2 ** np.arange((1 << (bits - 1)) - 1, dtype=np.int64)
     one = np.concatenate([-powers, [0], powers])
     if terms == 1:
@@ -217,3 +231,10 @@ class Shift(Scheme):
         return Shift(
             self.bits, 2, self.rounding, self.scale, self.granularity, activations=self.activations
         )
+
+
+def two_terms(scheme: Scheme) -> Scheme:
+    """Two SHIFT4 terms for every weight: what the first and last layers of a network take whose
+    others need no multiplier either.
+    """
+    return Shift(4, 2, activations=scheme.activations)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftforge.quant.graph.types import IntFormat
+from shiftforge.quant.graph.types import ShiftFormat
 from shiftforge.quant.schemes.base import Scheme, WeightQuantiser
 from shiftforge.quant.schemes.levels import (
     Granularity,
@@ -23,6 +23,7 @@ from shiftforge.quant.schemes.levels import (
     check_choice,
     power_of_two,
 )
+from shiftforge.quant.schemes.shift import two_terms
 
 __all__ = ["Twn", "TwnQuantiser"]
 
@@ -33,7 +34,7 @@ class TwnQuantiser(ScaledIntegers):
     """No state: Delta and alpha follow the masters."""
 
     def __init__(self, scheme: Twn, layer: str) -> None:
-        super().__init__(scheme, layer, IntFormat(2), 2)
+        super().__init__(scheme, layer, ShiftFormat(3, 1, "S1"), 2)
         self.scale_kind, self.granularity = scheme.scale, scheme.granularity
 
     def integer_levels(self) -> NDArray[np.int64]:
@@ -92,3 +93,7 @@ class Twn(Scheme):
     def weight_quantiser(self, weight: torch.Tensor, name: str) -> WeightQuantiser:
         """One layer's."""
         return TwnQuantiser(self, name)
+
+    def wide(self) -> Scheme | None:
+        """Two shift terms."""
+        return two_terms(self)

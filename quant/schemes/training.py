@@ -8,14 +8,17 @@ A model without quantised layers passes through unchanged.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
 from shiftforge.quant.schemes.base import ActivationQuantiser, Scheme, Site, WeightQuantiser
+from shiftforge.quant.schemes.ewgs import GradientScale, hessian_deltas
+from shiftforge.quant.schemes.shift import ShiftQuantiser
 
-__all__ = ["after_step", "at_epoch", "penalty", "sites"]
+__all__ = ["adapt_deltas", "after_step", "at_epoch", "penalty", "sites"]
 
 
 def sites(model: nn.Module) -> dict[str, Site]:
@@ -44,6 +47,32 @@ def penalty(model: nn.Module) -> torch.Tensor | None:
     parts += [m.penalty() for m in model.modules() if isinstance(m, ActivationQuantiser)]
     given = [part for part in parts if part is not None]
     return torch.stack(given).sum() if given else None
+
+
+def adapt_deltas(
+    model: nn.Module, loss: Callable[[], torch.Tensor], probes: int = 8
+) -> dict[str, float]:
+    """New EWGS deltas of the layers whose gradient is "hessian", by name; {} where there is none.
+
+    loss: runs the model on a batch and returns its scalar task loss; call this every few epochs,
+    also for several batches. probes: random vectors, from torch's global generator.
+    """
+    own = {
+        name: site
+        for name, site in sites(model).items()
+        if isinstance(site.quantiser, ShiftQuantiser)
+        and site.quantiser.gradient.adaptive == "hessian"
+    }
+    if not own:
+        return {}
+    spans = {n: s.quantiser.span(s.weight) for n, s in own.items()}  # type: ignore[operator]
+    found = {}
+    for name, (trace, deviation) in hessian_deltas(own, loss, spans, probes).items():
+        gradient = own[name].quantiser.gradient
+        if isinstance(gradient, GradientScale):
+            gradient.assign(trace, deviation)
+            found[name] = float(gradient.delta)
+    return found
 
 
 @torch.no_grad()
