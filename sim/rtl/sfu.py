@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shiftforge import __version__
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.emit.opencl import render
-from shiftforge.generator.emit.rtl_sfu import render_sfu, sfu_values
+from shiftforge.generator.emit.rtl_sfu import render_sfu
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb
 from shiftforge.sim.rtl.trace import TraceKind
@@ -23,6 +24,7 @@ __all__ = [
     "SfuRun",
     "build_sfu",
     "build_sfu_blocks",
+    "build_with_files",
     "pack_lanes",
     "unpack_lanes",
 ]
@@ -140,9 +142,15 @@ def build_sfu(
     trace: TraceKind | None = None,
 ) -> SfuModel:
     """Bench of one module; ``replace``: files to use instead of the rendered ones."""
-    text = {**render_sfu(config), **(replace or {})}
+    return build_with_files({**render_sfu(config), **(replace or {})}, ports, trace=trace)
+
+
+def build_with_files(
+    text: Mapping[str, str], ports: Ports, *, trace: TraceKind | None = None
+) -> SfuModel:
+    """The same of any module among the files of ``text``."""
     values = {
-        **sfu_values(config),
+        "version": __version__,
         "dut": ports.dut,
         "inputs": ports.inputs,
         "outputs": ports.outputs,
@@ -152,9 +160,11 @@ def build_sfu(
         "width": sum(bits for _, bits in ports.inputs),
         "depth": DEPTH,
     }
-    text[f"{TOP}.sv"] = render("rtl/sfu/bench.j2", values)
-    text["main.cpp"] = render("rtl/bench/main.cpp.j2", {**values, "top": TOP})
-    return SfuModel(build_model(text, TOP, trace=trace), ports)
+    bench = {
+        f"{TOP}.sv": render("rtl/sfu/bench.j2", values),
+        "main.cpp": render("rtl/bench/main.cpp.j2", {**values, "top": TOP}),
+    }
+    return SfuModel(build_model({**text, **bench}, TOP, trace=trace), ports)
 
 
 def build_sfu_blocks(

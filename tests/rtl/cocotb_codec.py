@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 
 import cocotb
+import numpy as np
 from cocotb.triggers import RisingEdge
 
 from shiftforge.sim.rtl.benches import CodecBench, pack
 from shiftforge.sim.rtl.checks import Scoreboard
 from shiftforge.sim.rtl.cocotb_run import bench_config
+from shiftforge.sim.rtl.coverage import Coverage, mask_coverage
 
 CONFIG = bench_config()
 BITS = CONFIG.af_bits
+SEEN: list[Coverage] = []  # of the vectors that came back, test by test
 PATTERNS = ("random", "empty", "full", "single", "alternating", "zeros of both signs")
 
 
@@ -99,3 +102,13 @@ async def vectors_come_back(dut: object, kind: str, traffic: tuple[float, float]
         assert int(dut.count_o.value) == pack(counts, 9)  # type: ignore[attr-defined]
     for task in running:
         task.cancel()
+    sent = np.array([values for _, _, vectors in runs for values in vectors])
+    SEEN.append(mask_coverage(sent, 2 ** (BITS - 1) - 1, "vector"))
+
+
+@cocotb.test()
+async def every_mask_pattern_came_back(dut: object) -> None:
+    """The last test: coverage of those before."""
+    found = sum(SEEN, Coverage({}))
+    cocotb.log.info("\n%s", found.table())
+    found.require()

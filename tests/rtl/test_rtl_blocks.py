@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from column_cases import build_column, check_column, pairs
 from matmul_cases import small
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.emit.rtl import render_unit
 from shiftforge.sim.rtl.checks import Scoreboard
 from shiftforge.sim.rtl.cocotb_run import build_bench, run_cocotb
+from shiftforge.sim.rtl.coverage import ColumnPost
 
 HERE = [Path(__file__).parent]
 SLOW = pytest.mark.slow
@@ -25,7 +27,7 @@ def run(bench: str, module: str, lanes: int, changes: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("lanes", [4, *(pytest.param(n, marks=SLOW) for n in (2, 8, 16, 32))])
 def test_codec(lanes: int) -> None:
-    assert run("codec_bench", "cocotb_codec", lanes, {}) == 24
+    assert run("codec_bench", "cocotb_codec", lanes, {}) == 25
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,30 @@ def test_codec(lanes: int) -> None:
     ],
 )
 def test_column(lanes: int, changes: dict[str, Any]) -> None:
-    assert run("column_bench", "cocotb_column", lanes, changes) == 6
+    assert run("column_bench", "cocotb_column", lanes, changes) == 8
+
+
+# Shifts to the left, none, and to the right; biases up to the ends; all of the codes' range.
+SPREAD = (
+    ColumnPost(0, 0, False, 8, -3),
+    ColumnPost(-3, 77, False, 10, -1),
+    ColumnPost(5, -1234, False, 2, -2),
+    ColumnPost(9, 3, True, 4, -6),
+    ColumnPost(16, 2**31 - 1, False, 12, 11),
+    ColumnPost(1, -(2**31), True, 0, 20),
+)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"weights": "shift"}, {"weights": "shift", "terms": 2}], ids=str
+)
+def test_every_pair_over_a_spread_of_post_processing(changes: dict[str, Any]) -> None:
+    """All codes of an activation with all codes of a weight, from decoder to AF code."""
+    config = small(2, **changes)
+    model = build_column(config)
+    count = 2 ** (config.af_bits + config.weight_bits)
+    for number, post in enumerate(SPREAD):
+        assert check_column(config, model, [pairs(config, number % 2, post)]) == count
 
 
 @SLOW

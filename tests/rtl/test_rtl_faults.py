@@ -44,6 +44,10 @@ FAULTS = {
         ".raddr_i(next_tag[TileWidth-2:0] ^ 8'd1)",
     ),
 }
+PLACE = (
+    r"first in row tile \d+, column tile \d+, row \d+, lane \d+: 0x"
+    r"|row tile \d+ of the result: masks and descriptor disagree"
+)
 QUICK = (
     "wrong exponent add",
     "missing hidden one",
@@ -70,7 +74,7 @@ def test_a_planted_fault_is_caught(name: str) -> None:
     text = render_unit(CONFIG)[path]
     assert text.count(right) == 1
     program = build(CONFIG, {path: text.replace(right, wrong)})
-    with pytest.raises(CheckFailed):
+    with pytest.raises(CheckFailed, match=PLACE):
         for case in cases(CONFIG):
             run_case(program, CONFIG, case)
 
