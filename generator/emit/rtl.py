@@ -21,7 +21,6 @@ from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import (
     LANE_BITS,
     MASKS_PER_BEAT,
-    SHIFT_MAX,
     UnitConfig,
 )
 from shiftforge.generator.plan.unit_registers import (
@@ -109,8 +108,6 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "weight_pack": config.weight_pack,
         "lane_bits": LANE_BITS,
         "a_width": decoded,
-        "b_width": decoded if config.weights == "af" else config.weight_bits,
-        "shift_bits": (2**config.exp_bits - 1 + SHIFT_MAX).bit_length(),
         "takes_codes": config.takes_codes,
         "passes": config.passes,
         "b_bits": config.b_bits,
