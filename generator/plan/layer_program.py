@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.plan.command import (
-    PARAM_BEATS,
-    TABLE_BEATS,
     Command,
     Memory,
     Tensor,
@@ -18,15 +16,21 @@ from shiftforge.generator.plan.command import (
     tiles,
 )
 from shiftforge.generator.plan.layer import (
-    MATRICES,
     LayerNumbers,
     LayerPlan,
     LayerShape,
     Place,
     Results,
 )
+from shiftforge.generator.plan.layer_memory import (
+    choose_parts,
+    stage_tensors,
+    take_params,
+    take_tables,
+    take_weights,
+)
 from shiftforge.generator.plan.norm import NormNumbers, norm_registers
-from shiftforge.generator.plan.product import operand_registers, slots, tile_problems
+from shiftforge.generator.plan.product import operand_registers
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.generator.plan.unit_registers import unit_registers
@@ -34,8 +38,6 @@ from shiftforge.generator.plan.unit_registers import unit_registers
 __all__ = ["plan_layer", "plan_layers", "tiles_needed"]
 
 LAST = 1  # register stop
-KEPT_APART = ("q", "k", "vt", "probabilities", "context", "attention_output", "norm1", "gelu",
-              "ffn2", "norm2")  # fmt: skip
 
 
 def tiles_needed(lanes: int, shape: LayerShape) -> int:
@@ -62,33 +64,6 @@ def _unit_problems(config: UnitConfig, sfu: SfuConfig, shape: LayerShape) -> lis
                 Problem(f"{size} {what}, the function unit takes {most}", "use longer rows", "sfu")
             )
     return found
-
-
-def _gelu_parts(config: UnitConfig, shape: LayerShape, a: Tensor, b: Tensor) -> int:
-    """Parts of the result of ffn1: so many that one group computes while the last is stored.
-
-    All row tiles of a group leave a part of the result within a few cycles of each other; parts
-    short enough for two groups of slots keep the array from waiting for the store.
-    """
-
-    def cut_in(parts: int) -> Tensor:
-        return Tensor(config.lanes, shape.length, shape.ffn, parts=parts)
-
-    held = slots(config, a, b, cut_in(1), "gelu")
-    if b.row_tiles <= held.b:
-        return 1
-    wanted = 2 * min(a.row_tiles, max(held.a, 1))
-    best = 1, held.c
-    for parts in range(1, tiles(shape.ffn, config.lanes) + 1):
-        c = cut_in(parts)
-        if shape.ffn % parts or tile_problems(config, a, b, c, ""):
-            continue
-        count = slots(config, a, b, c, "gelu").c
-        if count > best[1]:
-            best = parts, count
-        if count >= min(wanted, config.c_slots):
-            break
-    return best[0]
 
 
 @dataclass
@@ -240,52 +215,6 @@ class _Builder:
         )  # fmt: skip
 
 
-def _weights(config: UnitConfig, shape: LayerShape, memory: Memory) -> dict[str, Tensor]:
-    h, f = shape.hidden, shape.ffn
-    sizes = dict.fromkeys(MATRICES, (h, h)) | {"ffn1": (f, h), "ffn2": (h, f)}
-    return {
-        name: Tensor(config.lanes, rows, depth, pack=config.weight_pack).placed(memory)
-        for name, (rows, depth) in sizes.items()
-    }
-
-
-def _params(config: UnitConfig, shape: LayerShape, memory: Memory) -> dict[str, int]:
-    sizes = dict.fromkeys(MATRICES, shape.hidden) | {"ffn1": shape.ffn}
-    sizes |= {"scores": shape.length, "context": shape.width}
-    return {
-        name: memory.take(PARAM_BEATS * tiles(size, config.lanes)) for name, size in sizes.items()
-    }
-
-
-def _tables(
-    config: UnitConfig, shape: LayerShape, memory: Memory, layers: Sequence[LayerNumbers]
-) -> dict[str, int]:
-    columns, rows = (tiles(size, config.lanes) for size in (shape.hidden, shape.length))
-    found = {name: memory.take(TABLE_BEATS * columns) for name in ("norm1", "norm2")}
-    if any(numbers.spans for numbers in layers):
-        for head in range(shape.heads):
-            found[f"span {head}"] = memory.take(TABLE_BEATS * rows)
-    if not all(numbers.spans for numbers in layers):
-        found["span"] = memory.take(TABLE_BEATS * rows)
-    return found
-
-
-def _stages(config: UnitConfig, shape: LayerShape, parts: int) -> dict[str, Tensor]:
-    """The tensors that a layer leaves in memory, not yet placed."""
-    n, length, hidden, heads = config.lanes, shape.length, shape.hidden, shape.heads
-    whole = Tensor(n, length, hidden)
-    by_head = Tensor(n, length, hidden, parts=heads)
-    special = {
-        "q": by_head,
-        "k": by_head,
-        "vt": Tensor(n, hidden, length),
-        "probabilities": Tensor(n, length, heads * length, parts=heads),
-        "context": by_head,
-        "gelu": Tensor(n, length, shape.ffn, parts=parts),
-    }
-    return {name: special.get(name, whole) for name in KEPT_APART}
-
-
 def plan_layers(
     config: UnitConfig,
     sfu: SfuConfig,
@@ -323,18 +252,18 @@ def plan_layers(
         raise InputError(problems)
 
     memory = Memory()
-    place = Place(_weights(config, shape, memory), _tables(config, shape, memory, layers))
-    params = [_params(config, shape, memory) for _ in layers]
+    place = Place(take_weights(config, shape, memory), take_tables(config, shape, memory, layers))
+    params = [take_params(config, shape, memory) for _ in layers]
     count = sum(8 + 2 * (shape.heads - len(numbers.skipped)) for numbers in layers)
     program = memory.take(count * command_beats(config))
     previous = Tensor(config.lanes, shape.length, shape.hidden).placed(memory)
     results = memory.beats
-    parts = gelu_parts or _gelu_parts(config, shape, previous, place.weights["ffn1"])
+    parts = gelu_parts or choose_parts(config, shape, previous, place.weights["ffn1"])
     regions: list[dict[str, Tensor]] = []
     found = []
     for index, numbers in enumerate(layers):
         if apart or index < 2:
-            stages = _stages(config, shape, parts)
+            stages = stage_tensors(config, shape, parts)
             regions.append({name: tensor.placed(memory) for name, tensor in stages.items()})
         stages = regions[index if apart else index % 2]
         found.append(Results(numbers, {"input": previous, **stages}, params[index]))

@@ -22,7 +22,15 @@ from shiftforge.sim.rtl.random_layer import FRACTION, Case, random_layer
 from shiftforge.sim.rtl.trace import trace_kind
 from shiftforge.sim.rtl.verilator import BuildError
 
-__all__ = ["CommandTotal", "LayerReport", "check_layer", "cosim_layer", "layer_units"]
+__all__ = [
+    "CommandTotal",
+    "LayerReport",
+    "check_layer",
+    "cosim_layer",
+    "golden_unit",
+    "layer_units",
+    "random_case",
+]
 
 MEMORY_BITS = 16  # beats of the bench; larger layers take as many as they need
 MOST_MEMORY_BITS = 24
