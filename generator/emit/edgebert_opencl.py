@@ -14,7 +14,7 @@ from shiftforge.generator.plan.plan import Channel
 from shiftforge.generator.plan.sfu import LN2, LOG2E, SfuConfig, sfu_tables
 from shiftforge.generator.plan.unit import UnitConfig
 
-__all__ = ["render_edgebert", "unit_channels", "unit_kernels"]
+__all__ = ["auxiliary_words", "render_edgebert", "unit_channels", "unit_kernels"]
 
 # operand: name, buffer, whether its tile is the inner loop's, channel of a sum
 _OPERANDS = (
@@ -43,6 +43,14 @@ class _Stage:
 def unit_kernels(sfu: SfuConfig | None = None) -> tuple[str, ...]:
     """The kernels' names; without ``sfu`` those of the matrix part."""
     return tuple(stage.name for stage in _stages(sfu))
+
+
+def auxiliary_words(config: UnitConfig) -> int:
+    """Words of n 32-bit values in the auxiliary buffer.
+
+    They hold a row tile: rows of as many elements of fixed point, or four times as many codes.
+    """
+    return config.aux_buffer // (4 * config.lanes)
 
 
 def unit_channels(config: UnitConfig, sfu: SfuConfig | None = None) -> tuple[Channel, ...]:
@@ -113,7 +121,7 @@ def render_edgebert(config: UnitConfig, sfu: SfuConfig | None = None) -> str:
     }
     if sfu is not None:
         values |= {
-            "aux_words": max(sfu.row, sfu.norm_row // 4),
+            "aux_words": auxiliary_words(config),
             "log2e": LOG2E,
             "ln2": LN2,
             "tables": [

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.emit.edgebert_job import FUNCTIONS
+from shiftforge.generator.emit.edgebert_opencl import auxiliary_words
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.golden.edgebert.encoder import STAGES, LayerWeights, Linear, Norm, Unit
@@ -22,7 +23,7 @@ from shiftforge.sim.opencl.edgebert_memory import Image, Stored
 from shiftforge.sim.opencl.edgebert_program import UnitProgram
 from shiftforge.sim.opencl.edgebert_sfu import add_norm, norm_table
 
-__all__ = ["EncoderUnit"]
+__all__ = ["EncoderUnit", "check_layer"]
 
 GELU, SOFTMAX = FUNCTIONS.index("gelu"), FUNCTIONS.index("softmax")
 
@@ -66,7 +67,7 @@ class EncoderUnit:
         hang.
         """
         codes = np.asarray(x, dtype=np.int64)
-        _check(self.config, self.sfu, codes, layer, unit)
+        check_layer(self.config, self.sfu, codes, layer, unit)
         plan = _LayerImage(self.config, codes, layer, unit)
         self.seconds = self.program.run(plan.image)
         return plan.stages()
@@ -185,9 +186,10 @@ class _LayerImage:
         return {stage: out[stage] for stage in STAGES}
 
 
-def _check(
+def check_layer(
     config: UnitConfig, sfu: SfuConfig, x: NDArray[np.int64], layer: LayerWeights, unit: Unit
 ) -> None:
+    """Raise InputError with all that keeps a layer from running on a unit."""
     problems = []
 
     def check(good: bool, what: str, remedy: str) -> None:
@@ -226,7 +228,9 @@ def _check(
     longest = max(hidden, length, len(layer.ffn1.codes))
     room = min(config.a_rows, config.b_rows, config.c_rows) // 2
     check(-(-longest // n) * n <= room, f"rows of {longest} leave the unit's buffers", f"{room}")
-    check(length <= sfu.row, f"{length} tokens", f"at most {sfu.row}")
-    check(2 <= hidden <= sfu.norm_row, f"layer norm over {hidden}", f"2 to {sfu.norm_row}")
+    words = auxiliary_words(config)
+    row, norm_row = min(sfu.row, words), min(sfu.norm_row, 4 * words)
+    check(length <= row, f"{length} tokens", f"at most {row}")
+    check(2 <= hidden <= norm_row, f"layer norm over {hidden}", f"2 to {norm_row}")
     if problems:
         raise InputError(problems)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.emit.edgebert_job import FUNCTIONS
+from shiftforge.generator.emit.edgebert_opencl import auxiliary_words
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.opencl.edgebert import af_bits, multiply
@@ -115,8 +116,10 @@ class SpecialUnit:
     def _zeros(self, image: Image, rows: int) -> Stored:
         return image.codes(np.zeros((rows, 1), np.int64), af_bits(self.config))
 
-    def _columns(self, size: int, most: int) -> None:
+    def _columns(self, size: int, most: int, per_word: int = 0) -> None:
         room = min(most, self.config.c_rows // 2)
+        if per_word:
+            room = min(room, per_word * auxiliary_words(self.config))
         if not 1 <= size <= room:
             raise InputError(Problem(f"a row of {size} elements", f"1 to {room}"))
 
@@ -146,7 +149,7 @@ class SpecialUnit:
         """
         values = np.asarray(scores, dtype=np.int64)
         length = values.shape[1]
-        self._columns(length, self.sfu.row)
+        self._columns(length, self.sfu.row, 1)
         image = Image(self.config.lanes)
         a, b = self._zeros(image, rows), self._zeros(image, length)
         results = []
@@ -172,7 +175,7 @@ class SpecialUnit:
     ) -> tuple[Codes, Codes]:  # fmt: skip
         """The codes (R, H) of A + B, and of their layer norm."""
         left, right = np.asarray(a), np.asarray(b)
-        self._columns(left.shape[1], self.sfu.norm_row)
+        self._columns(left.shape[1], self.sfu.norm_row, 4)
         if left.shape != right.shape or left.shape[1] < 2:
             raise InputError(Problem(f"operands {left.shape}, {right.shape}", "give (R, H) twice"))
         image, bits = Image(self.config.lanes), af_bits(self.config)
@@ -194,7 +197,7 @@ class SpecialUnit:
         """Entropy, exit and choice for each row of logits (S, C), int32 fixed point."""
         values = np.asarray(logits, dtype=np.int64)
         classes = values.shape[1]
-        self._columns(classes, self.sfu.row)
+        self._columns(classes, self.sfu.row, 1)
         choices = [dvfs] * len(values) if dvfs is None or isinstance(dvfs, Dvfs) else list(dvfs)
         image = Image(self.config.lanes)
         a, b = self._zeros(image, 1), self._zeros(image, classes)

@@ -26,7 +26,7 @@ from shiftforge.generator.design import MANIFEST, read_manifest
 from shiftforge.generator.emit.project import INTERFACE
 from shiftforge.sim.opencl.devices import device_spec
 
-__all__ = ["EmulationResult", "emulate"]
+__all__ = ["EmulationResult", "emulate", "run_child"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -99,7 +99,10 @@ def emulate(
             "chunk": CHUNK_FRAMES,
         }
         (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        _run_child(work, device, time_limit_s, progress)
+        run_child(
+            "shiftforge.sim.opencl.worker", work, device, time_limit_s,
+            "raise --time-limit, or take fewer frames", progress,
+        )  # fmt: skip
         report = json.loads((work / "report.json").read_text(encoding="utf-8"))
         with np.load(work / "result.npz", allow_pickle=False) as data:
             arrays = {key: data[key] for key in data.files}
@@ -150,8 +153,16 @@ def _check_files(root: Path, manifest: Mapping[str, Any]) -> None:
         raise InputError(problems)
 
 
-def _run_child(work: Path, device: str, limit: float, progress: Progress | None) -> None:
-    command = [sys.executable, "-m", "shiftforge.sim.opencl.worker", str(work)]
+def run_child(
+    module: str, work: Path, device: str, limit: float, remedy: str,
+    progress: Progress | None = None,
+) -> None:  # fmt: skip
+    """Run a module on a work folder in a child process, at most ``limit`` seconds.
+
+    Raises CheckFailed where it crashes, takes longer (with the remedy) or says so, InputError where
+    it found its input bad.
+    """
+    command = [sys.executable, "-m", module, str(work)]
     log = (work / "stderr.txt").open("w+", encoding="utf-8", errors="replace")
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8"
@@ -163,10 +174,7 @@ def _run_child(work: Path, device: str, limit: float, progress: Progress | None)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-        raise CheckFailed(
-            f"{device}: no result within {limit:g} seconds (raise --time-limit, or take fewer "
-            "frames)"
-        ) from None
+        raise CheckFailed(f"{device}: no result within {limit:g} seconds ({remedy})") from None
     finally:
         if child.poll() is None:
             child.kill()

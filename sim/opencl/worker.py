@@ -23,7 +23,7 @@ from shiftforge.generator.design import read_manifest
 from shiftforge.quant.graph.file import load_model
 from shiftforge.sim.opencl.runtime import Accelerator, Outputs
 
-__all__ = ["main"]
+__all__ = ["COMPILE_SECONDS", "describe_waits", "main"]
 
 COMPILE_SECONDS = 60.0
 """Allowance for the compilation of a first launch on a busy machine, on top of the stall limit."""
@@ -138,12 +138,12 @@ def run_job(work: Path) -> None:
     (work / "report.json").write_text(json.dumps(report), encoding="utf-8")
 
 
-def main() -> int:
-    """Entry point; the exit status is 0 only where result.npz is complete."""
+def guarded(job: Callable[[Path], None]) -> int:
+    """Do a job in the folder of the first argument; 0, or 1 with the reason in failure.json."""
     warnings.filterwarnings("ignore")
     work = Path(sys.argv[1])
     try:
-        run_job(work)
+        job(work)
     except InputError as error:
         _fail(work, {"kind": "input", "problems": [asdict(p) for p in error.problems]})
         return 1
@@ -153,8 +153,13 @@ def main() -> int:
     return 0
 
 
-if __name__ == "__main__":
-    status = main()
+def main(job: Callable[[Path], None] = run_job) -> None:
+    """Entry point; the exit status is 0 only where the results are complete."""
+    status = guarded(job)
     sys.stdout.flush()
     # The Intel runtimes can abort in their exit handlers; the results are written.
     os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1252,7 +1252,7 @@ static void post_step(post_state_t *s, __global const fixed_t *shift,
  * go over it three times, in the order in which its vectors come and leave: K-step, then row. */
 #define SF_ROW 512       /* longest row of softmax and entropy */
 #define SF_NORM_ROW 1024 /* longest row of layer norm */
-#define SF_AUX 512       /* words of the auxiliary buffer, n x 4 bytes each */
+#define SF_AUX 1024       /* words of the auxiliary buffer, n x 4 bytes each */
 #define SF_POINTS 16     /* voltage/frequency points */
 
 /* phases of a row tile */

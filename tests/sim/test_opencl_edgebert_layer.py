@@ -12,12 +12,17 @@ from edgebert_client import UnitClient
 from edgebert_layers import Case, random_layer
 from numpy.typing import NDArray
 
+from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.emit.edgebert_opencl import render_edgebert
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import Codes
 from shiftforge.sim.golden.edgebert.encoder import STAGES, Unit, encoder_layer
+from shiftforge.sim.golden.edgebert.mac import matmul_af
+from shiftforge.sim.golden.edgebert.post import post_fixed
+from shiftforge.sim.opencl.edgebert_layer import check_layer
+from shiftforge.sim.opencl.edgebert_run import run_layer, run_product
 
 Client = Callable[[str], UnitClient]
 DEVICES = ("pocl", "intel-cpu", "intel-fpga-emu")
@@ -171,45 +176,70 @@ def test_a_fault_of_the_passes_is_found(on: Client) -> None:
     assert found.startswith("scores:")
 
 
-@pytest.mark.parametrize("device", ["intel-cpu", "intel-fpga-emu"])
-def test_a_hang_ends_with_the_channels(device: str) -> None:
-    """Store never says that the first command is done."""
-    case = random_layer(16, 4, 24, 7)
-    config, sfu, unit = units(4, "af")
-    text = render_edgebert(config, sfu)
+def hanging() -> tuple[Case, str]:
+    """A layer, and kernels whose store never says to fetch_b that a command is done."""
+    text = render_edgebert(*units(4, "af")[:2])
     for old in ("SF_WRITE(next_b, command + 1);", "SF_WRITE(next_b, store_command);"):
         assert text.count(old) == 1
         text = text.replace(old, "")
-    client = UnitClient(device)
-    try:
-        said = "fetch_b reads empty channel next_b" if device == "intel-fpga-emu" else "stopped in"
-        with pytest.raises(RuntimeError, match=said):
-            client.layer(config, sfu, case.x, case.layer, unit, text=text, stall_s=2.0)
-    finally:
-        client.close()
+    return random_layer(16, 4, 24, 7), text
+
+
+def test_a_stop_of_the_lowered_kernels_is_reported(on: Client) -> None:
+    case, text = hanging()
+    with pytest.raises(RuntimeError, match=r"stopped in command 1, row tile 0; channels: .*next_b"):
+        on("intel-cpu").layer(*units(4, "af")[:2], case.x, case.layer, units(4, "af")[2], text=text)
+
+
+def test_a_process_of_its_own_ends_a_hang() -> None:
+    case, text = hanging()
+    config, sfu, unit = units(4, "af")
+    with pytest.raises(CheckFailed, match="fetch_b reads empty channel next_b"):
+        run_layer(config, sfu, "intel-fpga-emu", case.x, case.layer, unit, text=text, stall_s=2.0)
+    with pytest.raises(CheckFailed, match=r"no result within 0\.2 seconds"):
+        run_layer(config, sfu, "pocl", case.x, case.layer, unit, time_limit_s=0.2)
+    with pytest.raises(InputError, match="1 terms a pass"):
+        run_layer(config, sfu, "pocl", case.x, case.layer, replace(unit, passes_terms=1))
+    with pytest.raises(InputError, match="unknown device"):
+        run_layer(config, sfu, "gpu", case.x, case.layer, unit)
+
+
+def test_a_process_of_its_own_gives_the_stages_and_products() -> None:
+    case, (config, sfu, unit) = random_layer(16, 4, 24, 7), units(4, "af")
+    found = run_layer(config, sfu, "intel-cpu", case.x, case.layer, unit, warm=True)
+    wanted = encoder_layer(case.x, case.layer, unit)
+    assert first_wrong(wanted, found.stages) == "" and tuple(found.stages) == STAGES
+    assert 0 < found.seconds < 60 and found.build_seconds > 0
+    product = run_product(config, "intel-cpu", case.x, case.layer.q.codes, 6, 1, fixed=True)
+    acc = matmul_af(case.x, case.layer.q.codes.T, 4)
+    assert np.array_equal(product.values, post_fixed(acc, 6, 1))
 
 
 def test_what_does_not_suit_is_refused(on: Client) -> None:
     case = random_layer(64, 4, 96, 21)
     config, sfu, unit = units(8, "af")
-    client = on("intel-cpu")
 
     def refused(match: str, layer: Any = case.layer, x: Any = case.x, unit: Unit = unit,
                 config: UnitConfig = config) -> None:  # fmt: skip
-        with pytest.raises(RuntimeError, match=match):
-            client.layer(config, sfu, x, layer, unit)
+        with pytest.raises(InputError, match=match):
+            check_layer(config, sfu, x, layer, unit)
 
+    check_layer(config, sfu, case.x, case.layer, unit)
     fewer = {k: v for k, v in case.layer.biases.items() if k not in ("gelu", "add1")}
-    refused("no exponent bias for add1.*bias for gelu", replace(case.layer, biases=fewer))
+    refused("(?s)no exponent bias for add1.*for gelu", replace(case.layer, biases=fewer))
     refused("head width 64/3", replace(case.layer, heads=3))
     refused("head width 4", replace(case.layer, heads=16))
     refused("asked for", unit=replace(unit, n=16))
     refused("1 terms a pass", unit=replace(unit, passes_terms=1))
     refused("q has af weights", config=units(8, "shift1")[0])
+    refused("multiplies no activations", config=units(8, "shift1", attention="none")[0])
     refused("leave the unit's buffers", config=replace(config, a_buffer=1024))
     refused("give codes", x=case.x[0])
-    far = {**case.layer.biases, "input": 60}
-    refused("60 and", replace(case.layer, biases=far))
+    long = random_layer(64, 4, 96, 33)
+    refused("33 tokens -> at most 32", long.layer, long.x, config=replace(config, aux_buffer=1024))
+    far = replace(case.layer, biases={**case.layer.biases, "input": 60})
+    with pytest.raises(RuntimeError, match="at most 16 apart"):
+        on("intel-cpu").layer(config, sfu, case.x, far, unit)
 
 
 @pytest.mark.slow

@@ -1,0 +1,100 @@
+"""Runs the EdgeBERT unit's kernels in a child process with a time limit.
+
+A child, because an OpenCL runtime can abort or hang the process it lives in, and because hanging
+kernels stop only with it (see ``emulate``).
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
+from shiftforge.sim.opencl.devices import device_spec
+from shiftforge.sim.opencl.edgebert import MatrixUnit, Product
+from shiftforge.sim.opencl.edgebert_layer import EncoderUnit
+from shiftforge.sim.opencl.emulate import run_child
+
+__all__ = ["LayerRun", "do_job", "run_layer", "run_product"]
+
+_REMEDY = "raise the time limit, or take a smaller one"
+_JOB, _RESULT = "job.pickle", "result.pickle"
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRun:
+    """stages: as golden's ``encoder_layer``. seconds: of the kernels of the last run."""
+
+    stages: dict[str, NDArray[Any]]
+    seconds: float
+    build_seconds: float
+
+
+def run_layer(
+    config: UnitConfig, sfu: SfuConfig, device: str, x: ArrayLike, layer: LayerWeights, unit: Unit,
+    *, text: str | None = None, warm: bool = False, time_limit_s: float = 600.0,
+    stall_s: float = 20.0,
+) -> LayerRun:  # fmt: skip
+    """One encoder layer on a device, see ``EncoderUnit``.
+
+    warm: run it twice and time the second one, as runtimes compile at the first launch.
+    Raises InputError where layer and unit do not suit or the device is unknown, CheckFailed for a
+    hang, a crash or a run past the limit.
+    """
+    device_spec(device)
+    arguments = (config, sfu, device, np.asarray(x), layer, unit, text, warm, stall_s)
+    found: LayerRun = _in_child(("layer", arguments), device, time_limit_s)
+    return found
+
+
+def run_product(
+    config: UnitConfig, device: str, a: ArrayLike, b: ArrayLike, shift: ArrayLike, bias: ArrayLike,
+    *, text: str | None = None, time_limit_s: float = 600.0, **options: Any,
+) -> Product:  # fmt: skip
+    """One matrix product on a device; options and errors: see ``MatrixUnit.run``."""
+    device_spec(device)
+    operands = tuple(np.asarray(v) for v in (a, b, shift, bias))
+    arguments = (config, device, operands, text, options)
+    found: Product = _in_child(("product", arguments), device, time_limit_s)
+    return found
+
+
+def _in_child(job: tuple[str, tuple[Any, ...]], device: str, limit: float) -> Any:
+    with tempfile.TemporaryDirectory(prefix="shiftforge-unit-") as name:
+        work = Path(name)
+        (work / _JOB).write_bytes(pickle.dumps(job))
+        run_child("shiftforge.sim.opencl.edgebert_child", work, device, limit, _REMEDY)
+        return pickle.loads((work / _RESULT).read_bytes())
+
+
+def do_job(work: Path) -> None:
+    """The child's part."""
+    kind, arguments = pickle.loads((work / _JOB).read_bytes())
+    result = (_layer if kind == "layer" else _product)(*arguments)
+    (work / _RESULT).write_bytes(pickle.dumps(result))
+
+
+def _layer(
+    config: UnitConfig, sfu: SfuConfig, device: str, x: NDArray[Any], layer: LayerWeights,
+    unit: Unit, text: str | None, warm: bool, stall_s: float,
+) -> LayerRun:  # fmt: skip
+    encoder = EncoderUnit(config, sfu, device, text=text, stall_s=stall_s)
+    if warm:
+        encoder.run(x, layer, unit)
+    stages = encoder.run(x, layer, unit)
+    return LayerRun(stages, encoder.seconds, encoder.program.build_seconds)
+
+
+def _product(
+    config: UnitConfig, device: str, operands: tuple[NDArray[Any], ...], text: str | None,
+    options: dict[str, Any],
+) -> Product:  # fmt: skip
+    return MatrixUnit(config, device, text=text).run(*operands, **options)
