@@ -1,9 +1,13 @@
-"""``shiftforge train``: MobileNetV2 on Fashion-MNIST, float and then with quantised weights."""
+"""``shiftforge train``: a network in float and then with quantised weights.
+
+Without ``--network`` it is the demonstration's: MobileNetV2 on Fashion-MNIST, fine-tuned by the
+straight-through estimator. With it: any network, data set and scheme (`train_scheme.py`).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,9 +21,7 @@ __all__ = ["command"]
 _MODEL = "model.safetensors"
 
 
-@click.command(
-    "train", short_help="Train MobileNetV2 on Fashion-MNIST, then fine-tune it quantised."
-)
+@click.command("train", short_help="Train a network in float, then with quantised weights.")
 @click.option(
     "-o",
     "--output",
@@ -34,30 +36,161 @@ _MODEL = "model.safetensors"
     help="Of float training's first cycle (14); the second has at most 10.",
 )
 @click.option("--tune-epochs", type=click.IntRange(0), help="Of fine-tuning; 0 for none (2).")
-@click.option("--scheme", type=click.Choice(["shift", "int"]), default="shift", show_default=True)
+@click.option(
+    "--scheme",
+    metavar="NAME",
+    help="shift or int for the demonstration (shift); with --network any of the schemes, such as "
+    "dtssq (the default there), flightnn, apot, inq, int, twn.",
+)
 @click.option("--bits", type=int, help="A weight: shift 3 or 4 a term (4), int 4 to 8 (8).")
 @click.option("--terms", type=int, help="Powers of two a weight: 1 or 2 (2).")
 @click.option(
     "--first-last",
-    type=click.Choice(["wide", "same"]),
+    type=click.Choice(["wide", "same", "float"]),
     default="wide",
     show_default=True,
-    help="Two terms (or 8 bits) in the first and last layer, or the format of the others.",
+    help="Two terms (or 8 bits) in the first and last layer, or the format of the others, or float "
+    "(with --network; no integer model then).",
 )
-@click.option("--width", type=float, default=0.5, show_default=True, help="0.1 to 1.4.")
-@click.option("--resolution", type=int, default=48, show_default=True, help="32 to 224.")
+@click.option("--width", type=float, help="Of the demonstration's network, 0.1 to 1.4 (0.5).")
+@click.option("--resolution", type=int, help="Side of its pictures (48), or of a folder's (32).")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--device", help="cpu, cuda or cuda:N; CUDA where there is one.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Images of either split.")
 @click.option(
     "--data",
-    "data_dir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of the Fashion-MNIST IDX files.",
+    metavar="DATA",
+    help="With --network: fashion[:DIR], digits, cifar10:DIR, cifar100:DIR or folder:DIR. Without: "
+    "the folder of the Fashion-MNIST IDX files.",
 )
+@click.option(
+    "--network",
+    metavar="NAME",
+    help="resnet8_small, resnet8, resnet20, resnet18 or mobilenet_v2; left out: the "
+    "demonstration's MobileNetV2 on Fashion-MNIST.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with a run that was broken off; without --network that is always done.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="A setting of the scheme, such as target=0.25 (repeatable).",
+)
+@click.option(
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="PATTERN=SCHEME[:BITS]",
+    help="Another scheme, or float, for layers by module path (repeatable).",
+)
+@click.option(
+    "--activation-bits",
+    type=click.IntRange(0, 8),
+    default=8,
+    show_default=True,
+    help="2 to 8; 0 leaves activations float while training.",
+)
+@click.option("--rate", type=float, help="Largest learning rate of float training.")
+@click.option("--tune-rate", type=float, help="Largest learning rate of quantised training.")
+@click.option("--batch", type=click.IntRange(2), help="Images a step.")
+@click.option("--schedule", type=click.Choice(["cosine", "step"]), help="Of float training.")
+@click.option("--start", type=click.Path(path_type=Path), help="A float.safetensors to begin from.")
+@click.option(
+    "--final-epochs",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="After batch norm is folded, where values are the integer graph's.",
+)
+@click.option(
+    "--distil",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the loss that is the distance to the float network's outputs.",
+)
+@click.option("--channels", type=int, default=3, show_default=True, help="Of a folder's pictures.")
 @json_option
 def command(
+    output: Path,
+    epochs: int | None,
+    tune_epochs: int | None,
+    scheme: str | None,
+    bits: int | None,
+    terms: int | None,
+    first_last: str,
+    width: float | None,
+    resolution: int | None,
+    seed: int,
+    device: str | None,
+    limit: int | None,
+    data: str | None,
+    network: str | None,
+    as_json: bool,
+    **further: Any,
+) -> None:
+    """Train a network in float, then with quantised weights.
+
+    DIR receives a checkpoint an epoch, the float network, and model.safetensors for `generate`.
+    """
+    if network is None:
+        _refuse_network_options(further)
+        demo = (output, epochs, tune_epochs, scheme or "shift", bits, terms, first_last)
+        _demo(*demo, width, resolution, seed, device, limit, data, as_json)
+        return
+    from shiftforge.errors import InputError, Problem
+    from shiftforge.generator.cli.train_scheme import Given, train_network
+
+    if width is not None:
+        raise InputError(Problem("--width with --network", "leave it out"))
+    train_network(
+        Given(
+            output=output,
+            network=network,
+            data=data,
+            scheme=scheme,
+            bits=bits,
+            terms=terms,
+            first_last=first_last,
+            epochs=epochs,
+            tune_epochs=tune_epochs,
+            seed=seed,
+            device=device,
+            limit=limit,
+            resolution=resolution,
+            **further,
+        ),
+        as_json,
+    )
+
+
+_FURTHER: dict[str, Any] = {
+    "settings": (), "overrides": (), "activation_bits": 8, "rate": None, "tune_rate": None,
+    "batch": None, "schedule": None, "start": None, "final_epochs": 1, "distil": 0.0,
+    "channels": 3,
+}  # fmt: skip
+
+
+def _refuse_network_options(further: dict[str, Any]) -> None:
+    """The demonstration has a recipe of its own."""
+    from shiftforge.errors import InputError, Problem
+
+    names = {"settings": "set", "overrides": "override"}
+    problems = [
+        Problem(f"--{names.get(n, n).replace('_', '-')} without --network", "name a network")
+        for n, usual in _FURTHER.items()
+        if further[n] != usual
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _demo(
     output: Path,
     epochs: int | None,
     tune_epochs: int | None,
@@ -65,18 +198,14 @@ def command(
     bits: int | None,
     terms: int | None,
     first_last: str,
-    width: float,
-    resolution: int,
+    width: float | None,
+    resolution: int | None,
     seed: int,
     device: str | None,
     limit: int | None,
-    data_dir: Path | None,
+    data: str | None,
     as_json: bool,
 ) -> None:
-    """Train MobileNetV2 on Fashion-MNIST, then fine-tune it with quantised weights.
-
-    DIR receives a checkpoint an epoch, the float network, and model.safetensors for `generate`.
-    """
     from dataclasses import replace
 
     from shiftforge.generator.cli.output import note, print_json, print_table, progress
@@ -90,12 +219,12 @@ def command(
         tune = replace(TUNE_RECIPE, seed=seed, epochs=tune_epochs or TUNE_RECIPE.epochs)
     config = TrainConfig(
         folder=output,
-        data_dir=data_dir,
-        width=width,
-        resolution=resolution,
+        data_dir=None if data is None else Path(data),
+        width=0.5 if width is None else width,
+        resolution=48 if resolution is None else resolution,
         recipe=recipe,
         tune=tune,
-        weights=_format(scheme, bits, terms),
+        weights=_format(scheme, bits, terms, first_last),
         wide_ends=first_last == "wide",
         device=device,
         limit=limit,
@@ -129,14 +258,22 @@ def command(
     print_table("", ("network", "test accuracy", "file"), rows)
 
 
-def _format(scheme: str, bits: int | None, terms: int | None) -> WeightFormat:
+def _format(scheme: str, bits: int | None, terms: int | None, first_last: str) -> WeightFormat:
     """The weight format that the options name; InputError where there is none such."""
     from shiftforge.errors import InputError, Problem
     from shiftforge.quant.formats.encode import format_levels
     from shiftforge.quant.graph.types import IntFormat, ShiftFormat
 
+    problems = []
+    if scheme not in ("shift", "int"):
+        what = f"the demonstration's weights are shift or int, not {scheme!r}"
+        problems.append(Problem(what, "name a network with --network for other schemes"))
+    if first_last == "float":
+        problems.append(Problem("float first and last layers", "use wide or same, or --network"))
     if scheme == "int" and terms is not None:
-        raise InputError(Problem("terms given for integer weights", "leave --terms out"))
+        problems.append(Problem("terms given for integer weights", "leave --terms out"))
+    if problems:
+        raise InputError(problems)
     found: WeightFormat
     if scheme == "int":
         found = IntFormat(8 if bits is None else bits)

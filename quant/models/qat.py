@@ -19,7 +19,15 @@ from shiftforge.quant.schemes.base import ActivationQuantiser, Scheme, WeightQua
 from shiftforge.quant.schemes.batchnorm import freeze_batch_norm, recalibrate_batch_norm
 from shiftforge.quant.schemes.prepare import EndPolicy, prepare
 
-__all__ = ["Options", "Trained", "images_of", "scheme_facts", "scheme_groups", "train_scheme"]
+__all__ = [
+    "Options",
+    "Trained",
+    "images_of",
+    "scheme_facts",
+    "scheme_groups",
+    "scheme_hooks",
+    "train_scheme",
+]
 
 _BATCH = 250
 
@@ -89,7 +97,9 @@ def scheme_groups(network: nn.Module, recipe: Recipe) -> list[Group]:
     return [group for group in groups if group["params"]]
 
 
-def _hooks(network: nn.Module) -> Hooks:
+def scheme_hooks(network: nn.Module) -> Hooks:
+    """What the training loop calls on a prepared or folded network; a float one takes it too."""
+
     def loss(task: torch.Tensor) -> torch.Tensor:
         extra = training.penalty(network)
         return task if extra is None else task + extra
@@ -162,7 +172,7 @@ def train_scheme(
         stage=stage,
         folder=folder,
         facts=known,
-        hooks=_hooks(network),
+        hooks=scheme_hooks(network),
         teacher=teacher,
         report=report,
         stop_after=stop_after,

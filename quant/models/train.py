@@ -33,6 +33,7 @@ from shiftforge.quant.graph.verify import verify
 from shiftforge.quant.models import fashion
 from shiftforge.quant.models.batches import Examples
 from shiftforge.quant.models.checkpoint import save_checkpoint
+from shiftforge.quant.models.device import find_device
 from shiftforge.quant.models.fit import Hooks, Recipe, Report, accuracy, fit
 from shiftforge.quant.schemes.folded import FoldedScheme
 from shiftforge.quant.schemes.network import folded_network
@@ -93,21 +94,6 @@ class TrainResult:
     tuned_accuracy: float | None = None
 
 
-def _device(name: str | None) -> torch.device:
-    chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(chosen)
-    except RuntimeError as error:
-        raise InputError(Problem(f"unknown device {chosen!r}", "use cpu or cuda")) from error
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(Problem(f"device {chosen!r} is not supported", "use cpu or cuda"))
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            Problem(f"there is no device {chosen!r} on this machine", "use --device cpu")
-        )
-    return device
-
-
 def _check(config: TrainConfig) -> None:
     problems = []
     if not 0.1 <= config.width <= 1.4:
@@ -130,7 +116,7 @@ def train(config: TrainConfig, report: Report | None = None) -> TrainResult:
     another run's checkpoints.
     """
     _check(config)
-    device = _device(config.device)
+    device = find_device(config.device)
     preprocess = config.preprocess
 
     def frames(split: str) -> Frames:

@@ -1,0 +1,104 @@
+"""The study's records as a table: means and spreads over seeds, differences seed by seed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import study_runs
+from machine import command_line, machine
+from machine import print_table as print_aligned
+from study_runs import Folders, Job
+from study_settings import Study
+
+__all__ = ["print_summary", "summarise"]
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Sample standard deviation; 0 for a single value."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def summarise(study: Study, jobs: list[Job], folders: Folders) -> list[dict[str, Any]]:
+    """One entry a row, in the jobs' order: accuracies in percent, costs as means over seeds.
+
+    "over": mean and spread of the difference to the first row with the same seed's network.
+    """
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    family: dict[str, str] = {}
+    for job in jobs:
+        held = study_runs.record(job, folders)
+        if held is not None and job.row is not None:
+            found.setdefault(job.row.label, {})[job.seed] = held
+            family[job.row.label] = job.row.family
+    first = next(iter(found.values()))
+    summary = []
+    for label, by_seed in found.items():
+        test = [100 * r["test"] for r in by_seed.values()]
+        validation = [100 * r["validation"] for r in by_seed.values()]
+        over = [
+            100 * (by_seed[seed]["test"] - first[seed]["test"]) for seed in by_seed if seed in first
+        ]
+        costs = [r["costs"] for r in by_seed.values() if r.get("costs")]
+        entry: dict[str, Any] = {
+            "label": label,
+            "family": family[label],
+            "seeds": sorted(by_seed),
+            "rate": next(iter(by_seed.values()))["rate"],
+            "test": statistics.mean(test),
+            "test_spread": _spread(test),
+            "validation": statistics.mean(validation),
+            "over": statistics.mean(over) if over else 0.0,
+            "over_spread": _spread(over),
+            "cpu_seconds": statistics.mean(r["cpu_seconds"] for r in by_seed.values()),
+        }
+        if costs:
+            keys = ("bits", "shifts", "adds", "adds_mac", "zero", "two", "terms_most")
+            entry |= {key: statistics.mean(c[key] for c in costs) for key in keys}
+        summary.append(entry)
+    return summary
+
+
+def _cost(entry: dict[str, Any], key: str, form: str) -> str:
+    return format(entry[key], form) if key in entry else "–"
+
+
+def print_summary(study: Study, summary: list[dict[str, Any]], *, ablation: bool) -> None:
+    """A Markdown table and what it stands for."""
+    facts = machine()
+    whole = "all" if study.images is None else f"the first {study.images:,}"
+    print(f"`{command_line()}`; {facts['cores']} cores, {facts['processor']}\n")
+    print(
+        f"{study.network} on {study.data}: {whole} training images, {study.validation:,} of them "
+        f"for validation; {study.tune.epochs} epochs a row "
+        f"({study.tune_images or 'all other'} images each) from the same float network; "
+        f"{len(study.seeds)} seeds, mean ± sample standard deviation; first and last layer INT8, "
+        "activations 8 bits; bits, shifts and adds are means over the weights (adds/MAC: over the "
+        "multiplications of a frame) of the layers between.\n"
+    )
+    against = "against DTSSQ 25%" if ablation else "against float"
+    head = (
+        "weights", "test %", against, "validation %", "bits", "shifts", "adds/MAC", "zero", "2+",
+        "rate",
+    )  # fmt: skip
+    lines = []
+    for entry in summary:
+        bits = "32" if entry["family"] == "float" else _cost(entry, "bits", ".2f")
+        lines.append(
+            (
+                entry["label"],
+                f"{entry['test']:.2f} ± {entry['test_spread']:.2f}",
+                f"{entry['over']:+.2f} ± {entry['over_spread']:.2f}",
+                f"{entry['validation']:.2f}",
+                bits,
+                _cost(entry, "shifts", ".2f"),
+                _cost(entry, "adds_mac", ".2f"),
+                _cost(entry, "zero", ".0%"),
+                _cost(entry, "two", ".0%"),
+                f"{entry['rate']:g}",
+            )
+        )
+    print_aligned(head, lines)
+    hours = sum(e["cpu_seconds"] * len(e["seeds"]) for e in summary) / 60
+    print(f"\n{hours:.0f} processor minutes in the runs of this table.")

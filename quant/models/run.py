@@ -1,0 +1,308 @@
+"""`train` for any network, data set and scheme: float, quantised, folded, integer graph.
+
+Validation images are held out of the training split and watched while training; the test images
+are looked at once, at the end.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.data.datasets import load_dataset
+from shiftforge.quant.data.labelled import Dataset, Labelled, split_off
+from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.quant.models.batches import Examples
+from shiftforge.quant.models.checkpoint import load_checkpoint, save_checkpoint
+from shiftforge.quant.models.device import find_device
+from shiftforge.quant.models.fit import Recipe, Report, accuracy, fit
+from shiftforge.quant.models.networks import NETWORKS, build
+from shiftforge.quant.models.qat import Options, scheme_hooks, train_scheme
+from shiftforge.quant.models.recipe import recipe_problems
+from shiftforge.quant.schemes.base import Scheme
+from shiftforge.quant.schemes.convert import convert
+from shiftforge.quant.schemes.fold import fold
+from shiftforge.quant.schemes.summary import LayerSummary, summary
+
+__all__ = ["FLOAT", "Outcome", "RunConfig", "checked", "float_recipe", "run", "tune_recipe"]
+
+FLOAT, TUNED, FINAL = "float", "quantised", "final"
+# Share of the training split that is held out by default.
+_VALIDATION = 0.1
+_CALIBRATION = 256
+
+
+def float_recipe(network: str, data: Dataset) -> Recipe:
+    """The recipe of float training where none is given.
+
+    RGB data take He et al.'s (CVPR 2016, section 4.2) rate and steps, over 200 epochs; small grey
+    pictures are learned in some tens.
+    """
+    flip = data.flips
+    if data.train.images.shape[3] == 3:
+        decay = 5e-4 if network == "resnet18" else 1e-4
+        return Recipe(
+            200,
+            0.1,
+            weight_decay=decay,
+            label_smoothing=0.0,
+            warmup=0.0,
+            schedule="step",
+            flip=flip,
+        )
+    small = len(data.train) < 10_000
+    return (
+        Recipe(30, 0.05, 64, shift=1, flip=flip) if small else Recipe(20, 0.1, shift=2, flip=flip)
+    )
+
+
+def tune_recipe(start: Recipe) -> Recipe:
+    """The recipe of quantised training that follows a float one: half as long, a cosine."""
+    epochs = max(2, start.epochs // 2)
+    return replace(
+        start,
+        epochs=epochs,
+        rate=0.04,
+        warmup=0.05,
+        schedule="cosine",
+        label_smoothing=0.0,
+        freeze_epochs=max(1, epochs // 5),
+    )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What `run` does.
+
+    data: see `load_dataset`. scheme None trains the float network alone. start: a float network
+    of an earlier run (its float.safetensors) in place of training one. start_recipe, tune: None
+    for the defaults; epochs, rate, batch, schedule, tune_epochs and tune_rate replace theirs.
+    size: side of a folder's pictures, None for 32. final_epochs: of training after batch
+    norm is folded, where values are the integer graph's own. validation: images, None for a tenth.
+    activation_bits: of tensors whose activation quantisers have no power-of-two step of their own.
+    resume: go on in a folder with checkpoints; without it such a folder is refused.
+    """
+
+    folder: Path
+    network: str
+    data: str
+    scheme: Scheme | None = None
+    options: Options = field(default_factory=Options)
+    start: Path | None = None
+    start_recipe: Recipe | None = None
+    tune: Recipe | None = None
+    epochs: int | None = None
+    rate: float | None = None
+    batch: int | None = None
+    schedule: str | None = None
+    tune_epochs: int | None = None
+    tune_rate: float | None = None
+    final_epochs: int = 1
+    distil: float = 0.0
+    seed: int = 1
+    validation: int | None = None
+    activation_bits: int = 8
+    limit: int | None = None
+    size: int | None = None
+    channels: int = 3
+    device: str | None = None
+    resume: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Accuracies are shares, 0..1: validation and test by stage ("float", "quantised", "integer").
+
+    refused: why there is no integer graph.
+    """
+
+    checkpoint: Path
+    validation: Mapping[str, float]
+    test: Mapping[str, float]
+    layers: tuple[LayerSummary, ...] = ()
+    model: QuantizedModel | None = None
+    refused: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    data: Dataset
+    train: Examples
+    watched: Examples
+    test: Examples
+
+
+def _recipes(config: RunConfig, data: Dataset) -> tuple[Recipe, Recipe]:
+    def changed(recipe: Recipe, **given: Any) -> Recipe:
+        return replace(recipe, **{name: v for name, v in given.items() if v is not None})
+
+    start = config.start_recipe or float_recipe(config.network, data)
+    start = changed(start, seed=config.seed, epochs=config.epochs, rate=config.rate)
+    start = changed(start, batch=config.batch, schedule=config.schedule)
+    tune = config.tune or tune_recipe(start)
+    tune = changed(tune, epochs=config.tune_epochs, rate=config.tune_rate, distil=config.distil)
+    freeze = min(tune.freeze_epochs, tune.epochs)
+    return start, replace(tune, seed=config.seed, freeze_epochs=freeze)
+
+
+def checked(config: RunConfig) -> tuple[Parts, Recipe, Recipe]:
+    """Data on the device, and recipes; everything wrong is listed before anything is written."""
+    problems: list[Problem] = []
+    if config.network not in NETWORKS:
+        what = f"there is no network {config.network!r}"
+        problems.append(Problem(what, "use " + ", ".join(NETWORKS)))
+    if config.final_epochs < 0:
+        problems.append(Problem(f"{config.final_epochs} final epochs", "give 0 or more"))
+    problems += _folder_problems(config)
+    device, data = None, None
+    try:
+        device = find_device(config.device)
+    except InputError as error:
+        problems += error.problems
+    try:
+        data = load_dataset(
+            config.data, limit=config.limit, size=config.size or 32, channels=config.channels
+        )
+    except InputError as error:
+        problems += error.problems
+    if data is None or device is None or problems:
+        raise InputError(problems)
+    count = config.validation
+    rest, watched = split_off(
+        data.train, max(1, round(_VALIDATION * len(data.train))) if count is None else count
+    )
+    start, tune = _recipes(config, data)
+    for recipe in (start, tune):
+        problems += recipe_problems(recipe, len(rest), teacher=True)
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+
+    def examples(part: Labelled) -> Examples:
+        return Examples.of(part.images, part.labels, data.preprocess, device)
+
+    return Parts(data, examples(rest), examples(watched), examples(data.test)), start, tune
+
+
+def _folder_problems(config: RunConfig) -> list[Problem]:
+    where = str(config.folder)
+    if config.folder.exists() and not config.folder.is_dir():
+        return [Problem("the output is no folder", "name a folder", where)]
+    begun = config.folder.is_dir() and any(config.folder.glob("*.safetensors"))
+    if begun and not config.resume:
+        return [Problem("the folder holds a run", "go on with --resume, or name another", where)]
+    return []
+
+
+def run(config: RunConfig, report: Report | None = None) -> Outcome:
+    """Train as the config says; the same config gives the same model on the same machine.
+
+    Writes <folder>/float.safetensors, quantised.safetensors (a state dictionary) and a checkpoint
+    an epoch, of which the newest two stay. Raises InputError listing all that is wrong.
+    """
+    parts, start_recipe, tune = checked(config)
+    network = build(config.network, parts.data.preprocess, len(parts.data.labels), config.seed)
+    facts = {"network": config.network, "data": parts.data.name}
+    path = config.folder / f"{FLOAT}.safetensors"
+    if config.start is not None:
+        _load_float(network, config.start, config.network)
+    else:
+        fit(
+            network, parts.train, parts.watched, start_recipe,
+            stage=FLOAT, folder=config.folder, facts=facts, report=report, keep=2,
+        )  # fmt: skip
+    network.to(parts.train.images.device).eval()
+    validation = {FLOAT: accuracy(network, parts.watched)}
+    test = {FLOAT: accuracy(network, parts.test)}
+    header = {**facts, "seed": config.seed, "test": test[FLOAT], "validation": validation[FLOAT]}
+    save_checkpoint(path, network.state_dict(), header)
+    if config.scheme is None:
+        return Outcome(path, validation, test)
+    done = train_scheme(
+        network, config.scheme, parts.train, parts.watched, tune,
+        stage=TUNED, options=config.options, folder=config.folder, facts=facts,
+        teacher=copy.deepcopy(network) if tune.distil else None, report=report,
+    )  # fmt: skip
+    validation[TUNED] = done.final
+    test[TUNED] = accuracy(done.network, parts.test)
+    save_checkpoint(
+        config.folder / f"{TUNED}.safetensors",
+        done.network.state_dict(),
+        {**facts, "scheme": config.scheme.name, "test": test[TUNED]},
+    )
+    layers = tuple(summary(done.network))
+    try:
+        model = _integer(config, parts, done.network, network, tune, report, validation, test)
+    except InputError as error:
+        return Outcome(path, validation, test, layers, refused=error.problems)
+    return Outcome(path, validation, test, layers, model)
+
+
+def _load_float(network: nn.Module, path: Path, name: str) -> None:
+    tensors, header = load_checkpoint(path)
+    if header.get("network", name) != name:
+        what = f"a network {header['network']!r}, not {name!r}"
+        raise InputError(Problem(what, "name the network it holds", str(path)))
+    try:
+        network.load_state_dict({n: t.float() if t.is_floating_point() else t
+                                 for n, t in tensors.items()})  # fmt: skip
+    except RuntimeError as error:
+        what = f"its tensors are not those of {name}: {str(error).splitlines()[-1].strip()}"
+        raise InputError(Problem(what, "name the network it holds", str(path))) from error
+
+
+def _integer(
+    config: RunConfig,
+    parts: Parts,
+    trained: nn.Module,
+    teacher: nn.Module,
+    tune: Recipe,
+    report: Report | None,
+    validation: dict[str, float],
+    test: dict[str, float],
+) -> QuantizedModel:
+    """Fold batch norm, train on where values are the integers' own, and convert."""
+    device = parts.train.images.device
+    preprocess = parts.data.preprocess
+    frames = parts.train.images[:_CALIBRATION].permute(0, 2, 3, 1).cpu().numpy()
+    folded = fold(
+        trained, preprocess, frames,
+        name=config.network, labels=parts.data.labels, activation_bits=config.activation_bits,
+    )  # fmt: skip
+    if config.final_epochs:
+        # Fails before the time is spent where a scheme has no integers.
+        convert(folded)
+        recipe = replace(
+            tune, epochs=config.final_epochs, rate=tune.rate / 10, warmup=0.0, freeze_epochs=0
+        )
+        fit(
+            folded, parts.train, parts.watched, recipe,
+            stage=FINAL, folder=config.folder, facts={"network": config.network},
+            hooks=scheme_hooks(folded), teacher=teacher if recipe.distil else None,
+            report=report, keep=2,
+        )  # fmt: skip
+    folded.eval()
+    # float64: every sum is exact, so that these are the integer graph's accuracies.
+    exact = folded.to(device).double()
+    validation["integer"] = accuracy(_Double(exact), parts.watched)
+    test["integer"] = accuracy(_Double(exact), parts.test)
+    meta: dict[str, Any] = {"network": config.network, "data": parts.data.name}
+    return convert(folded.cpu().float(), meta={**meta, "test_accuracy": test["integer"]})
+
+
+class _Double(nn.Module):
+    """A float64 network that takes float32 images."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.network(x.double())
+        return found
