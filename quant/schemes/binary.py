@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from shiftforge.quant.graph.types import ShiftFormat
+from shiftforge.quant.schemes.activations import BinaryActivations
 from shiftforge.quant.schemes.base import Scheme, Sites, WeightQuantiser
 from shiftforge.quant.schemes.levels import (
     Scale,
@@ -110,7 +111,7 @@ class Xnor(Scheme):
     @property
     def name(self) -> str:
         """xnor, or bwn where activations are not binary."""
-        return "bwn" if self.activations is None else "xnor"
+        return "xnor" if isinstance(self.activations, BinaryActivations) else "bwn"
 
     def weight_quantiser(self, weight: torch.Tensor, name: str) -> WeightQuantiser:
         """One layer's."""

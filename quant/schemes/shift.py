@@ -141,7 +141,10 @@ class ShiftQuantiser(ScaledIntegers):
             first = nearest(v, self.magnitudes)
             if self.terms_most == 1:
                 return first, torch.zeros_like(v)
-            return first, nearest(v - first, self.magnitudes)
+            second = nearest(v - first, self.magnitudes)
+            # Binding only beyond the largest level: two equal terms are no code of the format.
+            most = torch.floor(first.abs() / 2)
+            return first, torch.maximum(torch.minimum(second, most), -most)
         top = torch.full_like(v, float(self.magnitudes.numel() - 2))
         first, exponent = _log_term(v, top)
         if self.terms_most == 1:
