@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgebert_client import UnitClient
+from edgebert_layers import af_encode, shift_encode
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError
@@ -17,7 +18,13 @@ from shiftforge.generator.rules.check import check_rules
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import encode, to_vectors
 from shiftforge.sim.golden.edgebert.mac import AccMode, matmul_af, matmul_shift
-from shiftforge.sim.golden.edgebert.post import Activation, post_af, post_fixed
+from shiftforge.sim.golden.edgebert.post import (
+    Activation,
+    post_af,
+    post_fixed,
+    shift_amount_af,
+    shift_amount_shift,
+)
 from shiftforge.sim.opencl.edgebert import MatrixUnit, pack, unpack
 
 Ints = NDArray[np.int64]
@@ -316,3 +323,29 @@ def test_bad_products_are_refused(on: Client) -> None:
         on("intel-cpu").product(config, good, good, 0, 0, codes=True)
     with pytest.raises(InputError, match="unknown device"):
         MatrixUnit(config, "gpu")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("device", [*BOTH, "intel-cpu"])
+def test_products_of_albert_base(device: str, weights: str, on: Client) -> None:
+    """Normally distributed operands, at the layer's shapes and at ragged ones."""
+    config = UnitConfig(**WEIGHTS[weights])
+    rng = np.random.default_rng(5)
+    for m, k, n in ((128, 768, 768), (128, 768, 3072), (128, 3072, 768), (127, 765, 771)):
+        a, a_bias = af_encode(rng.normal(size=(m, k)))
+        real = rng.normal(size=(n, k)) / k**0.5
+        bias = rng.integers(-300, 300, n)
+        if weights == "af":
+            b, b_bias = af_encode(real)
+            shift: Any = shift_amount_af(a_bias, b_bias, 10)
+        else:
+            b, z = shift_encode(real, config.terms)
+            shift = shift_amount_shift(a_bias, z, 10)
+        compare(on(device), config, a, b, shift, bias, out_bias=-5)
+        compare(on(device), config, a, b, shift, bias, fixed=True)
+    for m, k, n in ((128, 64, 128), (128, 128, 64), (37, 64, 37)):
+        a, a_bias = af_encode(rng.normal(size=(m, k)))
+        b, b_bias = af_encode(rng.normal(size=(n, k)))
+        shift = shift_amount_af(a_bias, b_bias, 10)
+        compare(on(device), config, a, b, shift, 0, out_bias=-5, codes=config.takes_codes)
