@@ -37,7 +37,7 @@ def test_codec(lanes: int) -> None:
         pytest.param(2, {"weights": "shift"}, marks=SLOW),
         pytest.param(16, {"weights": "shift", "terms": 2}, marks=SLOW),
         pytest.param(32, {"accumulator": "exact"}, marks=SLOW),
-        pytest.param(8, {"af_bits": 5, "exp_bits": 2}, marks=SLOW),
+        pytest.param(8, {"af_bits": 5, "exp_bits": 2, "accumulator": "exact"}, marks=SLOW),
     ],
 )
 def test_column(lanes: int, changes: dict[str, Any]) -> None:
