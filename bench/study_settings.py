@@ -60,7 +60,7 @@ STUDIES: dict[str, Study] = {
         tune_images=12_800,
         start=Recipe(epochs=16, rate=0.1, shift=1, label_smoothing=0.0),
         tune=_FASHION_TUNE,
-        choose=replace(_FASHION_TUNE, epochs=2),
+        choose=replace(_FASHION_TUNE, epochs=1),
         rates=(0.01, 0.05),
     ),
     "digits": Study(

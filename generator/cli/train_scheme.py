@@ -124,7 +124,7 @@ def _config(given: Given) -> RunConfig:
         options=Options(ends, ends, overrides or {}),
         start=given.start,
         epochs=given.epochs,
-        tune_epochs=given.tune_epochs,
+        tune_epochs=given.tune_epochs or None,
         final_epochs=given.final_epochs,
         rate=given.rate,
         tune_rate=given.tune_rate,
