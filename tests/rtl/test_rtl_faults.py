@@ -79,6 +79,12 @@ def test_a_planted_fault_is_caught(name: str) -> None:
             run_case(program, CONFIG, case)
 
 
+def test_every_fault_finds_its_text() -> None:
+    text = render_unit(CONFIG)
+    for path, right, wrong in FAULTS.values():
+        assert text[path].count(right) == 1 and right != wrong
+
+
 def test_without_a_fault_the_same_cases_pass() -> None:
     program = build(CONFIG)
     for case in cases(CONFIG):

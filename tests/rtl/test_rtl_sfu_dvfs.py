@@ -44,3 +44,8 @@ def test_a_planted_fault_is_caught(name: str) -> None:
     model = build_sfu(CONFIG, sfu_ports.dvfs(CONFIG), planted(FAULTS[name], CONFIG))
     with pytest.raises(CheckFailed, match=r"dvfs: .* row \d+, vector 0, (layer|point|late): "):
         check_dvfs(model, dvfs_groups(CONFIG, 12))
+
+
+def test_every_fault_finds_its_text() -> None:
+    for fault in FAULTS.values():
+        planted(fault, CONFIG)

@@ -29,7 +29,7 @@ FAULTS = {
     ),
     "table one off": ("sfu_rom_rsqrt0.sv", "case (index_i)", "case (index_i + 5'd1)"),
     "parity of the exponent": ("sfu_layernorm.sv", "odd_q = p_q[0]", "odd_q = !p_q[0]"),
-    "padding in the mean": ("sfu_layernorm.sv", "if (keep1_q[i]) part", "if (1'b1) part"),
+    "padding in the mean": ("sfu_layernorm.sv", "take1_q && keep1_q[i])", "take1_q)"),
     "padding in the squares": ("sfu_layernorm.sv", "keep_square[i] ? 32'(", "1'b1 ? 32'("),
     "epsilon unscaled": ("sfu_layernorm.sv", "{1'b0, block_q, 1'b0}), .value_o", "6'd0), .value_o"),
 }
@@ -55,3 +55,8 @@ def test_a_planted_fault_is_caught(name: str) -> None:
     place = r"layer norm: .* row \d+, vector \d+, value of lane [0-3]: "
     with pytest.raises(CheckFailed, match=place):
         check_norm(CONFIG, model, norm_groups(CONFIG, [33, 64], 6))
+
+
+def test_every_fault_finds_its_text() -> None:
+    for fault in FAULTS.values():
+        planted(fault, CONFIG)

@@ -32,7 +32,7 @@ FAULTS = {
         "apart[9] ? -apart[8:0]",
         "apart[9] ? apart[8:0]",
     ),
-    "padding in the sum": ("sfu_exprow.sv", "if (keep_o[i]) part", "if (1'b1) part"),
+    "padding in the sum": ("sfu_exprow.sv", " && keep_o[i]) part", ") part"),
     "padding in the maximum": ("sfu_exprow.sv", "(keep[i] && $signed", "(1'b1 && $signed"),
     "logarithm left out": ("sfu_exprow.sv", "if (log_valid) offset_q <= log;", ""),
     "table one off": ("sfu_rom_exp2.sv", "case (index_i)", "case (index_i + 5'd1)"),
@@ -70,3 +70,8 @@ def test_a_strict_threshold_is_caught() -> None:
     model = build_sfu(CONFIG, sfu_ports.entropy(CONFIG), planted(fault, CONFIG))
     with pytest.raises(CheckFailed, match=r"entropy: .* row \d+, vector 0, exit: 0, expected 1"):
         check_entropy(model, entropy_group(CONFIG, 80))
+
+
+def test_every_fault_finds_its_text() -> None:
+    for fault in FAULTS.values():
+        planted(fault, CONFIG)
