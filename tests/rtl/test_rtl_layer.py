@@ -145,7 +145,7 @@ def change(name: str, old: str, new: str) -> Any:
             ".gamma_i(gamma), .beta_i('0)",
             "norm1",
         ),
-        ("pu_function.sv", ".query_i(", ".query_i(1'b1 ^ ", "probabilities of head 0"),
+        ("pu_function.sv", ".query_i(", ".query_i(~", "probabilities of head 0"),
     ],
 )
 def test_planted_faults_are_located(name: str, old: str, new: str, stage: str) -> None:
