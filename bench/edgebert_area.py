@@ -1,6 +1,7 @@
 """Area, cycles and modelled energy of the EdgeBERT unit for n = 2 ... 32: AF x AF and AF x SHIFT.
 
-    python bench/edgebert_area.py [--n 2,4,8,16,32] [--flat 2,4] [--cycles FILE | --simulate 16]
+    python bench/edgebert_area.py [--n 2,4,8,16,32] [--whole 16] [--flat 2,4]
+        [--cycles FILE] [--simulate 16,32] [--out FOLDER]
 
 Area is Yosys' mapping to Cyclone V (no place and route). Cycles of a layer are measured where
 FILE (results/edgebert_cycles.json) has them: ``--simulate`` runs ``shiftforge cosim --unit layer``
@@ -219,7 +220,9 @@ def main() -> int:
     parser.add_argument(
         "--flat", type=_numbers, default=[2, 4], metavar="N,N", help="check these as one netlist"
     )
-    parser.add_argument("--array", action="store_true", help="the array alone: much quicker")
+    parser.add_argument(
+        "--whole", type=_numbers, default=list(LANES), metavar="N,N", help="not only the array"
+    )
     parser.add_argument("--cycles", type=Path, default=CYCLES, metavar="FILE", help="measured")
     parser.add_argument("--simulate", type=_numbers, default=[], metavar="N,N", help="measure")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
@@ -230,7 +233,7 @@ def main() -> int:
     cycles, model = read_cycles(arguments.cycles), EnergyModel()
     before = load()
     rows = [
-        measure(variant, n, cycles, model, whole=not arguments.array)
+        measure(variant, n, cycles, model, whole=n in arguments.whole)
         for n in arguments.n
         for variant in VARIANTS
     ]
