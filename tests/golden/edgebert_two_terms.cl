@@ -1410,7 +1410,8 @@ static vec_t sfu_softmax_give(sfu_state_t *s, const sfu_memory_t *m, const int c
   for (int lane = 0; lane < SF_LANES; ++lane) {
     const int inside = lane < columns ? x[lane] : s->top[s->line];
     x[lane] = sfu_probability(s, sf_distance(s->top[s->line], inside));
-    const int mask = m->mask[abs(apart - lane) & (SF_ROW - 1)];
+    const int far = (int)abs(apart - lane); /* past its end a mask is zero */
+    const int mask = far < s->job.n ? m->mask[far & (SF_ROW - 1)] : 0;
     if (s->job.masked) x[lane] = (int)sf_rhe((long)x[lane] * mask, 8);
   }
   return sfu_codes(x, columns, s->range);

@@ -137,7 +137,7 @@ FAULTS = {
         "job.function == SF_SOFTMAX && job.masked && job.table == 0 ? SF_MASK",
         "probabilities",
     ),
-    "mask by the column": ("m->mask[abs(apart - lane)", "m->mask[abs(lane)", "probabilities"),
+    "mask by the column": ("(int)abs(apart - lane)", "(int)abs(lane)", "probabilities"),
     "part of another head": (
         "const int strip = s->part * s->job.c_part_strips + s->row;",
         "const int strip = s->part + s->job.c_parts * s->row;",
@@ -146,9 +146,8 @@ FAULTS = {
     "biases of the sum": ("a_up = job->a_bias - least", "a_up = job->b_bias - least", "add1"),
     "mean dropped": ("sf_rhe(16 * c[lane] - s->mean[s->line]", "sf_rhe(16 * c[lane]", "norm1"),
     "GELU cut early": ("u >= (4u << SF_F)", "u >= (1u << SF_F)", "gelu"),
-    "stale sum": (
-        "long total = s->step == 0 ? 0 : s->total[s->line];", "long total = s->total[s->line];",
-        "probabilities",
+    "sum not divided by": (
+        "sf_power(sf_log2_of(d) + s->scale[s->line])", "sf_power(sf_log2_of(d))", "probabilities",
     ),
 }  # fmt: skip
 
