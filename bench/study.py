@@ -1,6 +1,7 @@
 """DTSSQ against its rivals: one command trains every row of the table and draws it.
 
 Run:  python bench/study.py [--data fashion|digits] [--ablation] [--jobs N] [--rows LABEL,...]
+      python bench/study.py --data cifar10|cifar100 --folder DIR --jobs 1
 
 Every row of a seed starts from the same float network and trains for the same epochs on the same
 images; float goes on training too. Learning rates are chosen row by row on validation images held
@@ -19,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 import study_report
@@ -82,6 +84,7 @@ def main() -> None:
     """Train what is missing, then print the table and draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", choices=sorted(STUDIES), default="fashion")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="of the CIFAR binary files")
     parser.add_argument("--ablation", action="store_true", help="DTSSQ with one thing changed")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--rows", metavar="LABEL,...", help="these rows alone")
@@ -89,7 +92,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table's figures")
     arguments = parser.parse_args()
     study = STUDIES[arguments.data]
-    folders = Folders(arguments.results / study.data, BENCH.parent / "build" / "study")
+    if arguments.folder is not None:
+        study = replace(study, data=f"{study.data}:{arguments.folder}")
+    folders = Folders(arguments.results / study.name, BENCH.parent / "build" / "study")
     table = wanted(ablation_rows() if arguments.ablation else rows(), arguments.rows)
     choosing = [row for row in rows() if row.label in {r.rate_of or r.label for r in table}]
 
@@ -114,7 +119,7 @@ def main() -> None:
         everything(jobs, "the row that is changed")
     summary = study_report.summarise(study, jobs, folders)
     study_report.print_summary(study, summary, ablation=arguments.ablation)
-    name = f"{study.data}_ablation" if arguments.ablation else study.data
+    name = f"{study.name}_ablation" if arguments.ablation else study.name
     if not arguments.ablation:
         import study_plots
 

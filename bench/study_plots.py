@@ -121,7 +121,7 @@ def draw(study: Study, summary: Sequence[Mapping[str, Any]], path: Path) -> None
     drawn.legend(loc="upper center", ncols=8, fontsize=8, columnspacing=1.2, handletextpad=0.4)
     drawn.suptitle(" ")
     panels[0].set_title(
-        f"{study.network} on {study.data}, {len(study.seeds)} seeds", loc="left", fontsize=9
+        f"{study.network} on {study.name}, {len(study.seeds)} seeds", loc="left", fontsize=9
     )
     panels[1].set_title(
         "INT-k: rows of an array multiplier; the others: terms", loc="left", fontsize=9

@@ -70,12 +70,12 @@ def print_summary(study: Study, summary: list[dict[str, Any]], *, ablation: bool
     whole = "all" if study.images is None else f"the first {study.images:,}"
     print(f"`{command_line()}`; {facts['cores']} cores, {facts['processor']}\n")
     print(
-        f"{study.network} on {study.data}: {whole} training images, {study.validation:,} of them "
+        f"{study.network} on {study.name}: {whole} training images, {study.validation:,} of them "
         f"for validation; {study.tune.epochs} epochs a row "
         f"({study.tune_images or 'all other'} images each) from the same float network; "
-        f"{len(study.seeds)} seeds, mean ± sample standard deviation; first and last layer INT8, "
-        "activations 8 bits; bits, shifts and adds are means over the weights (adds/MAC: over the "
-        "multiplications of a frame) of the layers between.\n"
+        f"{len(study.seeds)} seeds, mean ± sample standard deviation; first and last layer "
+        f"{study.ends}, activations 8 bits; bits, shifts and adds are means over the weights "
+        "(adds/MAC: over the multiplications of a frame) of the layers between.\n"
     )
     against = "against DTSSQ 25%" if ablation else "against float"
     head = (

@@ -13,7 +13,7 @@ from typing import Any
 
 import study_costs
 import torch
-from study_settings import ENDS, Row, Study
+from study_settings import Row, Study
 from torch import nn
 
 from shiftforge.quant.data.datasets import load_dataset
@@ -21,15 +21,16 @@ from shiftforge.quant.data.labelled import Labelled, first_of, split_off
 from shiftforge.quant.graph.types import Preprocess
 from shiftforge.quant.models.batches import Examples
 from shiftforge.quant.models.checkpoint import load_checkpoint, save_checkpoint
+from shiftforge.quant.models.device import find_device
 from shiftforge.quant.models.fit import accuracy, fit
 from shiftforge.quant.models.networks import build
 from shiftforge.quant.models.qat import Options, scheme_facts, train_scheme
+from shiftforge.quant.schemes.base import Scheme
 
 __all__ = ["Folders", "Job", "begin_worker", "choice", "pending", "record", "run_job"]
 
 # Raised where a change of the code makes earlier records worthless.
 VERSION = 1
-_CPU = torch.device("cpu")
 _WATCHED = 500
 
 
@@ -59,6 +60,10 @@ class Job:
         label = self.row.label.lower().replace(" ", "-").replace("%", "")
         return f"rate-{label}-{self.rate:g}" if self.trial else f"{label}-{self.seed}"
 
+    def _ends(self) -> dict[str, Any]:
+        policy = self.study.end_policy
+        return scheme_facts(policy) if isinstance(policy, Scheme) else {"scheme": policy}
+
     def facts(self) -> dict[str, Any]:
         """All that its result depends on; a record with other facts is not used."""
         study = self.study
@@ -75,7 +80,7 @@ class Job:
             own = replace(recipe, rate=self.rate, seed=self.seed)
             common |= {"recipe": asdict(own), "recalibrate": self.row.recalibrate}
             common |= {"tune_images": study.tune_images}
-            common |= {"scheme": scheme_facts(self.row.scheme), "ends": scheme_facts(ENDS)}
+            common |= {"scheme": scheme_facts(self.row.scheme), "ends": self._ends()}
         found: dict[str, Any] = json.loads(json.dumps(common))
         return found
 
@@ -92,10 +97,11 @@ class _Data:
 @lru_cache(maxsize=1)
 def _data(name: str, images: int | None, validation: int) -> _Data:
     held = load_dataset(name)
+    device = find_device(None)
     train, watched = split_off(first_of(held.train, images), validation)
 
     def examples(part: Labelled) -> Examples:
-        return Examples.of(part.images, part.labels, held.preprocess, _CPU)
+        return Examples.of(part.images, part.labels, held.preprocess, device)
 
     return _Data(
         examples(train), examples(watched), examples(held.test), held.preprocess, len(held.labels)
@@ -162,7 +168,7 @@ def run_job(job: Job, folders: Folders) -> dict[str, Any]:
 
 
 def _weights(job: Job, folders: Folders) -> Path:
-    return folders.work / f"{job.study.data}-float-{job.seed}.safetensors"
+    return folders.work / f"{job.study.name}-float-{job.seed}.safetensors"
 
 
 def _start(job: Job, folders: Folders, data: _Data) -> dict[str, Any]:
@@ -200,7 +206,7 @@ def _row(job: Job, row: Row, folders: Folders, data: _Data) -> dict[str, Any]:
         _first(data.validation, _WATCHED),
         recipe,
         stage="study",
-        options=Options(first=ENDS, last=ENDS, recalibrate=row.recalibrate),
+        options=Options(study.end_policy, study.end_policy, recalibrate=row.recalibrate),
     )
     found: dict[str, Any] = {
         "epochs": done.accuracies,

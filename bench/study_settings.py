@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from shiftforge.quant.models.recipe import Recipe
 from shiftforge.quant.schemes.activations import LsqActivations
@@ -13,6 +14,7 @@ from shiftforge.quant.schemes.binary import Xnor
 from shiftforge.quant.schemes.dtssq import DTSSQ
 from shiftforge.quant.schemes.flightnn import FLightNN
 from shiftforge.quant.schemes.inq import Inq
+from shiftforge.quant.schemes.prepare import EndPolicy
 from shiftforge.quant.schemes.shift import Shift
 from shiftforge.quant.schemes.ternary import Twn
 from shiftforge.quant.schemes.uniform import Uniform
@@ -20,10 +22,16 @@ from shiftforge.quant.schemes.uniform import Uniform
 __all__ = ["ENDS", "STUDIES", "Row", "Study", "ablation_rows", "rows"]
 
 
+_EIGHT = LsqActivations(8)
+# First and last layer, 8 bits: rows then differ in the layers between.
+ENDS = Uniform(8, activations=_EIGHT)
+
+
 @dataclass(frozen=True)
 class Study:
     """One data set's study.
 
+    data: as `load_dataset` takes it; the command line appends the folder where one is needed.
     images: of the training split that are used at all, from the first; None for all of them.
     validation: how many of those are held out for every choice; the test images are looked at once
     a finished run. tune_images: of the rest that rows train on (the float start sees all); None for
@@ -43,12 +51,30 @@ class Study:
     rates: tuple[float, ...]
     seeds: tuple[int, ...] = (1, 2, 3)
     choose_seed: int = 11
+    ends: Literal["int8", "float"] = "int8"
+
+    @property
+    def name(self) -> str:
+        """Of the data set, without its folder."""
+        return self.data.partition(":")[0]
+
+    @property
+    def end_policy(self) -> EndPolicy:
+        """What the first and the last layer take in every quantised row."""
+        return ENDS if self.ends == "int8" else "float"
 
 
 _FASHION_TUNE = Recipe(
     epochs=4, rate=0.02, warmup=0.05, shift=1, label_smoothing=0.0, freeze_epochs=1
 )
 _DIGITS_TUNE = replace(_FASHION_TUNE, epochs=6, batch=64, flip=False)
+
+_CIFAR_START = Recipe(
+    epochs=200, rate=0.1, warmup=0.0, label_smoothing=0.0, schedule="step", shift=4
+)
+_CIFAR_TUNE = Recipe(
+    epochs=100, rate=0.04, warmup=0.02, label_smoothing=0.0, shift=4, freeze_epochs=10
+)
 
 STUDIES: dict[str, Study] = {
     # A part of the training images: 45 runs then finish within an hour on two busy cores.
@@ -74,6 +100,32 @@ STUDIES: dict[str, Study] = {
         choose=replace(_DIGITS_TUNE, epochs=2),
         rates=(0.01, 0.05),
     ),
+    # As the papers have it: whole training split but validation, He et al.'s recipe, first and
+    # last layer float. Days on a processor; meant for a GPU and the user's own files.
+    "cifar10": Study(
+        data="cifar10",
+        network="resnet20",
+        images=None,
+        validation=5_000,
+        tune_images=None,
+        start=_CIFAR_START,
+        tune=_CIFAR_TUNE,
+        choose=replace(_CIFAR_TUNE, epochs=10, freeze_epochs=2),
+        rates=(0.01, 0.04),
+        ends="float",
+    ),
+    "cifar100": Study(
+        data="cifar100",
+        network="resnet18",
+        images=None,
+        validation=5_000,
+        tune_images=None,
+        start=replace(_CIFAR_START, weight_decay=5e-4),
+        tune=replace(_CIFAR_TUNE, weight_decay=5e-4),
+        choose=replace(_CIFAR_TUNE, weight_decay=5e-4, epochs=10, freeze_epochs=2),
+        rates=(0.01, 0.04),
+        ends="float",
+    ),
 }
 
 
@@ -92,9 +144,6 @@ class Row:
     rate_of: str = ""
 
 
-_EIGHT = LsqActivations(8)
-# First and last layer of every quantised row: 8 bits, so that rows differ in the layers between.
-ENDS = Uniform(8, activations=_EIGHT)
 # Shares of weights with a second term at the end.
 _FRACTIONS = (0.1, 0.25, 0.5)
 
@@ -112,20 +161,24 @@ def rows() -> list[Row]:
 
     Scales are powers of two a channel (a layer for INQ and APoT, as published): what runs without
     multipliers. Percentages: the limit on weights, or on weights in filters, with a second term.
-    INQ: the published five bits, eight exponents. binary: alpha sign(w), alpha of each filter.
+    The learning rate is chosen once a family. INQ: the published five bits, eight exponents.
+    binary: alpha sign(w), alpha of each filter.
     """
     return [
         Row("float", "float", None),
-        Row("INT8", "uniform", Uniform(8, activations=_EIGHT)),
-        Row("INT6", "uniform", Uniform(6, activations=_EIGHT)),
-        Row("INT5", "uniform", Uniform(5, activations=_EIGHT)),
+        Row("INT8", "uniform", Uniform(8, activations=_EIGHT), rate_of="INT4"),
+        Row("INT6", "uniform", Uniform(6, activations=_EIGHT), rate_of="INT4"),
+        Row("INT5", "uniform", Uniform(5, activations=_EIGHT), rate_of="INT4"),
         Row("INT4", "uniform", Uniform(4, activations=_EIGHT)),
         Row("shift one-term", "shift", Shift(4, 1, activations=_EIGHT)),
-        Row("shift two-term", "shift", Shift(4, 2, activations=_EIGHT)),
+        Row("shift two-term", "shift", Shift(4, 2, activations=_EIGHT), rate_of="shift one-term"),
         Row("INQ", "inq", Inq(5, activations=_EIGHT)),
         Row("APoT", "apot", Apot(4, activations=_EIGHT)),
         *(Row(f"FLightNN {f:.0%}", "flightnn", _flightnn(f)) for f in _FRACTIONS[1:2]),
-        *(Row(f"DTSSQ {f:.0%}", "dtssq", _dtssq(f)) for f in _FRACTIONS),
+        *(
+            Row(f"DTSSQ {f:.0%}", "dtssq", _dtssq(f), rate_of="" if f == 0.25 else "DTSSQ 25%")
+            for f in _FRACTIONS
+        ),
         Row("TWN", "ternary", Twn(activations=_EIGHT)),
         Row("binary", "binary", Xnor(activations=_EIGHT)),
     ]
