@@ -9,12 +9,16 @@ Three groups of weights: two terms, one term, zero. In units v = W / 2**z of the
     weight   Wq = Quant(v) + Quant(R * T)     Eq. 7
     penalty  Omega = sum over layers of ||W - stopgrad(Wq)||**2, times lambda   Eq. 8-9
     gradient g_W by EWGS                      Eq. 11 (see `ewgs`)
-             dL/dt = sum g_Wq * Quant(R) * dm/dt, theta by t = softplus(theta)  Eq. 12-13 (`relax`)
+             dL/dt = sum g_Wq * Quant(R) * dm/dt, t = c softplus(theta)         Eq. 12-13 (`relax`)
 
 Left alone, the loss has little against second terms, which only ever make the error smaller. What
 they cost enters as a budget: the share of second terms in all layers of the scheme together falls
 over the epochs to `target`; whenever more stand, all thresholds grow by one common factor, so that
-the layers' thresholds keep the ratios that they have learned.
+the layers' thresholds keep the ratios that they have learned. That factor is c, no parameter; theta
+is learned and stays of the order of 1, whatever the budget. Its gradient is multiplied by
+`threshold_rate`: the learning rates that suit trained weights, which need to move by a fraction of
+a rounding cell, would leave thresholds where they start. (An optimiser that normalises gradients,
+such as Adam, takes no notice of that factor.)
 
 A layer is stored as first terms, a mask and packed second terms: b + 1 + b f bits a weight for a
 share f of second terms.
@@ -32,7 +36,7 @@ from torch import nn
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.schemes.base import Scheme, Site, Sites, WeightQuantiser
-from shiftforge.quant.schemes.levels import check_choice
+from shiftforge.quant.schemes.levels import check_choice, scaled_gradient
 from shiftforge.quant.schemes.relax import LEAST, inverse_softplus, soft_mask, tightening
 from shiftforge.quant.schemes.shift import Shift, ShiftQuantiser, shift_format
 
@@ -53,16 +57,20 @@ class DtssqQuantiser(ShiftQuantiser):
     """One layer: theta is the threshold's parameter (a buffer where it is not learned)."""
 
     theta: torch.Tensor
+    unit: torch.Tensor
     budget: torch.Tensor
 
     def __init__(self, scheme: DTSSQ, layer: str, weight: torch.Tensor) -> None:
         super().__init__(scheme, layer, weight, shift_format(scheme.bits, 2, "SEL"))
         self.tau = scheme.tau
-        theta = torch.tensor(inverse_softplus(max(scheme.threshold_start, LEAST)))
+        self.rate = scheme.threshold_rate
+        theta = torch.tensor(inverse_softplus(1.0))
         if scheme.threshold == "learned":
             self.theta = nn.Parameter(theta)
         else:
             self.register_buffer("theta", theta)
+        # c: the threshold at softplus(theta) = 1.
+        self.register_buffer("unit", torch.tensor(max(scheme.threshold_start, LEAST)))
         # The share of second terms allowed now; above 1 for no limit.
         self.register_buffer("budget", torch.tensor(2.0))
         # Steps since the epoch began; not state: training resumes between epochs.
@@ -70,7 +78,7 @@ class DtssqQuantiser(ShiftQuantiser):
 
     def threshold(self) -> torch.Tensor:
         """t, 0-d, in squared units of the smallest magnitude, at least `LEAST`."""
-        return functional.softplus(self.theta.detach()).clamp(min=LEAST)
+        return (self.unit * functional.softplus(self.theta.detach())).clamp(min=LEAST)
 
     @torch.no_grad()
     def parts(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -92,14 +100,16 @@ class DtssqQuantiser(ShiftQuantiser):
         value = (first + second * (square > self.threshold())) * scale
         result: torch.Tensor = self.gradient(weight, value, self.span(weight))
         if self.theta.requires_grad and torch.is_grad_enabled():
-            mask = soft_mask(square, self.theta, self.tau)
+            mask = soft_mask(square, scaled_gradient(self.theta, self.rate), self.unit, self.tau)
             result = result + scale * second * (mask - mask.detach())  # exactly 0
         return result
 
     def relaxed(self, weight: torch.Tensor) -> torch.Tensor:
         """The weights with the relaxed mask: the objective whose gradient theta descends."""
         first, second, square = self.parts(weight)
-        return (first + second * soft_mask(square, self.theta, self.tau)) * self.scale(weight)
+        return (first + second * soft_mask(square, self.theta, self.unit, self.tau)) * self.scale(
+            weight
+        )
 
     @torch.no_grad()
     def second_fraction(self, weight: torch.Tensor) -> float:
@@ -119,14 +129,14 @@ class DtssqQuantiser(ShiftQuantiser):
 
     @torch.no_grad()
     def grow_threshold(self, factor: float) -> None:
-        """t times a factor."""
-        self.theta.fill_(inverse_softplus(float(self.threshold()) * factor))
+        """t times a factor: c grows, theta stays."""
+        self.unit.mul_(factor)
 
     @torch.no_grad()
     def clamp(self) -> None:
         """Keep t where a second term can help, and below the largest residual there is."""
-        most = float(self.magnitudes[-1]) ** 2
-        self.theta.clamp_(inverse_softplus(LEAST), inverse_softplus(most))
+        most, unit = float(self.magnitudes[-1]) ** 2, float(self.unit)
+        self.theta.clamp_(inverse_softplus(LEAST / unit), inverse_softplus(most / unit))
 
     def follow(self, trained: WeightQuantiser, weight: torch.Tensor) -> None:
         """Threshold, budget and gradient scale, which do not depend on the channels' scales."""
@@ -134,6 +144,7 @@ class DtssqQuantiser(ShiftQuantiser):
         if isinstance(trained, DtssqQuantiser):
             with torch.no_grad():
                 self.theta.copy_(trained.theta)
+                self.unit.copy_(trained.unit)
                 self.budget.copy_(trained.budget)
 
 
@@ -144,9 +155,10 @@ class DTSSQ(Shift):
     terms: 2, always. gradient, delta, scale, rounding: as in `Shift`. threshold: "learned" or
     "fixed" (one value for all layers, moved by the budget alone). threshold_start: t at the start,
     in squared units of the smallest magnitude (1/4: every second term that helps). tau: width of
-    the relaxed mask as a share of t. omega: lambda of Omega, 0 for none. target: share of second
-    terms at the end, over all layers of the scheme together; None for no limit. anneal: share of
-    the epochs in which the limit falls. every: steps between two checks of the limit.
+    the relaxed mask as a share of t. threshold_rate: factor of theta's gradient. omega: lambda of
+    Omega, 0 for none. target: share of second terms at the end, over all layers of the scheme
+    together; None for no limit. anneal: share of the epochs in which the limit falls. every: steps
+    between two checks of the limit.
     """
 
     terms: int = 2
@@ -154,6 +166,7 @@ class DTSSQ(Shift):
     threshold: Literal["learned", "fixed"] = "learned"
     threshold_start: float = LEAST
     tau: float = 0.5
+    threshold_rate: float = 100.0
     omega: float = 1e-4
     target: float | None = 0.5
     anneal: float = 0.5
@@ -167,6 +180,12 @@ class DTSSQ(Shift):
             Problem(f"{what} {given}", remedy)
             for what, given, good, remedy in (
                 ("tau", self.tau, self.tau > 0, "give a width above 0"),
+                (
+                    "threshold_rate",
+                    self.threshold_rate,
+                    self.threshold_rate >= 0,
+                    "give 0 or more",
+                ),
                 ("omega", self.omega, self.omega >= 0, "give 0 or more"),
                 ("anneal", self.anneal, 0 < self.anneal <= 1, "give a share of the epochs"),
                 ("every", self.every, self.every >= 1, "check every step or less often"),
@@ -231,7 +250,7 @@ class DTSSQ(Shift):
         factor = tightening(ratios, None, total, float(own[0][1].budget))
         if factor > 1:
             for _, quantiser in own:
-                # A hair more: theta rounds, and the weight at the limit must fall below it.
+                # A hair more: c rounds, and the weight at the limit must fall below it.
                 quantiser.grow_threshold(factor * (1 + 1e-5))
 
     def wide(self) -> Scheme | None:

@@ -20,7 +20,7 @@ from torch import nn
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.schemes.base import Site, Sites, WeightQuantiser
 from shiftforge.quant.schemes.dtssq import budget_at
-from shiftforge.quant.schemes.levels import by_channel
+from shiftforge.quant.schemes.levels import by_channel, scaled_gradient
 from shiftforge.quant.schemes.relax import tightening
 from shiftforge.quant.schemes.shift import Shift, ShiftQuantiser, shift_format
 
@@ -34,7 +34,7 @@ class FLightQuantiser(ShiftQuantiser):
 
     def __init__(self, scheme: FLightNN, layer: str, weight: torch.Tensor) -> None:
         super().__init__(scheme, layer, weight, shift_format(scheme.bits, 2, "FLT"))
-        self.tau = scheme.tau
+        self.tau, self.rate = scheme.tau, scheme.threshold_rate
         self.thresholds = nn.Parameter(torch.zeros(2))
         self.register_buffer("budget", torch.tensor(2.0))
         self.steps = 0
@@ -58,10 +58,12 @@ class FLightQuantiser(ShiftQuantiser):
         one, two = self._masks(weight)
         return first * one + second * two
 
-    def _soft(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _soft(
+        self, weight: torch.Tensor, thresholds: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         whole, residual = self.norms(weight.detach())
-        one = torch.sigmoid((whole - self.thresholds[0]) / self.tau)
-        two = torch.sigmoid((residual - self.thresholds[1]) / self.tau)
+        one = torch.sigmoid((whole - thresholds[0]) / self.tau)
+        two = torch.sigmoid((residual - thresholds[1]) / self.tau)
         return by_channel(one, weight), by_channel(two, weight)
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
@@ -71,7 +73,7 @@ class FLightQuantiser(ShiftQuantiser):
             scale = self.scale(weight)
             first, second = self.split((weight / scale).detach())
             hard_one, _ = self._masks(weight)
-            one, two = self._soft(weight)
+            one, two = self._soft(weight, scaled_gradient(self.thresholds, self.rate))
             result = result + scale * first * (one - one.detach())
             result = result + scale * second * hard_one * (two - two.detach())
         return result
@@ -113,11 +115,12 @@ def _rms(v: torch.Tensor) -> torch.Tensor:
 @dataclass(frozen=True)
 class FLightNN(Shift):
     """lambdas: weights of the penalty on filters and on their residuals. tau: of the sigmoid.
-    target, anneal, every: as in DTSSQ; target None leaves the cost to the penalty.
+    threshold_rate, target, anneal, every: as in DTSSQ; target None leaves the cost to the penalty.
     """
 
     terms: int = 2
     tau: float = 0.1
+    threshold_rate: float = 100.0
     lambdas: tuple[float, float] = (0.0, 1e-4)
     target: float | None = None
     anneal: float = 0.5

@@ -4,10 +4,11 @@ The hard mask T = 1[R**2 > t] has no useful derivative. Its relaxation here is
 
     m = (1 + tanh((R**2 - t) / tau)) / 2,      dm/dt = -(1 - tanh(.)**2) / (2 tau),
 
-with t = softplus(theta) > 0. The paper writes tanh'(R**2 - t) without tau; residuals of real
-weights being near 0, that is about 1 for every weight, and the gradient of the threshold then sees
-weights far from it as much as those about to change group. So R is taken in units of the smallest
-magnitude that the channel's scale can represent, and tau is a share of t.
+with t = c softplus(theta) > 0 (c a constant; t = softplus(theta) in the plain form). The paper
+writes tanh'(R**2 - t) without tau; residuals of real weights being near 0, that is about 1 for
+every weight, and the gradient of the threshold then sees weights far from it as much as those about
+to change group. So R is taken in units of the smallest magnitude that the channel's scale can
+represent, and tau is a share of t.
 
 A second term rounds the residual to at least that smallest magnitude 1, and makes the error smaller
 only where |R| > 1/2: t stays at or above `LEAST` = 1/4. (The paper's own example, 0.128 given the
@@ -31,12 +32,14 @@ def inverse_softplus(t: float) -> float:
     return t + math.log(-math.expm1(-t))
 
 
-def soft_mask(square: torch.Tensor, theta: torch.Tensor, tau: float) -> torch.Tensor:
+def soft_mask(
+    square: torch.Tensor, theta: torch.Tensor, unit: torch.Tensor, tau: float
+) -> torch.Tensor:
     """m for squared residuals (any shape), with a gradient to theta (0-d) alone.
 
-    tau: as a share of the threshold, which counts as a constant there.
+    unit: c in t = c softplus(theta). tau: as a share of the threshold, a constant there.
     """
-    t = functional.softplus(theta)
+    t = unit * functional.softplus(theta)
     bound = t.detach().clamp(min=LEAST)
     return (1 + torch.tanh((square.detach() - t) / (tau * bound))) / 2
 

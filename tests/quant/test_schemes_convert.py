@@ -13,6 +13,7 @@ from torch import nn
 
 from shiftforge.errors import InputError
 from shiftforge.generator.plan.plan import array_for
+from shiftforge.quant.capture.types import FloatConv
 from shiftforge.quant.data.inputs import to_codes
 from shiftforge.quant.graph.types import Grid, QuantizedModel, ShiftFormat
 from shiftforge.quant.schemes.activations import LsqActivations
@@ -132,10 +133,12 @@ def test_thresholds_and_steps_carry_over() -> None:
     after = [s.quantiser for s in sites(folded).values() if isinstance(s.quantiser, DtssqQuantiser)]
     assert len(before) == len(after) == 2
     for b, a in zip(before, after, strict=True):
-        assert torch.equal(b.theta, a.theta) and torch.equal(b.budget, a.budget)
+        assert torch.equal(b.theta, a.theta) and torch.equal(b.unit, a.unit)
+        assert torch.equal(b.budget, a.budget)
     inputs = model.get_submodule("deep.3.input_quantiser")
     grid = inputs.grid()  # type: ignore[operator]
-    tensor = next(n.input for n in folded.graph.nodes if getattr(n, "source", "") == "deep.3")
+    convs = [n for n in folded.graph.nodes if isinstance(n, FloatConv)]
+    tensor = next(n.input for n in convs if n.source == "deep.3")
     assert isinstance(grid, Grid) and folded.grids[tensor] == grid
 
 
@@ -151,8 +154,8 @@ def test_folding_leaves_the_model_alone() -> None:
 def test_a_channel_of_next_to_nothing_converts() -> None:
     net = network()
     with torch.no_grad():
-        net.deep[1].weight[2] = 1e-12  # type: ignore[union-attr]
-        net.deep[1].bias[2] = 0.7  # type: ignore[union-attr]
+        net.get_parameter("deep.1.weight")[2] = 1e-12
+        net.get_parameter("deep.1.bias")[2] = 0.7
     for scheme in (DTSSQ(), Uniform(8)):
         folded = fold(prepare(net, scheme), PREPROCESS, images())
         assert np.array_equal(fake_quantised(folded), golden(convert(folded)))
