@@ -49,13 +49,15 @@ from shiftforge.sim.rtl.area import FAMILY, Cells, Synthesis, synthesise
 
 CYCLES = RESULTS / "edgebert_cycles.json"
 ARRAY = "pu_array"
+FUNCTION = "pu_function"
+FUNCTIONS = ("sfu_add", "sfu_entropy", "sfu_gelu", "sfu_layernorm", "sfu_softmax")
 ARRAY_GROUPS = {"pu_lane": "lanes", "pu_vmac": "trees", "pu_acc": "accumulators"}
 UNIT_GROUPS = {
     "pu_post": "post-processing",
     "pu_transpose": "post-processing",
     "pu_mask_decoder": "masks",
     "pu_mask_encoder": "masks",
-    "pu_function": "functions",
+    FUNCTION: "functions",
     "sfu_*": "functions",
 }
 KEPT = ("shape", "codes", "mismatches", "cycles", "ideal_cycles", "reads", "writes")
@@ -70,14 +72,16 @@ def array_of(variant: Variant, lanes: int, *, flat: bool = False) -> Synthesis:
     return synthesise(text, ARRAY, dsp=variant.dsp, flat=flat)
 
 
-def around_array(variant: Variant, lanes: int) -> tuple[Synthesis, Synthesis]:
-    """The matrix engine without its array; the unit without that engine, the same for all variants.
+def around_array(variant: Variant, lanes: int) -> list[Synthesis]:
+    """The matrix engine without its array; the rest of the unit, the same for all variants.
 
-    Multipliers of the special functions may use DSPs.
+    Block by block: Yosys takes much longer for all in one run. Multipliers of the special functions
+    may use DSPs.
     """
     engine = synthesise(render_unit(variant.config(lanes)), ENGINE, leave_out=(ARRAY,))
     text = render_processing_unit(VARIANTS[0].config(lanes), SfuConfig(lanes=lanes))
-    return engine, synthesise(text, UNIT_TOP, leave_out=(ENGINE,))
+    blocks = {UNIT_TOP: (ENGINE, FUNCTION), FUNCTION: FUNCTIONS, **dict.fromkeys(FUNCTIONS, ())}
+    return [engine, *(synthesise(text, top, leave_out=out) for top, out in blocks.items())]
 
 
 def measure(
@@ -86,7 +90,7 @@ def measure(
     """Synthesise one variant, or take it from the cache. whole: what is around the array too."""
     started = time.perf_counter()
     array = array_of(variant, lanes)
-    around = around_array(variant, lanes) if whole and variant.key in WHOLE else ()
+    around = around_array(variant, lanes) if whole and variant.key in WHOLE else []
     parts: dict[str, Cells] = {}
     for synthesis in around:
         for group, cells in synthesis.grouped(UNIT_GROUPS, "control").items():
@@ -221,7 +225,7 @@ def main() -> int:
         "--flat", type=_numbers, default=[2, 4], metavar="N,N", help="check these as one netlist"
     )
     parser.add_argument(
-        "--whole", type=_numbers, default=list(LANES), metavar="N,N", help="not only the array"
+        "--whole", type=_numbers, default=[], metavar="N,N", help="not only the array"
     )
     parser.add_argument("--cycles", type=Path, default=CYCLES, metavar="FILE", help="measured")
     parser.add_argument("--simulate", type=_numbers, default=[], metavar="N,N", help="measure")
