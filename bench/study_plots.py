@@ -35,6 +35,14 @@ _LEGEND: Mapping[str, str] = {
     "ternary": "TWN",
     "binary": "binary",
 }
+# Where the text stands from its point, in points, and its alignment: families keep apart.
+_BESIDE: Mapping[str, tuple[int, int, str]] = {
+    "dtssq": (-6, 3, "right"),
+    "shift": (0, 9, "center"),
+    "uniform": (6, -9, "left"),
+    "flightnn": (6, -9, "left"),
+}
+_TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7)
 # Points this much further below the others leave no room for them: they go into a panel below.
 _GAP = 2.5
 
@@ -73,13 +81,14 @@ def _panel(axes: Any, rows: Sequence[Mapping[str, Any]], key: str, first: bool) 
         )
         for r in own:
             text = _short(r["label"]) or (r["label"] if family == "uniform" else "")
-            below = family in ("flightnn", "uniform")
+            x, y, side = _BESIDE.get(family, (6, -9, "left"))
             if text:
                 axes.annotate(
                     text,
                     (r[key], r["test"]),
-                    xytext=(5, -10 if below else 5),
+                    xytext=(x, y),
                     textcoords="offset points",
+                    ha=side,
                     fontsize=7,
                     color=colour,
                 )
@@ -103,16 +112,21 @@ def draw(study: Study, summary: Sequence[Mapping[str, Any]], path: Path) -> None
             axes.axhline(mean, color=_BLACK, linewidth=1, linestyle="--", zorder=1)
             axes.annotate(
                 "float",
-                (1, mean),
+                (0, mean),
                 xycoords=("axes fraction", "data"),
-                xytext=(-2, 3),
+                xytext=(3, 3),
                 textcoords="offset points",
-                ha="right",
                 fontsize=7.5,
             )
         _panel(axes, shown, key, place == 0)
         axes.set_xlabel(label)
-        axes.set_xlim(left=0)
+        if key == "bits":
+            axes.set_xlim(0, 1.1 * max(entry[key] for entry in shown))
+        else:
+            axes.set_xscale("log")
+            axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+            axes.minorticks_off()
+            axes.set_xlim(0.8 * min(e[key] for e in shown), 1.25 * max(e[key] for e in shown))
     panels[1].sharey(panels[0])
     panels[0].set_ylabel("test accuracy, %")
     if hidden:

@@ -16,6 +16,7 @@ import torch
 from study_settings import Row, Study
 from torch import nn
 
+from shiftforge.errors import InputError
 from shiftforge.quant.data.datasets import load_dataset
 from shiftforge.quant.data.labelled import Labelled, first_of, split_off
 from shiftforge.quant.graph.types import Preprocess
@@ -32,6 +33,7 @@ __all__ = ["Folders", "Job", "begin_worker", "choice", "pending", "record", "run
 # Raised where a change of the code makes earlier records worthless.
 VERSION = 1
 _WATCHED = 500
+_STAGE = "study"
 
 
 @dataclass(frozen=True)
@@ -198,16 +200,23 @@ def _first(examples: Examples, count: int | None) -> Examples:
 def _row(job: Job, row: Row, folders: Folders, data: _Data) -> dict[str, Any]:
     study = job.study
     recipe = replace(study.choose if job.trial else study.tune, rate=job.rate, seed=job.seed)
-    done = train_scheme(
-        _float(job, folders, data),
-        row.scheme,
-        _first(data.train, study.tune_images),
-        # After each epoch a part will do; what decides is measured at the end.
-        _first(data.validation, _WATCHED),
-        recipe,
-        stage="study",
-        options=Options(study.end_policy, study.end_policy, recalibrate=row.recalibrate),
-    )
+    try:
+        done = train_scheme(
+            _float(job, folders, data),
+            row.scheme,
+            _first(data.train, study.tune_images),
+            # After each epoch a part will do; what decides is measured at the end.
+            _first(data.validation, _WATCHED),
+            recipe,
+            stage=_STAGE,
+            options=Options(study.end_policy, study.end_policy, recalibrate=row.recalibrate),
+        )
+    except InputError as error:
+        if any(problem.where != _STAGE for problem in error.problems):
+            raise
+        # Divergence is a result: no picture is classified.
+        nothing = {"rate": job.rate, "label": row.label, "diverged": True}
+        return nothing | {"validation": 0.0, "test": 0.0, "epochs": []}
     found: dict[str, Any] = {
         "epochs": done.accuracies,
         "validation": accuracy(done.network, data.validation),

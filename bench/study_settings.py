@@ -86,7 +86,7 @@ STUDIES: dict[str, Study] = {
         tune_images=12_800,
         start=Recipe(epochs=16, rate=0.1, shift=1, label_smoothing=0.0),
         tune=_FASHION_TUNE,
-        choose=replace(_FASHION_TUNE, epochs=1),
+        choose=replace(_FASHION_TUNE, epochs=1, freeze_epochs=0),
         rates=(0.01, 0.05),
     ),
     "digits": Study(
@@ -97,7 +97,7 @@ STUDIES: dict[str, Study] = {
         tune_images=None,
         start=Recipe(epochs=24, rate=0.05, batch=64, shift=1, label_smoothing=0.0, flip=False),
         tune=_DIGITS_TUNE,
-        choose=replace(_DIGITS_TUNE, epochs=2),
+        choose=replace(_DIGITS_TUNE, epochs=2, freeze_epochs=0),
         rates=(0.01, 0.05),
     ),
     # As the papers have it: whole training split but validation, He et al.'s recipe, first and
