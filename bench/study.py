@@ -119,13 +119,15 @@ def main() -> None:
         everything(jobs, "the row that is changed")
     summary = study_report.summarise(study, jobs, folders)
     study_report.print_summary(study, summary, ablation=arguments.ablation)
+    gaps = study_report.paired(jobs, folders)
+    study_report.print_paired(gaps)
     name = f"{study.name}_ablation" if arguments.ablation else study.name
     if not arguments.ablation:
         import study_plots
 
         study_plots.draw(study, summary, arguments.results / f"{name}.png")
     target = arguments.json or arguments.results / f"{name}.json"
-    target.write_text(json.dumps(summary, indent=1) + "\n")
+    target.write_text(json.dumps({"rows": summary, "paired": gaps}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,19 @@ from machine import print_table as print_aligned
 from study_runs import Folders, Job
 from study_settings import Study
 
-__all__ = ["print_summary", "summarise"]
+__all__ = ["PAIRS", "paired", "print_paired", "print_summary", "summarise"]
+
+# What is claimed of DTSSQ: nothing lost against float, better than its rivals at equal additions
+# (FLightNN at 25 %) and at equal bits (INT6).
+PAIRS = (
+    ("DTSSQ 25%", "float"),
+    ("DTSSQ 50%", "float"),
+    ("DTSSQ 10%", "shift one-term"),
+    ("DTSSQ 25%", "shift one-term"),
+    ("DTSSQ 25%", "FLightNN 25%"),
+    ("DTSSQ 25%", "INT6"),
+    ("DTSSQ 25%", "shift two-term"),
+)
 
 
 def _spread(values: Sequence[float]) -> float:
@@ -20,18 +32,51 @@ def _spread(values: Sequence[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
+def _records(jobs: list[Job], folders: Folders) -> dict[str, dict[int, dict[str, Any]]]:
+    """Finished runs by row and seed, rows in the jobs' order."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for job in jobs:
+        held = study_runs.record(job, folders)
+        if held is not None and job.row is not None:
+            found.setdefault(job.row.label, {})[job.seed] = held
+    return found
+
+
+def paired(jobs: list[Job], folders: Folders) -> list[dict[str, Any]]:
+    """Differences in test accuracy, in points, between the rows of PAIRS on the same seeds."""
+    found = _records(jobs, folders)
+    made = []
+    for one, other in PAIRS:
+        both = sorted(set(found.get(one, {})) & set(found.get(other, {})))
+        if both:
+            gaps = [100 * (found[one][s]["test"] - found[other][s]["test"]) for s in both]
+            entry = {"row": one, "against": other, "mean": statistics.mean(gaps)}
+            made.append({**entry, "spread": _spread(gaps), "seeds": [round(g, 2) for g in gaps]})
+    return made
+
+
+def print_paired(found: Sequence[dict[str, Any]]) -> None:
+    """The differences, seed by seed."""
+    lines = [
+        (
+            f"{entry['row']} − {entry['against']}",
+            f"{entry['mean']:+.2f} ± {entry['spread']:.2f}",
+            ", ".join(f"{gap:+.2f}" for gap in entry["seeds"]),
+        )
+        for entry in found
+    ]
+    if lines:
+        print()
+        print_aligned(("points of test accuracy", "mean ± spread", "seeds"), lines)
+
+
 def summarise(study: Study, jobs: list[Job], folders: Folders) -> list[dict[str, Any]]:
     """One entry a row, in the jobs' order: accuracies in percent, costs as means over seeds.
 
     "over": mean and spread of the difference to the first row with the same seed's network.
     """
-    found: dict[str, dict[int, dict[str, Any]]] = {}
-    family: dict[str, str] = {}
-    for job in jobs:
-        held = study_runs.record(job, folders)
-        if held is not None and job.row is not None:
-            found.setdefault(job.row.label, {})[job.seed] = held
-            family[job.row.label] = job.row.family
+    found = _records(jobs, folders)
+    family = {job.row.label: job.row.family for job in jobs if job.row is not None}
     first = next(iter(found.values()))
     summary = []
     for label, by_seed in found.items():
@@ -100,5 +145,5 @@ def print_summary(study: Study, summary: list[dict[str, Any]], *, ablation: bool
             )
         )
     print_aligned(head, lines)
-    hours = sum(e["cpu_seconds"] * len(e["seeds"]) for e in summary) / 60
-    print(f"\n{hours:.0f} processor minutes in the runs of this table.")
+    minutes = sum(e["cpu_seconds"] * len(e["seeds"]) for e in summary) / 60
+    print(f"\n{minutes:.0f} processor minutes in the runs of this table.")
