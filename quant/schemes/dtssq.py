@@ -42,6 +42,9 @@ from shiftforge.quant.schemes.shift import Shift, ShiftQuantiser, shift_format
 
 __all__ = ["DTSSQ", "DtssqQuantiser", "budget_at"]
 
+# Common drift of the logarithms of softplus(theta) that is left alone.
+_DRIFT = 0.1
+
 
 def budget_at(epoch: int, epochs: int, target: float, anneal: float) -> float:
     """Allowed share of second terms in an epoch (from 0): half a cosine from 1 to target.
@@ -131,6 +134,12 @@ class DtssqQuantiser(ShiftQuantiser):
     def grow_threshold(self, factor: float) -> None:
         """t times a factor: c grows, theta stays."""
         self.unit.mul_(factor)
+
+    @torch.no_grad()
+    def move_unit(self, factor: float) -> None:
+        """c times a factor and softplus(theta) over it: the same threshold."""
+        self.unit.mul_(factor)
+        self.theta.fill_(inverse_softplus(float(functional.softplus(self.theta)) / factor))
 
     @torch.no_grad()
     def clamp(self) -> None:
@@ -252,6 +261,8 @@ class DTSSQ(Shift):
             for _, quantiser in own:
                 # A hair more: c rounds, and the weight at the limit must fall below it.
                 quantiser.grow_threshold(factor * (1 + 1e-5))
+        if self.threshold == "learned":
+            _recentre([quantiser for _, quantiser in own])
 
     def wide(self) -> Scheme | None:
         """Two terms wherever they help, by the same gradients, without a limit."""
@@ -275,3 +286,16 @@ def _own(sites: Sites) -> list[tuple[Site, DtssqQuantiser]]:
         for site in sites.values()
         if isinstance(site.quantiser, DtssqQuantiser)
     ]
+
+
+def _recentre(quantisers: list[DtssqQuantiser]) -> None:
+    """Move what all thetas have in common into c where it has grown beyond a tenth.
+
+    Only the ratios between layers mean something beside a budget; a common drift of theta, which
+    the budget undoes in c, would end where softplus has no slope.
+    """
+    sizes = torch.stack([functional.softplus(q.theta.detach()) for q in quantisers])
+    drift = float(sizes.log().mean().exp())
+    if abs(math.log(drift)) > _DRIFT:
+        for quantiser in quantisers:
+            quantiser.move_unit(drift)

@@ -2,8 +2,9 @@
 
 Q(w_i) = sum over j < k of 1[||r_ij|| > t_j] R(r_ij), with r_i0 = w_i the filter, R rounding each
 weight to a power of two and r_i(j+1) the residual; a term counts only where those before it do.
-The thresholds t_j of a layer are learned through the relaxation sigmoid((||r|| - t) / tau) of the
-indicator. The penalty sum_j lambda_j sum_i ||r_ij|| pulls filters toward few terms.
+The thresholds t_j = exp(theta_j) of a layer are learned through the relaxation
+sigmoid((||r|| - t) / (tau t)) of the indicator. The penalty sum_j lambda_j sum_i ||r_ij|| pulls
+filters toward few terms.
 
 Norms are root mean squares in units of the smallest magnitude that a channel's scale represents
 (the paper's are Euclidean norms of unscaled weights): one tau then fits all layers. For comparisons
@@ -12,6 +13,7 @@ at equal cost the share of weights in two-term filters may be limited as in DTSS
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,18 +28,25 @@ from shiftforge.quant.schemes.shift import Shift, ShiftQuantiser, shift_format
 
 __all__ = ["FLightNN", "FLightQuantiser"]
 
+# Logarithms of the least and the largest threshold, in units of the smallest magnitude.
+_LOWEST, _HIGHEST = math.log(1e-2), math.log(1e4)
+
 
 class FLightQuantiser(ShiftQuantiser):
-    """thresholds: the parameters t_0, t_1."""
+    """theta: the parameters, logarithms of the thresholds t_0 and t_1."""
 
     budget: torch.Tensor
 
     def __init__(self, scheme: FLightNN, layer: str, weight: torch.Tensor) -> None:
         super().__init__(scheme, layer, weight, shift_format(scheme.bits, 2, "FLT"))
         self.tau, self.rate = scheme.tau, scheme.threshold_rate
-        self.thresholds = nn.Parameter(torch.zeros(2))
+        self.theta = nn.Parameter(torch.full((2,), _LOWEST))
         self.register_buffer("budget", torch.tensor(2.0))
         self.steps = 0
+
+    def thresholds(self) -> torch.Tensor:
+        """t_0 and t_1, (2,), without gradient; the lowest cut nothing but filters of zeros."""
+        return torch.exp(self.theta.detach())
 
     def norms(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Norms of the filters and of their residuals, (O,) each, with gradients to the weights."""
@@ -48,8 +57,9 @@ class FLightQuantiser(ShiftQuantiser):
     @torch.no_grad()
     def _masks(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         whole, residual = self.norms(weight)
-        one = whole > self.thresholds[0]
-        return by_channel(one, weight), by_channel(one & (residual > self.thresholds[1]), weight)
+        t = self.thresholds()
+        one = whole > t[0]
+        return by_channel(one, weight), by_channel(one & (residual > t[1]), weight)
 
     @torch.no_grad()
     def integers(self, weight: torch.Tensor) -> torch.Tensor:
@@ -58,12 +68,12 @@ class FLightQuantiser(ShiftQuantiser):
         one, two = self._masks(weight)
         return first * one + second * two
 
-    def _soft(
-        self, weight: torch.Tensor, thresholds: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _soft(self, weight: torch.Tensor, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         whole, residual = self.norms(weight.detach())
-        one = torch.sigmoid((whole - thresholds[0]) / self.tau)
-        two = torch.sigmoid((residual - thresholds[1]) / self.tau)
+        t = torch.exp(theta)
+        width = self.tau * t.detach()
+        one = torch.sigmoid((whole - t[0]) / width[0])
+        two = torch.sigmoid((residual - t[1]) / width[1])
         return by_channel(one, weight), by_channel(two, weight)
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
@@ -73,7 +83,7 @@ class FLightQuantiser(ShiftQuantiser):
             scale = self.scale(weight)
             first, second = self.split((weight / scale).detach())
             hard_one, _ = self._masks(weight)
-            one, two = self._soft(weight, scaled_gradient(self.thresholds, self.rate))
+            one, two = self._soft(weight, scaled_gradient(self.theta, self.rate))
             result = result + scale * first * (one - one.detach())
             result = result + scale * second * hard_one * (two - two.detach())
         return result
@@ -95,15 +105,15 @@ class FLightQuantiser(ShiftQuantiser):
 
     @torch.no_grad()
     def clamp(self) -> None:
-        """Thresholds are norms."""
-        self.thresholds.clamp_(min=0)
+        """Thresholds back into the range of norms."""
+        self.theta.clamp_(_LOWEST, _HIGHEST)
 
     def follow(self, trained: WeightQuantiser, weight: torch.Tensor) -> None:
         """Thresholds, budget and gradient scale."""
         super().follow(trained, weight)
         if isinstance(trained, FLightQuantiser):
             with torch.no_grad():
-                self.thresholds.copy_(trained.thresholds)
+                self.theta.copy_(trained.theta)
                 self.budget.copy_(trained.budget)
 
 
@@ -114,13 +124,15 @@ def _rms(v: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class FLightNN(Shift):
-    """lambdas: weights of the penalty on filters and on their residuals. tau: of the sigmoid.
+    """lambdas: weights of the penalty on filters and on their residuals. tau: of the
+    sigmoid, as a share of the threshold.
     threshold_rate, target, anneal, every: as in DTSSQ; target None leaves the cost to the penalty.
+    A rate of 1, as published: whole filters change at once, and higher rates did worse in trials.
     """
 
     terms: int = 2
-    tau: float = 0.1
-    threshold_rate: float = 100.0
+    tau: float = 0.25
+    threshold_rate: float = 1.0
     lambdas: tuple[float, float] = (0.0, 1e-4)
     target: float | None = None
     anneal: float = 0.5
@@ -154,7 +166,7 @@ class FLightNN(Shift):
         return torch.stack(parts).sum() if parts and any(self.lambdas) else None
 
     def after_step(self, sites: Sites) -> None:
-        """Thresholds back to 0 or more; every so often the limit."""
+        """Thresholds back into their range; every so often the limit."""
         own = _own(sites)
         for _, quantiser in own:
             quantiser.clamp()
@@ -172,6 +184,7 @@ class FLightNN(Shift):
                 quantiser.budget.fill_(budget_at(epoch, epochs, self.target, self.anneal))
         self._tighten(own)
 
+    @torch.no_grad()
     def _tighten(self, own: list[tuple[Site, FLightQuantiser]]) -> None:
         if self.target is None or not own:
             return
@@ -179,15 +192,13 @@ class FLightNN(Shift):
         for site, quantiser in own:
             two = quantiser.two_terms(site.weight)
             residual = quantiser.norms(site.weight)[1].detach()[two]
-            # A threshold of 0 has no ratio: it starts where it would cut nothing.
-            quantiser.thresholds.data[1].clamp_(min=1e-3)
-            ratios.append((residual / quantiser.thresholds.detach()[1]).cpu())
+            ratios.append((residual / quantiser.thresholds()[1]).cpu())
             counts.append(torch.full(residual.shape, site.weight[0].numel()))
         total = sum(site.weight.numel() for site, _ in own)
         factor = tightening(ratios, counts, total, float(own[0][1].budget))
         if factor > 1:
             for _, quantiser in own:
-                quantiser.thresholds.data[1] *= factor * (1 + 1e-5)
+                quantiser.theta[1] += math.log(factor) + 1e-5
 
 
 def _own(sites: Sites) -> list[tuple[Site, FLightQuantiser]]:

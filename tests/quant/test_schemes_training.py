@@ -214,6 +214,26 @@ def test_tightening_leaves_exactly_the_budget() -> None:
     assert tightening([ratios], [counts], 4000, 0.9) == 1.0
 
 
+def test_a_common_drift_of_the_thresholds_moves_into_their_unit() -> None:
+    scheme = DTSSQ(target=0.3)
+    model = prepare(network(), scheme, first="same", last="same")
+    own = [s.quantiser for s in sites(model).values()]
+    held = [q for q in own if isinstance(q, DtssqQuantiser)]
+    at_epoch(model, 0, 1)
+    with torch.no_grad():
+        for shift, quantiser in enumerate(held):
+            quantiser.theta.fill_(-4.0 + 0.3 * shift)
+            quantiser.unit.mul_(60.0)
+    before = [float(q.threshold()) for q in held]
+    at_epoch(model, 0, 1)
+    after = [float(q.threshold()) for q in held]
+    # The budget may have raised them, all by one factor.
+    ratios = [a / b for a, b in zip(after, before, strict=True)]
+    assert max(ratios) == pytest.approx(min(ratios), rel=1e-4)
+    sizes = [float(torch.nn.functional.softplus(q.theta.detach())) for q in held]
+    assert math.prod(sizes) == pytest.approx(1, rel=1e-3) and max(sizes) < 2
+
+
 def test_flightnn_filters_fall_to_the_target() -> None:
     scheme = FLightNN(target=0.4, anneal=1.0, every=1)
     model = prepare(network(), scheme, first="same", last="same")
