@@ -254,7 +254,9 @@ def test_omega_is_the_squared_distance_and_pulls_to_the_levels() -> None:
         (s.weight - s.quantised).square().sum() for s in sites(model).values()
     )  # fmt: skip
     found = penalty(model)
-    assert found is not None and float(found.detach()) == pytest.approx(0.5 * float(by_hand))
+    assert found is not None and float(found.detach()) == pytest.approx(
+        0.5 * float(torch.as_tensor(by_hand).detach())
+    )
     found.backward()  # type: ignore[no-untyped-call]
     for site in sites(model).values():
         assert site.weight.grad is not None
