@@ -57,7 +57,7 @@ def nearest(v: torch.Tensor, magnitudes: torch.Tensor) -> torch.Tensor:
     """The nearest of +-magnitudes (ascending, from 0 or not); ties to the smaller, saturating."""
     middles = (magnitudes[1:] + magnitudes[:-1]) / 2
     # right=False: a value in the middle keeps the smaller magnitude.
-    return torch.copysign(magnitudes[torch.bucketize(v.abs(), middles)], v)
+    return torch.copysign(magnitudes[torch.bucketize(v.abs().contiguous(), middles)], v)
 
 
 def signed_digits(integers: torch.Tensor) -> torch.Tensor:

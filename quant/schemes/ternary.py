@@ -43,7 +43,9 @@ class TwnQuantiser(ScaledIntegers):
 
     def _rows(self, weight: torch.Tensor) -> torch.Tensor:
         return (
-            weight.abs().flatten(1) if self.granularity == "channel" else weight.abs().view(1, -1)
+            weight.abs().flatten(1)
+            if self.granularity == "channel"
+            else weight.abs().reshape(1, -1)
         )
 
     @torch.no_grad()

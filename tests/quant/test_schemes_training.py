@@ -371,3 +371,18 @@ def test_works_on_a_lone_linear_layer() -> None:
     model = prepare(nn.Linear(4, 3), DTSSQ(), last="same")
     assert list(sites(model)) == [""] and model(torch.zeros(1, 4)).shape == (1, 3)
     assert weights().shape == (6, 4, 3, 3)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: s.name)
+def test_memory_format_does_not_matter(scheme: Scheme) -> None:
+    """Training puts weights into channels-last order."""
+    w = weights()
+    other = w.to(memory_format=torch.channels_last)
+    found = []
+    for given in (w, other):
+        torch.manual_seed(0)
+        quantiser = scheme.weight_quantiser(given, "layer").eval()
+        if isinstance(quantiser, InqQuantiser):
+            quantiser.fix(given, 0.6)
+        found.append(quantiser(given).detach())
+    assert torch.allclose(found[0], found[1], rtol=1e-6, atol=0)
