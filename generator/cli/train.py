@@ -53,7 +53,9 @@ _MODEL = "model.safetensors"
     "(with --network; no integer model then).",
 )
 @click.option("--width", type=float, help="Of the demonstration's network, 0.1 to 1.4 (0.5).")
-@click.option("--resolution", type=int, help="Side of its pictures (48), or of a folder's (32).")
+@click.option(
+    "--resolution", type=int, help="Side that pictures are resized to (48; a folder's 32)."
+)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--device", help="cpu, cuda or cuda:N; CUDA where there is one.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Images of either split.")

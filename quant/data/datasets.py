@@ -18,6 +18,7 @@ import numpy as np
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.data import fashion_mnist
 from shiftforge.quant.data.cifar import load_cifar
+from shiftforge.quant.data.images import from_array, resize
 from shiftforge.quant.data.labelled import Dataset, Labelled, first_of, split_off
 from shiftforge.quant.data.picture_folder import load_picture_folder
 
@@ -25,18 +26,25 @@ __all__ = ["FORMS", "load_dataset"]
 
 FORMS = "give fashion[:DIR], digits, cifar10:DIR, cifar100:DIR or folder:DIR"
 _DIGITS_TEST = 360
+_FOLDER_SIZE = 32
 
 
 def load_dataset(
-    spec: str, *, limit: int | None = None, size: int = 32, channels: int = 3
+    spec: str, *, limit: int | None = None, size: int | None = None, channels: int = 3
 ) -> Dataset:
     """The data set that ``spec`` names.
 
-    limit: the most pictures of either split, from the first. size, channels: of a folder's
-    pictures. Raises InputError listing every problem of the data.
+    limit: the most pictures of either split, from the first. size: side of the square that pictures
+    are resized to (PIL, bilinear); None leaves them, and takes 32 for a folder's. channels: of a
+    folder's pictures. Raises InputError listing every problem of the data.
     """
+    problems = []
     if limit is not None and limit < 1:
-        raise InputError(Problem(f"limit {limit}", "give a limit of at least 1"))
+        problems.append(Problem(f"limit {limit}", "give a limit of at least 1"))
+    if size is not None and not 8 <= size <= 512:
+        problems.append(Problem(f"pictures of {size} pixels", "choose 8 to 512"))
+    if problems:
+        raise InputError(problems)
     kind, _, rest = spec.partition(":")
     if kind == "fashion":
         found = _fashion(Path(rest) if rest else None)
@@ -46,18 +54,26 @@ def load_dataset(
         if not rest:
             raise InputError(Problem(f"{kind} without its folder", f"give {kind}:DIR", spec))
         if kind == "folder":
-            found = load_picture_folder(Path(rest), size, channels)
+            found = load_picture_folder(Path(rest), size or _FOLDER_SIZE, channels)
         else:
             found = load_cifar("cifar10" if kind == "cifar10" else "cifar100", Path(rest))
     else:
         raise InputError(Problem(f"there is no data set {spec!r}", FORMS))
     return Dataset(
         found.name,
-        first_of(found.train, limit),
-        first_of(found.test, limit),
+        _resized(first_of(found.train, limit), size),
+        _resized(first_of(found.test, limit), size),
         found.labels,
         found.flips,
     )
+
+
+def _resized(data: Labelled, size: int | None) -> Labelled:
+    if size is None or data.images.shape[1:3] == (size, size):
+        return data
+    channels = data.images.shape[3]
+    images = np.stack([resize(from_array(i, channels), size, size) for i in data.images])
+    return Labelled(images, data.labels)
 
 
 def _fashion(folder: Path | None) -> Dataset:

@@ -47,20 +47,11 @@ def float_recipe(network: str, data: Dataset) -> Recipe:
     """
     flip = data.flips
     if data.train.images.shape[3] == 3:
-        decay = 5e-4 if network == "resnet18" else 1e-4
-        return Recipe(
-            200,
-            0.1,
-            weight_decay=decay,
-            label_smoothing=0.0,
-            warmup=0.0,
-            schedule="step",
-            flip=flip,
-        )
-    small = len(data.train) < 10_000
-    return (
-        Recipe(30, 0.05, 64, shift=1, flip=flip) if small else Recipe(20, 0.1, shift=2, flip=flip)
-    )
+        made = Recipe(200, 0.1, label_smoothing=0.0, warmup=0.0, schedule="step", flip=flip)
+        return replace(made, weight_decay=5e-4) if network == "resnet18" else made
+    if len(data.train) < 10_000:
+        return Recipe(30, 0.05, 64, shift=1, flip=flip)
+    return Recipe(20, 0.1, shift=2, flip=flip)
 
 
 def tune_recipe(start: Recipe) -> Recipe:
@@ -84,8 +75,9 @@ class RunConfig:
     data: see `load_dataset`. scheme None trains the float network alone. start: a float network
     of an earlier run (its float.safetensors) in place of training one. start_recipe, tune: None
     for the defaults; epochs, rate, batch, schedule, tune_epochs and tune_rate replace theirs.
-    size: side of a folder's pictures, None for 32. final_epochs: of training after batch
-    norm is folded, where values are the integer graph's own. validation: images, None for a tenth.
+    size: side that pictures are resized to; None for their own (a folder's: 32). final_epochs: of
+    training after batch norm is folded, where values are the integer graph's own. validation:
+    images, None for a tenth.
     activation_bits: of tensors whose activation quantisers have no power-of-two step of their own.
     resume: go on in a folder with checkpoints; without it such a folder is refused.
     """
@@ -168,7 +160,7 @@ def checked(config: RunConfig) -> tuple[Parts, Recipe, Recipe]:
         problems += error.problems
     try:
         data = load_dataset(
-            config.data, limit=config.limit, size=config.size or 32, channels=config.channels
+            config.data, limit=config.limit, size=config.size, channels=config.channels
         )
     except InputError as error:
         problems += error.problems

@@ -153,8 +153,9 @@ def test_faults_of_picture_folders(tmp_path: Path) -> None:
 def test_names_of_data_sets(spec: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_dataset(spec)
-    with pytest.raises(InputError, match="limit"):
-        load_dataset("digits", limit=0)
+    with pytest.raises(InputError) as error:
+        load_dataset("digits", limit=0, size=4)
+    assert len(error.value.problems) == 2
 
 
 def test_digits_are_split_by_class_and_repeatably() -> None:
@@ -164,6 +165,8 @@ def test_digits_are_split_by_class_and_repeatably() -> None:
     assert one.train.images.max() == 255 and one.train.images.shape[1:] == (8, 8, 1)
     assert np.array_equal(one.test.images, again.test.images)
     assert np.bincount(one.test.labels).min() >= 35
+    larger = load_dataset("digits", limit=3, size=32)
+    assert larger.train.images.shape == (3, 32, 32, 1) and larger.preprocess.height == 32
 
 
 def test_a_validation_split_is_stratified_and_apart() -> None:
