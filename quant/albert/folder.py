@@ -1,0 +1,99 @@
+"""Folders of trained classifiers, and Hugging Face folders of ALBERT classifiers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import AlbertConfig
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.albert.model import OffRampAlbert
+from shiftforge.quant.albert.stages import FloatNetwork
+
+__all__ = ["float_network", "load_classifier", "save_classifier"]
+
+_CONFIG, _WEIGHTS, _NOTES = "config.json", "model.safetensors", "classifier.json"
+_LAYER = "encoder.albert_layer_groups.0.albert_layers.0"
+_LINEARS = {
+    "q": "attention.query",
+    "k": "attention.key",
+    "v": "attention.value",
+    "output": "attention.dense",
+    "ffn1": "ffn",
+    "ffn2": "ffn_output",
+}
+_NORMS = {"norm1": "attention.LayerNorm", "norm2": "full_layer_layer_norm"}
+
+
+def save_classifier(model: OffRampAlbert, classes: tuple[str, ...], folder: Path,
+                    notes: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+    """Write configuration, weights (``albert.*``, ``ramps.*``) and notes into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _CONFIG).write_text(model.config.to_json_string(), encoding="utf-8")
+    tensors = {n: t.detach().cpu().contiguous() for n, t in sorted(model.state_dict().items())}
+    save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
+    text = {"classes": list(classes), **(notes or {})}
+    (folder / _NOTES).write_text(json.dumps(text, indent=1, sort_keys=True) + "\n")
+
+
+def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:
+    """A classifier of :func:`save_classifier`, in evaluation mode, and its class names.
+
+    Raises InputError where a file is missing, damaged, or of another network.
+    """
+    where = str(folder)
+    try:
+        settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        notes = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
+        tensors = load_file(folder / _WEIGHTS)
+        classes = tuple(str(c) for c in notes["classes"])
+        model = OffRampAlbert(AlbertConfig.from_dict(settings), len(classes))
+        model.load_state_dict(tensors)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        remedy = f"train again; a classifier is {_CONFIG}, {_WEIGHTS} and {_NOTES}"
+        raise InputError(Problem(f"no classifier: {error}", remedy, where)) from error
+    return model.eval(), classes
+
+
+def float_network(model: OffRampAlbert, classes: tuple[str, ...]) -> FloatNetwork:
+    """The formulas' arrays, float64. Raises InputError for what the unit does not compute."""
+    config = model.config
+    problems = []
+    if config.num_hidden_groups != 1 or config.inner_group_num != 1:
+        what = f"{config.num_hidden_groups} groups of {config.inner_group_num} layers"
+        problems.append(Problem(what, "layers share their weights: one group of one layer"))
+    if config.hidden_act != "gelu_new":
+        problems.append(Problem(f"activation {config.hidden_act}", "use gelu_new"))
+    if problems:
+        raise InputError(problems)
+    held = {n: t.detach().cpu().double().numpy() for n, t in model.albert.state_dict().items()}
+    values: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {
+        "word": held["embeddings.word_embeddings.weight"],
+        "position": held["embeddings.position_embeddings.weight"],
+        "type": held["embeddings.token_type_embeddings.weight"],
+    }
+    linears = {name: f"{_LAYER}.{path}" for name, path in _LINEARS.items()}
+    linears["mapping"] = "encoder.embedding_hidden_mapping_in"
+    norms = {name: f"{_LAYER}.{path}" for name, path in _NORMS.items()}
+    norms["embedding_norm"] = "embeddings.LayerNorm"
+    for name, path in linears.items():
+        values |= {name: held[f"{path}.weight"], f"{name}.bias": held[f"{path}.bias"]}
+    for name, path in norms.items():
+        values |= {f"{name}.gamma": held[f"{path}.weight"], f"{name}.beta": held[f"{path}.bias"]}
+    for index, ramp in enumerate(model.ramps):
+        own = {n: t.detach().cpu().double().numpy() for n, t in ramp.state_dict().items()}
+        values |= {f"ramp {index}": own["weight"], f"ramp {index}.bias": own["bias"]}
+    return FloatNetwork(
+        values,
+        int(config.num_attention_heads),
+        int(config.num_hidden_layers),
+        float(config.layer_norm_eps),
+        classes,
+    )

@@ -1,0 +1,158 @@
+"""The integer ALBERT classifier: codes, exponent biases and fixed-point constants of the unit.
+
+Numbers and their order are those of docs/EDGEBERT_UNIT.md. Layers share their weights; exponent
+biases are each layer's own. Before the layers the unit takes the layer norm of word codes plus
+place codes (position with token type) and the product with the embedding mapping; after each layer
+the product of the first token's row with that layer's off-ramp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem
+
+__all__ = ["EMBEDDED", "STAGED", "IntegerAlbert", "IntegerLinear", "IntegerNorm", "Weights"]
+
+Weights: TypeAlias = Literal["af", "shift1", "shift2"]
+EMBEDDED = ("word", "place", "embedded", "embedding_norm", "input")
+"""Tensors before the layers that have an exponent bias."""
+STAGED = ("input", "q", "k", "v", "probabilities", "context", "attention_output", "add1", "norm1",
+          "gelu", "ffn2", "add2", "norm2", "logits")  # fmt: skip
+"""Tensors of a layer, off-ramp included, that have an exponent bias."""
+LINEARS = ("mapping", "q", "k", "v", "output", "ffn1", "ffn2")
+NORMS = ("embedding_norm", "norm1", "norm2")
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerLinear:
+    """codes: uint8 (N, K). exponent: the exponent bias (1,) of AF codes, or z (N,) of SHIFT codes,
+    int8. bias: int32 (N,), F fraction bits."""
+
+    codes: NDArray[np.uint8]
+    exponent: NDArray[np.int8]
+    bias: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNorm:
+    """gamma: int16 (H,) with gamma_fraction bits. beta: int32 (H,), F fraction bits."""
+
+    gamma: NDArray[np.int16]
+    beta: NDArray[np.int32]
+    gamma_fraction: int
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerAlbert:
+    """word: codes (V, E). place: codes (token types, L, E). linears: by the names ``mapping``, q, k,
+    v, output, ffn1, ffn2; norms: embedding_norm, norm1, norm2. ramps: of every layer.
+
+    embedding_biases: of EMBEDDED. biases: of STAGED, by layer. fraction: F. epsilon: of all layer
+    norms, as decimal text. classes: names of the labels.
+    """
+
+    weights: Weights
+    heads: int
+    fraction: int
+    epsilon: str
+    classes: tuple[str, ...]
+    word: NDArray[np.uint8]
+    place: NDArray[np.uint8]
+    linears: Mapping[str, IntegerLinear]
+    norms: Mapping[str, IntegerNorm]
+    ramps: tuple[IntegerLinear, ...]
+    embedding_biases: Mapping[str, int]
+    biases: tuple[Mapping[str, int], ...]
+
+    @property
+    def layers(self) -> int:
+        """How often the shared layer runs."""
+        return len(self.biases)
+
+    @property
+    def length(self) -> int:
+        """The longest sentence, in tokens."""
+        return int(self.place.shape[1])
+
+    @property
+    def hidden(self) -> int:
+        """Columns of a layer."""
+        return len(self.linears["mapping"].codes)
+
+    @property
+    def ffn(self) -> int:
+        """Columns between the two products of the feed-forward network."""
+        return len(self.linears["ffn1"].codes)
+
+    def check(self) -> None:
+        """Raise InputError with everything that does not fit together."""
+        embedding = self.word.shape[1]
+        h, f, c = self.hidden, self.ffn, len(self.classes)
+        shapes = {"mapping": (h, embedding), "ffn1": (f, h), "ffn2": (h, f)}
+        shapes |= dict.fromkeys(("q", "k", "v", "output"), (h, h))
+        named: list[tuple[str, IntegerLinear, tuple[int, int]]] = [
+            (name, self.linears[name], shapes[name]) for name in LINEARS if name in self.linears
+        ]
+        named += [(f"ramp {i}", ramp, (c, h)) for i, ramp in enumerate(self.ramps)]
+        problems = [
+            Problem(f"no {name}", "convert the network again")
+            for name in (*LINEARS, *NORMS)
+            if name not in self.linears and name not in self.norms
+        ]
+        for name, linear, shape in named:
+            exponents = 1 if self.weights == "af" else shape[0]
+            given = (linear.codes.shape, linear.exponent.shape, linear.bias.shape)
+            if given != (shape, (exponents,), (shape[0],)):
+                problems.append(Problem(f"{name} has arrays {given}", f"codes of {shape}", name))
+            if self.weights == "shift1" and int(linear.codes.max(initial=0)) > 15:
+                problems.append(Problem(f"{name} has a code of two terms", "one term", name))
+        for name in (n for n in NORMS if n in self.norms):
+            size = embedding if name == "embedding_norm" else h
+            norm = self.norms[name]
+            if norm.gamma.shape != (size,) or norm.beta.shape != (size,):
+                problems.append(Problem(f"gamma or beta of {name}", f"give {size}", name))
+            if not 0 <= norm.gamma_fraction <= 15:
+                problems.append(Problem(f"fraction of gamma of {name}", "0 to 15", name))
+        if self.place.ndim != 3 or self.place.shape[2] != embedding:
+            problems.append(Problem(f"place codes {self.place.shape}", f"{embedding} columns"))
+        if len(self.ramps) != self.layers or not self.layers:
+            problems.append(Problem(f"{len(self.ramps)} off-ramps", f"give {self.layers}"))
+        problems += self._bias_problems()
+        if problems:
+            raise InputError(problems)
+
+    def _bias_problems(self) -> list[Problem]:
+        sets: list[tuple[str, Mapping[str, int], tuple[str, ...]]] = [
+            ("embedding", self.embedding_biases, EMBEDDED)
+        ]
+        sets += [(f"layer {i}", own, STAGED) for i, own in enumerate(self.biases)]
+        problems = []
+        for where, own, names in sets:
+            wrong = [n for n in names if not -64 <= own.get(n, -99) <= 63]
+            problems += [Problem(f"exponent bias of {n}", "give -64 to 63", where) for n in wrong]
+        if problems:
+            return problems
+        before = self.embedding_biases["input"]
+        for index, own in enumerate(self.biases):
+            if own["input"] != before:
+                what = f"input bias {own['input']} after {before}"
+                problems.append(Problem(what, "give the same", f"layer {index}"))
+            before = own["norm2"]
+        return problems
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Every array by name."""
+        out: dict[str, NDArray[Any]] = {"word": self.word, "place": self.place}
+        linears = {**self.linears, **{f"ramp {i}": r for i, r in enumerate(self.ramps)}}
+        for name, linear in linears.items():
+            out |= {name: linear.codes, f"{name}.exponent": linear.exponent}
+            out[f"{name}.bias"] = linear.bias
+        for name, norm in self.norms.items():
+            out |= {f"{name}.gamma": norm.gamma, f"{name}.beta": norm.beta}
+        return out

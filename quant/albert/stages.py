@@ -1,0 +1,95 @@
+"""The network's formulas in float64, one sentence at a time, every tensor under its name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["EMBEDDING_STAGES", "LINEARS", "NORMS", "FloatNetwork", "Stages", "float_stages"]
+
+Floats = NDArray[np.float64]
+Stages = dict[str, Floats]
+
+LINEARS = ("q", "k", "v", "output", "ffn1", "ffn2")
+"""A layer's matrices (outputs, inputs); each has a bias ``NAME.bias``."""
+NORMS = ("norm1", "norm2")
+"""Its layer norms, with ``NAME.gamma`` and ``NAME.beta``."""
+EMBEDDING_STAGES = ("word", "place", "embedded", "embedding_norm", "input")
+"""Before the layers: word embedding, position with type, their sum, its layer norm, the layer's
+input."""
+
+
+@dataclass(frozen=True, eq=False)
+class FloatNetwork:
+    """values: by name: ``word`` (V, E), ``position`` (L, E), ``type`` (T, E), ``embedding_norm.*``,
+    ``mapping`` (H, E) with its bias, a layer's LINEARS and NORMS, ``ramp i`` (classes, H) with
+    ``ramp i.bias``."""
+
+    values: Mapping[str, Floats]
+    heads: int
+    layers: int
+    epsilon: float
+    classes: tuple[str, ...]
+
+    @property
+    def length(self) -> int:
+        """The longest sentence."""
+        return len(self.values["position"])
+
+    def dense(self, x: Floats, name: str) -> Floats:
+        """x W^T + b."""
+        y: Floats = x @ self.values[name].T + self.values[name + ".bias"]
+        return y
+
+    def norm(self, x: Floats, name: str) -> Floats:
+        """Layer norm of the rows."""
+        deviation = np.sqrt(x.var(axis=1, keepdims=True) + self.epsilon)
+        y: Floats = (x - x.mean(axis=1, keepdims=True)) / deviation
+        return y * self.values[name + ".gamma"] + self.values[name + ".beta"]
+
+
+def _layer(network: FloatNetwork, x: Floats) -> Stages:
+    out = {name: network.dense(x, name) for name in ("q", "k", "v")}
+    length, width = len(x), x.shape[1] // network.heads
+    q, k, v = (out[s].reshape(length, network.heads, width).transpose(1, 0, 2) for s in "qkv")
+    scores = q @ k.transpose(0, 2, 1) / math.sqrt(width)
+    e = np.exp(scores - scores.max(axis=2, keepdims=True))
+    out["scores"] = scores
+    out["probabilities"] = e / e.sum(axis=2, keepdims=True)
+    out["context"] = (out["probabilities"] @ v).transpose(1, 0, 2).reshape(length, -1)
+    out["attention_output"] = network.dense(out["context"], "output")
+    out["add1"] = x + out["attention_output"]
+    out["norm1"] = network.norm(out["add1"], "norm1")
+    out["ffn1"] = y = network.dense(out["norm1"], "ffn1")
+    out["gelu"] = 0.5 * y * (1 + np.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y**3)))
+    out["ffn2"] = network.dense(out["gelu"], "ffn2")
+    out["add2"] = out["norm1"] + out["ffn2"]
+    out["norm2"] = network.norm(out["add2"], "norm2")
+    return out
+
+
+def float_stages(
+    network: FloatNetwork, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None
+) -> tuple[Stages, list[Stages]]:
+    """(embedding stages, the stages of every layer with its off-ramp's ``logits`` (1, classes)).
+
+    ids: token identities (L,). types: token types (L,), 0 by default.
+    """
+    values = network.values
+    kinds = np.zeros(len(ids), dtype=np.int64) if types is None else types
+    first: Stages = {"word": values["word"][ids]}
+    first["place"] = values["position"][: len(ids)] + values["type"][kinds]
+    first["embedded"] = first["word"] + first["place"]
+    first["embedding_norm"] = network.norm(first["embedded"], "embedding_norm")
+    first["input"] = x = network.dense(first["embedding_norm"], "mapping")
+    layers = []
+    for index in range(network.layers):
+        stages = _layer(network, x)
+        x = stages["norm2"]
+        stages["logits"] = network.dense(x[:1], f"ramp {index}")
+        layers.append(stages)
+    return first, layers

@@ -1,0 +1,170 @@
+"""One sentence through the integer classifier in the reference, every stage under its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.albert.network import IntegerAlbert, IntegerLinear, IntegerNorm
+from shiftforge.sim.golden.edgebert.add import add_af
+from shiftforge.sim.golden.edgebert.afcode import af_to_fixed, af_values, fixed_to_af
+from shiftforge.sim.golden.edgebert.encoder import (
+    STAGES,
+    LayerWeights,
+    Linear,
+    Norm,
+    Unit,
+    encoder_layer,
+    linear,
+)
+from shiftforge.sim.golden.edgebert.entropy import ENTROPY_FRACTION, entropy
+from shiftforge.sim.golden.edgebert.layernorm import layer_norm, norm_constants
+
+__all__ = [
+    "LayerResult",
+    "Sentence",
+    "embed",
+    "golden_sentence",
+    "label_of",
+    "layer_weights",
+    "linear_of",
+    "norm_of",
+    "off_ramp",
+    "operands",
+    "threshold_of",
+]
+
+Codes = NDArray[np.uint8]
+Stages = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult:
+    """stages: of the layer, by name. logits: AF codes (classes,). entropy: 16 fraction bits."""
+
+    stages: Mapping[str, NDArray[Any]]
+    logits: Codes
+    entropy: int
+    exits: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Sentence:
+    """embedding: the stages before the layers. layers: those that ran, up to the exit or the
+    last. label: the class with the largest logit code there, the first of equals."""
+
+    embedding: Mapping[str, NDArray[Any]]
+    layers: tuple[LayerResult, ...]
+    label: int
+
+    @property
+    def exit_layer(self) -> int:
+        """Layers that ran, 1 or more."""
+        return len(self.layers)
+
+
+def linear_of(layer: IntegerLinear, weights: str) -> Linear:
+    """The reference's form of a linear layer."""
+    exponent: Any = int(layer.exponent[0]) if weights == "af" else layer.exponent.astype(np.int64)
+    kind: Any = weights
+    return Linear(layer.codes, kind, exponent, layer.bias.astype(np.int64))
+
+
+def norm_of(network: IntegerAlbert, name: str) -> Norm:
+    """The reference's form of a layer norm."""
+    norm: IntegerNorm = network.norms[name]
+    return Norm(norm.gamma, norm.beta, norm.gamma_fraction, network.epsilon)
+
+
+def layer_weights(network: IntegerAlbert, index: int) -> LayerWeights:
+    """The shared weights with the exponent biases of one layer."""
+    parts = {n: linear_of(layer, network.weights) for n, layer in network.linears.items()}
+    return LayerWeights(
+        network.heads, parts["q"], parts["k"], parts["v"], parts["output"],
+        norm_of(network, "norm1"), parts["ffn1"], parts["ffn2"], norm_of(network, "norm2"),
+        dict(network.biases[index]),
+    )  # fmt: skip
+
+
+def operands(
+    network: IntegerAlbert, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None
+) -> tuple[Codes, Codes]:
+    """The codes of words and places (L, E) of a sentence. Raises InputError."""
+    kinds = np.zeros(len(ids), dtype=np.int64) if types is None else types
+    most = network.length
+    problems = []
+    if ids.ndim != 1 or not 1 <= len(ids) <= most:
+        problems.append(Problem(f"{ids.shape} tokens", f"give 1 to {most}", "sentence"))
+    elif ids.min() < 0 or ids.max() >= len(network.word):
+        problems.append(Problem("a token is not in the vocabulary", "use its tokeniser"))
+    if kinds.shape != ids.shape or (kinds.size and not 0 <= kinds.max() < len(network.place)):
+        problems.append(Problem("token types", f"one a token, below {len(network.place)}"))
+    if problems:
+        raise InputError(problems)
+    return network.word[ids], network.place[kinds, np.arange(len(ids))]
+
+
+def embed(network: IntegerAlbert, word: Codes, place: Codes, unit: Unit) -> Stages:
+    """``embedded``, ``embedding_norm`` and ``input``: what the first layer takes."""
+    bias, f, fmt = network.embedding_biases, unit.fraction, unit.fmt
+    total = add_af(word, bias["word"], place, bias["place"], bias["embedded"], fmt)
+    norm = norm_of(network, "embedding_norm")
+    constants = norm_constants(total.shape[1], f, norm.epsilon)
+    rows = af_to_fixed(total, bias["embedded"], f, fmt)
+    t = layer_norm(rows, norm.gamma, norm.beta, norm.gamma_fraction, constants)
+    normed = fixed_to_af(t, f, bias["embedding_norm"], fmt)
+    mapping = linear_of(network.linears["mapping"], network.weights)
+    x = fixed_to_af(linear(normed, bias["embedding_norm"], mapping, unit), f, bias["input"], fmt)
+    return {"embedded": total, "embedding_norm": normed, "input": x}
+
+
+def off_ramp(
+    network: IntegerAlbert, index: int, row: Codes, unit: Unit
+) -> tuple[NDArray[np.int64], Codes]:
+    """Logits (classes,) in fixed point, and as codes, of the first token's row (1, hidden)."""
+    bias = network.biases[index]
+    ramp = linear_of(network.ramps[index], network.weights)
+    t = linear(row, bias["norm2"], ramp, unit)
+    return t[0], fixed_to_af(t, unit.fraction, bias["logits"], unit.fmt)[0]
+
+
+def label_of(logits: Codes) -> int:
+    """The class with the largest logit, the first of equals."""
+    return int(np.argmax(af_values(logits, 0)))
+
+
+def threshold_of(nats: float) -> int:
+    """An entropy in nats with 16 fraction bits; below 0 for a threshold that no sentence meets."""
+    return round(nats * 2**ENTROPY_FRACTION)
+
+
+def golden_sentence(
+    network: IntegerAlbert,
+    ids: NDArray[np.int64],
+    unit: Unit,
+    threshold: int | None = None,
+    types: NDArray[np.int64] | None = None,
+) -> Sentence:
+    """A sentence in the reference.
+
+    ids: token identities (L,). threshold: exit after the first layer whose entropy is no higher
+    (16 fraction bits); None runs all layers. Raises InputError.
+    """
+    embedding = embed(network, *operands(network, ids, types), unit)
+    x = embedding["input"]
+    layers = []
+    for index in range(network.layers):
+        stages = encoder_layer(x, layer_weights(network, index), unit)
+        x = stages["norm2"]
+        fixed, logits = off_ramp(network, index, x[:1], unit)
+        h = int(entropy(fixed[None], unit.fraction)[0])
+        exits = threshold is not None and h <= threshold
+        layers.append(LayerResult({s: stages[s] for s in STAGES}, logits, h, exits))
+        if exits:
+            break
+    return Sentence(embedding, tuple(layers), label_of(layers[-1].logits))
