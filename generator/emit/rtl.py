@@ -112,7 +112,7 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "passes": config.passes,
         "b_bits": config.b_bits,
         "b_operand_bits": decoded if config.weights == "af" else config.b_bits,
-        "amount_bits": config.amount_bits,
+        "term_bits": config.term_bits,
         "lane_shift_bits": config.lane_shift_bits,
         "product_bits": config.product_bits,
         "sum_bits": config.sum_bits,

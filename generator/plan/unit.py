@@ -146,19 +146,20 @@ class UnitConfig:
         return max(self.af_bits, self.weight_bits) if self.takes_codes else self.weight_bits
 
     @property
-    def amount_bits(self) -> int:
-        """Width of a term's shift amount: c - 1 of a SHIFT4 code, eb + bit of a pass."""
-        return self._largest_amount.bit_length()
+    def term_bits(self) -> int:
+        """Width of sa << (c - 1), or of sa << bit of a pass."""
+        most = max(SHIFT_MAX, self.man_bits) if self.takes_codes else SHIFT_MAX
+        return self.man_bits + 1 + most
 
     @property
     def lane_shift_bits(self) -> int:
-        """Width of ea + amount, the whole shift of a term."""
-        return ((1 << self.exp_bits) - 1 + self._largest_amount).bit_length()
-
-    @property
-    def _largest_amount(self) -> int:
+        """Width of the last shift of a lane: ea, eb in a pass, and with one term its own amount."""
         top = (1 << self.exp_bits) - 1
-        return max(SHIFT_MAX, top + self.man_bits) if self.takes_codes else SHIFT_MAX
+        own = self.man_bits if self.takes_codes else 0
+        most = top * (2 if self.takes_codes else 1)
+        if self.terms == 1:
+            most = max(top + SHIFT_MAX, most + own)
+        return most.bit_length()
 
     @property
     def _largest_code(self) -> int:

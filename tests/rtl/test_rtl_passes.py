@@ -167,8 +167,8 @@ def test_decoder_of_whole_bytes() -> None:
 FAULTS = {
     "shift amount off by one": (
         "pu_lane.sv",
-        "4'(b_exp) + 4'(place0)",
-        "4'(b_exp) + 4'(place0) + 4'd1",
+        "codes_i ? place0[2:0]",
+        "codes_i ? place0[2:0] + 3'd1",
         "lane",
     ),
     "sign of one operand": ("pu_lane.sv", "codes_i ? b_sign", "codes_i ? 1'b0", "lane"),
@@ -274,8 +274,9 @@ def test_widths_hold_every_pass_and_need_every_bit(terms: int, bits: int, exp_bi
     )
     assert config.product_bits == most.bit_length() + 1
     assert config.longest * int(values.max()) ** 2 < 2 ** (config.acc_bits - 1)
-    places = [(code >> config.man_bits) % 2**exp_bits + config.man_bits for code in codes.tolist()]
-    assert max(*places, 6).bit_length() == config.amount_bits
+    exponents = [(code >> config.man_bits) % 2**exp_bits for code in codes.tolist()]
+    own = max(config.man_bits + max(exponents), 6) if terms == 1 else max(exponents)
+    assert (max(exponents) + own).bit_length() == config.lane_shift_bits
 
 
 def test_an_unknown_kind_of_attention_is_refused() -> None:
