@@ -9,7 +9,7 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
-__all__ = ["ArrayBench", "CodecBench", "ColumnBench", "pack"]
+__all__ = ["ArrayBench", "Bench", "CodecBench", "ColumnBench", "pack"]
 
 
 def pack(values: Sequence[int], width: int) -> int:
@@ -17,8 +17,11 @@ def pack(values: Sequence[int], width: int) -> int:
     return sum(int(value) << (width * lane) for lane, value in enumerate(values))
 
 
-class _Bench:
-    """Clock and reset."""
+class Bench:
+    """Clock, reset and random pauses, for a bench class of any block.
+
+    seed: of the pauses.
+    """
 
     def __init__(self, dut: Any, seed: int) -> None:
         self.dut = dut
@@ -52,7 +55,7 @@ class _Bench:
         getattr(self.dut, valid).value = 0
 
 
-class CodecBench(_Bench):
+class CodecBench(Bench):
     """Bit-mask encoder and decoder around one set of buffers (``codec_bench``)."""
 
     INPUTS = (
@@ -134,7 +137,7 @@ class CodecBench(_Bench):
             await RisingEdge(self.dut.clk_i)
 
 
-class ColumnBench(_Bench):
+class ColumnBench(Bench):
     """Vector multiply, accumulators and post-processing of one column (``column_bench``)."""
 
     INPUTS = (
@@ -184,7 +187,7 @@ class ColumnBench(_Bench):
             await RisingEdge(self.dut.clk_i)
 
 
-class ArrayBench(_Bench):
+class ArrayBench(Bench):
     """The array with its operand streams (``array_bench``)."""
 
     INPUTS = (

@@ -20,6 +20,7 @@ from shiftforge.generator.plan.command import Command
 from shiftforge.generator.plan.layer import LayerPlan
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.rtl.divergence import read_times
 from shiftforge.sim.rtl.layer_stages import LayerStages, read_stages
 from shiftforge.sim.rtl.matmul import ExternalMemory
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
@@ -40,7 +41,8 @@ TOLD = 2000  # characters of a log that an error repeats
 
 @dataclass(frozen=True)
 class CommandRun:
-    """A command and its counters. start, end: cycles of the run between which it ran."""
+    """A command and its counters. It ran from cycle start to before cycle end, counted from the
+    unit's start; the next one starts at end."""
 
     command: Command
     start: int
@@ -60,7 +62,8 @@ class CommandRun:
 class UnitRun:
     """layers: the stages of each. commands: those that ran. cycles: from start to the end of the
     last one; reads, writes: external beats. seconds: wall-clock of the simulation, files
-    included."""
+    included. written: of each beat the cycle of the last write, -1 without one, where asked for.
+    """
 
     layers: tuple[LayerStages, ...]
     commands: tuple[CommandRun, ...]
@@ -68,6 +71,7 @@ class UnitRun:
     reads: int
     writes: int
     seconds: float
+    written: NDArray[np.int64] | None = None
 
 
 def build_unit(
@@ -131,14 +135,18 @@ def run_image(
     image: NDArray[np.uint8],
     memory: ExternalMemory | None = None,
     trace: Path | None = None,
+    *,
+    times: bool = False,
 ) -> UnitRun:
     """Run the program in an image; what it writes goes into the image.
 
-    trace: the file that takes the trace of a model that was built with one. Raises CheckFailed
-    where the simulation stops before the program is done.
+    trace: the file that takes the trace of a model that was built with one. times: note the cycles
+    of writes. Raises CheckFailed where the simulation stops before the program is done.
     """
     with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
         files = {key: Path(name) / f"{key}.hex" for key in ("image", "result", "dump")}
+        if times:
+            files["times"] = Path(name) / "times.txt"
         files["image"].write_bytes(to_hex(image))
         options = {
             **files,
@@ -157,6 +165,13 @@ def run_image(
         commands, figures = parse_log(plan, log)
         image[plan.results :] = from_hex(files["result"].read_bytes(), plan.config.lanes)
         layers = read_stages(plan, image, files["dump"].read_bytes())
+        written = read_times(files["times"].read_bytes(), len(image)) if times else None
     return UnitRun(
-        tuple(layers), commands, figures["cycles"], figures["reads"], figures["writes"], seconds
+        tuple(layers),
+        commands,
+        figures["cycles"],
+        figures["reads"],
+        figures["writes"],
+        seconds,
+        written,
     )

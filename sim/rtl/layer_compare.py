@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.plan.layer import LayerPlan
 from shiftforge.sim.golden.edgebert.encoder import STAGES
+from shiftforge.sim.rtl.divergence import Divergence, at_code, in_strips
 from shiftforge.sim.rtl.layer import CommandRun
 from shiftforge.sim.rtl.layer_stages import LayerStages
 
-__all__ = ["Divergence", "StageCheck", "compare_layer"]
+__all__ = ["StageCheck", "compare_layer", "written_in"]
 
 COMPARED = tuple(stage for stage in STAGES if stage != "v")
 """``v`` is ``vt``, read twice: it is compared once."""
+TAPPED = ("scores", "ffn1", "add1", "add2")
 
 
 @dataclass(frozen=True)
@@ -42,54 +44,6 @@ class StageCheck:
         return self.rtl + (self.opencl or 0)
 
 
-@dataclass(frozen=True)
-class Divergence:
-    """The first difference, in the order of computation, of the first stage that differs.
-
-    head: of an attention stage. rtl, golden, opencl: the three values (opencl None where the
-    kernels did not run). command: the one that computes the stage on the RTL, from cycle start to
-    cycle end.
-    """
-
-    stage: str
-    head: int | None
-    row_tile: int
-    column_tile: int
-    row: int
-    lane: int
-    rtl: int
-    golden: int
-    opencl: int | None
-    command: str
-    start: int
-    end: int
-
-    def __str__(self) -> str:
-        head = "" if self.head is None else f" of head {self.head}"
-        sides = {"RTL": self.rtl, "golden": self.golden}
-        if self.opencl is not None:
-            sides["OpenCL"] = self.opencl
-        values = ", ".join(f"{name} {value}" for name, value in sides.items())
-        return (
-            f"{self.stage}{head}: {who_differs(sides)}; first in row tile {self.row_tile}, column "
-            f"tile {self.column_tile}, row {self.row}, lane {self.lane}: {values} (command "
-            f"{self.command}, cycles {self.start:,} to {self.end:,})"
-        )
-
-
-def who_differs(sides: Mapping[str, int]) -> str:
-    """Which of RTL, golden and OpenCL stands apart; of two, the RTL."""
-    if len(sides) == 2:
-        return " differs from ".join(sides)
-    if len(set(sides.values())) == len(sides):
-        return " and ".join((", ".join(list(sides)[:-1]), list(sides)[-1])) + " differ"
-    for name, value in sides.items():
-        others = {v for other, v in sides.items() if other != name}
-        if len(others) == 1 and value not in others:
-            return f"{name} differs from " + " and ".join(n for n in sides if n != name)
-    return "no difference"
-
-
 def _apart(got: NDArray[Any], want: NDArray[Any], stage: str, what: str) -> NDArray[np.bool_]:
     """Where values differ; raises CheckFailed for another shape."""
     if got.shape != want.shape:
@@ -110,14 +64,25 @@ def _first(different: NDArray[np.bool_], lanes: int) -> tuple[int, ...]:
     return int(head[order[0]]), int(row[order[0]]), int(column[order[0]])
 
 
-def _ran(commands: Sequence[CommandRun], layer: int, stage: str, head: int | None) -> CommandRun:
-    """The command that computed a stage (of a head)."""
-    for run in commands:
-        command = run.command
-        here = command.layer == layer and stage in command.stages
-        if here and (command.head is None or command.head == head):
-            return run
-    raise CheckFailed(f"no command computes {stage} of head {head} in layer {layer}")
+def _ran(
+    commands: Sequence[CommandRun], layer: int, stage: str, head: int | None = None
+) -> tuple[str, int, int]:
+    """The command that computed a stage (of a head): its name, its first cycle, the next one's.
+
+    Without a head, from the first to the last of all heads.
+    """
+    own = [
+        run
+        for run in commands
+        if run.command.layer == layer
+        and stage in run.command.stages
+        and (head is None or run.command.head in (None, head))
+    ]
+    if own:
+        name = own[0].command.label if len(own) == 1 else own[0].command.name
+        return name, own[0].start, own[-1].end
+    # Nothing computes this head: its place was written by mistake.
+    return f"none, head {head} is skipped", 0, commands[-1].end
 
 
 def compare_layer(
@@ -130,6 +95,7 @@ def compare_layer(
 ) -> tuple[list[StageCheck], Divergence | None]:
     """Every stage of one layer, in the order of computation, and the first difference.
 
+    Its cycle is known where the stage never reaches memory; for the others see ``written_in``.
     Scores of heads that the program skips are compared nowhere; their probabilities and context
     are. A tensor that could not be read counts as different throughout and is told by its check.
     Raises CheckFailed where a stage is missing, has another shape or nothing was compared.
@@ -145,6 +111,8 @@ def compare_layer(
             checks.append(
                 StageCheck(stage, want.size, _vectors(want, lanes), want.size, None, wrong)
             )
+            place = _ran(commands, layer, stage)
+            first = first or Divergence(stage, *place, layer=layer, fault=wrong)
             continue
         if stage not in got.stages:
             raise CheckFailed(f"the RTL left no {stage}")
@@ -159,7 +127,8 @@ def compare_layer(
         checks.append(StageCheck(stage, *size, counts["RTL"], counts.get("OpenCL")))
         if first is None and any(counts.values()):
             whole = np.logical_or.reduce(list(apart.values()))
-            first = _located(plan, layer, stage, kept, whole, sides, want, commands, lanes)
+            values = {**sides, "golden": want}
+            first = _located(plan, layer, stage, kept, whole, values, got, commands)
     if not sum(check.values for check in checks):
         raise CheckFailed("nothing was compared")
     return checks, first
@@ -172,38 +141,59 @@ def _located(
     kept: Sequence[int],
     different: NDArray[np.bool_],
     sides: Mapping[str, NDArray[Any]],
-    want: NDArray[Any],
+    got: LayerStages,
     commands: Sequence[CommandRun],
-    lanes: int,
 ) -> Divergence:
+    lanes = plan.config.lanes
     by_head = different.ndim == 3
-    whole = different if by_head else different[None]
-    index, row, column = _first(whole, lanes)
+    index, row, column = _first(different if by_head else different[None], lanes)
     at = (index, row, column) if by_head else (row, column)
     head: int | None = None
     if by_head:
         head = kept[index] if stage == "scores" else index
     elif stage == "context":
         head = column // plan.shape.width
+    cycle = None
+    if stage in got.cycles:
+        marks = got.cycles[stage]
+        cycle = int((marks if head is None else marks[head])[row, column // lanes])
     values = {name: int(value[at]) for name, value in sides.items()}
-    if head is not None and head not in kept:
-        # Nothing computes this head: its place was written by mistake.
-        run = commands[-1]
-        command, start, end = f"none, head {head} is skipped", 0, run.end
-    else:
-        run = _ran(commands, layer, stage, head)
-        command, start, end = run.command.label, run.start, run.end
     return Divergence(
-        stage=stage,
+        stage,
+        *_ran(commands, layer, stage, head),
+        layer=layer,
         head=head,
         row_tile=row // lanes,
         column_tile=column // lanes,
-        row=row % lanes,
+        row=row,
+        column=column,
         lane=column % lanes,
         rtl=values["RTL"],
-        golden=int(want[at]),
+        golden=values["golden"],
         opencl=values.get("OpenCL"),
-        command=command,
-        start=start,
-        end=end,
+        cycle=cycle,
+        tapped=stage in TAPPED,
     )
+
+
+def written_in(
+    plan: LayerPlan,
+    found: Divergence,
+    image: NDArray[np.uint8],
+    written: NDArray[np.int64],
+    golden: Mapping[str, NDArray[Any]],
+) -> Divergence:
+    """The difference with its cycle.
+
+    image: that the run left. written: the cycles of its writes.
+    """
+    if found.tapped or found.layer is None:
+        return found
+    tensor = plan.layers[found.layer].tensors[found.stage]
+    if not found.fault:
+        part = found.head if found.stage == "probabilities" else None
+        return at_code(found, tensor, image, written, part or 0)
+    want = golden[found.stage]
+    if found.stage == "probabilities":
+        want = want.transpose(1, 0, 2).reshape(len(want[0]), -1)
+    return in_strips(found, tensor, image, want.astype(np.uint8), written)

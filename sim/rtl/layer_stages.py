@@ -1,12 +1,13 @@
 """The stages of encoder layers from what a run leaves: external memory and the taps.
 
-Taps are text, one event a line in the order of the run: ``F`` a row of fixed-point words on its way
-to a function, ``S`` a vector of codes that a layer norm has added up; the highest lane comes first.
+Taps are text, one event a line in the order of the run: ``F``, cycle and a row of fixed-point words
+on its way to a function, ``S``, cycle and a vector of codes that a layer norm has added up; the
+highest lane comes first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,80 +32,103 @@ WORD = 4
 @dataclass(frozen=True, eq=False)
 class LayerStages:
     """stages: by the reference's names and in its shapes. malformed: what is wrong with tensors
-    that could not be read, by stage."""
+    that could not be read, by stage. cycles: of the stages that never reach memory, the cycle in
+    which each vector passed, (rows, column tiles) after any heads."""
 
     stages: dict[str, NDArray[Any]]
     malformed: dict[str, str]
+    cycles: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 @dataclass
 class _Taps:
-    """Tap vectors in order, (vectors, lanes)."""
+    """Tap vectors in order, (vectors, lanes), and their cycles, (vectors, 1)."""
 
     rows: NDArray[Any]
+    cycles: NDArray[np.int64]
     taken: int = 0
 
-    def take(self, count: int, what: str) -> NDArray[Any]:
-        """The next vectors; raises CheckFailed where there are fewer."""
-        found = self.rows[self.taken : self.taken + count]
+    def take(self, count: int, what: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The next vectors and cycles; raises CheckFailed where there are fewer."""
+        span = slice(self.taken, self.taken + count)
+        found = self.rows[span]
         if len(found) != count:
             raise CheckFailed(f"taps of {what}: {len(found)} vectors, expected {count}")
         self.taken += count
-        return found
+        return found, self.cycles[span]
 
 
 def _split(taps: bytes, lanes: int) -> tuple[_Taps, _Taps]:
     """Fixed-point rows and code vectors."""
     lines = taps.split(b"\n")
 
-    def bytes_of(kind: bytes, size: int) -> NDArray[np.uint8]:
-        chosen = [line[2:] for line in lines if line.startswith(kind)]
+    def taken(kind: bytes, size: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        chosen = [line.split(b" ") for line in lines if line.startswith(kind)]
+        cycles = np.array([words[1] for words in chosen], dtype=np.int64).reshape(-1, 1)
         if not chosen:
-            return np.zeros((0, size), dtype=np.uint8)
-        return from_hex(b"\n".join(chosen) + b"\n", size)
+            return np.zeros((0, size), dtype=np.uint8), cycles
+        return from_hex(b"\n".join(words[2] for words in chosen) + b"\n", size), cycles
 
-    words = np.ascontiguousarray(bytes_of(b"F ", WORD * lanes)).view("<i4")
-    return _Taps(words.astype(np.int64)), _Taps(bytes_of(b"S ", lanes))
+    fixed, fixed_cycles = taken(b"F ", WORD * lanes)
+    words = np.ascontiguousarray(fixed).view("<i4").astype(np.int64)
+    return _Taps(words, fixed_cycles), _Taps(*taken(b"S ", lanes))
 
 
-def _fixed(command: Command, taps: _Taps, lanes: int) -> NDArray[np.int64]:
-    """(rows, columns) of a product, padding included, from rows in the order of its tiles."""
+def _by_tiles(command: Command, rows: NDArray[Any], lanes: int) -> NDArray[Any]:
+    """(rows, column tiles * width) of a product, padding included, from vectors of any width in
+    the order of its tiles."""
     r = command.registers
     m, n, group = r["m_tiles"], r["n_tiles"], r["group"]
-    rows = taps.take(m * n * lanes, command.label)
-    out = np.zeros((m, lanes, n, lanes), dtype=np.int64)
+    width = rows.shape[1]
+    out = np.zeros((m, lanes, n, width), dtype=np.int64)
     at = 0
     for first in range(0, m, group):
         height = min(group, m - first)
-        block = rows[at : at + height * n * lanes].reshape(n, height, lanes, lanes)
+        block = rows[at : at + height * n * lanes].reshape(n, height, lanes, width)
         out[first : first + height] = block.transpose(1, 2, 0, 3)
         at += height * n * lanes
-    return out.reshape(m * lanes, n * lanes)
+    return out.reshape(m * lanes, n * width)
 
 
-def _sums(command: Command, taps: _Taps, lanes: int) -> NDArray[np.uint8]:
+def _by_steps(command: Command, rows: NDArray[Any], lanes: int) -> NDArray[Any]:
+    """The same of a sum."""
     r = command.registers
-    m, steps = r["m_tiles"], r["c_steps"]
-    rows = taps.take(m * steps * lanes, command.label).reshape(m, steps, lanes, lanes)
-    return rows.transpose(0, 2, 1, 3).reshape(m * lanes, steps * lanes).astype(np.uint8)
+    m, steps, width = r["m_tiles"], r["c_steps"], rows.shape[1]
+    tiled = rows.reshape(m, steps, lanes, width)
+    return tiled.transpose(0, 2, 1, 3).reshape(m * lanes, steps * width)
 
 
-def _tapped(plan: LayerPlan, taps: bytes) -> list[dict[str, NDArray[Any]]]:
+def _tapped(plan: LayerPlan, taps: bytes) -> list[LayerStages]:
     """``scores``, ``ffn1``, ``add1``, ``add2`` of every layer."""
     lanes, shape = plan.config.lanes, plan.shape
     words, sums = _split(taps, lanes)
     length = shape.length
-    found: list[dict[str, NDArray[Any]]] = [
-        {"scores": np.zeros((shape.heads, length, length), dtype=np.int64)} for _ in plan.layers
+    square = (shape.heads, length, length)
+    marks = (shape.heads, length, -(-length // lanes))
+    found = [
+        LayerStages(
+            {"scores": np.zeros(square, np.int64)}, {}, {"scores": np.zeros(marks, np.int64)}
+        )
+        for _ in plan.layers
     ]
     for command in plan.commands:
-        here, func = found[command.layer], command.registers["func"]
+        here, func, r = found[command.layer], command.registers["func"], command.registers
         if func == NORM:
-            here[command.stages[0]] = _sums(command, sums, lanes)[:length, : shape.hidden]
-        elif command.head is not None and func in TAPPED:
-            here["scores"][command.head] = _fixed(command, words, lanes)[:length, :length]
+            rows, cycles = sums.take(r["m_tiles"] * r["c_steps"] * lanes, command.label)
+            stage = command.stages[0]
+            codes = _by_steps(command, rows, lanes)[:length, : shape.hidden]
+            here.stages[stage] = codes.astype(np.uint8)
+            here.cycles[stage] = _by_steps(command, cycles, lanes)[:length]
         elif func in TAPPED:
-            here[command.stages[0]] = _fixed(command, words, lanes)[:length, : shape.ffn]
+            rows, cycles = words.take(r["m_tiles"] * r["n_tiles"] * lanes, command.label)
+            values = _by_tiles(command, rows, lanes)[:length]
+            times = _by_tiles(command, cycles, lanes)[:length]
+            if command.head is not None:
+                here.stages["scores"][command.head] = values[:, :length]
+                here.cycles["scores"][command.head] = times
+            else:
+                here.stages[command.stages[0]] = values[:, : shape.ffn]
+                here.cycles[command.stages[0]] = times
     left = len(words.rows) - words.taken + len(sums.rows) - sums.taken
     if left:
         raise CheckFailed(f"{left} tap vectors more than the program has")
@@ -138,5 +162,5 @@ def read_stages(plan: LayerPlan, image: NDArray[np.uint8], taps: bytes) -> list[
     for index, (at, tapped) in enumerate(zip(plan.layers, _tapped(plan, taps), strict=True)):
         whole = plan.apart or index == len(plan.layers) - 1
         read = _from_memory(plan, at, image) if whole else LayerStages({}, {})
-        found.append(LayerStages({**read.stages, **tapped}, read.malformed))
+        found.append(LayerStages({**read.stages, **tapped.stages}, read.malformed, tapped.cycles))
     return found

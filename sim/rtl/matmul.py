@@ -19,6 +19,7 @@ from shiftforge.generator.emit.rtl import render_bench, render_clocked, render_u
 from shiftforge.generator.plan.matmul import MatmulPlan
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
+from shiftforge.sim.rtl.divergence import read_times
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.operands import build_image, read_result
 from shiftforge.sim.rtl.trace import TraceKind
@@ -65,7 +66,9 @@ class MatmulRun:
 
     busy: cycles in which the array worked; gated: those with a zero row of A; wait_a, wait_b:
     cycles without a row of A, without an operand tile of B; reads, writes: external beats.
-    seconds: wall-clock of the simulation, files included.
+    seconds: wall-clock of the simulation, files included. image: the external memory afterwards.
+    malformed: why the result in it could not be read (codes are 0 then), or empty. written: of each
+    beat the cycle of the last write, counted from start, -1 without one; where asked for.
     """
 
     codes: NDArray[np.uint8]
@@ -78,6 +81,9 @@ class MatmulRun:
     writes: int
     ideal_cycles: int
     seconds: float
+    image: NDArray[np.uint8] | None = None
+    malformed: str = ""
+    written: NDArray[np.int64] | None = None
 
     @property
     def ratio(self) -> float:
@@ -120,12 +126,16 @@ def run_matmul(
     bias: NDArray[np.integer[Any]],
     memory: ExternalMemory | None = None,
     trace: Path | None = None,
+    *,
+    times: bool = False,
+    strict: bool = True,
 ) -> MatmulRun:
     """C = post(A B^T) on the RTL. Operands as in ``build_image``.
 
     program: from ``build_matmul``, or from ``build_clocked`` to run it as a cocotb test. trace: the
-    file that takes the trace of a model of ``build_matmul`` with one.
-    Raises CheckFailed where the simulation stops before the product is done.
+    file that takes the trace of a model of ``build_matmul`` with one. times: note the cycles of
+    writes. Raises CheckFailed where the simulation stops before the product is done or, if strict,
+    leaves a result that cannot be read.
     """
     image = build_image(plan, a, b, shift, bias)
     first, last = plan.registers["c_desc"], plan.beats - 1
@@ -137,6 +147,7 @@ def run_matmul(
             f"+result={folder / 'result.hex'}",
             *_options(plan, memory or ExternalMemory(), first, last),
             *([] if trace is None else [f"+trace={trace}"]),
+            *([f"+times={folder / 'times.txt'}"] if times else []),
         ]
         started = time.perf_counter()
         if program.name == CLOCKED:
@@ -147,10 +158,24 @@ def run_matmul(
         found = DONE.search(log)
         if found is None:
             raise CheckFailed(f"the RTL did not finish: {log.strip()[-2000:]}")
+        written = read_times((folder / "times.txt").read_bytes(), len(image)) if times else None
         image[first:] = from_hex((folder / "result.hex").read_bytes(), plan.config.lanes)
     counters = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found[1])}
+    codes, malformed = np.zeros((plan.c.rows, plan.c.columns), dtype=np.uint8), ""
+    try:
+        codes = read_result(plan, image)
+    except CheckFailed as error:
+        if strict:
+            raise
+        malformed = str(error)
     return MatmulRun(
-        codes=read_result(plan, image), ideal_cycles=plan.ideal_cycles, seconds=seconds, **counters
+        codes=codes,
+        ideal_cycles=plan.ideal_cycles,
+        seconds=seconds,
+        image=image,
+        malformed=malformed,
+        written=written,
+        **counters,
     )
 
 

@@ -14,7 +14,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.sim.rtl.benches import _Bench
+from shiftforge.sim.rtl.benches import Bench
 from shiftforge.sim.rtl.checks import Scoreboard
 from shiftforge.sim.rtl.sfu import unpack_lanes
 
@@ -44,7 +44,7 @@ class _View:
         return getattr(self._dut, name if shared else f"{self._block}_{name}")
 
 
-class SfuBench(_Bench):
+class SfuBench(Bench):
     """What the blocks share. Names of ports are without _i and _o.
 
     FIRST: settings read with a row's first vector. EACH: inputs of every vector. TABLES: inputs

@@ -90,8 +90,15 @@ def test_planted_difference_ends_in_1_and_is_located(
     assert run([*SMALL, *ALONE, "--json"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["mismatches"] == 1
-    assert f"{kind} operands, RTL differs from golden: RTL: 1 of 117 codes differ" in printed.err
-    assert "row tile 1, column tile 1, row 2, lane 1" in printed.err
+    told = json.loads(printed.out)["divergence"]
+    place = [told[k] for k in ("stage", "row_tile", "column_tile", "row", "column", "lane")]
+    assert place == [f"{kind} product", 1, 1, 6, 5, 1]
+    assert told["rtl"] == told["golden"] ^ 1
+    assert (
+        f"RTL differs from golden; first: {kind} product, row tile 1, column tile 1, row 6, "
+        f"column 5 (lane 1): {told['rtl']:#04x} in RTL, {told['golden']:#04x} in golden; "
+    ) in printed.err
+    assert "of 117 codes, 1 of RTL differ from golden" in printed.err
 
 
 def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,10 +201,10 @@ def test_operands_are_varied(weights: Any) -> None:
 @pytest.mark.parametrize(
     ("rtl", "kernels", "text"),
     [
-        (1, 0, "RTL differs from golden and OpenCL: RTL: 1 of"),
-        (0, 1, "OpenCL differs from golden and RTL: OpenCL: 1 of"),
-        (1, 1, "golden differs from RTL and OpenCL: RTL: 1 of"),
-        (1, 2, "all three differ: RTL: 1 of"),
+        (1, 0, "RTL differs from golden and OpenCL"),
+        (0, 1, "OpenCL differs from RTL and golden"),
+        (1, 1, "golden differs from RTL and OpenCL"),
+        (1, 2, "RTL, golden and OpenCL differ"),
     ],
 )
 def test_who_of_three_differs(
@@ -231,7 +238,7 @@ def test_who_of_three_differs(
     told = json.loads(printed.out)
     assert (told["opencl"], told["opencl_seconds"]) == ("pocl", 0.25)
     assert told["mismatches"] == rtl + bool(kernels)
-    assert f"sparse operands, {text}" in printed.err
+    assert f"{text}; first: sparse product" in printed.err
 
 
 def test_without_opencl(
@@ -295,9 +302,9 @@ def test_a_layer_that_differs(
     told = json.loads(printed.out)
     assert told["mismatches"] == 1
     assert told["divergence"]["stage"] == "context"
-    assert "context of head 1: RTL differs from golden" in printed.err
-    assert "row tile 2, column tile 5, row 1, lane 2" in printed.err
-    assert "(command context 1, cycles 300 to 350)" in printed.err
+    assert "RTL differs from golden; first: context of layer 0, head 1, row tile 2, " in printed.err
+    assert "column tile 5, row 9, column 22 (lane 2): " in printed.err
+    assert "(command context 1: 300 to 350)" in printed.err
 
 
 @needs_tools

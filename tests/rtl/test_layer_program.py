@@ -176,7 +176,7 @@ def test_taps_must_be_complete() -> None:
     with pytest.raises(CheckFailed, match="expected"):
         broken(lambda tensors, image, taps: taps[: taps.rindex("S")])
     with pytest.raises(CheckFailed, match="1 tap vectors more"):
-        broken(lambda tensors, image, taps: taps + "S 00000000\n")
+        broken(lambda tensors, image, taps: taps + "S 9 00000000\n")
 
 
 def test_layers_that_do_not_suit_the_plan() -> None:

@@ -8,6 +8,7 @@ from matmul_cases import Case, build, random_case, run_case, small, tie_case
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.emit.rtl import render_bench, render_unit
 from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.rtl import cosim
 
 CONFIG = small(2)
 
@@ -77,6 +78,23 @@ def test_a_planted_fault_is_caught(name: str) -> None:
     with pytest.raises(CheckFailed, match=PLACE):
         for case in cases(CONFIG):
             run_case(program, CONFIG, case)
+
+
+@pytest.mark.parametrize("name", ["shift off by one", "missing hidden one"])
+def test_a_planted_fault_is_told_with_its_cycle(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, right, wrong = FAULTS[name]
+    text = render_unit(CONFIG)[path].replace(right, wrong)
+    monkeypatch.setattr(cosim, "build_matmul", lambda *_, **__: build(CONFIG, {path: text}))
+    report = cosim.cosim_matmul(CONFIG, (13, 30, 9))
+    told = report.divergence
+    assert report.mismatches and told is not None
+    assert (told["stage"], told["command"], told["start"]) == ("dense product", "product", 0)
+    assert (told["row"] // 2, told["column"] // 2) == (told["row_tile"], told["column_tile"])
+    assert told["lane"] == told["column"] % 2 and told["rtl"] != told["golden"]
+    # Not before its row tile, and those before it, were computed.
+    rows_before = 15 * 5 * 2 * told["row_tile"]
+    assert rows_before < told["cycle"] < told["end"] < report.cycles
+    assert f"in golden; written in cycle {told['cycle']:,} (command product: 0" in report.first
 
 
 def test_every_fault_finds_its_text() -> None:

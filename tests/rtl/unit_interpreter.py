@@ -164,7 +164,7 @@ class Interpreter:
                     for row in range(n):
                         words = t[tile * n + row, column * n : column * n + n]
                         text = "".join(f"{int(w) & 0xFFFFFFFF:08x}" for w in words[::-1])
-                        self.taps.append(f"F {text}")
+                        self.taps.append(f"F {len(self.taps)} {text}")
 
     def tap_sums(self, r: dict[str, int], sums: Matrix) -> None:
         n = self.n
@@ -172,7 +172,8 @@ class Interpreter:
             for step in range(r["c_steps"]):
                 for row in range(n):
                     codes = sums[tile * n + row, step * n : step * n + n]
-                    self.taps.append("S " + "".join(f"{int(c):02x}" for c in codes[::-1]))
+                    text = "".join(f"{int(c):02x}" for c in codes[::-1])
+                    self.taps.append(f"S {len(self.taps)} {text}")
 
     def load_table(self, r: dict[str, int]) -> None:
         if r["f_rows"]:
