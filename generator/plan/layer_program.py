@@ -35,7 +35,7 @@ from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.generator.plan.unit_registers import unit_registers
 
-__all__ = ["plan_layer", "plan_layers", "tiles_needed"]
+__all__ = ["ProgramBuilder", "plan_layer", "plan_layers", "tiles_needed"]
 
 LAST = 1  # register stop
 
@@ -67,7 +67,7 @@ def _unit_problems(config: UnitConfig, sfu: SfuConfig, shape: LayerShape) -> lis
 
 
 @dataclass
-class _Builder:
+class ProgramBuilder:
     """Collects commands and problems."""
 
     config: UnitConfig
@@ -269,7 +269,7 @@ def plan_layers(
         found.append(Results(numbers, {"input": previous, **stages}, params[index]))
         previous = stages["norm2"]
 
-    builder = _Builder(config, sfu, shape, [], [])
+    builder = ProgramBuilder(config, sfu, shape, [], [])
     for index, at in enumerate(found):
         builder.layer = index
         builder.layer_commands(place, at)

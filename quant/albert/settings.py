@@ -48,7 +48,7 @@ class Recipe:
     over windows of ``ramp_windows`` places a text. minutes: the first stage ends its schedule
     there, whatever epoch it is in (None: no limit)."""
 
-    epochs: int = 20
+    epochs: int = 10
     batch: int = 32
     rate: float = 1e-3
     decay: float = 0.05

@@ -1,0 +1,209 @@
+"""Runs sentences on the processing unit's RTL: one program each, which ends at its exit."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.plan.classifier import ClassifierPlan
+from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.quant.albert.network import IntegerAlbert
+from shiftforge.sim.albert.golden import LayerResult, Sentence, label_of, operands
+from shiftforge.sim.albert.image import network_image, plan_sentence, write_sentence
+from shiftforge.sim.golden.edgebert.encoder import STAGES
+from shiftforge.sim.rtl.layer import COMMAND, DONE, FIGURE, PATIENCE, SETUP, TOLD, build_unit
+from shiftforge.sim.rtl.layer_stages import read_stages
+from shiftforge.sim.rtl.matmul import ExternalMemory
+from shiftforge.sim.rtl.memory_file import from_hex, to_hex
+from shiftforge.sim.rtl.operands import read_tensor
+
+__all__ = ["ClassifierRtl", "CommandCycles", "RtlSentence"]
+
+_MEMORY_BITS = 16
+
+
+@dataclass(frozen=True)
+class CommandCycles:
+    """A command of the program that ran; its figures are the unit's counters."""
+
+    layer: int
+    name: str
+    start: int
+    end: int
+    busy: int
+
+
+@dataclass(frozen=True, eq=False)
+class RtlSentence:
+    """sentence: what the run left. cycles: the unit's, to the end of the last command that ran.
+    ideal_cycles: of the products of the commands that ran. seconds: of the simulation."""
+
+    sentence: Sentence
+    commands: tuple[CommandCycles, ...]
+    cycles: int
+    ideal_cycles: int
+    seconds: float
+
+
+class ClassifierRtl:
+    """A classifier's programs for a unit. threshold: of the exit; None runs all layers.
+
+    longest: tokens of the longest sentence, by default the network's. Raises InputError where the
+    network does not fit, CheckFailed where the RTL cannot be built.
+    """
+
+    def __init__(
+        self,
+        config: UnitConfig,
+        sfu: SfuConfig,
+        network: IntegerAlbert,
+        threshold: int | None = None,
+        *,
+        longest: int | None = None,
+        replace: dict[str, str] | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.config, self.sfu, self.network, self.threshold = config, sfu, network, threshold
+        self._plans: dict[int, tuple[ClassifierPlan, NDArray[np.uint8]]] = {}
+        most, _ = self._planned(longest or network.length)
+        bits = max(_MEMORY_BITS, (most.program.beats - 1).bit_length())
+        self.model = build_unit(config, sfu, bits, replace=replace, cache=cache)
+
+    def _planned(self, length: int) -> tuple[ClassifierPlan, NDArray[np.uint8]]:
+        if length not in self._plans:
+            plan = plan_sentence(self.config, self.sfu, self.network, length, self.threshold)
+            self._plans[length] = plan, network_image(plan, self.network)
+        return self._plans[length]
+
+    def run(
+        self,
+        ids: NDArray[np.int64],
+        types: NDArray[np.int64] | None = None,
+        memory: ExternalMemory | None = None,
+    ) -> RtlSentence:
+        """A sentence of token identities. Raises InputError, and CheckFailed where the simulation
+        stops early or leaves no well-formed tensors."""
+        plan, constant = self._planned(len(ids))
+        image = constant.copy()
+        word, place = operands(self.network, ids, types)
+        write_sentence(plan, image, word, place)
+        log, taps, seconds = self._simulate(plan, image, memory or ExternalMemory())
+        rows = _ran(plan, log)
+        ends = list(accumulate(row["cycles"] for row in rows))
+        whole = plan.program
+        commands = [
+            CommandCycles(command.layer, command.label, start, end, row["busy"])
+            for command, start, end, row in zip(
+                whole.commands, [0, *ends], ends, rows, strict=False
+            )
+        ]
+        return RtlSentence(
+            self._read(plan, image, taps, rows),
+            tuple(commands),
+            ends[-1],
+            sum(c.ideal_cycles for c in whole.commands[: len(rows)]),
+            seconds,
+        )
+
+    def _simulate(
+        self, plan: ClassifierPlan, image: NDArray[np.uint8], memory: ExternalMemory
+    ) -> tuple[str, bytes, float]:
+        """The log, the taps and the seconds of a run; what it writes goes into the image."""
+        whole = plan.program
+        slow = -(-memory.beats[1] // memory.beats[0])
+        options: dict[str, Any] = {
+            "program": whole.program,
+            "first": whole.results,
+            "last": whole.beats - 1,
+            "bw_num": memory.beats[0],
+            "bw_den": memory.beats[1],
+            "latency": memory.latency,
+            "limit": min(slow * (PATIENCE * whole.ideal_cycles + SETUP), 2**32 - 1),
+        }
+        with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
+            files = {key: Path(name) / f"{key}.hex" for key in ("image", "result", "dump")}
+            files["image"].write_bytes(to_hex(image))
+            arguments = [f"+{key}={value}" for key, value in {**files, **options}.items()]
+            started = time.perf_counter()
+            done = subprocess.run(
+                [str(self.model), *arguments], capture_output=True, text=True, check=False
+            )
+            seconds = time.perf_counter() - started
+            log = done.stdout + done.stderr
+            if done.returncode != 0 or DONE.search(log) is None:
+                what = f"the RTL failed (exit {done.returncode}): {log.strip()[-TOLD:]}"
+                raise CheckFailed(what)
+            image[whole.results :] = from_hex(files["result"].read_bytes(), self.config.lanes)
+            return log, files["dump"].read_bytes(), seconds
+
+    def _read(
+        self,
+        plan: ClassifierPlan,
+        image: NDArray[np.uint8],
+        taps: bytes,
+        rows: list[dict[str, int]],
+    ) -> Sentence:
+        whole = plan.program
+        ramps = [
+            row
+            for command, row in zip(whole.commands, rows, strict=False)
+            if command.name == "off_ramp"
+        ]
+        x = whole.layers[0].tensors["input"]
+        embedded, rest = _split(plan, taps)
+        embedding = {
+            "embedded": embedded,
+            "embedding_norm": read_tensor(image, plan.tensors["embedding_norm"], "embedding_norm"),
+            "input": read_tensor(image, x, "input"),
+        }
+        found = read_stages(plan.part(len(ramps)), image, rest)
+        layers = []
+        for index, (own, ramp) in enumerate(zip(found, ramps, strict=True)):
+            if own.malformed:
+                name, what = next(iter(own.malformed.items()))
+                raise CheckFailed(f"layer {index}, {name}: {what}")
+            logits = read_tensor(image, plan.tensors[f"logits {index}"], f"logits {index}")[0]
+            # The unit compares with a threshold of 0 where none is asked for.
+            exits = self.threshold is not None and bool(ramp["exit"])
+            stages = {stage: own.stages[stage] for stage in STAGES}
+            layers.append(LayerResult(stages, logits, ramp["entropy"], exits))
+        return Sentence(embedding, tuple(layers), label_of(layers[-1].logits))
+
+
+def _ran(plan: ClassifierPlan, log: str) -> list[dict[str, int]]:
+    """The counters of the commands that ran.
+
+    Raises CheckFailed where they are not the program's first ones, up to an off-ramp.
+    """
+    found = COMMAND.findall(log)
+    if [int(index) for index, _ in found] != list(range(len(found))):
+        raise CheckFailed("the RTL left commands out")
+    commands = plan.program.commands
+    if not 0 < len(found) <= len(commands) or commands[len(found) - 1].name != "off_ramp":
+        raise CheckFailed(f"the RTL stopped after {len(found)} of {len(commands)} commands")
+    return [{key: int(value) for key, value in FIGURE.findall(text)} for _, text in found]
+
+
+def _split(plan: ClassifierPlan, taps: bytes) -> tuple[NDArray[np.uint8], bytes]:
+    """The sums of the embeddings, and the taps of the layers."""
+    lanes, tensor = plan.program.config.lanes, plan.tensors["embedding_norm"]
+    count = tensor.row_tiles * tensor.steps * lanes
+    lines = taps.split(b"\n")
+    head = lines[:count]
+    if len(head) != count or not all(line.startswith(b"S ") for line in head):
+        raise CheckFailed("taps of the embeddings are missing")
+    rows = from_hex(b"\n".join(line.split(b" ")[-1] for line in head) + b"\n", lanes)
+    tiles = rows.reshape(tensor.row_tiles, tensor.steps, lanes, lanes).transpose(0, 2, 1, 3)
+    sums = tiles.reshape(tensor.row_tiles * lanes, tensor.steps * lanes)
+    sums = np.ascontiguousarray(sums[: tensor.rows, : tensor.columns])
+    return sums.astype(np.uint8), b"\n".join(lines[count:])
