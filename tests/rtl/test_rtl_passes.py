@@ -231,7 +231,6 @@ QUICK = (
     "shift amount off by one",
     "pass order swapped",
     "checkpoint not restored",
-    "part restart dropped",
 )
 
 

@@ -24,7 +24,11 @@ SPREAD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("changes", SPREAD, ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param(c, marks=pytest.mark.slow) if c.get("lanes") == 32 else c for c in SPREAD],
+    ids=str,
+)
 def test_lint_finds_nothing(changes: dict[str, Any]) -> None:
     lint(render_unit(UnitConfig(**changes)), TOP)
 

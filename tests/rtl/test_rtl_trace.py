@@ -73,6 +73,7 @@ def test_a_vcd_trace_holds_every_change(tmp_path: Path) -> None:
     assert found["clk_i"] == [(t, t % 2) for t in range(12)]
 
 
+@pytest.mark.slow
 def test_an_fst_trace_is_one(tmp_path: Path) -> None:
     path = tmp_path / "tiny.fst"
     subprocess.run([build("fst"), f"+trace={path}"], check=True, capture_output=True)
