@@ -129,7 +129,9 @@ def _placed(
     )  # fmt: skip
 
 
-def _embedding(builder: ProgramBuilder, parts: _Parts, numbers: ClassifierNumbers, x: Tensor) -> None:
+def _embedding(
+    builder: ProgramBuilder, parts: _Parts, numbers: ClassifierNumbers, x: Tensor
+) -> None:
     """Layer norm of the sum, then the mapping into a layer's columns."""
     bias, t = numbers.biases, parts.tensors
     constants = norm_registers(numbers.embedding, builder.sfu.fraction, numbers.norm)
@@ -153,7 +155,9 @@ def _embedding(builder: ProgramBuilder, parts: _Parts, numbers: ClassifierNumber
     )  # fmt: skip
 
 
-def _off_ramp(builder: ProgramBuilder, parts: _Parts, numbers: ClassifierNumbers, state: Tensor) -> None:
+def _off_ramp(
+    builder: ProgramBuilder, parts: _Parts, numbers: ClassifierNumbers, state: Tensor
+) -> None:
     """The first token's row through the off-ramp; the last one ends the program."""
     index = builder.layer
     row = replace(state.row_tile_range(0, 1), rows=1)

@@ -38,9 +38,7 @@ def main(
 ) -> None:  # fmt: skip
     """Train on all folds but one, and print the held-out accuracy of every off-ramp."""
     try:
-        shape = Shape(
-            hidden, heads, ffn, layers, length or _LENGTHS[corpus], embedding, vocabulary
-        )
+        shape = Shape(hidden, heads, ffn, layers, length or _LENGTHS[corpus], embedding, vocabulary)
         texts = load_corpus(corpus)
         import torch
 

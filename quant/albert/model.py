@@ -40,7 +40,9 @@ class OffRampAlbert(nn.Module):
     """albert: transformers' model, without its pooler. ramps: one linear classifier a layer, over
     the first token's column."""
 
-    def __init__(self, config: AlbertConfig, classes: int, albert: AlbertModel | None = None) -> None:
+    def __init__(
+        self, config: AlbertConfig, classes: int, albert: AlbertModel | None = None
+    ) -> None:
         super().__init__()
         self.albert = albert or AlbertModel(config, add_pooling_layer=False)
         self.config = self.albert.config

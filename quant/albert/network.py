@@ -50,8 +50,8 @@ class IntegerNorm:
 
 @dataclass(frozen=True, eq=False)
 class IntegerAlbert:
-    """word: codes (V, E). place: codes (token types, L, E). linears: by the names ``mapping``, q, k,
-    v, output, ffn1, ffn2; norms: embedding_norm, norm1, norm2. ramps: of every layer.
+    """word: codes (V, E). place: codes (token types, L, E). linears: by the names mapping, q, k, v,
+    output, ffn1, ffn2; norms: embedding_norm, norm1, norm2. ramps: of every layer.
 
     embedding_biases: of EMBEDDED. biases: of STAGED, by layer. fraction: F. epsilon: of all layer
     norms, as decimal text. classes: names of the labels.

@@ -3,58 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.baseline import tfidf_accuracy
 from shiftforge.quant.albert.folder import save_classifier
 from shiftforge.quant.albert.settings import Recipe, Shape
 from shiftforge.quant.albert.start import cooccurrence_embeddings
+from shiftforge.quant.albert.texts import FOLDS, chosen_fold
 from shiftforge.quant.albert.train import train
 from shiftforge.quant.text.corpus import Corpus
-from shiftforge.quant.text.folds import stratified_folds
 from shiftforge.quant.text.tokeniser import (
     encode,
     load_tokeniser,
     save_tokeniser,
     train_wordpiece,
-    window,
 )
 
-__all__ = ["FOLDS", "HeldOut", "held_out", "train_fold"]
-
-FOLDS = 5
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """ids: token identities of the held-out texts, cut to the network's length. calibration: of as
-    many training texts as asked for."""
-
-    ids: tuple[NDArray[np.int64], ...]
-    labels: NDArray[np.int64]
-    calibration: tuple[NDArray[np.int64], ...]
-
-
-def held_out(
-    corpus: Corpus, fold: int, folder: Path, length: int, calibration: int = 24, split: int = 0
-) -> HeldOut:
-    """The texts of a fold as a trained classifier's tokeniser sees them. Raises InputError."""
-    chosen = stratified_folds(corpus.labels, FOLDS, split)[fold]
-    tokeniser = load_tokeniser(folder)
-    # Evenly over the classes, which the corpus has in order.
-    every = max(len(chosen.train) // calibration, 1)
-    few = chosen.train[::every][:calibration]
-
-    def cut(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-        found = encode(tokeniser, [corpus.texts[i] for i in places])
-        return tuple(window(ids, length) for ids in found)
-
-    return HeldOut(cut(chosen.held_out), corpus.labels[chosen.held_out], cut(few))
+__all__ = ["train_fold"]
 
 
 def train_fold(
@@ -75,14 +41,10 @@ def train_fold(
     come from the training texts alone. split: seed of the folds. Returns the notes: accuracy on
     the held-out fold of every off-ramp and of TF-IDF with a linear classifier. Raises InputError.
     """
-    if not 0 <= fold < FOLDS:
-        raise InputError(Problem(f"fold {fold}", f"0 to {FOLDS - 1}"))
-    chosen = stratified_folds(corpus.labels, FOLDS, split)[fold]
+    chosen = chosen_fold(corpus, fold, split)
     texts = [corpus.texts[i] for i in chosen.train]
     words = (
-        train_wordpiece(texts, shape.vocabulary)
-        if tokeniser is None
-        else load_tokeniser(tokeniser)
+        train_wordpiece(texts, shape.vocabulary) if tokeniser is None else load_tokeniser(tokeniser)
     )
     say(
         f"{corpus.name}: {len(corpus)} texts in {len(corpus.classes)} classes ({corpus.dropped} "

@@ -141,9 +141,7 @@ def _network(
     for epoch in range(recipe.epochs):
         model.train()
         total, right, seen = 0.0, 0, 0
-        batches = _windows(
-            sentences, labels, shape.length, recipe.batch, recipe.word_dropout, rng
-        )
+        batches = _windows(sentences, labels, shape.length, recipe.batch, recipe.word_dropout, rng)
         for ids, mask, wanted in batches:
             progress = max(step / steps, (time.monotonic() - started) / limit)
             if progress >= 1:
@@ -153,7 +151,7 @@ def _network(
             logits = model(ids, mask)[-1]
             loss = functional.cross_entropy(logits, wanted, label_smoothing=recipe.smoothing)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_([p for _, p in trained], 1.0)
             optimiser.step()
             total += float(loss.detach()) * len(wanted)
@@ -194,5 +192,5 @@ def _off_ramps(
                 group["lr"] = 1e-2 * (1 - epoch / recipe.ramp_epochs)
             loss = functional.cross_entropy(ramp(x), answer, label_smoothing=recipe.smoothing)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

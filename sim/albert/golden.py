@@ -140,7 +140,7 @@ def label_of(logits: Codes) -> int:
 
 def threshold_of(nats: float) -> int:
     """An entropy in nats with 16 fraction bits; below 0 for a threshold that no sentence meets."""
-    return round(nats * 2**ENTROPY_FRACTION)
+    return round(nats * (1 << ENTROPY_FRACTION))
 
 
 def golden_sentence(

@@ -101,9 +101,7 @@ class ClassifierKernels:
         sums = image.read_rows(image.traced, at, *word.shape).astype(np.uint8)
         return {"embedded": sums, "embedding_norm": image.read(c), "input": image.read(x)}
 
-    def _off_ramp(
-        self, index: int, row: Codes, threshold: int | None
-    ) -> tuple[Codes, int, bool]:
+    def _off_ramp(self, index: int, row: Codes, threshold: int | None) -> tuple[Codes, int, bool]:
         network, own = self.network, self.network.biases[index]
         image = Image(self.config.lanes)
         a = image.codes(row, af_bits(self.config))

@@ -1,0 +1,139 @@
+"""Sentences through the reference, the OpenCL devices and the RTL: every integer compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.generator.plan.layer import LayerShape
+from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.quant.albert.network import IntegerAlbert
+from shiftforge.sim.albert.compare import Comparison, compare_sentences
+from shiftforge.sim.albert.golden import golden_sentence, threshold_of
+from shiftforge.sim.albert.opencl_run import run_sentences
+from shiftforge.sim.albert.rtl import ClassifierRtl
+from shiftforge.sim.rtl.cosim_layer import golden_unit, layer_units
+
+__all__ = ["CheckReport", "SentenceCheck", "check_sentences", "units_for"]
+
+RTL = "rtl"
+
+
+@dataclass(frozen=True)
+class SentenceCheck:
+    """mismatches: integers that differ from the reference, by device. values: compared ones, of
+    one device. cycles, ideal_cycles: of the RTL, None where it did not run. first: the first
+    difference of each device that has one."""
+
+    tokens: int
+    label: str
+    exit_layer: int
+    entropies: tuple[float, ...]
+    values: int
+    mismatches: dict[str, int]
+    cycles: int | None
+    ideal_cycles: int | None
+    first: dict[str, str]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """cycles, ideal_cycles: of all sentences on the RTL. rtl_seconds: of its simulations; seconds:
+    of each OpenCL device's kernels."""
+
+    n: int
+    weights: str
+    threshold: float | None
+    sentences: tuple[SentenceCheck, ...]
+    values: int
+    mismatches: int
+    cycles: int
+    ideal_cycles: int
+    rtl_seconds: float
+    seconds: dict[str, float]
+
+
+def units_for(network: IntegerAlbert, lanes: int = 16) -> tuple[UnitConfig, SfuConfig]:
+    """A unit of the network's weights with room for its longest sentence. Raises InputError."""
+    shape = LayerShape(network.length, network.hidden, network.heads, network.ffn)
+    if network.weights == "af":
+        return layer_units(lanes, shape)
+    return layer_units(lanes, shape, weights="shift", terms=1 if network.weights[-1] == "1" else 2)
+
+
+def check_sentences(
+    network: IntegerAlbert,
+    sentences: Sequence[NDArray[np.int64]],
+    threshold: float | None = None,
+    *,
+    devices: Sequence[str] = (),
+    rtl: bool = True,
+    lanes: int = 16,
+    say: Callable[[str], None] | None = None,
+    cache: Path | None = None,
+) -> CheckReport:
+    """Run sentences of token identities everywhere and compare every stage.
+
+    threshold: entropy of the exit in nats; None runs all layers. devices: OpenCL devices.
+    Raises InputError where something does not fit, CheckFailed where something does not run.
+    """
+    config, sfu = units_for(network, lanes)
+    unit = golden_unit(config, sfu)
+    limit = None if threshold is None else threshold_of(threshold)
+    tell = say or (lambda text: None)
+    golden = [golden_sentence(network, ids, unit, limit) for ids in sentences]
+    tell(f"reference: {len(golden)} sentences")
+    compared: list[dict[str, Comparison]] = [{} for _ in golden]
+    seconds = {}
+    for device in devices:
+        done = run_sentences(config, sfu, device, network, unit, sentences, limit)
+        seconds[device] = done.seconds
+        for own, got, want in zip(compared, done.sentences, golden, strict=True):
+            own[device] = compare_sentences(got, want)
+        tell(f"{device}: {sum(own[device].mismatches for own in compared)} mismatches")
+    cycles: list[tuple[int, int] | None] = [None] * len(golden)
+    spent = 0.0
+    if rtl:
+        longest = max(len(ids) for ids in sentences)
+        unit_rtl = ClassifierRtl(config, sfu, network, limit, longest=longest, cache=cache)
+        for i, (ids, want) in enumerate(zip(sentences, golden, strict=True)):
+            run = unit_rtl.run(ids)
+            spent += run.seconds
+            cycles[i] = run.cycles, run.ideal_cycles
+            compared[i][RTL] = compare_sentences(run.sentence, want)
+            tell(
+                f"rtl: sentence {i + 1} of {len(golden)}, exit after layer "
+                f"{run.sentence.exit_layer}, {run.cycles:,} cycles, "
+                f"{compared[i][RTL].mismatches} mismatches"
+            )
+    rows = tuple(
+        SentenceCheck(
+            len(ids),
+            network.classes[want.label],
+            want.exit_layer,
+            tuple(layer.entropy / 65536 for layer in want.layers),
+            max((c.values for c in own.values()), default=0),
+            {name: c.mismatches for name, c in own.items()},
+            None if took is None else took[0],
+            None if took is None else took[1],
+            {name: str(c.differences[0]) for name, c in own.items() if c.differences},
+        )
+        for ids, want, own, took in zip(sentences, golden, compared, cycles, strict=True)
+    )
+    return CheckReport(
+        lanes,
+        network.weights,
+        threshold,
+        rows,
+        sum(row.values * len(row.mismatches) for row in rows),
+        sum(sum(row.mismatches.values()) for row in rows),
+        sum(took[0] for took in cycles if took is not None),
+        sum(took[1] for took in cycles if took is not None),
+        spent,
+        seconds,
+    )

@@ -1,0 +1,73 @@
+"""Runs sentences on the EdgeBERT unit's kernels in a child process with a time limit.
+
+A child, because an OpenCL runtime can abort or hang the process it lives in.
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.quant.albert.network import IntegerAlbert
+from shiftforge.sim.albert.golden import Sentence
+from shiftforge.sim.albert.opencl import ClassifierKernels
+from shiftforge.sim.golden.edgebert.encoder import Unit
+from shiftforge.sim.opencl.devices import device_spec
+from shiftforge.sim.opencl.emulate import run_child
+
+__all__ = ["KernelRun", "do_job", "run_sentences"]
+
+_JOB, _RESULT = "job.pickle", "result.pickle"
+
+
+@dataclass(frozen=True, eq=False)
+class KernelRun:
+    """sentences: in the order given. seconds: of all kernels."""
+
+    sentences: tuple[Sentence, ...]
+    seconds: float
+
+
+def run_sentences(
+    config: UnitConfig,
+    sfu: SfuConfig,
+    device: str,
+    network: IntegerAlbert,
+    unit: Unit,
+    sentences: Sequence[NDArray[np.int64]],
+    threshold: int | None = None,
+    *,
+    time_limit_s: float = 600.0,
+) -> KernelRun:
+    """Sentences of token identities on a device, each up to its exit.
+
+    Raises InputError where network and unit do not suit or the device is unknown, CheckFailed for
+    a hang, a crash or a run past the limit.
+    """
+    device_spec(device)
+    job = (config, sfu, device, network, unit, list(sentences), threshold)
+    with tempfile.TemporaryDirectory(prefix="shiftforge-unit-") as name:
+        work = Path(name)
+        (work / _JOB).write_bytes(pickle.dumps(job))
+        remedy = "raise the time limit, or take fewer sentences"
+        run_child("shiftforge.sim.albert.opencl_child", work, device, time_limit_s, remedy)
+        found: KernelRun = pickle.loads((work / _RESULT).read_bytes())
+    return found
+
+
+def do_job(work: Path) -> None:
+    """The child's part."""
+    job: tuple[Any, ...] = pickle.loads((work / _JOB).read_bytes())
+    config, sfu, device, network, unit, sentences, threshold = job
+    kernels = ClassifierKernels(config, sfu, device, network, unit)
+    found = tuple(kernels.run(ids, threshold) for ids in sentences)
+    (work / _RESULT).write_bytes(pickle.dumps(KernelRun(found, kernels.seconds)))
