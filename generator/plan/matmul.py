@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.plan.command import PARAM_BEATS, Memory, Tensor, cut
+from shiftforge.generator.plan.command import (
+    PARAM_BEATS,
+    Memory,
+    Tensor,
+    cut,
+    register_problems,
+)
 from shiftforge.generator.plan.product import operand_registers
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.generator.plan.unit_registers import engine_registers
@@ -106,6 +112,8 @@ def plan_matmul(
         "frac": frac,
         "out_bias": out_bias,
     }
+    if problems := register_problems(engine_registers(config), values, "product"):
+        raise InputError(problems)
     ideal = a.row_tiles * b.row_tiles * a.steps * lanes * order["passes"]
     registers = cut(engine_registers(config), values)
     return MatmulPlan(config, m, k, n, registers, a, b, c, memory.beats, ideal)

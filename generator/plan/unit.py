@@ -97,7 +97,7 @@ class UnitConfig:
                 "choose a power of two from 1,024 to 1,048,576",
                 name,
             )
-        for name, low, high in (("max_tiles", 16, 4096), ("outstanding", 4, 1024)):
+        for name, low, high in (("max_tiles", 256, 4096), ("outstanding", 4, 1024)):
             value = getattr(self, name)
             check(
                 value & (value - 1) == 0 and low <= value <= high,

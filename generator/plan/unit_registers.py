@@ -103,7 +103,7 @@ def unit_registers(config: UnitConfig) -> tuple[Register, ...]:
         Register("root_shift", 3, "its exponent (norm)", ("function",)),
         Register("epsilon", 32, "epsilon of the sums (norm)", ("function",)),
         Register("gamma_frac", 4, "fraction bits of gamma (norm)", ("function",)),
-        Register("entropy", 1, "row 0 of the product goes to the entropy unit too", ("function",)),
+        Register("entropy", 1, "row 0 goes to the entropy unit too, length = n", ("function",)),
         Register("threshold", 32, "entropy of the exit, 16 fraction bits", ("function",)),
         Register("stop", 2, "1: last command; 2: last one if entropy says exit", ("sequencer",)),
     )

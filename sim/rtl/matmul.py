@@ -187,7 +187,7 @@ def _options(plan: MatmulPlan, memory: ExternalMemory, first: int, last: int) ->
         "bw_num": memory.beats[0],
         "bw_den": memory.beats[1],
         "latency": memory.latency,
-        "limit": PATIENCE * slow * plan.ideal_cycles + SETUP * slow,
+        "limit": min(PATIENCE * slow * plan.ideal_cycles + SETUP * slow, 2**32 - 1),
         "first": first,
         "last": last,
     }
