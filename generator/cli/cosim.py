@@ -118,7 +118,7 @@ def command(
     size = config = sfu = opencl = None
     kind = unit if unit in UNITS else UNITS[0]
     try:
-        size = _shape(shape or DEFAULT_SHAPES[kind], kind)
+        size = _shape(DEFAULT_SHAPES[kind] if shape is None else shape, kind)
     except InputError as error:
         problems += error.problems
     try:

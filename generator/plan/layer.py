@@ -61,7 +61,8 @@ class LayerShape:
             return [Problem(f"sizes {sizes}", "give sizes of at least 1", "shape")]
         width = self.width
         what = f"{self.heads} heads in {self.hidden} columns"
-        check(width * self.heads == self.hidden, what, "give a multiple")
+        if width * self.heads != self.hidden:
+            return [Problem(what, "use as many heads as divide the columns evenly", "shape")]
         check(
             width == 1 << 2 * self.scale_log2,
             f"heads of {width} columns",

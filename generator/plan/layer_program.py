@@ -61,7 +61,7 @@ def _unit_problems(config: UnitConfig, sfu: SfuConfig, shape: LayerShape) -> lis
     ):
         if size > most:
             found.append(
-                Problem(f"{size} {what}, the function unit takes {most}", "use longer rows", "sfu")
+                Problem(f"{size} {what} a row of softmax or layer norm", f"at most {most}", what)
             )
     return found
 
