@@ -1,0 +1,169 @@
+"""Sentences of a classifier: reference, OpenCL kernels and RTL, every stage, and early exit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from albert_cases import float_case, integer_case, sentences
+from click.testing import CliRunner
+
+from shiftforge.errors import InputError
+from shiftforge.generator.plan.classifier import plan_classifier
+from shiftforge.quant.albert.file import save_integer
+from shiftforge.quant.albert.network import Weights
+from shiftforge.quant.albert.stages import float_stages
+from shiftforge.quant.text.tokeniser import save_tokeniser, train_wordpiece
+from shiftforge.sim.albert.__main__ import main
+from shiftforge.sim.albert.accuracy import exit_points, reference_outputs
+from shiftforge.sim.albert.check import units_for
+from shiftforge.sim.albert.compare import compare_sentences
+from shiftforge.sim.albert.golden import golden_sentence, threshold_of
+from shiftforge.sim.albert.image import plan_sentence
+from shiftforge.sim.albert.opencl_run import run_sentences
+from shiftforge.sim.albert.rtl import ClassifierRtl
+from shiftforge.sim.golden.edgebert.afcode import af_values
+from shiftforge.sim.rtl.cosim_layer import golden_unit
+
+LANES = 4
+
+
+def middle(entropies: list[int]) -> int:
+    """A threshold that some of the sentences meet."""
+    return sorted(entropies)[1]
+
+
+@pytest.mark.parametrize("weights", ["af", "shift2"])
+def test_the_integers_follow_the_formulas(weights: Weights) -> None:
+    network, ids = integer_case(weights), sentences()[0]
+    unit = golden_unit(*units_for(network, LANES))
+    found = golden_sentence(network, ids, unit)
+    first, layers = float_stages(float_case(), ids)
+    got = af_values(found.embedding["input"], network.embedding_biases["input"])
+    assert np.corrcoef(got.ravel(), first["input"].ravel())[0, 1] > 0.995
+    for own, want, bias in zip(found.layers, layers, network.biases, strict=True):
+        got = af_values(own.stages["norm2"], bias["norm2"])
+        assert np.corrcoef(got.ravel(), want["norm2"].ravel())[0, 1] > 0.98
+        z = want["logits"][0]
+        p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+        assert abs(own.entropy / 65536 + (p * np.log(p)).sum()) < 0.15
+
+
+def test_exits_end_a_sentence_and_count() -> None:
+    network = integer_case()
+    unit = golden_unit(*units_for(network, LANES))
+    outputs = reference_outputs(network, sentences(), unit)
+    threshold = middle(outputs.entropies[:, 0].tolist())
+    for ids, own in zip(sentences(), outputs.entropies, strict=True):
+        found = golden_sentence(network, ids, unit, threshold)
+        leaves = np.flatnonzero(own <= threshold)
+        assert found.exit_layer == (int(leaves[0]) + 1 if len(leaves) else 3)
+        assert [layer.entropy for layer in found.layers] == own[: found.exit_layer].tolist()
+    wanted = outputs.labels[:, -1]
+    points = exit_points(outputs, wanted, [0.0, 9.0])
+    assert (points[0].accuracy, points[0].layer, points[1].layer) == (1.0, 3.0, 1.0)
+    assert points[1].accuracy == outputs.accuracy(wanted)[0]
+
+
+@pytest.mark.parametrize("weights", ["af", "shift2"])
+def test_kernels_are_the_reference(weights: Weights) -> None:
+    network, texts = integer_case(weights), sentences()
+    config, sfu = units_for(network, LANES)
+    unit = golden_unit(config, sfu)
+    limit = middle([golden_sentence(network, t, unit).layers[0].entropy for t in texts])
+    wanted = [golden_sentence(network, t, unit, limit) for t in texts]
+    assert len({s.exit_layer for s in wanted}) > 1
+    found = run_sentences(config, sfu, "pocl", network, unit, texts, limit)
+    for got, want in zip(found.sentences, wanted, strict=True):
+        compared = compare_sentences(got, want)
+        assert not compared.differences and compared.values > 1000
+
+
+def test_the_rtl_is_the_reference_and_exits_early() -> None:
+    network, texts = integer_case(), sentences()
+    config, sfu = units_for(network, LANES)
+    unit = golden_unit(config, sfu)
+    limit = middle([golden_sentence(network, t, unit).layers[0].entropy for t in texts])
+    whole, exits = ClassifierRtl(config, sfu, network), ClassifierRtl(config, sfu, network, limit)
+    layers = set()
+    for ids in texts:
+        early, late = exits.run(ids), whole.run(ids)
+        want = golden_sentence(network, ids, unit, limit)
+        for got, wanted in ((early, want), (late, golden_sentence(network, ids, unit))):
+            compared = compare_sentences(got.sentence, wanted)
+            assert not compared.differences, compared.differences[0]
+        layers.add(want.exit_layer)
+        assert late.sentence.exit_layer == 3
+        if want.exit_layer < 3:
+            assert early.cycles < late.cycles * (want.exit_layer + 0.5) / 3
+        else:
+            assert early.cycles == late.cycles
+        assert early.cycles >= early.ideal_cycles > 0
+    assert 1 in layers and len(layers) > 1
+
+
+def test_planted_faults_are_located() -> None:
+    """What the RTL is given differs from what the reference is given."""
+    network, ids = integer_case(), sentences()[1]
+    config, sfu = units_for(network, LANES)
+    unit = golden_unit(config, sfu)
+    golden = golden_sentence(network, ids, unit)
+    limit = golden.layers[0].entropy
+    norm = network.norms["norm2"]
+    q = network.linears["q"]
+    swapped = np.concatenate([q.codes[16:], q.codes[:16]])
+    cases = [
+        ("norm2", 0, {"norms": {**network.norms, "norm2": replace(norm, gamma=norm.gamma[::-1])}}),
+        ("q", 0, {"linears": {**network.linears, "q": replace(q, codes=swapped)}}),
+        ("logits", 0, {"ramps": (network.ramps[1], *network.ramps[1:])}),
+        ("embedding_norm", None, {"norms": {**network.norms, "embedding_norm":
+         replace(network.norms["embedding_norm"],
+                 beta=network.norms["embedding_norm"].beta[::-1])}}),
+    ]  # fmt: skip
+    for stage, layer, changes in cases:
+        wrong = ClassifierRtl(config, sfu, replace(network, **changes))  # type: ignore[arg-type]
+        found = compare_sentences(wrong.run(ids).sentence, golden).differences
+        assert (found[0].stage, found[0].layer) == (stage, layer)
+    # One layer late: a comparison that is strict where the unit's is not.
+    late = ClassifierRtl(config, sfu, network, limit - 1).run(ids).sentence
+    found = compare_sentences(late, golden_sentence(network, ids, unit, limit)).differences
+    assert found[0].stage == "exit" and late.exit_layer > 1
+
+
+def test_programs_that_do_not_fit() -> None:
+    network = integer_case()
+    config, sfu = units_for(network, LANES)
+    plan = plan_sentence(config, sfu, network, 12, 0)
+    stops = [c.registers["stop"] for c in plan.program.commands]
+    assert [s for s in stops if s] == [2, 2, 1] and stops[-1] == 1
+    none = plan_sentence(config, sfu, network, 12)
+    assert [c.registers["stop"] for c in none.program.commands if c.registers["stop"]] == [1]
+    shape, layers = plan.program.shape, [at.numbers for at in plan.program.layers]
+    with pytest.raises(InputError, match="1 classes"):
+        plan_classifier(config, sfu, shape, layers, replace(plan.numbers, classes=1))
+    with pytest.raises(InputError, match="threshold -1"):
+        plan_classifier(config, sfu, shape, layers, replace(plan.numbers, threshold=-1))
+    with pytest.raises(InputError, match="2 off-ramps for 3 layers"):
+        plan_classifier(config, sfu, shape, layers, replace(plan.numbers, logits=[0, 0]))
+    with pytest.raises(InputError, match="shift2 weights on a unit of af"):
+        plan_sentence(config, sfu, integer_case("shift2"), 12)
+    with pytest.raises(InputError, match="not in the vocabulary"):
+        golden_sentence(network, np.array([99]), golden_unit(config, sfu))
+    with pytest.raises(InputError, match="1 to 12"):
+        golden_sentence(network, np.arange(13), golden_unit(config, sfu))
+
+
+def test_the_command_reads_standard_input(tmp_path: Path) -> None:
+    save_integer(integer_case(), tmp_path / "net.safetensors")
+    save_tokeniser(train_wordpiece(["one two three four"] * 3, 50), tmp_path)
+    arguments = [str(tmp_path / "net.safetensors"), "--tokeniser", str(tmp_path), "--text", "-",
+                 "--no-rtl", "-n", str(LANES), "--json"]  # fmt: skip
+    done = CliRunner().invoke(main, arguments, input="one two\n\nfour three two one\n")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert len(report["sentences"]) == 2 and report["sentences"][0]["label"] in "abcde"
+    assert CliRunner().invoke(main, arguments, input="").exit_code == 2
+    assert threshold_of(0.5) == 32768
