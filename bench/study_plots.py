@@ -1,4 +1,4 @@
-"""The study's picture: test accuracy against stored bits and against additions."""
+"""The study's picture: accuracy lost against float, over stored bits and over additions."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _LEGEND: Mapping[str, str] = {
 }
 # Where the text stands from its point, in points, and its alignment: families keep apart.
 _BESIDE: Mapping[str, tuple[int, int, str]] = {
-    "dtssq": (-6, 3, "right"),
-    "shift": (0, 9, "center"),
-    "uniform": (6, -9, "left"),
-    "flightnn": (6, -9, "left"),
+    "dtssq": (0, 8, "center"),
+    "shift": (5, -10, "left"),
+    "uniform": (5, 5, "left"),
+    "flightnn": (5, -10, "left"),
 }
 _TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7)
 # Points this much further below the others leave no room for them: they go into a panel below.
-_GAP = 2.5
+_GAP = 1.0
 
 
 def _short(label: str) -> str:
@@ -54,7 +54,7 @@ def _short(label: str) -> str:
 
 def _low(summary: Sequence[Mapping[str, Any]]) -> float:
     """Below which rows are left out of the picture's scale, with a note."""
-    values = sorted((entry["test"] for entry in summary), reverse=True)
+    values = sorted((entry["over"] for entry in summary), reverse=True)
     for above, below in pairwise(values):
         if above - below > _GAP:
             return float(below + above) / 2
@@ -68,8 +68,8 @@ def _panel(axes: Any, rows: Sequence[Mapping[str, Any]], key: str, first: bool) 
             continue
         axes.errorbar(
             [r[key] for r in own],
-            [r["test"] for r in own],
-            yerr=[r["test_spread"] for r in own],
+            [r["over"] for r in own],
+            yerr=[r["over_spread"] for r in own],
             color=colour,
             marker=marker,
             markersize=6,
@@ -81,11 +81,11 @@ def _panel(axes: Any, rows: Sequence[Mapping[str, Any]], key: str, first: bool) 
         )
         for r in own:
             text = _short(r["label"]) or (r["label"] if family == "uniform" else "")
-            x, y, side = _BESIDE.get(family, (6, -9, "left"))
+            x, y, side = _BESIDE.get(family, (5, -10, "left"))
             if text:
                 axes.annotate(
                     text,
-                    (r[key], r["test"]),
+                    (r[key], r["over"]),
                     xytext=(x, y),
                     textcoords="offset points",
                     ha=side,
@@ -95,43 +95,42 @@ def _panel(axes: Any, rows: Sequence[Mapping[str, Any]], key: str, first: bool) 
 
 
 def draw(study: Study, summary: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Two panels sharing their accuracy axis; error bars are one sample standard deviation."""
+    """Two panels sharing their axis of differences to the float network of the same seed.
+
+    Error bars are the differences' sample standard deviation.
+    """
     made = figure(9.6, 4.6, 2)
     if made is None:
         return
     drawn, panels = made
     low = _low(summary)
-    shown = [entry for entry in summary if "bits" in entry and entry["test"] >= low]
-    hidden = [entry for entry in summary if entry["test"] < low]
-    floats = next((entry for entry in summary if entry["family"] == "float"), None)
+    shown = [entry for entry in summary if "bits" in entry and entry["over"] >= low]
+    hidden = [entry for entry in summary if entry["over"] < low]
     scales = (("bits", "stored bits a weight"), ("adds_mac", "additions a multiply-accumulate"))
     for place, (axes, (key, label)) in enumerate(zip(panels, scales, strict=True)):
-        if floats is not None:
-            mean, spread = floats["test"], floats["test_spread"]
-            axes.axhspan(mean - spread, mean + spread, color="#efefef", zorder=0)
-            axes.axhline(mean, color=_BLACK, linewidth=1, linestyle="--", zorder=1)
-            axes.annotate(
-                "float",
-                (0, mean),
-                xycoords=("axes fraction", "data"),
-                xytext=(3, 3),
-                textcoords="offset points",
-                fontsize=7.5,
-            )
+        axes.axhline(0, color=_BLACK, linewidth=1, linestyle="--", zorder=1)
+        axes.annotate(
+            "float",
+            (0, 0),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 3),
+            textcoords="offset points",
+            fontsize=7.5,
+        )
         _panel(axes, shown, key, place == 0)
         axes.set_xlabel(label)
         if key == "bits":
-            axes.set_xlim(0, 1.1 * max(entry[key] for entry in shown))
+            axes.set_xlim(min(e[key] for e in shown) - 0.7, max(e[key] for e in shown) + 0.7)
         else:
             axes.set_xscale("log")
             axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
             axes.minorticks_off()
             axes.set_xlim(0.8 * min(e[key] for e in shown), 1.25 * max(e[key] for e in shown))
     panels[1].sharey(panels[0])
-    panels[0].set_ylabel("test accuracy, %")
+    panels[0].set_ylabel("test accuracy against float, points")
     if hidden:
-        text = "below: " + ", ".join(f"{e['label']} {e['test']:.1f}" for e in hidden)
-        panels[0].annotate(text, (0.02, 0.02), xycoords="axes fraction", fontsize=7.5)
+        text = "below: " + ", ".join(f"{e['label']} {e['over']:+.1f}" for e in hidden)
+        panels[1].annotate(text, (0.98, 0.02), xycoords="axes fraction", fontsize=7.5, ha="right")
     drawn.legend(loc="upper center", ncols=8, fontsize=8, columnspacing=1.2, handletextpad=0.4)
     drawn.suptitle(" ")
     panels[0].set_title(

@@ -126,7 +126,7 @@ def pending(jobs: list[Job], folders: Folders) -> list[Job]:
         job
         for job in jobs
         if record(job, folders) is None
-        or (job.row is None and not _weights(job, folders).is_file())
+        or (job.row is None and not _has_weights(job, folders))
     ]
 
 
@@ -171,6 +171,12 @@ def run_job(job: Job, folders: Folders) -> dict[str, Any]:
 
 def _weights(job: Job, folders: Folders) -> Path:
     return folders.work / f"{job.study.name}-float-{job.seed}.safetensors"
+
+
+def _has_weights(job: Job, folders: Folders) -> bool:
+    """Whether the float network is there, trained with the job's own settings."""
+    path = _weights(job, folders)
+    return path.is_file() and bool(load_checkpoint(path)[1].get("facts") == job.facts())
 
 
 def _start(job: Job, folders: Folders, data: _Data) -> dict[str, Any]:

@@ -159,10 +159,11 @@ def _flightnn(target: float) -> FLightNN:
 def rows() -> list[Row]:
     """The comparison, every row with 8-bit activations (float excepted).
 
-    Scales are powers of two a channel (a layer for INQ and APoT, as published): what runs without
-    multipliers. Percentages: the limit on weights, or on weights in filters, with a second term.
-    The learning rate is chosen once a family. INQ: the published five bits, eight exponents.
-    binary: alpha sign(w), alpha of each filter.
+    Scales are powers of two a channel for INT, shift, FLightNN and DTSSQ, which is what runs
+    without multipliers, and a layer for INQ. APoT and TWN have the published real scale of a layer,
+    binary (alpha sign(w)) that of a filter. INQ has the published five bits, eight exponents.
+    Percentages: the limit on weights, or on weights in filters, with a second term. The learning
+    rate is chosen once a family.
     """
     return [
         Row("float", "float", None),
@@ -173,14 +174,14 @@ def rows() -> list[Row]:
         Row("shift one-term", "shift", Shift(4, 1, activations=_EIGHT)),
         Row("shift two-term", "shift", Shift(4, 2, activations=_EIGHT), rate_of="shift one-term"),
         Row("INQ", "inq", Inq(5, activations=_EIGHT)),
-        Row("APoT", "apot", Apot(4, activations=_EIGHT)),
+        Row("APoT", "apot", Apot(4, "real", activations=_EIGHT)),
         *(Row(f"FLightNN {f:.0%}", "flightnn", _flightnn(f)) for f in _FRACTIONS[1:2]),
         *(
             Row(f"DTSSQ {f:.0%}", "dtssq", _dtssq(f), rate_of="" if f == 0.25 else "DTSSQ 25%")
             for f in _FRACTIONS
         ),
-        Row("TWN", "ternary", Twn(activations=_EIGHT)),
-        Row("binary", "binary", Xnor(activations=_EIGHT)),
+        Row("TWN", "ternary", Twn("real", "layer", activations=_EIGHT)),
+        Row("binary", "binary", Xnor("real", activations=_EIGHT)),
     ]
 
 
