@@ -27,14 +27,19 @@ _LENGTHS = {"bbc": 128, "sentiment": 48}
 @click.option("--length", type=int, help="tokens; by default 128 of an article, 48 of a message")
 @click.option("--vocabulary", default=8000, show_default=True)
 @click.option("--tokeniser", type=click.Path(path_type=Path), help="folder of a tokeniser")
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    help="Hugging Face folder of an ALBERT to start from",
+)
 @click.option("--epochs", default=10, show_default=True)
 @click.option("--minutes", type=float, help="end the schedule after so many minutes")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 def main(
     corpus: str, fold: int, output: Path, hidden: int, heads: int, ffn: int, layers: int,
-    embedding: int, length: int | None, vocabulary: int, tokeniser: Path | None, epochs: int,
-    minutes: float | None, seed: int, threads: int,
+    embedding: int, length: int | None, vocabulary: int, tokeniser: Path | None,
+    start: Path | None, epochs: int, minutes: float | None, seed: int, threads: int,
 ) -> None:  # fmt: skip
     """Train on all folds but one, and print the held-out accuracy of every off-ramp."""
     try:
@@ -47,7 +52,7 @@ def main(
         torch.set_num_threads(threads)
         recipe = Recipe(epochs=epochs, minutes=minutes)
         notes = train_fold(
-            texts, fold, output, shape, recipe, tokeniser=tokeniser, seed=seed,
+            texts, fold, output, shape, recipe, tokeniser=tokeniser, start=start, seed=seed,
             say=lambda text: print(text, flush=True),
         )  # fmt: skip
     except InputError as error:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AlbertConfig
+from transformers import AlbertConfig, AlbertModel
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.model import OffRampAlbert
+from shiftforge.quant.albert.settings import Shape
 from shiftforge.quant.albert.stages import FloatNetwork
 
-__all__ = ["float_network", "load_classifier", "save_classifier"]
+__all__ = ["float_network", "load_classifier", "pretrained", "save_classifier", "shape_of"]
 
 _CONFIG, _WEIGHTS, _NOTES = "config.json", "model.safetensors", "classifier.json"
 _LAYER = "encoder.albert_layer_groups.0.albert_layers.0"
@@ -59,6 +60,34 @@ def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:
         remedy = f"train again; a classifier is {_CONFIG}, {_WEIGHTS} and {_NOTES}"
         raise InputError(Problem(f"no classifier: {error}", remedy, where)) from error
     return model.eval(), classes
+
+
+def pretrained(folder: Path, classes: int, dropout: float = 0.0) -> OffRampAlbert:
+    """The ALBERT of a Hugging Face folder, whatever head it has, with off-ramps yet to train.
+
+    Nothing is fetched, and only safetensors are read. Raises InputError.
+    """
+    where = str(folder)
+    try:
+        albert = AlbertModel.from_pretrained(
+            folder, add_pooling_layer=False, local_files_only=True, use_safetensors=True,
+            hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+        )  # fmt: skip
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        remedy = f"give a folder with {_CONFIG} and {_WEIGHTS} of an ALBERT"
+        raise InputError(Problem(f"no ALBERT: {error}", remedy, where)) from error
+    return OffRampAlbert(albert.config, classes, albert)
+
+
+def shape_of(model: OffRampAlbert, length: int) -> Shape:
+    """The sizes of a network, for sentences of up to ``length`` tokens, or fewer where it has fewer
+    places. Raises InputError where the unit cannot take its heads."""
+    config = model.config
+    return Shape(
+        config.hidden_size, config.num_attention_heads, config.intermediate_size,
+        config.num_hidden_layers, min(length, config.max_position_embeddings),
+        config.embedding_size, config.vocab_size,
+    )  # fmt: skip
 
 
 def float_network(model: OffRampAlbert, classes: tuple[str, ...]) -> FloatNetwork:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
+
 from shiftforge.quant.albert.baseline import tfidf_accuracy
-from shiftforge.quant.albert.folder import save_classifier
+from shiftforge.quant.albert.folder import pretrained, save_classifier, shape_of
 from shiftforge.quant.albert.settings import Recipe, Shape
 from shiftforge.quant.albert.start import cooccurrence_embeddings
 from shiftforge.quant.albert.texts import FOLDS, chosen_fold
@@ -31,6 +33,7 @@ def train_fold(
     recipe: Recipe,
     *,
     tokeniser: Path | None = None,
+    start: Path | None = None,
     seed: int = 0,
     split: int = 0,
     say: Callable[[str], None] = print,
@@ -38,14 +41,15 @@ def train_fold(
     """Train on all folds but one; the folder gets the classifier, its tokeniser and notes.
 
     The vocabulary, unless a tokeniser's folder is given, and the word embeddings to start from
-    come from the training texts alone. split: seed of the folds. Returns the notes: accuracy on
-    the held-out fold of every off-ramp and of TF-IDF with a linear classifier. Raises InputError.
+    come from the training texts alone. start: a Hugging Face folder of an ALBERT, with its
+    tokeniser, which gives the shape but for the length. split: seed of the folds. Returns the
+    notes: accuracy on the held-out fold of every off-ramp and of TF-IDF with a linear classifier.
+    Raises InputError.
     """
     chosen = chosen_fold(corpus, fold, split)
     texts = [corpus.texts[i] for i in chosen.train]
-    words = (
-        train_wordpiece(texts, shape.vocabulary) if tokeniser is None else load_tokeniser(tokeniser)
-    )
+    found = start or tokeniser
+    words = train_wordpiece(texts, shape.vocabulary) if found is None else load_tokeniser(found)
     say(
         f"{corpus.name}: {len(corpus)} texts in {len(corpus.classes)} classes ({corpus.dropped} "
         f"left out as copies), {len(chosen.train)} train, {len(chosen.held_out)} held out; "
@@ -56,11 +60,17 @@ def train_fold(
     own = encode(words, texts)
     held = encode(words, [corpus.texts[i] for i in chosen.held_out])
     size = words.get_vocab_size()
-    shape = replace(shape, vocabulary=size)
-    start = cooccurrence_embeddings(own, size, shape.embedding, seed=seed)
+    model, table = None, None
+    if start is None:
+        shape = replace(shape, vocabulary=size)
+        table = cooccurrence_embeddings(own, size, shape.embedding, seed=seed)
+    else:
+        torch.manual_seed(seed)
+        model = pretrained(start, len(corpus.classes), recipe.dropout)
+        shape = shape_of(model, shape.length)
     done = train(
         shape, recipe, own, corpus.labels[chosen.train], held, corpus.labels[chosen.held_out],
-        len(corpus.classes), size, words=start, seed=seed, say=say,
+        len(corpus.classes), size, words=table, start=model, seed=seed, say=say,
     )  # fmt: skip
     notes: dict[str, object] = {
         "corpus": corpus.name,

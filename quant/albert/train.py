@@ -95,19 +95,20 @@ def train(
     vocabulary: int,
     *,
     words: NDArray[np.float32] | None = None,
+    start: OffRampAlbert | None = None,
     seed: int = 0,
     say: Say = print,
 ) -> Trained:
     """Train on sentences and measure on held-out ones, which choose nothing.
 
     sentences, held: token identities of whole texts. words: word embeddings (vocabulary,
-    embedding) to start from. say: takes progress. The same seed gives the same network where
-    ``recipe.minutes`` is None.
+    embedding) to start from. start: a network to start from, of the shape; it is changed. say:
+    takes progress. The same seed gives the same network where ``recipe.minutes`` is None.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     config = configuration(shape, vocabulary, recipe.dropout)
-    model = OffRampAlbert(config, classes)
+    model = start or OffRampAlbert(config, classes)
     if words is not None:
         with torch.no_grad():
             model.albert.embeddings.word_embeddings.weight.copy_(torch.from_numpy(words))

@@ -15,7 +15,15 @@ from shiftforge.errors import InputError, Problem
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["FILE", "encode", "load_tokeniser", "save_tokeniser", "train_wordpiece", "window"]
+__all__ = [
+    "FILE",
+    "encode",
+    "load_tokeniser",
+    "save_tokeniser",
+    "train_unigram",
+    "train_wordpiece",
+    "window",
+]
 
 FILE = "tokenizer.json"
 PAD, UNKNOWN, FIRST, LAST = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -35,6 +43,25 @@ def train_wordpiece(texts: Sequence[str], size: int = 8000) -> Tokenizer:
     made.decoder = decoders.WordPiece()
     trainer = trainers.WordPieceTrainer(
         vocab_size=size, special_tokens=list(SPECIAL), show_progress=False
+    )
+    made.train_from_iterator(texts, trainer, length=len(texts))
+    _frame(made)
+    return made
+
+
+def train_unigram(texts: Sequence[str], size: int = 8000) -> Tokenizer:
+    """A unigram tokeniser, SentencePiece's, of at most ``size`` tokens, lower case.
+
+    Its special tokens and their identities are those of :func:`train_wordpiece`.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    made = Tokenizer(models.Unigram())
+    made.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=size, special_tokens=list(SPECIAL), unk_token=UNKNOWN, show_progress=False
     )
     made.train_from_iterator(texts, trainer, length=len(texts))
     _frame(made)

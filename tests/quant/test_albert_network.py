@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 import torch
 from albert_cases import float_case, integer_case, sentences
-from transformers import AlbertConfig
+from transformers import AlbertConfig, AlbertForSequenceClassification
 
 from shiftforge.errors import InputError
 from shiftforge.quant.albert.convert import convert, shift_channels
 from shiftforge.quant.albert.file import load_integer, save_integer
-from shiftforge.quant.albert.folder import float_network, load_classifier, save_classifier
+from shiftforge.quant.albert.folder import (
+    float_network,
+    load_classifier,
+    pretrained,
+    save_classifier,
+    shape_of,
+)
 from shiftforge.quant.albert.model import OffRampAlbert, batch_of, configuration
 from shiftforge.quant.albert.settings import Recipe, Shape
 from shiftforge.quant.albert.stages import float_stages
@@ -175,3 +181,24 @@ def test_one_command_from_texts_to_a_folder(tmp_path: Path) -> None:
     assert len(held.ids) == 12 and len(held.calibration) == 5
     network = convert(float_network(model, classes), held.calibration)
     assert network.layers == 2 and network.classes == ("sport", "money")
+
+
+def test_training_starts_from_a_hugging_face_folder(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    source = AlbertForSequenceClassification(configuration(SHAPE, 40))
+    source.save_pretrained(tmp_path / "hf")
+    model = pretrained(tmp_path / "hf", 3)
+    kept = source.albert.embeddings.word_embeddings.weight
+    assert torch.equal(model.albert.embeddings.word_embeddings.weight, kept)
+    assert shape_of(model, 500) == replace(SHAPE, vocabulary=40)
+    texts = [np.array([2, 5 + i % 3, 7, 3]) for i in range(12)]
+    labels = np.arange(12) % 3
+    recipe = Recipe(epochs=3, ramp_epochs=1)
+    done = train(
+        SHAPE, recipe, texts, labels, texts, labels, 3, 40, start=model, say=lambda text: None
+    )
+    assert done.model is model and not torch.equal(
+        model.albert.embeddings.word_embeddings.weight, kept
+    )
+    with pytest.raises(InputError, match="no ALBERT"):
+        pretrained(tmp_path / "none", 3)
