@@ -48,7 +48,7 @@ class SteWeights(FoldedQuantiser):
 
     def forward(self) -> torch.Tensor:
         # right=False: a value in the middle keeps the smaller magnitude, as encode does.
-        place = torch.bucketize(self.v.detach().abs(), self.middles)
+        place = torch.bucketize(self.v.detach().abs().contiguous(), self.middles)
         rounded = torch.copysign(self.magnitudes[place], self.v.detach())
         # In this order the value is exactly the level, whatever v is.
         return (rounded + (self.v - self.v.detach())) * self.scale

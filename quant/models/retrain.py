@@ -1,0 +1,173 @@
+"""A float network to the integer graph by way of a scheme's training, begun from the codes that
+post-training quantisation finds.
+
+No batch norm is left: every value in training is the integer graph's own, and so is what is written
+down at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from shiftforge.quant.calibrate.equalise import equalise
+from shiftforge.quant.calibrate.grids import calibrate_grids
+from shiftforge.quant.calibrate.images import normalise
+from shiftforge.quant.calibrate.sequential import round_network
+from shiftforge.quant.capture.types import FloatGraph
+from shiftforge.quant.data.inputs import to_codes
+from shiftforge.quant.graph.types import QuantizedModel, WeightFormat
+from shiftforge.quant.models.batches import Examples
+from shiftforge.quant.models.fit import Hooks, Report, accuracy, fit
+from shiftforge.quant.models.qat import scheme_facts
+from shiftforge.quant.models.recipe import Group, Recipe
+from shiftforge.quant.schemes.base import Scheme
+from shiftforge.quant.schemes.convert import convert
+from shiftforge.quant.schemes.folded import ParametrisedWeight, Schemed
+from shiftforge.quant.schemes.network import QuantNetwork, folded_network
+from shiftforge.quant.schemes.summary import LayerSummary, summary
+from shiftforge.quant.simulate import run_fake_quantised
+
+__all__ = ["Retrained", "folded_from_codes", "integer_accuracy", "retrain", "unit_groups"]
+
+# Of the rate for biases, in the maps' units (a few wide), beside 1 for weights in levels.
+_BIAS_FACTOR = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Retrained:
+    """network: folded and trained, on the CPU. accuracies: shares, 0..1, of the watched images:
+    "start" with the post-training codes, then after every epoch run now."""
+
+    network: QuantNetwork
+    model: QuantizedModel
+    accuracies: Mapping[str, float]
+    layers: tuple[LayerSummary, ...] = field(default=())
+
+
+def unit_groups(network: nn.Module, recipe: Recipe) -> list[Group]:
+    """Parameter groups for Adam: a layer's masters at a rate in steps of its levels.
+
+    Adam moves a parameter by about the rate whatever its size, and folded layers' weights differ by
+    orders of magnitude: the factor is the geometric mean of the channels' scales. Thresholds take
+    recipe.quantiser_rate; nothing decays.
+    """
+    if not isinstance(network, QuantNetwork):
+        raise TypeError("only folded networks have scales to go by")
+    groups: list[Group] = []
+    biases: list[nn.Parameter] = []
+    learnt: list[nn.Parameter] = []
+    for name, quantiser in network.quantisers().items():
+        biases.append(network.conv(name).bias)
+        parameters = dict(quantiser.named_parameters())
+        factor = 1.0
+        if isinstance(quantiser, ParametrisedWeight):
+            unit = quantiser.unit()
+            factor = 1.0 if unit is None else float(unit.double().log().mean().exp())
+        own = [p for n, p in parameters.items() if n.endswith("original") or n == "v"]
+        learnt += [p for p in parameters.values() if not any(p is held for held in own)]
+        groups.append({"params": own, "weight_decay": 0.0, "factor": factor})
+    groups.append({"params": biases, "weight_decay": 0.0, "factor": _BIAS_FACTOR})
+    if learnt:
+        groups.append({"params": learnt, "weight_decay": 0.0, "factor": recipe.quantiser_rate})
+    return groups
+
+
+def folded_from_codes(
+    graph: FloatGraph,
+    scheme: Schemed,
+    formats: Mapping[str, WeightFormat],
+    calibration: NDArray[np.uint8],
+    activation_bits: int = 8,
+) -> QuantNetwork:
+    """The exact folded network whose masters lie in the cells of post-training codes.
+
+    formats: of the codes, by convolution name. calibration: frames uint8 (N, H, W, C).
+    """
+    images = normalise(calibration, graph.preprocess)
+    scaled = equalise(graph, images, mode="exact")
+    grids = calibrate_grids(scaled, images, bits=activation_bits)
+    start = round_network(scaled, images, formats, grids)
+    found = folded_network(scheme, scaled, grids, formats, start=start.weights, biases=start.biases)
+    found.exact = True
+    return found
+
+
+def integer_accuracy(model: QuantizedModel, examples: Examples, batch: int = 50) -> float:
+    """Share of correctly classified examples, 0..1, by the integer graph's own values."""
+    grid = model.tensors[model.input].grid
+    hits = 0
+    for first in range(0, len(examples), batch):
+        part = slice(first, first + batch)
+        frames = examples.images[part].permute(0, 2, 3, 1).cpu().numpy()
+        codes = to_codes(frames, model.preprocess, grid)
+        found = run_fake_quantised(model, codes)[model.output].reshape(len(codes), -1)
+        hits += int((found.argmax(1) == examples.labels[part].cpu().numpy()).sum())
+    return hits / len(examples)
+
+
+def retrain(
+    graph: FloatGraph,
+    scheme: Scheme,
+    train: Examples,
+    watched: Examples,
+    recipe: Recipe,
+    *,
+    formats: Mapping[str, WeightFormat],
+    calibration: NDArray[np.uint8],
+    overrides: Mapping[str, Scheme] | None = None,
+    activation_bits: int = 8,
+    teacher: nn.Module | None = None,
+    folder: Path | None = None,
+    report: Report | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> Retrained:
+    """Quantise after training, train on from there under the scheme, and convert.
+
+    overrides: other schemes by convolution name. teacher: for the recipe's distillation. A run that
+    was broken off goes on in folder and ends at the same weights. A scheme of shift weights should
+    keep its scales (``rescale=False``), which are those of the codes.
+    Raises InputError as `fit` and `convert` do.
+    """
+    network = folded_from_codes(
+        graph, Schemed(scheme, overrides or {}), formats, calibration, activation_bits
+    )
+    network.to(train.images.device)
+    quantisers = network.quantisers()
+    schemed = Schemed(scheme, overrides or {})
+    reached = {"start": accuracy(network, watched)}
+    facts = {
+        **scheme_facts(scheme),
+        "overrides": {n: scheme_facts(s) for n, s in (overrides or {}).items()},
+        "activation_bits": activation_bits,
+        "calibration_images": len(calibration),
+    }
+    found = fit(
+        network,
+        train,
+        watched,
+        recipe,
+        stage=scheme.name,
+        folder=folder,
+        facts=facts,
+        hooks=Hooks(
+            loss=lambda task: schemed.loss(task, quantisers),
+            after_step=lambda: schemed.after_step(quantisers),
+            at_epoch=lambda epoch, epochs: schemed.at_epoch(quantisers, epoch, epochs),
+            groups=unit_groups,
+        ),
+        teacher=teacher,
+        report=report,
+        keep=2,
+    )
+    first = recipe.epochs - len(found)
+    reached |= {f"epoch {first + i + 1}": value for i, value in enumerate(found)}
+    network.cpu().eval()
+    model = convert(network, meta={**facts, "training": asdict(recipe), **(meta or {})})
+    return Retrained(network, model, reached, tuple(summary(network)))
