@@ -125,8 +125,7 @@ def pending(jobs: list[Job], folders: Folders) -> list[Job]:
     return [
         job
         for job in jobs
-        if record(job, folders) is None
-        or (job.row is None and not _has_weights(job, folders))
+        if record(job, folders) is None or (job.row is None and not _has_weights(job, folders))
     ]
 
 
