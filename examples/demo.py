@@ -37,12 +37,18 @@ def main() -> int:
     """Runs the flow and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, help="keep the generated project in this folder")
+    parser.add_argument(
+        "--scheme",
+        choices=["shift", "dtssq"],
+        default="shift",
+        help="quantise now (shift), or take the codes that ship with the network (dtssq)",
+    )
     options = parser.parse_args()
     console = Console()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shiftforge-demo-") as scratch:
         try:
-            passed = flow(console, options.output or Path(scratch) / "fashion")
+            passed = flow(console, options.output or Path(scratch) / "fashion", options.scheme)
         except (InputError, CheckFailed) as error:
             console.print(f"[red]{error}[/]")
             passed = False
@@ -51,11 +57,12 @@ def main() -> int:
     return 0 if passed else 1
 
 
-def flow(console: Console, folder: Path) -> bool:
+def flow(console: Console, folder: Path, scheme: str) -> bool:
     """Quantise, generate, run; True where nothing differs anywhere."""
     with progress() as advance:
-        console.print(f"quantising {SOURCE} to shift weights")
-        model = shiftforge.quantize(SOURCE, progress=advance)
+        how = "quantising" if scheme == "shift" else "taking the trained codes of"
+        console.print(f"{how} {SOURCE}: {scheme} weights")
+        model = shiftforge.quantize(SOURCE, scheme=scheme, progress=advance)
         console.print(f"generating OpenCL for {BOARD}")
         design = shiftforge.generate(model, BOARD, output=folder)
         frames = shiftforge.load_frames(INPUT, model.preprocess, limit=max(SAMPLES.values()))

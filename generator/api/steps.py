@@ -49,8 +49,9 @@ def quantize(
 ) -> QuantizedModel:
     """The integer network of a source (see ``shiftforge quantize --help`` for what a source is).
 
-    scheme: "shift" (sums of powers of two; bits 3 or 4 a term, terms 1 or 2) or "int" (uniform,
-    bits 4 to 8). calib: frames that activations are measured on, by default the best installed.
+    scheme: "shift" (sums of powers of two; bits 3 or 4 a term, terms 1 or 2), "int" (uniform,
+    bits 4 to 8), or "dtssq": the shipped network's retrained codes, which takes no options.
+    calib: frames that activations are measured on, by default the best installed.
     options: rounding, bias_correction, equalisation, calibration, requant and first_last, as in
     ``shiftforge.quant.quantize.quantize``. progress: called with (stage, done, total). say: called
     with lines for the user.
@@ -62,9 +63,8 @@ def quantize(
     from shiftforge.quant.quantize import weight_formats
 
     if scheme == "dtssq":
-        raise InputError(
-            Problem("the dtssq training scheme is not in this version", "use --scheme shift")
-        )
+        given = {"bits": bits, "terms": terms, "calib": calib, "resolution": resolution}
+        return _retrained(source, {**given, "activation_bits": activation_bits, **options})
     tell = say if say is not None else lambda text: None
     tell(f"reading {source}")
     graph = load_source(source, resolution=resolution)
@@ -99,6 +99,31 @@ def quantize(
         progress=progress,
         **options,
     )
+
+
+# What the shipped DTSSQ network was made with; None: not given.
+_RETRAINED: dict[str, Any] = {
+    "bits": 4, "terms": 2, "activation_bits": 8, "rounding": "compensated", "bias_correction": True,
+    "equalisation": "exact", "calibration": "mse", "requant": "shift", "first_last": "wide",
+}  # fmt: skip
+
+
+def _retrained(source: str, options: dict[str, Any]) -> QuantizedModel:
+    """The shipped DTSSQ network; InputError for another source or options other than its own."""
+    if source != FASHION:
+        what = f"DTSSQ is a way of training, and {source!r} is not shipped with trained codes"
+        remedy = f"train it (`train --network`), use --scheme shift, or name {FASHION}"
+        raise InputError(Problem(what, remedy))
+    problems = [
+        Problem(f"{name} {value} for codes that are already trained", "leave it out")
+        for name, value in options.items()
+        if value is not None and value != _RETRAINED.get(name)
+    ]
+    if problems:
+        raise InputError(problems)
+    from shiftforge.quant.models.shipped import dtssq_model
+
+    return dtssq_model()
 
 
 def default_calibration(source: str, preprocess: Preprocess) -> str:

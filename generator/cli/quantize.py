@@ -22,7 +22,7 @@ __all__ = ["command"]
     type=click.Choice(["shift", "int", "dtssq"]),
     default="shift",
     show_default=True,
-    help="Sums of powers of two, or uniform integers.",
+    help="Sums of powers of two, uniform integers, or trained codes (mobilenet_v2_fashion's).",
 )
 @click.option("--bits", type=int, help="A weight: shift 3 or 4 a term (4), int 4 to 8 (8).")
 @click.option("--terms", type=int, help="Powers of two a weight: 1 or 2 (2).")
