@@ -68,15 +68,26 @@ def test_exits_end_a_sentence_and_count() -> None:
     assert points[1].accuracy == outputs.accuracy(wanted)[0]
 
 
-@pytest.mark.parametrize("weights", ["af", "shift2"])
-def test_kernels_are_the_reference(weights: Weights) -> None:
+@pytest.mark.parametrize(
+    ("device", "weights"),
+    [
+        ("pocl", "af"),
+        ("pocl", "shift2"),
+        *(
+            pytest.param(device, weights, marks=pytest.mark.slow)
+            for device in ("intel-cpu", "intel-fpga-emu")
+            for weights in ("af", "shift1", "shift2")
+        ),
+    ],
+)
+def test_kernels_are_the_reference(device: str, weights: Weights) -> None:
     network, texts = integer_case(weights), sentences()
     config, sfu = units_for(network, LANES)
     unit = golden_unit(config, sfu)
     limit = middle([golden_sentence(network, t, unit).layers[0].entropy for t in texts])
     wanted = [golden_sentence(network, t, unit, limit) for t in texts]
     assert len({s.exit_layer for s in wanted}) > 1
-    found = run_sentences(config, sfu, "pocl", network, unit, texts, limit)
+    found = run_sentences(config, sfu, device, network, unit, texts, limit)
     for got, want in zip(found.sentences, wanted, strict=True):
         compared = compare_sentences(got, want)
         assert not compared.differences and compared.values > 1000
