@@ -292,9 +292,14 @@ def start_of(case: Case, fmt: Format) -> tuple[QuantNetwork, dict[str, WeightFor
 
 
 def distil(
-    case: Case, network: QuantNetwork, rate: float, steps: int, say: Callable[[str], None]
+    case: Case,
+    network: QuantNetwork,
+    rate: float,
+    steps: int,
+    say: Callable[[str], None],
+    weights: bool = True,
 ) -> None:
-    """Train in place; every step on new crops (seed 2)."""
+    """Train in place; every step on new crops (seed 2). weights False: biases alone."""
     scheme = StraightThrough()
     quantisers = network.quantisers()
     linear = [n.name for n in case.convs if n.activation == "none" and n.output in case.grids]
@@ -309,7 +314,7 @@ def distil(
         for step in range(steps):
             # A short warm-up, then a half cosine to 0; a bias moves by maps' units, a few wide.
             now = rate * min(1, (step + 1) / 10) * 0.5 * (1 + np.cos(np.pi * step / steps))
-            for group, factor in zip(optimiser.param_groups, (1.0, 0.05), strict=True):
+            for group, factor in zip(optimiser.param_groups, (float(weights), 0.05), strict=True):
                 group["lr"] = now * factor
             order = rng.integers(0, len(case.training), BATCH)
             frames = varied([crop(case.training[i], size, rng) for i in order], rng)
@@ -379,6 +384,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two-term weights alone, 10 steps")
     parser.add_argument("--only", action="append", help="a format's label (repeatable)")
     parser.add_argument("--rate", type=float, help="in place of the formats' own")
+    parser.add_argument("--biases", action="store_true", help="train biases alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--models", type=Path, help="where the distilled models are written")
@@ -434,7 +440,8 @@ def run(
             continue
         began = time.monotonic()
         network, formats = started.pop(fmt.label)
-        distil(case, network, given.rate or fmt.rate, steps, say)
+        rate = given.rate or fmt.rate
+        distil(case, network, rate, steps, say, weights=not given.biases)
         found = measured(case, network)
         model, apart = integers(case, network, formats)
         found["integers_apart"] = apart
