@@ -13,6 +13,7 @@ from torch import nn
 
 from shiftforge.quant.models.batches import Examples, normalised
 from shiftforge.quant.models.fit import Hooks, Recipe, Report, accuracy, fit
+from shiftforge.quant.models.history import History, Record
 from shiftforge.quant.models.recipe import Group
 from shiftforge.quant.schemes import training
 from shiftforge.quant.schemes.base import ActivationQuantiser, Scheme, WeightQuantiser
@@ -48,11 +49,13 @@ class Options:
 @dataclass(frozen=True, eq=False)
 class Trained:
     """network: prepared and trained, in evaluation mode. accuracies: on the images that were
-    watched, after every epoch of this run; final: with batch norm as recalibrated."""
+    watched, after every epoch of this run; final: with batch norm as recalibrated. records: of
+    thresholds, where the scheme has them."""
 
     network: nn.Module
     accuracies: tuple[float, ...]
     final: float
+    records: tuple[Record, ...] = ()
 
 
 def scheme_facts(scheme: Scheme | None) -> dict[str, Any]:
@@ -97,8 +100,13 @@ def scheme_groups(network: nn.Module, recipe: Recipe) -> list[Group]:
     return [group for group in groups if group["params"]]
 
 
-def scheme_hooks(network: nn.Module) -> Hooks:
+def scheme_hooks(network: nn.Module, history: History | None = None) -> Hooks:
     """What the training loop calls on a prepared or folded network; a float one takes it too."""
+
+    def at_epoch(epoch: int, epochs: int) -> None:
+        if history is not None:
+            history.take(network, epoch)
+        training.at_epoch(network, epoch, epochs)
 
     def loss(task: torch.Tensor) -> torch.Tensor:
         extra = training.penalty(network)
@@ -107,7 +115,7 @@ def scheme_hooks(network: nn.Module) -> Hooks:
     return Hooks(
         loss=loss,
         after_step=lambda: training.after_step(network),
-        at_epoch=lambda epoch, epochs: training.at_epoch(network, epoch, epochs),
+        at_epoch=at_epoch,
         groups=scheme_groups,
         freeze=lambda model: freeze_batch_norm(model, affine=False),
     )
@@ -164,6 +172,7 @@ def train_scheme(
             network(example)  # activation quantisers find their range
     known = {**scheme_facts(scheme), "ends": repr((chosen.first, chosen.last)), **(facts or {})}
     known["overrides"] = repr(sorted((chosen.overrides or {}).items(), key=lambda item: item[0]))
+    history = History(None if folder is None else folder / f"{stage}.history.json")
     reached = fit(
         network,
         train,
@@ -172,13 +181,15 @@ def train_scheme(
         stage=stage,
         folder=folder,
         facts=known,
-        hooks=scheme_hooks(network),
+        hooks=scheme_hooks(network, history),
         teacher=teacher,
         report=report,
         stop_after=stop_after,
         keep=keep,
     )
     network.eval()
+    history.take(network, recipe.epochs)
     if chosen.recalibrate:
         recalibrate_batch_norm(network, images_of(train, chosen.recalibrate))
-    return Trained(network, tuple(reached), accuracy(network, watched))
+    records = tuple(history.records)
+    return Trained(network, tuple(reached), accuracy(network, watched), records)

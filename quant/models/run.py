@@ -26,6 +26,7 @@ from shiftforge.quant.models.fit import Recipe, Report, accuracy, fit
 from shiftforge.quant.models.networks import NETWORKS, build
 from shiftforge.quant.models.qat import Options, scheme_hooks, train_scheme
 from shiftforge.quant.models.recipe import recipe_problems
+from shiftforge.quant.models.training_pictures import write_pictures
 from shiftforge.quant.schemes.base import Scheme
 from shiftforge.quant.schemes.convert import convert
 from shiftforge.quant.schemes.fold import fold
@@ -195,8 +196,9 @@ def _folder_problems(config: RunConfig) -> list[Problem]:
 def run(config: RunConfig, report: Report | None = None) -> Outcome:
     """Train as the config says; the same config gives the same model on the same machine.
 
-    Writes <folder>/float.safetensors, quantised.safetensors (a state dictionary) and a checkpoint
-    an epoch, of which the newest two stay. Raises InputError listing all that is wrong.
+    Writes <folder>/float.safetensors, quantised.safetensors (a state dictionary), a checkpoint an
+    epoch, of which the newest two stay, and pictures (see `write_pictures`). Raises InputError
+    listing all that is wrong.
     """
     parts, start_recipe, tune = checked(config)
     network = build(config.network, parts.data.preprocess, len(parts.data.labels), config.seed)
@@ -229,6 +231,7 @@ def run(config: RunConfig, report: Report | None = None) -> Outcome:
         {**facts, "scheme": config.scheme.name, "test": test[TUNED]},
     )
     layers = tuple(summary(done.network))
+    write_pictures(config.folder, done.network, layers, done.records)
     try:
         model = _integer(config, parts, done.network, network, tune, report, validation, test)
     except InputError as error:

@@ -89,7 +89,9 @@ def test_a_resumed_run_ends_at_the_same_weights(tmp_path: Path, scheme: Scheme) 
     assert len(again.accuracies) == 2 and again.accuracies == whole.accuracies[1:]
     assert same(whole.network, again.network)
     # The two newest checkpoints stay.
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"t-00{i}.safetensors" for i in (2, 3)]
+    assert sorted(p.name for p in tmp_path.glob("*.safetensors")) == [
+        f"t-00{i}.safetensors" for i in (2, 3)
+    ]
     with pytest.raises(InputError, match="another training recipe"):
         other = replace(RECIPE, seed=6)
         train_scheme(small(), scheme, data, data, other, stage="t", folder=tmp_path)
@@ -120,7 +122,9 @@ def test_killed_in_an_epoch_and_resumed(tmp_path: Path) -> None:
         [sys.executable, "-c", _KILLED, str(tmp_path)], env=environment, capture_output=True
     )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"t-00{i}.safetensors" for i in (1, 2)]
+    assert sorted(p.name for p in tmp_path.glob("*.safetensors")) == [
+        f"t-00{i}.safetensors" for i in (1, 2)
+    ]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
