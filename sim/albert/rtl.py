@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-import time
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +17,10 @@ from shiftforge.quant.albert.network import IntegerAlbert
 from shiftforge.sim.albert.golden import LayerResult, Sentence, label_of, operands
 from shiftforge.sim.albert.image import network_image, plan_sentence, write_sentence
 from shiftforge.sim.golden.edgebert.encoder import STAGES
-from shiftforge.sim.rtl.layer import COMMAND, DONE, FIGURE, PATIENCE, SETUP, TOLD, build_unit
+from shiftforge.sim.rtl.layer import COMMAND, FIGURE, build_unit, simulate
 from shiftforge.sim.rtl.layer_stages import read_stages
 from shiftforge.sim.rtl.matmul import ExternalMemory
-from shiftforge.sim.rtl.memory_file import from_hex, to_hex
+from shiftforge.sim.rtl.memory_file import from_hex
 from shiftforge.sim.rtl.operands import read_tensor
 
 __all__ = ["ClassifierRtl", "CommandCycles", "RtlSentence"]
@@ -97,8 +93,8 @@ class ClassifierRtl:
         image = constant.copy()
         word, place = operands(self.network, ids, types)
         write_sentence(plan, image, word, place)
-        log, taps, seconds = self._simulate(plan, image, memory or ExternalMemory())
-        rows = _ran(plan, log)
+        done = simulate(self.model, plan.program, image, memory)
+        rows = _ran(plan, done.log)
         ends = list(accumulate(row["cycles"] for row in rows))
         whole = plan.program
         commands = [
@@ -108,43 +104,12 @@ class ClassifierRtl:
             )
         ]
         return RtlSentence(
-            self._read(plan, image, taps, rows),
+            self._read(plan, image, done.taps, rows),
             tuple(commands),
             ends[-1],
             sum(c.ideal_cycles for c in whole.commands[: len(rows)]),
-            seconds,
+            done.seconds,
         )
-
-    def _simulate(
-        self, plan: ClassifierPlan, image: NDArray[np.uint8], memory: ExternalMemory
-    ) -> tuple[str, bytes, float]:
-        """The log, the taps and the seconds of a run; what it writes goes into the image."""
-        whole = plan.program
-        slow = -(-memory.beats[1] // memory.beats[0])
-        options: dict[str, Any] = {
-            "program": whole.program,
-            "first": whole.results,
-            "last": whole.beats - 1,
-            "bw_num": memory.beats[0],
-            "bw_den": memory.beats[1],
-            "latency": memory.latency,
-            "limit": min(slow * (PATIENCE * whole.ideal_cycles + SETUP), 2**32 - 1),
-        }
-        with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
-            files = {key: Path(name) / f"{key}.hex" for key in ("image", "result", "dump")}
-            files["image"].write_bytes(to_hex(image))
-            arguments = [f"+{key}={value}" for key, value in {**files, **options}.items()]
-            started = time.perf_counter()
-            done = subprocess.run(
-                [str(self.model), *arguments], capture_output=True, text=True, check=False
-            )
-            seconds = time.perf_counter() - started
-            log = done.stdout + done.stderr
-            if done.returncode != 0 or DONE.search(log) is None:
-                what = f"the RTL failed (exit {done.returncode}): {log.strip()[-TOLD:]}"
-                raise CheckFailed(what)
-            image[whole.results :] = from_hex(files["result"].read_bytes(), self.config.lanes)
-            return log, files["dump"].read_bytes(), seconds
 
     def _read(
         self,

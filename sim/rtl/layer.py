@@ -27,7 +27,15 @@ from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model
 
-__all__ = ["CommandRun", "UnitRun", "build_unit", "parse_log", "run_image"]
+__all__ = [
+    "CommandRun",
+    "Simulated",
+    "UnitRun",
+    "build_unit",
+    "parse_log",
+    "run_image",
+    "simulate",
+]
 
 BENCH = "unit_bench"
 COMMAND = re.compile(r"^COMMAND (\d+) (.*)$", re.MULTILINE)
@@ -94,6 +102,24 @@ def build_unit(
     return build_model({**text, **(replace or {})}, BENCH, trace=trace, cache=cache)
 
 
+@dataclass(frozen=True)
+class Simulated:
+    """What a simulation printed and wrote: log, tap file, write times; wall-clock seconds."""
+
+    log: str
+    taps: bytes
+    times: bytes
+    seconds: float
+
+
+def _stopped(plan: LayerPlan, log: str) -> str:
+    """Where a program that did not end stopped."""
+    labels = [f"layer {c.layer}, {c.label}" for c in plan.commands]
+    ran = len(COMMAND.findall(log))
+    where = labels[ran] if ran < len(labels) else "the end"
+    return f"the RTL did not finish, stopped at {where}: {log.strip()[-TOLD:]}"
+
+
 def parse_log(plan: LayerPlan, log: str) -> tuple[tuple[CommandRun, ...], dict[str, int]]:
     """The commands' counters and the figures of the whole run.
 
@@ -101,10 +127,8 @@ def parse_log(plan: LayerPlan, log: str) -> tuple[tuple[CommandRun, ...], dict[s
     """
     found = COMMAND.findall(log)
     done = DONE.search(log)
-    labels = [f"layer {c.layer}, {c.label}" for c in plan.commands]
     if done is None:
-        where = labels[len(found)] if len(found) < len(labels) else "the end"
-        raise CheckFailed(f"the RTL did not finish, stopped at {where}: {log.strip()[-TOLD:]}")
+        raise CheckFailed(_stopped(plan, log))
     if [int(index) for index, _ in found] != list(range(len(plan.commands))):
         raise CheckFailed(f"the RTL ran {len(found)} of {len(plan.commands)} commands, or others")
     rows = [{key: int(value) for key, value in FIGURE.findall(text)} for _, text in found]
@@ -129,7 +153,7 @@ def _options(plan: LayerPlan, memory: ExternalMemory, last: int) -> dict[str, in
     }
 
 
-def run_image(
+def simulate(
     program: Path,
     plan: LayerPlan,
     image: NDArray[np.uint8],
@@ -137,11 +161,10 @@ def run_image(
     trace: Path | None = None,
     *,
     times: bool = False,
-) -> UnitRun:
+) -> Simulated:
     """Run the program in an image; what it writes goes into the image.
 
-    trace: the file that takes the trace of a model that was built with one. times: note the cycles
-    of writes. Raises CheckFailed where the simulation stops before the program is done.
+    Raises CheckFailed where the simulation fails or does not reach the end of a program.
     """
     with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
         files = {key: Path(name) / f"{key}.hex" for key in ("image", "result", "dump")}
@@ -162,16 +185,37 @@ def run_image(
         log = done.stdout + done.stderr
         if done.returncode != 0:
             raise CheckFailed(f"the RTL failed (exit {done.returncode}): {log.strip()[-TOLD:]}")
-        commands, figures = parse_log(plan, log)
+        if DONE.search(log) is None:
+            raise CheckFailed(_stopped(plan, log))
         image[plan.results :] = from_hex(files["result"].read_bytes(), plan.config.lanes)
-        layers = read_stages(plan, image, files["dump"].read_bytes())
-        written = read_times(files["times"].read_bytes(), len(image)) if times else None
+        taps = files["dump"].read_bytes()
+        return Simulated(log, taps, files["times"].read_bytes() if times else b"", seconds)
+
+
+def run_image(
+    program: Path,
+    plan: LayerPlan,
+    image: NDArray[np.uint8],
+    memory: ExternalMemory | None = None,
+    trace: Path | None = None,
+    *,
+    times: bool = False,
+) -> UnitRun:
+    """Run the program in an image; what it writes goes into the image.
+
+    trace: the file that takes the trace of a model that was built with one. times: note the cycles
+    of writes. Raises CheckFailed where the simulation stops before the program is done.
+    """
+    done = simulate(program, plan, image, memory, trace, times=times)
+    commands, figures = parse_log(plan, done.log)
+    layers = read_stages(plan, image, done.taps)
+    written = read_times(done.times, len(image)) if times else None
     return UnitRun(
         tuple(layers),
         commands,
         figures["cycles"],
         figures["reads"],
         figures["writes"],
-        seconds,
+        done.seconds,
         written,
     )

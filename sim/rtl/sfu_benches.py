@@ -7,6 +7,7 @@ so are settings that a block reads with the first vector of a row only.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -44,7 +45,7 @@ class _View:
         return getattr(self._dut, name if shared else f"{self._block}_{name}")
 
 
-class SfuBench(Bench):
+class SfuBench(Bench, ABC):
     """What the blocks share. Names of ports are without _i and _o.
 
     FIRST: settings read with a row's first vector. EACH: inputs of every vector. TABLES: inputs
@@ -66,13 +67,13 @@ class SfuBench(Bench):
         self.config = config
         self.board = Scoreboard(self.MODULE, self.parts())
 
+    @abstractmethod
     def parts(self) -> tuple[str, ...]:
         """Names of what ``result`` returns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def result(self) -> tuple[int, ...]:
         """The outputs of a transfer."""
-        raise NotImplementedError
 
     def lanes(self, port: str, bits: int, signed: bool) -> tuple[int, ...]:
         """The lanes of an output."""
