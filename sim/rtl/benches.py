@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
@@ -23,6 +23,8 @@ class Bench:
     seed: of the pauses.
     """
 
+    INPUTS: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, dut: Any, seed: int) -> None:
         self.dut = dut
         self.random = random.Random(seed)
@@ -36,6 +38,16 @@ class Bench:
         for _ in range(3):
             await RisingEdge(self.dut.clk_i)
         self.dut.rst_ni.value = 1
+        await RisingEdge(self.dut.clk_i)
+
+    async def reset(self) -> None:
+        """Ready for vectors."""
+        await self.start(self.INPUTS)
+
+    async def configure(self, values: dict[str, int]) -> None:
+        """Settings of a run; no value may be under way."""
+        for name, value in values.items():
+            getattr(self.dut, f"{name}_i").value = value
         await RisingEdge(self.dut.clk_i)
 
     async def idle(self, share: float) -> None:
@@ -84,14 +96,8 @@ class CodecBench(Bench):
 
     async def reset(self) -> None:
         """Ready for vectors; jobs of one pass and one part."""
-        await self.start(self.INPUTS)
+        await super().reset()
         await self.configure({"job_passes": 1, "job_part": 256})
-
-    async def configure(self, values: dict[str, int]) -> None:
-        """What all jobs share; none may be under way."""
-        for name, value in values.items():
-            getattr(self.dut, f"{name}_i").value = value
-        await RisingEdge(self.dut.clk_i)
 
     async def load(self, rows: Sequence[tuple[int, int]]) -> None:
         """Masks and banks (lanes packed) of the buffer rows from 0 on, as they are."""
@@ -157,16 +163,6 @@ class ColumnBench(Bench):
         "bias_i",
     )
 
-    async def reset(self) -> None:
-        """Ready for vectors."""
-        await self.start(self.INPUTS)
-
-    async def configure(self, values: dict[str, int]) -> None:
-        """Post-processing; no value may be under way."""
-        for name, value in values.items():
-            getattr(self.dut, f"{name}_i").value = value
-        await RisingEdge(self.dut.clk_i)
-
     async def send(self, values: dict[str, int], idle: float) -> None:
         """One pair of vectors."""
         await self.idle(idle)
@@ -202,16 +198,6 @@ class ArrayBench(Bench):
         "b_nonzero_i",
         "b_data_i",
     )
-
-    async def reset(self) -> None:
-        """Ready for a run."""
-        await self.start(self.INPUTS)
-
-    async def configure(self, values: dict[str, int]) -> None:
-        """What holds for a run; no vector may be under way."""
-        for name, value in values.items():
-            getattr(self.dut, f"{name}_i").value = value
-        await RisingEdge(self.dut.clk_i)
 
     async def stream(self, side: str, vectors: Sequence[int], idle: float) -> None:
         """Vectors (lanes packed) of operand "a" or "b"; the tag of an A vector is its number."""
