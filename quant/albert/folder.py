@@ -71,7 +71,7 @@ def pretrained(folder: Path, classes: int, dropout: float = 0.0) -> OffRampAlber
     try:
         albert = AlbertModel.from_pretrained(
             folder, add_pooling_layer=False, local_files_only=True, use_safetensors=True,
-            hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+            hidden_dropout_prob=dropout, attention_probs_dropout_prob=0.0,
         )  # fmt: skip
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         remedy = f"give a folder with {_CONFIG} and {_WEIGHTS} of an ALBERT"

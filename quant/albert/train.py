@@ -96,13 +96,14 @@ def train(
     *,
     words: NDArray[np.float32] | None = None,
     start: OffRampAlbert | None = None,
+    frozen_words: bool = False,
     seed: int = 0,
     say: Say = print,
 ) -> Trained:
     """Train on sentences and measure on held-out ones, which choose nothing.
 
     sentences, held: token identities of whole texts. words: word embeddings (vocabulary,
-    embedding) to start from. start: a network to start from, of the shape; it is changed. say:
+    embedding) to start from. frozen_words: they stay as they are. start: a network to start from, of the shape; it is changed. say:
     takes progress. The same seed gives the same network where ``recipe.minutes`` is None.
     """
     torch.manual_seed(seed)
@@ -112,6 +113,7 @@ def train(
     if words is not None:
         with torch.no_grad():
             model.albert.embeddings.word_embeddings.weight.copy_(torch.from_numpy(words))
+    model.albert.embeddings.word_embeddings.weight.requires_grad_(not frozen_words)
     started = time.monotonic()
     _network(model, shape, recipe, sentences, labels, rng, say)
     _off_ramps(model, shape, recipe, sentences, labels, rng)
