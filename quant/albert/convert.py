@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.albert.embedding import EmbeddingTable
 from shiftforge.quant.albert.network import (
     EMBEDDED,
     STAGED,
@@ -153,7 +154,9 @@ def convert(
         FRACTION,
         repr(network.epsilon),
         network.classes,
-        encode(network.values["word"], fmt, first["word"]).astype(np.uint8),
+        EmbeddingTable.from_dense(
+            encode(network.values["word"], fmt, first["word"]).astype(np.uint8), first["word"]
+        ),
         encode(_places(network), fmt, first["place"]).astype(np.uint8),
         {name: _linear(network, name, weights) for name in ("mapping", *LINEARS)},
         {name: _norm(network, name) for name in ("embedding_norm", *NORMS)},

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.albert.embedding import EmbeddingTable
 
-__all__ = ["EMBEDDED", "STAGED", "IntegerAlbert", "IntegerLinear", "IntegerNorm", "Weights"]
+__all__ = ["EMBEDDED", "SPAN_ONE", "STAGED", "IntegerAlbert", "IntegerLinear", "IntegerNorm",
+           "Weights"]  # fmt: skip
 
 Weights: TypeAlias = Literal["af", "shift1", "shift2"]
 EMBEDDED = ("word", "place", "embedded", "embedding_norm", "input")
@@ -25,6 +27,8 @@ EMBEDDED = ("word", "place", "embedded", "embedding_norm", "input")
 STAGED = ("input", "q", "k", "v", "probabilities", "context", "attention_output", "add1", "norm1",
           "gelu", "ffn2", "add2", "norm2", "logits")  # fmt: skip
 """Tensors of a layer, off-ramp included, that have an exponent bias."""
+SPAN_ONE = 256
+"""1 in the tables of span masks, which have 8 fraction bits."""
 LINEARS = ("mapping", "q", "k", "v", "output", "ffn1", "ffn2")
 NORMS = ("embedding_norm", "norm1", "norm2")
 
@@ -50,11 +54,16 @@ class IntegerNorm:
 
 @dataclass(frozen=True, eq=False)
 class IntegerAlbert:
-    """word: codes (V, E). place: codes (token types, L, E). linears: by the names mapping, q, k, v,
-    output, ffn1, ffn2; norms: embedding_norm, norm1, norm2. ramps: of every layer.
+    """words: the word table (V, E). place: codes (token types, L, E). linears: by the names
+    mapping, q, k, v, output, ffn1, ffn2; norms: embedding_norm, norm1, norm2. ramps: of every
+    layer.
 
     embedding_biases: of EMBEDDED. biases: of STAGED, by layer. fraction: F. epsilon: of all layer
     norms, as decimal text. classes: names of the labels.
+
+    spans: mask tables (heads, L) of 0..256 over |i - j|, never rising, or None for no mask;
+    a head whose table is 0 throughout is not computed. bits: of AF weights: their codes lie on the
+    levels of AF<bits,3>, 4..8, with the same exponent bias.
     """
 
     weights: Weights
@@ -62,13 +71,20 @@ class IntegerAlbert:
     fraction: int
     epsilon: str
     classes: tuple[str, ...]
-    word: NDArray[np.uint8]
+    words: EmbeddingTable
     place: NDArray[np.uint8]
     linears: Mapping[str, IntegerLinear]
     norms: Mapping[str, IntegerNorm]
     ramps: tuple[IntegerLinear, ...]
     embedding_biases: Mapping[str, int]
     biases: tuple[Mapping[str, int], ...]
+    spans: NDArray[np.uint16] | None = None
+    bits: int = 8
+
+    @property
+    def word(self) -> NDArray[np.uint8]:
+        """Codes (V, E) of the word table."""
+        return self.words.dense()
 
     @property
     def layers(self) -> int:
@@ -90,9 +106,16 @@ class IntegerAlbert:
         """Columns between the two products of the feed-forward network."""
         return len(self.linears["ffn1"].codes)
 
+    @property
+    def skipped(self) -> tuple[int, ...]:
+        """Heads whose mask is 0 throughout."""
+        if self.spans is None:
+            return ()
+        return tuple(int(i) for i in np.flatnonzero(~self.spans.any(axis=1)))
+
     def check(self) -> None:
         """Raise InputError with everything that does not fit together."""
-        embedding = self.word.shape[1]
+        embedding = self.words.columns
         h, f, c = self.hidden, self.ffn, len(self.classes)
         shapes = {"mapping": (h, embedding), "ffn1": (f, h), "ffn2": (h, f)}
         shapes |= dict.fromkeys(("q", "k", "v", "output"), (h, h))
@@ -123,9 +146,39 @@ class IntegerAlbert:
             problems.append(Problem(f"place codes {self.place.shape}", f"{embedding} columns"))
         if len(self.ramps) != self.layers or not self.layers:
             problems.append(Problem(f"{len(self.ramps)} off-ramps", f"give {self.layers}"))
-        problems += self._bias_problems()
+        problems += self.words.problems() + self._span_problems() + self._bias_problems()
+        problems += self._level_problems({name: linear for name, linear, _ in named})
         if problems:
             raise InputError(problems)
+
+    def _span_problems(self) -> list[Problem]:
+        if self.spans is None:
+            return []
+        wanted = (self.heads, self.length if self.place.ndim == 3 else 0)
+        if self.spans.shape != wanted or self.spans.dtype != np.uint16:
+            what = f"span tables of {self.spans.dtype} {self.spans.shape}"
+            return [Problem(what, f"give uint16 {wanted}", "spans")]
+        found = []
+        for head, table in enumerate(self.spans.astype(np.int64)):
+            if table.max(initial=0) > SPAN_ONE:
+                found.append(
+                    Problem(f"a mask of {table.max()}", f"0 to {SPAN_ONE}", f"head {head}")
+                )
+            if (np.diff(table) > 0).any():
+                what = "a span mask that rises with the distance"
+                found.append(Problem(what, "give tables that never rise", f"head {head}"))
+        return found
+
+    def _level_problems(self, linears: Mapping[str, IntegerLinear]) -> list[Problem]:
+        if not 4 <= self.bits <= 8 or (self.bits < 8 and self.weights != "af"):
+            what = f"{self.bits} bits of {self.weights} weights"
+            return [Problem(what, "give 4 to 8, for af only", "bits")]
+        finer = np.uint8((1 << (8 - self.bits)) - 1)
+        return [
+            Problem(f"{name} is not on the levels of AF<{self.bits},3>", "convert it again", name)
+            for name, linear in linears.items()
+            if (linear.codes & finer).any()
+        ]
 
     def _bias_problems(self) -> list[Problem]:
         sets: list[tuple[str, Mapping[str, int], tuple[str, ...]]] = [
@@ -138,6 +191,9 @@ class IntegerAlbert:
             problems += [Problem(f"exponent bias of {n}", "give -64 to 63", where) for n in wrong]
         if problems:
             return problems
+        if self.words.bias != self.embedding_biases["word"]:
+            what = f"a word table of exponent bias {self.words.bias}"
+            problems.append(Problem(what, f"give {self.embedding_biases['word']}", "word"))
         before = self.embedding_biases["input"]
         for index, own in enumerate(self.biases):
             if own["input"] != before:
@@ -148,7 +204,13 @@ class IntegerAlbert:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array by name."""
-        out: dict[str, NDArray[Any]] = {"word": self.word, "place": self.place}
+        out: dict[str, NDArray[Any]] = {
+            "word.mask": self.words.mask,
+            "word.values": self.words.values,
+            "place": self.place,
+        }
+        if self.spans is not None:
+            out["spans"] = self.spans
         linears = {**self.linears, **{f"ramp {i}": r for i, r in enumerate(self.ramps)}}
         for name, linear in linears.items():
             out |= {name: linear.codes, f"{name}.exponent": linear.exponent}

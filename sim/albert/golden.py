@@ -100,13 +100,13 @@ def operands(
     problems = []
     if ids.ndim != 1 or not 1 <= len(ids) <= most:
         problems.append(Problem(f"{ids.shape} tokens", f"give 1 to {most}", "sentence"))
-    elif ids.min() < 0 or ids.max() >= len(network.word):
+    elif ids.min() < 0 or ids.max() >= len(network.words.mask):
         problems.append(Problem("a token is not in the vocabulary", "use its tokeniser"))
     if kinds.shape != ids.shape or (kinds.size and not 0 <= kinds.max() < len(network.place)):
         problems.append(Problem("token types", f"one a token, below {len(network.place)}"))
     if problems:
         raise InputError(problems)
-    return network.word[ids], network.place[kinds, np.arange(len(ids))]
+    return network.words.rows(ids), network.place[kinds, np.arange(len(ids))]
 
 
 def embed(network: IntegerAlbert, word: Codes, place: Codes, unit: Unit) -> Stages:

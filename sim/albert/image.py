@@ -44,7 +44,7 @@ def plan_sentence(
     shape = LayerShape(length, network.hidden, network.heads, network.ffn)
     layers = [numbers_of(layer_weights(network, i)) for i in range(network.layers)]
     numbers = ClassifierNumbers(
-        network.word.shape[1],
+        network.words.columns,
         len(network.classes),
         network.embedding_biases,
         [own["logits"] for own in network.biases],

@@ -112,7 +112,7 @@ def test_the_integer_file(tmp_path: Path) -> None:
     path.write_bytes(first[:200])
     with pytest.raises(InputError, match="no safetensors file"):
         load_integer(path)
-    path.write_bytes(first.replace(b"albert-integer-1", b"albert-integer-9"))
+    path.write_bytes(first.replace(b"albert-integer-2", b"albert-integer-9"))
     with pytest.raises(InputError, match="kind"):
         load_integer(path)
 
