@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from transformers import AlbertConfig, AlbertModel
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.model import OffRampAlbert
 from shiftforge.quant.albert.settings import Shape
+from shiftforge.quant.albert.spans import attach_spans
 from shiftforge.quant.albert.stages import FloatNetwork
 
 __all__ = ["float_network", "load_classifier", "pretrained", "save_classifier", "shape_of"]
@@ -34,13 +36,23 @@ _NORMS = {"norm1": "attention.LayerNorm", "norm2": "full_layer_layer_norm"}
 
 def save_classifier(model: OffRampAlbert, classes: tuple[str, ...], folder: Path,
                     notes: Mapping[str, Any] | None = None) -> None:  # fmt: skip
-    """Write configuration, weights (``albert.*``, ``ramps.*``) and notes into a folder."""
+    """Write configuration, weights (``albert.*``, ``ramps.*``, ``spans.z``) and notes.
+
+    The notes get ``classes``, and ``spans`` (z in tokens, ramp) where the network has spans.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _CONFIG).write_text(model.config.to_json_string(), encoding="utf-8")
     tensors = {n: t.detach().cpu().contiguous() for n, t in sorted(model.state_dict().items())}
-    save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
-    text = {"classes": list(classes), **(notes or {})}
-    (folder / _NOTES).write_text(json.dumps(text, indent=1, sort_keys=True) + "\n")
+    text: dict[str, Any] = {"classes": list(classes), **(notes or {})}
+    text.pop("spans", None)
+    if model.spans is not None:
+        text["spans"] = {"z": model.spans.z.tolist(), "ramp": model.spans.ramp}
+    config = model.config.to_json_string().encode()
+    held = json.dumps(text, indent=1, sort_keys=True).encode() + b"\n"
+    weights = save(tensors, metadata={"format": "pt"})
+    for name, content in ((_CONFIG, config), (_WEIGHTS, weights), (_NOTES, held)):
+        part = folder / f"{name}.part"
+        part.write_bytes(content)
+        os.replace(part, folder / name)
 
 
 def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:
@@ -55,6 +67,8 @@ def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:
         tensors = load_file(folder / _WEIGHTS)
         classes = tuple(str(c) for c in notes["classes"])
         model = OffRampAlbert(AlbertConfig.from_dict(settings), len(classes))
+        if notes.get("spans") is not None:
+            attach_spans(model, int(notes["spans"]["ramp"]))
         model.load_state_dict(tensors)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         remedy = f"train again; a classifier is {_CONFIG}, {_WEIGHTS} and {_NOTES}"
@@ -91,7 +105,10 @@ def shape_of(model: OffRampAlbert, length: int) -> Shape:
 
 
 def float_network(model: OffRampAlbert, classes: tuple[str, ...]) -> FloatNetwork:
-    """The formulas' arrays, float64. Raises InputError for what the unit does not compute."""
+    """The formulas' arrays, float64, with the spans.
+
+    Raises InputError for what the unit does not compute.
+    """
     config = model.config
     problems = []
     if config.num_hidden_groups != 1 or config.inner_group_num != 1:
@@ -118,10 +135,13 @@ def float_network(model: OffRampAlbert, classes: tuple[str, ...]) -> FloatNetwor
     for index, ramp in enumerate(model.ramps):
         own = {n: t.detach().cpu().double().numpy() for n, t in ramp.state_dict().items()}
         values |= {f"ramp {index}": own["weight"], f"ramp {index}.bias": own["bias"]}
+    spans = model.spans
     return FloatNetwork(
         values,
         int(config.num_attention_heads),
         int(config.num_hidden_layers),
         float(config.layer_norm_eps),
         classes,
+        None if spans is None else spans.z.detach().cpu().double().numpy(),
+        0 if spans is None else spans.ramp,
     )

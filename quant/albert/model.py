@@ -11,6 +11,7 @@ from torch import nn
 from transformers import AlbertConfig, AlbertModel
 
 from shiftforge.quant.albert.settings import Shape
+from shiftforge.quant.albert.spans import AttentionSpans
 
 __all__ = ["OffRampAlbert", "batch_of", "configuration"]
 
@@ -39,7 +40,9 @@ def configuration(shape: Shape, vocabulary: int, dropout: float = 0.0) -> Albert
 
 class OffRampAlbert(nn.Module):
     """albert: transformers' model, without its pooler. ramps: one linear classifier a layer, over
-    the first token's column."""
+    the first token's column. spans: of the heads, see ``spans.attach_spans``; None for none."""
+
+    spans: AttentionSpans | None
 
     def __init__(
         self, config: AlbertConfig, classes: int, albert: AlbertModel | None = None
@@ -47,6 +50,7 @@ class OffRampAlbert(nn.Module):
         super().__init__()
         self.albert = albert or AlbertModel(config, add_pooling_layer=False)
         self.config = self.albert.config
+        self.spans = None
         self.drop = nn.Dropout(config.hidden_dropout_prob)
         self.ramps = nn.ModuleList(
             nn.Linear(config.hidden_size, classes) for _ in range(config.num_hidden_layers)
@@ -54,7 +58,9 @@ class OffRampAlbert(nn.Module):
 
     def first_columns(self, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
         """The first token's column (N, hidden) after every layer."""
-        found = self.albert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        # Once a call: every layer has the same mask.
+        more = {} if self.spans is None else {"span_mask": self.spans(ids.shape[1])}
+        found = self.albert(input_ids=ids, attention_mask=mask, output_hidden_states=True, **more)
         states = found.hidden_states[-self.config.num_hidden_layers :]
         return [state[:, 0] for state in states]
 

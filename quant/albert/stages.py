@@ -27,13 +27,16 @@ input."""
 class FloatNetwork:
     """values: by name: ``word`` (V, E), ``position`` (L, E), ``type`` (T, E), ``embedding_norm.*``,
     ``mapping`` (H, E) with its bias, a layer's LINEARS and NORMS, ``ramp i`` (classes, H) with
-    ``ramp i.bias``."""
+    ``ramp i.bias``. spans: attention span z of each head (heads,), in tokens, and ramp its slope's
+    length R, in tokens; None for no mask."""
 
     values: Mapping[str, Floats]
     heads: int
     layers: int
     epsilon: float
     classes: tuple[str, ...]
+    spans: Floats | None = None
+    ramp: int = 0
 
     @property
     def length(self) -> int:
@@ -52,6 +55,13 @@ class FloatNetwork:
         return y * self.values[name + ".gamma"] + self.values[name + ".beta"]
 
 
+def _span_mask(spans: Floats, ramp: int, length: int) -> Floats:
+    """m_z(x) = clamp((R + z - x) / R, 0, 1), x = |i - j|: (heads, length, length)."""
+    place = np.arange(length)
+    apart = np.abs(place[:, None] - place[None, :])
+    return np.asarray(np.clip((ramp + spans[:, None, None] - apart) / ramp, 0, 1))
+
+
 def _layer(network: FloatNetwork, x: Floats) -> Stages:
     out = {name: network.dense(x, name) for name in ("q", "k", "v")}
     length, width = len(x), x.shape[1] // network.heads
@@ -60,6 +70,8 @@ def _layer(network: FloatNetwork, x: Floats) -> Stages:
     e = np.exp(scores - scores.max(axis=2, keepdims=True))
     out["scores"] = scores
     out["probabilities"] = e / e.sum(axis=2, keepdims=True)
+    if network.spans is not None:
+        out["probabilities"] *= _span_mask(network.spans, network.ramp, length)
     out["context"] = (out["probabilities"] @ v).transpose(1, 0, 2).reshape(length, -1)
     out["attention_output"] = network.dense(out["context"], "output")
     out["add1"] = x + out["attention_output"]
@@ -77,7 +89,8 @@ def float_stages(
 ) -> tuple[Stages, list[Stages]]:
     """(embedding stages, the stages of every layer with its off-ramp's ``logits`` (1, classes)).
 
-    ids: token identities (L,). types: token types (L,), 0 by default.
+    ids: token identities (L,). types: token types (L,), 0 by default. ``probabilities`` are those
+    behind the span mask, with no renormalisation.
     """
     values = network.values
     kinds = np.zeros(len(ids), dtype=np.int64) if types is None else types
