@@ -27,16 +27,18 @@ __all__ = ["ClassifierKernels"]
 
 
 class ClassifierKernels:
-    """The unit built for a device. seconds: of all kernels so far.
+    """The unit built for a device. text: its device text, if it is not to be the rendered one.
+    seconds: of all kernels so far.
 
     The runtimes can hang or abort the process that they run in.
     """
 
     def __init__(
-        self, config: UnitConfig, sfu: SfuConfig, device: str, network: IntegerAlbert, unit: Unit
-    ) -> None:
+        self, config: UnitConfig, sfu: SfuConfig, device: str, network: IntegerAlbert, unit: Unit,
+        *, text: str | None = None,
+    ) -> None:  # fmt: skip
         self.network, self.unit, self.config = network, unit, config
-        self.encoder = EncoderUnit(config, sfu, device)
+        self.encoder = EncoderUnit(config, sfu, device, text=text)
         self.seconds = 0.0
 
     def run(

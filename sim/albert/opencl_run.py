@@ -46,15 +46,17 @@ def run_sentences(
     sentences: Sequence[NDArray[np.int64]],
     threshold: int | None = None,
     *,
+    text: str | None = None,
     time_limit_s: float = 600.0,
 ) -> KernelRun:
     """Sentences of token identities on a device, each up to its exit.
 
+    text: the device text, if it is not to be the rendered one.
     Raises InputError where network and unit do not suit or the device is unknown, CheckFailed for
     a hang, a crash or a run past the limit.
     """
     device_spec(device)
-    job = (config, sfu, device, network, unit, list(sentences), threshold)
+    job = (config, sfu, device, network, unit, list(sentences), threshold, text)
     with tempfile.TemporaryDirectory(prefix="shiftforge-unit-") as name:
         work = Path(name)
         (work / _JOB).write_bytes(pickle.dumps(job))
@@ -67,7 +69,7 @@ def run_sentences(
 def do_job(work: Path) -> None:
     """The child's part."""
     job: tuple[Any, ...] = pickle.loads((work / _JOB).read_bytes())
-    config, sfu, device, network, unit, sentences, threshold = job
-    kernels = ClassifierKernels(config, sfu, device, network, unit)
+    config, sfu, device, network, unit, sentences, threshold, text = job
+    kernels = ClassifierKernels(config, sfu, device, network, unit, text=text)
     found = tuple(kernels.run(ids, threshold) for ids in sentences)
     (work / _RESULT).write_bytes(pickle.dumps(KernelRun(found, kernels.seconds)))
