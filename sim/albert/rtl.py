@@ -17,7 +17,7 @@ from shiftforge.quant.albert.network import IntegerAlbert
 from shiftforge.sim.albert.golden import LayerResult, Sentence, label_of, operands
 from shiftforge.sim.albert.image import network_image, plan_sentence, write_sentence
 from shiftforge.sim.golden.edgebert.encoder import STAGES
-from shiftforge.sim.rtl.layer import COMMAND, FIGURE, build_unit, simulate
+from shiftforge.sim.rtl.layer import COMMAND, DONE, FIGURE, build_unit, simulate
 from shiftforge.sim.rtl.layer_stages import read_stages
 from shiftforge.sim.rtl.matmul import ExternalMemory
 from shiftforge.sim.rtl.memory_file import from_hex
@@ -37,18 +37,22 @@ class CommandCycles:
     start: int
     end: int
     busy: int
+    gated: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class RtlSentence:
     """sentence: what the run left. cycles: the unit's, to the end of the last command that ran.
-    ideal_cycles: of the products of the commands that ran. seconds: of the simulation."""
+    ideal_cycles: of the products of the commands that ran. seconds: of the simulation. reads,
+    writes: beats on the external port, descriptors, parameters, tables and commands included."""
 
     sentence: Sentence
     commands: tuple[CommandCycles, ...]
     cycles: int
     ideal_cycles: int
     seconds: float
+    reads: int = 0
+    writes: int = 0
 
 
 class ClassifierRtl:
@@ -97,8 +101,10 @@ class ClassifierRtl:
         rows = _ran(plan, done.log)
         ends = list(accumulate(row["cycles"] for row in rows))
         whole = plan.program
+        finished = DONE.search(done.log)
+        figures = {} if finished is None else dict(FIGURE.findall(finished[1]))
         commands = [
-            CommandCycles(command.layer, command.label, start, end, row["busy"])
+            CommandCycles(command.layer, command.label, start, end, row["busy"], row["gated"])
             for command, start, end, row in zip(
                 whole.commands, [0, *ends], ends, rows, strict=False
             )
@@ -109,6 +115,8 @@ class ClassifierRtl:
             ends[-1],
             sum(c.ideal_cycles for c in whole.commands[: len(rows)]),
             done.seconds,
+            int(figures.get("reads", 0)),
+            int(figures.get("writes", 0)),
         )
 
     def _read(
