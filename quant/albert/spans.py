@@ -10,6 +10,7 @@ the keyword ``span_mask`` of the model's call.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +23,15 @@ from shiftforge.errors import InputError, Problem
 if TYPE_CHECKING:
     from shiftforge.quant.albert.model import OffRampAlbert
 
-__all__ = ["ATTENTION", "AttentionSpans", "attach_spans", "span_attention", "span_mask"]
+__all__ = [
+    "ATTENTION",
+    "AttentionSpans",
+    "SpanLearning",
+    "attach_spans",
+    "span_attention",
+    "span_mask",
+    "span_rate",
+]
 
 ATTENTION = "shiftforge_span"
 """Name of the attention function among transformers' implementations."""
@@ -71,6 +80,44 @@ class AttentionSpans(nn.Module):
         """Mean over the heads of the reach z + ramp (0 for a head that is off), in tokens, at most
         the length."""
         return float((self.z.detach() + self.ramp).clamp(0, self.length).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class SpanLearning:
+    """The spans under training (an addition of ``loop.fit_network``).
+
+    coefficient: of ``AttentionSpans.loss``; the paper's is 5e-6. rate: highest rate of z, in
+    tokens a step (``span_rate``).
+    """
+
+    spans: AttentionSpans
+    coefficient: float
+    rate: float
+
+    def groups(self) -> list[dict[str, Any]]:
+        """z."""
+        return [{"params": [self.spans.z], "lr": self.rate, "weight_decay": 0.0}]
+
+    def before(self, progress: float) -> None:
+        """Nothing."""
+
+    def loss(self) -> torch.Tensor:
+        """The span loss."""
+        return self.coefficient * self.spans.loss()
+
+    def after(self) -> None:
+        """z stays in its range."""
+        self.spans.restrict()
+
+
+def span_rate(spans: AttentionSpans, steps: int, travel: float) -> float:
+    """Highest rate, in tokens a step, at which z can cross its range ``travel`` times in a training.
+
+    Adam moves a parameter by about its rate a step, whatever the gradient's size. z is in tokens,
+    its range is [-ramp, length]: at the weights' rate, of about 1e-3, it would stay within a token
+    of its start. The schedule's mean is half of its highest rate.
+    """
+    return travel * (spans.length + spans.ramp) / max(0.5 * steps, 1)
 
 
 def span_attention(
