@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.embedding import EmbeddingTable
 from shiftforge.quant.albert.network import (
     EMBEDDED,
+    SPAN_ONE,
     STAGED,
     IntegerAlbert,
     IntegerLinear,
@@ -19,40 +21,25 @@ from shiftforge.quant.albert.network import (
     Weights,
 )
 from shiftforge.quant.albert.stages import LINEARS, NORMS, FloatNetwork, float_stages
-from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, choose_bias, encode
+from shiftforge.quant.albert.weights import LEAST_BIAS, STORED, af_codes, shift_channels
+from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, choose_bias, decode, encode
 from shiftforge.quant.formats.adaptivfloat_calibration import Method, calibrate_bias
-from shiftforge.quant.formats.shift import codes_from_ints, levels
-from shiftforge.quant.graph.types import ShiftFormat
 
-__all__ = ["FRACTION", "convert", "shift_channels"]
+__all__ = ["FRACTION", "Biases", "calibrate", "convert", "mask_tables", "shift_channels",
+           "zero_shares"]  # fmt: skip
 
 FRACTION = 10
-_LEAST_BIAS = -20  # a tensor of zeros would ask for less
 _APART = 16  # exponent biases of the two operands of a sum
-_FINER = 3
 
 Floats = NDArray[np.float64]
 
 
-def shift_channels(values: Floats, terms: int) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
-    """SHIFT4 codes (N, K) and z (N,) of least squared error in each output channel."""
-    fmt = ShiftFormat(4, terms, "S1" if terms == 1 else "S2")
-    ranked = levels(fmt)
-    middle = (ranked[1:] + ranked[:-1]) / 2
-    peak = np.abs(values).max(axis=1)
-    cover = np.ceil(np.log2(np.where(peak > 0, peak, 1) / ranked[-1])).astype(np.int64)
-    best = np.zeros(values.shape, dtype=np.int64)
-    z = cover.copy()
-    least = np.full(len(values), np.inf)
-    for finer in range(_FINER + 1):
-        step = 2.0 ** (cover - finer)[:, None]
-        chosen = ranked[np.searchsorted(middle, values / step)]
-        error = np.square(chosen * step - values).sum(axis=1)
-        better = error < least
-        least[better], z[better] = error[better], (cover - finer)[better]
-        best[better] = chosen[better]
-    first, second = codes_from_ints(best, fmt)
-    return first | (second << np.uint8(4)), z.astype(np.int8)
+@dataclass(frozen=True)
+class Biases:
+    """Exponent biases of tensors: embedding, of EMBEDDED; layers, of STAGED by layer."""
+
+    embedding: Mapping[str, int]
+    layers: tuple[Mapping[str, int], ...]
 
 
 def _integer(values: Floats, bits: int, what: str) -> NDArray[np.int64]:
@@ -62,13 +49,11 @@ def _integer(values: Floats, bits: int, what: str) -> NDArray[np.int64]:
     return whole
 
 
-def _linear(network: FloatNetwork, name: str, weights: Weights) -> IntegerLinear:
+def _linear(network: FloatNetwork, name: str, weights: Weights, bits: int) -> IntegerLinear:
     values = network.values[name]
     bias = _integer(network.values[name + ".bias"] * 2**FRACTION, 32, f"bias of {name}")
     if weights == "af":
-        fmt = AdaptivFloatFormat()
-        chosen = max(choose_bias(values, fmt), _LEAST_BIAS)
-        codes = encode(values, fmt, chosen).astype(np.uint8)
+        codes, chosen = af_codes(values, bits)
         exponent = np.array([chosen], dtype=np.int8)
     else:
         codes, exponent = shift_channels(values, 1 if weights == "shift1" else 2)
@@ -88,26 +73,38 @@ def _norm(network: FloatNetwork, name: str) -> IntegerNorm:
     )
 
 
-def _near(biases: dict[str, int], a: str, b: str) -> None:
-    """Raise the lower of two biases to what the unit can add."""
-    for low, high in ((a, b), (b, a)):
-        biases[low] = max(biases[low], biases[high] - _APART)
+def calibrate(
+    network: FloatNetwork,
+    texts: Sequence[NDArray[np.int64]],
+    method: Method = "mse",
+    *,
+    fmt: AdaptivFloatFormat = STORED,
+    word_bias: int | None = None,
+) -> Biases:
+    """Exponent biases of every tensor, chosen on calibration sentences (L,).
 
-
-def _biases(
-    network: FloatNetwork, texts: Sequence[NDArray[np.int64]], method: Method
-) -> tuple[dict[str, int], list[dict[str, int]]]:
-    fmt = AdaptivFloatFormat()
+    fmt: of the activations. word_bias: of a word table that is frozen; None takes the published
+    bias of its largest magnitude. No other tensor raises it: the place table yields.
+    Raises InputError for no texts, and where words and places cannot be added.
+    """
+    if not texts:
+        raise InputError(Problem("no calibration texts", "give at least one"))
     seen = [float_stages(network, ids) for ids in texts]
 
     def chosen(values: Sequence[Floats]) -> int:
-        return max(calibrate_bias(values, fmt, method), _LEAST_BIAS)
+        return max(calibrate_bias(values, fmt, method), LEAST_BIAS)
 
     first = {name: chosen([own[0][name] for own in seen]) for name in EMBEDDED}
-    # The tables hold more than the calibration texts show.
+    # The tables hold more than the calibration texts show, and are AF<8,3> in any case.
     for name, table in (("word", network.values["word"]), ("place", _places(network))):
-        first[name] = max(choose_bias(table, fmt), _LEAST_BIAS)
-    _near(first, "word", "place")
+        first[name] = max(choose_bias(table, STORED), LEAST_BIAS)
+    if word_bias is not None:
+        first["word"] = word_bias
+    if first["place"] - first["word"] > _APART:
+        what = f"exponent biases of words {first['word']} and places {first['place']}"
+        remedy = f"no more than {_APART} apart: scale the word table up, or train the places again"
+        raise InputError(Problem(what, remedy, "embeddings"))
+    first["place"] = max(first["place"], first["word"] - _APART)
     before = first["input"]
     layers = []
     for index in range(network.layers):
@@ -122,7 +119,7 @@ def _biases(
             own[other] = max(own[other], own[kept] - _APART)
         layers.append(own)
         before = own["norm2"]
-    return first, layers
+    return Biases(first, tuple(layers))
 
 
 def _places(network: FloatNetwork) -> Floats:
@@ -131,38 +128,90 @@ def _places(network: FloatNetwork) -> Floats:
     return both
 
 
+def mask_tables(spans: ArrayLike, ramp: int, length: int) -> NDArray[np.uint16]:
+    """Span masks (heads, length) over |i - j|, 8 fraction bits, 0..256.
+
+    clamp(rhe((256 (R - x) + z8) / R), 0, 256) with z8 = rhe(256 z) (docs/EDGEBERT_UNIT.md 2.3).
+    spans: z of each head, in tokens, -R or more. ramp: R, 1 or more. Raises InputError.
+    """
+    z = np.asarray(spans, dtype=np.float64)
+    problems = []
+    if ramp < 1:
+        problems.append(Problem(f"a ramp of {ramp} tokens", "use 1 or more", "spans"))
+    if z.ndim != 1 or not np.isfinite(z).all():
+        problems.append(Problem(f"spans {z}", "give a finite number a head", "spans"))
+    if problems:
+        raise InputError(problems)
+    top = np.int64(SPAN_ONE) * ramp
+    z8 = np.rint(SPAN_ONE * np.clip(z, -ramp, length)).astype(np.int64)
+    # Clamped before the division: what is left is 0 .. 256 R.
+    scaled = np.clip(top - SPAN_ONE * np.arange(length) + z8[:, None], 0, top)
+    down, rest = np.divmod(scaled, ramp)
+    odd = down % 2
+    # A rest above R/2 rounds up; of exactly R/2 only from an odd quotient.
+    return np.asarray(down + (2 * rest + odd > ramp), dtype=np.uint16)
+
+
+def _words(network: FloatNetwork, bias: int, frozen: bool) -> EmbeddingTable:
+    values = network.values["word"]
+    codes = encode(values, STORED, bias).astype(np.uint8)
+    if frozen:
+        off = int((decode(codes, STORED, bias) != values).sum())
+        if off:
+            what = f"{off} values of the word table are not AF<8,3> of exponent bias {bias}"
+            raise InputError(Problem(what, "train with the word table frozen", "word"))
+    return EmbeddingTable.from_dense(codes, bias)
+
+
 def convert(
     network: FloatNetwork,
     texts: Sequence[NDArray[np.int64]],
     weights: Weights = "af",
     method: Method = "mse",
+    bits: int = 8,
+    *,
+    word_bias: int | None = None,
+    biases: Biases | None = None,
 ) -> IntegerAlbert:
     """The integer network of a float one.
 
     texts: token identities (L,) of calibration sentences, no longer than the network's length.
-    weights: AF<8,3>, or SHIFT4 of one or two terms with an exponent a channel; embeddings and
-    activations are AF<8,3> in any case. method: of choosing the activations' exponent biases.
+    weights: AF<bits,3> (4..8 bits, stored as AF<8,3>), or SHIFT4 of one or two terms with an
+    exponent a channel; embeddings and activations are AF<8,3> in any case. method: of choosing the
+    activations' exponent biases. word_bias: exponent bias of a frozen word table, whose values
+    then have to be AF<8,3> of that bias. biases: to take instead of calibrating.
     Raises InputError where the network does not fit the unit.
     """
-    if not texts:
-        raise InputError(Problem("no calibration texts", "give at least one"))
-    first, layers = _biases(network, texts, method)
-    fmt = AdaptivFloatFormat()
+    chosen = biases or calibrate(network, texts, method, word_bias=word_bias)
+    first = chosen.embedding
+    spans = network.spans
     made = IntegerAlbert(
         weights,
         network.heads,
         FRACTION,
         repr(network.epsilon),
         network.classes,
-        EmbeddingTable.from_dense(
-            encode(network.values["word"], fmt, first["word"]).astype(np.uint8), first["word"]
-        ),
-        encode(_places(network), fmt, first["place"]).astype(np.uint8),
-        {name: _linear(network, name, weights) for name in ("mapping", *LINEARS)},
+        _words(network, first["word"], word_bias is not None),
+        encode(_places(network), STORED, first["place"]).astype(np.uint8),
+        {name: _linear(network, name, weights, bits) for name in ("mapping", *LINEARS)},
         {name: _norm(network, name) for name in ("embedding_norm", *NORMS)},
-        tuple(_linear(network, f"ramp {i}", weights) for i in range(network.layers)),
-        first,
-        tuple(layers),
+        tuple(_linear(network, f"ramp {i}", weights, bits) for i in range(network.layers)),
+        dict(first),
+        tuple(dict(own) for own in chosen.layers),
+        None if spans is None else mask_tables(spans, network.ramp, network.length),
+        bits if weights == "af" else 8,
     )
     made.check()
     return made
+
+
+def zero_shares(network: IntegerAlbert) -> dict[str, float]:
+    """Share of zero codes of the word table (``word``), of every matrix and of all matrices
+    (``linears``)."""
+    matrices = {name: linear.codes for name, linear in network.linears.items()}
+    matrices |= {f"ramp {i}": ramp.codes for i, ramp in enumerate(network.ramps)}
+    # 0x80 reads as zero as well, but is never written.
+    shares = {name: float((codes == 0).mean()) for name, codes in matrices.items()}
+    whole = sum(codes.size for codes in matrices.values())
+    zeros = sum(int((codes == 0).sum()) for codes in matrices.values())
+    return {"word": float((network.word == 0).mean()), "linears": zeros / whole, **shares}

@@ -2,55 +2,153 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
-from shiftforge.errors import InputError
-from shiftforge.quant.albert.convert import convert
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.albert.convert import convert, zero_shares
 from shiftforge.quant.albert.file import save_integer
-from shiftforge.quant.albert.network import Weights
-from shiftforge.quant.albert.texts import held_out
+from shiftforge.quant.albert.network import IntegerAlbert
+from shiftforge.quant.albert.weights import weight_choice
 from shiftforge.quant.formats.adaptivfloat_calibration import METHODS, Method
 from shiftforge.quant.text.corpus import CORPORA, load_corpus
 
-__all__ = ["quantise_folder"]
+__all__ = ["CALIBRATION", "calibration_texts", "quantise_folder"]
+
+CALIBRATION = "calibration.json"
+_NOTES, _TOKENISER = "classifier.json", "tokenizer.json"
+_FROM_TRAINING = 24
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        what = f"cannot read {path.name}: {error}"
+        raise InputError(Problem(what, "train the classifier again", str(path))) from error
+
+
+def calibration_texts(
+    folder: Path, length: int, vocabulary: int, corpus: str | None = None, fold: int | None = None
+) -> list[NDArray[np.int64]]:
+    """Token identities (L,) of a classifier's calibration texts, at most ``length`` tokens each.
+
+    Those of the folder's calibration.json; without one, of 24 training texts of the fold that the
+    notes (or corpus and fold) name. vocabulary: tokens the network knows. Raises InputError.
+    """
+    path = folder / CALIBRATION
+    if not path.exists():
+        return _training_texts(folder, length, corpus, fold)
+    try:
+        given = _json(path)["ids"]
+        texts = [np.array(ids, dtype=np.int64)[:length] for ids in given]
+        if not texts or any(t.ndim != 1 or not t.size for t in texts):
+            raise ValueError("no texts, or an empty one")
+        if any(int(t.min()) < 0 or int(t.max()) >= vocabulary for t in texts):
+            raise ValueError(f"a token outside the {vocabulary} of the network")
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"no calibration texts: {error}"
+        remedy = f"train again, or remove {CALIBRATION} to take texts of the corpus"
+        raise InputError(Problem(what, remedy, str(path))) from error
+    return texts
+
+
+def _training_texts(
+    folder: Path, length: int, corpus: str | None, fold: int | None
+) -> list[NDArray[np.int64]]:
+    from shiftforge.quant.albert.texts import held_out
+
+    notes: Mapping[str, Any] = _json(folder / _NOTES)
+    name = corpus or str(notes.get("corpus", "bbc"))
+    which = int(notes.get("fold", 0)) if fold is None else fold
+    split = int(notes.get("split", 0))
+    found = held_out(load_corpus(name), which, folder, length, _FROM_TRAINING, split)
+    return list(found.calibration)
 
 
 def quantise_folder(
-    folder: Path, corpus: str, fold: int, output: Path, weights: Weights, method: Method = "mse",
-    calibration: int = 24,
-) -> None:  # fmt: skip
-    """Write the integer network of a classifier's folder.
+    folder: Path,
+    output: Path,
+    weights: str | None = None,
+    method: Method = "mse",
+    bits: int = 8,
+    *,
+    corpus: str | None = None,
+    fold: int | None = None,
+) -> IntegerAlbert:
+    """Write the integer network of a classifier's folder, with its tokeniser and notes.
 
-    calibration: how many texts of the fold's training part choose the exponent biases.
-    Raises InputError.
+    weights: as ``weights.weight_choice`` reads it; None takes what the classifier was trained for
+    (the note ``weights``), else AF<bits,3>. bits: of ``af``. The folder's frozen word table keeps
+    its exponent bias. corpus, fold: where calibration texts come from if the folder has none; by
+    default the notes' own. The notes get ``quantised``: weights, bits, method and the shares of
+    zero codes. Raises InputError.
     """
     from shiftforge.quant.albert.folder import float_network, load_classifier
 
     model, classes = load_classifier(folder)
+    notes: dict[str, Any] = _json(folder / _NOTES)
+    trained = notes.get("weights")
+    choice = weight_choice(weights or trained or "af", bits)
+    if choice.share is not None and choice.name != trained:
+        what = f"weights {choice.name!r} of a classifier trained for {trained or 'float weights'}"
+        raise InputError(Problem(what, "train with these weights, or use shift2", str(folder)))
     network = float_network(model, classes)
-    texts = held_out(load_corpus(corpus), fold, folder, network.length, calibration)
-    save_integer(convert(network, texts.calibration, weights, method), output)
+    texts = calibration_texts(folder, network.length, len(network.values["word"]), corpus, fold)
+    table = notes.get("table")
+    made = convert(
+        network, texts, choice.kind, method, choice.bits,
+        word_bias=None if table is None else int(table["bias"]),
+    )  # fmt: skip
+    notes["quantised"] = {
+        "weights": choice.name, "bits": choice.bits, "method": method, "zeros": zero_shares(made)
+    }  # fmt: skip
+    path = folder / _TOKENISER
+    text = path.read_text(encoding="utf-8") if path.exists() else None
+    save_integer(made, output, tokeniser=text, notes=notes)
+    return made
+
+
+def _report(network: IntegerAlbert) -> Sequence[str]:
+    shares = zero_shares(network)
+    lines = [f"zero codes: word table {shares['word']:.1%}, matrices {shares['linears']:.1%}"]
+    if network.spans is not None:
+        reach = (network.spans > 0).sum(axis=1)
+        lines.append(f"tokens that heads reach: {', '.join(str(int(r)) for r in reach)}")
+    return lines
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--corpus", type=click.Choice(sorted(CORPORA)), default="bbc", show_default=True)
-@click.option("--fold", type=click.IntRange(0, 4), default=0, show_default=True)
-@click.option("--weights", type=click.Choice(["af", "shift1", "shift2"]), default="af")
+@click.option("--corpus", type=click.Choice(sorted(CORPORA)), help="by default the classifier's")
+@click.option("--fold", type=click.IntRange(0, 4), help="by default the classifier's")
+@click.option(
+    "--weights", help="af, af8 to af4, shift1, shift2, dtssq:F; by default as trained, else af"
+)
+@click.option("--bits", type=click.IntRange(4, 8), default=8, show_default=True, help="of af")
 @click.option("--method", type=click.Choice(METHODS), default="mse", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def main(folder: Path, corpus: str, fold: int, weights: str, method: Method, output: Path) -> None:
+def main(
+    folder: Path, corpus: str | None, fold: int | None, weights: str | None, bits: int,
+    method: Method, output: Path,
+) -> None:  # fmt: skip
     """Quantise the classifier of FOLDER, calibrated on training texts of its fold."""
     try:
-        quantise_folder(folder, corpus, fold, output, cast(Weights, weights), method)
+        made = quantise_folder(folder, output, weights, method, bits, corpus=corpus, fold=fold)
     except InputError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from error
-    print(f"{output}: {output.stat().st_size:,} bytes")
+    kind = f"AF<{made.bits},3>" if made.weights == "af" else made.weights
+    print(f"{output}: {kind} weights, {output.stat().st_size:,} bytes")
+    for line in _report(made):
+        print(line)
 
 
 if __name__ == "__main__":
