@@ -8,7 +8,7 @@ import click
 
 from shiftforge.generator.cli.options import json_option
 
-__all__ = ["command"]
+__all__ = ["command", "figure_text", "is_nested"]
 
 
 @click.command("generate", short_help="Generate the OpenCL project of a model for a board.")
@@ -24,6 +24,13 @@ __all__ = ["command"]
     type=click.FloatRange(min=0, min_open=True),
     help="Modelled frames a second to reach with the fewest lanes.",
 )
+@click.option(
+    "--lanes",
+    type=int,
+    default=16,
+    show_default=True,
+    help="A text classifier's: n of the n x n unit.",
+)
 @json_option
 def command(
     model: Path,
@@ -32,23 +39,33 @@ def command(
     units: int | None,
     pixels: int | None,
     target_fps: float | None,
+    lanes: int,
     as_json: bool,
 ) -> None:
     """Generate the OpenCL project of MODEL (a .safetensors file of `quantize`) for a board.
 
-    Only files that changed are written. A folder that holds anything else is refused.
+    A text classifier's project has the EdgeBERT unit's RTL as well. Only files that changed are
+    written. A folder that holds anything else is refused.
     """
     import time
 
     from shiftforge.boards.load import load_board
     from shiftforge.errors import InputError
+    from shiftforge.generator.cli.albert_project import is_albert_file, refuse_options
     from shiftforge.generator.cli.folder import output_folder_problems
     from shiftforge.generator.cli.output import print_json, print_table
     from shiftforge.quant.graph.file import load_model
 
     if target_fps is not None and (units is not None or pixels is not None):
         raise click.UsageError("--target-fps searches the array; --units and --pixels fix it")
+    if is_albert_file(model):
+        from shiftforge.generator.cli.albert_generate import generate_texts
+
+        refused = refuse_options(["units", "pixels", "target_fps"], "is for convolutions")
+        generate_texts(model, board, output, lanes, refused, as_json)
+        return
     problems = output_folder_problems(output)
+    problems += refuse_options(["lanes"], "is for text classifiers")
     network = target = None
     # Everything wrong with all three arguments is told at once.
     try:
@@ -72,15 +89,17 @@ def command(
     if as_json:
         print_json({**report, "output": output, "seconds": round(seconds, 3)})
         return
-    rows = [(key, _text(key, value)) for key, value in report.items() if not _nested(value)]
+    rows = [(key, figure_text(key, value)) for key, value in report.items() if not is_nested(value)]
     print_table(f"{output}, generated in {seconds:.1f} s", ("figure", "value"), rows)
 
 
-def _nested(value: object) -> bool:
+def is_nested(value: object) -> bool:
+    """Whether a figure of a report is more than one value."""
     return isinstance(value, dict | list | tuple)
 
 
-def _text(key: str, value: object) -> str:
+def figure_text(key: str, value: object) -> str:
+    """A figure as a table shows it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float) and key.endswith(("utilisation", "fraction")):
