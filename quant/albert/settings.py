@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from shiftforge.errors import InputError, Problem
 
-__all__ = ["Recipe", "Shape"]
+__all__ = ["Recipe", "Shape", "usual_length"]
+
+
+def usual_length(corpus: str) -> int:
+    """Tokens of a sentence that suit a corpus: 40 hold 3 of 4 messages of "sentiment" whole; 128
+    are the beginning of an article and the length of the GLUE tasks."""
+    return 40 if corpus == "sentiment" else 128
 
 
 @dataclass(frozen=True)

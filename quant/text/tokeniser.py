@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE",
+    "UNKNOWN_ID",
     "encode",
     "load_tokeniser",
     "save_tokeniser",
@@ -28,6 +29,8 @@ __all__ = [
 FILE = "tokenizer.json"
 PAD, UNKNOWN, FIRST, LAST = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 """Special tokens, with the identities 0..3 in a trained vocabulary."""
+UNKNOWN_ID = SPECIAL.index(UNKNOWN)
+"""Identity of [UNK] in a trained vocabulary."""
 
 
 def train_wordpiece(texts: Sequence[str], size: int = 8000) -> Tokenizer:
