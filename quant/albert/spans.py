@@ -111,7 +111,7 @@ class SpanLearning:
 
 
 def span_rate(spans: AttentionSpans, steps: int, travel: float) -> float:
-    """Highest rate, in tokens a step, at which z can cross its range ``travel`` times in a training.
+    """Highest rate, in tokens a step, at which z can cross its range ``travel`` times in training.
 
     Adam moves a parameter by about its rate a step, whatever the gradient's size. z is in tokens,
     its range is [-ramp, length]: at the weights' rate, of about 1e-3, it would stay within a token
