@@ -9,26 +9,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.plan.layer import LayerShape
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.quant.albert.macs import sentence_macs
 from shiftforge.quant.albert.network import IntegerAlbert
-from shiftforge.sim.albert.compare import Comparison, compare_sentences
+from shiftforge.quant.albert.settings import Shape
+from shiftforge.sim.albert.checkpoints import RTL, units_for
+from shiftforge.sim.albert.difference import Comparison, compare_sentences
 from shiftforge.sim.albert.golden import golden_sentence, threshold_of
 from shiftforge.sim.albert.opencl_run import run_sentences
 from shiftforge.sim.albert.rtl import ClassifierRtl
-from shiftforge.sim.rtl.cosim_layer import golden_unit, layer_units
+from shiftforge.sim.rtl.cosim_layer import golden_unit
 
-__all__ = ["CheckReport", "SentenceCheck", "check_sentences", "units_for"]
-
-RTL = "rtl"
+__all__ = ["CheckReport", "SentenceCheck", "check_sentences", "macs_of", "units_for"]
 
 
 @dataclass(frozen=True)
 class SentenceCheck:
     """mismatches: integers that differ from the reference, by device. values: compared ones, of
     one device. cycles, ideal_cycles: of the RTL, None where it did not run. first: the first
-    difference of each device that has one."""
+    difference of each device that has one. skipped: heads that are not computed. macs: of the
+    products up to the exit. commands: that the RTL ran, None where it did not run."""
 
     tokens: int
     label: str
@@ -39,6 +38,9 @@ class SentenceCheck:
     cycles: int | None
     ideal_cycles: int | None
     first: dict[str, str]
+    skipped: tuple[int, ...] = ()
+    macs: int = 0
+    commands: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,13 @@ class CheckReport:
     seconds: dict[str, float]
 
 
-def units_for(network: IntegerAlbert, lanes: int = 16) -> tuple[UnitConfig, SfuConfig]:
-    """A unit of the network's weights with room for its longest sentence. Raises InputError."""
-    shape = LayerShape(network.length, network.hidden, network.heads, network.ffn)
-    if network.weights == "af":
-        return layer_units(lanes, shape)
-    return layer_units(lanes, shape, weights="shift", terms=1 if network.weights[-1] == "1" else 2)
+def macs_of(network: IntegerAlbert, tokens: int, layers: int) -> int:
+    """Multiply-accumulates of a sentence's products through so many layers, without padding."""
+    shape = Shape(
+        network.hidden, network.heads, network.ffn, network.layers, network.length,
+        network.words.columns, network.words.shape[0],
+    )  # fmt: skip
+    return int(sentence_macs(shape, tokens, layers, len(network.classes), len(network.skipped)))
 
 
 def check_sentences(
@@ -96,7 +99,7 @@ def check_sentences(
         for own, got, want in zip(compared, done.sentences, golden, strict=True):
             own[device] = compare_sentences(got, want)
         tell(f"{device}: {sum(own[device].mismatches for own in compared)} mismatches")
-    cycles: list[tuple[int, int] | None] = [None] * len(golden)
+    cycles: list[tuple[int, int, int] | None] = [None] * len(golden)
     spent = 0.0
     if rtl:
         longest = max(len(ids) for ids in sentences)
@@ -104,7 +107,7 @@ def check_sentences(
         for i, (ids, want) in enumerate(zip(sentences, golden, strict=True)):
             run = unit_rtl.run(ids)
             spent += run.seconds
-            cycles[i] = run.cycles, run.ideal_cycles
+            cycles[i] = run.cycles, run.ideal_cycles, len(run.commands)
             compared[i][RTL] = compare_sentences(run.sentence, want)
             tell(
                 f"rtl: sentence {i + 1} of {len(golden)}, exit after layer "
@@ -122,6 +125,9 @@ def check_sentences(
             None if took is None else took[0],
             None if took is None else took[1],
             {name: str(c.differences[0]) for name, c in own.items() if c.differences},
+            want.skipped,
+            macs_of(network, len(ids), want.exit_layer),
+            None if took is None else took[2],
         )
         for ids, want, own, took in zip(sentences, golden, compared, cycles, strict=True)
     )

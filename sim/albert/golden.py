@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.network import IntegerAlbert, IntegerLinear, IntegerNorm
+from shiftforge.sim.albert.host import check_tokens
 from shiftforge.sim.golden.edgebert.add import add_af
 from shiftforge.sim.golden.edgebert.afcode import af_to_fixed, af_values, fixed_to_af
 from shiftforge.sim.golden.edgebert.encoder import (
@@ -37,6 +37,7 @@ __all__ = [
     "off_ramp",
     "operands",
     "threshold_of",
+    "word_rows",
 ]
 
 Codes = NDArray[np.uint8]
@@ -55,12 +56,15 @@ class LayerResult:
 
 @dataclass(frozen=True, eq=False)
 class Sentence:
-    """embedding: the stages before the layers. layers: those that ran, up to the exit or the
-    last. label: the class with the largest logit code there, the first of equals."""
+    """embedding: the codes looked up (``word``, ``place``) and the stages before the layers.
+    layers: those that ran, up to the exit or the last. label: the class with the largest logit
+    code there, the first of equals. skipped: heads that were not computed; their scores are given
+    as 0."""
 
     embedding: Mapping[str, NDArray[Any]]
     layers: tuple[LayerResult, ...]
     label: int
+    skipped: tuple[int, ...] = ()
 
     @property
     def exit_layer(self) -> int:
@@ -81,36 +85,48 @@ def norm_of(network: IntegerAlbert, name: str) -> Norm:
     return Norm(norm.gamma, norm.beta, norm.gamma_fraction, network.epsilon)
 
 
-def layer_weights(network: IntegerAlbert, index: int) -> LayerWeights:
-    """The shared weights with the exponent biases of one layer."""
+def layer_weights(network: IntegerAlbert, index: int, length: int | None = None) -> LayerWeights:
+    """The shared weights with the exponent biases of one layer; span masks up to ``length``
+    tokens."""
+    spans = None if network.spans is None else network.spans[:, :length].astype(np.int64)
     parts = {n: linear_of(layer, network.weights) for n, layer in network.linears.items()}
     return LayerWeights(
         network.heads, parts["q"], parts["k"], parts["v"], parts["output"],
         norm_of(network, "norm1"), parts["ffn1"], parts["ffn2"], norm_of(network, "norm2"),
-        dict(network.biases[index]),
+        dict(network.biases[index]), spans,
     )  # fmt: skip
+
+
+def word_rows(network: IntegerAlbert, ids: NDArray[np.int64]) -> Codes:
+    """Codes (L, E) of words, from the table's bit mask and values.
+
+    Written apart from the table's own look-up: bit by bit, as docs/ALBERT.md has it.
+    """
+    mask, values = network.words.mask, network.words.values
+    ones = np.unpackbits(mask, axis=1).sum(axis=1, dtype=np.int64)
+    before = np.concatenate([np.zeros(1, dtype=np.int64), ones]).cumsum()
+    out = np.zeros((len(ids), network.words.columns), dtype=np.uint8)
+    for row, word in enumerate(ids):
+        at = before[word]
+        for byte, bits in enumerate(mask[word].tolist()):
+            for bit in range(8):
+                if bits >> bit & 1:
+                    out[row, 8 * byte + bit] = values[at]
+                    at += 1
+    return out
 
 
 def operands(
     network: IntegerAlbert, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None
 ) -> tuple[Codes, Codes]:
     """The codes of words and places (L, E) of a sentence. Raises InputError."""
-    kinds = np.zeros(len(ids), dtype=np.int64) if types is None else types
-    most = network.length
-    problems = []
-    if ids.ndim != 1 or not 1 <= len(ids) <= most:
-        problems.append(Problem(f"{ids.shape} tokens", f"give 1 to {most}", "sentence"))
-    elif ids.min() < 0 or ids.max() >= len(network.words.mask):
-        problems.append(Problem("a token is not in the vocabulary", "use its tokeniser"))
-    if kinds.shape != ids.shape or (kinds.size and not 0 <= kinds.max() < len(network.place)):
-        problems.append(Problem("token types", f"one a token, below {len(network.place)}"))
-    if problems:
-        raise InputError(problems)
-    return network.words.rows(ids), network.place[kinds, np.arange(len(ids))]
+    kinds = check_tokens(network, ids, types)
+    return word_rows(network, ids), network.place[kinds, np.arange(len(ids))]
 
 
 def embed(network: IntegerAlbert, word: Codes, place: Codes, unit: Unit) -> Stages:
-    """``embedded``, ``embedding_norm`` and ``input``: what the first layer takes."""
+    """``word``, ``place``, ``embedded``, ``embedding_norm`` and ``input``, which the first layer
+    takes."""
     bias, f, fmt = network.embedding_biases, unit.fraction, unit.fmt
     total = add_af(word, bias["word"], place, bias["place"], bias["embedded"], fmt)
     norm = norm_of(network, "embedding_norm")
@@ -120,7 +136,8 @@ def embed(network: IntegerAlbert, word: Codes, place: Codes, unit: Unit) -> Stag
     normed = fixed_to_af(t, f, bias["embedding_norm"], fmt)
     mapping = linear_of(network.linears["mapping"], network.weights)
     x = fixed_to_af(linear(normed, bias["embedding_norm"], mapping, unit), f, bias["input"], fmt)
-    return {"embedded": total, "embedding_norm": normed, "input": x}
+    return {"word": word, "place": place, "embedded": total, "embedding_norm": normed,
+            "input": x}  # fmt: skip
 
 
 def off_ramp(
@@ -159,7 +176,7 @@ def golden_sentence(
     x = embedding["input"]
     layers = []
     for index in range(network.layers):
-        stages = encoder_layer(x, layer_weights(network, index), unit)
+        stages = encoder_layer(x, layer_weights(network, index, len(ids)), unit, skip=True)
         x = stages["norm2"]
         fixed, logits = off_ramp(network, index, x[:1], unit)
         h = int(entropy(fixed[None], unit.fraction)[0])
@@ -167,4 +184,7 @@ def golden_sentence(
         layers.append(LayerResult({s: stages[s] for s in STAGES}, logits, h, exits))
         if exits:
             break
-    return Sentence(embedding, tuple(layers), label_of(layers[-1].logits))
+    skipped = [] if network.spans is None else np.flatnonzero(network.spans.max(axis=1) == 0)
+    return Sentence(
+        embedding, tuple(layers), label_of(layers[-1].logits), tuple(int(i) for i in skipped)
+    )

@@ -42,7 +42,9 @@ def plan_sentence(
         what = f"{network.fraction} fraction bits, the unit has {sfu.fraction}"
         raise InputError(Problem(what, "use one fixed point"))
     shape = LayerShape(length, network.hidden, network.heads, network.ffn)
-    layers = [numbers_of(layer_weights(network, i)) for i in range(network.layers)]
+    layers = [
+        numbers_of(layer_weights(network, i, length), skip=True) for i in range(network.layers)
+    ]
     numbers = ClassifierNumbers(
         network.words.columns,
         len(network.classes),
@@ -81,7 +83,7 @@ def network_image(plan: ClassifierPlan, network: IntegerAlbert) -> Beats:
     whole = plan.program
     # The program itself writes the first layer's input.
     x = np.zeros((whole.shape.length, whole.shape.hidden), dtype=np.uint8)
-    image = build_layer_image(whole, layer_weights(network, 0), x)
+    image = build_layer_image(whole, layer_weights(network, 0, whole.shape.length), x)
     ramps = {f"ramp {i}": r for i, r in enumerate(network.ramps)}
     sources = {"mapping": network.embedding_biases["embedding_norm"]}
     sources |= {f"ramp {i}": own["norm2"] for i, own in enumerate(network.biases)}

@@ -15,8 +15,8 @@ from shiftforge.sim.albert.golden import (
     Stages,
     label_of,
     layer_weights,
-    operands,
 )
+from shiftforge.sim.albert.host import looked_up
 from shiftforge.sim.golden.edgebert.encoder import Unit
 from shiftforge.sim.opencl.edgebert import af_bits, multiply, value_bits
 from shiftforge.sim.opencl.edgebert_layer import EncoderUnit
@@ -49,18 +49,19 @@ class ClassifierKernels:
     ) -> Sentence:
         """A sentence, as ``golden_sentence``. Raises InputError, and CheckFailed for a hang."""
         network = self.network
-        embedding = self._embed(*operands(network, ids, types))
+        embedding = self._embed(*looked_up(network, ids, types))
         x: Codes = embedding["input"]
         layers = []
         for index in range(network.layers):
-            stages = self.encoder.run(x, layer_weights(network, index), self.unit)
+            weights = layer_weights(network, index, len(ids))
+            stages = self.encoder.run(x, weights, self.unit, skip=True)
             self.seconds += self.encoder.seconds
             x = stages["norm2"]
             logits, entropy, exits = self._off_ramp(index, x[:1], threshold)
             layers.append(LayerResult(stages, logits, entropy, exits))
             if exits:
                 break
-        return Sentence(embedding, tuple(layers), label_of(layers[-1].logits))
+        return Sentence(embedding, tuple(layers), label_of(layers[-1].logits), self.encoder.skipped)
 
     def _channels(self, image: Image, linear: IntegerLinear, bias: int) -> int:
         m, f = self.config.man_bits, self.unit.fraction
@@ -101,7 +102,13 @@ class ClassifierKernels:
         )
         self._launch(image)
         sums = image.read_rows(image.traced, at, *word.shape).astype(np.uint8)
-        return {"embedded": sums, "embedding_norm": image.read(c), "input": image.read(x)}
+        return {
+            "word": image.read(a),
+            "place": image.read(b),
+            "embedded": sums,
+            "embedding_norm": image.read(c),
+            "input": image.read(x),
+        }
 
     def _off_ramp(self, index: int, row: Codes, threshold: int | None) -> tuple[Codes, int, bool]:
         network, own = self.network, self.network.biases[index]

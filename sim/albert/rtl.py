@@ -14,7 +14,8 @@ from shiftforge.generator.plan.classifier import ClassifierPlan
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.quant.albert.network import IntegerAlbert
-from shiftforge.sim.albert.golden import LayerResult, Sentence, label_of, operands
+from shiftforge.sim.albert.golden import LayerResult, Sentence, label_of
+from shiftforge.sim.albert.host import looked_up
 from shiftforge.sim.albert.image import network_image, plan_sentence, write_sentence
 from shiftforge.sim.golden.edgebert.encoder import STAGES
 from shiftforge.sim.rtl.layer import COMMAND, DONE, FIGURE, build_unit, simulate
@@ -95,7 +96,7 @@ class ClassifierRtl:
         stops early or leaves no well-formed tensors."""
         plan, constant = self._planned(len(ids))
         image = constant.copy()
-        word, place = operands(self.network, ids, types)
+        word, place = looked_up(self.network, ids, types)
         write_sentence(plan, image, word, place)
         done = simulate(self.model, plan.program, image, memory)
         rows = _ran(plan, done.log)
@@ -135,6 +136,8 @@ class ClassifierRtl:
         x = whole.layers[0].tensors["input"]
         embedded, rest = _split(plan, taps)
         embedding = {
+            "word": read_tensor(image, plan.tensors["word"], "word"),
+            "place": read_tensor(image, plan.tensors["place"], "place"),
             "embedded": embedded,
             "embedding_norm": read_tensor(image, plan.tensors["embedding_norm"], "embedding_norm"),
             "input": read_tensor(image, x, "input"),
@@ -150,7 +153,9 @@ class ClassifierRtl:
             exits = self.threshold is not None and bool(ramp["exit"])
             stages = {stage: own.stages[stage] for stage in STAGES}
             layers.append(LayerResult(stages, logits, ramp["entropy"], exits))
-        return Sentence(embedding, tuple(layers), label_of(layers[-1].logits))
+        ran = {c.head for c in whole.commands[: len(rows)] if c.head is not None}
+        skipped = tuple(head for head in range(whole.shape.heads) if head not in ran)
+        return Sentence(embedding, tuple(layers), label_of(layers[-1].logits), skipped)
 
 
 def _ran(plan: ClassifierPlan, log: str) -> list[dict[str, int]]:

@@ -41,7 +41,8 @@ class EncoderUnit:
     """A unit with its special functions, built for a device.
 
     text: the device text, if it is not to be the rendered one. strict_depth: channels as deep as
-    in hardware. stall_s: see ``UnitProgram``. seconds: of the last layer's kernels.
+    in hardware. stall_s: see ``UnitProgram``. seconds: of the last layer's kernels; skipped: heads
+    that it left out.
     """
 
     def __init__(
@@ -59,16 +60,21 @@ class EncoderUnit:
             config, sfu, device, text=text, strict_depth=strict_depth, stall_s=stall_s
         )
         self.seconds = 0.0
+        self.skipped: tuple[int, ...] = ()
 
-    def run(self, x: ArrayLike, layer: LayerWeights, unit: Unit) -> dict[str, NDArray[Any]]:
+    def run(
+        self, x: ArrayLike, layer: LayerWeights, unit: Unit, *, skip: bool = False
+    ) -> dict[str, NDArray[Any]]:
         """Every stage of one layer for the input codes x (L, H), as golden's ``encoder_layer``.
 
+        skip: heads whose span mask is 0 throughout get no commands; their context stays 0.
         Raises InputError where layer and unit do not suit, CheckFailed where the kernels stop or
         hang.
         """
         codes = np.asarray(x, dtype=np.int64)
         check_layer(self.config, self.sfu, codes, layer, unit)
-        plan = _LayerImage(self.config, codes, layer, unit)
+        plan = _LayerImage(self.config, codes, layer, unit, skip)
+        self.skipped = tuple(sorted(set(range(layer.heads)) - set(plan.heads)))
         self.seconds = self.program.run(plan.image)
         return plan.stages()
 
@@ -77,14 +83,15 @@ class _LayerImage:
     """A layer's memory image and where its stages lie."""
 
     def __init__(
-        self, config: UnitConfig, x: NDArray[np.int64], layer: LayerWeights, unit: Unit
-    ) -> None:
+        self, config: UnitConfig, x: NDArray[np.int64], layer: LayerWeights, unit: Unit,
+        skip: bool,
+    ) -> None:  # fmt: skip
         self.config, self.layer, self.unit = config, layer, unit
         self.image = image = Image(config.lanes)
         self.length, self.hidden = x.shape
         self.width = self.hidden // layer.heads
         self.stored: dict[str, Stored] = {}
-        self.heads: list[tuple[_Traced, Stored]] = []
+        self.heads: dict[int, tuple[_Traced, Stored]] = {}
         self.traced: dict[str, _Traced] = {}
         bias = layer.biases
         source = image.codes(x, af_bits(config))
@@ -94,7 +101,8 @@ class _LayerImage:
         context = image.tensor(self.length, self.hidden, layer.heads)
         self.stored["context"] = context
         for head in range(layer.heads):
-            self._attention(head, context.part(head))
+            if not skip or layer.spans is None or np.any(layer.spans[head]):
+                self._attention(head, context.part(head))
         self._linear("attention_output", context, "context", layer.output)
         self._norm("add1", "norm1", (source, bias["input"]), "attention_output", layer.norm1)
         self._linear("gelu", self.stored["norm1"], "norm1", layer.ffn1, traced="ffn1")
@@ -154,7 +162,7 @@ class _LayerImage:
             image, probabilities, values, context, image.channels(shift, 0, self.width),
             out_bias=bias["context"], fraction=f, codes=codes,
         )  # fmt: skip
-        self.heads.append((traced, probabilities))
+        self.heads[head] = traced, probabilities
 
     def _norm(self, added: str, name: str, a: tuple[Stored, int], b: str, norm: Norm) -> None:
         bias = self.layer.biases
@@ -181,8 +189,12 @@ class _LayerImage:
         out |= {name: shown(at) for name, at in self.traced.items()}
         for name in ("add1", "add2"):
             out[name] = out[name].astype(np.uint8)
-        out["scores"] = np.stack([shown(at) for at, _ in self.heads])
-        out["probabilities"] = np.stack([image.read(at) for _, at in self.heads])
+        square = (self.layer.heads, self.length, self.length)
+        out["scores"] = np.zeros(square, dtype=image.traced.dtype)
+        out["probabilities"] = np.zeros(square, dtype=np.uint8)
+        for head, (traced, probabilities) in self.heads.items():
+            out["scores"][head] = shown(traced)
+            out["probabilities"][head] = image.read(probabilities)
         return {stage: out[stage] for stage in STAGES}
 
 

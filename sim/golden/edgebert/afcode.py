@@ -9,6 +9,7 @@ denormals, infinities or NaN. Smallest value 2**B (1 + 2**-m), largest
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,8 +79,17 @@ def af_fields(codes: ArrayLike, fmt: AfFormat = AF8) -> tuple[Ints, Ints, Ints]:
 
 def signed_value(codes: ArrayLike, fmt: AfFormat = AF8) -> Ints:
     """Return ``+-s * 2**exp``: the code's value in units of 2**(B - m)."""
-    negative, s, exp = af_fields(codes, fmt)
+    c = np.asarray(codes)
+    if c.dtype == np.uint8 and fmt.bits == 8:
+        return _all_values(fmt)[c]
+    negative, s, exp = af_fields(c, fmt)
     return np.where(negative == 1, -(s << exp), s << exp)
+
+
+@cache
+def _all_values(fmt: AfFormat) -> Ints:
+    """Of every code, in order: what a large matrix takes its values from."""
+    return signed_value(np.arange(1 << fmt.bits), fmt)
 
 
 def af_values(codes: ArrayLike, bias: int, fmt: AfFormat = AF8) -> NDArray[np.float64]:

@@ -117,8 +117,12 @@ def linear(x: CodeArray, x_bias: int, layer: Linear, unit: Unit) -> Ints:
     return post_fixed(acc, shift, layer.bias)
 
 
-def encoder_layer(x: CodeArray, layer: LayerWeights, unit: Unit) -> dict[str, NDArray[Any]]:
+def encoder_layer(
+    x: CodeArray, layer: LayerWeights, unit: Unit, *, skip: bool = False
+) -> dict[str, NDArray[Any]]:
     """Return every stage of one layer for the input codes x (L, H).
+
+    skip: heads whose span mask is 0 throughout are not computed; their scores are given as 0.
 
     All L tokens are valid. Stages of attention heads, ``scores`` and ``probabilities``, have the
     shape (heads, L, L); ``vt`` (H, L); the rest (L, H) or, for ``ffn1`` and ``gelu``, (L, FFN).
@@ -149,6 +153,11 @@ def encoder_layer(x: CodeArray, layer: LayerWeights, unit: Unit) -> dict[str, ND
     shift_av = shift_amount_af(bias["probabilities"], bias["v"], f, 0, fmt)
     scores, probabilities, context = [], [], []
     for head in range(layer.heads):
+        if skip and layer.spans is not None and not np.any(layer.spans[head]):
+            scores.append(np.zeros((len(x), len(x)), dtype=np.int64))
+            probabilities.append(np.zeros((len(x), len(x)), dtype=np.uint8))
+            context.append(np.zeros((len(x), width), dtype=np.int64))
+            continue
         part = slice(head * width, (head + 1) * width)
         acc = matmul_af(q[:, part], k[:, part].T, unit.n, unit.mode, fmt, unit.passes_terms)
         t = post_fixed(acc, shift_qk, 0)

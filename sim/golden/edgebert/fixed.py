@@ -17,6 +17,7 @@ __all__ = ["Ints", "bit_length", "normalise", "saturate", "shift_round"]
 
 Ints: TypeAlias = NDArray[np.int64]
 _LIMIT = 1 << 61
+_FLOAT_EXACT = 1 << 53
 
 
 def shift_round(value: ArrayLike, right: ArrayLike) -> Ints:
@@ -26,35 +27,46 @@ def shift_round(value: ArrayLike, right: ArrayLike) -> Ints:
     """
     v = np.asarray(value, dtype=np.int64)
     s = np.asarray(right, dtype=np.int64)
-    v, s = np.broadcast_arrays(v, s)
     if v.size and max(int(v.max()), -int(v.min())) >= _LIMIT:
         raise InputError(Problem("a value of 2**61 or more cannot be shifted", "use smaller codes"))
-    down = np.clip(s, 0, 62)  # |v| < 2**61: every further shift gives 0 as well
-    quotient = v >> down
-    rest = v - (quotient << down)
-    whole = np.int64(1) << down
-    bump = (2 * rest > whole) | ((2 * rest == whole) & ((quotient & 1) == 1))
-    rounded = quotient + (bump & (s > 0))
-    up = np.clip(-s, 0, 31)  # a non-zero value shifted by 31 or more is saturated or exactly -2**31
-    left = saturate(np.clip(v, -(1 << 31), 1 << 31) << up, 32)
+    if not s.size or not v.size:
+        return np.zeros(np.broadcast_shapes(v.shape, s.shape), dtype=np.int64)
+    least, most = int(s.min()), int(s.max())
+    if most <= 0 and least == 0:
+        return np.array(np.broadcast_to(v, np.broadcast_shapes(v.shape, s.shape)))
+    # |v| < 2**61: every shift past 62 gives 0 as well.
+    down: Ints = np.minimum(np.maximum(s, 0), 62) if least < 0 or most > 62 else s
+    # Half of the divisor, less one where the quotient is even, so that a tie goes to the even one.
+    half = (np.int64(1) << down) >> 1
+    tie = ((v >> down) & 1) - 1
+    if least <= 0:
+        tie = np.where(down > 0, tie, 0)
+    rounded: Ints = (v + half + tie) >> down
+    if least >= 0:
+        return rounded
+    up = np.minimum(np.maximum(-s, 0), 31)  # shifted by 31 or more: saturated or exactly -2**31
+    left = saturate(np.minimum(np.maximum(v, -(1 << 31)), 1 << 31) << up, 32)
     return np.where(s < 0, left, rounded)
 
 
 def saturate(value: ArrayLike, bits: int) -> Ints:
     """Clamp to ``bits`` bits, signed."""
     v = np.asarray(value, dtype=np.int64)
-    return np.clip(v, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    top = 1 << (bits - 1)
+    clamped: Ints = np.minimum(np.maximum(v, np.int64(-top)), np.int64(top - 1))
+    return clamped
 
 
 def bit_length(value: ArrayLike) -> Ints:
     """Return floor(log2 value) + 1 of non-negative integers, 0 for 0."""
-    v: NDArray[Any] = np.array(value, dtype=np.int64)
-    length = np.zeros_like(v)
-    for step in (32, 16, 8, 4, 2, 1):
-        high = v >= (np.int64(1) << step)
-        length += np.where(high, step, 0)
-        v = np.where(high, v >> step, v)
-    return length + (v > 0)
+    v: NDArray[Any] = np.asarray(value, dtype=np.int64)
+    top = int(v.max(initial=0))
+    if top < _FLOAT_EXACT:
+        # v = f 2**e with 1/2 <= f < 1, exactly, as float64 holds v; 0 has e = 0.
+        length: Ints = np.frexp(v.astype(np.float64))[1].astype(np.int64)
+        return length
+    high = v >> 32
+    return np.where(high > 0, 32 + bit_length(high), bit_length(v & 0xFFFFFFFF))
 
 
 def normalise(value: ArrayLike, bits: int) -> tuple[Ints, Ints]:
