@@ -76,11 +76,11 @@ def _notes(folder: Path) -> dict[str, Any]:
     return notes
 
 
-def _texts(
-    corpus: Corpus, notes: Mapping[str, Any], tokeniser: Any, length: int, seed: int
-) -> _Texts:
+def _texts(corpus: Corpus, notes: Mapping[str, Any], tokeniser: Any, length: int) -> _Texts:
     fold = chosen_fold(corpus, int(notes["fold"]), int(notes.get("split", 0)))
-    train, validation = validation_part(fold, corpus.labels, seed=seed)
+    # The teacher's own validation part: what trained it must not choose.
+    split = int(notes.get("split", 0))
+    train, validation = validation_part(fold, corpus.labels, seed=split)
 
     def part(places: NDArray[np.int64]) -> Labelled:
         return encode(tokeniser, [corpus.texts[i] for i in places]), corpus.labels[places]
@@ -222,7 +222,7 @@ def compress(
         what = "the words of the network's table do not learn"
         raise InputError(Problem(what, "leave train_words out", str(start or teacher)))
     length = model.config.max_position_embeddings
-    texts = _texts(corpus or load_corpus(held["corpus"]), held, tokeniser, length, seed)
+    texts = _texts(corpus or load_corpus(held["corpus"]), held, tokeniser, length)
     recipe = _recipe(held, options, epochs, minutes)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
