@@ -23,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgebert_model import EnergyModel, ideal_cycles, layer_energy
+from edgebert_model import USED, EnergyModel, ideal_cycles, layer_energy
 from edgebert_plot import draw
 from edgebert_tables import (
     MEASURED,
@@ -202,7 +202,7 @@ def report(
             lambda: layer_table(rows),
             f"Measured: cycles of the RTL in simulation ({os.path.relpath(cycles)}); - where there "
             "is no run. Energy is modelled for 45 nm, matrix products only, dense operands:",
-            "\n".join(f"- {k}: {v}" for k, v in model.sources().items()),
+            "\n".join(f"- {k}: {v}" for k, v in model.sources(USED).items()),
         )
         if flat:
             title = f"## Check: one netlist against modules x count, bound {BOUND:.0%}"
@@ -250,7 +250,7 @@ def main() -> int:
     saved = {
         "command": command_line(),
         "family": FAMILY,
-        "energy_sources": model.sources(),
+        "energy_sources": model.sources(USED),
         "load": [before, load()],
         "rows": found,
     }
