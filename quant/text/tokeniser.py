@@ -112,6 +112,8 @@ def load_tokeniser(folder: Path) -> Tokenizer:
     made = Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN))
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # A [SEP] between the texts of a pair is one token.
+    made.add_special_tokens(list(SPECIAL))
     _frame(made)
     return made
 

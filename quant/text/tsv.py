@@ -1,0 +1,61 @@
+"""Tables with tabs between columns and no quoting, as the GLUE tasks have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftforge.errors import InputError, Problem
+
+__all__ = ["Rows", "joined", "read_tsv"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """cells: of the columns asked for, stripped, a tuple a line. short: lines left out because
+    columns were missing."""
+
+    cells: tuple[tuple[str, ...], ...]
+    short: int
+
+
+def joined(texts: Sequence[str]) -> str:
+    """One text of several: a tokeniser's [SEP] stands between them."""
+    return " [SEP] ".join(texts)
+
+
+def read_tsv(path: Path, columns: Sequence[str | int], lenient: float = 0.0) -> Rows:
+    """The columns of a UTF-8 file, in the order asked for; empty lines do not count.
+
+    columns: names of the header, or places from 0 on in a file without a header. lenient: part of
+    the lines that may have too few columns. Raises InputError for a file that cannot be read, is
+    not UTF-8, lacks a column or has no lines.
+    """
+    where = str(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        what = f"byte {error.start} is not UTF-8"
+        raise InputError(Problem(what, "convert the file to UTF-8", where)) from error
+    except OSError as error:
+        problem = Problem(f"cannot be read: {error.strerror}", "give a TSV file", where)
+        raise InputError(problem) from error
+    # Not splitlines(): sentences hold characters that it takes for line ends.
+    lines = [line for line in text.split("\n") if line.strip()]
+    named = any(isinstance(column, str) for column in columns)
+    header = lines.pop(0).split("\t") if named and lines else []
+    missing = [str(column) for column in columns if named and column not in header]
+    if not lines:
+        raise InputError(Problem("no lines", "give the whole file", where))
+    if missing:
+        what = f"no column {', '.join(missing)} among {', '.join(header)}"
+        raise InputError(Problem(what, "name columns of the file", where))
+    places = [header.index(c) if isinstance(c, str) else c for c in columns]
+    split = [line.split("\t") for line in lines]
+    whole = [cells for cells in split if len(cells) > max(places)]
+    short = len(split) - len(whole)
+    if short > lenient * len(split) or not whole:
+        what = f"{short} of {len(split)} lines have fewer than {max(places) + 1} columns"
+        raise InputError(Problem(what, "give the whole file", where))
+    return Rows(tuple(tuple(cells[i].strip() for i in places) for cells in whole), short)
