@@ -36,7 +36,8 @@ _AGAIN = "run `shiftforge generate` again into an empty folder"
 
 @dataclass(frozen=True)
 class AlbertProject:
-    """A generated folder. text: its device text, which is what the OpenCL devices build."""
+    """A generated folder. text: its device text, which is what the OpenCL devices build; rtl: its
+    SystemVerilog by file name, which is what the simulation builds."""
 
     folder: Path
     manifest: Mapping[str, Any]
@@ -44,6 +45,7 @@ class AlbertProject:
     config: UnitConfig
     sfu: SfuConfig
     text: str
+    rtl: Mapping[str, str]
 
     @property
     def network(self) -> IntegerAlbert:
@@ -115,12 +117,9 @@ def load_project(folder: Path) -> AlbertProject:
     if manifest.get("interface") != wanted:
         what = f"made for interface {manifest.get('interface')}, this is {wanted}"
         raise InputError(Problem(what, _AGAIN, str(folder)))
-    problems = []
-    try:
-        text = (folder / DEVICE).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        text = ""
-        problems.append(Problem(f"cannot be read: {error}", _AGAIN, str(folder / DEVICE)))
+    problems: list[Problem] = []
+    wanted_rtl = [name for name in manifest["files"] if name.endswith(".sv")]
+    texts = {name: _text(folder / name, problems) for name in (DEVICE, *wanted_rtl)}
     config = sfu = package = None
     try:
         config, sfu = UnitConfig(**manifest["unit"]), SfuConfig(**manifest["sfu"])
@@ -134,7 +133,17 @@ def load_project(folder: Path) -> AlbertProject:
         problems += error.problems
     if problems or config is None or sfu is None or package is None:
         raise InputError(problems)
-    return AlbertProject(folder, manifest, package, config, sfu, text)
+    text = texts.pop(DEVICE)
+    rtl = {Path(name).name: own for name, own in texts.items()}
+    return AlbertProject(folder, manifest, package, config, sfu, text, rtl)
+
+
+def _text(path: Path, problems: list[Problem]) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(f"cannot be read: {error}", _AGAIN, str(path)))
+        return ""
 
 
 def refuse_options(names: Iterable[str], why: str) -> list[Problem]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.cli.options import frame_options, json_option
 
 __all__ = ["command"]
@@ -19,6 +20,12 @@ _FRAMES = 8
 @click.option("--from", "first", metavar="CHECKPOINT", help="Needs --to.")
 @click.option("--to", "second", metavar="CHECKPOINT", help="Needs --from.")
 @click.option("--layers", is_flag=True, help="Print every layer, not the summary alone.")
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="NATS",
+    help="A text classifier's: entropy at which a sentence leaves; all layers without it.",
+)
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
@@ -36,6 +43,7 @@ def command(
     first: str | None,
     second: str | None,
     layers: bool,
+    threshold: float | None,
     time_limit: float,
     as_json: bool,
 ) -> None:
@@ -45,16 +53,30 @@ def command(
     and --to the whole flow is compared. The first 8 frames are taken unless --limit says otherwise.
     Exit code 1 when two checkpoints that hold the same integers differ; the float network is only
     measured.
+
+    Of a text classifier every stage of every sentence is compared, and a CHECKPOINT is golden,
+    pocl, intel-cpu, intel-fpga-emu or rtl; INPUT is that of `emulate`.
     """
     from rich.console import Console
 
-    from shiftforge.errors import CheckFailed
+    from shiftforge.generator.cli.albert_project import is_albert_project, refuse_options
     from shiftforge.generator.cli.output import print_json, print_table, progress
     from shiftforge.sim.compare_text import comparison_table, divergence_text
     from shiftforge.steps import compare
 
     if (first is None) != (second is None):
         raise click.UsageError("--from and --to go together")
+    if is_albert_project(folder):
+        from shiftforge.generator.cli.albert_compare import compare_texts
+
+        chosen = (first, second) if first is not None and second is not None else None
+        refused = refuse_options(["data_dir"], "is for images")
+        most = _FRAMES if limit is None else limit
+        compare_texts(folder, source, most, chosen, threshold, layers, time_limit, refused, as_json)
+        return
+    refused = refuse_options(["threshold"], "is for text classifiers")
+    if refused:
+        raise InputError(refused)
     pairs = ((first, second),) if first is not None and second is not None else None
     with progress() as advance:
         found = compare(

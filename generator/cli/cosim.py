@@ -24,9 +24,13 @@ FORMS = {"matmul": "MxKxN", "layer": "LxHxHEADSxF"}
 DEFAULT_SHAPES = {"matmul": "128x768x128", "layer": "128x768x12x3072"}
 NO_DEVICE = "none"
 DEFAULT_DEVICE = "pocl"
+_UNIT_OPTIONS = ("unit", "lanes", "weights", "terms", "accumulator", "shape", "seed", "device",
+                 "trace", "output")  # fmt: skip
+_FOLDER_OPTIONS = ("source", "limit", "threshold", "devices", "time_limit")
 
 
 @click.command("cosim", short_help="Simulate a unit's RTL and compare it, bit for bit.")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--unit",
     default=UNITS[0],
@@ -78,8 +82,32 @@ DEFAULT_DEVICE = "pocl"
     metavar="DIR",
     help="Keep the generated SystemVerilog here.",
 )
+@click.option("--input", "source", metavar="INPUT", help="With DIR: the texts to run.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="With DIR: at most N texts.")
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="NATS",
+    help="With DIR: entropy at which a sentence leaves; all layers without it.",
+)
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="NAME",
+    help="With DIR: compare this OpenCL device too (repeatable).",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With DIR: end a device's run after this long.",
+)
 @json_option
 def command(
+    folder: Path | None,
     unit: str,
     lanes: int,
     weights: Literal["af", "shift"],
@@ -90,16 +118,35 @@ def command(
     device: str | None,
     trace: Path | None,
     output: Path | None,
+    source: str | None,
+    limit: int | None,
+    threshold: float | None,
+    devices: tuple[str, ...],
+    time_limit: float,
     as_json: bool,
 ) -> None:
     """Generate a unit in SystemVerilog, simulate it with Verilator, compare with the reference.
 
+    With DIR, a project that `generate` made of a text classifier: its sentences run on the RTL, one
+    program each. INPUT is a file of texts, one a line, - for standard input, bbc:held-out[:N],
+    sentiment:held-out[:N] or random:SEED.
+
+    Without it, a unit by name with random operands.
     matmul: two products of random real-valued operands, one dense and one sparse. layer: one
     encoder layer with random weights and span masks, run by the unit itself from a program in its
     memory; every stage is compared. Built simulations are kept in $XDG_CACHE_HOME/shiftforge/rtl
     (~/.cache) and used again for equal text and tools. Exit code 1 when any value differs; the
     first one is told by stage, tile, row and lane, and by the cycles in which it was computed.
     """
+    from shiftforge.generator.cli.albert_project import refuse_options
+
+    if folder is not None:
+        from shiftforge.generator.cli.albert_cosim import cosim_texts
+
+        refused = refuse_options(_UNIT_OPTIONS, "is for units without a project")
+        cosim_texts(folder, source, limit, threshold, devices, time_limit, refused, as_json)
+        return
+
     from shiftforge.generator.cli.folder import output_folder_problems
     from shiftforge.generator.cli.output import note, print_json
     from shiftforge.generator.emit.rtl import rtl_design
@@ -109,7 +156,8 @@ def command(
     from shiftforge.sim.rtl.verilator import verilator_root
 
     # Everything wrong with the arguments and the tools is told at once.
-    problems = [] if output is None else output_folder_problems(output)
+    problems = refuse_options(_FOLDER_OPTIONS, "without the folder of a text classifier")
+    problems += [] if output is None else output_folder_problems(output)
     problems += [] if trace is None else _trace_problems(trace)
     if unit not in UNITS:
         problems.append(

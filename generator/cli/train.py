@@ -1,7 +1,8 @@
 """``shiftforge train``: a network in float and then with quantised weights.
 
 Without ``--network`` it is the demonstration's: MobileNetV2 on Fashion-MNIST, fine-tuned by the
-straight-through estimator. With it: any network, data set and scheme (`train_scheme.py`).
+straight-through estimator. With it: any network, data set and scheme (`train_scheme.py`). The words
+``albert`` and ``embeddings`` first: text classifiers (`albert_train.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shiftforge.generator.cli.albert_train import albert, embeddings
 from shiftforge.generator.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ __all__ = ["command"]
 _MODEL = "model.safetensors"
 
 
-@click.command("train", short_help="Train a network in float, then with quantised weights.")
+@click.command("train")
 @click.option(
     "-o",
     "--output",
@@ -118,7 +120,7 @@ _MODEL = "model.safetensors"
 )
 @click.option("--channels", type=int, default=3, show_default=True, help="Of a folder's pictures.")
 @json_option
-def command(
+def images(
     output: Path,
     epochs: int | None,
     tune_epochs: int | None,
@@ -139,6 +141,11 @@ def command(
     """Train a network in float, then with quantised weights.
 
     DIR receives a checkpoint an epoch, the float network, and model.safetensors for `generate`.
+
+    \b
+    shiftforge train [OPTIONS]             networks for images, as below
+    shiftforge train albert [OPTIONS]      a text classifier, or a compressed one
+    shiftforge train embeddings [OPTIONS]  the word table that text classifiers share
     """
     if network is None:
         _refuse_network_options(further)
@@ -170,6 +177,28 @@ def command(
         as_json,
     )
 
+
+class _Train(click.Group):
+    """Networks for images, unless the first word names something else to train."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """The context of what the first word chooses."""
+        if args and args[0] in self.commands:
+            return super().make_context(info_name, args, parent, **extra)
+        return images.make_context(info_name, args, parent, **extra)
+
+
+command = _Train(
+    "train",
+    commands={"albert": albert, "embeddings": embeddings},
+    short_help="Train a network, or a text classifier (train albert).",
+)
 
 _FURTHER: dict[str, Any] = {
     "settings": (), "overrides": (), "activation_bits": 8, "rate": None, "tune_rate": None,

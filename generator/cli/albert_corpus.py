@@ -1,0 +1,49 @@
+"""Corpora as the commands name them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shiftforge.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from shiftforge.quant.text.corpus import Corpus
+
+__all__ = ["FORMS", "open_corpus"]
+
+FORMS = "bbc, sentiment, glue:TASK:DIR or tsv:FILE"
+_LABEL = "label"
+_NO_TEXT = ("index", "id", "idx")
+
+
+def open_corpus(spec: str) -> Corpus:
+    """The texts of ``FORMS``, or of any name of ``quant.text.corpus.load_corpus``.
+
+    tsv:FILE has a header line; its column ``label`` holds the class names, and all others but
+    ``index``, ``id`` and ``idx`` are text. Raises InputError.
+    """
+    from shiftforge.quant.text.corpus import CORPORA, load_corpus, load_tsv
+
+    kind, _, rest = spec.partition(":")
+    if kind == "tsv" and rest and (Path(rest).is_file() or rest.count(":") < 2):
+        path = Path(rest)
+        return load_tsv(path, _text_columns(path), _LABEL)
+    if spec not in CORPORA and not (kind in ("glue", "tsv") and rest.count(":")):
+        raise InputError(Problem(f"unknown corpus {spec!r}", f"use {FORMS}", "--corpus"))
+    return load_corpus(spec)
+
+
+def _text_columns(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            header = stream.readline().rstrip("\r\n").split("\t")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"cannot be read: {error}"
+        raise InputError(Problem(what, "give a TSV file with a header line", str(path))) from error
+    columns = [name for name in header if name != _LABEL and name.lower() not in _NO_TEXT]
+    if _LABEL not in header or not columns:
+        what = f"columns {', '.join(header)}"
+        remedy = f"give a header with a column {_LABEL} and a column of text"
+        raise InputError(Problem(what, remedy, str(path)))
+    return columns
