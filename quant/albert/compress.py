@@ -1,15 +1,18 @@
-"""Compresses a trained classifier while it trains on: attention spans, pruned and quantised
-weights, another word table, distillation from the classifier as it was (EdgeBERT, MICRO 2021)."""
+"""``python -m shiftforge.quant.albert.compress``: compresses a trained classifier while it
+trains on: attention spans, pruned and quantised weights, another word table, distillation from the
+classifier as it was (EdgeBERT, MICRO 2021)."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -42,6 +45,7 @@ from shiftforge.quant.albert.texts import (
     save_calibration,
     validation_part,
 )
+from shiftforge.quant.albert.weights import weight_choice
 from shiftforge.quant.text.corpus import Corpus, load_corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, save_tokeniser, window
 
@@ -90,8 +94,10 @@ def _texts(corpus: Corpus, notes: Mapping[str, Any], tokeniser: Any, length: int
     return _Texts(part(train), part(validation), part(fold.held_out), calibration)
 
 
-def _place_table(model: OffRampAlbert, folder: Path, tokeniser: Any) -> dict[str, object]:
-    """The words of a table into a network; returns the table's notes."""
+def _place_table(
+    model: OffRampAlbert, folder: Path, tokeniser: Any, notes: Mapping[str, Any]
+) -> dict[str, object]:
+    """The words of a table into a network; returns the table's notes. notes: of the teacher."""
     from shiftforge.quant.albert.table import load_table
 
     table = load_table(folder)
@@ -103,6 +109,11 @@ def _place_table(model: OffRampAlbert, folder: Path, tokeniser: Any) -> dict[str
     elif load_tokeniser(folder).get_vocab() != tokeniser.get_vocab():
         what = "the table's tokens are not those of the network"
         problems.append(Problem(what, "train the network with the table's tokens", str(folder)))
+    seen = notes["fold"], notes.get("split", 0)
+    if notes["corpus"] in table.corpora and (table.fold, table.split) != seen:
+        what = f"the table has read the training texts of fold {table.fold}, split {table.split}"
+        remedy = f"use one of fold {seen[0]}, split {seen[1]}: this one has read held-out texts"
+        problems.append(Problem(what, remedy, str(folder)))
     if problems:
         raise InputError(problems)
     with torch.no_grad():
@@ -125,13 +136,14 @@ def _set_dropout(model: OffRampAlbert, share: float) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = share
-    attention = model.albert.encoder.albert_layer_groups[0].albert_layers[0].attention
-    attention.attention_dropout.p = 0.0
+    layer: Any = cast(Any, model.albert.encoder.albert_layer_groups)[0].albert_layers[0]
+    layer.attention.attention_dropout.p = 0.0
 
 
 def _attach(
-    model: OffRampAlbert, options: Compression, steps: int, calibration: Sentences
-) -> list[Addition]:
+    model: OffRampAlbert, options: Compression, steps: int, calibration: Sentences,
+    word_bias: int | None,
+) -> list[Addition]:  # fmt: skip
     """Everything that is asked for, masks before quantisers."""
     additions: list[Addition] = []
     if options.spans:
@@ -158,7 +170,8 @@ def _attach(
     if options.weights is not None:
         from shiftforge.quant.albert.qat import attach
 
-        attach(model, options.weights, calibration, activations=options.activations)
+        found = attach(model, options.weights, calibration, activations=options.activations)
+        additions.append(found)
     return additions
 
 
@@ -207,6 +220,8 @@ def compress(
     texts choose nothing. Raises InputError.
     """
     began = time.monotonic()
+    if options.weights is not None:
+        weight_choice(options.weights)
     held = _notes(teacher)
     own = held if start is None else _notes(start)
     model, classes = load_classifier(start or teacher)
@@ -217,16 +232,15 @@ def compress(
         raise InputError(Problem(what, "start from a network made of the teacher", str(start)))
     table = own.get("table")
     if options.table is not None:
-        table = _place_table(model, options.table, tokeniser)
+        table = _place_table(model, options.table, tokeniser, held)
     if table is not None and options.train_words:
         what = "the words of the network's table do not learn"
         raise InputError(Problem(what, "leave train_words out", str(start or teacher)))
     length = model.config.max_position_embeddings
     texts = _texts(corpus or load_corpus(held["corpus"]), held, tokeniser, length)
     recipe = _recipe(held, options, epochs, minutes)
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    _train(model, master, options, recipe, texts, rng, say)
+    word_bias = None if table is None else int(table["bias"])
+    _train(model, master, options, recipe, texts, word_bias, seed, say)
     made = {
         "validation": accuracy(model, *texts.validation, length),
         "accuracy": accuracy(model, *texts.held_out, length),
@@ -239,7 +253,7 @@ def compress(
     if table is not None:
         notes["table"] = table
     if options.weights is not None:
-        notes["weights"] = options.weights
+        notes["weights"] = weight_choice(options.weights).name
     notes["seconds"] = round(time.monotonic() - began, 1)
     _save(model, classes, folder, notes, tokeniser, texts.calibration)
     _tell(notes, say)
@@ -248,12 +262,14 @@ def compress(
 
 def _train(
     model: OffRampAlbert, master: OffRampAlbert | None, options: Compression, recipe: Recipe,
-    texts: _Texts, rng: np.random.Generator, say: Say,
+    texts: _Texts, word_bias: int | None, seed: int, say: Say,
 ) -> None:  # fmt: skip
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
     length = model.config.max_position_embeddings
     _set_dropout(model, recipe.dropout)
     steps = steps_of(texts.train[0], recipe)
-    additions = _attach(model, options, steps, texts.calibration)
+    additions = _attach(model, options, steps, texts.calibration, word_bias)
     words = model.albert.embeddings.word_embeddings
     for parameter in words.parameters():
         parameter.requires_grad_(options.train_words)
@@ -286,3 +302,42 @@ def _tell(notes: Mapping[str, Any], say: Say) -> None:
     say(" ".join(f"{n} {s:.3f}" for n, s in notes["sparsity"].items()) + " of zeros")
     if "heads_off" in notes:
         say(f"heads off: {notes['heads_off']}; average reach {notes['average_reach']} tokens")
+
+
+@click.command()
+@click.argument("teacher", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="folder")
+@click.option("--start", type=click.Path(path_type=Path), help="folder to go on from")
+@click.option("--spans", default=0.0, help="coefficient of the attention spans' loss")
+@click.option("--ramp", default=16, show_default=True, help="of the spans, in tokens")
+@click.option("--span-travel", default=2.0, show_default=True)
+@click.option("--prune", type=click.Choice(["movement", "magnitude"]))
+@click.option("--sparsity", default=0.6, show_default=True)
+@click.option("--over-all", is_flag=True, help="choose weights over all matrices together")
+@click.option("--mapping", is_flag=True, help="prune the embeddings' mapping too")
+@click.option("--distil", is_flag=True, help="learn from the teacher's logits")
+@click.option("--table", type=click.Path(path_type=Path), help="folder of a word table")
+@click.option("--weights", help="af8 to af4, shift1, shift2 or dtssq:F")
+@click.option("--rate", default=5e-4, show_default=True)
+@click.option("--epochs", default=4, show_default=True)
+@click.option("--minutes", type=float, help="end the schedule after so many minutes")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", default=1, show_default=True)
+def main(
+    teacher: Path, output: Path, start: Path | None, epochs: int, minutes: float | None, seed: int,
+    threads: int, **options: Any,
+) -> None:  # fmt: skip
+    """Compress the classifier of the folder TEACHER, and print the accuracy of every off-ramp."""
+    torch.set_num_threads(threads)
+    try:
+        compress(
+            teacher, output, Compression(**options), epochs=epochs, minutes=minutes, start=start,
+            seed=seed, say=lambda text: print(text, flush=True),
+        )  # fmt: skip
+    except InputError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -41,7 +41,7 @@ Method = Literal["movement", "magnitude", "kept"]
 def encoder_linears(model: OffRampAlbert, mapping: bool = False) -> dict[str, nn.Linear]:
     """The shared layer's matrices by the formulas' names, q to ffn2; with ``mapping`` if asked."""
     encoder = model.albert.encoder
-    layer = encoder.albert_layer_groups[0].albert_layers[0]
+    layer: Any = cast(Any, encoder.albert_layer_groups)[0].albert_layers[0]
     attention = layer.attention
     found = {
         "q": attention.query,
@@ -122,7 +122,8 @@ class Mask(nn.Module):
             return weight * self.fixed
         if self.scores is None and self.kept == weight.numel():
             return weight
-        return weight * cast(torch.Tensor, _Top.apply(self.importance(weight), self.kept))
+        top = _Top.apply(self.importance(weight), self.kept)  # type: ignore[no-untyped-call]
+        return weight * cast(torch.Tensor, top)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,8 @@ from shiftforge.quant.albert.folder import float_network, load_classifier
 from shiftforge.quant.albert.loop import evaluate
 from shiftforge.quant.albert.pruning import encoder_linears, sparsities
 from shiftforge.quant.albert.stages import float_stages
+from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, choose_bias, decode
+from shiftforge.quant.formats.adaptivfloat import encode as encode_values
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 
@@ -112,12 +114,36 @@ def test_going_on_from_a_compressed_network(teacher: Teacher, tmp_path: Path) ->
         assert not torch.equal(linear.weight, old)
 
 
+@pytest.mark.parametrize("weights", ["af8", pytest.param("shift1", marks=pytest.mark.slow)])
+def test_pruned_weights_on_levels(teacher: Teacher, tmp_path: Path, weights: str) -> None:
+    pytest.importorskip("shiftforge.quant.albert.qat")
+    folder, corpus = teacher
+    options = Compression(
+        spans=3e-3, ramp=4, prune="magnitude", sparsity=0.5, weights=weights, rate=2e-3
+    )
+    notes = compress(folder, tmp_path, options, epochs=1, corpus=corpus, say=_quiet)
+    assert notes["weights"] == weights
+    model, _ = load_classifier(tmp_path)
+    for name, linear in encoder_linears(model).items():
+        values = linear.weight.detach().double().numpy()
+        assert (values == 0).mean() >= 0.5, name
+        if weights == "af8":
+            bias = choose_bias(values, AdaptivFloatFormat())
+            codes = encode_values(values, AdaptivFloatFormat(), bias)
+            assert np.array_equal(decode(codes, AdaptivFloatFormat(), bias), values), name
+        else:
+            exponents = np.log2(np.abs(values[values != 0]))
+            assert np.array_equal(exponents, np.round(exponents)), name
+
+
 def test_what_compress_refuses(teacher: Teacher, tmp_path: Path) -> None:
     folder, corpus = teacher
     with pytest.raises(InputError) as caught:
         Compression(prune="movement", sparsity=1.5, ramp=0, rate=0.0)
     for word in ("sparsity", "ramp", "rate"):
         assert word in str(caught.value)
+    with pytest.raises(InputError, match="int3"):
+        compress(folder, tmp_path / "out", Compression(weights="int3"), corpus=corpus, say=_quiet)
     with pytest.raises(InputError, match="no classifier"):
         compress(tmp_path / "none", tmp_path / "out", Compression(), corpus=corpus, say=_quiet)
     with pytest.raises(InputError):
