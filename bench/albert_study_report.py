@@ -1,0 +1,125 @@
+"""The ALBERT study's table in the paper's form: each optimisation alone, and all together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from albert_study_settings import LIMITS
+
+__all__ = ["HEADER", "Chosen", "chosen_rows", "markdown"]
+
+Record = Mapping[str, Any]
+GROUPS = ("weights", "words", "spans", "movement", "magnitude", "distilled")
+HEADER = (
+    "Optimisation", "Setting", "Accuracy", "Change", "Average exit", "Spans (tokens)",
+    "Encoder zeros", "Word zeros", "Memory (kB)", "MACs (M)", "RTL cycles", "Energy (µJ, modelled)",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A setting that keeps the validation accuracy. threshold: None where all layers run.
+    accuracy, layer: on the held-out texts."""
+
+    label: str
+    setting: str
+    record: Record
+    threshold: float | None
+    accuracy: float
+    layer: float
+
+
+def _at(sweep: Sequence[Mapping[str, float]], threshold: float) -> Mapping[str, float]:
+    return min(sweep, key=lambda p: abs(p["threshold"] - threshold))
+
+
+def _threshold(record: Record, least: float) -> float | None:
+    """The least depth that keeps the validation accuracy; None where no threshold does."""
+    good = [p for p in record["validation"]["sweep"] if p["accuracy"] >= least]
+    return min(good, key=lambda p: (p["layer"], p["threshold"]))["threshold"] if good else None
+
+
+def _whole(label: str, record: Record) -> Chosen:
+    accuracy = record["held_out"]["accuracy"][-1]
+    return Chosen(label, record["job"]["name"], record, None, accuracy, float(record["layers"]))
+
+
+def _with_exit(label: str, setting: str, record: Record, threshold: float) -> Chosen:
+    point = _at(record["held_out"]["sweep"], threshold)
+    words = f"{setting}, threshold {threshold:g}"
+    return Chosen(label, words, record, threshold, point["accuracy"], point["layer"])
+
+
+def chosen_rows(
+    records: Sequence[Record], limit: float, energy: Callable[[Chosen], float]
+) -> list[Chosen]:
+    """The strongest setting of each group within ``limit`` points of validation accuracy.
+
+    energy: of a row, by which the combinations are ordered.
+    """
+    base = next(r for r in records if r["job"]["group"] == "teacher")
+    least = base["validation"]["accuracy"][-1] - limit / 100
+    rows = []
+    threshold = _threshold(base, least)
+    if threshold is not None:
+        rows.append(_with_exit("early exit", "entropy", base, threshold))
+    for group in GROUPS:
+        good = [
+            r
+            for r in records
+            if r["job"]["group"] == group and r["validation"]["accuracy"][-1] >= least
+        ]
+        if good:
+            rows.append(_whole(group, min(good, key=lambda r: r["job"]["cost"])))
+    together = []
+    for record in records:
+        if record["job"]["group"] == "together":
+            threshold = _threshold(record, least)
+            if threshold is not None:
+                setting = record["job"]["name"].removeprefix("together ") + " zeros"
+                together.append(_with_exit("all together", setting, record, threshold))
+    if together:
+        rows.append(min(together, key=energy))
+    return rows
+
+
+def _spans(record: Record) -> str:
+    found = record["spans"]
+    return "all" if found is None else " ".join(f"{s:.0f}" for s in found["reach"])
+
+
+def cells(row: Chosen, base: Record, costs: Mapping[str, float]) -> list[str]:
+    """A row of HEADER. costs: macs, cycles, energy_uj of an average sentence."""
+    record = row.record
+    change = 100 * (row.accuracy - base["held_out"]["accuracy"][-1])
+    return [
+        row.label,
+        row.setting,
+        f"{100 * row.accuracy:.2f} %",
+        f"{change:+.2f}",
+        f"{row.layer:.2f}",
+        _spans(record),
+        f"{100 * record['encoder_zeros']:.1f} %",
+        f"{100 * record['word_zeros']:.1f} %",
+        f"{record['memory_bytes'] / 1000:,.0f}",
+        f"{costs['macs'] / 1e6:.1f}",
+        f"{costs['cycles']:,.0f}",
+        f"{costs['energy_uj']:.1f}",
+    ]
+
+
+def markdown(
+    records: Sequence[Record], costs_of: Callable[[Chosen], Mapping[str, float]]
+) -> dict[float, str]:
+    """A table for each of LIMITS."""
+    base = next(r for r in records if r["job"]["group"] == "teacher")
+    out = {}
+    for limit in LIMITS:
+        rows = [_whole("none", base)]
+        rows += chosen_rows(records, limit, lambda row: costs_of(row)["energy_uj"])
+        lines = [" | ".join(HEADER), " | ".join("---" for _ in HEADER)]
+        lines += [" | ".join(cells(row, base, costs_of(row))) for row in rows]
+        out[limit] = "\n".join(f"| {line} |" for line in lines)
+    return out
