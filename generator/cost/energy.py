@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 from shiftforge.errors import InputError, Problem
@@ -252,10 +252,15 @@ def cost_at(work: Work, power: UnitPower, point: OperatingPoint) -> SentenceCost
     square = ratio * ratio
     time_us = work.cycles / point.frequency * 1e6
     leakage = power.leakage_mw * ratio * time_us  # mW times us is nJ
-    dynamic = [square * part for part in (work.array, work.buffers, work.functions, work.clock)]
+    own = SentenceCost(
+        time_us=time_us,
+        array=square * work.array,
+        buffers=square * work.buffers,
+        functions=square * work.functions,
+        clock=square * work.clock,
+        leakage=power.leakage_mw * ratio * time_us,  # mW times us is nJ
+    )
     lost = 0.0
     if power.supply is not None:
-        lost = (sum(dynamic) + leakage) * (power.supply / point.voltage - 1)
-    return SentenceCost(
-        time_us, *dynamic, leakage, lost, 0.0, work.embeddings, work.external
-    )  # fmt: skip
+        lost = own.total * (power.supply / point.voltage - 1)
+    return replace(own, regulator=lost, embeddings=work.embeddings, external=work.external)

@@ -137,7 +137,7 @@ def predicted_layers(curves: Floats, threshold: float) -> Ints:
     leaves = np.concatenate(
         [curves <= threshold, np.ones((len(curves), 1), dtype=np.bool_)], axis=1
     )
-    return leaves.argmax(axis=1).astype(np.int64) + 2
+    return np.asarray(leaves.argmax(axis=1) + 2, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
