@@ -251,7 +251,6 @@ def cost_at(work: Work, power: UnitPower, point: OperatingPoint) -> SentenceCost
     ratio = point.voltage / power.nominal
     square = ratio * ratio
     time_us = work.cycles / point.frequency * 1e6
-    leakage = power.leakage_mw * ratio * time_us  # mW times us is nJ
     own = SentenceCost(
         time_us=time_us,
         array=square * work.array,
