@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import ceil
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.cost.reram_cells import CellKind
@@ -178,7 +178,8 @@ SLOW_MACRO: Mapping[str, tuple[float, str]] = MappingProxyType(
 
 def slow_macro(of: Coefficients | None = None) -> Coefficients:
     """Coefficients with those of ``SLOW_MACRO``; energy stays the model's, none is published."""
-    return replace(of or Coefficients(), **{name: v for name, (v, _) in SLOW_MACRO.items()})
+    changed: dict[str, Any] = {name: value for name, (value, _) in SLOW_MACRO.items()}
+    return replace(of or Coefficients(), **changed)
 
 
 @dataclass(frozen=True)

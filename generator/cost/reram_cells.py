@@ -114,7 +114,8 @@ class CellKind:
         """Probability of a wrong read, by the level written (levels,). Equal in both matrices."""
         off = self.moves.copy()
         np.fill_diagonal(off, 0)
-        return off.sum(axis=1)
+        found: Floats = off.sum(axis=1)
+        return found
 
     @property
     def rate(self) -> float:

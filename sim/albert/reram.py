@@ -164,7 +164,8 @@ def inject(
 
 def transitions(before: Stored, after: Stored, storage: Storage) -> Counts:
     """How often a level written (row) was read as another (column), by kind of cell."""
-    pairs = [(storage.mask, before.mask.astype(np.uint8).ravel(), after.mask.ravel())]
+    masks = before.mask.ravel().view(np.uint8), after.mask.ravel().view(np.uint8)
+    pairs: list[tuple[CellKind, Codes, Codes]] = [(storage.mask, *masks)]
     old = _levels(before.values, storage.values, storage.gray)
     new = _levels(after.values, storage.values, storage.gray)
     pairs += [(own, was, now) for (own, was), (_, now) in zip(old, new, strict=True)]
@@ -224,8 +225,13 @@ class FaultReport:
         """Wrong cells of the values, as a share of those read."""
         return float(self.cell_flips.sum()) / max(self.value_cells * len(self.cell_flips), 1)
 
+    @property
+    def worst(self) -> int:
+        """The trial of the lowest accuracy; the same seed repeats it."""
+        return int(self.accuracy.argmin())
+
     def figures(self) -> dict[str, float]:
-        """Mean, standard deviation (of a sample), minimum, quantiles; which trial is worst."""
+        """Mean, standard deviation (of a sample), minimum and quantiles; mean wrong cells."""
         values = self.accuracy
         return {
             "clean": self.clean,
@@ -234,7 +240,6 @@ class FaultReport:
             "min": float(values.min()),
             "q05": float(np.quantile(values, 0.05)),
             "q95": float(np.quantile(values, 0.95)),
-            "worst_trial": int(values.argmin()),
             "mask_flips": float(self.mask_flips.mean()),
             "cell_flips": float(self.cell_flips.mean()),
             "rate": self.rate,

@@ -1,0 +1,370 @@
+"""Word embeddings of a trained ALBERT in ReRAM: accuracy under read errors, and the model's costs.
+
+Run:  python bench/albert_reram.py FOLDER [--trials 100] [--sweep 10] [--out FOLDER]
+
+FOLDER is a classifier of ``python -m shiftforge.quant.albert`` whose word table is frozen on
+AF<8,3> levels. The table is stored as bit mask (SLC) and packed codes (SLC, MLC2, MLC3, plain or in
+Gray code), read with the cells' errors, and the float network runs on the held-out texts with what
+was read. The accuracy is that of the last off-ramp. Everything but the word table stays as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from machine import command_line, load, machine, print_table, versions
+from numpy.typing import NDArray
+from pictures import BLUE, GREEN, GREY, ORANGE, RESULTS, figure, save
+
+from shiftforge.errors import CheckFailed, InputError, Problem
+from shiftforge.generator.cost.reram import (
+    SLOW_MACRO,
+    Coefficients,
+    TableSize,
+    array_of,
+    power_on,
+    slow_macro,
+    table_size,
+)
+from shiftforge.generator.cost.reram_cells import MLC2, MLC3, SLC, symmetric_cell
+from shiftforge.quant.albert.folder import load_classifier
+from shiftforge.quant.albert.model import OffRampAlbert
+from shiftforge.quant.albert.texts import held_out
+from shiftforge.quant.albert.train import evaluate
+from shiftforge.quant.formats.adaptivfloat import (
+    AdaptivFloatFormat,
+    choose_bias,
+    decode,
+    encode,
+)
+from shiftforge.quant.text.corpus import load_corpus
+from shiftforge.sim.albert.reram import FaultReport, Storage, fault_accuracy, sweep
+
+KINDS = (
+    ("SLC", Storage(SLC)),
+    ("MLC2", Storage(MLC2)),
+    ("MLC3", Storage(MLC3)),
+    ("MLC3, Gray code", Storage(MLC3, gray=True)),
+)
+FACTORS = {"MLC2": (1.5, 2.0, 2.5, 3.0, 4.0, 6.0), "MLC3": (0.7, 0.85, 1.0, 1.3, 1.7, 2.5)}
+FLIPS = (1e-5, 1e-4, 1e-3, 1e-2)
+SWEEPS: tuple[tuple[str, tuple[Storage, ...]], ...] = (
+    ("values, MLC2", tuple(Storage(MLC2.scaled(f)) for f in FACTORS["MLC2"])),
+    ("values, MLC3", tuple(Storage(MLC3.scaled(f)) for f in FACTORS["MLC3"])),
+    ("values, MLC3, Gray code", tuple(Storage(MLC3.scaled(f), gray=True) for f in FACTORS["MLC3"])),
+    ("mask, row starts kept", tuple(Storage(SLC, symmetric_cell(1, p)) for p in FLIPS)),
+    (
+        "mask, row starts counted",
+        tuple(Storage(SLC, symmetric_cell(1, p), starts="counted") for p in FLIPS),
+    ),
+)
+STYLES = {
+    "values, MLC2": (BLUE, "-", "o"),
+    "values, MLC3": (ORANGE, "-", "s"),
+    "values, MLC3, Gray code": (ORANGE, "--", "D"),
+    "mask, row starts kept": (GREEN, "-", "^"),
+    "mask, row starts counted": (GREY, "-", "v"),
+}
+PUBLISHED_ROWS = 30_000 + 512 + 2
+
+
+@dataclass(eq=False)
+class WordTable:
+    """The accuracy of a float network by its word table, over texts (N).
+
+    Only texts that name a row unlike the clean one run again.
+    """
+
+    model: OffRampAlbert
+    sentences: Sequence[NDArray[np.int64]]
+    labels: NDArray[np.int64]
+    length: int
+    bias: int
+    codes: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        self.right = self._right(self.codes, np.arange(len(self.labels)))
+
+    def _right(self, codes: NDArray[np.uint8], which: NDArray[np.int64]) -> NDArray[np.bool_]:
+        words = decode(codes, AdaptivFloatFormat(), self.bias).astype(np.float32)
+        with torch.no_grad():
+            weight = self.model.albert.embeddings.word_embeddings.weight
+            weight.copy_(torch.from_numpy(words))
+        logits = evaluate(self.model, [self.sentences[i] for i in which], self.length)[-1]
+        found: NDArray[np.bool_] = logits.argmax(axis=1) == self.labels[which]
+        return found
+
+    def __call__(self, codes: NDArray[np.uint8]) -> float:
+        rows = (codes != self.codes).any(axis=1)
+        touched = np.flatnonzero([rows[ids[: self.length]].any() for ids in self.sentences])
+        right = self.right.copy()
+        if len(touched):
+            right[touched] = self._right(codes, touched)
+        return float(right.mean())
+
+
+def read(folder: Path, texts: int | None) -> tuple[WordTable, dict[str, Any]]:
+    """The network with its clean table, and what was read. Raises InputError."""
+    model, _ = load_classifier(folder)
+    notes = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
+    missing = [key for key in ("corpus", "fold") if key not in notes]
+    if missing:
+        what = f"a classifier without {' and '.join(missing)}"
+        raise InputError(Problem(what, "train it with shiftforge.quant.albert", str(folder)))
+    length = int(model.config.max_position_embeddings)
+    corpus = load_corpus(notes["corpus"])
+    held = held_out(corpus, int(notes["fold"]), folder, length, split=int(notes.get("split", 0)))
+    words = model.albert.embeddings.word_embeddings.weight.detach().double().numpy()
+    fmt = AdaptivFloatFormat()
+    bias = int(notes["table"]["bias"]) if "table" in notes else choose_bias(words, fmt)
+    codes = encode(words, fmt, bias).astype(np.uint8)
+    moved = float(np.abs(decode(codes, fmt, bias) - words).max())
+    before = evaluate(model, held.ids[:texts], length)[-1].argmax(axis=1)
+    labels = held.labels[:texts]
+    table = WordTable(model, held.ids[:texts], labels, length, bias, codes)
+    facts = {
+        "corpus": notes["corpus"],
+        "fold": notes["fold"],
+        "texts": len(labels),
+        "shape": list(codes.shape),
+        "density": float((codes & 0x7F != 0).mean()),
+        "bias": bias,
+        "frozen_on_levels": moved == 0,
+        "accuracy_as_trained": float((before == labels).mean()),
+        "accuracy_clean_table": float(table.right.mean()),
+    }
+    return table, facts
+
+
+def row_of(name: str, report: FaultReport) -> dict[str, Any]:
+    """A report's figures as JSON."""
+    storage = report.storage
+    return {
+        "name": name,
+        "values": storage.values.name,
+        "mask": storage.mask.name,
+        "gray": storage.gray,
+        "starts": storage.starts,
+        "seed": report.seed,
+        "trials": len(report.accuracy),
+        "cell_rate": storage.values.rate,
+        "mask_rate": storage.mask.rate,
+        **report.figures(),
+        "worst_trial": report.worst,
+        "accuracy": [round(float(a), 6) for a in report.accuracy],
+    }
+
+
+def percent(value: float) -> str:
+    """Two decimals."""
+    return f"{100 * value:.2f} %"
+
+
+def accuracy_table(rows: Sequence[dict[str, Any]]) -> None:
+    """One line a kind of cell."""
+    head = ["Values in", "Cell rate", "Wrong cells a trial", "Clean", "Mean", "Std", "5 %", "Worst"]
+    print_table(
+        head,
+        [
+            [
+                row["name"],
+                f"{row['cell_rate']:.1e}",
+                f"{row['cell_flips']:.1f}",
+                *(percent(row[key]) for key in ("clean", "mean", "std", "q05", "min")),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def cost_rows(size: TableSize, of: Coefficients, tokens: int) -> list[dict[str, Any]]:
+    """Modelled costs of a table by kind of cell, one sentence after power-up."""
+    found = []
+    for kind in (SLC, MLC2, MLC3):
+        cost = power_on(size, kind, tokens=tokens, of=of)
+        found.append(
+            {
+                "kind": kind.name,
+                "cells": array_of(size, kind, of).cells,
+                "reram_mm2": cost.reram_mm2,
+                "sram_mm2": cost.sram_mm2,
+                "reram_us": cost.reram.ns / 1e3,
+                "conventional_us": cost.conventional.ns / 1e3,
+                "on_demand_us": cost.on_demand.ns / 1e3,
+                "reram_nj": cost.reram.pj / 1e3,
+                "conventional_nj": cost.conventional.pj / 1e3,
+                "on_demand_nj": cost.on_demand.pj / 1e3,
+            }
+        )
+    return found
+
+
+def cost_table(rows: Sequence[dict[str, Any]]) -> None:
+    """One line a kind of cell; ratios to loading the table into SRAM."""
+    head = ["Values in", "Cells (M)", "mm2", "us", "nJ", "SRAM mm2", "load + SRAM us",
+            "load + SRAM uJ", "faster", "less energy", "DRAM rows us", "DRAM rows nJ"]  # fmt: skip
+    print_table(
+        head,
+        [
+            [
+                row["kind"],
+                f"{row['cells'] / 1e6:.2f}",
+                f"{row['reram_mm2']:.3f}",
+                f"{row['reram_us']:.2f}",
+                f"{row['reram_nj']:.2f}",
+                f"{row['sram_mm2']:.3f}",
+                f"{row['conventional_us']:.1f}",
+                f"{row['conventional_nj'] / 1e3:.1f}",
+                f"{row['conventional_us'] / row['reram_us']:.0f} x",
+                f"{row['conventional_nj'] / row['reram_nj']:.0f} x",
+                f"{row['on_demand_us']:.1f}",
+                f"{row['on_demand_nj']:.0f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def draw(kinds: Sequence[dict[str, Any]], swept: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Accuracy over the cell error rate, and its distribution at the published levels."""
+    made = figure(11, 4.4, columns=2)
+    if made is None:
+        return
+    drawn, (curve, spread) = made
+    for name, (colour, line, marker) in STYLES.items():
+        own = [row for row in swept if row["sweep"] == name]
+        if not own:
+            continue
+        x = [row["mask_rate"] if name.startswith("mask") else row["cell_rate"] for row in own]
+        mean = [100 * row["mean"] for row in own]
+        curve.plot(x, mean, line, color=colour, marker=marker, markersize=4.5, label=name)
+        curve.fill_between(
+            x, [100 * row["min"] for row in own], [100 * row["accuracy_max"] for row in own],
+            color=colour, alpha=0.12, linewidth=0,
+        )  # fmt: skip
+    if kinds:
+        curve.axhline(100 * kinds[0]["clean"], color=GREY, linewidth=1, linestyle=":")
+    curve.axvline(MLC3.rate, color=ORANGE, linewidth=1, linestyle=":")
+    curve.text(MLC3.rate * 0.9, 0.3, "MLC3 as published", rotation=90, ha="right", fontsize=8,
+               color=ORANGE, transform=curve.get_xaxis_transform())  # fmt: skip
+    curve.set_xscale("log")
+    curve.set_xlabel("error rate of a cell")
+    curve.set_ylabel("held-out accuracy (%), mean and range")
+    curve.legend(fontsize=8, loc="lower left")
+    spread.boxplot(
+        [[100 * a for a in row["accuracy"]] for row in kinds],
+        tick_labels=[row["name"].replace(", ", ",\n") for row in kinds],
+        whis=(5, 95),
+        widths=0.5,
+        medianprops={"color": BLUE},
+    )
+    if kinds:
+        spread.axhline(100 * kinds[0]["clean"], color=GREY, linewidth=1, linestyle=":")
+    spread.set_ylabel(f"held-out accuracy (%), {kinds[0]['trials'] if kinds else 0} trials")
+    save(drawn, "albert_reram.png", folder)
+
+
+def measured(table: WordTable, arguments: argparse.Namespace, say: Callable[[str], None]) -> Any:
+    """Rows of the kinds and of the sweeps."""
+    kinds, swept = [], []
+    for name, storage in KINDS:
+        storage = replace(storage, moves=arguments.moves)
+        report = fault_accuracy(
+            table.codes, table, storage, arguments.trials, arguments.seed,
+            float(table.right.mean()),
+        )  # fmt: skip
+        kinds.append(row_of(name, report))
+        say(f"{name}: mean {percent(kinds[-1]['mean'])}, worst {percent(kinds[-1]['min'])}")
+    for name, storages in SWEEPS if arguments.sweep else ():
+        chosen = [replace(storage, moves=arguments.moves) for storage in storages]
+        for report in sweep(table.codes, table, chosen, arguments.sweep, arguments.seed):
+            row = row_of(report.storage.values.name, report)
+            swept.append({"sweep": name, **row, "accuracy_max": float(report.accuracy.max())})
+        say(f"{name}: {' '.join(percent(r['mean']) for r in swept if r['sweep'] == name)}")
+    return kinds, swept
+
+
+def write(data: dict[str, Any], folder: Path) -> None:
+    """``albert_reram.json``, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "albert_reram.json"
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    print(f"wrote {os.path.relpath(path)}")
+
+
+def main() -> int:
+    """Exit status 1 where injected faults do not fit the cells' probabilities, 2 for bad input."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="of a trained classifier")
+    parser.add_argument("--trials", type=int, default=100, help="programmings of each kind of cell")
+    parser.add_argument("--sweep", type=int, default=10, help="trials a point of the curves; 0: no")
+    parser.add_argument("--texts", type=int, help="only the first so many held-out texts")
+    parser.add_argument("--moves", choices=("one", "all"), default="one", help="wrong levels")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    os.nice(5)
+    started, before = time.monotonic(), load()
+    print(command_line())
+    try:
+        table, facts = read(arguments.folder, arguments.texts)
+        print(json.dumps(facts))
+        kinds, swept = measured(table, arguments, lambda text: print(text, flush=True))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except CheckFailed as error:
+        print(f"injected faults do not fit the cells: {error}", file=sys.stderr)
+        return 1
+    of, tokens = Coefficients(), table.length
+    rows, columns = table.codes.shape
+    own = TableSize(rows, columns, int((table.codes & 0x7F != 0).sum()))
+    costs = {
+        "this table": cost_rows(own, of, tokens),
+        "ALBERT-base, 40 % density": cost_rows(table_size(PUBLISHED_ROWS, 128, 0.4), of, 128),
+        "ALBERT-base, slower macro": cost_rows(
+            table_size(PUBLISHED_ROWS, 128, 0.4), slow_macro(), 128
+        ),
+    }
+    print("\nAccuracy (measured, float network, last off-ramp)\n")
+    accuracy_table(kinds)
+    for name, found in costs.items():
+        print(f"\n{name}: one sentence after power-up (modelled)\n")
+        cost_table(found)
+    after = load()
+    print(f"\nload {before} before, {after} after, {time.monotonic() - started:.0f} s")
+    data = {
+        "command": command_line(),
+        "machine": machine(),
+        "versions": versions(),
+        "load": [before, after],
+        "seconds": round(time.monotonic() - started, 1),
+        "network": facts,
+        "moves": arguments.moves,
+        "kinds": kinds,
+        "sweeps": swept,
+        "costs": costs,
+        "coefficients": of.sources(),
+        "slower_macro": {k: f"{v:g}: {text}" for k, (v, text) in SLOW_MACRO.items()},
+    }
+    write(data, arguments.out)
+    draw(kinds, swept, arguments.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
