@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from shiftforge.sim.opencl.edgebert import MatrixUnit, Product
 from shiftforge.sim.opencl.edgebert_layer import EncoderUnit
 from shiftforge.sim.opencl.emulate import run_child
 
-__all__ = ["LayerRun", "do_job", "run_layer", "run_product"]
+__all__ = ["LayerRun", "LayersRun", "do_job", "run_layer", "run_layers", "run_product"]
 
 _REMEDY = "raise the time limit, or take a smaller one"
 _JOB, _RESULT = "job.pickle", "result.pickle"
@@ -36,6 +37,14 @@ class LayerRun:
     stages: dict[str, NDArray[Any]]
     seconds: float
     build_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class LayersRun:
+    """stages: of each layer, as golden's ``encoder_layer``. seconds: of all kernels."""
+
+    stages: tuple[dict[str, NDArray[Any]], ...]
+    seconds: float
 
 
 def run_layer(
@@ -52,6 +61,20 @@ def run_layer(
     device_spec(device)
     arguments = (config, sfu, device, np.asarray(x), layer, unit, text, warm, stall_s)
     found: LayerRun = _in_child(("layer", arguments), device, time_limit_s)
+    return found
+
+
+def run_layers(
+    config: UnitConfig, sfu: SfuConfig, device: str, x: ArrayLike, layers: Sequence[LayerWeights],
+    unit: Unit, *, time_limit_s: float = 600.0, stall_s: float = 20.0,
+) -> LayersRun:  # fmt: skip
+    """Encoder layers on a device, each from what the one before it gave; built once.
+
+    Errors: see ``run_layer``.
+    """
+    device_spec(device)
+    arguments = (config, sfu, device, np.asarray(x), tuple(layers), unit, stall_s)
+    found: LayersRun = _in_child(("layers", arguments), device, time_limit_s)
     return found
 
 
@@ -78,7 +101,7 @@ def _in_child(job: tuple[str, tuple[Any, ...]], device: str, limit: float) -> An
 def do_job(work: Path) -> None:
     """The child's part."""
     kind, arguments = pickle.loads((work / _JOB).read_bytes())
-    result = (_layer if kind == "layer" else _product)(*arguments)
+    result = {"layer": _layer, "layers": _layers, "product": _product}[kind](*arguments)
     (work / _RESULT).write_bytes(pickle.dumps(result))
 
 
@@ -91,6 +114,19 @@ def _layer(
         encoder.run(x, layer, unit)
     stages = encoder.run(x, layer, unit)
     return LayerRun(stages, encoder.seconds, encoder.program.build_seconds)
+
+
+def _layers(
+    config: UnitConfig, sfu: SfuConfig, device: str, x: NDArray[Any],
+    layers: tuple[LayerWeights, ...], unit: Unit, stall_s: float,
+) -> LayersRun:  # fmt: skip
+    encoder = EncoderUnit(config, sfu, device, stall_s=stall_s)
+    found, seconds = [], 0.0
+    for layer in layers:
+        found.append(encoder.run(x, layer, unit))
+        seconds += encoder.seconds
+        x = found[-1]["norm2"]
+    return LayersRun(tuple(found), seconds)
 
 
 def _product(

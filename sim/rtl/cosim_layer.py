@@ -1,28 +1,44 @@
-"""A random encoder layer on the processing unit: RTL, golden and OpenCL, every stage compared."""
+"""Random encoder layers on the processing unit: RTL, golden and OpenCL, every stage compared."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.plan.layer import BIASED, LayerNumbers, LayerShape
-from shiftforge.generator.plan.layer_program import plan_layer, tiles_needed
+from shiftforge.generator.plan.layer_program import plan_layers, tiles_needed
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import Codes
-from shiftforge.sim.golden.edgebert.encoder import Unit, encoder_layer
-from shiftforge.sim.rtl.layer import CommandRun, UnitRun, build_unit, run_image
+from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit, encoder_layer
+from shiftforge.sim.rtl.divergence import Divergence
+from shiftforge.sim.rtl.layer import build_unit, run_image
 from shiftforge.sim.rtl.layer_compare import StageCheck, compare_layer, written_in
 from shiftforge.sim.rtl.layer_image import build_layer_image, numbers_of
-from shiftforge.sim.rtl.random_layer import FRACTION, Case, random_layer
+from shiftforge.sim.rtl.layer_report import (
+    CommandTotal,
+    LayerFigures,
+    LayerReport,
+    by_layer,
+    command_totals,
+    joined,
+)
+from shiftforge.sim.rtl.random_layer import FRACTION, Case, random_layer, random_layers
 from shiftforge.sim.rtl.trace import trace_kind
 from shiftforge.sim.rtl.verilator import BuildError
 
 __all__ = [
     "CommandTotal",
+    "LayerFigures",
     "LayerReport",
     "check_layer",
     "cosim_layer",
@@ -31,67 +47,13 @@ __all__ = [
     "random_case",
 ]
 
+Stages: TypeAlias = dict[str, NDArray[Any]]
+
 MEMORY_BITS = 16  # beats of the bench; larger layers take as many as they need
 MOST_MEMORY_BITS = 24
 KERNEL_LIMIT_S = 3600.0
 LEAST_TILES = 256
 MOST_TILES = 4096
-
-
-@dataclass(frozen=True)
-class CommandTotal:
-    """The commands of one name, those of all heads together.
-
-    cycles: from the fetch of each to its end. ideal_cycles: of their products. busy: cycles in
-    which the array worked; gated: those with a zero row of A; wait_a, wait_b: cycles without a row
-    of A, without an operand tile of B.
-    """
-
-    name: str
-    commands: int
-    cycles: int
-    ideal_cycles: int
-    busy: int
-    gated: int
-    wait_a: int
-    wait_b: int
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """The figures of a layer.
-
-    shape: length, hidden, heads, ffn. opencl: the device whose kernels were compared, or None.
-    vectors: compared vectors of up to n values; codes: those values. mismatches: values of the RTL,
-    and of the kernels, that differ from golden. ideal_cycles: of all products; utilisation:
-    ideal_cycles over cycles. cycles_per_second: simulated cycles a second of wall-clock, files
-    included. opencl_seconds: wall-clock of the kernels. divergence: the first difference,
-    the fields of ``Divergence``; first: the same as text, empty where there is none.
-    """
-
-    unit: str
-    n: int
-    weights: str
-    terms: int
-    accumulator: str
-    shape: tuple[int, int, int, int]
-    seed: int
-    opencl: str | None
-    vectors: int
-    codes: int
-    mismatches: int
-    cycles: int
-    ideal_cycles: int
-    utilisation: float
-    cycles_per_second: float
-    seconds: float
-    reads: int
-    writes: int
-    stages: tuple[StageCheck, ...]
-    commands: tuple[CommandTotal, ...]
-    opencl_seconds: float | None
-    divergence: dict[str, Any] | None
-    first: str
 
 
 def layer_units(lanes: int, shape: LayerShape, **changes: Any) -> tuple[UnitConfig, SfuConfig]:
@@ -111,13 +73,16 @@ def layer_units(lanes: int, shape: LayerShape, **changes: Any) -> tuple[UnitConf
     return config, sfu
 
 
-def check_layer(config: UnitConfig, sfu: SfuConfig, shape: LayerShape) -> None:
-    """Raise InputError where a layer fits neither the unit nor the bench's memory."""
-    plan = plan_layer(config, sfu, shape, LayerNumbers(dict.fromkeys(BIASED, 0)))
+def check_layer(config: UnitConfig, sfu: SfuConfig, shape: LayerShape, layers: int = 1) -> None:
+    """Raise InputError where the layers fit not the unit, or not the bench's memory."""
+    if layers < 1:
+        raise InputError(Problem(f"{layers} layers", "give 1 or more", "layers"))
+    plan = plan_layers(config, sfu, shape, [LayerNumbers(dict.fromkeys(BIASED, 0))] * layers)
     if plan.beats > 1 << MOST_MEMORY_BITS:
+        what = "the layer takes" if layers == 1 else f"{layers} layers take"
         raise InputError(
             Problem(
-                f"the layer takes {plan.beats:,} beats of external memory",
+                f"{what} {plan.beats:,} beats of external memory",
                 f"choose a shape that takes at most {1 << MOST_MEMORY_BITS:,}",
                 "shape",
             )
@@ -146,33 +111,36 @@ def golden_unit(config: UnitConfig, sfu: SfuConfig) -> Unit:
     )
 
 
-def _total(name: str, runs: list[CommandRun]) -> CommandTotal:
-    return CommandTotal(
-        name,
-        len(runs),
-        cycles=sum(r.cycles for r in runs),
-        ideal_cycles=sum(r.command.ideal_cycles for r in runs),
-        busy=sum(r.busy for r in runs),
-        gated=sum(r.gated for r in runs),
-        wait_a=sum(r.wait_a for r in runs),
-        wait_b=sum(r.wait_b for r in runs),
-    )
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What the RTL is compared with: the stages of each layer, and the seconds they took."""
+
+    golden: list[Stages]
+    kernels: tuple[Stages, ...] | None
+    kernel_seconds: float | None
+    wall: dict[str, float]
 
 
-def _totals(run: UnitRun) -> tuple[CommandTotal, ...]:
-    """In the order in which the names come first."""
-    names = dict.fromkeys(r.command.name for r in run.commands)
-    return tuple(_total(n, [r for r in run.commands if r.command.name == n]) for n in names)
-
-
-def _kernels(
-    config: UnitConfig, sfu: SfuConfig, device: str, case: Case, unit: Unit
-) -> tuple[dict[str, Any], float]:
-    from shiftforge.sim.opencl.edgebert_run import run_layer
+def _wanted(
+    config: UnitConfig, sfu: SfuConfig, device: str | None, x: NDArray[np.uint8],
+    layers: Sequence[LayerWeights],
+) -> _Wanted:  # fmt: skip
+    unit, started = golden_unit(config, sfu), time.perf_counter()
+    golden: list[Stages] = []
+    codes = x
+    for layer in layers:
+        golden.append(encoder_layer(codes, layer, unit))
+        codes = golden[-1]["norm2"]
+    wall = {"golden": time.perf_counter() - started}
+    if device is None:
+        return _Wanted(golden, None, None, wall)
+    from shiftforge.sim.opencl.edgebert_run import run_layers
 
     # In a child process: what a runtime's compiler has to say stays there.
-    done = run_layer(config, sfu, device, case.x, case.layer, unit, time_limit_s=KERNEL_LIMIT_S)
-    return done.stages, done.seconds
+    started = time.perf_counter()
+    done = run_layers(config, sfu, device, x, layers, unit, time_limit_s=KERNEL_LIMIT_S)
+    wall["opencl"] = time.perf_counter() - started
+    return _Wanted(golden, done.stages, done.seconds, wall)
 
 
 def cosim_layer(
@@ -180,43 +148,65 @@ def cosim_layer(
     sfu: SfuConfig,
     shape: LayerShape,
     *,
+    layers: int = 1,
     seed: int = 0,
     spans: bool = True,
     opencl: str | None = None,
     trace: Path | None = None,
     cache: Path | None = None,
 ) -> LayerReport:
-    """Run one random layer on the RTL and compare every stage with golden.
+    """Run a random layer on the RTL, ``layers`` times in one program, and compare every stage of
+    every layer with golden.
 
-    spans: attention heads have masks. opencl: compare the kernels on this device as well. trace:
-    the file (.vcd, .fst) that takes the simulation's trace. cache: folder of built simulations, by
-    default that of ``build_model``. A difference is told in the report. Raises InputError for a
-    layer that does not fit, or without the tools; CheckFailed where the RTL cannot be built or
-    does not finish.
+    The layers share their weights and have exponent biases of their own, as ALBERT's. spans:
+    attention heads have masks. opencl: compare the kernels on this device as well. trace: the file
+    (.vcd, .fst) that takes the simulation's trace. cache: folder of built simulations, by default
+    that of ``build_model``. Reference and kernels run beside the simulation. A difference is told
+    in the report. Raises InputError for layers that do not fit, or without the tools; CheckFailed
+    where the RTL cannot be built or does not finish.
     """
-    check_layer(config, sfu, shape)
+    check_layer(config, sfu, shape, layers)
+    wall: dict[str, float] = {}
+    started = time.perf_counter()
+
+    def took(part: str) -> None:
+        nonlocal started
+        wall[part] = time.perf_counter() - started
+        started = time.perf_counter()
+
     case = random_case(config, shape, seed, spans)
-    plan = plan_layer(config, sfu, shape, numbers_of(case.layer))
+    weights = random_layers(case, layers, AfFormat(config.af_bits, config.exp_bits))
+    plan = plan_layers(config, sfu, shape, [numbers_of(layer) for layer in weights])
     image = build_layer_image(plan, case.layer, case.x)
     bits = max(MEMORY_BITS, (plan.beats - 1).bit_length())
     kind = None if trace is None else trace_kind(trace)
-    try:
-        program = build_unit(config, sfu, bits, trace=kind, cache=cache)
-    except BuildError as error:
-        raise CheckFailed(f"the RTL cannot be built: {error}") from error
-    unit = golden_unit(config, sfu)
-    kernels, kernel_seconds = None, None
-    if opencl is not None:
-        kernels, kernel_seconds = _kernels(config, sfu, opencl, case, unit)
-    golden = encoder_layer(case.x, case.layer, unit)
-    run = run_image(program, plan, image, trace=trace)
-    checks, first = compare_layer(plan, 0, run.layers[0], run.commands, golden, kernels)
-    if first is not None and not first.tapped:
+    took("prepare")
+    # A thread is enough: it waits for a child, or is in numpy, while this one waits for its own.
+    with ThreadPoolExecutor(1) as beside:
+        task = beside.submit(_wanted, config, sfu, opencl, case.x, weights)
+        try:
+            program = build_unit(config, sfu, bits, trace=kind, cache=cache)
+        except BuildError as error:
+            raise CheckFailed(f"the RTL cannot be built: {error}") from error
+        took("build")
+        run = run_image(program, plan, image, trace=trace)
+        took("simulate")
+        want = task.result()
+        took("wait")
+    checks: list[list[StageCheck]] = []
+    first: Divergence | None = None
+    for index, golden in enumerate(want.golden):
+        kernels = None if want.kernels is None else want.kernels[index]
+        own, found = compare_layer(plan, index, run.layers[index], run.commands, golden, kernels)
+        checks.append(own)
+        first = first or found
+    if first is not None and first.layer is not None and not first.tapped:
         # Cycles of writes are noted where they are asked for: once more, the same.
         image = build_layer_image(plan, case.layer, case.x)
         again = run_image(program, plan, image, times=True)
         if again.written is not None:
-            first = written_in(plan, first, image, again.written, golden)
+            first = written_in(plan, first, image, again.written, want.golden[first.layer])
+    took("compare")
     return LayerReport(
         unit="layer",
         n=config.lanes,
@@ -224,21 +214,25 @@ def cosim_layer(
         terms=config.terms,
         accumulator=config.accumulator,
         shape=(shape.length, shape.hidden, shape.heads, shape.ffn),
+        layers=layers,
         seed=seed,
         opencl=opencl,
-        vectors=sum(check.vectors for check in checks),
-        codes=sum(check.values for check in checks),
-        mismatches=sum(check.mismatches for check in checks),
+        vectors=sum(check.vectors for own in checks for check in own),
+        codes=sum(check.values for own in checks for check in own),
+        mismatches=sum(check.mismatches for own in checks for check in own),
         cycles=run.cycles,
         ideal_cycles=plan.ideal_cycles,
         utilisation=plan.ideal_cycles / run.cycles,
+        ratio=run.cycles / plan.ideal_cycles,
         cycles_per_second=run.cycles / run.seconds,
         seconds=run.seconds,
         reads=run.reads,
         writes=run.writes,
-        stages=tuple(checks),
-        commands=_totals(run),
-        opencl_seconds=kernel_seconds,
+        by_layer=by_layer(plan, run, checks),
+        stages=joined(checks),
+        commands=command_totals(run),
+        opencl_seconds=want.kernel_seconds,
+        wall={**want.wall, **wall},
         divergence=None if first is None else asdict(first),
         first="" if first is None else str(first),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "float_layer",
     "mask_of",
     "random_layer",
+    "random_layers",
     "shift_encode",
 ]
 
@@ -159,6 +160,25 @@ def random_layer(
         tables,
     )
     return Case(x, layer, real, x_real)
+
+
+def random_layers(case: Case, count: int, fmt: AfFormat = AF8) -> tuple[LayerWeights, ...]:
+    """The layer of a case ``count`` times in a row: weights, norms and masks are shared, exponent
+    biases are each layer's own, from the float64 model of what the layers before it give.
+
+    The first one is the case's own.
+    """
+    mask = None if case.layer.spans is None else mask_of(case.layer.spans)
+    layers, x = [case.layer], case.x_real
+    for index in range(count):
+        stages = float_layer(x, case.weights, case.layer.heads, mask)
+        x = stages["norm2"]
+        if index == 0:
+            continue
+        biases = {s: max(_top_bias(v, fmt), LEAST_BIAS) for s, v in stages.items()}
+        before = layers[-1].biases["norm2"]
+        layers.append(replace(case.layer, biases=biases | {"input": before}))
+    return tuple(layers)
 
 
 def mask_of(tables: NDArray[Any]) -> Floats:
