@@ -24,8 +24,8 @@ FORMS = {"matmul": "MxKxN", "layer": "LxHxHEADSxF"}
 DEFAULT_SHAPES = {"matmul": "128x768x128", "layer": "128x768x12x3072"}
 NO_DEVICE = "none"
 DEFAULT_DEVICE = "pocl"
-_UNIT_OPTIONS = ("unit", "lanes", "weights", "terms", "accumulator", "shape", "seed", "device",
-                 "trace", "output")  # fmt: skip
+_UNIT_OPTIONS = ("unit", "lanes", "weights", "terms", "accumulator", "shape", "layers", "seed",
+                 "device", "trace", "output")  # fmt: skip
 _FOLDER_OPTIONS = ("source", "limit", "threshold", "devices", "time_limit")
 
 
@@ -60,6 +60,14 @@ _FOLDER_OPTIONS = ("source", "limit", "threshold", "devices", "time_limit")
     help="Product of (M, K) activations and (K, N) weights: MxKxN (128x768x128). Layer of L "
     "tokens, H columns, HEADS heads and F columns between its last products: LxHxHEADSxF "
     "(128x768x12x3072).",
+)
+@click.option(
+    "--layers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Of a layer: how often it runs, one after the other, in one program.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands.")
 @click.option(
@@ -114,6 +122,7 @@ def command(
     terms: int,
     accumulator: Literal["sat32", "exact"],
     shape: str | None,
+    layers: int,
     seed: int,
     device: str | None,
     trace: Path | None,
@@ -163,6 +172,8 @@ def command(
         problems.append(
             Problem(f"unknown unit {unit!r}", "choose one of: " + ", ".join(UNITS), "--unit")
         )
+    if unit == "matmul" and layers != 1:
+        problems.append(Problem("a product has no layers", "leave it out", "--layers"))
     size = config = sfu = opencl = None
     kind = unit if unit in UNITS else UNITS[0]
     try:
@@ -177,7 +188,7 @@ def command(
                 check_product(config, _product(size))
         else:
             config, sfu = layer_units(lanes, _layer(size), **numbers)
-            check_layer(config, sfu, _layer(size))
+            check_layer(config, sfu, _layer(size), layers)
     except InputError as error:
         problems += error.problems
     try:
@@ -198,7 +209,9 @@ def command(
     if sfu is None:
         report = cosim_matmul(config, _product(size), seed=seed, opencl=opencl, trace=trace)
     else:
-        report = cosim_layer(config, sfu, _layer(size), seed=seed, opencl=opencl, trace=trace)
+        report = cosim_layer(
+            config, sfu, _layer(size), layers=layers, seed=seed, opencl=opencl, trace=trace
+        )
     if as_json:
         print_json(report)
     else:
@@ -290,7 +303,11 @@ def _print(report: CosimReport | LayerReport) -> None:
         ("utilisation", f"{report.utilisation:.1%}"),
         ("cycles_per_second", f"{report.cycles_per_second:,.0f} (simulated)"),
     ]
-    what = "dense and sparse" if isinstance(report, CosimReport) else "random layer"
+    what = "dense and sparse"
+    if not isinstance(report, CosimReport):
+        what = "random layer" if report.layers == 1 else f"{report.layers} random layers"
+        parts = (f"{part} {seconds:.1f}" for part, seconds in report.wall.items())
+        rows.append(("wall_seconds", ", ".join(parts)))
     print_table("", ("", "x".join(map(str, report.shape)) + ", " + what), rows)
     if not isinstance(report, CosimReport):
         _print_layer(report)
@@ -312,6 +329,22 @@ def _print_layer(report: LayerReport) -> None:
             for check in report.stages
         ],
     )
+    if report.layers > 1:
+        print_table(
+            "Layers",
+            ("Layer", "values", "differ", "cycles", "ideal", "ratio"),
+            [
+                (
+                    str(row.layer),
+                    f"{row.values:,}",
+                    f"{row.mismatches:,}",
+                    f"{row.cycles:,}",
+                    f"{row.ideal_cycles:,}",
+                    f"{row.cycles / row.ideal_cycles:.3f}",
+                )
+                for row in report.by_layer
+            ],
+        )
     print_table(
         "Commands",
         ("Command", "runs", "cycles", "ideal", "ratio", "array busy", "no A row", "no B tile"),
