@@ -11,11 +11,13 @@ was read. The accuracy is that of the last off-ramp. Everything but the word tab
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -258,7 +260,7 @@ def draw(kinds: Sequence[dict[str, Any]], swept: Sequence[dict[str, Any]], folde
     curve.text(MLC3.rate * 0.9, 0.3, "MLC3 as published", rotation=90, ha="right", fontsize=8,
                color=ORANGE, transform=curve.get_xaxis_transform())  # fmt: skip
     curve.set_xscale("log")
-    curve.set_xlabel("error rate of a cell")
+    curve.set_xlabel("error rate of a cell, mean over its levels")
     curve.set_ylabel("held-out accuracy (%), mean and range")
     curve.legend(fontsize=8, loc="lower left")
     spread.boxplot(
@@ -294,12 +296,31 @@ def measured(table: WordTable, arguments: argparse.Namespace, say: Callable[[str
     return kinds, swept
 
 
-def write(data: dict[str, Any], folder: Path) -> None:
-    """``albert_reram.json``, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "albert_reram.json"
+def markdown(facts: dict[str, Any], kinds: Sequence[dict[str, Any]],
+             costs: dict[str, list[dict[str, Any]]]) -> str:  # fmt: skip
+    """The tables with the command above them."""
+    text = io.StringIO()
+    trials = kinds[0]["trials"]
+    with redirect_stdout(text):
+        print(f"Made by `{command_line()}`.\n")
+        print(
+            f"Accuracy (measured): last off-ramp of the float network, {facts['texts']} held-out "
+            f"texts of {facts['corpus']}, fold {facts['fold']}, {trials} trials; a table of "
+            f"{facts['shape'][0]} x {facts['shape'][1]} codes, {percent(facts['density'])} of them "
+            "not zero. Cell rate: the mean over a cell's levels.\n"
+        )
+        accuracy_table(kinds)
+        for name, found in costs.items():
+            print(f"\n{name}: one sentence after power-up (modelled)\n")
+            cost_table(found)
+    return text.getvalue()
+
+
+def write(text: str, path: Path) -> None:
+    """A file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
     print(f"wrote {os.path.relpath(path)}")
 
@@ -319,7 +340,7 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     os.nice(5)
     started, before = time.monotonic(), load()
-    print(command_line())
+    print(command_line(), flush=True)
     try:
         table, facts = read(arguments.folder, arguments.texts)
         print(json.dumps(facts))
@@ -340,13 +361,10 @@ def main() -> int:
             table_size(PUBLISHED_ROWS, 128, 0.4), slow_macro(), 128
         ),
     }
-    print("\nAccuracy (measured, float network, last off-ramp)\n")
-    accuracy_table(kinds)
-    for name, found in costs.items():
-        print(f"\n{name}: one sentence after power-up (modelled)\n")
-        cost_table(found)
+    text = markdown(facts, kinds, costs)
+    print(text)
     after = load()
-    print(f"\nload {before} before, {after} after, {time.monotonic() - started:.0f} s")
+    print(f"load {before} before, {after} after, {time.monotonic() - started:.0f} s")
     data = {
         "command": command_line(),
         "machine": machine(),
@@ -361,7 +379,8 @@ def main() -> int:
         "coefficients": of.sources(),
         "slower_macro": {k: f"{v:g}: {text}" for k, (v, text) in SLOW_MACRO.items()},
     }
-    write(data, arguments.out)
+    write(json.dumps(data, indent=1) + "\n", arguments.out / "albert_reram.json")
+    write(text, arguments.out / "albert_reram.md")
     draw(kinds, swept, arguments.out)
     return 0
 
