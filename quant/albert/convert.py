@@ -22,11 +22,11 @@ from shiftforge.quant.albert.network import (
 )
 from shiftforge.quant.albert.stages import LINEARS, NORMS, FloatNetwork, float_stages
 from shiftforge.quant.albert.weights import LEAST_BIAS, STORED, af_codes, shift_channels
-from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, choose_bias, decode, encode
+from shiftforge.quant.formats.adaptivfloat import choose_bias, decode, encode
 from shiftforge.quant.formats.adaptivfloat_calibration import Method, calibrate_bias
 
-__all__ = ["FRACTION", "Biases", "calibrate", "convert", "mask_tables", "shift_channels",
-           "zero_shares"]  # fmt: skip
+__all__ = ["FRACTION", "Biases", "calibrate", "convert", "coupled_biases", "mask_tables",
+           "shift_channels", "zero_shares"]  # fmt: skip
 
 FRACTION = 10
 _APART = 16  # exponent biases of the two operands of a sum
@@ -73,18 +73,52 @@ def _norm(network: FloatNetwork, name: str) -> IntegerNorm:
     )
 
 
+def coupled_biases(
+    first: Mapping[str, int],
+    layers: Sequence[Mapping[str, int]],
+    network: FloatNetwork,
+    word_bias: int | None = None,
+) -> Biases:
+    """Biases chosen one by one, made such that the unit can add what it has to add.
+
+    first: of EMBEDDED but ``word`` and ``place``, which follow from the tables' largest magnitudes.
+    layers: of STAGED but ``input``, by layer. word_bias: see :func:`calibrate`. The operand that
+    comes from outside a sum's own block keeps its bias, the other one is raised.
+    Raises InputError where words and places cannot be added.
+    """
+    # The tables hold more than the calibration texts show, and are AF<8,3> in any case.
+    word, place = (
+        max(choose_bias(table, STORED), LEAST_BIAS)
+        for table in (network.values["word"], _places(network))
+    )
+    word = word if word_bias is None else word_bias
+    if place - word > _APART:
+        what = f"exponent biases of words {word} and places {place}"
+        remedy = f"no more than {_APART} apart: scale the word table up, or train the places again"
+        raise InputError(Problem(what, remedy, "embeddings"))
+    embedding = {**first, "word": word, "place": max(place, word - _APART)}
+    before, out = embedding["input"], []
+    for given in layers:
+        # The input's bias is the layer before's.
+        own = {**given, "input": before}
+        for kept, other in (("input", "attention_output"), ("norm1", "ffn2")):
+            own[other] = max(own[other], own[kept] - _APART)
+        out.append(own)
+        before = own["norm2"]
+    return Biases(embedding, tuple(out))
+
+
 def calibrate(
     network: FloatNetwork,
     texts: Sequence[NDArray[np.int64]],
     method: Method = "mse",
     *,
-    fmt: AdaptivFloatFormat = STORED,
     word_bias: int | None = None,
 ) -> Biases:
     """Exponent biases of every tensor, chosen on calibration sentences (L,).
 
-    fmt: of the activations. word_bias: of a word table that is frozen; None takes the published
-    bias of its largest magnitude. No other tensor raises it: the place table yields.
+    word_bias: of a word table that is frozen; None takes the published bias of its largest
+    magnitude. No other tensor raises it: the place table yields.
     Raises InputError for no texts, and where words and places cannot be added.
     """
     if not texts:
@@ -92,34 +126,22 @@ def calibrate(
     seen = [float_stages(network, ids) for ids in texts]
 
     def chosen(values: Sequence[Floats]) -> int:
-        return max(calibrate_bias(values, fmt, method), LEAST_BIAS)
+        return max(calibrate_bias(values, STORED, method), LEAST_BIAS)
 
-    first = {name: chosen([own[0][name] for own in seen]) for name in EMBEDDED}
-    # The tables hold more than the calibration texts show, and are AF<8,3> in any case.
-    for name, table in (("word", network.values["word"]), ("place", _places(network))):
-        first[name] = max(choose_bias(table, STORED), LEAST_BIAS)
-    if word_bias is not None:
-        first["word"] = word_bias
-    if first["place"] - first["word"] > _APART:
-        what = f"exponent biases of words {first['word']} and places {first['place']}"
-        remedy = f"no more than {_APART} apart: scale the word table up, or train the places again"
-        raise InputError(Problem(what, remedy, "embeddings"))
-    first["place"] = max(first["place"], first["word"] - _APART)
-    before = first["input"]
-    layers = []
-    for index in range(network.layers):
-        own = {
+    first = {
+        name: chosen([own[0][name] for own in seen])
+        for name in EMBEDDED
+        if name not in ("word", "place")
+    }
+    layers = [
+        {
             name: chosen([stages[1][index][name] for stages in seen])
             for name in STAGED
             if name != "input"
         }
-        own["input"] = before
-        # The input's bias is the layer before's: it is the other operand that yields.
-        for kept, other in (("input", "attention_output"), ("norm1", "ffn2")):
-            own[other] = max(own[other], own[kept] - _APART)
-        layers.append(own)
-        before = own["norm2"]
-    return Biases(first, tuple(layers))
+        for index in range(network.layers)
+    ]
+    return coupled_biases(first, layers, network, word_bias)
 
 
 def _places(network: FloatNetwork) -> Floats:
