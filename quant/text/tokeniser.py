@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shiftforge.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, models
 
 __all__ = [
     "FILE",
@@ -29,6 +29,7 @@ __all__ = [
 FILE = "tokenizer.json"
 PAD, UNKNOWN, FIRST, LAST = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 """Special tokens, with the identities 0..3 in a trained vocabulary."""
+_CONTINUED = "##"
 UNKNOWN_ID = SPECIAL.index(UNKNOWN)
 """Identity of [UNK] in a trained vocabulary."""
 
@@ -38,17 +39,32 @@ def train_wordpiece(texts: Sequence[str], size: int = 8000) -> Tokenizer:
 
     Encoded texts begin with [CLS] and end with [SEP]. The same texts give the same vocabulary.
     """
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import models, trainers
 
-    made = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+    made = _wordpiece(models.WordPiece(unk_token=UNKNOWN))
+    # The library numbers the continuing letters in the order of a randomly seeded hash table, and
+    # numbers break ties of the merges: named as special tokens, letters have fixed numbers.
+    normalise = made.normalizer.normalize_str
+    letters = sorted({letter for text in texts for letter in normalise(text)} - set(" \n\t"))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        special_tokens=[*SPECIAL, *(_CONTINUED + letter for letter in letters)],
+        show_progress=False,
+    )
+    made.train_from_iterator(texts, trainer, length=len(texts))
+    fixed = _wordpiece(models.WordPiece(made.get_vocab(False), unk_token=UNKNOWN))
+    fixed.add_special_tokens(list(SPECIAL))
+    _frame(fixed)
+    return fixed
+
+
+def _wordpiece(model: models.WordPiece) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
+
+    made = Tokenizer(model)
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL), show_progress=False
-    )
-    made.train_from_iterator(texts, trainer, length=len(texts))
-    _frame(made)
     return made
 
 
@@ -87,7 +103,7 @@ def load_tokeniser(folder: Path) -> Tokenizer:
 
     Raises InputError where the folder has neither, or a damaged one.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from tokenizers import Tokenizer, models
 
     whole, words = folder / FILE, folder / "vocab.txt"
     if whole.is_file():
@@ -109,9 +125,7 @@ def load_tokeniser(folder: Path) -> Tokenizer:
         what = f"no {', '.join(missing)} in the vocabulary"
         raise InputError(Problem(what, "give a BERT vocabulary", str(words)))
     vocabulary = {name: i for i, name in enumerate(names)}
-    made = Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN))
-    made.normalizer = normalizers.BertNormalizer(lowercase=True)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made = _wordpiece(models.WordPiece(vocabulary, unk_token=UNKNOWN))
     # A [SEP] between the texts of a pair is one token.
     made.add_special_tokens(list(SPECIAL))
     _frame(made)
