@@ -222,7 +222,7 @@ def fit_off_ramps(
         for _ in range(recipe.ramp_windows):
             for ids, mask, own in _windows(sentences, labels, length, 64, 0.0, rng):
                 for kept, column in zip(columns, model.first_columns(ids, mask), strict=True):
-                    kept.append(column)
+                    kept.append(column.clone())  # not a view that keeps all states
                 wanted.append(own)
     answer = torch.cat(wanted)
     for ramp, kept in list(zip(model.ramps, columns, strict=True))[:-1]:
