@@ -184,7 +184,6 @@ def golden_sentence(
         layers.append(LayerResult({s: stages[s] for s in STAGES}, logits, h, exits))
         if exits:
             break
-    skipped = [] if network.spans is None else np.flatnonzero(network.spans.max(axis=1) == 0)
-    return Sentence(
-        embedding, tuple(layers), label_of(layers[-1].logits), tuple(int(i) for i in skipped)
-    )
+    tables = [] if network.spans is None else list(network.spans)
+    skipped = tuple(head for head, table in enumerate(tables) if not table.max())
+    return Sentence(embedding, tuple(layers), label_of(layers[-1].logits), skipped)

@@ -81,7 +81,8 @@ def signed_value(codes: ArrayLike, fmt: AfFormat = AF8) -> Ints:
     """Return ``+-s * 2**exp``: the code's value in units of 2**(B - m)."""
     c = np.asarray(codes)
     if c.dtype == np.uint8 and fmt.bits == 8:
-        return _all_values(fmt)[c]
+        values: Ints = _all_values(fmt)[c]
+        return values
     negative, s, exp = af_fields(c, fmt)
     return np.where(negative == 1, -(s << exp), s << exp)
 
