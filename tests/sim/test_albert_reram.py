@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -304,3 +307,55 @@ def test_refusals() -> None:
         Storage(MLC3, mask=MLC2)
     with pytest.raises(InputError, match="trials"):
         fault_accuracy(table(), lambda codes: 1.0, HOW, trials=0)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Any:
+    folder = Path(__file__).parents[2] / "bench"
+    spec = importlib.util.spec_from_file_location("albert_reram", folder / "albert_reram.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(folder))
+    try:
+        sys.modules["albert_reram"] = module
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
+    return module
+
+
+@pytest.mark.slow  # for the sake of its imports
+def test_bench_runs_again_only_what_names_a_changed_row(bench: Any) -> None:
+    """Accuracy with a faulty table is that of all texts run with it."""
+    torch = pytest.importorskip("torch")
+    from shiftforge.quant.albert.model import OffRampAlbert, configuration
+    from shiftforge.quant.albert.settings import Shape
+    from shiftforge.quant.albert.train import evaluate
+    from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, decode
+
+    torch.manual_seed(0)
+    shape = Shape(hidden=16, heads=4, ffn=16, layers=2, length=8, embedding=21, vocabulary=60)
+    model = OffRampAlbert(configuration(shape, 60), 3).eval()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(10 if weights.ndim > 1 else 1)  # so that words decide the class
+    rng = np.random.default_rng(0)
+    sentences = [rng.integers(4, 60, 6) for _ in range(30)]
+    labels = rng.integers(0, 3, 30)
+    codes = table()
+    words = bench.WordTable(model, sentences, labels, 8, -6, codes)
+    clean = words(codes)
+    seen = set()
+    for seed in range(12):
+        faulty = inject(codes, MLC3.scaled(3), np.random.default_rng(seed))
+        if seed > 5:  # a few rows only
+            faulty = np.where(rng.random((60, 1)) < 0.05, faulty, codes)
+        found = words(faulty)
+        values = decode(faulty, AdaptivFloatFormat(), -6).astype(np.float32)
+        with torch.no_grad():
+            model.albert.embeddings.word_embeddings.weight.copy_(torch.from_numpy(values))
+        logits = evaluate(model, sentences, 8)[-1]
+        assert found == float((logits.argmax(axis=1) == labels).mean())
+        seen.add(found)
+    assert words(codes) == clean
+    assert len(seen) > 3
