@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -248,7 +248,11 @@ def compress(
     dropped = ("spans", "weights", "table", "classes", "sparsity", "heads_off", "average_reach")
     notes: dict[str, Any] = {n: v for n, v in own.items() if n not in dropped}
     notes |= {name: list(found) for name, found in made.items()}
-    notes |= {"seed": seed, "compression": options.notes() | {"epochs": epochs}}
+    notes |= {
+        "seed": seed,
+        "recipe": asdict(recipe),
+        "compression": options.notes() | {"epochs": epochs},
+    }
     notes |= {"teacher_accuracy": held.get("accuracy"), **_report(model)}
     if table is not None:
         notes["table"] = table

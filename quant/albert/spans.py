@@ -72,9 +72,9 @@ class AttentionSpans(nn.Module):
         return self.length * self.z.mean()
 
     def off(self) -> tuple[bool, ...]:
-        """Heads whose mask, of 8 fraction bits as on the unit, is 0 at every distance."""
-        held = self.z.detach().double()
-        return tuple(bool(round(256 * (self.ramp + float(z)) / self.ramp) <= 0) for z in held)
+        """Heads whose mask, rounded to 8 fraction bits as on the unit, is 0 everywhere."""
+        held = torch.round(256 * self.z.detach().double()).tolist()
+        return tuple(round((256 * self.ramp + z) / self.ramp) <= 0 for z in held)
 
     def average(self) -> float:
         """Mean over the heads of the reach z + ramp (0 for a head that is off), in tokens, at most

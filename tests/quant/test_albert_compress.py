@@ -72,6 +72,7 @@ def test_everything_at_once(teacher: Teacher, tmp_path: Path) -> None:
     held = json.loads((tmp_path / "classifier.json").read_text())
     assert held["spans"] == {"z": model.spans.z.tolist(), "ramp": 4}
     assert held["compression"]["prune"] == "movement"
+    assert held["recipe"]["epochs"] == 6
     assert held["corpus"] == "made"
     assert held["sparsity"]["q"] == pytest.approx(0.6, abs=1e-3)
     calibration = json.loads((tmp_path / "calibration.json").read_text())["ids"]
