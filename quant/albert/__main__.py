@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.settings import Recipe, Shape, usual_length
+from shiftforge.quant.albert.settings import Shape, usual_length, usual_recipe
 from shiftforge.quant.text.corpus import CORPORA, load_corpus
 
 
@@ -31,7 +32,7 @@ from shiftforge.quant.text.corpus import CORPORA, load_corpus
 @click.option("--hidden", default=64, show_default=True)
 @click.option("--heads", default=4, show_default=True)
 @click.option("--ffn", default=256, show_default=True)
-@click.option("--layers", default=4, show_default=True)
+@click.option("--layers", default=6, show_default=True)
 @click.option("--embedding", default=64, show_default=True)
 @click.option("--length", type=int, help="tokens; by default 128, of a message 40")
 @click.option("--vocabulary", default=8000, show_default=True)
@@ -47,14 +48,14 @@ from shiftforge.quant.text.corpus import CORPORA, load_corpus
     help="folder of a frozen word table, {fold} for the fold's number; built from bbc and "
     "sentiment where it does not exist",
 )
-@click.option("--epochs", default=10, show_default=True)
+@click.option("--epochs", type=int, help="by default 14, for sentiment 4")
 @click.option("--minutes", type=float, help="end the schedule after so many minutes")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 def main(
     corpus: str, fold: str, output: Path, hidden: int, heads: int, ffn: int, layers: int,
     embedding: int, length: int | None, vocabulary: int, tokeniser: Path | None,
-    start: Path | None, table: Path | None, epochs: int, minutes: float | None,
+    start: Path | None, table: Path | None, epochs: int | None, minutes: float | None,
     seed: int, threads: int,
 ) -> None:  # fmt: skip
     """Train on all folds but one, or on each in turn, and print the held-out accuracy of the
@@ -77,7 +78,9 @@ def main(
             print(text, flush=True)
 
         torch.set_num_threads(threads)
-        recipe = Recipe(epochs=epochs, minutes=minutes)
+        recipe = replace(usual_recipe(corpus), minutes=minutes)
+        if epochs is not None:
+            recipe = replace(recipe, epochs=epochs)
         folds = range(5) if fold == "all" else [int(fold)]
         for own in folds if table is not None else ():
             shared_table(

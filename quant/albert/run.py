@@ -266,9 +266,19 @@ def train_folds(
         problems.append(Problem(what, "write {fold} where the folders' names hold the number"))
     if problems:
         raise InputError(problems)
+    tables = {fold: None if table is None else table_of_fold(table, fold) for fold in folds}
+    # All folds are looked at before hours go into the first.
+    for fold, own in tables.items():
+        try:
+            chosen_fold(corpus, fold, split)
+            if own is not None:
+                _loaded_table(own, corpus, fold, split, shape)
+        except InputError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise InputError(problems)
     runs = []
-    for fold in folds:
-        own = None if table is None else table_of_fold(table, fold)
+    for fold, own in tables.items():
         place = folder / f"fold-{fold}"
         notes: dict[str, Any] | None = None
         if start is None and tokeniser is None:

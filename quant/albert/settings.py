@@ -6,13 +6,7 @@ from dataclasses import dataclass
 
 from shiftforge.errors import InputError, Problem
 
-__all__ = ["Recipe", "Shape", "usual_length"]
-
-
-def usual_length(corpus: str) -> int:
-    """Tokens of a sentence that suit a corpus: 40 hold 3 of 4 messages of "sentiment" whole; 128
-    are the beginning of an article and the length of the GLUE tasks."""
-    return 40 if corpus == "sentiment" else 128
+__all__ = ["Recipe", "Shape", "usual_length", "usual_recipe"]
 
 
 @dataclass(frozen=True)
@@ -64,3 +58,16 @@ class Recipe:
     ramp_epochs: int = 200
     ramp_windows: int = 2
     minutes: float | None = None
+
+
+def usual_length(corpus: str) -> int:
+    """Tokens of a sentence that suit a corpus: 40 hold 3 of 4 messages of "sentiment" whole; 128
+    are the beginning of an article and the length of the GLUE tasks."""
+    return 40 if corpus == "sentiment" else 128
+
+
+def usual_recipe(corpus: str) -> Recipe:
+    """What suits a corpus: few passes over many short messages, more over few long articles."""
+    if corpus == "sentiment":
+        return Recipe(epochs=4, dropout=0.1)
+    return Recipe(epochs=14, dropout=0.1, word_dropout=0.25)
