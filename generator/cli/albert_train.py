@@ -27,7 +27,7 @@ _SIZES = ("hidden", "heads", "ffn", "layers", "embedding", "vocabulary")
 _DEFAULT_LAYERS = 6
 _COMPRESSING = ("spans", "ramp", "prune", "sparsity", "distil", "weights")
 _TRAINING = ("fold", "tokeniser", *_SIZES, "length")
-_EPOCHS, _COMPRESS_EPOCHS = 10, 4
+_COMPRESS_EPOCHS = 4
 _PATH = click.Path(path_type=Path)
 
 
@@ -79,7 +79,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--epochs",
     type=click.IntRange(1),
-    help=f"Of all but the off-ramps ({_EPOCHS}; with --from {_COMPRESS_EPOCHS}).",
+    help=f"Of all but the off-ramps (14, sentiment 4; with --from {_COMPRESS_EPOCHS}).",
 )
 @click.option(
     "--minutes",
@@ -209,9 +209,12 @@ def _refused(given: Mapping[str, Any], names: tuple[str, ...], why: str) -> list
 
 
 def _recipe(given: Mapping[str, Any]) -> Recipe:
-    from shiftforge.quant.albert.settings import Recipe
+    from dataclasses import replace
 
-    return Recipe(epochs=given["epochs"] or _EPOCHS, minutes=given["minutes"])
+    from shiftforge.quant.albert.settings import usual_recipe
+
+    usual = usual_recipe(given["corpus"] or "")
+    return replace(usual, epochs=given["epochs"] or usual.epochs, minutes=given["minutes"])
 
 
 def _shape(given: Mapping[str, Any]) -> Shape:
