@@ -126,7 +126,12 @@ def test_a_right_prediction_never_misses_a_target_that_can_be_met() -> None:
         assert c.cost.total <= b.cost.total * (1 + 1e-9) <= a.cost.total * (1 + 1e-8)
     rows = compare_modes(own, PLATFORM, table, [target, 2 * target])
     assert [row.mode for row in rows] == ["all layers", "early exit", *["latency aware"] * 2]
-    assert rows[1].accuracy == rows[2].accuracy and rows[2].met == rows[3].met == 1
+    assert (
+        rows[1].accuracy == rows[2].accuracy
+        and rows[2].met == {target: 1}
+        and rows[3].met == {2 * target: 1}
+    )
+    assert rows[0].met == rows[1].met == {target: 1, 2 * target: 1}
     assert rows[2].layer == rows[1].layer and rows[2].predicted == rows[2].layer
     total, unit = saving(rows[0], rows[3])
     assert unit > total > 1 and saving(rows[0], rows[0]) == (1, 1)
@@ -141,6 +146,7 @@ def test_a_longer_target_never_costs_more_of_the_unit_than_leakage() -> None:
     dynamic = [row.unit - row.parts["leakage"] for row in rows]
     assert dynamic == sorted(dynamic, reverse=True)
     assert [row.latency_us for row in rows] == sorted(row.latency_us for row in rows)
+    assert rows[0].latency_us > 0 and all(row.met == {row.target_us: 1} for row in rows)
     # At the lowest point nothing changes any more.
     assert len({round(row.unit, 6) for row in rows[-2:]}) == 1
 
@@ -150,7 +156,7 @@ def test_a_target_that_none_meets_runs_at_the_nominal_point() -> None:
     found = latency_aware(own, PLATFORM, table, 1e-3)
     assert all(o.late and o.point == VOLTS.last for o in found)
     result = summarise("latency aware", found, own, PLATFORM, target_us=1e-3)
-    assert result.met == 0 and result.late == 1 and result.parts["switching"] == 0
+    assert result.met == {1e-3: 0} and result.late == 1 and result.parts["switching"] == 0
 
 
 def test_switching_is_not_taken_where_there_is_no_time_for_it() -> None:
