@@ -40,7 +40,7 @@ def test_every_value_of_fewer_bits_is_a_stored_one(bits: int) -> None:
     fmt = af_format(bits)
     assert str(fmt) == f"AF<{bits},3>" and fmt.mantissa_bits == bits - 4
     finer = np.uint8((1 << (8 - bits)) - 1)
-    for bias in range(-64, 64):
+    for bias in (-64, *range(-20, 5), 63):
         narrow = values(fmt, bias)
         codes = encode(narrow, STORED, bias)
         assert np.array_equal(decode(codes, STORED, bias), narrow)
@@ -98,11 +98,11 @@ def test_a_network_with_weights_of_fewer_bits(bits: int) -> None:
         replace(integer_case(), bits=bits).check()
 
 
-@pytest.mark.parametrize("ramp", [1, 3, 8, 13])
+@pytest.mark.parametrize("ramp", [1, 8, 13])
 def test_span_tables_are_those_of_the_unit(ramp: int) -> None:
     length = 40
     z8 = np.concatenate(
-        [np.arange(-256 * ramp - 3, 256 * 3), np.arange(256 * 3, 256 * (length + 2), 7)]
+        [np.arange(-256 * ramp - 3, 256 * 3), np.arange(256 * 3, 256 * (length + 2), 13)]
     )
     wanted = np.stack([span_table(int(z), ramp, length) for z in z8])
     assert np.array_equal(mask_tables(z8 / 256, ramp, length), wanted)

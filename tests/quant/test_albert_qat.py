@@ -1,14 +1,16 @@
 """Quantisation-aware training of ALBERT: rounding, gradients, folding, and the integers behind it.
 
 What fake quantisation leaves out is the unit's fixed point: 10 fraction bits of biases, layer norm
-and GELU, and the tables of exp, 1/sqrt and GELU. Codes next to a rounding border may differ by one
-step for that; LEAST below is the share of logits' codes that agree exactly.
+and GELU, and the tables of exp, 1/sqrt and GELU. So codes next to a border between two may differ:
+stage by stage, from equal operands, at least the share LEAST of all values is within NEAR steps of
+a code of the reference's (a step is 3 to 6 % of a value), and the logits at the end within FAR.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +34,13 @@ from shiftforge.sim.golden.edgebert.encoder import Unit
 
 SHAPE = Shape(hidden=32, heads=2, ffn=48, layers=3, length=16, embedding=24)
 NAMES = ("a", "b", "c")
+NEAR, LEAST, FAR = 2, 0.993, 1.0
 WEIGHTS = ("af8", "af7", "af6", "af5", "af4", "shift1", "shift2", "dtssq:0.25")
+
+
+def each(*quick: str) -> list[Any]:
+    """WEIGHTS, of which the others take their time."""
+    return [w if w in quick else pytest.param(w, marks=pytest.mark.slow) for w in WEIGHTS]
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +90,7 @@ def test_rounding_is_the_codecs(bits: int) -> None:
     assert torch.isnan(af_rounded(torch.tensor([float("nan")]), STORED, 0)).all()
 
 
-@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("weights", each("af5", "dtssq:0.25"))
 def test_gradients_reach_every_parameter(weights: str) -> None:
     model = random_model(spans=True)
     with torch.no_grad():
@@ -106,8 +114,8 @@ def test_gradients_reach_every_parameter(weights: str) -> None:
         handle.after_step()
     for name, p in model.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all(), name
-        # Two of DTSSQ's mean is no second term near a threshold; keys' bias cancels in softmax.
-        if "theta" not in name and "key.bias" not in name and "token_type" not in name:
+        # A bias of the keys cancels in the softmax; no weight need stand near a threshold.
+        if "theta" not in name and "key.bias" not in name:
             assert not torch.equal(p.detach(), before[name]), name
 
 
@@ -123,7 +131,7 @@ def linears_of(made: IntegerAlbert) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("weights", each("af4", "af8", "shift1", "dtssq:0.25"))
 def test_folded_weights_are_those_of_the_integers(weights: str) -> None:
     model = random_model()
     attach_pruning(model, "kept")
@@ -176,11 +184,15 @@ def decoded(made: IntegerAlbert, ids: np.ndarray) -> tuple[dict[tuple[int, str],
     return found, golden.label
 
 
+def biases_of(made: IntegerAlbert, layer: int) -> Mapping[str, int]:
+    return made.embedding_biases if layer < 0 else made.biases[layer]
+
+
 def stage_shares(
     model: OffRampAlbert, rounding: StageRounding, made: IntegerAlbert, texts: list[np.ndarray]
 ) -> dict[tuple[int, str], float]:
-    """Share of values of every stage that the fake-quantised network has equal to the reference,
-    each computed from the reference's values of the stages before it."""
+    """Share of values of every stage that the fake-quantised network has within NEAR steps of the
+    reference, each computed from the reference's values of the stages before it."""
     shares: dict[tuple[int, str], list[float]] = {}
     whole = StageRounding.stage, StageRounding.embedding
     wanted: dict[tuple[int, str], np.ndarray] = {}
@@ -189,7 +201,11 @@ def stage_shares(
         if key not in wanted:  # the tables
             return got
         right = torch.from_numpy(wanted[key].astype(np.float32)).reshape(got.shape)
-        shares.setdefault(key, []).append(float((got == right).float().mean()))
+        own = biases_of(made, key[0])[key[1]]
+        step = torch.exp2(right.abs().log2().floor().clamp(min=own) - STORED.mantissa_bits)
+        shares.setdefault(key, []).append(
+            float(((got - right).abs() <= NEAR * step).float().mean())
+        )
         return right
 
     def stage(name: str, x: torch.Tensor, layer: int | None = None) -> torch.Tensor:
@@ -215,7 +231,7 @@ def shifted(biases: Biases, stage: str, layer: int, by: int) -> Biases:
     return Biases(biases.embedding, tuple(own))
 
 
-@pytest.mark.parametrize("weights", ["af8", "af4", "shift1", "shift2"])
+@pytest.mark.parametrize("weights", each("af4"))
 def test_the_forward_pass_tracks_the_integers(weights: str) -> None:
     texts = sentences(6, 3)
     model = random_model(spans=True)
@@ -225,8 +241,7 @@ def test_the_forward_pass_tracks_the_integers(weights: str) -> None:
     choice = weight_choice(weights)
     made = convert(float_network_of(model), [], choice.kind, bits=choice.bits, biases=right)
     shares = stage_shares(model, rounding, made, texts)
-    assert len(shares) == 3 + 3 * (len(STAGED) - 1)
-    print(weights, sorted((round(v, 3), k) for k, v in shares.items())[:8])
+    assert len(shares) == len(EMBEDDED) + 3 * (len(STAGED) - 1)
     assert min(shares.values()) > LEAST
     # From the words to the logits: one step of a code is 3 to 6 %, and a step in one stage moves
     # others. A label is the same wherever no other logit is as near as that.
@@ -234,7 +249,6 @@ def test_the_forward_pass_tracks_the_integers(weights: str) -> None:
         wanted, label = decoded(made, ids)
         got = logits_of(model, ids)
         off = [np.abs(got[i] - wanted[i, "logits"][0]).max() for i in range(3)]
-        print("   ", off, np.abs(got).max())
         assert max(off) < FAR
         first, second = np.sort(got[-1])[::-1][:2]
         assert first - second < 2 * FAR or int(got[-1].argmax()) == label
@@ -247,12 +261,9 @@ def test_the_forward_pass_tracks_the_integers(weights: str) -> None:
     for name, fault in faults:
         rounding.biases = fault
         found = stage_shares(model, rounding, made, texts)
-        print("   fault", name, found[1, name], {k: v for k, v in found.items() if v < LEAST})
+        assert {key for key, share in found.items() if share < LEAST} == {(1, name)}
     rounding.biases = right
     fold(model)
-
-
-LEAST, FAR = 0.8, 1.0
 
 
 def test_every_stage_has_its_own_layers_bias() -> None:
