@@ -58,7 +58,10 @@ class Difference:
         where = "embeddings" if self.layer is None else f"layer {self.layer}"
         if not self.at:
             return f"{where}, {self.stage}: {self.got}, expected {self.want}"
-        among = f" in heads {', '.join(map(str, self.heads))}" if self.heads else ""
+        among = ""
+        if self.heads:
+            plural = "s" if len(self.heads) > 1 else ""
+            among = f" in head{plural} {', '.join(map(str, self.heads))}"
         return (
             f"{where}, {self.stage}: {self.values} values differ{among}, the first at "
             f"{self.place}: {self.got}, expected {self.want}"

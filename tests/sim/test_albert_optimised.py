@@ -113,9 +113,11 @@ def test_the_rtl_is_the_reference_and_a_head_off_costs_nothing(weights: Weights)
     assert (report.sentences[0].commands, report.sentences[0].cycles) == (
         len(less.commands), less.cycles,
     )  # fmt: skip
-    # What the reference counts as products: two of 10 x 10 x 16 a layer fewer.
-    kept = macs_of(with_spans(network, None), 10, 3) - macs_of(network, 10, 3)
-    assert kept == 3 * 2 * 10 * 10 * 16 and report.sentences[0].macs == macs_of(network, 10, 3)
+    # Two products of L x L x 16 a layer fewer.
+    tokens = len(texts[0])
+    left_out = macs_of(with_spans(network, None), tokens, 3) - macs_of(network, tokens, 3)
+    assert left_out == 3 * 2 * tokens**2 * 16
+    assert report.sentences[0].macs == macs_of(network, tokens, 3)
 
 
 def test_layers_that_share_their_memory_keep_a_head_off_at_zero() -> None:
