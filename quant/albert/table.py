@@ -38,7 +38,13 @@ from shiftforge.quant.albert.start import cooccurrence_embeddings
 from shiftforge.quant.albert.texts import chosen_fold, validation_part
 from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, choose_bias, decode, encode
 from shiftforge.quant.text.corpus import Corpus
-from shiftforge.quant.text.tokeniser import UNKNOWN_ID, save_tokeniser, train_wordpiece, window
+from shiftforge.quant.text.tokeniser import (
+    UNKNOWN_ID,
+    load_tokeniser,
+    save_tokeniser,
+    train_wordpiece,
+    window,
+)
 from shiftforge.quant.text.tokeniser import encode as encode_texts
 
 __all__ = ["SharedTable", "TableRecipe", "build_table", "load_table"]
@@ -222,14 +228,17 @@ def build_table(
     density: float = 0.4,
     seed: int = 0,
     recipe: TableRecipe | None = None,
+    tokeniser: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> SharedTable:
     """Make the vocabulary and the table of the corpora's training texts, and write their folder.
 
     fold, split: as in training; no text that is held out or validates there is read. vocabulary: at
-    most so many tokens. columns: of a word. density: part of the entries that stay, in (0, 1];
-    rounding to AF<8,3> may zero a few more. The same arguments give the same bytes on the same
-    machine.
+    most so many tokens. tokeniser: folder whose vocabulary is taken instead; a table of another
+    density fits the same networks with it. columns: of a word. density: part of the entries that
+    stay, in (0, 1]; rounding to AF<8,3> may zero a few more. The same arguments give the same bytes
+    on the same machine.
+
     Writes table.safetensors, tokenizer.json and, last, table.json. Raises InputError.
     """
     problems = []
@@ -248,9 +257,13 @@ def build_table(
         for own, corpus in zip(folds, corpora, strict=True)
     ]
     texts = [[c.texts[i] for i in train] for c, train in zip(corpora, chosen, strict=True)]
-    tokeniser = train_wordpiece([text for own in texts for text in own], vocabulary)
-    size = tokeniser.get_vocab_size()
-    ids = [encode_texts(tokeniser, own) for own in texts]
+    tokens = (
+        train_wordpiece([text for own in texts for text in own], vocabulary)
+        if tokeniser is None
+        else load_tokeniser(tokeniser)
+    )
+    size = tokens.get_vocab_size()
+    ids = [encode_texts(tokens, own) for own in texts]
     start = cooccurrence_embeddings([one for own in ids for one in own], size, columns, seed=seed)
     tasks = [
         (own, corpus.labels[train], len(corpus.classes))
@@ -266,12 +279,12 @@ def build_table(
         "fold": fold,
         "split": split,
         "seed": seed,
-        "recipe": asdict(recipe) | {"density": density, "vocabulary": vocabulary},
+        "recipe": asdict(recipe) | {"density": density, "vocabulary": size},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _NOTES).unlink(missing_ok=True)
     save_file({"words": words}, folder / _WORDS)
-    save_tokeniser(tokeniser, folder)
+    save_tokeniser(tokens, folder)
     part = folder / (_NOTES + ".part")
     part.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(part, folder / _NOTES)

@@ -112,8 +112,10 @@ def test_damaged_tables(folder: Path, tmp_path: Path) -> None:
         load_table(tmp_path)
 
 
-def test_settings_of_a_table(tmp_path: Path) -> None:
+def test_settings_of_a_table(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         build_table([], tmp_path / "none", density=0.0, columns=0)
     assert len(caught.value.problems) == 3 and not (tmp_path / "none").exists()
+    assert build(tmp_path, tokeniser=folder, density=0.2).density <= 0.2
+    assert (tmp_path / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
     assert build(tmp_path, density=1.0, recipe=replace(SMALL, steps=3)).density > 0.6
