@@ -50,7 +50,14 @@ from shiftforge.quant.formats.adaptivfloat import (
     encode,
 )
 from shiftforge.quant.text.corpus import load_corpus
-from shiftforge.sim.albert.reram import FaultReport, Storage, fault_accuracy, sweep
+from shiftforge.sim.albert.reram import (
+    FaultReport,
+    Storage,
+    disturb,
+    fault_accuracy,
+    store,
+    sweep,
+)
 
 KINDS = (
     ("SLC", Storage(SLC)),
@@ -167,6 +174,18 @@ def row_of(name: str, report: FaultReport) -> dict[str, Any]:
     }
 
 
+def value_error(table: WordTable, storage: Storage, trials: int, seed: int) -> float:
+    """Sum of squared errors of the values read over the sum of their squares, mean of trials."""
+    stored, fmt = store(table.codes), AdaptivFloatFormat()
+    wanted = decode(table.codes, fmt, table.bias)
+    found = []
+    for child in np.random.SeedSequence(seed).spawn(trials):
+        codes = disturb(stored, storage, np.random.default_rng(child)).codes(storage.starts)
+        off = decode(codes, fmt, table.bias) - wanted
+        found.append(float((off**2).sum() / (wanted**2).sum()))
+    return float(np.mean(found))
+
+
 def percent(value: float) -> str:
     """Two decimals."""
     return f"{100 * value:.2f} %"
@@ -174,7 +193,8 @@ def percent(value: float) -> str:
 
 def accuracy_table(rows: Sequence[dict[str, Any]]) -> None:
     """One line a kind of cell."""
-    head = ["Values in", "Cell rate", "Wrong cells a trial", "Clean", "Mean", "Std", "5 %", "Worst"]
+    head = ["Values in", "Cell rate", "Wrong cells a trial", "Squared error of values", "Clean",
+            "Mean", "Std", "5 %", "Worst"]  # fmt: skip
     print_table(
         head,
         [
@@ -182,6 +202,7 @@ def accuracy_table(rows: Sequence[dict[str, Any]]) -> None:
                 row["name"],
                 f"{row['cell_rate']:.1e}",
                 f"{row['cell_flips']:.1f}",
+                percent(row["value_error"]),
                 *(percent(row[key]) for key in ("clean", "mean", "std", "q05", "min")),
             ]
             for row in rows
@@ -285,7 +306,8 @@ def measured(table: WordTable, arguments: argparse.Namespace, say: Callable[[str
             table.codes, table, storage, arguments.trials, arguments.seed,
             float(table.right.mean()),
         )  # fmt: skip
-        kinds.append(row_of(name, report))
+        error = value_error(table, storage, min(arguments.trials, 20), arguments.seed)
+        kinds.append({**row_of(name, report), "value_error": error})
         say(f"{name}: mean {percent(kinds[-1]['mean'])}, worst {percent(kinds[-1]['min'])}")
     for name, storages in SWEEPS if arguments.sweep else ():
         chosen = [replace(storage, moves=arguments.moves) for storage in storages]
