@@ -126,7 +126,8 @@ class Run:
     def rtl(self) -> RtlSentence:
         """One program on the RTL; its model is built first, or taken from the cache."""
         started = time.perf_counter()
-        model = ClassifierRtl(self.config, self.sfu, self.network, longest=len(self.ids))
+        # Room for the longest sentence: one model for all lengths.
+        model = ClassifierRtl(self.config, self.sfu, self.network)
         built = time.perf_counter()
         found = model.run(self.ids)
         self.seconds["rtl plan and build"] = built - started

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,10 @@ def _in_child(job: tuple[str, tuple[Any, ...]], device: str, limit: float) -> An
 def do_job(work: Path) -> None:
     """The child's part."""
     kind, arguments = pickle.loads((work / _JOB).read_bytes())
-    result = {"layer": _layer, "layers": _layers, "product": _product}[kind](*arguments)
+    jobs: dict[str, Callable[..., Any]] = {
+        "layer": _layer, "layers": _layers, "product": _product
+    }  # fmt: skip
+    result = jobs[kind](*arguments)
     (work / _RESULT).write_bytes(pickle.dumps(result))
 
 

@@ -1,0 +1,55 @@
+"""The benches of ALBERT-base's sizes and of powers of two against AF8: counts and files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shiftforge.quant.albert.random import random_albert
+from shiftforge.quant.albert.settings import Shape
+
+BENCH = Path(__file__).parents[2] / "bench"
+SHAPE = Shape(hidden=32, heads=2, ffn=64, layers=2, length=8, embedding=16, vocabulary=20)
+MATRICES = 32 * 16 + 4 * 32 * 32 + 2 * 32 * 64 + 2 * 3 * 32
+CHANNELS = 32 + 4 * 32 + 64 + 32 + 2 * 3
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCH))
+
+    def module(name: str) -> Any:
+        __import__(name)
+        return sys.modules[name]
+
+    return module
+
+
+@pytest.mark.parametrize(
+    ("weights", "width", "exponents"),
+    [("af", 8, 7 + 2), ("shift1", 4, CHANNELS), ("shift2", 8, CHANNELS)],
+)
+def test_bits_of_weights(bench: Any, weights: Any, width: int, exponents: int) -> None:
+    network = random_albert(SHAPE, weights, 3)
+    dense, stored, words = bench("shift_against_af").weight_bits(network, 16)
+    assert dense == MATRICES * width + 8 * exponents
+    linears = [*network.linears.values(), *network.ramps]
+    zeros = sum(int(np.isin(m.codes, (0, 8, 0x80, 0x88)).sum()) for m in linears)
+    if weights == "af":
+        zeros = sum(int(np.isin(m.codes, (0, 0x80)).sum()) for m in linears)
+    assert stored == MATRICES + (MATRICES - zeros) * width + 8 * exponents
+    assert words >= 20 * 16  # at least the mask
+
+
+def test_results_are_kept_side_by_side(bench: Any, tmp_path: Path) -> None:
+    path, keep = tmp_path / "base.json", bench("albert_base").keep
+    keep(path, "a", {"cycles": 1})
+    keep(path, "b", {"cycles": 2})
+    keep(path, "a", {"cycles": 3})
+    assert json.loads(path.read_text()) == {"a": {"cycles": 3}, "b": {"cycles": 2}}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["base.json"]
