@@ -6,13 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from albert_cases import integer_case, sentences
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.cost.dvfs import Transition, alpha_power_table
-from shiftforge.generator.cost.energy import SentenceCost, UnitPower, Work
+from shiftforge.generator.cost.energy import SentenceCost, UnitPower, Work, layer_works
+from shiftforge.generator.cost.unit_energy import HOROWITZ_45
 from shiftforge.quant.albert.predictor import ExitTable, entropy_range, row_of, row_scale
 from shiftforge.sim.albert import latency
+from shiftforge.sim.albert.check import units_for
+from shiftforge.sim.albert.image import plan_sentence
 from shiftforge.sim.albert.latency import (
     Outcome,
     Platform,
@@ -27,6 +31,7 @@ from shiftforge.sim.albert.latency import (
     summarise,
 )
 from shiftforge.sim.albert.latency_check import check_outcomes
+from shiftforge.sim.albert.rtl import ClassifierRtl
 from shiftforge.sim.golden.edgebert.dvfs import choose
 
 LAYERS, ROWS, THRESHOLD = 6, 100, 20_000
@@ -271,3 +276,23 @@ def test_bad_input_is_named() -> None:
             replace(own, **change)
     with pytest.raises(CheckFailed, match="0 outcomes"):
         check_outcomes([], own, PLATFORM, table, 1.0)
+
+
+@pytest.mark.slow
+def test_counters_of_the_rtl_make_a_profile() -> None:
+    network, ids = integer_case(), sentences()[0]
+    config, sfu = units_for(network, 4)
+    unit = ClassifierRtl(config, sfu, network, longest=max(len(own) for own in sentences()))
+    run = unit.run(ids)
+    commands = plan_sentence(config, sfu, network, len(ids)).program.commands
+    works = layer_works(
+        config, HOROWITZ_45, commands, run.commands, (run.reads, run.writes)
+    )  # fmt: skip
+    dense = layer_works(config, HOROWITZ_45, commands, run.commands)
+    assert len(works) == network.layers and sum(w.cycles for w in works) == run.cycles
+    assert sum(c.busy for c in run.commands) == run.ideal_cycles
+    # Every beat of the run, and no more than dense operands take.
+    pj = (run.reads + run.writes) * config.lanes * HOROWITZ_45.external_byte
+    assert 1000 * sum(w.external + w.embeddings for w in works) == pytest.approx(pj)
+    for own, most in zip(works, dense, strict=True):
+        assert own.external <= most.external and own.array == most.array
