@@ -38,7 +38,7 @@ __all__ = ["QuantisedTraining", "attach", "fold", "float_network_of"]
 Texts = Sequence[NDArray[np.int64]]
 _HANDLE = "quantised_training"
 _PERIODS = 20  # of the schemes' schedules, which count epochs
-_RECALIBRATED = (0.3, 0.6, 0.85)  # of the training
+_RECALIBRATED = (0.35, 0.75)  # of the training; a pruning schedule ends before the second
 _THRESHOLD_RATE = 1e-3
 
 
@@ -85,7 +85,7 @@ class QuantisedTraining:
 
     @torch.no_grad()
     def on_step(self, progress: float) -> None:
-        """Scales, limits and, three times, the activations' exponent biases for this step."""
+        """Scales, limits and, twice, the activations' exponent biases for this step."""
         period = min(int(progress * _PERIODS), _PERIODS - 1)
         if period != self._period:
             self._period = period
@@ -150,13 +150,13 @@ def float_network_of(model: OffRampAlbert) -> FloatNetwork:
     for path, module in model.named_modules():
         if nn.utils.parametrize.is_parametrized(module, "weight"):
             state[f"{path}.weight"] = module.weight
-    classes = model.ramps[0].out_features
+    classes = len(model.ramps[0].get_parameter("bias"))
     with torch.random.fork_rng(devices=[]):  # the copy's random start is nobody's
-        plain = OffRampAlbert(copy.deepcopy(model.config), int(classes))
+        plain = OffRampAlbert(copy.deepcopy(model.config), classes)
     if model.spans is not None:
         attach_spans(plain, model.spans.ramp)
     plain.load_state_dict(state)
-    return float_network(plain, tuple(str(i) for i in range(int(classes))))
+    return float_network(plain, tuple(str(i) for i in range(classes)))
 
 
 def attach(

@@ -37,6 +37,7 @@ __all__ = ["ATTENTION", "StageRounding", "af_rounded"]
 ATTENTION = "shiftforge_fake_quantised"
 """Name of the attention function among transformers' implementations."""
 _OWNER = "shiftforge_rounding"  # attribute of the attention module, while attached
+_LAYER = "encoder.albert_layer_groups.0.albert_layers.0"
 _MANTISSA = 23  # of float32
 _TABLES = ("word", "place")
 _FINER = 4  # exponent biases tried below that of the largest magnitude
@@ -178,7 +179,7 @@ class StageRounding:
 
     @property
     def _layer_module(self) -> nn.Module:
-        found: nn.Module = self.model.albert.encoder.albert_layer_groups[0].albert_layers[0]
+        found: nn.Module = self.model.albert.get_submodule(_LAYER)
         return found
 
     @property
