@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKPOINTS", "compare_texts"]
 
-GOLDEN, RTL = "golden", "rtl"
-CHECKPOINTS = (GOLDEN, *DEVICES, RTL)
+FLOAT, GOLDEN, RTL = "float", "golden", "rtl"
+CHECKPOINTS = (FLOAT, GOLDEN, *DEVICES, RTL)
 """What a text classifier can be compared between."""
 
 
@@ -36,17 +36,25 @@ def compare_texts(
     pair: tuple[str, str] | None,
     threshold: float | None,
     layers: bool,
+    classifier: Path | None,
     time_limit: float,
     refused: Iterable[Problem],
     as_json: bool,
 ) -> None:
-    """Compare every stage of every sentence; without a pair the reference with each device."""
+    """Compare every stage of every sentence; without a pair the reference with each device.
+
+    classifier: the folder that the integers were made from, for the checkpoint "float".
+    """
     from shiftforge.generator.cli.output import print_json, print_table, progress
     from shiftforge.sim.albert.compare import compare_sentences
 
     pairs = [(GOLDEN, device) for device in DEVICES] if pair is None else [pair]
     names = list(dict.fromkeys(name for own in pairs for name in own))
-    job = open_job(folder, source, limit, threshold, [*refused, *_problems(names)])
+    problems = [*refused, *_problems(names), *_classifier_problems(names, classifier)]
+    job = open_job(folder, source, limit, threshold, problems)
+    if pair is not None and classifier is not None:
+        _measure(job, *pair, classifier, layers, as_json)
+        return
     with progress() as advance:
         held = {name: _checkpoint(name, job, time_limit, advance) for name in names}
     # The first of a pair is what the second is expected to be.
@@ -92,6 +100,50 @@ def compare_texts(
     failed = [text for text in told.values() if text]
     if failed:
         raise CheckFailed("\n".join(failed))
+
+
+def _classifier_problems(names: Sequence[str], classifier: Path | None) -> list[Problem]:
+    """The float network is in the classifier's folder alone."""
+    if (FLOAT in names) == (classifier is not None):
+        both = len(names) == 1 and FLOAT in names
+        return [Problem("float against float", "name another checkpoint")] if both else []
+    if FLOAT in names:
+        remedy = "give --classifier, the folder that was quantised"
+        return [Problem("the project holds no float weights", remedy, FLOAT)]
+    return [Problem("--classifier without float", "leave it out, or --from float --to golden")]
+
+
+def _measure(job: Job, a: str, b: str, classifier: Path, layers: bool, as_json: bool) -> None:
+    """The float network against integers: what is equal, and the noise of each stage."""
+    from shiftforge.generator.cli.output import print_json, print_table
+    from shiftforge.quant.albert.folder import float_network, load_classifier
+    from shiftforge.sim.albert.compare import compare_checkpoints
+
+    own = job.project
+    report = compare_checkpoints(
+        own.network,
+        job.texts.ids,
+        a,
+        b,
+        job.threshold,
+        own.config.lanes,
+        floats=float_network(*load_classifier(classifier)),
+    )
+    if as_json:
+        print_json(report)
+        return
+    last = report.sqnr[-1]["logits"]
+    print_table(
+        f"{len(job.texts)} sentences of {job.texts.source}",
+        ("from", "to", "same label", "same exit layer", "SQNR of the last logits", ""),
+        [(a, b, f"{report.labels:.1%}", f"{report.exits:.1%}", f"{last:.1f} dB", "measured")],
+    )
+    for index, stages in enumerate(report.sqnr) if layers else ():
+        print_table(
+            "embeddings" if index == 0 else f"layer {index - 1}",
+            ("stage", "SQNR, dB"),
+            [(stage, f"{value:.1f}") for stage, value in stages.items()],
+        )
 
 
 def _problems(names: Sequence[str]) -> list[Problem]:

@@ -62,6 +62,8 @@ def emulate_texts(
         "mismatches": sum(own.mismatches for own in compared),
         "bit_exact": not wrong,
         "accuracy": right_labels(rows),
+        "skipped_heads": list(job.project.network.skipped),
+        "macs": sum(row["macs"] for row in rows),
         "average_exit_layer": sum(row["exit_layer"] for row in rows) / len(rows),
         "seconds_per_sentence": done.seconds / len(rows),
         "divergence": None if not wrong else {"sentence": wrong[0][0] + 1,
@@ -76,6 +78,8 @@ def emulate_texts(
             ("compared", f"{report['checked']}: {report['elements']:,} integers"),
             ("mismatches", f"{report['mismatches']:,}"),
             ("average exit layer", f"{report['average_exit_layer']:.2f}"),
+            ("heads not computed", ", ".join(map(str, report["skipped_heads"])) or "none"),
+            ("multiply-accumulates", f"{report['macs']:,}"),
             ("seconds a sentence", f"{report['seconds_per_sentence']:.4f} (emulated, not the "
              "FPGA's)"),
         ]  # fmt: skip

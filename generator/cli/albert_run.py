@@ -188,7 +188,9 @@ def probabilities(job: Job, sentence: Sentence) -> np.ndarray[Any, np.dtype[np.f
 
 def text_rows(job: Job, sentences: Iterable[Sentence]) -> list[dict[str, Any]]:
     """One row a sentence: text, tokens, label, exit layer, entropies in nats, probability of the
-    label, and margin, its distance to the next one's."""
+    label, margin (its distance to the next one's), and multiply-accumulates up to the exit."""
+    from shiftforge.sim.albert.check import macs_of
+
     classes = job.project.network.classes
     rows = []
     for index, sentence in enumerate(sentences):
@@ -201,6 +203,7 @@ def text_rows(job: Job, sentences: Iterable[Sentence]) -> list[dict[str, Any]]:
             "entropies": [layer.entropy / (1 << 16) for layer in sentence.layers],
             "probability": float(shares[0]),
             "margin": float(shares[0] - shares[1]),
+            "macs": macs_of(job.project.network, len(job.texts.ids[index]), sentence.exit_layer),
         }
         if job.texts.wanted is not None:
             row["wanted"] = job.texts.wanted[index]

@@ -113,7 +113,7 @@ def _tokenised(
         what = f"the network's tokeniser cannot be read: {error}"
         raise InputError(Problem(what, "quantise the classifier again", source)) from error
     whole = encode(tokeniser, texts)
-    names = tuple(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..." for text in texts)
+    names = tuple(_short(" ".join(text.split())) for text in texts)
     ids = tuple(window(own, network.length) for own in whole)
     outside = max(int(own.max(initial=0)) for own in whole)
     if outside >= network.words.shape[0]:
@@ -121,6 +121,10 @@ def _tokenised(
         raise InputError(Problem(what, "quantise the classifier with its own tokeniser", source))
     cut = sum(len(own) > network.length for own in whole)
     return Texts(source, names, ids, wanted, cut)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def _lines(source: str, package: Package, limit: int | None) -> Texts:

@@ -28,6 +28,7 @@ _DEFAULT_LAYERS = 6
 _COMPRESSING = ("spans", "ramp", "prune", "sparsity", "distil", "weights")
 _TRAINING = ("fold", "tokeniser", *_SIZES, "length")
 _COMPRESS_EPOCHS = 4
+_TABLE_CORPORA = ("bbc", "sentiment")
 _PATH = click.Path(path_type=Path)
 
 
@@ -48,7 +49,8 @@ _PATH = click.Path(path_type=Path)
     "--table",
     type=_PATH,
     metavar="DIR",
-    help="Frozen word table of `train embeddings`; with --fold all its name has {fold}.",
+    help="Frozen word table of `train embeddings`; with --fold all its name has {fold}. For bbc "
+    "and sentiment it is made first, from both, where there is none.",
 )
 @click.option("--tokeniser", type=_PATH, metavar="DIR", help="Folder of a tokenizer.json.")
 @click.option(
@@ -252,8 +254,13 @@ def _train(output: Path, given: dict[str, Any], as_json: bool) -> None:
     if len(named) > 1:
         problems.append(Problem(" and ".join(f"--{n}" for n in named), "give one of them"))
     for name in named:
-        if not given[name].is_dir() and "{fold}" not in str(given[name]):
-            problems.append(Problem("there is no such folder", f"--{name}", str(given[name])))
+        made = name == "table" and given["corpus"] in _TABLE_CORPORA
+        if not made and not given[name].is_dir() and "{fold}" not in str(given[name]):
+            what = f"there is no such folder for --{name}"
+            problems.append(Problem(what, "name one that exists", str(given[name])))
+    if given["table"] is not None and given["fold"] == _ALL and "{fold}" not in str(given["table"]):
+        what = "one word table for all folds has read texts that are held out"
+        problems.append(Problem(what, "write {fold} where the name has the number", "--table"))
     shape = _collect(problems, lambda: _shape(given))
     folds = _collect(problems, lambda: _folds(given["fold"]))
     corpus = None
@@ -266,7 +273,12 @@ def _train(output: Path, given: dict[str, Any], as_json: bool) -> None:
         raise InputError(problems)
     import torch
 
-    from shiftforge.quant.albert.run import table_of_fold, train_fold, train_folds
+    from shiftforge.quant.albert.run import (
+        shared_table,
+        table_of_fold,
+        train_fold,
+        train_folds,
+    )
 
     torch.set_num_threads(given["threads"])
     options: dict[str, Any] = {
@@ -276,6 +288,14 @@ def _train(output: Path, given: dict[str, Any], as_json: bool) -> None:
         "say": note,
     }
     table, recipe = given["table"], _recipe(given)
+    for fold in folds if table is not None and given["corpus"] in _TABLE_CORPORA else ():
+        shared_table(
+            lambda: [open_corpus(name) for name in _TABLE_CORPORA],
+            table_of_fold(table, fold),
+            fold=fold,
+            columns=shape.embedding,
+            say=note,
+        )
     if given["fold"] == _ALL:
         found = train_folds(corpus, output, shape, recipe, folds=folds, table=table, **options)
         if as_json:

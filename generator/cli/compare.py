@@ -27,6 +27,12 @@ _FRAMES = 8
     help="A text classifier's: entropy at which a sentence leaves; all layers without it.",
 )
 @click.option(
+    "--classifier",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A text classifier's: the trained folder, for the checkpoint float.",
+)
+@click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
     default=600.0,
@@ -44,6 +50,7 @@ def command(
     second: str | None,
     layers: bool,
     threshold: float | None,
+    classifier: Path | None,
     time_limit: float,
     as_json: bool,
 ) -> None:
@@ -54,8 +61,8 @@ def command(
     Exit code 1 when two checkpoints that hold the same integers differ; the float network is only
     measured.
 
-    Of a text classifier every stage of every sentence is compared, and a CHECKPOINT is golden,
-    pocl, intel-cpu, intel-fpga-emu or rtl; INPUT is that of `emulate`.
+    Of a text classifier every stage of every sentence is compared, and a CHECKPOINT is float (with
+    --classifier), golden, pocl, intel-cpu, intel-fpga-emu or rtl; INPUT is that of `emulate`.
     """
     from rich.console import Console
 
@@ -72,9 +79,20 @@ def command(
         chosen = (first, second) if first is not None and second is not None else None
         refused = refuse_options(["data_dir"], "is for images")
         most = _FRAMES if limit is None else limit
-        compare_texts(folder, source, most, chosen, threshold, layers, time_limit, refused, as_json)
+        compare_texts(
+            folder,
+            source,
+            most,
+            chosen,
+            threshold,
+            layers,
+            classifier,
+            time_limit,
+            refused,
+            as_json,
+        )
         return
-    refused = refuse_options(["threshold"], "is for text classifiers")
+    refused = refuse_options(["threshold", "classifier"], "is for text classifiers")
     if refused:
         raise InputError(refused)
     pairs = ((first, second),) if first is not None and second is not None else None

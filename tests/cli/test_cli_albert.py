@@ -392,6 +392,10 @@ def test_compare_of_equal_checkpoints(
     assert told["passed"]
     assert run([*line, "--from", "golden", "--to", "fake-quantised"]) == 2
     assert "unknown checkpoint 'fake-quantised'" in problems(capsys)
+    assert run([*line, "--from", "float", "--to", "golden"]) == 2
+    assert "the project holds no float weights" in problems(capsys)
+    assert run([*line, "--from", "golden", "--to", "pocl", "--classifier", "."]) == 2
+    assert "--classifier without float" in problems(capsys)
 
 
 @pytest.mark.parametrize("damage", ["network", "text", "rtl", "unit", "interface"])
@@ -447,6 +451,12 @@ def test_a_classifier_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert package.tokeniser == (folder / "tokenizer.json").read_text()
     assert package.notes is not None
     assert package.notes["fold"] == 0
+    project = tmp_path / "p"
+    assert run(["generate", str(path), *BOARD, "-o", str(project)]) == 0
+    capsys.readouterr()
+    line = ["compare", str(project), "--input", "random:0", "--from", "float", "--to", "golden"]
+    assert run([*line, "--classifier", str(folder), "--layers"]) == 0
+    assert "layer 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def calls(made: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, di
     def module(name: str, **functions: Any) -> None:
         own = ModuleType(name)
         for what, result in functions.items():
-            setattr(own, what, result if callable(result) else keep(what, result))
+            setattr(own, what, result if isinstance(result, FunctionType) else keep(what, result))
         monkeypatch.setitem(sys.modules, name, own)
 
     def keep(name: str, result: Any) -> Any:
@@ -70,7 +70,8 @@ def calls(made: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, di
         "shiftforge.quant.albert.run",
         train_fold=FOUND,
         train_folds=both,
-        table_of_fold=lambda table, fold: table,
+        table_of_fold=lambda table, fold: Path(str(table).replace("{fold}", str(fold))),
+        shared_table=None,
     )
     module("shiftforge.quant.albert.compress", compress={**FOUND, "heads_off": [1]})
     module("shiftforge.quant.albert.table", build_table=Table())
@@ -111,9 +112,13 @@ def test_all_folds(calls: list[Any], tmp_path: Path, capsys: pytest.CaptureFixtu
             "--table", str(tmp_path / "table-{fold}")]  # fmt: skip
     assert run(line) == 0
     assert "40.00% to 60.00%" in capsys.readouterr().out
-    ((name, _, more),) = calls
+    (*tables, (name, _, more)) = calls
     assert (name, list(more["folds"])) == ("train_folds", [0, 1, 2, 3, 4])
     assert more["table"] == tmp_path / "table-{fold}"
+    # A table a fold, which no held-out text has a part in.
+    assert [(rest[1].name, own["fold"]) for _, rest, own in tables] == [
+        (f"table-{fold}", fold) for fold in range(5)
+    ]
 
 
 def test_compression(calls: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +156,8 @@ def test_a_word_table(calls: list[Any], tmp_path: Path, capsys: pytest.CaptureFi
         (["--corpus", "bbc", "--distil"], "--distil without --from"),
         (["--corpus", "bbc", "--hidden", "60"], "4 heads in 60 columns"),
         (["--corpus", "bbc", "--length", "1"], "1 tokens"),
-        (["--corpus", "bbc", "--table", "nowhere"], "no such folder"),
+        (["--corpus", "bbc", "--tokeniser", "nowhere"], "no such folder"),
+        (["--corpus", "bbc", "--fold", "all", "--table", "t"], "one word table for all folds"),
         (["--corpus", "bbc", "--start", ".", "--tokeniser", "."], "--tokeniser and --start"),
         (["--corpus", "bbc", "--start", ".", "--layers", "2"], "--layers with --start"),
         (["--corpus", "bbc", "--table", ".", "--vocabulary", "9"], "--vocabulary with --table"),
