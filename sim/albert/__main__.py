@@ -78,6 +78,10 @@ def main(
             for name, first in row.first.items():
                 print(f"  {name}: {first}")
         right = sum(a.label == b for a, b in zip(report.sentences, wanted, strict=False))
+        if integers.skipped:
+            print(f"heads {', '.join(map(str, integers.skipped))} are off and not computed")
+        macs = sum(row.macs for row in report.sentences)
+        print(f"{macs:,} multiply-accumulates up to the exits")
         print(
             f"{len(sentences)} sentences, {report.values:,} integers compared, "
             f"{report.mismatches} mismatches" + (f", {right} labels right" if wanted else "")
