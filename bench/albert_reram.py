@@ -2,7 +2,7 @@
 
 Run:  python bench/albert_reram.py FOLDER [--trials 100] [--sweep 10] [--out FOLDER]
 
-FOLDER is a classifier of ``python -m shiftforge.quant.albert`` whose word table is frozen on
+FOLDER is a classifier of ``shiftforge train albert`` whose word table is frozen on
 AF<8,3> levels. The table is stored as bit mask (SLC) and packed codes (SLC, MLC2, MLC3, plain or in
 Gray code), read with the cells' errors, and the float network runs on the held-out texts with what
 was read. The accuracy is that of the last off-ramp. Everything but the word table stays as it is.

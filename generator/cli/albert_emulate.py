@@ -97,7 +97,8 @@ def right_labels(rows: list[dict[str, Any]]) -> float | None:
     """Share of labels that are the wanted ones, where these are known."""
     if "wanted" not in rows[0]:
         return None
-    return sum(row["label"] == row["wanted"] for row in rows) / len(rows)
+    right = [row["label"] == row["wanted"] for row in rows]
+    return sum(right) / len(right)
 
 
 def print_sentences(job: Job, rows: list[dict[str, Any]], extra: tuple[str, ...] = ()) -> None:

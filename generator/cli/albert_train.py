@@ -142,7 +142,7 @@ def embeddings(
         problems.append(Problem(f"corpus {name} twice", "name it once", "--corpus"))
     found: list[Corpus] = []
     for spec in dict.fromkeys(corpora):
-        found += _collect(problems, lambda spec=spec: [open_corpus(spec)]) or []  # type: ignore[misc]
+        found += _collect(problems, lambda spec=spec: [open_corpus(spec)]) or []
     if problems:
         raise InputError(problems)
     import torch

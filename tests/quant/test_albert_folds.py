@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from albert_texts import topics
-from click.testing import CliRunner
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.__main__ import main
+from shiftforge.generator.cli.main import run
 from shiftforge.quant.albert.baseline import tfidf_accuracy
 from shiftforge.quant.albert.run import summary, train_folds
 from shiftforge.quant.albert.settings import Recipe, Shape
@@ -102,27 +101,23 @@ def test_folds_go_on_where_they_ended(tmp_path: Path) -> None:
         train_folds(corpus, tmp_path, SHAPE, QUICK, table=tmp_path)
 
 
-def test_the_command_trains_every_fold_of_a_table(tmp_path: Path) -> None:
+def test_the_command_trains_every_fold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = topics("first", 2, count=80)
     rows = [f"{t}\t{k}" for t, k in zip(corpus.texts, corpus.labels, strict=True)]
     path = tmp_path / "own.tsv"
     path.write_text("\n".join(["text\tlabel", *rows]) + "\n")
     sizes = "--hidden 16 --heads 1 --ffn 16 --layers 1 --embedding 8 --vocabulary 200 --epochs 1"
-    command = ["--corpus", f"tsv:{path}:text:label", *sizes.split(), "-o", str(tmp_path / "out")]
-    done = CliRunner().invoke(main, [*command, "--fold", "all"])
-    assert done.exit_code == 0, done.output
-    found = json.loads(done.output.splitlines()[-1])
+    command = ["train", "albert", "--json", *sizes.split(), "-o", str(tmp_path / "out"), "--corpus"]
+    assert run([*command, f"tsv:{path}:text:label", "--fold", "all"]) == 0
+    found = json.loads(capsys.readouterr().out)
     assert found["folds"] == [0, 1, 2, 3, 4] and len(found["accuracy"]) == 1
     assert all((tmp_path / "out" / f"fold-{k}" / "calibration.json").is_file() for k in range(5))
     glue = tmp_path / "SST-2"
     glue.mkdir()
     for name in ("train.tsv", "dev.tsv"):
         (glue / name).write_text("\n".join(["sentence\tlabel", *rows]) + "\n")
-    command[1] = f"glue:SST-2:{glue}"
-    done = CliRunner().invoke(main, [*command, "--fold", "all"])
-    assert done.exit_code == 2 and done.output.count("a split of its own") == 4
-    done = CliRunner().invoke(main, [*command, "--table", str(path), "--fold", "0"])
-    assert done.exit_code == 2 and "no word table" in done.output
+    assert run([*command, f"glue:SST-2:{glue}", "--fold", "all"]) == 2
+    assert capsys.readouterr().err.count("a split of its own") == 4
 
 
 def test_a_baseline_without_common_words() -> None:

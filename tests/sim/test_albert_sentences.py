@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from albert_cases import float_case, integer_case, sentences
-from click.testing import CliRunner
 
 from shiftforge.errors import InputError
 from shiftforge.generator.plan.classifier import plan_classifier
-from shiftforge.quant.albert.file import save_integer
 from shiftforge.quant.albert.network import Weights
 from shiftforge.quant.albert.stages import float_stages
-from shiftforge.quant.text.tokeniser import save_tokeniser, train_wordpiece
-from shiftforge.sim.albert.__main__ import main
 from shiftforge.sim.albert.accuracy import exit_points, reference_outputs
 from shiftforge.sim.albert.check import units_for
 from shiftforge.sim.albert.compare import compare_sentences
@@ -158,14 +152,5 @@ def test_programs_that_do_not_fit() -> None:
         golden_sentence(network, np.arange(13), golden_unit(config, sfu))
 
 
-def test_the_command_reads_standard_input(tmp_path: Path) -> None:
-    save_integer(integer_case(), tmp_path / "net.safetensors")
-    save_tokeniser(train_wordpiece(["one two three four"] * 3, 50), tmp_path)
-    arguments = [str(tmp_path / "net.safetensors"), "--tokeniser", str(tmp_path), "--text", "-",
-                 "--no-rtl", "-n", str(LANES), "--json"]  # fmt: skip
-    done = CliRunner().invoke(main, arguments, input="one two\n\nfour three two one\n")
-    assert done.exit_code == 0, done.output
-    report = json.loads(done.stdout)
-    assert len(report["sentences"]) == 2 and report["sentences"][0]["label"] in "abcde"
-    assert CliRunner().invoke(main, arguments, input="").exit_code == 2
+def test_thresholds_have_16_fraction_bits() -> None:
     assert threshold_of(0.5) == 32768
