@@ -115,7 +115,8 @@ def test_going_on_from_a_compressed_network(teacher: Teacher, tmp_path: Path) ->
         assert not torch.equal(linear.weight, old)
 
 
-@pytest.mark.parametrize("weights", ["af8", pytest.param("shift1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["af8", "shift1"])
 def test_pruned_weights_on_levels(teacher: Teacher, tmp_path: Path, weights: str) -> None:
     pytest.importorskip("shiftforge.quant.albert.qat")
     folder, corpus = teacher
