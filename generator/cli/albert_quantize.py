@@ -18,6 +18,7 @@ RANDOM = "albert-random"
 _FORM = "LxHxHEADSxF[xLAYERS]"
 _METHODS = {"mse": "mse", "percentile": "percentile", "minmax": "max"}
 _NOTES, _CONFIG, _WEIGHTS = "classifier.json", "config.json", "model.safetensors"
+_LENGTH = 128
 _PICKLES = (b"\x80", b"PK\x03\x04")
 
 
@@ -43,11 +44,14 @@ def quantize_texts(
     bits: int | None,
     calibration: str,
     seed: int | None,
+    untrained: bool,
+    calib: str | None,
     problems: list[Problem],
     as_json: bool,
 ) -> None:
     """Write the integer network of a source and print what is in it.
 
+    untrained: give an ALBERT's folder random off-ramps; calib: file of its calibration texts.
     problems: of the command's other arguments; InputError holds them and everything else.
     """
     import time
@@ -57,11 +61,15 @@ def quantize_texts(
     started = time.monotonic()
     method = _METHODS[calibration]
     random = source.startswith(RANDOM)
-    problems = problems + _weight_problems(weights, bits, random)
+    problems = problems + _weight_problems(weights, bits, random or untrained)
+    if random and untrained:
+        problems.append(Problem("--untrained-off-ramps for random weights", "leave it out"))
     if not random:
-        problems += _folder_problems(Path(source))
-        if seed is not None:
+        problems += _folder_problems(Path(source), untrained)
+        if seed is not None and not untrained:
             problems.append(Problem("--seed for a trained classifier", "leave it out"))
+    if calib is not None and (random or not untrained):
+        problems.append(Problem("--calib without --untrained-off-ramps", "leave it out"))
     shape = None
     if random:
         try:
@@ -76,13 +84,17 @@ def quantize_texts(
 
         kind: Any = weights or "af"
         note(f"random weights, {shape.layers} layers of {shape.hidden} columns")
-        made = random_albert(shape, kind, seed=seed or 0, method=method)  # type: ignore[arg-type]
+        how: Any = method
+        made = random_albert(shape, kind, seed=seed or 0, method=how)
         save_integer(made, output, notes={"random": seed or 0})
+    elif untrained:
+        made = _untrained(Path(source), output, weights or "af", method, seed or 0, calib)
     else:
         from shiftforge.quant.albert.quantise import quantise_folder
 
         note(f"reading {source}")
-        made = quantise_folder(Path(source), output, weights, method, bits or 8)  # type: ignore[arg-type]
+        chosen: Any = method
+        made = quantise_folder(Path(source), output, weights, chosen, bits or 8)
     seconds = time.monotonic() - started
     report = _report(made, output, random, seconds)
     if as_json:
@@ -91,6 +103,47 @@ def quantize_texts(
     label = "random weights" if random else source
     rows = [(key.replace("_", " "), _text(value)) for key, value in report.items()]
     print_table(f"{label}, quantised in {seconds:.1f} s, saved as {output}", ("", ""), rows)
+
+
+def _untrained(
+    folder: Path, output: Path, weights: str, method: str, seed: int, calib: str | None
+) -> IntegerAlbert:
+    """An ALBERT's folder with random off-ramps of two classes, for runs without training."""
+    import numpy as np
+
+    from shiftforge.generator.cli.output import note
+    from shiftforge.quant.albert.file import save_integer
+    from shiftforge.quant.albert.random import from_pretrained_folder
+    from shiftforge.quant.text.tokeniser import FILE, encode, load_tokeniser, window
+
+    settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    length = min(_LENGTH, int(settings.get("max_position_embeddings", _LENGTH)))
+    if calib is None:
+        rng = np.random.default_rng(seed)
+        words = int(settings.get("vocab_size", 30000))
+        ids = [rng.integers(0, words, length) for _ in range(2)]
+    else:
+        try:
+            lines = Path(calib).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            what = f"cannot be read: {error}"
+            raise InputError(
+                Problem(what, "give a UTF-8 text, a sentence a line", calib)
+            ) from error
+        found = [line for line in lines if line.strip()]
+        if not found:
+            raise InputError(Problem("no sentences", "give one a line", calib))
+        ids = [window(own, length) for own in encode(load_tokeniser(folder), found)]
+    note("the off-ramps are random: labels and entropies mean nothing")
+    kind: Any = weights
+    how: Any = method
+    made = from_pretrained_folder(
+        folder, ("class 0", "class 1"), ids, length=length, weights=kind, method=how, seed=seed
+    )
+    path = folder / FILE
+    tokeniser = path.read_text(encoding="utf-8") if path.is_file() else None
+    save_integer(made, output, tokeniser=tokeniser, notes={"untrained_off_ramps": seed})
+    return made
 
 
 def _text(value: Any) -> str:
@@ -148,11 +201,18 @@ def _weight_problems(weights: str | None, bits: int | None, random: bool) -> lis
     return problems
 
 
-def _folder_problems(folder: Path) -> list[Problem]:
+def _folder_problems(folder: Path, untrained: bool) -> list[Problem]:
     """What is wrong with a classifier's folder, from its files alone."""
     where = str(folder)
-    if not (folder / _NOTES).is_file():
-        remedy = f"train them: shiftforge train albert --corpus bbc --start {folder} -o CLASSIFIER"
+    trained = (folder / _NOTES).is_file()
+    if untrained and trained:
+        what = "--untrained-off-ramps for a classifier whose off-ramps are trained"
+        return [Problem(what, "leave it out", where)]
+    if not trained and not untrained:
+        remedy = (
+            f"train them: shiftforge train albert --corpus bbc --start {folder} -o CLASSIFIER; or "
+            "give --untrained-off-ramps"
+        )
         return [
             Problem(f"an ALBERT without {_NOTES}: its off-ramps are not trained", remedy, where)
         ]

@@ -29,5 +29,8 @@ def folder_model(folder: Path) -> QuantizedModel:
     if not folder.is_dir():
         remedy = "make one with: shiftforge generate MODEL.safetensors --board NAME -o DIR"
         raise InputError(Problem("there is no such folder", remedy, str(folder)))
-    read_manifest(folder)
+    if read_manifest(folder).get("kind") is not None:
+        what = "the project of a text classifier, which takes no images"
+        remedy = "run it with: shiftforge emulate DIR --device NAME --input TEXTS"
+        raise InputError(Problem(what, remedy, str(folder)))
     return load_model(folder / MODEL_FILE)

@@ -92,7 +92,13 @@ __all__ = ["command"]
     "trained for, else af.",
 )
 @click.option("--af-bits", type=click.IntRange(4, 8), help="A text classifier's af weights (8).")
-@click.option("--seed", type=click.IntRange(0), help="Of albert-random's weights (0).")
+@click.option("--seed", type=click.IntRange(0), help="Of an ALBERT's random weights (0).")
+@click.option(
+    "--untrained-off-ramps",
+    "untrained",
+    is_flag=True,
+    help="Give a Hugging Face folder's ALBERT random off-ramps; --calib is a file of texts then.",
+)
 @json_option
 def command(
     output: Path,
@@ -100,6 +106,7 @@ def command(
     weights: str | None,
     af_bits: int | None,
     seed: int | None,
+    untrained: bool,
     **options: Any,
 ) -> None:
     """Quantise SOURCE and save the integer network.
@@ -110,8 +117,8 @@ def command(
     without --calib the best of these that is installed is taken.
 
     A folder of `train albert` gives an integer text classifier; so does
-    albert-random[:LxHxHEADSxF[xLAYERS]], random weights of ALBERT-base's sizes or those given. Of
-    the options above only --calibration is for them.
+    albert-random[:LxHxHEADSxF[xLAYERS]], random weights of ALBERT-base's sizes or those given. For
+    them there are --weights, --af-bits, --calibration and --seed.
     """
     import time
 
@@ -126,7 +133,7 @@ def command(
 
     problems = output_file_problems(output, ".safetensors", is_any_model_file)
     if is_albert_source(options["source"]):
-        images = [name for name in options if name not in ("source", "calibration")]
+        images = [name for name in options if name not in ("source", "calibration", "calib")]
         problems += refuse_options(images, "is for images")
         quantize_texts(
             options["source"],
@@ -135,11 +142,15 @@ def command(
             bits=af_bits,
             calibration=options["calibration"],
             seed=seed,
+            untrained=untrained,
+            calib=options["calib"],
             problems=problems,
             as_json=as_json,
         )
         return
-    problems += refuse_options(["weights", "af_bits", "seed"], "is for text classifiers")
+    problems += refuse_options(
+        ["weights", "af_bits", "seed", "untrained"], "is for text classifiers"
+    )
     if problems:
         raise InputError(problems)
     started = time.monotonic()

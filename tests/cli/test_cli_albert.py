@@ -423,6 +423,14 @@ def test_damaged_projects(
     assert problems(capsys)
 
 
+def test_the_functions_for_images_refuse_it(project: Path) -> None:
+    import shiftforge
+    from shiftforge.errors import InputError
+
+    with pytest.raises(InputError, match="the project of a text classifier"):
+        shiftforge.emulate(project, "pocl", input="random:0")
+
+
 # quantize
 
 
@@ -451,6 +459,12 @@ def test_a_classifier_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert package.tokeniser == (folder / "tokenizer.json").read_text()
     assert package.notes is not None
     assert package.notes["fold"] == 0
+    # The same ALBERT with off-ramps that nothing has trained.
+    (folder / "classifier.json").rename(tmp_path / "kept.json")
+    more = ["--untrained-off-ramps", "--calib", texts(tmp_path), "--weights", "shift2"]
+    assert run(["quantize", str(folder), "-o", str(tmp_path / "u.safetensors"), *more]) == 0
+    assert "class 0, class 1" in capsys.readouterr().out
+    (tmp_path / "kept.json").rename(folder / "classifier.json")
     project = tmp_path / "p"
     assert run(["generate", str(path), *BOARD, "-o", str(project)]) == 0
     capsys.readouterr()
@@ -486,6 +500,7 @@ def test_classifier_folders_that_are_not_read(
         ("albert-random", ["--weights", "shift1", "--af-bits", "5"], "--af-bits with --weights"),
         ("albert-random", ["--bits", "4", "--scheme", "int"], "--scheme is for images"),
         ("albert-random", ["-o", "nowhere/n.safetensors"], "its folder does not exist"),
+        ("albert-random", ["--calib", "x"], "--calib without --untrained-off-ramps"),
         ("mobilenet_v2_random", ["--weights", "af"], "--weights is for text classifiers"),
     ],
 )
