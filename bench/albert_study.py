@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import torch
+from albert_study_output import write_report
 from albert_study_runs import TEACHER, Bench
 from albert_study_settings import STUDIES
 from pictures import RESULTS
@@ -26,11 +27,21 @@ from shiftforge.errors import InputError
     "--work", type=click.Path(path_type=Path), default=Path("build/albert"), show_default=True
 )
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS / "albert")
-def main(corpus: str, fold: int, groups: tuple[str, ...], work: Path, results: Path) -> None:
+@click.option("--report", is_flag=True, help="Table and pictures of the records there are.")
+@click.option(
+    "--sentences", default=8, show_default=True, help="On the RTL, for the report's costs."
+)
+def main(
+    corpus: str, fold: int, groups: tuple[str, ...], work: Path, results: Path, report: bool,
+    sentences: int,
+) -> None:  # fmt: skip
     """Train and measure the jobs that have no record yet."""
     torch.set_num_threads(1)
     bench = Bench(STUDIES[corpus], fold, work / corpus, results / corpus)
     try:
+        if report:
+            write_report(bench, sentences)
+            return
         for job in (TEACHER, *bench.study.jobs):
             if job is not TEACHER and groups and job.group not in groups:
                 continue

@@ -8,7 +8,7 @@ from typing import Any
 
 from albert_study_settings import LIMITS
 
-__all__ = ["HEADER", "Chosen", "chosen_rows", "markdown"]
+__all__ = ["HEADER", "Chosen", "chosen_rows", "everything", "markdown"]
 
 Record = Mapping[str, Any]
 GROUPS = ("weights", "words", "spans", "movement", "magnitude", "distilled")
@@ -73,16 +73,20 @@ def chosen_rows(
         ]
         if good:
             rows.append(_whole(group, min(good, key=lambda r: r["job"]["cost"])))
-    together = []
-    for record in records:
-        if record["job"]["group"] == "together":
+    for group, label in (("together", "all together"), ("together shift", "all, SHIFT weights")):
+        found = []
+        for record in (r for r in records if r["job"]["group"] == group):
             threshold = _threshold(record, least)
             if threshold is not None:
-                setting = record["job"]["name"].removeprefix("together ") + " zeros"
-                together.append(_with_exit("all together", setting, record, threshold))
-    if together:
-        rows.append(min(together, key=energy))
+                found.append(_with_exit(label, _movement(record), record, threshold))
+        if found:
+            rows.append(min(found, key=energy))
     return rows
+
+
+def _movement(record: Record) -> str:
+    options = record["job"]["options"]
+    return f"{options['prune']} {100 * options['sparsity']:g} %, {options['weights']}"
 
 
 def _spans(record: Record) -> str:
@@ -123,3 +127,20 @@ def markdown(
         lines += [" | ".join(cells(row, base, costs_of(row))) for row in rows]
         out[limit] = "\n".join(f"| {line} |" for line in lines)
     return out
+
+
+def everything(records: Sequence[Record]) -> str:
+    """A line a record: all layers run, accuracy of the last off-ramp."""
+    header = ("Setting", "Validation", "Held out", "Encoder zeros", "Word zeros", "Spans (tokens)")
+    lines = [" | ".join(header), " | ".join("---" for _ in header)]
+    for record in records:
+        cells = (
+            record["job"]["name"],
+            f"{100 * record['validation']['accuracy'][-1]:.2f} %",
+            f"{100 * record['held_out']['accuracy'][-1]:.2f} %",
+            f"{100 * record['encoder_zeros']:.1f} %",
+            f"{100 * record['word_zeros']:.1f} %",
+            _spans(record),
+        )
+        lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines)

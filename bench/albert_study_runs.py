@@ -55,6 +55,10 @@ class Bench:
     def _path(self, job: Job) -> Path:
         return self.results / f"{job.slug}.json"
 
+    def job(self, name: str) -> Job:
+        """By its name."""
+        return next(job for job in (TEACHER, *self.study.jobs) if job.name == name)
+
     def folder(self, job: Job) -> Path:
         """Of the job's classifier; a job that trains nothing has the teacher's."""
         return self.work / (TEACHER.slug if job.post is not None else job.slug)

@@ -40,7 +40,8 @@ def exit_layers(entropies: Floats, threshold: float) -> Ints:
     threshold, or all. entropies: (layers, N) nats."""
     leaves = np.asarray(entropies) <= threshold
     leaves[-1] = True
-    return leaves.argmax(axis=0).astype(np.int64) + 1
+    layers: Ints = leaves.argmax(axis=0).astype(np.int64) + 1
+    return layers
 
 
 def exit_point(logits: Floats, labels: Ints, threshold: float) -> ExitPoint:

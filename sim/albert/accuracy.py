@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.quant.albert.exits import ExitPoint
 from shiftforge.quant.albert.network import IntegerAlbert
 from shiftforge.sim.albert.golden import golden_sentence, label_of, threshold_of
 from shiftforge.sim.golden.edgebert.encoder import Unit
 
-__all__ = ["ExitPoint", "Outputs", "exit_points", "reference_outputs"]
+__all__ = ["Outputs", "exit_points", "reference_outputs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +27,6 @@ class Outputs:
         """Of each off-ramp, for the labels (N,)."""
         right: NDArray[np.float64] = (self.labels == wanted[:, None]).mean(axis=0)
         return right
-
-
-@dataclass(frozen=True)
-class ExitPoint:
-    """threshold: in nats. layer: average exit layer, from 1."""
-
-    threshold: float
-    accuracy: float
-    layer: float
 
 
 def reference_outputs(
