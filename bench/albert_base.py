@@ -187,7 +187,8 @@ def run_sentence(arguments: argparse.Namespace) -> bool:
             "writes": simulated.writes,
         }
     parts = "rtl" if arguments.rtl else ""
-    name = " ".join(["sentence", arguments.weights, *arguments.devices, parts]).strip()
+    size = f"{arguments.tokens} tokens"
+    name = " ".join(["sentence", arguments.weights, size, *arguments.devices, parts]).strip()
     keep(arguments.out, name, figures)
     _print(figures, compared, kernels)
     return not any(found.mismatches for found in compared.values())
