@@ -98,7 +98,7 @@ def right_labels(rows: list[dict[str, Any]]) -> float | None:
     if "wanted" not in rows[0]:
         return None
     right = [row["label"] == row["wanted"] for row in rows]
-    return sum(right) / len(right)
+    return float(sum(right) / len(right))
 
 
 def print_sentences(job: Job, rows: list[dict[str, Any]], extra: tuple[str, ...] = ()) -> None:

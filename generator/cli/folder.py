@@ -28,7 +28,10 @@ def folder_model(folder: Path) -> QuantizedModel:
     """The model of a generated folder; InputError where the folder is no generated project."""
     if not folder.is_dir():
         remedy = "make one with: shiftforge generate MODEL.safetensors --board NAME -o DIR"
-        raise InputError(Problem("there is no such folder", remedy, str(folder)))
+        what = (
+            "is a file, not a project's folder" if folder.is_file() else "there is no such folder"
+        )
+        raise InputError(Problem(what, remedy, str(folder)))
     if read_manifest(folder).get("kind") is not None:
         what = "the project of a text classifier, which takes no images"
         remedy = "run it with: shiftforge emulate DIR --device NAME --input TEXTS"
