@@ -67,14 +67,15 @@ def _pruning(kind: str, levels: tuple[float, ...]) -> list[Job]:
     ]
 
 
-def _together(levels: tuple[float, ...], kind: str, spans: float, density: float) -> list[Job]:
-    options = {"prune": kind, "spans": spans, "distil": True, "weights": "af8"}
-    return [
-        Job(
-            f"together {_percent(s)}", "together", 1 - s, {**options, "sparsity": s}, density
-        )
+def _together(levels: tuple[float, ...], spans: float) -> list[Job]:
+    """Everything on: movement pruning, spans, distillation, the sparse table, rounded weights."""
+    options = {"prune": "movement", "spans": spans, "distil": True, "weights": "af8"}
+    made = [
+        Job(f"together {_percent(s)}", "together", 1 - s, {**options, "sparsity": s}, _DENSITY)
         for s in levels
-    ]  # fmt: skip
+    ]
+    shift = {**options, "sparsity": levels[0], "weights": "dtssq:0.25"}
+    return [*made, Job("together shift", "together shift", 0, shift, _DENSITY)]
 
 
 def _post() -> list[Job]:
