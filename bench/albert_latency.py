@@ -33,21 +33,14 @@ from numpy.typing import NDArray
 from pictures import RESULTS
 
 from shiftforge.errors import CheckFailed, InputError, Problem
-from shiftforge.generator.cost.dvfs import Transition, alpha_power_table, choose_point
-from shiftforge.generator.cost.energy import (
-    SentenceCost,
-    Work,
-    cost_at,
-    layer_works,
-    planned_work,
-    unit_power,
-)
+from shiftforge.generator.cost.dvfs import alpha_power_table
+from shiftforge.generator.cost.energy import Work, cost_at, layer_works, planned_work, unit_power
 from shiftforge.generator.cost.unit_energy import MODELS
 from shiftforge.quant.albert.file import load_integer
 from shiftforge.quant.albert.network import IntegerAlbert
 from shiftforge.quant.albert.predictor import ENTROPY_ONE, fit_exit_table, save_exit_table
 from shiftforge.quant.albert.texts import chosen_fold, validation_part
-from shiftforge.quant.text.corpus import CORPORA, load_corpus
+from shiftforge.quant.text.corpus import CORPORA, Corpus, load_corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 from shiftforge.sim.albert.accuracy import Outputs, reference_outputs
 from shiftforge.sim.albert.check import units_for
@@ -58,7 +51,9 @@ from shiftforge.sim.albert.latency import (
     compare_modes,
     latency_aware,
     longest_us,
+    point_in_time,
     profile_for,
+    switch_cost,
 )
 from shiftforge.sim.albert.latency_check import check_outcomes
 from shiftforge.sim.albert.rtl import ClassifierRtl, CommandCycles
@@ -97,12 +92,11 @@ def _base(arguments: argparse.Namespace) -> dict[str, Any]:
     commands = layer_plan(config).commands
     layer = planned_work(config, model, commands, int(run["cycles"]), beats)
     points = alpha_power_table()
-    power = unit_power(config, model, points.nominal, arguments.supply)
-    change = Transition()
+    platform = Platform(unit_power(config, model, points.nominal, arguments.supply), points)
     rows = []
     for target in arguments.targets_ms or [50.0, 75.0, 100.0]:
         for last in range(1, BASE_LAYERS + 1):
-            rows.append(_base_row(target, last, layer, power, points, change))
+            rows.append(_base_row(target, last, layer, platform))
     return {
         "layer_cycles": layer.cycles,
         "rows": [asdict(row) for row in rows],
@@ -111,24 +105,18 @@ def _base(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _base_row(
-    target: float, last: int, layer: Work, power: Any, points: Any, change: Transition
-) -> BaseRow:
+def _base_row(target: float, last: int, layer: Work, platform: Platform) -> BaseRow:
+    points, power = platform.table, platform.power
     first = cost_at(layer, power, points.nominal)
-    wait = change.time_us(points, 0)
-    left = int((target * 1000 - first.time_us - wait) * points.nominal_hz / 1e6)
-    choice = choose_point(points, (last - 1) * layer.cycles, left)
+    choice = point_in_time(platform, (last - 1) * layer.cycles, target * 1000 - first.time_us)
     index = points.last if last == 1 else choice.point
     point = points.point(index)
-
-    def rest(count: int, at: Any) -> SentenceCost:
-        return cost_at(sum([layer] * count, Work()), power, at)
-
-    own = first + rest(last - 1, point)
-    own += SentenceCost(
-        time_us=change.time_us(points, index), switching=change.energy_nj(points, index)
+    rest = cost_at(sum([layer] * (last - 1), Work()), power, point)
+    own = first + switch_cost(platform, index) + rest
+    early, full = (
+        cost_at(sum([layer] * count, Work()), power, points.nominal)
+        for count in (last, BASE_LAYERS)
     )
-    early, full = rest(last, points.nominal), rest(BASE_LAYERS, points.nominal)
     return BaseRow(
         target, last, point.voltage, point.frequency / 1e6, choice.late, own.time_us / 1000,
         *(nj / 1000 for nj in (own.unit, own.total, early.unit, full.unit, full.total)),
@@ -189,18 +177,23 @@ def _lengths(ids: Sequence[Ids], wanted: Sequence[int], most: int) -> dict[int, 
     return {size: window(text, size) for size in sizes}
 
 
+def places(corpus: Corpus, fold: int, split: int) -> tuple[Ids, Ids]:
+    """Texts that a classifier of this fold was neither trained nor tested on, which the predictor
+    is fitted on; and the held-out ones."""
+    chosen = chosen_fold(corpus, fold, split)
+    return validation_part(chosen, corpus.labels, seed=split)[1], chosen.held_out
+
+
 def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     network = load_integer(arguments.network)
     corpus, model = load_corpus(arguments.corpus), MODELS[arguments.model]
-    fold = chosen_fold(corpus, arguments.fold, arguments.split)
-    _, fitting = validation_part(fold, corpus.labels)
+    fitting, held = places(corpus, arguments.fold, arguments.split)
     tokeniser = load_tokeniser(arguments.tokeniser)
 
-    def cut(places: Ids) -> list[Ids]:
-        texts = encode(tokeniser, [corpus.texts[i] for i in places])
+    def cut(own: Ids) -> list[Ids]:
+        texts = encode(tokeniser, [corpus.texts[i] for i in own])
         return [window(ids, network.length) for ids in texts]
 
-    held = fold.held_out
     if arguments.count:
         held = held[np.linspace(0, len(held) - 1, arguments.count).astype(int)]
         few = min(arguments.count, len(fitting))
@@ -209,7 +202,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     arguments.cache.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(arguments.network.read_bytes()).hexdigest()[:12]
     place = f"{digest}-{arguments.corpus}-{arguments.fold}-{arguments.split}-{arguments.count}"
-    fit = _outputs(arguments.cache / f"{place}-fit.npz", network, cut(fitting), "validation")
+    fit = _outputs(arguments.cache / f"{place}-validation.npz", network, cut(fitting), "validation")
     seen = _outputs(arguments.cache / f"{place}-held.npz", network, ids, "held out")
     table = fit_exit_table(
         fit.entropies / ENTROPY_ONE, arguments.threshold, classes=len(network.classes)

@@ -29,9 +29,11 @@ __all__ = [
     "full_depth",
     "latency_aware",
     "longest_us",
+    "point_in_time",
     "profile_for",
     "saving",
     "summarise",
+    "switch_cost",
 ]
 
 Ints = NDArray[np.int64]
@@ -102,7 +104,8 @@ class Outcome:
 class ModeResult:
     """Averages over the texts, energies in nJ. target_us: what the mode knew; late: share for which
     no point was in time. met: share within a target, by target in us. energy: all; unit: without
-    the memory outside; parts: by part. voltage: of the layers after the first."""
+    the memory outside; parts: by part. voltage: of the layers after the first, nominal for a text
+    that left before them."""
 
     mode: str
     threshold: float | None
@@ -161,8 +164,9 @@ def early_exit(texts: Texts, platform: Platform, threshold: int) -> tuple[Outcom
     )
 
 
-def _choose(platform: Platform, work: int, left_us: float) -> PointChoice:
-    """The slowest point in time, its switching counted; the nominal one needs none."""
+def point_in_time(platform: Platform, work: int, left_us: float) -> PointChoice:
+    """The slowest point that does ``work`` cycles in the time left (us), its switching counted; the
+    nominal one needs none."""
     table, change = platform.table, platform.transition
     cycles = table.nominal_hz / 1e6
     wait = change.time_us(table, 0) if table.last else 0.0
@@ -170,6 +174,21 @@ def _choose(platform: Platform, work: int, left_us: float) -> PointChoice:
     if not slow.late:
         return slow
     return PointChoice(table.last, work > left_us * cycles * (1 + ROUNDING) or left_us <= 0)
+
+
+def switch_cost(platform: Platform, point: int) -> SentenceCost:
+    """Of going from the nominal point to another and back: the unit stands still and leaks, all of
+    that time at the nominal voltage. Nothing where the point is the nominal one."""
+    power, change = platform.power, platform.transition
+    wait = change.time_us(platform.table, point)
+    leakage = power.leakage_mw * wait
+    lost = 0.0 if power.supply is None else leakage * (power.supply / power.nominal - 1)
+    return SentenceCost(
+        time_us=wait,
+        leakage=leakage,
+        regulator=lost,
+        switching=change.energy_nj(platform.table, point),
+    )
 
 
 def latency_aware(
@@ -196,16 +215,12 @@ def latency_aware(
             continue
         profile = texts.profiles[index]
         slowest = max(work.cycles for work in profile[1:])
-        choice = _choose(platform, (last - 1) * slowest, target_us - first.cost.time_us)
+        choice = point_in_time(platform, (last - 1) * slowest, target_us - first.cost.time_us)
         layer = _leaves(row, table.threshold, last)
         point = platform.table.point(choice.point)
         rest = cost_at(sum(profile[1:layer], Work()), platform.power, point)
-        change = SentenceCost(
-            time_us=platform.transition.time_us(platform.table, choice.point),
-            switching=platform.transition.energy_nj(platform.table, choice.point),
-        )
         label = int(texts.labels[index, layer - 1])
-        cost = first.cost + change + rest
+        cost = first.cost + switch_cost(platform, choice.point) + rest
         found.append(Outcome(label, layer, last, choice.point, choice.late, cost))
     return tuple(found)
 

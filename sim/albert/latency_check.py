@@ -47,7 +47,9 @@ def _costs(texts: Texts, platform: Platform, index: int, own: Outcome) -> dict[s
         name: squares[0] * getattr(head, name) + squares[1] * sum(getattr(w, name) for w in rest)
         for name in _DYNAMIC
     }
-    leaks = [power.leakage_mw * first_us, power.leakage_mw * volts / power.nominal * rest_us]
+    wait_us = change.settle_us + change.lock_us if moved else 0.0
+    at_nominal_us = first_us + wait_us
+    leaks = [power.leakage_mw * at_nominal_us, power.leakage_mw * volts / power.nominal * rest_us]
     found["leakage"] = sum(leaks)
     found["regulator"] = 0.0
     if power.supply is not None:
@@ -59,7 +61,7 @@ def _costs(texts: Texts, platform: Platform, index: int, own: Outcome) -> dict[s
     found["switching"] = change.rail_nf * power.nominal * drop if moved else 0.0
     for name in _OUTSIDE:
         found[name] = getattr(head, name) + sum(getattr(work, name) for work in rest)
-    found["time_us"] = first_us + rest_us + (change.settle_us + change.lock_us if moved else 0.0)
+    found["time_us"] = at_nominal_us + rest_us
     return found
 
 

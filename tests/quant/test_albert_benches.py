@@ -12,6 +12,8 @@ import pytest
 
 from shiftforge.quant.albert.random import random_albert
 from shiftforge.quant.albert.settings import Shape
+from shiftforge.quant.albert.texts import chosen_fold, validation_part
+from shiftforge.quant.text.corpus import load_corpus
 
 BENCH = Path(__file__).parents[2] / "bench"
 SHAPE = Shape(hidden=32, heads=2, ffn=64, layers=2, length=8, embedding=16, vocabulary=20)
@@ -53,3 +55,14 @@ def test_results_are_kept_side_by_side(bench: Any, tmp_path: Path) -> None:
     keep(path, "a", {"cycles": 3})
     assert json.loads(path.read_text()) == {"a": {"cycles": 3}, "b": {"cycles": 2}}
     assert [entry.name for entry in tmp_path.iterdir()] == ["base.json"]
+
+
+@pytest.mark.parametrize("split", [0, 3])
+def test_the_predictor_is_fitted_on_texts_that_did_not_train(bench: Any, split: int) -> None:
+    """Training leaves out the validation part of its own split."""
+    corpus = load_corpus("sentiment")
+    fitting, held = bench("albert_latency").places(corpus, 1, split)
+    fold = chosen_fold(corpus, 1, split)
+    trained, _ = validation_part(fold, corpus.labels, seed=split)
+    assert len(fitting) and not np.isin(fitting, trained).any()
+    assert np.array_equal(held, fold.held_out) and not np.isin(fitting, held).any()

@@ -195,6 +195,12 @@ def free_leakage(o: Outcome) -> Outcome:
     return replace(o, cost=replace(o.cost, leakage=0.0))
 
 
+def idle_without_leakage(o: Outcome) -> Outcome:
+    """While voltage and clock change."""
+    wait = PLATFORM.transition.settle_us + PLATFORM.transition.lock_us
+    return replace(o, cost=replace(o.cost, leakage=o.cost.leakage - POWER.leakage_mw * wait))
+
+
 def too_slow(o: Outcome) -> Outcome:
     return replace(o, cost=replace(o.cost, time_us=o.cost.time_us + 1))
 
@@ -217,8 +223,8 @@ def blamed(o: Outcome) -> Outcome:
 
 FAULTS = {
     wrong_layer: "the table says", unscaled: "array is", linear: "clock is",
-    free_leakage: "leakage is", too_slow: "time_us is", too_fast: "the one below is in time",
-    wrong_label: "label", later: "the entropies say", blamed: "called late",
+    free_leakage: "leakage is", idle_without_leakage: "leakage is", too_slow: "time_us is",
+    too_fast: "the one below is in time", wrong_label: "label", later: "the entropies say", blamed: "called late",
 }  # fmt: skip
 
 
