@@ -129,7 +129,7 @@ def read(folder: Path, texts: int | None) -> tuple[WordTable, dict[str, Any]]:
     missing = [key for key in ("corpus", "fold") if key not in notes]
     if missing:
         what = f"a classifier without {' and '.join(missing)}"
-        raise InputError(Problem(what, "train it with shiftforge.quant.albert", str(folder)))
+        raise InputError(Problem(what, "train it with shiftforge train albert", str(folder)))
     length = int(model.config.max_position_embeddings)
     corpus = load_corpus(notes["corpus"])
     held = held_out(corpus, int(notes["fold"]), folder, length, split=int(notes.get("split", 0)))
