@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.quant.albert.exits import ExitPoint
+from shiftforge.quant.albert.exits import ExitPoint, exit_layers
 from shiftforge.quant.albert.network import IntegerAlbert
 from shiftforge.sim.albert.golden import golden_sentence, label_of, threshold_of
 from shiftforge.sim.golden.edgebert.encoder import Unit
@@ -52,9 +52,7 @@ def exit_points(
     """Accuracy and average exit layer at entropy thresholds (nats)."""
     points = []
     for nats in thresholds:
-        leaves = outputs.entropies <= threshold_of(nats)
-        leaves[:, -1] = True
-        layer = leaves.argmax(axis=1)
-        chosen = np.take_along_axis(outputs.labels, layer[:, None], axis=1)[:, 0]
-        points.append(ExitPoint(nats, float((chosen == wanted).mean()), float(np.mean(layer + 1))))
+        layers = exit_layers(outputs.entropies.T.astype(np.float64), threshold_of(nats))
+        chosen = outputs.labels[np.arange(len(layers)), layers - 1]
+        points.append(ExitPoint(nats, float((chosen == wanted).mean()), float(layers.mean())))
     return points

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.albert.exits import exit_layers, nats
 from shiftforge.quant.albert.network import IntegerAlbert
 from shiftforge.quant.albert.stages import FloatNetwork, Stages, float_stages
 from shiftforge.sim.albert.checkpoints import CHECKPOINTS, run_checkpoint
@@ -142,12 +143,8 @@ def _float_exit(layers: list[Stages], threshold: float | None) -> int:
     """Layers of a sentence up to its exit."""
     if threshold is None:
         return len(layers)
-    for index, stages in enumerate(layers):
-        z = stages["logits"][0] - stages["logits"][0].max()
-        total = np.exp(z).sum()
-        if np.log(total) - float((z * np.exp(z)).sum() / total) <= threshold:
-            return index + 1
-    return len(layers)
+    entropies = nats(np.array([stages["logits"] for stages in layers]))
+    return int(exit_layers(entropies, threshold)[0])
 
 
 def _measured(

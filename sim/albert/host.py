@@ -1,4 +1,5 @@
-"""What the host of a unit does for a sentence: it looks up the codes of words and places."""
+"""What the host of a unit does for a sentence: it looks up the codes of words and places, gives the
+unit a threshold, and takes the label from the logits."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.network import IntegerAlbert
 
-__all__ = ["check_tokens", "looked_up"]
+__all__ = ["check_threshold", "check_tokens", "label_at", "looked_up"]
 
 Codes = NDArray[np.uint8]
 
@@ -38,3 +39,20 @@ def looked_up(
     """The codes of words and places (L, E) of a sentence. Raises InputError."""
     kinds = check_tokens(network, ids, types)
     return network.words.rows(ids), network.place[kinds, np.arange(len(ids))]
+
+
+def check_threshold(threshold: int | None) -> None:
+    """Raise InputError for a threshold that the unit's register does not hold."""
+    if threshold is not None and not 0 <= threshold < 1 << 32:
+        remedy = "give an unsigned 32-bit number"
+        raise InputError(Problem(f"threshold {threshold}", remedy, "threshold"))
+
+
+def label_at(logits: Codes) -> int:
+    """The class with the largest logit, AF<8,3> codes (classes,); the first of equals.
+
+    Without the values: codes of one sign rise with the size of what they stand for, and 0x80 is
+    zero as 0x00 is.
+    """
+    size = (logits & 0x7F).astype(np.int64)
+    return int(np.argmax(np.where(logits >= 0x80, -size, size)))

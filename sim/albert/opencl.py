@@ -13,10 +13,9 @@ from shiftforge.sim.albert.golden import (
     LayerResult,
     Sentence,
     Stages,
-    label_of,
     layer_weights,
 )
-from shiftforge.sim.albert.host import looked_up
+from shiftforge.sim.albert.host import check_threshold, label_at, looked_up
 from shiftforge.sim.golden.edgebert.encoder import Unit
 from shiftforge.sim.opencl.edgebert import af_bits, multiply, value_bits
 from shiftforge.sim.opencl.edgebert_layer import EncoderUnit
@@ -48,6 +47,7 @@ class ClassifierKernels:
         types: NDArray[np.int64] | None = None,
     ) -> Sentence:
         """A sentence, as ``golden_sentence``. Raises InputError, and CheckFailed for a hang."""
+        check_threshold(threshold)
         network = self.network
         embedding = self._embed(*looked_up(network, ids, types))
         x: Codes = embedding["input"]
@@ -61,7 +61,7 @@ class ClassifierKernels:
             layers.append(LayerResult(stages, logits, entropy, exits))
             if exits:
                 break
-        return Sentence(embedding, tuple(layers), label_of(layers[-1].logits), self.encoder.skipped)
+        return Sentence(embedding, tuple(layers), label_at(layers[-1].logits), self.encoder.skipped)
 
     def _channels(self, image: Image, linear: IntegerLinear, bias: int) -> int:
         m, f = self.config.man_bits, self.unit.fraction

@@ -19,6 +19,7 @@ from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.quant.albert.network import IntegerAlbert
 from shiftforge.sim.albert.golden import Sentence
+from shiftforge.sim.albert.host import check_threshold
 from shiftforge.sim.albert.opencl import ClassifierKernels
 from shiftforge.sim.golden.edgebert.encoder import Unit
 from shiftforge.sim.opencl.devices import device_spec
@@ -51,11 +52,13 @@ def run_sentences(
 ) -> KernelRun:
     """Sentences of token identities on a device, each up to its exit.
 
-    text: the device text, if it is not to be the rendered one.
-    Raises InputError where network and unit do not suit or the device is unknown, CheckFailed for
-    a hang, a crash or a run past the limit.
+    threshold: of the exit, 16 fraction bits, unsigned 32 bits; None runs all layers. text: the
+    device text, if it is not to be the rendered one.
+    Raises InputError where network, unit or threshold do not suit or the device is unknown,
+    CheckFailed for a hang, a crash or a run past the limit.
     """
     device_spec(device)
+    check_threshold(threshold)
     job = (config, sfu, device, network, unit, list(sentences), threshold, text)
     with tempfile.TemporaryDirectory(prefix="shiftforge-unit-") as name:
         work = Path(name)

@@ -14,8 +14,8 @@ from shiftforge.generator.plan.classifier import ClassifierPlan
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.quant.albert.network import IntegerAlbert
-from shiftforge.sim.albert.golden import LayerResult, Sentence, label_of
-from shiftforge.sim.albert.host import looked_up
+from shiftforge.sim.albert.golden import LayerResult, Sentence
+from shiftforge.sim.albert.host import label_at, looked_up
 from shiftforge.sim.albert.image import network_image, plan_sentence, write_sentence
 from shiftforge.sim.golden.edgebert.encoder import STAGES
 from shiftforge.sim.rtl.layer import COMMAND, DONE, FIGURE, build_unit, simulate
@@ -155,7 +155,7 @@ class ClassifierRtl:
             layers.append(LayerResult(stages, logits, ramp["entropy"], exits))
         ran = {c.head for c in whole.commands[: len(rows)] if c.head is not None}
         skipped = tuple(head for head in range(whole.shape.heads) if head not in ran)
-        return Sentence(embedding, tuple(layers), label_of(layers[-1].logits), skipped)
+        return Sentence(embedding, tuple(layers), label_at(layers[-1].logits), skipped)
 
 
 def _ran(plan: ClassifierPlan, log: str) -> list[dict[str, int]]:

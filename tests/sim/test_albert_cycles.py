@@ -1,38 +1,54 @@
-"""Cycles of a sentence depend on its length alone: whatever it says, and whatever the weights."""
+"""Cycles of a sentence: its length decides them, its words hardly, the weights' zeros a little.
+
+Operands outside are stored sparse, so that their beats depend on values. What a length takes may
+stand for other sentences of that length and network, not for other networks.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-import pytest
-from albert_cases import integer_case, sentences
+from albert_cases import integer_case, optimised_case, sentences
 
-from shiftforge.sim.albert.check import units_for
-from shiftforge.sim.albert.cycles import commands_by_length
-from shiftforge.sim.albert.rtl import ClassifierRtl
+from shiftforge.quant.albert.network import IntegerAlbert
+from shiftforge.sim.albert.checkpoints import units_for
+from shiftforge.sim.albert.rtl import ClassifierRtl, RtlSentence
+
+LANES = 4
 
 
-@pytest.mark.slow
-def test_cycles_are_those_of_any_sentence_of_the_length() -> None:
-    network = integer_case()
-    texts = sentences()
-    found = commands_by_length(network, [len(ids) for ids in texts])
-    config, sfu = units_for(network)
-    unit = ClassifierRtl(config, sfu, network, None)
-    for ids in texts:
-        assert unit.run(ids).commands == found[len(ids)]
-    # Other weights, all of them equal: the same cycles.
-    flat = replace(
+def rtl(network: IntegerAlbert) -> ClassifierRtl:
+    return ClassifierRtl(*units_for(network, LANES), network)
+
+
+def steps(run: RtlSentence) -> list[tuple[str, int]]:
+    """Array cycles of each command."""
+    return [(c.name, c.busy) for c in run.commands]
+
+
+def test_sentences_of_a_length_take_nearly_the_same_cycles() -> None:
+    unit = rtl(optimised_case())
+    others = np.random.default_rng(5).integers(0, 50, (2, 12))
+    runs = [unit.run(ids) for ids in (np.full(12, 3), np.arange(12), *others)]
+    assert len({tuple(steps(run)) for run in runs}) == 1
+    cycles = [run.cycles for run in runs]
+    assert max(cycles) < 1.001 * min(cycles)
+    assert max(run.reads for run in runs) > min(run.reads for run in runs)
+
+
+def test_longer_sentences_take_more_cycles() -> None:
+    unit = rtl(integer_case())
+    ends = [unit.run(np.arange(tokens)).cycles for tokens in (3, 7, 12)]
+    assert ends == sorted(set(ends))
+
+
+def test_pruned_weights_take_fewer_beats_and_no_more_cycles() -> None:
+    network, ids = optimised_case(), sentences()[0]
+    dense = replace(
         network,
         linears={n: replace(v, codes=np.full_like(v.codes, 7)) for n, v in network.linears.items()},
     )
-    assert commands_by_length(flat, [7])[7] == found[7]
-
-
-@pytest.mark.slow
-def test_longer_sentences_take_more_cycles() -> None:
-    found = commands_by_length(integer_case(), [3, 12, 7])
-    ends = [found[n][-1].end for n in (3, 7, 12)]
-    assert ends == sorted(ends)
-    assert list(found) == [3, 7, 12]
+    pruned, full = rtl(network).run(ids), rtl(dense).run(ids)
+    assert steps(pruned) == steps(full)
+    assert pruned.reads < full.reads and pruned.cycles < full.cycles

@@ -224,7 +224,8 @@ def blamed(o: Outcome) -> Outcome:
 FAULTS = {
     wrong_layer: "the table says", unscaled: "array is", linear: "clock is",
     free_leakage: "leakage is", idle_without_leakage: "leakage is", too_slow: "time_us is",
-    too_fast: "the one below is in time", wrong_label: "label", later: "the entropies say", blamed: "called late",
+    too_fast: "the one below is in time", wrong_label: "label",
+    later: "the entropies say", blamed: "called late",
 }  # fmt: skip
 
 

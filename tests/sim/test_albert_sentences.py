@@ -15,7 +15,8 @@ from shiftforge.quant.albert.stages import float_stages
 from shiftforge.sim.albert.accuracy import exit_points, reference_outputs
 from shiftforge.sim.albert.check import units_for
 from shiftforge.sim.albert.compare import compare_sentences
-from shiftforge.sim.albert.golden import golden_sentence, threshold_of
+from shiftforge.sim.albert.golden import golden_sentence, label_of, threshold_of
+from shiftforge.sim.albert.host import label_at
 from shiftforge.sim.albert.image import plan_sentence
 from shiftforge.sim.albert.opencl_run import run_sentences
 from shiftforge.sim.albert.rtl import ClassifierRtl
@@ -150,6 +151,24 @@ def test_programs_that_do_not_fit() -> None:
         golden_sentence(network, np.array([99]), golden_unit(config, sfu))
     with pytest.raises(InputError, match="1 to 12"):
         golden_sentence(network, np.arange(13), golden_unit(config, sfu))
+
+
+@pytest.mark.parametrize("threshold", [-1, 1 << 32])
+def test_kernels_refuse_a_threshold_that_the_unit_cannot_hold(threshold: int) -> None:
+    """It would wrap: -1 would let every sentence exit after its first layer."""
+    network = integer_case()
+    config, sfu = units_for(network, LANES)
+    unit = golden_unit(config, sfu)
+    with pytest.raises(InputError, match=f"threshold {threshold}"):
+        run_sentences(config, sfu, "pocl", network, unit, sentences()[:1], threshold)
+
+
+def test_the_hosts_label_is_the_references() -> None:
+    others = (0, 1, 16, 64, 127, 128, 129, 144, 200, 255)
+    pairs = [np.array([a, b], dtype=np.uint8) for a in range(256) for b in others]
+    assert [label_at(p) for p in pairs] == [label_of(p) for p in pairs]
+    assert label_at(np.array([0x90, 0x80, 0x00], dtype=np.uint8)) == 1
+    assert label_at(np.array([0x10, 0x7F, 0xFF, 0x7F], dtype=np.uint8)) == 1
 
 
 def test_thresholds_have_16_fraction_bits() -> None:
