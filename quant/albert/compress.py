@@ -4,7 +4,6 @@ classifier as it was (EdgeBERT, MICRO 2021)."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,7 @@ from shiftforge.quant.albert.loop import (
     steps_of,
 )
 from shiftforge.quant.albert.model import OffRampAlbert
+from shiftforge.quant.albert.notes import NOTES, load_notes
 from shiftforge.quant.albert.pruning import (
     Schedule,
     attach_pruning,
@@ -51,8 +51,8 @@ from shiftforge.quant.text.tokeniser import encode, load_tokeniser, save_tokenis
 
 __all__ = ["compress"]
 
-_NOTES = "classifier.json"
 _PRUNED = 0.01  # of exact zeros, from which a network counts as pruned
+_NEEDED = ("corpus", "fold")  # of the notes
 
 Labelled = tuple[list[NDArray[np.int64]], NDArray[np.int64]]
 
@@ -67,23 +67,10 @@ class _Texts:
     calibration: list[NDArray[np.int64]]
 
 
-def _notes(folder: Path) -> dict[str, Any]:
-    try:
-        notes: dict[str, Any] = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
-        missing = {"corpus", "fold"} - notes.keys()
-    except (OSError, ValueError, AttributeError) as error:
-        what = f"no classifier: {error}"
-        raise InputError(Problem(what, "train one", str(folder))) from error
-    if missing:
-        what = f"notes without {' and '.join(sorted(missing))}"
-        raise InputError(Problem(what, "train the classifier again", str(folder)))
-    return notes
-
-
 def _texts(corpus: Corpus, notes: Mapping[str, Any], tokeniser: Any, length: int) -> _Texts:
-    fold = chosen_fold(corpus, int(notes["fold"]), int(notes.get("split", 0)))
-    # The teacher's own validation part: what trained it must not choose.
     split = int(notes.get("split", 0))
+    fold = chosen_fold(corpus, int(notes["fold"]), split)
+    # The teacher's own validation part: what trained it must not choose.
     train, validation = validation_part(fold, corpus.labels, seed=split)
 
     def part(places: NDArray[np.int64]) -> Labelled:
@@ -170,8 +157,12 @@ def _attach(
     if options.weights is not None:
         from shiftforge.quant.albert.qat import attach
 
-        found = attach(model, options.weights, calibration, activations=options.activations)
-        additions.append(found)
+        additions.append(
+            attach(
+                model, options.weights, calibration, activations=options.activations,
+                word_bias=word_bias,
+            )
+        )  # fmt: skip
     return additions
 
 
@@ -222,8 +213,8 @@ def compress(
     began = time.monotonic()
     if options.weights is not None:
         weight_choice(options.weights)
-    held = _notes(teacher)
-    own = held if start is None else _notes(start)
+    held = load_notes(teacher, _NEEDED)
+    own = held if start is None else load_notes(start, _NEEDED)
     model, classes = load_classifier(start or teacher)
     master = load_classifier(teacher)[0] if options.distil else None
     tokeniser = load_tokeniser(teacher)
@@ -295,6 +286,7 @@ def _save(
 ) -> None:  # fmt: skip
     # The notes, without which a folder is no classifier, are written last.
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / NOTES).unlink(missing_ok=True)
     save_tokeniser(tokeniser, folder)
     save_calibration(calibration, folder)
     save_classifier(model, classes, folder, notes)

@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from transformers import AlbertConfig, AlbertModel
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.model import OffRampAlbert
+from shiftforge.quant.albert.notes import NOTES, load_notes
 from shiftforge.quant.albert.settings import Shape
 from shiftforge.quant.albert.spans import attach_spans
 from shiftforge.quant.albert.stages import FloatNetwork
 
 __all__ = ["float_network", "load_classifier", "pretrained", "save_classifier", "shape_of"]
 
-_CONFIG, _WEIGHTS, _NOTES = "config.json", "model.safetensors", "classifier.json"
+_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _LAYER = "encoder.albert_layer_groups.0.albert_layers.0"
 _LINEARS = {
     "q": "attention.query",
@@ -31,6 +33,11 @@ _LINEARS = {
     "ffn1": "ffn",
     "ffn2": "ffn_output",
 }
+# What transformers and torch raise for settings and arrays that are not those of a network.
+_DAMAGED = (
+    OSError, SafetensorError, StrictDataclassError, AssertionError, AttributeError, KeyError,
+    TypeError, ValueError, RuntimeError, ZeroDivisionError,
+)  # fmt: skip
 _NORMS = {"norm1": "attention.LayerNorm", "norm2": "full_layer_layer_norm"}
 
 
@@ -49,7 +56,7 @@ def save_classifier(model: OffRampAlbert, classes: tuple[str, ...], folder: Path
     config = model.config.to_json_string().encode()
     held = json.dumps(text, indent=1, sort_keys=True).encode() + b"\n"
     weights = save(tensors, metadata={"format": "pt"})
-    for name, content in ((_CONFIG, config), (_WEIGHTS, weights), (_NOTES, held)):
+    for name, content in ((_CONFIG, config), (_WEIGHTS, weights), (NOTES, held)):
         part = folder / f"{name}.part"
         part.write_bytes(content)
         os.replace(part, folder / name)
@@ -58,21 +65,27 @@ def save_classifier(model: OffRampAlbert, classes: tuple[str, ...], folder: Path
 def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:
     """A classifier of :func:`save_classifier`, in evaluation mode, and its class names.
 
-    Raises InputError where a file is missing, damaged, or of another network.
+    Raises InputError where a file is missing, damaged, or of another network, and for weights that
+    are not finite.
     """
     where = str(folder)
+    notes = load_notes(folder, ["classes"])
     try:
         settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        notes = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
         tensors = load_file(folder / _WEIGHTS)
+        if not isinstance(notes["classes"], list):
+            raise ValueError(f"classes {notes['classes']!r}")
         classes = tuple(str(c) for c in notes["classes"])
         model = OffRampAlbert(AlbertConfig.from_dict(settings), len(classes))
         if notes.get("spans") is not None:
             attach_spans(model, int(notes["spans"]["ramp"]))
         model.load_state_dict(tensors)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        remedy = f"train again; a classifier is {_CONFIG}, {_WEIGHTS} and {_NOTES}"
+    except _DAMAGED as error:
+        remedy = f"train again; a classifier is {_CONFIG}, {_WEIGHTS} and {NOTES}"
         raise InputError(Problem(f"no classifier: {error}", remedy, where)) from error
+    bad = [name for name, tensor in sorted(tensors.items()) if not bool(tensor.isfinite().all())]
+    if bad:
+        raise InputError(Problem(f"{n} holds NaN or infinity", "train again", where) for n in bad)
     return model.eval(), classes
 
 
@@ -87,7 +100,7 @@ def pretrained(folder: Path, classes: int, dropout: float = 0.0) -> OffRampAlber
             folder, add_pooling_layer=False, local_files_only=True, use_safetensors=True,
             hidden_dropout_prob=dropout, attention_probs_dropout_prob=0.0,
         )  # fmt: skip
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+    except _DAMAGED as error:
         remedy = f"give a folder with {_CONFIG} and {_WEIGHTS} of an ALBERT"
         raise InputError(Problem(f"no ALBERT: {error}", remedy, where)) from error
     return OffRampAlbert(albert.config, classes, albert)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -16,23 +14,16 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.convert import convert, zero_shares
 from shiftforge.quant.albert.file import save_integer
 from shiftforge.quant.albert.network import IntegerAlbert
+from shiftforge.quant.albert.notes import load_notes
+from shiftforge.quant.albert.texts import CALIBRATION, held_out, load_calibration
 from shiftforge.quant.albert.weights import weight_choice
 from shiftforge.quant.formats.adaptivfloat_calibration import METHODS, Method
 from shiftforge.quant.text.corpus import CORPORA, load_corpus
+from shiftforge.quant.text.tokeniser import FILE
 
-__all__ = ["CALIBRATION", "calibration_texts", "quantise_folder"]
+__all__ = ["calibration_texts", "quantise_folder"]
 
-CALIBRATION = "calibration.json"
-_NOTES, _TOKENISER = "classifier.json", "tokenizer.json"
 _FROM_TRAINING = 24
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        what = f"cannot read {path.name}: {error}"
-        raise InputError(Problem(what, "train the classifier again", str(path))) from error
 
 
 def calibration_texts(
@@ -46,31 +37,33 @@ def calibration_texts(
     path = folder / CALIBRATION
     if not path.exists():
         return _training_texts(folder, length, corpus, fold)
-    try:
-        given = _json(path)["ids"]
-        texts = [np.array(ids, dtype=np.int64)[:length] for ids in given]
-        if not texts or any(t.ndim != 1 or not t.size for t in texts):
-            raise ValueError("no texts, or an empty one")
-        if any(int(t.min()) < 0 or int(t.max()) >= vocabulary for t in texts):
-            raise ValueError(f"a token outside the {vocabulary} of the network")
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"no calibration texts: {error}"
+    texts = load_calibration(folder)
+    if any(int(t.max()) >= vocabulary for t in texts):
+        what = f"calibration texts with a token outside the {vocabulary} of the network"
         remedy = f"train again, or remove {CALIBRATION} to take texts of the corpus"
-        raise InputError(Problem(what, remedy, str(path))) from error
-    return texts
+        raise InputError(Problem(what, remedy, str(path)))
+    return [t[:length] for t in texts]
 
 
 def _training_texts(
     folder: Path, length: int, corpus: str | None, fold: int | None
 ) -> list[NDArray[np.int64]]:
-    from shiftforge.quant.albert.texts import held_out
-
-    notes: Mapping[str, Any] = _json(folder / _NOTES)
+    notes = load_notes(folder)
     name = corpus or str(notes.get("corpus", "bbc"))
     which = int(notes.get("fold", 0)) if fold is None else fold
     split = int(notes.get("split", 0))
     found = held_out(load_corpus(name), which, folder, length, _FROM_TRAINING, split)
     return list(found.calibration)
+
+
+def _tokeniser(folder: Path) -> str | None:
+    """The text of its tokenizer.json, if it has one."""
+    path = folder / FILE
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else None
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"no tokeniser: {error}"
+        raise InputError(Problem(what, "save the tokeniser again", str(path))) from error
 
 
 def quantise_folder(
@@ -94,7 +87,7 @@ def quantise_folder(
     from shiftforge.quant.albert.folder import float_network, load_classifier
 
     model, classes = load_classifier(folder)
-    notes: dict[str, Any] = _json(folder / _NOTES)
+    notes = load_notes(folder)
     trained = notes.get("weights")
     choice = weight_choice(weights or trained or "af", bits)
     if choice.share is not None and choice.name != trained:
@@ -110,8 +103,7 @@ def quantise_folder(
     notes["quantised"] = {
         "weights": choice.name, "bits": choice.bits, "method": method, "zeros": zero_shares(made)
     }  # fmt: skip
-    path = folder / _TOKENISER
-    text = path.read_text(encoding="utf-8") if path.exists() else None
+    text = _tokeniser(folder)
     save_integer(made, output, tokeniser=text, notes=notes)
     return made
 

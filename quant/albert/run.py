@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.baseline import tfidf_accuracy
 from shiftforge.quant.albert.folder import pretrained, save_classifier, shape_of
+from shiftforge.quant.albert.notes import NOTES, load_notes
 from shiftforge.quant.albert.settings import Recipe, Shape
 from shiftforge.quant.albert.start import cooccurrence_embeddings
 from shiftforge.quant.albert.table import SharedTable, build_table, load_table
@@ -170,7 +171,7 @@ def train_fold(
         "seconds": round(done.seconds, 1),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "classifier.json").unlink(missing_ok=True)
+    (folder / NOTES).unlink(missing_ok=True)
     save_tokeniser(words, folder)
     few = ids_of(calibration_places(corpus.labels, trains))
     save_calibration([window(one, shape.length) for one in few], folder)
@@ -200,8 +201,8 @@ def _settings(
 def _complete(folder: Path, wanted: dict[str, object]) -> dict[str, Any] | None:
     """The notes of a folder that training with these settings has written whole."""
     try:
-        notes: dict[str, Any] = json.loads((folder / "classifier.json").read_text())
-    except (OSError, ValueError):
+        notes = load_notes(folder)
+    except InputError:
         return None
     # A shape's vocabulary is a limit before training and a count afterwards.
     for held in (notes, wanted := json.loads(json.dumps(wanted))):

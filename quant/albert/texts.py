@@ -93,15 +93,21 @@ def save_calibration(ids: Sequence[NDArray[np.int64]], folder: Path) -> None:
 
 
 def load_calibration(folder: Path) -> tuple[NDArray[np.int64], ...]:
-    """What :func:`save_calibration` wrote, at least one text. Raises InputError."""
+    """What :func:`save_calibration` wrote: at least one text, of at least one token.
+
+    Raises InputError.
+    """
     path = folder / CALIBRATION
     try:
         held = json.loads(path.read_text(encoding="utf-8"))["ids"]
+        if any(type(i) is not int or i < 0 for one in held for i in one):
+            raise ValueError("a token identity that is no number from 0 up")
         ids = tuple(np.array(one, dtype=np.int64) for one in held)
-        if not ids or any(one.ndim != 1 or len(one) < 2 or one.min() < 0 for one in ids):
-            raise ValueError("no lists of token identities")
+        if not ids or any(one.ndim != 1 or not len(one) for one in ids):
+            raise ValueError("no texts, or an empty one")
     except (OSError, KeyError, TypeError, ValueError, OverflowError) as error:
-        problem = Problem(f"no calibration texts: {error}", "train the classifier again", str(path))
+        remedy = f"train again, or remove {CALIBRATION} to take texts of the corpus"
+        problem = Problem(f"no calibration texts: {error}", remedy, str(path))
         raise InputError(problem) from error
     return ids
 
@@ -109,7 +115,7 @@ def load_calibration(folder: Path) -> tuple[NDArray[np.int64], ...]:
 @dataclass(frozen=True, eq=False)
 class HeldOut:
     """ids: token identities of the held-out texts, cut to the network's length. calibration: of as
-    many training texts as asked for."""
+    many training texts as asked for, none of the validation part."""
 
     ids: tuple[NDArray[np.int64], ...]
     labels: NDArray[np.int64]
@@ -127,5 +133,6 @@ def held_out(
         found = encode(tokeniser, [corpus.texts[i] for i in places])
         return tuple(window(ids, length) for ids in found)
 
-    few = calibration_places(corpus.labels, chosen.train, calibration)
+    trains, _ = validation_part(chosen, corpus.labels, seed=split)
+    few = calibration_places(corpus.labels, trains, calibration)
     return HeldOut(cut(chosen.held_out), corpus.labels[chosen.held_out], cut(few))

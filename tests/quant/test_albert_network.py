@@ -24,8 +24,10 @@ from shiftforge.quant.albert.folder import (
 from shiftforge.quant.albert.model import OffRampAlbert, batch_of, configuration
 from shiftforge.quant.albert.settings import Recipe, Shape
 from shiftforge.quant.albert.stages import float_stages
+from shiftforge.quant.albert.texts import chosen_fold, validation_part
 from shiftforge.quant.albert.train import evaluate, train
 from shiftforge.quant.text.corpus import Corpus
+from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 
 SHAPE = Shape(hidden=32, heads=2, ffn=48, layers=3, length=16, embedding=24)
 
@@ -179,6 +181,12 @@ def test_one_command_from_texts_to_a_folder(tmp_path: Path) -> None:
     model, classes = load_classifier(tmp_path)
     held = held_out(corpus, 1, tmp_path, 16, calibration=5)
     assert len(held.ids) == 12 and len(held.calibration) == 5
+    validates = validation_part(chosen_fold(corpus, 1), corpus.labels)[1]
+    ids = encode(load_tokeniser(tmp_path), [corpus.texts[i] for i in validates])
+    chooses = {tuple(window(one, 16).tolist()) for one in ids}
+    calibrates = held_out(corpus, 1, tmp_path, 16, calibration=len(corpus)).calibration
+    # Texts that validate do not calibrate.
+    assert not chooses & {tuple(one.tolist()) for one in calibrates}
     network = convert(float_network(model, classes), held.calibration)
     assert network.layers == 2 and network.classes == ("sport", "money")
 
