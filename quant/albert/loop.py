@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from shiftforge.quant.albert.model import OffRampAlbert, batch_of
 from shiftforge.quant.albert.settings import Recipe
-from shiftforge.quant.text.tokeniser import window
+from shiftforge.quant.text.tokeniser import UNKNOWN_ID, window
 
 __all__ = [
     "WARM_UP",
@@ -38,7 +38,6 @@ Objective = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], t
 """The loss of (logits of the last off-ramp, labels, token identities, mask)."""
 WARM_UP = 0.1
 """Share of the first stage in which the learning rate rises."""
-_UNKNOWN = 1
 
 
 class Addition(Protocol):
@@ -108,7 +107,7 @@ def _windows(
             start = int(rng.integers(max(len(own) - length, 0) + 1)) if rng.random() < 0.5 else 0
             ids = window(own, length, start).copy()
             inner = ids[1:-1]
-            inner[rng.random(len(inner)) < drop] = _UNKNOWN
+            inner[rng.random(len(inner)) < drop] = UNKNOWN_ID
             cut.append(ids)
         yield *batch_of(cut), torch.from_numpy(labels[block])
 

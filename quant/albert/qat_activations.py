@@ -27,6 +27,7 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.convert import Biases, coupled_biases
 from shiftforge.quant.albert.model import OffRampAlbert, batch_of
 from shiftforge.quant.albert.network import SPAN_ONE
+from shiftforge.quant.albert.spans import masked_probabilities
 from shiftforge.quant.albert.stages import FloatNetwork
 from shiftforge.quant.albert.weights import LEAST_BIAS, STORED
 from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, bias_of_peak
@@ -259,15 +260,9 @@ def _attention(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """As ``spans.span_attention``, with rounded probabilities and context."""
     rounding: StageRounding = getattr(module, _OWNER)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = torch.matmul(query * scale, key.transpose(2, 3))
-    if attention_mask is not None:
-        scores = scores.add_(attention_mask)
-    probabilities = nn.functional.softmax(scores, dim=-1)
-    if dropout and module.training:
-        probabilities = nn.functional.dropout(probabilities, p=dropout)
-    if span_mask is not None:
-        probabilities = probabilities * _mask_rounded(span_mask)
+    rate = dropout if module.training else 0.0
+    mask = None if span_mask is None else _mask_rounded(span_mask)
+    probabilities = masked_probabilities(query, key, attention_mask, scaling, rate, mask)
     probabilities = rounding.stage("probabilities", probabilities)
     context = torch.matmul(probabilities, value).transpose(1, 2).contiguous()
     return rounding.stage("context", context), probabilities

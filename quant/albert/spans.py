@@ -28,6 +28,7 @@ __all__ = [
     "AttentionSpans",
     "SpanLearning",
     "attach_spans",
+    "masked_probabilities",
     "span_attention",
     "span_mask",
     "span_rate",
@@ -120,6 +121,28 @@ def span_rate(spans: AttentionSpans, steps: int, travel: float) -> float:
     return travel * (spans.length + spans.ramp) / max(0.5 * steps, 1)
 
 
+def masked_probabilities(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None,
+    dropout: float,
+    span_mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """Softmax of the scores, times the span mask: (N, heads, L, L).
+
+    Arguments as of :func:`span_attention`; dropout: 0 where nothing is to be dropped.
+    """
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = torch.matmul(query * scale, key.transpose(2, 3))
+    if attention_mask is not None:
+        scores = scores.add_(attention_mask)  # a product's backward pass does not need its result
+    probabilities = nn.functional.softmax(scores, dim=-1)
+    if dropout:
+        probabilities = nn.functional.dropout(probabilities, p=dropout)
+    return probabilities if span_mask is None else probabilities * span_mask
+
+
 def span_attention(
     module: nn.Module,
     query: torch.Tensor,
@@ -137,15 +160,8 @@ def span_attention(
     span_mask: (heads, L, L), None for none. Returns the context (N, L, heads, width) and the masked
     probabilities (N, heads, L, L).
     """
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = torch.matmul(query * scale, key.transpose(2, 3))
-    if attention_mask is not None:
-        scores = scores.add_(attention_mask)  # a product's backward pass does not need its result
-    probabilities = nn.functional.softmax(scores, dim=-1)
-    if dropout and module.training:
-        probabilities = nn.functional.dropout(probabilities, p=dropout)
-    if span_mask is not None:
-        probabilities = probabilities * span_mask
+    rate = dropout if module.training else 0.0
+    probabilities = masked_probabilities(query, key, attention_mask, scaling, rate, span_mask)
     context = torch.matmul(probabilities, value).transpose(1, 2).contiguous()
     return context, probabilities
 

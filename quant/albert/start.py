@@ -26,7 +26,8 @@ def cooccurrence_embeddings(
     scale: float = 0.05,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """Embeddings (vocabulary, size) whose standard deviation is ``scale``; unseen tokens get 0.
+    """Embeddings (vocabulary, size) whose standard deviation is ``scale``; unseen tokens get 0, and
+    so do columns past the vocabulary's size.
 
     reach: places to either side that count as near, with the weight 1 / distance.
     """
@@ -51,8 +52,9 @@ def cooccurrence_embeddings(
     positive = sparse.csr_matrix(
         (np.maximum(value, 0), (counts.row, counts.col)), shape=(vocabulary, vocabulary)
     )
-    left, singular, _ = randomized_svd(positive, n_components=size, random_state=seed)
-    table = left * np.sqrt(singular)
+    rank = min(size, vocabulary)
+    left, singular, _ = randomized_svd(positive, n_components=rank, random_state=seed)
+    table = np.pad(left * np.sqrt(singular), ((0, 0), (0, size - rank)))
     table -= table[total > 0].mean(axis=0)
     table[total == 0] = 0
     table *= scale / table[total > 0].std()
