@@ -21,7 +21,8 @@ HEADER = (
 @dataclass(frozen=True)
 class Chosen:
     """A setting that keeps the validation accuracy. threshold: None where all layers run.
-    accuracy, layer: on the held-out texts."""
+    accuracy, layer: on the held-out texts (on the validation texts in what ``energy`` of
+    ``chosen_rows`` sees)."""
 
     label: str
     setting: str
@@ -46,8 +47,10 @@ def _whole(label: str, record: Record) -> Chosen:
     return Chosen(label, record["job"]["name"], record, None, accuracy, float(record["layers"]))
 
 
-def _with_exit(label: str, setting: str, record: Record, threshold: float) -> Chosen:
-    point = _at(record["held_out"]["sweep"], threshold)
+def _with_exit(
+    label: str, setting: str, record: Record, threshold: float, part: str = "held_out"
+) -> Chosen:
+    point = _at(record[part]["sweep"], threshold)
     words = f"{setting}, threshold {threshold:g}"
     return Chosen(label, words, record, threshold, point["accuracy"], point["layer"])
 
@@ -57,7 +60,7 @@ def chosen_rows(
 ) -> list[Chosen]:
     """The strongest setting of each group within ``limit`` points of validation accuracy.
 
-    energy: of a row, by which the combinations are ordered.
+    energy: of a row, by which the combinations are ordered, at their depth on validation texts.
     """
     base = next(r for r in records if r["job"]["group"] == "teacher")
     least = base["validation"]["accuracy"][-1] - limit / 100
@@ -74,13 +77,17 @@ def chosen_rows(
         if good:
             rows.append(_whole(group, min(good, key=lambda r: r["job"]["cost"])))
     for group, label in (("together", "all together"), ("together shift", "all, SHIFT weights")):
-        found = []
+        cheapest: tuple[float, Chosen] | None = None
         for record in (r for r in records if r["job"]["group"] == group):
             threshold = _threshold(record, least)
-            if threshold is not None:
-                found.append(_with_exit(label, _movement(record), record, threshold))
-        if found:
-            rows.append(min(found, key=energy))
+            if threshold is None:
+                continue
+            given = label, _movement(record), record, threshold
+            cost = energy(_with_exit(*given, "validation"))
+            if cheapest is None or cost < cheapest[0]:
+                cheapest = cost, _with_exit(*given)
+        if cheapest is not None:
+            rows.append(cheapest[1])
     return rows
 
 

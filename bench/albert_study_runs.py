@@ -15,12 +15,14 @@ from albert_study_settings import TABLE_CORPORA, Job, Study, thresholds
 from machine import command_line, load
 from numpy.typing import NDArray
 
+from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.compress import compress
 from shiftforge.quant.albert.compress_settings import Compression
 from shiftforge.quant.albert.exits import exit_sweep
 from shiftforge.quant.albert.folder import load_classifier
 from shiftforge.quant.albert.loop import evaluate
 from shiftforge.quant.albert.model import OffRampAlbert
+from shiftforge.quant.albert.notes import NOTES, load_notes
 from shiftforge.quant.albert.qat import attach
 from shiftforge.quant.albert.run import shared_table, train_fold
 from shiftforge.quant.albert.texts import chosen_fold, load_calibration, validation_part
@@ -73,14 +75,22 @@ class Bench:
     def record(self, job: Job) -> dict[str, Any] | None:
         """What a finished job found."""
         path = self._path(job)
-        return json.loads(path.read_text()) if path.is_file() else None
+        if not path.is_file():
+            return None
+        held: dict[str, Any] = json.loads(path.read_text())
+        if held.get("fold", 0) != self.fold:
+            what = f"a record of fold {held.get('fold', 0)}, asked for fold {self.fold}"
+            raise InputError(Problem(what, "give --results another folder", str(path)))
+        return held
 
     def run(self, job: Job) -> dict[str, Any]:
         """Train where the folder is missing, measure, and keep the record."""
         folder, began = self.folder(job), time.monotonic()
-        if not (folder / "classifier.json").is_file():
+        if not (folder / NOTES).is_file():
             self._train(job, folder)
+        self._check(folder)
         found = self._measured(job, folder)
+        found["fold"] = self.fold
         found |= {"command": command_line(), "load": load()}
         found["seconds"] = round(time.monotonic() - began, 1)
         self.results.mkdir(parents=True, exist_ok=True)
@@ -88,6 +98,14 @@ class Bench:
         part.write_text(json.dumps(found, indent=1) + "\n")
         part.replace(self._path(job))
         return found
+
+    def _check(self, folder: Path) -> None:
+        """A classifier of another fold has trained on texts that are held out here."""
+        notes = load_notes(folder, ["corpus", "fold"])
+        own, wanted = (notes["corpus"], notes["fold"]), (self.corpus.name, self.fold)
+        if own != wanted:
+            what = f"a classifier of {own[0]}, fold {own[1]}, asked for fold {self.fold}"
+            raise InputError(Problem(what, "give --work another folder", str(folder)))
 
     def _train(self, job: Job, folder: Path) -> None:
         study = self.study
@@ -117,13 +135,15 @@ class Bench:
 
     def _measured(self, job: Job, folder: Path) -> dict[str, Any]:
         model, classes = load_classifier(folder)
-        notes = json.loads((folder / "classifier.json").read_text())
+        notes = load_notes(folder)
         length = model.config.max_position_embeddings
         found = _facts(model, job, notes)
         weights = job.post or notes.get("weights")
         texts = self._texts(folder)
         if weights is not None:
-            attach(model, weights, load_calibration(folder), activations=True)
+            table = notes.get("table")
+            bias = None if table is None else int(table["bias"])
+            attach(model, weights, load_calibration(folder), activations=True, word_bias=bias)
         for name, (ids, labels) in texts.items():
             logits = evaluate(model, ids, length)
             sweep = exit_sweep(logits, labels, thresholds(len(classes)))
