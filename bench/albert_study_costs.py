@@ -30,12 +30,14 @@ NOMINAL = OperatingPoint(0.9, 1e9)
 class LayerCosts:
     """Means over sentences, of the first 1, 2, .. layers with the embeddings before them.
 
-    cycles: the RTL's. energy_uj: modelled from the RTL's counters, at NOMINAL."""
+    cycles: the RTL's. energy_uj: modelled from the RTL's counters, at NOMINAL, with the memory
+    outside; unit_uj: without it."""
 
     sentences: int
     tokens: float
     cycles: tuple[float, ...]
     energy_uj: tuple[float, ...]
+    unit_uj: tuple[float, ...]
 
 
 def layer_costs(
@@ -46,19 +48,22 @@ def layer_costs(
     longest = max(len(ids) for ids in sentences)
     unit = ClassifierRtl(config, sfu, network, None, longest=longest)
     power = unit_power(config, HOROWITZ_45, NOMINAL)
-    cycles, energy = [], []
+    cycles, energy, own = [], [], []
     for ids in sentences:
         run = unit.run(ids)
         plan = plan_sentence(config, sfu, network, len(ids), None)
         beats = run.reads, run.writes
         works = layer_works(config, HOROWITZ_45, plan.program.commands, run.commands, beats)
         cycles.append(np.cumsum([work.cycles for work in works]))
-        energy.append(np.cumsum([cost_at(w, power, NOMINAL).total / 1000 for w in works]))
+        costs = [cost_at(work, power, NOMINAL) for work in works]
+        energy.append(np.cumsum([cost.total / 1000 for cost in costs]))
+        own.append(np.cumsum([cost.unit / 1000 for cost in costs]))
     return LayerCosts(
         len(sentences),
         float(np.mean([len(ids) for ids in sentences])),
         tuple(np.mean(cycles, axis=0).tolist()),
         tuple(np.mean(energy, axis=0).tolist()),
+        tuple(np.mean(own, axis=0).tolist()),
     )
 
 
@@ -81,6 +86,5 @@ def load_costs(path: Path) -> LayerCosts | None:
     if not path.is_file():
         return None
     held: Mapping[str, Any] = json.loads(path.read_text())
-    return LayerCosts(
-        held["sentences"], held["tokens"], tuple(held["cycles"]), tuple(held["energy_uj"])
-    )
+    rows = (tuple(held[name]) for name in ("cycles", "energy_uj", "unit_uj"))
+    return LayerCosts(held["sentences"], held["tokens"], *rows)

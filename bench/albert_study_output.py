@@ -62,6 +62,7 @@ def _row_costs(bench: Bench, row: Chosen, count: int) -> dict[str, float]:
         "macs": macs / total,
         "cycles": at_depth(found.cycles, row.layer),
         "energy_uj": at_depth(found.energy_uj, row.layer),
+        "unit_uj": at_depth(found.unit_uj, row.layer),
     }
 
 
