@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -31,6 +32,13 @@ SPAN_ONE = 256
 """1 in the tables of span masks, which have 8 fraction bits."""
 LINEARS = ("mapping", "q", "k", "v", "output", "ffn1", "ffn2")
 NORMS = ("embedding_norm", "norm1", "norm2")
+
+
+def _is_epsilon(text: str) -> bool:
+    try:
+        return 0 <= Decimal(text) < 1
+    except InvalidOperation:
+        return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +152,13 @@ class IntegerAlbert:
                 problems.append(Problem(f"fraction of gamma of {name}", "0 to 15", name))
         if self.place.ndim != 3 or self.place.shape[2] != embedding:
             problems.append(Problem(f"place codes {self.place.shape}", f"{embedding} columns"))
+        if self.heads < 1 or h % self.heads:
+            what = f"{self.heads} heads in {h} columns"
+            problems.append(Problem(what, "give heads of equal width", "heads"))
+        if not 6 <= self.fraction <= 16:
+            problems.append(Problem(f"{self.fraction} fraction bits", "give 6 to 16", "fraction"))
+        if not _is_epsilon(self.epsilon):
+            problems.append(Problem(f"epsilon {self.epsilon!r}", "give a decimal", "epsilon"))
         if len(self.ramps) != self.layers or not self.layers:
             problems.append(Problem(f"{len(self.ramps)} off-ramps", f"give {self.layers}"))
         problems += self.words.problems() + self._span_problems() + self._bias_problems()

@@ -36,7 +36,14 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.model import batch_of
 from shiftforge.quant.albert.start import cooccurrence_embeddings
 from shiftforge.quant.albert.texts import chosen_fold, validation_part
-from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, choose_bias, decode, encode
+from shiftforge.quant.formats.adaptivfloat import (
+    MAX_BIAS,
+    MIN_BIAS,
+    AdaptivFloatFormat,
+    choose_bias,
+    decode,
+    encode,
+)
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import (
     UNKNOWN_ID,
@@ -304,7 +311,7 @@ def load_table(folder: Path) -> SharedTable:
         words = load_file(folder / _WORDS)["words"]
         bias, digest = int(notes["bias"]), str(notes["digest"])
         source = [str(name) for name in notes["corpora"]], int(notes["fold"]), int(notes["split"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
         remedy = f"build the table again; it is {_WORDS}, {_NOTES} and a tokeniser"
         raise InputError(Problem(f"no word table: {error}", remedy, where)) from error
     problems = []
@@ -313,7 +320,11 @@ def load_table(folder: Path) -> SharedTable:
     else:
         if _digest(words) != digest:
             problems.append(Problem("values differ from the digest", "build it again", where))
-        if not np.array_equal(decode(encode(words, _FORMAT, bias), _FORMAT, bias), words):
+        if not MIN_BIAS <= bias <= MAX_BIAS:
+            problems.append(Problem(f"exponent bias {bias}", "build it again", where))
+        elif not np.isfinite(words).all() or not np.array_equal(
+            decode(encode(words, _FORMAT, bias), _FORMAT, bias), words
+        ):
             problems.append(Problem("values are not AF<8,3>", "build it again", where))
     if problems:
         raise InputError(problems)

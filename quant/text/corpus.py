@@ -100,11 +100,15 @@ def load_tsv(path: Path, text: Sequence[str], label: str) -> Corpus:
     """A TSV file with a header, to be divided into folds, named ``tsv:PATH:TEXT:LABEL``.
 
     text: its column, or several, which are joined by [SEP] (pairs of sentences). label: column of
-    the class names. Raises InputError.
+    the class names. Raises InputError, also where all texts are of one class.
     """
     rows = read_tsv(path, [*text, label])
     found = [(joined(row[:-1]), row[-1]) for row in rows.cells]
-    return _corpus(f"tsv:{path}:{','.join(text)}:{label}", found)
+    made = _corpus(f"tsv:{path}:{','.join(text)}:{label}", found)
+    if len(made.classes) < 2:
+        what = f"texts of {len(made.classes)} class, {made.dropped} of {len(found)} lines left out"
+        raise InputError(Problem(what, "give texts of two classes or more", str(path)))
+    return made
 
 
 CORPORA: dict[str, Callable[[], Corpus]] = {"bbc": load_bbc, "sentiment": load_sentiment}

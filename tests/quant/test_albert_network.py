@@ -129,6 +129,9 @@ def test_integer_networks_are_checked() -> None:
     linears = {**network.linears, "q": network.linears["mapping"]}
     with pytest.raises(InputError, match="q has arrays"):
         replace(network, linears=linears).check()
+    with pytest.raises(InputError) as caught:
+        replace(network, heads=0, fraction=40, epsilon="small").check()
+    assert [p.where for p in caught.value.problems] == ["heads", "fraction", "epsilon"]
     with pytest.raises(InputError, match="no calibration texts"):
         convert(float_case(), [])
     assert len(sentences()) == 4

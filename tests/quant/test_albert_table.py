@@ -107,9 +107,19 @@ def test_damaged_tables(folder: Path, tmp_path: Path) -> None:
         "values differ from the digest",
         "values are not AF<8,3>",
     ]
-    (tmp_path / "table.json").write_text("{}")
-    with pytest.raises(InputError, match="no word table"):
+    words[row, column] = np.nan
+    save_file({"words": words}, tmp_path / "table.safetensors")
+    (tmp_path / "table.json").write_text(json.dumps(json.loads(notes) | {"bias": 900}))
+    with pytest.raises(InputError, match="differ from the digest") as caught:
         load_table(tmp_path)
+    assert len(caught.value.problems) == 2 and caught.value.problems[1].what == "exponent bias 900"
+    (tmp_path / "table.json").write_text(notes)
+    with pytest.raises(InputError, match="not AF<8,3>"):
+        load_table(tmp_path)
+    for damaged in ("{}", json.dumps(json.loads(notes) | {"fold": float("inf")})):
+        (tmp_path / "table.json").write_text(damaged)
+        with pytest.raises(InputError, match="no word table"):
+            load_table(tmp_path)
 
 
 def test_settings_of_a_table(folder: Path, tmp_path: Path) -> None:

@@ -123,6 +123,13 @@ def test_broken_files(tmp_path: Path) -> None:
         load_corpus(f"glue:STS-B:{tmp_path}")
 
 
+def test_a_table_of_one_class(tmp_path: Path) -> None:
+    path = tmp_path / "own.tsv"
+    path.write_text("text\tlabel\none\ta\ntwo\ta\n")
+    with pytest.raises(InputError, match="texts of 1 class, 0 of 2 lines left out"):
+        load_corpus(f"tsv:{path}:text:label")
+
+
 def test_few_broken_lines_of_qqp_are_left_out(tmp_path: Path) -> None:
     write(tmp_path, "QQP", train=2000)
     path = tmp_path / "train.tsv"
