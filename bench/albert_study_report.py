@@ -14,8 +14,8 @@ Record = Mapping[str, Any]
 GROUPS = ("weights", "words", "spans", "movement", "magnitude", "distilled")
 HEADER = (
     "Optimisation", "Setting", "Accuracy", "Change", "Average exit", "Spans (tokens)",
-    "Encoder zeros", "Word zeros", "Memory (kB)", "MACs (M)", "RTL cycles", "Unit energy (µJ, modelled)",
-    "With DRAM (µJ, modelled)",
+    "Encoder zeros", "Word zeros", "Memory (kB)", "MACs (M)", "RTL cycles",
+    "Unit energy (µJ, modelled)", "With DRAM (µJ, modelled)",
 )  # fmt: skip
 
 
