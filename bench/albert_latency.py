@@ -36,6 +36,7 @@ from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.cost.dvfs import alpha_power_table
 from shiftforge.generator.cost.energy import Work, cost_at, layer_works, planned_work, unit_power
 from shiftforge.generator.cost.unit_energy import MODELS
+from shiftforge.generator.emit.rtl import render_processing_unit
 from shiftforge.quant.albert.file import load_integer
 from shiftforge.quant.albert.network import IntegerAlbert
 from shiftforge.quant.albert.predictor import ENTROPY_ONE, fit_exit_table, save_exit_table
@@ -127,12 +128,14 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _outputs(path: Path, network: IntegerAlbert, ids: Sequence[Ids], name: str) -> Outputs:
+def _outputs(
+    path: Path, network: IntegerAlbert, ids: Sequence[Ids], lanes: int, name: str
+) -> Outputs:
     """The reference's outputs, from the cache or computed."""
     if path.is_file():
         with np.load(path) as kept:
             return Outputs(kept["labels"], kept["entropies"])
-    unit = golden_unit(*units_for(network))
+    unit = golden_unit(*units_for(network, lanes))
 
     def say(done: int) -> None:
         if done % 25 == 0:
@@ -201,16 +204,23 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     ids = cut(held)
     arguments.cache.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(arguments.network.read_bytes()).hexdigest()[:12]
-    place = f"{digest}-{arguments.corpus}-{arguments.fold}-{arguments.split}-{arguments.count}"
-    fit = _outputs(arguments.cache / f"{place}-validation.npz", network, cut(fitting), "validation")
-    seen = _outputs(arguments.cache / f"{place}-held.npz", network, ids, "held out")
+    lanes = arguments.n
+    place = f"{digest}-n{lanes}-" + "-".join(
+        str(own) for own in (arguments.corpus, arguments.fold, arguments.split, arguments.count)
+    )
+    fit = _outputs(
+        arguments.cache / f"{place}-validation.npz", network, cut(fitting), lanes, "validation"
+    )
+    seen = _outputs(arguments.cache / f"{place}-held.npz", network, ids, lanes, "held out")
     table = fit_exit_table(
         fit.entropies / ENTROPY_ONE, arguments.threshold, classes=len(network.classes)
     )
     save_exit_table(table, arguments.cache / f"{place}-exits.json")
-    config, sfu = units_for(network, arguments.n)
+    config, sfu = units_for(network, lanes)
     sizes = _lengths(ids, arguments.lengths, network.length)
-    runs = _counters(arguments.cache / f"{digest}-n{arguments.n}.json", network, sizes, arguments.n)
+    modules = json.dumps(render_processing_unit(config, sfu), sort_keys=True)
+    rtl = hashlib.sha256(modules.encode()).hexdigest()[:12]
+    runs = _counters(arguments.cache / f"{digest}-n{lanes}-{rtl}.json", network, sizes, lanes)
     measured = {}
     for length, run in runs.items():
         commands = plan_sentence(config, sfu, network, length).program.commands
