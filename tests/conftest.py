@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,3 +62,17 @@ def on_device() -> Iterator[Callable[[str], DeviceClient]]:
     yield client
     for c in clients.values():
         c.close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread_for_albert(request: pytest.FixtureRequest) -> Iterator[None]:
+    """ALBERT's tensors are small here: torch's threads would wait for each other, and keep all
+    processors busy where other tests run at the same time."""
+    torch = sys.modules.get("torch")
+    if torch is None or "albert" not in request.module.__name__:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

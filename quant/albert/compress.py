@@ -1,17 +1,14 @@
-"""``python -m shiftforge.quant.albert.compress``: compresses a trained classifier while it
-trains on: attention spans, pruned and quantised weights, another word table, distillation from the
-classifier as it was (EdgeBERT, MICRO 2021)."""
+"""Compresses a trained classifier while it trains on: attention spans, pruned and quantised
+weights, another word table, distillation from what it was (EdgeBERT, MICRO 2021)."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
-import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -298,42 +295,3 @@ def _tell(notes: Mapping[str, Any], say: Say) -> None:
     say(" ".join(f"{n} {s:.3f}" for n, s in notes["sparsity"].items()) + " of zeros")
     if "heads_off" in notes:
         say(f"heads off: {notes['heads_off']}; average reach {notes['average_reach']} tokens")
-
-
-@click.command()
-@click.argument("teacher", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="folder")
-@click.option("--start", type=click.Path(path_type=Path), help="folder to go on from")
-@click.option("--spans", default=0.0, help="coefficient of the attention spans' loss")
-@click.option("--ramp", default=16, show_default=True, help="of the spans, in tokens")
-@click.option("--span-travel", default=2.0, show_default=True)
-@click.option("--prune", type=click.Choice(["movement", "magnitude"]))
-@click.option("--sparsity", default=0.6, show_default=True)
-@click.option("--over-all", is_flag=True, help="choose weights over all matrices together")
-@click.option("--mapping", is_flag=True, help="prune the embeddings' mapping too")
-@click.option("--distil", is_flag=True, help="learn from the teacher's logits")
-@click.option("--table", type=click.Path(path_type=Path), help="folder of a word table")
-@click.option("--weights", help="af8 to af4, shift1, shift2 or dtssq:F")
-@click.option("--rate", default=5e-4, show_default=True)
-@click.option("--epochs", default=4, show_default=True)
-@click.option("--minutes", type=float, help="end the schedule after so many minutes")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--threads", default=1, show_default=True)
-def main(
-    teacher: Path, output: Path, start: Path | None, epochs: int, minutes: float | None, seed: int,
-    threads: int, **options: Any,
-) -> None:  # fmt: skip
-    """Compress the classifier of the folder TEACHER, and print the accuracy of every off-ramp."""
-    torch.set_num_threads(threads)
-    try:
-        compress(
-            teacher, output, Compression(**options), epochs=epochs, minutes=minutes, start=start,
-            seed=seed, say=lambda text: print(text, flush=True),
-        )  # fmt: skip
-    except InputError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from error
-
-
-if __name__ == "__main__":
-    main()

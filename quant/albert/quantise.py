@@ -1,12 +1,9 @@
-"""``python -m shiftforge.quant.albert.quantise``: a trained classifier to the unit's integers."""
+"""A trained classifier's folder to a file of the unit's integers."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +14,8 @@ from shiftforge.quant.albert.network import IntegerAlbert
 from shiftforge.quant.albert.notes import load_notes
 from shiftforge.quant.albert.texts import CALIBRATION, held_out, load_calibration
 from shiftforge.quant.albert.weights import weight_choice
-from shiftforge.quant.formats.adaptivfloat_calibration import METHODS, Method
-from shiftforge.quant.text.corpus import CORPORA, load_corpus
+from shiftforge.quant.formats.adaptivfloat_calibration import Method
+from shiftforge.quant.text.corpus import load_corpus
 from shiftforge.quant.text.tokeniser import FILE
 
 __all__ = ["calibration_texts", "quantise_folder"]
@@ -106,42 +103,3 @@ def quantise_folder(
     text = _tokeniser(folder)
     save_integer(made, output, tokeniser=text, notes=notes)
     return made
-
-
-def _report(network: IntegerAlbert) -> Sequence[str]:
-    shares = zero_shares(network)
-    lines = [f"zero codes: word table {shares['word']:.1%}, matrices {shares['linears']:.1%}"]
-    if network.spans is not None:
-        reach = (network.spans > 0).sum(axis=1)
-        lines.append(f"tokens that heads reach: {', '.join(str(int(r)) for r in reach)}")
-    return lines
-
-
-@click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--corpus", type=click.Choice(sorted(CORPORA)), help="by default the classifier's")
-@click.option("--fold", type=click.IntRange(0, 4), help="by default the classifier's")
-@click.option(
-    "--weights", help="af, af8 to af4, shift1, shift2, dtssq:F; by default as trained, else af"
-)
-@click.option("--bits", type=click.IntRange(4, 8), default=8, show_default=True, help="of af")
-@click.option("--method", type=click.Choice(METHODS), default="mse", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def main(
-    folder: Path, corpus: str | None, fold: int | None, weights: str | None, bits: int,
-    method: Method, output: Path,
-) -> None:  # fmt: skip
-    """Quantise the classifier of FOLDER, calibrated on training texts of its fold."""
-    try:
-        made = quantise_folder(folder, output, weights, method, bits, corpus=corpus, fold=fold)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from error
-    kind = f"AF<{made.bits},3>" if made.weights == "af" else made.weights
-    print(f"{output}: {kind} weights, {output.stat().st_size:,} bytes")
-    for line in _report(made):
-        print(line)
-
-
-if __name__ == "__main__":
-    main()

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from albert_cases import float_case, integer_case, sentences
-from click.testing import CliRunner
 
 from shiftforge.errors import InputError
 from shiftforge.quant.albert.convert import calibrate, convert, mask_tables, zero_shares
 from shiftforge.quant.albert.file import load_package
-from shiftforge.quant.albert.quantise import calibration_texts, main, quantise_folder
+from shiftforge.quant.albert.quantise import calibration_texts, quantise_folder
 from shiftforge.quant.albert.stages import LINEARS, FloatNetwork
 from shiftforge.quant.albert.weights import (
     LEAST_BIAS,
@@ -221,8 +220,6 @@ def test_a_folder_becomes_a_package(tmp_path: Path) -> None:
     assert quantise_folder(folder, path, "af", bits=6).bits == 6
     with pytest.raises(InputError, match="trained for af5"):
         quantise_folder(folder, path, "dtssq:0.25")
-    run = CliRunner().invoke(main, [str(folder), "-o", str(path), "--weights", "af", "--bits", "4"])
-    assert run.exit_code == 0 and "AF<4,3>" in run.output and "zero codes" in run.output
 
 
 def test_damaged_calibration_texts(tmp_path: Path) -> None:
