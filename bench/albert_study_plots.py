@@ -47,7 +47,8 @@ def draw_sparsity(
     if drawn is None:
         return
     whole, (left, right) = drawn
-    level = 100 * base["held_out"]["accuracy"][-1]
+    share = base["held_out"]["accuracy"][-1]
+    level, error = 100 * share, 100 * (share * (1 - share) / base["held_out"]["texts"]) ** 0.5
     looks = {"movement": (BLUE, "o", left), "magnitude": (ORANGE, "s", left)}
     looks["words"] = (GREEN, "D", right)
     for group, (colour, marker, axes) in looks.items():
@@ -61,8 +62,9 @@ def draw_sparsity(
             )  # fmt: skip
     for axes, what in ((left, "encoder weights"), (right, "word table")):
         axes.axhline(level, color=GREY, linestyle="--", linewidth=1, label="unpruned")
+        axes.axhspan(level - error, level + error, color=GREY, alpha=0.15, label="± standard error")
         axes.set_xlabel(f"zeros in the {what} (%)")
         axes.set_ylabel("held-out accuracy (%)")
-        axes.legend(loc="lower left")
+        axes.legend()
     whole.suptitle(title)
     save(whole, name, folder)
