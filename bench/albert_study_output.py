@@ -100,7 +100,8 @@ def _texts(base: Record) -> str:
     return (
         f"{held} held-out texts (standard error of an accuracy about {error:.1f} points), settings "
         f"chosen on {chooses} validation texts. Accuracies are the float network's, or the "
-        "fake-quantised one's where weights are rounded (activations AF<8,3> then); cycles and energy "
-        "are those of its integers on the RTL (n = 16), means over some held-out texts taken at the "
-        "average exit; energy is modelled at 45 nm, 0.9 V, 1 GHz. Zeros save memory, not cycles."
+        "fake-quantised one's where weights are rounded (activations AF<8,3> then). Cycles and "
+        "energy are those of its integers on the RTL (n = 16), means over some held-out texts, "
+        "taken at the average exit; energy is modelled at 45 nm, 0.9 V, 1 GHz. Zeros save memory, "
+        "not cycles."
     )
