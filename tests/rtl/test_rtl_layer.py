@@ -14,6 +14,8 @@ from shiftforge.generator.emit.rtl import render_processing_unit
 from shiftforge.generator.plan.layer import LayerShape
 from shiftforge.generator.plan.layer_program import plan_layer, plan_layers
 from shiftforge.sim.golden.edgebert.encoder import encoder_layer
+from shiftforge.sim.opencl import edgebert_run
+from shiftforge.sim.opencl.edgebert_run import LayersRun
 from shiftforge.sim.rtl import cosim_layer as module
 from shiftforge.sim.rtl.cosim_layer import cosim_layer, golden_unit, layer_units, random_case
 from shiftforge.sim.rtl.layer import UnitRun, build_unit, parse_log, run_image
@@ -286,16 +288,18 @@ def test_a_malformed_tensor_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("wrong", ["RTL", "golden", "OpenCL", "all"])
 def test_who_of_three_differs(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
-    def kernels(config: Any, sfu: Any, device: str, case: Any, unit: Any) -> Any:
-        stages = encoder_layer(case.x, case.layer, unit)
-        stages = {name: value.copy() for name, value in stages.items()}
+    def kernels(
+        config: Any, sfu: Any, device: str, x: Any, layers: Any, unit: Any, **_: Any
+    ) -> Any:
+        (layer,) = layers
+        stages = {name: value.copy() for name, value in encoder_layer(x, layer, unit).items()}
         stages["gelu"][5, 5] ^= {"RTL": 0, "golden": 1, "OpenCL": 1, "all": 2}[wrong]
-        return stages, 1.0
+        return LayersRun((stages,), 1.0)
 
     def spoil(stages: dict[str, Any], _: Any) -> None:
         stages["gelu"][5, 5] ^= {"RTL": 1, "golden": 1, "OpenCL": 0, "all": 1}[wrong]
 
-    monkeypatch.setattr(module, "_kernels", kernels)
+    monkeypatch.setattr(edgebert_run, "run_layers", kernels)
     true_cosim = module.cosim_layer
     monkeypatch.setitem(
         globals(), "cosim_layer", lambda *a, **k: true_cosim(*a, **k, opencl="pocl")
