@@ -7,7 +7,12 @@ from pathlib import Path
 import click
 
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.cli.options import frame_options, json_option
+from shiftforge.generator.cli.options import (
+    frame_options,
+    json_option,
+    threshold_option,
+    time_limit_option,
+)
 
 __all__ = ["command"]
 
@@ -20,26 +25,14 @@ _FRAMES = 8
 @click.option("--from", "first", metavar="CHECKPOINT", help="Needs --to.")
 @click.option("--to", "second", metavar="CHECKPOINT", help="Needs --from.")
 @click.option("--layers", is_flag=True, help="Print every layer, not the summary alone.")
-@click.option(
-    "--threshold",
-    type=float,
-    metavar="NATS",
-    help="A text classifier's: entropy at which a sentence leaves; all layers without it.",
-)
+@threshold_option("A text classifier's:")
 @click.option(
     "--classifier",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="A text classifier's: the trained folder, for the checkpoint float.",
 )
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="End a device's run after this long.",
-)
+@time_limit_option()
 @json_option
 def command(
     folder: Path,

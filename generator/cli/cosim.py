@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from shiftforge.errors import CheckFailed, InputError, Problem
-from shiftforge.generator.cli.options import json_option
+from shiftforge.generator.cli.options import json_option, threshold_option, time_limit_option
 
 if TYPE_CHECKING:
     from shiftforge.generator.plan.layer import LayerShape
@@ -92,12 +92,7 @@ _FOLDER_OPTIONS = ("source", "limit", "threshold", "devices", "time_limit")
 )
 @click.option("--input", "source", metavar="INPUT", help="With DIR: the texts to run.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="With DIR: at most N texts.")
-@click.option(
-    "--threshold",
-    type=float,
-    metavar="NATS",
-    help="With DIR: entropy at which a sentence leaves; all layers without it.",
-)
+@threshold_option("With DIR:")
 @click.option(
     "--device",
     "devices",
@@ -105,14 +100,7 @@ _FOLDER_OPTIONS = ("source", "limit", "threshold", "devices", "time_limit")
     metavar="NAME",
     help="With DIR: compare this OpenCL device too (repeatable).",
 )
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="With DIR: end a device's run after this long.",
-)
+@time_limit_option("With DIR: end a device's run after this long.")
 @json_option
 def command(
     folder: Path | None,

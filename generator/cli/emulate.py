@@ -7,7 +7,12 @@ from pathlib import Path
 import click
 
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.cli.options import frame_options, json_option
+from shiftforge.generator.cli.options import (
+    frame_options,
+    json_option,
+    threshold_option,
+    time_limit_option,
+)
 
 __all__ = ["command"]
 
@@ -17,20 +22,8 @@ __all__ = ["command"]
 @click.option("--device", required=True, metavar="NAME", help="pocl, intel-cpu or intel-fpga-emu.")
 @frame_options
 @click.option("--check", is_flag=True, help="Compare every layer, not the output alone.")
-@click.option(
-    "--threshold",
-    type=float,
-    metavar="NATS",
-    help="A text classifier's: entropy at which a sentence leaves; all layers without it.",
-)
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="End the device's run after this long.",
-)
+@threshold_option("A text classifier's:")
+@time_limit_option("End the device's run after this long.")
 @json_option
 def command(
     folder: Path,

@@ -10,7 +10,14 @@ import click
 
 from shiftforge.errors import Problem
 
-__all__ = ["frame_options", "is_model_file", "json_option", "output_file_problems"]
+__all__ = [
+    "frame_options",
+    "is_model_file",
+    "json_option",
+    "output_file_problems",
+    "threshold_option",
+    "time_limit_option",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +42,24 @@ def frame_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def threshold_option(of: str) -> Callable[[F], F]:
+    """``--threshold``. of: whose it is, the beginning of its help."""
+    text = f"{of} entropy at which a sentence leaves; all layers without it."
+    return click.option("--threshold", type=float, metavar="NATS", help=text)
+
+
+def time_limit_option(text: str = "End a device's run after this long.") -> Callable[[F], F]:
+    """``--time-limit`` in seconds, above 0. text: its help."""
+    return click.option(
+        "--time-limit",
+        type=click.FloatRange(min=0, min_open=True),
+        default=600.0,
+        show_default=True,
+        metavar="SECONDS",
+        help=text,
+    )
 
 
 def output_file_problems(path: Path, suffix: str, is_ours: Callable[[Path], bool]) -> list[Problem]:

@@ -118,7 +118,6 @@ def test_going_on_from_a_compressed_network(teacher: Teacher, tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", ["af8", "shift1"])
 def test_pruned_weights_on_levels(teacher: Teacher, tmp_path: Path, weights: str) -> None:
-    pytest.importorskip("shiftforge.quant.albert.qat")
     folder, corpus = teacher
     options = Compression(
         spans=3e-3, ramp=4, prune="magnitude", sparsity=0.5, weights=weights, rate=2e-3
