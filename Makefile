@@ -58,10 +58,10 @@ demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/installed
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --require-devices -m "not slow"
 
 test-all: $(VENV)/installed
-	$(PYTEST)
+	$(PYTEST) --require-devices
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

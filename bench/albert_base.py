@@ -27,7 +27,7 @@ from typing import Any
 from machine import command_line, load, machine, print_table
 from pictures import RESULTS
 
-from shiftforge.errors import CheckFailed, InputError
+from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.quant.albert.random import ALBERT_BASE, random_albert, random_ids
 from shiftforge.sim.albert.check import units_for
 from shiftforge.sim.albert.difference import Comparison, compare_sentences
@@ -239,9 +239,9 @@ def main() -> int:
         else:
             device = arguments.devices[0] if arguments.devices else "none"
             good = run_layers(arguments.layers, arguments.weights, device, arguments.out)
-    except (InputError, CheckFailed) as error:
+    except (InputError, CheckFailed, ToolFailed) as error:
         print(error, file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
+        return 2 if isinstance(error, InputError) else 3 if isinstance(error, ToolFailed) else 1
     return 0 if good else 1
 
 

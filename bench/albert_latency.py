@@ -32,7 +32,7 @@ from machine import command_line
 from numpy.typing import NDArray
 from pictures import RESULTS
 
-from shiftforge.errors import CheckFailed, InputError, Problem
+from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
 from shiftforge.generator.cost.dvfs import alpha_power_table
 from shiftforge.generator.cost.energy import Work, cost_at, layer_works, planned_work, unit_power
 from shiftforge.generator.cost.unit_energy import MODELS
@@ -297,9 +297,9 @@ def main() -> int:
     except InputError as error:
         _say(str(error))
         return 2
-    except CheckFailed as error:
+    except (CheckFailed, ToolFailed) as error:
         _say(str(error))
-        return 1
+        return 3 if isinstance(error, ToolFailed) else 1
     found = {
         "command": command_line(), "model": arguments.model, "n": arguments.n,
         "supply": arguments.supply, **found,

@@ -28,7 +28,7 @@ from machine import command_line, load, machine, print_table, versions
 from numpy.typing import NDArray
 from pictures import BLUE, GREEN, GREY, ORANGE, RESULTS, figure, save
 
-from shiftforge.errors import CheckFailed, InputError, Problem
+from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
 from shiftforge.generator.cost.reram import (
     SLOW_MACRO,
     Coefficients,
@@ -370,9 +370,9 @@ def main() -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    except CheckFailed as error:
+    except (CheckFailed, ToolFailed) as error:
         print(f"injected faults do not fit the cells: {error}", file=sys.stderr)
-        return 1
+        return 3 if isinstance(error, ToolFailed) else 1
     of, tokens = Coefficients(), table.length
     rows, columns = table.codes.shape
     own = TableSize(rows, columns, int((table.codes & 0x7F != 0).sum()))

@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BENCH", "Child", "command_line", "load", "machine", "print_table", "versions"]
+__all__ = [
+    "BENCH",
+    "Child",
+    "command_line",
+    "load",
+    "machine",
+    "print_table",
+    "usable_devices",
+    "versions",
+]
 
 BENCH = Path(__file__).resolve().parent
 PACKAGES = (
@@ -33,6 +42,28 @@ def command_line() -> str:
     """The command that runs this script, from the project's top folder."""
     script = os.path.relpath(sys.argv[0], BENCH.parent)
     return shlex.join(["python", script, *sys.argv[1:]])
+
+
+def usable_devices() -> tuple[str, ...]:
+    """The OpenCL devices that are usable here; the others are named with the reason, once.
+
+    Ends the script where there is none.
+    """
+    from shiftforge.sim.opencl.probe import no_device_text, probe_all, skipped_text
+
+    states = probe_all()
+    usable = tuple(state.name for state in states if state.usable)
+    skipped = [state for state in states if not state.usable]
+    if not usable:
+        raise SystemExit(no_device_text(skipped))
+    for state in skipped:
+        if state.name not in _told:
+            print(skipped_text(state), flush=True)
+            _told.add(state.name)
+    return usable
+
+
+_told: set[str] = set()
 
 
 def load() -> list[float]:

@@ -20,10 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from machine import Child, command_line, load, machine, print_table, versions
+from machine import (
+    Child,
+    command_line,
+    load,
+    machine,
+    print_table,
+    usable_devices,
+    versions,
+)
 
 BOARD = "a10gx1150"
-DEVICES = ("pocl", "intel-cpu", "intel-fpga-emu")
 # Milliseconds a frame: to be reached now, and later.
 TARGETS_MS = {"pocl": (200, 60), "intel-cpu": (700, 80), "intel-fpga-emu": (2000, 500)}
 GENERATE_LIMIT_S = 10.0
@@ -96,9 +103,10 @@ class Run:
 
     def measure(self) -> None:
         """Every device and library in turn, as often as wanted."""
+        devices = usable_devices()
         libraries = {"PyTorch fp32": "pytorch", "ONNX Runtime fp32": "onnxruntime"}
         children: dict[str, Child] = {}
-        emulations: dict[str, list[dict[str, Any]]] = {device: [] for device in DEVICES}
+        emulations: dict[str, list[dict[str, Any]]] = {device: [] for device in devices}
         floats: dict[str, list[float]] = {}
         try:
             for name, stage in libraries.items():
@@ -106,7 +114,7 @@ class Run:
                 self.facts[stage] = children[name].answer()
             for i in range(self.arguments.repetitions):
                 print(f"repetition {i + 1} of {self.arguments.repetitions} ...", flush=True)
-                for device in DEVICES:
+                for device in devices:
                     emulations[device].append(self.once("emulate", device))
                 for name, child in children.items():
                     for how, seconds in child.ask().items():

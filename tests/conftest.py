@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from device_client import DeviceClient
+from devices import Count, enter, lowered_device, unmet
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.generate import generate
@@ -22,6 +23,55 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the generated text anew into tests/golden instead of comparing with it",
     )
+
+    parser.addoption(
+        "--require-devices",
+        action="store_true",
+        help="fail unless tests ran on a device without channels and on the FPGA emulator",
+    )
+
+
+_count = Count()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A suite that cannot meet its needs ends before it takes minutes."""
+    if session.config.getoption("--require-devices") and not hasattr(session.config, "workerinput"):
+        reason = unmet()
+        if reason:
+            pytest.exit(reason, returncode=1)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    enter(item)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _count.add(report)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    needed = session.config.getoption("--require-devices")
+    if needed and not hasattr(session.config, "workerinput") and _count.missing():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if _count.ran or _count.skipped or config.getoption("--require-devices"):
+        terminalreporter.section("OpenCL devices")
+        for line in _count.lines():
+            terminalreporter.line(line)
+        if config.getoption("--require-devices") and _count.missing():
+            terminalreporter.line(f"FAILED: {_count.missing()}", red=True)
+
+
+@pytest.fixture
+def lowered() -> str:
+    """A usable device without channels."""
+    return lowered_device()
 
 
 @pytest.fixture

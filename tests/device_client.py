@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from devices import use_device
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
@@ -38,7 +39,11 @@ class DeviceClient:
         strict_depth: bool = False,
         limit_s: float = 300.0,
     ) -> Arrays:
-        """Every stored map by tensor name if traced, and the output under its tensor's name."""
+        """Every stored map by tensor name if traced, and the output under its tensor's name.
+
+        Skips the test where the device is not usable.
+        """
+        use_device(self.device)
         if self._child is None:
             self._child = subprocess.Popen(
                 [sys.executable, __file__, self.device],
@@ -87,7 +92,7 @@ class DeviceClient:
 
 
 def _work(device: str, job: dict[str, Any]) -> str:
-    from shiftforge.errors import CheckFailed
+    from shiftforge.errors import CheckFailed, ToolFailed
     from shiftforge.generator.design import read_manifest
     from shiftforge.quant.graph.file import load_model
     from shiftforge.sim.opencl.runtime import Accelerator
@@ -101,7 +106,7 @@ def _work(device: str, job: dict[str, Any]) -> str:
             trace=job["trace"], strict_depth=job["strict"],
         )  # fmt: skip
         found = accelerator.run(np.load(work / "codes.npy", allow_pickle=False))
-    except CheckFailed as error:
+    except (CheckFailed, ToolFailed) as error:
         return str(error).replace("\n", " ")
     np.savez(work / "result.npz", **{**found.maps, model.output: found.output})
     return "done"

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from device_client import DeviceClient
+from devices import use_device
 from numpy.typing import ArrayLike, NDArray
 
-from shiftforge.errors import CheckFailed, InputError
+from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
@@ -89,6 +90,7 @@ class UnitClient(DeviceClient):
         return self._run(_Job(method, config, sfu, text, False, 20.0, arguments, options))
 
     def _run(self, job: _Job, limit_s: float = 100.0) -> Any:
+        use_device(self.device)
         if self._child is None:
             self._child = subprocess.Popen(
                 [sys.executable, __file__, self.device],
@@ -151,7 +153,7 @@ def _work(device: str, work: Path) -> str:
     job = _Job(*pickle.loads((work / "job").read_bytes()))
     try:
         found = _result(device, job)
-    except (CheckFailed, InputError) as error:
+    except (CheckFailed, InputError, ToolFailed) as error:
         return str(error).replace("\n", " ")
     (work / "result").write_bytes(pickle.dumps(found))
     return "done"

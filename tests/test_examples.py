@@ -13,11 +13,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_example(name: str, folder: Path) -> str:
-    """Output of an example, run in an empty folder with no variables set."""
+    """Output of an example, run in an empty folder with no variables set but the project's own."""
+    own = {name: value for name, value in os.environ.items() if name.startswith("SHIFTFORGE_")}
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / name)],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **own},
         capture_output=True,
         text=True,
         timeout=1200,

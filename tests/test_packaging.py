@@ -150,7 +150,7 @@ def test_installed_outside_the_checkout(installed: Path, tmp_path: Path) -> None
     assert where.stdout.startswith(str(installed))
 
 
-def test_main_job_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+def test_main_job_outside_the_checkout(installed: Path, tmp_path: Path, lowered: str) -> None:
     """Quantise, generate and run on a device with the wheel alone: templates and data are in it."""
     for package in ("torch", "pyopencl"):
         pytest.importorskip(package)
@@ -167,7 +167,7 @@ def test_main_job_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
     run_installed(installed, tmp_path, "generate", "m.safetensors", "--board", "a10gx1150",
                   "-o", "project")  # fmt: skip
     told = run_installed(
-        installed, tmp_path, "emulate", "project", "--device", "pocl", "--input", "random:2",
+        installed, tmp_path, "emulate", "project", "--device", lowered, "--input", "random:2",
         "--limit", "2", "--check", "--json",
     )  # fmt: skip
     report = json.loads(told.stdout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,12 +94,12 @@ def check_checkpoints(*names: str) -> None:
         raise InputError(problems)
 
 
-def default_pairs() -> tuple[tuple[str, str], ...]:
+def default_pairs(devices: Iterable[str] = DEVICES) -> tuple[tuple[str, str], ...]:
     """The whole flow: float, fake-quantised and golden in a chain, then golden and each device."""
     return (
         ("float", "fake-quantised"),
         ("fake-quantised", "golden"),
-        *(("golden", device) for device in DEVICES),
+        *(("golden", device) for device in devices),
     )
 
 

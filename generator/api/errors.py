@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["CheckFailed", "InputError", "Problem"]
+__all__ = ["CheckFailed", "InputError", "Problem", "ToolFailed"]
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,10 @@ class InputError(Exception):
 
 class CheckFailed(Exception):
     """A check ran and found a difference. The command line leaves with exit code 1."""
+
+
+class ToolFailed(Exception):
+    """A tool (OpenCL runtime, Verilator, compiler, Yosys) crashed, hung or refused its input.
+
+    Nothing is known of the check that it was to serve. The command line leaves with exit code 3.
+    """

@@ -196,7 +196,7 @@ def generate(
 
 def emulate(
     folder: str | Path,
-    device: str = "pocl",
+    device: str | None = None,
     *,
     input: str,
     limit: int | None = None,
@@ -205,10 +205,17 @@ def emulate(
     time_limit_s: float = 600.0,
     progress: Progress | None = None,
 ) -> EmulationReport:
-    """Run a generated project on a device and hold the results against the reference."""
+    """Run a generated project on a device and hold the results against the reference.
+
+    device: by default the first usable one of pocl, intel-cpu and intel-fpga-emu; a warning names
+    those that are not. Raises InputError for a device that is named and not usable, ToolFailed
+    where none is, or where the device's runtime fails.
+    """
     from shiftforge.emulation import codes_of, emulate_codes
     from shiftforge.generator.cli.frames import model_and_frames
 
+    if device is None:
+        device = default_device()
     model, frames = model_and_frames(Path(folder), [device], input, limit, data_dir)
     return emulate_codes(
         Path(folder),
@@ -220,6 +227,21 @@ def emulate(
         time_limit_s=time_limit_s,
         progress=progress,
     )
+
+
+def default_device() -> str:
+    """The first usable OpenCL device; warns of those before it. Raises ToolFailed where none is."""
+    import warnings
+
+    from shiftforge.errors import ToolFailed
+    from shiftforge.sim.opencl.probe import first_usable, no_device_text, skipped_text
+
+    device, skipped = first_usable()
+    if device is None:
+        raise ToolFailed(no_device_text(skipped))
+    for state in skipped:
+        warnings.warn(skipped_text(state), stacklevel=3)
+    return device
 
 
 def compare(
@@ -234,13 +256,17 @@ def compare(
 ) -> list[PairComparison]:
     """Compare checkpoints of a generated project on the same frames, layer by layer.
 
-    pairs: (from, to), by default the whole flow. Every map of every frame is kept in memory.
+    pairs: (from, to), by default the whole flow with the usable devices. Every map of every
+    frame is kept in memory.
     """
     from shiftforge.comparison import DEVICES, check_checkpoints, compare_pair, default_pairs
     from shiftforge.comparison import run_checkpoint as run
     from shiftforge.generator.cli.frames import model_and_frames
 
-    pairs = default_pairs() if pairs is None else pairs
+    if pairs is None:
+        from shiftforge.sim.opencl.probe import usable_devices
+
+        pairs = default_pairs(usable_devices())
     if not pairs:
         raise InputError(Problem("no pair of checkpoints", "name at least one"))
     for pair in pairs:

@@ -45,10 +45,13 @@ def compare_texts(
 
     classifier: the folder that the integers were made from, for the checkpoint "float".
     """
+    from shiftforge.generator.cli.devices import split_usable, tell_skipped
     from shiftforge.generator.cli.output import print_json, print_table, progress
     from shiftforge.sim.albert.compare import compare_sentences
 
-    pairs = [(GOLDEN, device) for device in DEVICES] if pair is None else [pair]
+    devices, skipped = ((), ()) if pair is not None else split_usable(DEVICES)
+    tell_skipped(skipped, needed=pair is None and not devices)
+    pairs = [(GOLDEN, device) for device in devices] if pair is None else [pair]
     names = list(dict.fromkeys(name for own in pairs for name in own))
     problems = [*refused, *_problems(names), *_classifier_problems(names, classifier)]
     job = open_job(folder, source, limit, threshold, problems)
@@ -68,6 +71,7 @@ def compare_texts(
             {
                 "passed": not any(told.values()),
                 "sentences": len(job.texts),
+                "skipped": skipped,
                 "pairs": [
                     {
                         "from": a,

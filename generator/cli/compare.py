@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from shiftforge.generator.cli.options import (
     threshold_option,
     time_limit_option,
 )
+
+if TYPE_CHECKING:
+    from shiftforge.sim.opencl.probe import DeviceState
 
 __all__ = ["command"]
 
@@ -50,7 +54,8 @@ def command(
     """Compare every layer of the project in DIR between checkpoints, on the same frames.
 
     A CHECKPOINT is float, fake-quantised, golden, pocl, intel-cpu or intel-fpga-emu. Without --from
-    and --to the whole flow is compared. The first 8 frames are taken unless --limit says otherwise.
+    and --to the whole flow is compared, on the devices that are usable here. The first 8 frames are
+    taken unless --limit says otherwise.
     Exit code 1 when two checkpoints that hold the same integers differ; the float network is only
     measured.
 
@@ -59,7 +64,9 @@ def command(
     """
     from rich.console import Console
 
+    from shiftforge.comparison import DEVICES, default_pairs
     from shiftforge.generator.cli.albert_project import is_albert_project, refuse_options
+    from shiftforge.generator.cli.devices import split_usable, tell_skipped
     from shiftforge.generator.cli.output import print_json, print_table, progress
     from shiftforge.sim.compare_text import comparison_table, divergence_text
     from shiftforge.steps import compare
@@ -88,7 +95,13 @@ def command(
     refused = refuse_options(["threshold", "classifier"], "is for text classifiers")
     if refused:
         raise InputError(refused)
-    pairs = ((first, second),) if first is not None and second is not None else None
+    skipped: tuple[DeviceState, ...] = ()
+    if first is not None and second is not None:
+        pairs: tuple[tuple[str, str], ...] = ((first, second),)
+    else:
+        devices, skipped = split_usable(DEVICES)
+        tell_skipped(skipped)
+        pairs = default_pairs(devices)
     with progress() as advance:
         found = compare(
             folder,
@@ -101,7 +114,8 @@ def command(
         )
     if as_json:
         passed = all(pair.passed for pair in found)
-        print_json({"passed": passed, "pairs": [pair.to_dict() for pair in found]})
+        document = {"passed": passed, "skipped": skipped}
+        print_json({**document, "pairs": [pair.to_dict() for pair in found]})
     else:
         for pair in found if layers else ():
             Console().print(comparison_table(pair.layers, pair.a, pair.b))

@@ -23,7 +23,6 @@ UNITS = ("matmul", "layer")
 FORMS = {"matmul": "MxKxN", "layer": "LxHxHEADSxF"}
 DEFAULT_SHAPES = {"matmul": "128x768x128", "layer": "128x768x12x3072"}
 NO_DEVICE = "none"
-DEFAULT_DEVICE = "pocl"
 _UNIT_OPTIONS = ("unit", "lanes", "weights", "terms", "accumulator", "shape", "layers", "seed",
                  "device", "trace", "output")  # fmt: skip
 _FOLDER_OPTIONS = ("source", "limit", "threshold", "devices", "time_limit")
@@ -74,8 +73,8 @@ _FOLDER_OPTIONS = ("source", "limit", "threshold", "devices", "time_limit")
     "--opencl",
     "device",
     metavar="DEVICE",
-    help="Compare the OpenCL kernels on this device too; none: leave them out. By default "
-    f"{DEFAULT_DEVICE}, where it is installed.",
+    help="Compare the OpenCL kernels on this device too; none: leave them out. By default the "
+    "first usable one of pocl, intel-cpu and intel-fpga-emu.",
 )
 @click.option(
     "--trace",
@@ -209,29 +208,23 @@ def command(
 
 
 def _opencl_device(asked: str | None) -> str | None:
-    """The device to compare with; raises InputError where the one that was asked for is missing."""
-    from importlib.util import find_spec
+    """The device to compare with, by default the first usable one, or None where there is none.
 
+    Raises InputError where the one that was asked for is not usable.
+    """
+    from shiftforge.generator.cli.devices import tell_skipped
     from shiftforge.generator.cli.output import note
+    from shiftforge.sim.opencl.probe import first_usable, require_device
 
     if asked == NO_DEVICE:
         return None
-    if find_spec("pyopencl") is None:
-        missing = Problem("pyopencl is not installed", "install it, or --opencl none", "--opencl")
-        if asked is not None:
-            raise InputError(missing)
-        note("OpenCL is left out: pyopencl is not installed")
-        return None
-    from shiftforge.sim.opencl.devices import open_device
-
-    try:
-        open_device(asked or DEFAULT_DEVICE)
-    except InputError as error:
-        if asked is not None:
-            raise
-        note(f"OpenCL is left out: {error.problems[0].what}")
-        return None
-    return asked or DEFAULT_DEVICE
+    if asked is not None:
+        return require_device(asked).name
+    device, skipped = first_usable()
+    tell_skipped(skipped)
+    if device is None:
+        note("OpenCL is left out")
+    return device
 
 
 def _trace_problems(trace: Path) -> list[Problem]:

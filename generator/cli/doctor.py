@@ -9,23 +9,26 @@ from shiftforge.generator.cli.output import note, print_json, print_table
 
 __all__ = ["command"]
 
+_SHOWN = {"ok": "ok", "failed": "FAIL", "missing": "-"}
+
 
 @click.command("doctor", short_help="Check that everything needed is installed.")
 @json_option
 def command(as_json: bool) -> None:
     """Check Python, packages, OpenCL devices and tools; say what mends each finding.
 
-    Exit code 1 when something that is not optional is missing.
+    A device counts as usable when it has built and run a small kernel with the right numbers. What
+    is optional and missing is marked "-". Exit code 1 when something else is missing or fails.
     """
     from shiftforge.errors import CheckFailed
     from shiftforge.generator.cli.checks import all_checks
 
-    note("looking at packages, OpenCL devices and tools")
+    note("looking at packages, OpenCL devices (a small kernel on each) and tools")
     found = list(all_checks())
     if as_json:
-        print_json(found)
+        print_json([check.to_dict() for check in found])
     else:
-        rows = [(c.name, "ok" if c.ok else "FAIL", c.detail, c.remedy) for c in found]
+        rows = [(c.name, _SHOWN[c.state], c.detail, c.remedy) for c in found]
         print_table("", ("check", "", "found", "remedy"), rows)
     failed = [c.name for c in found if not c.ok]
     if failed:

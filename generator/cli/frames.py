@@ -9,7 +9,7 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.generator.cli.folder import folder_model
 from shiftforge.quant.data.inputs import Frames, load_frames
 from shiftforge.quant.graph.types import QuantizedModel
-from shiftforge.sim.opencl.devices import device_spec
+from shiftforge.sim.opencl.probe import require_device
 
 __all__ = ["model_and_frames"]
 
@@ -22,7 +22,7 @@ def model_and_frames(
     model = frames = None
     for device in devices:
         try:
-            device_spec(device)
+            require_device(device)
         except InputError as error:
             problems += error.problems
     try:

@@ -1,6 +1,7 @@
 """The command line: ``shiftforge COMMAND``; one module a command.
 
-Exit codes: 0 done, 1 a check failed, 2 bad input (every problem is listed), 130 interrupted.
+Exit codes: 0 done, 1 a check failed, 2 bad input (every problem is listed), 3 a tool failed (an
+OpenCL runtime, Verilator, a compiler: nothing is known of the check), 130 interrupted.
 Commands import what they run when they run, so that ``--help`` needs neither torch nor OpenCL.
 """
 
@@ -13,7 +14,7 @@ from typing import NoReturn
 import click
 
 import shiftforge
-from shiftforge.errors import CheckFailed, InputError
+from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.cli import (
     boards,
     compare,
@@ -38,7 +39,7 @@ __all__ = ["cli", "main", "run"]
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 a check failed, 2 bad input, 3 a tool failed, 130 interrupted.",
 )
 @click.version_option(shiftforge.__version__, prog_name="shiftforge")
 def cli() -> None:
@@ -62,10 +63,9 @@ def run(arguments: Sequence[str]) -> int:
         print_problems(error.problems, as_json=as_json)
         return 2
     except CheckFailed as error:
-        note(f"check failed: {error}")
-        if as_json and not document_printed():
-            print_json({"error": [{"what": str(error), "remedy": "", "where": ""}]})
-        return 1
+        return _failed("check failed", error, 1, as_json)
+    except ToolFailed as error:
+        return _failed("tool failed", error, 3, as_json)
     except click.UsageError as error:
         error.show()
         if as_json:
@@ -77,6 +77,13 @@ def run(arguments: Sequence[str]) -> int:
     except ReaderLeftError:
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _failed(what: str, error: Exception, code: int, as_json: bool) -> int:
+    note(f"{what}: {error}")
+    if as_json and not document_printed():
+        print_json({"error": [{"what": str(error), "remedy": "", "where": ""}]})
+    return code
 
 
 def _json_usage(error: click.UsageError) -> None:

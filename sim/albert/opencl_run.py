@@ -22,8 +22,8 @@ from shiftforge.sim.albert.golden import Sentence
 from shiftforge.sim.albert.host import check_threshold
 from shiftforge.sim.albert.opencl import ClassifierKernels
 from shiftforge.sim.golden.edgebert.encoder import Unit
-from shiftforge.sim.opencl.devices import device_spec
 from shiftforge.sim.opencl.emulate import run_child
+from shiftforge.sim.opencl.probe import require_device
 
 __all__ = ["KernelRun", "do_job", "run_sentences"]
 
@@ -54,10 +54,10 @@ def run_sentences(
 
     threshold: of the exit, 16 fraction bits, unsigned 32 bits; None runs all layers. text: the
     device text, if it is not to be the rendered one.
-    Raises InputError where network, unit or threshold do not suit or the device is unknown,
-    CheckFailed for a hang, a crash or a run past the limit.
+    Raises InputError where network, unit or threshold do not suit or the device is not usable,
+    CheckFailed for a hang, ToolFailed for a crash or a run past the limit.
     """
-    device_spec(device)
+    require_device(device)
     check_threshold(threshold)
     job = (config, sfu, device, network, unit, list(sentences), threshold, text)
     with tempfile.TemporaryDirectory(prefix="shiftforge-unit-") as name:

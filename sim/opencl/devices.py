@@ -7,27 +7,31 @@
 The Intel runtimes are shared libraries inside the wheels. Before the first OpenCL call of the
 process their dependencies are loaded by full path, ``.icd`` files naming them are written to a
 temporary folder, and OCL_ICD_VENDORS is pointed at it; pyopencl's own loader then lists all
-platforms. A process that has already called OpenCL cannot be prepared any more, so the command
-line runs kernels in child processes.
+platforms, and the folder goes. A process that has already called OpenCL cannot be prepared any
+more, so the command line runs kernels in child processes. Whether a device works is for ``probe``
+to say.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.sim.opencl.pocl_processor import apply_name
 
 if TYPE_CHECKING:
     import pyopencl
 
-__all__ = ["DEVICES", "DeviceInfo", "DeviceSpec", "device_spec", "list_devices", "open_device"]
+__all__ = ["DEVICES", "Channels", "DeviceSpec", "device_spec", "open_device"]
 
 # Loaded in this order with RTLD_GLOBAL: each needs symbols of the ones before it.
 _PRELOAD = (
@@ -52,17 +56,6 @@ class DeviceSpec:
     library: str
     package: str
     channels: Channels
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """A device as found here; ``found`` is False where ``detail`` says what is missing."""
-
-    name: str
-    found: bool
-    detail: str
-    channels: Channels
-    remedy: str = ""
 
 
 DEVICES: tuple[DeviceSpec, ...] = (
@@ -110,6 +103,17 @@ def _library_folders() -> list[Path]:
     return folders
 
 
+def _pocl_library() -> Path | None:
+    """PoCL's library, which its package puts beside pyopencl's."""
+    found = find_spec("pyopencl")
+    folders = found.submodule_search_locations if found is not None else None
+    for folder in folders or ():
+        hits = sorted(Path(folder, ".libs").glob("libpocl-*.so"))
+        if hits:
+            return hits[0]
+    return None
+
+
 def _find_library(pattern: str) -> Path | None:
     for folder in _library_folders():
         hits = sorted(folder.glob(pattern))
@@ -121,12 +125,11 @@ def _find_library(pattern: str) -> Path | None:
 _prepared = False
 
 
-def prepare_process() -> None:
-    """Make the wheels' OpenCL platforms visible to this process. Call before any OpenCL call."""
-    global _prepared
-    if _prepared:
-        return
-    _prepared = True
+def _prepare_process() -> Path:
+    """Make the wheels' OpenCL platforms visible to this process, before any OpenCL call of it.
+
+    Returns the folder of .icd files, of no use once the platforms have been listed.
+    """
     for pattern in _PRELOAD:
         path = _find_library(pattern)
         if path is not None:
@@ -145,38 +148,43 @@ def prepare_process() -> None:
     os.environ.setdefault("CL_CONFIG_CPU_FORCE_LOCAL_MEM_SIZE", "64MB")
     # More kernels than workers never start; the emulator runs one thread a kernel.
     os.environ.setdefault("CL_CONFIG_CPU_TBB_NUM_WORKERS", "32")
+    return vendors
+
+
+def _platforms() -> list[pyopencl.Platform]:
+    global _prepared
+    if _prepared:
+        import pyopencl
+
+        return pyopencl.get_platforms()
+    _prepared = True
+    vendors = _prepare_process()
+    try:
+        import pyopencl
+
+        return pyopencl.get_platforms()
+    except pyopencl.Error:  # the loader says "none found" with an error
+        return []
+    finally:
+        shutil.rmtree(vendors, ignore_errors=True)
 
 
 def open_device(name: str) -> pyopencl.Device:
     """The pyopencl device called ``name``.
 
-    Raises InputError for an unknown name or where the platform is not installed.
+    Raises InputError for an unknown name or where the platform is not installed, ToolFailed where
+    PoCL cannot be told the processor that it is to be told (see ``pocl_processor``).
     """
     spec = device_spec(name)
-    prepare_process()
-    import pyopencl
-
-    for platform in pyopencl.get_platforms():
+    missing = Problem(f"OpenCL device {name} is not available", f"pip install {spec.package}", name)
+    if find_spec("pyopencl") is None:
+        raise InputError(missing)
+    if name == "pocl":
+        apply_name(_pocl_library())
+    for platform in _platforms():
         # The emulator's platform name contains no other device's marker.
         if platform.name.startswith(spec.platform_marker):
             devices = platform.get_devices()
             if devices:
                 return devices[0]
-    raise InputError(
-        Problem(f"OpenCL device {name} is not available", f"pip install {spec.package}", name)
-    )
-
-
-def list_devices() -> list[DeviceInfo]:
-    """Every known device with what was found for it; never raises for a missing one."""
-    found: list[DeviceInfo] = []
-    for spec in DEVICES:
-        try:
-            device = open_device(spec.name)
-        except InputError as error:
-            problem = error.problems[0]
-            found.append(DeviceInfo(spec.name, False, problem.what, spec.channels, problem.remedy))
-            continue
-        detail = f"{device.platform.name}, {device.platform.version.strip()}, {device.name.strip()}"
-        found.append(DeviceInfo(spec.name, True, detail, spec.channels))
-    return found
+    raise InputError(missing)

@@ -19,6 +19,7 @@ from shiftforge.generator.emit.edgebert_opencl import render_edgebert, unit_chan
 from shiftforge.generator.emit.project import EMULATION_DEPTH
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.devices import device_spec, open_device
 from shiftforge.sim.opencl.edgebert_memory import Image
 from shiftforge.sim.opencl.launch import launch_channels, launch_scheduler
@@ -66,7 +67,7 @@ class UnitProgram:
             options.append("-DSF_TRACE")
         started = time.perf_counter()
         source = render_edgebert(config, sfu) if text is None else text
-        self.program = cl.Program(self.context, source).build(options=options)
+        self.program = build_program(self.context, source, options)
         self.build_seconds = time.perf_counter() - started
         self.waits = np.zeros(3 * len(self.channels), np.int32)
 

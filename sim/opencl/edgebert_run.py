@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
-from shiftforge.sim.opencl.devices import device_spec
 from shiftforge.sim.opencl.edgebert import MatrixUnit, Product
 from shiftforge.sim.opencl.edgebert_layer import EncoderUnit
 from shiftforge.sim.opencl.emulate import run_child
+from shiftforge.sim.opencl.probe import require_device
 
 __all__ = ["LayerRun", "LayersRun", "do_job", "run_layer", "run_layers", "run_product"]
 
@@ -55,10 +55,10 @@ def run_layer(
     """One encoder layer on a device, see ``EncoderUnit``.
 
     warm: run it twice and time the second one, as runtimes compile at the first launch.
-    Raises InputError where layer and unit do not suit or the device is unknown, CheckFailed for a
-    hang, a crash or a run past the limit.
+    Raises InputError where layer and unit do not suit or the device is not usable, CheckFailed for
+    a hang, ToolFailed for a crash or a run past the limit.
     """
-    device_spec(device)
+    require_device(device)
     arguments = (config, sfu, device, np.asarray(x), layer, unit, text, warm, stall_s)
     found: LayerRun = _in_child(("layer", arguments), device, time_limit_s)
     return found
@@ -72,7 +72,7 @@ def run_layers(
 
     Errors: see ``run_layer``.
     """
-    device_spec(device)
+    require_device(device)
     arguments = (config, sfu, device, np.asarray(x), tuple(layers), unit, stall_s)
     found: LayersRun = _in_child(("layers", arguments), device, time_limit_s)
     return found
@@ -83,7 +83,7 @@ def run_product(
     *, text: str | None = None, time_limit_s: float = 600.0, **options: Any,
 ) -> Product:  # fmt: skip
     """One matrix product on a device; options and errors: see ``MatrixUnit.run``."""
-    device_spec(device)
+    require_device(device)
     operands = tuple(np.asarray(v) for v in (a, b, shift, bias))
     arguments = (config, device, operands, text, options)
     found: Product = _in_child(("product", arguments), device, time_limit_s)

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge import __version__
-from shiftforge.errors import CheckFailed, InputError, Problem
+from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
 from shiftforge.generator.design import MANIFEST, read_manifest
 from shiftforge.generator.emit.project import INTERFACE
-from shiftforge.sim.opencl.devices import device_spec
+from shiftforge.sim.opencl.probe import require_device
 
 __all__ = ["EmulationResult", "emulate", "run_child"]
 
@@ -70,11 +70,12 @@ def emulate(
     check: trace every stored map, and hold the traced run's output against an untraced run's.
     time_limit_s: for everything the child does. strict_depth: channels as deep as in hardware.
     stall_s: where the emulator's channels do not move for this long, the run counts as hung.
-    Raises InputError for an unknown device, a folder that was not generated or whose data files are
-    missing or truncated, or frames of the wrong shape (an edited kernel text is run as it is);
-    CheckFailed for a hang, a crash, or traced and untraced results that differ.
+    Raises InputError for an unknown or unusable device, a folder that was not generated or whose
+    data files are missing or truncated, or frames of the wrong shape (an edited kernel text is run
+    as it is); CheckFailed where the channels stop or traced and untraced results differ;
+    ToolFailed for a crash, a refusal of the compiler or a run past the limit.
     """
-    device_spec(device)
+    require_device(device)
     root = Path(folder)
     manifest = read_manifest(root)
     _check_files(root, manifest)
@@ -159,8 +160,8 @@ def run_child(
 ) -> None:  # fmt: skip
     """Run a module on a work folder in a child process, at most ``limit`` seconds.
 
-    Raises CheckFailed where it crashes, takes longer (with the remedy) or says so, InputError where
-    it found its input bad.
+    Raises ToolFailed where it crashes, takes longer (with the remedy) or its compiler refuses the
+    text, CheckFailed where it says so, InputError where it found its input bad.
     """
     command = [sys.executable, "-m", module, str(work)]
     log = (work / "stderr.txt").open("w+", encoding="utf-8", errors="replace")
@@ -174,7 +175,7 @@ def run_child(
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-        raise CheckFailed(f"{device}: no result within {limit:g} seconds ({remedy})") from None
+        raise ToolFailed(f"{device}: no result within {limit:g} seconds ({remedy})") from None
     finally:
         if child.poll() is None:
             child.kill()
@@ -198,6 +199,7 @@ def _failure(work: Path, device: str, code: int) -> Exception:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["kind"] == "input":
             return InputError([Problem(**p) for p in data["problems"]])
-        return CheckFailed(f"{device}: {data['message']}")
+        kind = ToolFailed if data["kind"] == "tool" else CheckFailed
+        return kind(f"{device}: {data['message']}")
     tail = (work / "stderr.txt").read_text(encoding="utf-8", errors="replace")[-2000:]
-    return CheckFailed(f"{device}: the run ended with status {code}\n{tail}".rstrip())
+    return ToolFailed(f"{device}: the run ended with status {code}\n{tail}".rstrip())

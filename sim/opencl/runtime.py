@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.generator.emit.project import EMULATION_DEPTH
+from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.devices import device_spec, open_device
 from shiftforge.sim.opencl.launch import launch_channels, launch_scheduler
 from shiftforge.sim.opencl.layout import direct_to_map, lines_to_map
@@ -69,7 +70,7 @@ class Accelerator:
         }
         started = time.perf_counter()
         source = (folder / "device/accelerator.cl").read_text(encoding="utf-8")
-        self.program = cl.Program(self.context, source).build(options=self._options())
+        self.program = build_program(self.context, source, self._options())
         self.build_seconds = time.perf_counter() - started
         data = {
             n: (folder / f"data/{n}.bin").read_bytes() for n in ("program", "weights", "params")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import CheckFailed, InputError, Problem
+from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
 from shiftforge.generator.design import read_manifest
 from shiftforge.quant.graph.file import load_model
 from shiftforge.sim.opencl.runtime import Accelerator, Outputs
@@ -149,6 +149,9 @@ def guarded(job: Callable[[Path], None]) -> int:
         return 1
     except CheckFailed as error:
         _fail(work, {"kind": "check", "message": str(error)})
+        return 1
+    except ToolFailed as error:
+        _fail(work, {"kind": "tool", "message": str(error)})
         return 1
     return 0
 

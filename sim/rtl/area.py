@@ -21,7 +21,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from shiftforge.errors import CheckFailed, InputError, Problem
+from shiftforge.errors import InputError, Problem, ToolFailed
 
 __all__ = ["FAMILY", "Cells", "Memory", "Synthesis", "area_cache", "synthesise"]
 
@@ -207,7 +207,7 @@ def synthesise(
     dsp: whether multipliers may use DSP blocks. flat: one netlist, or each module once and counted
     as often as it occurs (much quicker; no logic is shared across modules). leave_out: modules that
     are not counted, nor what they contain.
-    Raises InputError without Yosys; CheckFailed where it refuses the text.
+    Raises InputError without Yosys; ToolFailed where it refuses the text.
     """
     if importlib.util.find_spec("pyosys") is None:
         raise InputError(Problem("Yosys is not installed", "pip install 'pyosys>=0.70'", "pyosys"))
@@ -274,7 +274,7 @@ def _run(text: Mapping[str, str], commands: Sequence[str], top: str) -> Synthesi
         command = [sys.executable, "-c", SCRIPT, *commands]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise CheckFailed(f"Yosys refused {top}: {(done.stdout + done.stderr)[-2000:]}")
+            raise ToolFailed(f"Yosys refused {top}: {(done.stdout + done.stderr)[-2000:]}")
         before, after, rams = (
             json.loads((folder / file).read_text(encoding="utf-8"))
             for file in ("before.json", "after.json", "memories.json")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import CheckFailed, InputError, Problem
+from shiftforge.errors import InputError, Problem
 from shiftforge.generator.plan.matmul import MatmulPlan, plan_matmul
 from shiftforge.generator.plan.unit import UnitConfig
 from shiftforge.quant.formats import adaptivfloat, shift
@@ -174,8 +174,8 @@ def cosim_matmul(
     opencl: compare the kernels on this device as well. trace: the file (.vcd, .fst) that takes the
     trace, one a product, named after its kind. cache: folder of built simulations, by default that
     of ``build_model``. A difference is told in the report. Raises InputError for a product that
-    does not fit, or without the tools; CheckFailed where the RTL cannot be built or does not
-    finish.
+    does not fit, or without the tools; ToolFailed where the RTL cannot be built, CheckFailed where
+    it does not finish.
     """
     check_product(config, shape)
     bits = max(MEMORY_BITS, (plan_matmul(config, *shape).beats - 1).bit_length())
@@ -183,7 +183,7 @@ def cosim_matmul(
     try:
         program = build_matmul(config, memory_bits=bits, trace=form, cache=cache)
     except BuildError as error:
-        raise CheckFailed(f"the RTL cannot be built: {error}") from error
+        raise BuildError(f"the RTL cannot be built: {error}") from error
     kernels = None if opencl is None else _Kernels(config, opencl)
     rng = np.random.default_rng(seed)
     codes = mismatches = cycles = ideal = 0

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import CheckFailed, InputError, Problem
+from shiftforge.errors import InputError, Problem
 from shiftforge.generator.plan.layer import BIASED, LayerNumbers, LayerShape
 from shiftforge.generator.plan.layer_program import plan_layers, tiles_needed
 from shiftforge.generator.plan.sfu import SfuConfig
@@ -162,8 +162,8 @@ def cosim_layer(
     attention heads have masks. opencl: compare the kernels on this device as well. trace: the file
     (.vcd, .fst) that takes the simulation's trace. cache: folder of built simulations, by default
     that of ``build_model``. Reference and kernels run beside the simulation. A difference is told
-    in the report. Raises InputError for layers that do not fit, or without the tools; CheckFailed
-    where the RTL cannot be built or does not finish.
+    in the report. Raises InputError for layers that do not fit, or without the tools; ToolFailed
+    where the RTL cannot be built, CheckFailed where it does not finish.
     """
     check_layer(config, sfu, shape, layers)
     wall: dict[str, float] = {}
@@ -187,7 +187,7 @@ def cosim_layer(
         try:
             program = build_unit(config, sfu, bits, trace=kind, cache=cache)
         except BuildError as error:
-            raise CheckFailed(f"the RTL cannot be built: {error}") from error
+            raise BuildError(f"the RTL cannot be built: {error}") from error
         took("build")
         run = run_image(program, plan, image, trace=trace)
         took("simulate")

@@ -25,7 +25,7 @@ from shiftforge.sim.rtl.layer_stages import LayerStages, read_stages
 from shiftforge.sim.rtl.matmul import ExternalMemory
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.trace import TraceKind
-from shiftforge.sim.rtl.verilator import build_model
+from shiftforge.sim.rtl.verilator import build_model, simulation_failure
 
 __all__ = [
     "CommandRun",
@@ -184,7 +184,7 @@ def simulate(
         seconds = time.perf_counter() - started
         log = done.stdout + done.stderr
         if done.returncode != 0:
-            raise CheckFailed(f"the RTL failed (exit {done.returncode}): {log.strip()[-TOLD:]}")
+            raise simulation_failure("the RTL failed", done.returncode, log)
         if DONE.search(log) is None:
             raise CheckFailed(_stopped(plan, log))
         image[plan.results :] = from_hex(files["result"].read_bytes(), plan.config.lanes)

@@ -23,7 +23,7 @@ from shiftforge.sim.rtl.divergence import read_times
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.operands import build_image, read_result
 from shiftforge.sim.rtl.trace import TraceKind
-from shiftforge.sim.rtl.verilator import build_model
+from shiftforge.sim.rtl.verilator import build_model, simulation_failure
 
 __all__ = ["ExternalMemory", "MatmulRun", "build_clocked", "build_matmul", "run_matmul"]
 
@@ -198,5 +198,5 @@ def _run(program: Path, options: list[str]) -> str:
     done = subprocess.run([str(program), *options], capture_output=True, text=True, check=False)
     log = done.stdout + done.stderr
     if done.returncode != 0:
-        raise CheckFailed(f"the RTL did not finish (exit {done.returncode}): {log.strip()[-2000:]}")
+        raise simulation_failure("the RTL did not finish", done.returncode, log)
     return log

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftforge import __version__
-from shiftforge.errors import CheckFailed
 from shiftforge.generator.emit.opencl import render
 from shiftforge.generator.emit.rtl_sfu import render_sfu
 from shiftforge.generator.plan.sfu import SfuConfig
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb
 from shiftforge.sim.rtl.trace import TraceKind
-from shiftforge.sim.rtl.verilator import build_model
+from shiftforge.sim.rtl.verilator import build_model, simulation_failure
 
 __all__ = [
     "Ports",
@@ -107,8 +106,8 @@ class SfuModel:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             found = DONE.search(done.stdout)
             if done.returncode != 0 or found is None or int(found[1]) != len(words):
-                raise CheckFailed(
-                    f"{self.ports.dut} did not finish: {(done.stdout + done.stderr)[-2000:]}"
+                raise simulation_failure(
+                    f"{self.ports.dut} did not finish", done.returncode, done.stdout + done.stderr
                 )
             lines = (folder / "result.hex").read_text(encoding="ascii").split()
         return SfuRun([self._fields(int(line, 16)) for line in lines], int(found[2]))

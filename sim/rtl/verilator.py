@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
+from shiftforge.sim.opencl.build import from_first_error
 from shiftforge.sim.rtl.trace import TraceBuild, TraceKind, trace_build
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "build_model",
     "cache_folder",
     "lint",
+    "simulation_failure",
     "tool_environment",
     "verilator_root",
 ]
@@ -41,7 +43,7 @@ VERILATE = ("--cc", "-O3", "--assert", "--x-assign", "1", "--x-initial", "unique
 KEPT = 40
 
 
-class BuildError(Exception):
+class BuildError(ToolFailed):
     """Verilator or the compiler refused the design; the message is its own."""
 
 
@@ -89,8 +91,20 @@ def _run(command: Sequence[str], folder: Path) -> str:
         check=False,
     )
     if done.returncode != 0:
-        raise BuildError(f"{command[0]}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        raise BuildError(
+            f"{command[0]}: exit {done.returncode}\n{from_first_error(done.stdout + done.stderr)}"
+        )
     return done.stdout + done.stderr
+
+
+def simulation_failure(what: str, code: int, log: str) -> CheckFailed | ToolFailed:
+    """The error for a simulation that ended with a status other than 0.
+
+    A signal that ended it is the simulator's own failure; an assertion of the design leaves a
+    status above 0. The end of the log is told.
+    """
+    kind = ToolFailed if code < 0 else CheckFailed
+    return kind(f"{what} (exit {code}): {log.strip()[-2000:]}")
 
 
 def _write(folder: Path, text: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from albert_projects import (
     save_trained,
     stand_in,
 )
+from devices import pretend_usable
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.cli.main import run
@@ -157,6 +158,11 @@ def test_ram_blocks_take_their_best_shape() -> None:
 
 
 # emulate
+
+
+@pytest.fixture(autouse=True)
+def _devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_usable(monkeypatch)
 
 
 @pytest.mark.parametrize("check", [[], ["--check"]])
@@ -531,6 +537,7 @@ def test_files_of_others_are_not_overwritten(
 
 
 @pytest.mark.slow
+@pytest.mark.device("pocl")
 def test_sentences_on_a_device_and_on_the_rtl(
     spanned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

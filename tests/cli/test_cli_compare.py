@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from devices import pretend_usable
 
 import shiftforge
 from shiftforge import comparison
@@ -64,6 +65,7 @@ def test_planted_difference_is_located(
             tensors[node.output] = changed
         return tensors
 
+    pretend_usable(monkeypatch)
     monkeypatch.setattr(comparison, "run_checkpoint", faulty)
     assert run([*arguments(project, "golden", "pocl"), "--json"]) == 1
     printed = capsys.readouterr()
@@ -114,3 +116,23 @@ def test_bad_checkpoints(
 def test_from_alone_is_a_usage_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", str(project), "--input", "random:1", "--from", "golden"]) == 2
     assert "go together" in capsys.readouterr().err
+
+
+def test_unusable_devices_are_skipped_by_name_and_reason(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend_usable(monkeypatch, "pocl", "intel-cpu", "intel-fpga-emu")
+    true_run = comparison.run_checkpoint
+    # The model is random integers: it has no float network.
+    monkeypatch.setattr(
+        comparison, "run_checkpoint", lambda _, *a, **k: true_run("golden", *a, **k)
+    )
+    line = ["compare", str(project), "--input", "random:3", "--limit", "1"]
+    assert run([*line, "--json"]) == 0
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert [state["name"] for state in told["skipped"]] == ["pocl", "intel-cpu", "intel-fpga-emu"]
+    assert [pair["to"] for pair in told["pairs"]] == ["fake-quantised", "golden"]
+    assert "pocl is skipped: pocl was planted" in printed.err
+    assert run([*line, "--from", "golden", "--to", "pocl"]) == 2
+    assert "device pocl is not usable: pocl was planted" in capsys.readouterr().err

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from devices import pretend_usable, use_device
 
-from shiftforge.errors import CheckFailed
+from shiftforge.errors import ToolFailed
 from shiftforge.generator.cli import cosim as command
 from shiftforge.generator.cli.main import run
 from shiftforge.generator.plan.unit import UnitConfig
@@ -128,7 +129,7 @@ def test_rtl_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
         raise BuildError("syntax error")
 
     monkeypatch.setattr(cosim, "build_matmul", refuse)
-    with pytest.raises(CheckFailed, match="syntax error"):
+    with pytest.raises(ToolFailed, match="syntax error"):
         cosim.cosim_matmul(UnitConfig(lanes=4), (4, 4, 4))
 
 
@@ -244,18 +245,23 @@ def test_who_of_three_differs(
 def test_without_opencl(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    true_find = importlib.util.find_spec
-
-    def find(name: str, *rest: Any) -> Any:
-        return None if name == "pyopencl" else true_find(name, *rest)
-
-    monkeypatch.setattr(importlib.util, "find_spec", find)
+    pretend_usable(monkeypatch, "pocl", "intel-cpu", "intel-fpga-emu")
     stand_in(monkeypatch, None)
     assert run([*SMALL, "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["opencl"] is None
-    assert "OpenCL is left out: pyopencl is not installed" in printed.err
+    for line in ("pocl is skipped: pocl was planted", "OpenCL is left out"):
+        assert line in printed.err
     assert run([*SMALL, "--opencl", "pocl"]) == 2
+    assert "mend it" in capsys.readouterr().err
+
+
+def test_the_default_twin_is_the_first_usable_device(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend_usable(monkeypatch, "pocl")
+    assert command._opencl_device(None) == "intel-cpu"
+    assert "pocl is skipped: pocl was planted" in capsys.readouterr().err
 
 
 @needs_tools
@@ -265,6 +271,7 @@ def test_a_layer(
     """What the kernels' compiler says, where it has not built them before, is not passed on."""
     monkeypatch.setenv("POCL_CACHE_DIR", str(tmp_path))
     folder = tmp_path / "unit"
+    use_device("pocl")
     assert run([*LAYER, "--output", str(folder), "--opencl", "pocl"]) == 0
     told, said = capfd.readouterr()
     assert said.splitlines() == [f"SystemVerilog in {folder}"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from devices import pretend_usable
 from numpy.typing import NDArray
 
 import shiftforge
@@ -69,6 +70,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, fault: str = "") -> None:
     module = ModuleType("shiftforge.sim.opencl.emulate")
     module.emulate = emulate  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "shiftforge.sim.opencl.emulate", module)
+
+
+@pytest.fixture(autouse=True)
+def _devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_usable(monkeypatch)
 
 
 def arguments(project: Path, *more: str) -> list[str]:

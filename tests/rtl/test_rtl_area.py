@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matmul_cases import small
 
-from shiftforge.errors import CheckFailed
+from shiftforge.errors import ToolFailed
 from shiftforge.generator.emit.rtl import render_unit
 from shiftforge.generator.emit.rtl_sfu import render_sfu
 from shiftforge.generator.plan.sfu import SfuConfig
@@ -81,7 +81,7 @@ def test_a_result_is_kept(cache: Path) -> None:
 
 def test_text_that_yosys_refuses(tmp_path: Path) -> None:
     pytest.importorskip("pyosys")
-    with pytest.raises(CheckFailed, match="Yosys refused broken"):
+    with pytest.raises(ToolFailed, match="Yosys refused broken"):
         synthesise({"broken.sv": "module broken; nonsense endmodule"}, "broken", cache=tmp_path)
 
 

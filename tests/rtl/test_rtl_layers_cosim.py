@@ -100,9 +100,9 @@ def test_layers_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", ["af", "shift"])
-def test_three_layers_on_rtl_and_kernels(weights: Any) -> None:
+def test_three_layers_on_rtl_and_kernels(weights: Any, lowered: str) -> None:
     config, sfu = layer_units(4, RAGGED, weights=weights)
-    report = cosim_layer(config, sfu, RAGGED, layers=3, opencl="pocl")
+    report = cosim_layer(config, sfu, RAGGED, layers=3, opencl=lowered)
     assert report.mismatches == 0 and report.first == ""
     assert all(check.opencl == 0 for check in report.stages)
     assert sum(row.cycles for row in report.by_layer) == report.cycles

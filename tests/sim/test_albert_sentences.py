@@ -154,13 +154,13 @@ def test_programs_that_do_not_fit() -> None:
 
 
 @pytest.mark.parametrize("threshold", [-1, 1 << 32])
-def test_kernels_refuse_a_threshold_that_the_unit_cannot_hold(threshold: int) -> None:
+def test_kernels_refuse_a_threshold_that_the_unit_cannot_hold(threshold: int, lowered: str) -> None:
     """It would wrap: -1 would let every sentence exit after its first layer."""
     network = integer_case()
     config, sfu = units_for(network, LANES)
     unit = golden_unit(config, sfu)
     with pytest.raises(InputError, match=f"threshold {threshold}"):
-        run_sentences(config, sfu, "pocl", network, unit, sentences()[:1], threshold)
+        run_sentences(config, sfu, lowered, network, unit, sentences()[:1], threshold)
 
 
 def test_the_hosts_label_is_the_references() -> None:

@@ -1,0 +1,52 @@
+"""Building device text, and what of a compiler's log a person needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shiftforge.errors import ToolFailed
+
+if TYPE_CHECKING:
+    import pyopencl
+
+__all__ = ["build_program", "from_first_error"]
+
+_ERROR = re.compile(r"\b(?:fatal )?error\b\s*:|\bunknown target CPU\b", re.IGNORECASE)
+_SAVED = re.compile(r"\(source saved as (.*)\)")
+_MOST_LINES = 40
+
+
+def build_program(
+    context: pyopencl.Context, source: str, options: Sequence[str] = ()
+) -> pyopencl.Program:
+    """Device text compiled for the device of a context.
+
+    Raises ToolFailed with the compiler's log from its first error on where it refuses the text.
+    """
+    import pyopencl as cl
+
+    try:
+        program: cl.Program = cl.Program(context, source).build(options=list(options))
+        return program
+    except cl.Error as error:
+        text = str(error)
+        # pyopencl leaves a copy of the source in the temporary folder; the project has its own.
+        for path in _SAVED.findall(text):
+            Path(path).unlink(missing_ok=True)
+        log = _SAVED.sub("", text)
+    raise ToolFailed(f"the device's compiler refused the kernels\n{from_first_error(log)}")
+
+
+def from_first_error(log: str) -> str:
+    """A compiler's log from the first line that tells of an error; the whole, if none does.
+
+    Lines are left as they are, so that paths stay whole; those after the fortieth are counted.
+    """
+    lines = [line.rstrip() for line in log.strip().splitlines() if line.strip()]
+    first = next((i for i, line in enumerate(lines) if _ERROR.search(line)), 0)
+    told = lines[first : first + _MOST_LINES]
+    left = len(lines) - first - len(told)
+    return "\n".join([*told, f"({left} more lines)"] if left else told)
