@@ -10,8 +10,8 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/pip --disable-pip-version-check
 # One line a package instead of pip's many.
 BRIEFLY := sed -u -n -e 's/^Collecting \(.*\)/  \1/p' -e 's/^Installing collected.*/  installing/p'
-# Parallel test processes: 1 switches pytest-xdist off.
-JOBS    ?= 1
+# Parallel test processes, one a processor up to four: 1 switches pytest-xdist off.
+JOBS    ?= $(shell n=$$(nproc 2>/dev/null || echo 1); echo $$(( n < 4 ? n : 4 )))
 PYTEST  := $(BIN)/pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS))
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ PYTEST  := $(BIN)/pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS))
 
 help:
 	@echo "make demo      quantise, generate and run the shipped example on three devices"
-	@echo "make test      all tests but the slow ones (JOBS=2 for two processes)"
+	@echo "make test      all tests but the slow ones (JOBS=1 for one process)"
 	@echo "make test-all  all tests"
 	@echo "make lint      ruff check, ruff format --check, mypy --strict"
 	@echo "make bench     seconds a frame, generation time, memory"

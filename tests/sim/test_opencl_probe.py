@@ -17,7 +17,7 @@ from devices import pretend_usable, use_device
 import shiftforge
 from shiftforge.errors import InputError, ToolFailed
 from shiftforge.generator.cli.main import run
-from shiftforge.sim.opencl import devices, pocl_processor, probe
+from shiftforge.sim.opencl import devices, pocl_processor, probe, probe_child
 from shiftforge.sim.opencl.build import from_first_error
 from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE
 
@@ -140,21 +140,21 @@ def test_a_system_that_refuses_the_change_is_told(monkeypatch: pytest.MonkeyPatc
 
 
 def test_wrong_numbers_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    wide, narrow = probe._expected(np.zeros((2, 64, 8), np.uint8))
+    wide, narrow = probe_child._expected(np.zeros((2, 64, 8), np.uint8))
     wrong = wide.copy()
     wrong[3, 5] += 1
 
     class Device:
         platform = None
 
-    monkeypatch.setattr(probe, "open_device", lambda name: Device())
-    monkeypatch.setattr(probe, "build_program", lambda *_: None)
-    monkeypatch.setattr(probe, "_run", lambda *_: (wrong, narrow))
-    monkeypatch.setattr(probe, "_expected", lambda _: (wide, narrow))
+    monkeypatch.setattr(probe_child, "open_device", lambda name: Device())
+    monkeypatch.setattr(probe_child, "build_program", lambda *_: None)
+    monkeypatch.setattr(probe_child, "_run", lambda *_: (wrong, narrow))
+    monkeypatch.setattr(probe_child, "_expected", lambda _: (wide, narrow))
     pyopencl = pytest.importorskip("pyopencl")
     monkeypatch.setattr(pyopencl, "Context", lambda _: None)
     with pytest.raises(ToolFailed, match=r"wide\[3, 5\] is 1, expected 0"):
-        probe.check_probe("pocl")
+        probe_child.check_probe("pocl")
 
 
 @pytest.mark.parametrize(
