@@ -3,12 +3,11 @@
     python bench/albert_base.py [--devices pocl,intel-cpu,intel-fpga-emu] [--rtl]
         [--weights af|shift1|shift2] [--tokens 128] [--layers 12] [--out FILE]
 
-Weights are random (quant/albert/random.py): 30,000 words, embeddings of 128 columns, 12 layers of
-768 with 12 heads and 3,072 columns between the feed-forward products, an off-ramp a layer. Every
-stage of every layer is compared. ``--layers N`` runs ``shiftforge cosim --unit layer --layers N``
-instead: the layers alone, with span masks. FILE (results/albert_base.json) keeps the figures by
-weights; a run replaces its own.
-"""
+Weights are random (quant/albert/network/random.py): 30,000 words, embeddings of 128 columns, 12
+layers of 768 with 12 heads and 3,072 columns between the feed-forward products, an off-ramp a
+layer. Every stage of every layer is compared. ``--layers N`` runs ``shiftforge cosim --unit layer
+--layers N`` instead: the layers alone, with span masks. FILE (results/albert_base.json) keeps the
+figures by weights; a run replaces its own."""
 
 from __future__ import annotations
 
@@ -28,13 +27,13 @@ from machine import command_line, load, machine, print_table
 from pictures import RESULTS
 
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
-from shiftforge.quant.albert.random import ALBERT_BASE, random_albert, random_ids
-from shiftforge.sim.albert.check import units_for
-from shiftforge.sim.albert.difference import Comparison, compare_sentences
-from shiftforge.sim.albert.golden import Sentence, golden_sentence
-from shiftforge.sim.albert.opencl_run import run_sentences
-from shiftforge.sim.albert.rtl import ClassifierRtl, RtlSentence
-from shiftforge.sim.rtl.cosim_layer import golden_unit
+from shiftforge.quant.albert.network.random import ALBERT_BASE, random_albert, random_ids
+from shiftforge.sim.edgebert.check import units_for
+from shiftforge.sim.edgebert.difference import Comparison, compare_sentences
+from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
+from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, RtlSentence
 
 __all__ = ["keep", "layers_figures", "main"]
 

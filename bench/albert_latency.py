@@ -33,20 +33,25 @@ from numpy.typing import NDArray
 from pictures import RESULTS
 
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
-from shiftforge.generator.cost.dvfs import alpha_power_table
-from shiftforge.generator.cost.energy import Work, cost_at, layer_works, planned_work, unit_power
-from shiftforge.generator.cost.unit_energy import MODELS
-from shiftforge.generator.emit.rtl import render_processing_unit
-from shiftforge.quant.albert.file import load_integer
-from shiftforge.quant.albert.network import IntegerAlbert
-from shiftforge.quant.albert.predictor import ENTROPY_ONE, fit_exit_table, save_exit_table
-from shiftforge.quant.albert.texts import chosen_fold, validation_part
+from shiftforge.generator.edgebert.energy.dvfs import alpha_power_table
+from shiftforge.generator.edgebert.energy.energy import (
+    Work,
+    cost_at,
+    layer_works,
+    planned_work,
+    unit_power,
+)
+from shiftforge.generator.edgebert.energy.unit_energy import MODELS
+from shiftforge.generator.edgebert.rtl import render_processing_unit
+from shiftforge.quant.albert.exits.predictor import ENTROPY_ONE, fit_exit_table, save_exit_table
+from shiftforge.quant.albert.network.file import load_integer
+from shiftforge.quant.albert.network.integer import IntegerAlbert
+from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
 from shiftforge.quant.text.corpus import CORPORA, Corpus, load_corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
-from shiftforge.sim.albert.accuracy import Outputs, reference_outputs
-from shiftforge.sim.albert.check import units_for
-from shiftforge.sim.albert.image import plan_sentence
-from shiftforge.sim.albert.latency import (
+from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs
+from shiftforge.sim.edgebert.check import units_for
+from shiftforge.sim.edgebert.models.latency import (
     Platform,
     Texts,
     compare_modes,
@@ -56,9 +61,10 @@ from shiftforge.sim.albert.latency import (
     profile_for,
     switch_cost,
 )
-from shiftforge.sim.albert.latency_check import check_outcomes
-from shiftforge.sim.albert.rtl import ClassifierRtl, CommandCycles
-from shiftforge.sim.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.models.latency_check import check_outcomes
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.sentence_image import plan_sentence
+from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, CommandCycles
 
 BASE_LAYERS = 12
 Ids = NDArray[np.int64]

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pictures import BLUE, GREEN, GREY, ORANGE, RESULTS, figure, save
 
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
-from shiftforge.generator.cost.reram import (
+from shiftforge.generator.edgebert.energy.reram import (
     SLOW_MACRO,
     Coefficients,
     TableSize,
@@ -38,11 +38,11 @@ from shiftforge.generator.cost.reram import (
     slow_macro,
     table_size,
 )
-from shiftforge.generator.cost.reram_cells import MLC2, MLC3, SLC, symmetric_cell
-from shiftforge.quant.albert.folder import load_classifier
-from shiftforge.quant.albert.model import OffRampAlbert
-from shiftforge.quant.albert.texts import held_out
-from shiftforge.quant.albert.train import evaluate
+from shiftforge.generator.edgebert.energy.reram_cells import MLC2, MLC3, SLC, symmetric_cell
+from shiftforge.quant.albert.network.folder import load_classifier
+from shiftforge.quant.albert.network.model import OffRampAlbert
+from shiftforge.quant.albert.training.texts import held_out
+from shiftforge.quant.albert.training.train import evaluate
 from shiftforge.quant.formats.adaptivfloat import (
     AdaptivFloatFormat,
     choose_bias,
@@ -50,7 +50,7 @@ from shiftforge.quant.formats.adaptivfloat import (
     encode,
 )
 from shiftforge.quant.text.corpus import load_corpus
-from shiftforge.sim.albert.reram import (
+from shiftforge.sim.edgebert.models.reram import (
     FaultReport,
     Storage,
     disturb,

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.cost.dvfs import OperatingPoint
-from shiftforge.generator.cost.energy import cost_at, layer_works, unit_power
-from shiftforge.generator.cost.unit_energy import HOROWITZ_45
-from shiftforge.quant.albert.network import IntegerAlbert
-from shiftforge.sim.albert.check import units_for
-from shiftforge.sim.albert.image import plan_sentence
-from shiftforge.sim.albert.rtl import ClassifierRtl
+from shiftforge.generator.edgebert.energy.dvfs import OperatingPoint
+from shiftforge.generator.edgebert.energy.energy import cost_at, layer_works, unit_power
+from shiftforge.generator.edgebert.energy.unit_energy import HOROWITZ_45
+from shiftforge.quant.albert.network.integer import IntegerAlbert
+from shiftforge.sim.edgebert.check import units_for
+from shiftforge.sim.edgebert.sentence_image import plan_sentence
+from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 
 __all__ = ["NOMINAL", "LayerCosts", "at_depth", "layer_costs", "load_costs", "save_costs"]
 

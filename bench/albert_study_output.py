@@ -14,9 +14,9 @@ from albert_study_runs import TEACHER, Bench
 from machine import command_line, load
 from numpy.typing import NDArray
 
-from shiftforge.quant.albert.macs import sentence_macs
-from shiftforge.quant.albert.quantise import quantise_folder
-from shiftforge.quant.albert.texts import chosen_fold
+from shiftforge.quant.albert.network.macs import sentence_macs
+from shiftforge.quant.albert.network.quantize import quantise_folder
+from shiftforge.quant.albert.training.texts import chosen_fold
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 
 __all__ = ["write_report"]

@@ -16,17 +16,17 @@ from machine import command_line, load
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.albert.compress import compress
-from shiftforge.quant.albert.compress_settings import Compression
-from shiftforge.quant.albert.exits import exit_sweep
-from shiftforge.quant.albert.folder import load_classifier
-from shiftforge.quant.albert.loop import evaluate
-from shiftforge.quant.albert.model import OffRampAlbert
-from shiftforge.quant.albert.notes import NOTES, load_notes
-from shiftforge.quant.albert.qat import attach
-from shiftforge.quant.albert.run import shared_table, train_fold
-from shiftforge.quant.albert.texts import chosen_fold, load_calibration, validation_part
-from shiftforge.quant.albert.weights import weight_choice
+from shiftforge.quant.albert.compression.compress import compress
+from shiftforge.quant.albert.compression.qat import attach
+from shiftforge.quant.albert.compression.settings import Compression
+from shiftforge.quant.albert.exits.exits import exit_sweep
+from shiftforge.quant.albert.network.folder import load_classifier
+from shiftforge.quant.albert.network.model import OffRampAlbert
+from shiftforge.quant.albert.network.notes import NOTES, load_notes
+from shiftforge.quant.albert.network.weights import weight_choice
+from shiftforge.quant.albert.training.loop import evaluate
+from shiftforge.quant.albert.training.run import shared_table, train_fold
+from shiftforge.quant.albert.training.texts import chosen_fold, load_calibration, validation_part
 from shiftforge.quant.text.corpus import Corpus, load_corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shiftforge.quant.albert.settings import Recipe, Shape
+from shiftforge.quant.albert.network.settings import Recipe, Shape
 
 __all__ = ["LIMITS", "STUDIES", "TABLE_CORPORA", "Job", "Study", "thresholds"]
 

@@ -22,7 +22,7 @@ from shapes import mobilenet_v2
 from shiftforge.boards.load import load_board
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError
-from shiftforge.generator.plan.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.quant.graph.types import QuantizedModel
 
 UNITS, PIXELS = (16, 32), range(1, 17)

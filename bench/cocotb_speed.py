@@ -26,15 +26,15 @@ import numpy as np
 from machine import BENCH, command_line, load, machine, print_table
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.emit.rtl import render_bench, render_unit
-from shiftforge.generator.plan.matmul import MatmulPlan, plan_matmul
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.matmul import MatmulPlan, plan_matmul
+from shiftforge.generator.edgebert.rtl import render_bench, render_unit
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.rtl.cosim import FRACTION, Operands, golden, random_operands
+from shiftforge.sim.edgebert.rtl.matmul import build_clocked, build_matmul, run_matmul
+from shiftforge.sim.edgebert.rtl.operands import build_image, read_result
 from shiftforge.sim.rtl.checks import check_codes
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
-from shiftforge.sim.rtl.cosim import FRACTION, Operands, golden, random_operands
-from shiftforge.sim.rtl.matmul import build_clocked, build_matmul, run_matmul
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
-from shiftforge.sim.rtl.operands import build_image, read_result
 
 MEMORY_BITS = 18
 TARGET = 300_000

@@ -41,10 +41,10 @@ from machine import command_line, load, print_table
 from pictures import RESULTS
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.emit.rtl import TOP as ENGINE
-from shiftforge.generator.emit.rtl import UNIT_TOP, render_processing_unit, render_unit
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import LANES
+from shiftforge.generator.edgebert.rtl import TOP as ENGINE
+from shiftforge.generator.edgebert.rtl import UNIT_TOP, render_processing_unit, render_unit
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import LANES
 from shiftforge.sim.rtl.area import FAMILY, Cells, Synthesis, synthesise
 
 CYCLES = RESULTS / "edgebert_cycles.json"

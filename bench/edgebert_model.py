@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from shiftforge.generator.cost.unit_energy import (
+from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerPlan, LayerShape
+from shiftforge.generator.edgebert.encoder_program import plan_layer, tiles_needed
+from shiftforge.generator.edgebert.energy.unit_energy import (
     EnergyModel,
     array_energy,
     buffer_read_bytes,
     command_traffic,
 )
-from shiftforge.generator.plan.layer import BIASED, LayerNumbers, LayerPlan, LayerShape
-from shiftforge.generator.plan.layer_program import plan_layer, tiles_needed
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 
 __all__ = [
     "MACS",

@@ -9,7 +9,7 @@ from typing import Any
 from edgebert_model import MACS, unit_config
 from machine import print_table
 
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.rtl.area import Cells
 
 __all__ = [

@@ -26,9 +26,9 @@ from pictures import BLUE, GREY, ORANGE, RESULTS, figure, save
 from shapes import mobilenet_v2
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.passes.schedule import schedule
-from shiftforge.generator.plan.memory import StoredMap, plan_memory
-from shiftforge.generator.plan.plan import array_for, make_plan
+from shiftforge.generator.conv.memory import StoredMap, plan_memory
+from shiftforge.generator.conv.plan import array_for, make_plan
+from shiftforge.generator.conv.schedule import schedule
 from shiftforge.quant.graph.types import QuantizedModel
 
 WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.4)

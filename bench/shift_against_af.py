@@ -8,7 +8,7 @@ integer network made otherwise (DTSSQ, trained weights), with the same tokeniser
 Accuracy: held-out texts of the folder's own fold, in integers, by the reference. Cycles: RTL in
 simulation, mean over held-out sentences through all layers; those of an ALBERT-base layer are read
 from results/edgebert_cycles.json. ALMs: read from results/edgebert_area.json (Yosys). Energy is
-modelled (generator/cost/unit_energy.py, 45 nm, nominal voltage).
+modelled (generator/edgebert/energy/unit_energy.py, 45 nm, nominal voltage).
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from pictures import RESULTS
 from scipy.stats import binomtest
 
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
-from shiftforge.generator.cost.energy import Work, layer_works
-from shiftforge.generator.cost.unit_energy import HOROWITZ_45
-from shiftforge.quant.albert.file import load_integer
-from shiftforge.quant.albert.network import IntegerAlbert
-from shiftforge.quant.albert.quantise import quantise_folder
-from shiftforge.quant.albert.texts import HeldOut, held_out
+from shiftforge.generator.edgebert.energy.energy import Work, layer_works
+from shiftforge.generator.edgebert.energy.unit_energy import HOROWITZ_45
+from shiftforge.quant.albert.network.file import load_integer
+from shiftforge.quant.albert.network.integer import IntegerAlbert
+from shiftforge.quant.albert.network.quantize import quantise_folder
+from shiftforge.quant.albert.training.texts import HeldOut, held_out
 from shiftforge.quant.text.corpus import load_corpus
-from shiftforge.sim.albert.accuracy import Outputs, reference_outputs
-from shiftforge.sim.albert.check import units_for
-from shiftforge.sim.albert.difference import compare_sentences
-from shiftforge.sim.albert.golden import golden_sentence
-from shiftforge.sim.albert.image import plan_sentence
-from shiftforge.sim.albert.rtl import ClassifierRtl
-from shiftforge.sim.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs
+from shiftforge.sim.edgebert.check import units_for
+from shiftforge.sim.edgebert.difference import compare_sentences
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.sentence_golden import golden_sentence
+from shiftforge.sim.edgebert.sentence_image import plan_sentence
+from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 
 __all__ = ["Row", "main", "weight_bits"]
 

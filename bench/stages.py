@@ -87,7 +87,7 @@ def quantise(folder: Path, calibration: int, frames: int) -> None:
 def generate(folder: Path, board_name: str, repetitions: int) -> None:
     """Generate and write the fixed 16 x 7 array and what the search finds; median seconds."""
     from shiftforge.boards.load import load_board
-    from shiftforge.generator.generate import generate as make
+    from shiftforge.generator.conv.target import generate as make
     from shiftforge.quant.graph.file import load_model
 
     model, board = load_model(folder / "model.safetensors"), load_board(board_name)
@@ -106,7 +106,7 @@ def generate(folder: Path, board_name: str, repetitions: int) -> None:
 def golden(folder: Path) -> None:
     """The numpy reference's output of every frame, into golden.npy."""
     from shiftforge.quant.graph.file import load_model
-    from shiftforge.sim.golden.network import run_golden
+    from shiftforge.sim.golden.conv.network import run_golden
 
     model = load_model(folder / "model.safetensors")
     codes = np.load(folder / "frames.npz")["codes"]
@@ -119,7 +119,7 @@ def golden(folder: Path) -> None:
 
 def emulate(folder: Path, device: str) -> None:
     """One batch on a device; its output is held against golden.npy."""
-    from shiftforge.sim.opencl.emulate import emulate as run
+    from shiftforge.sim.conv.emulate import emulate as run
 
     codes = np.load(folder / "frames.npz")["codes"]
     wanted = np.load(folder / "golden.npy")

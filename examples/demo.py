@@ -22,12 +22,12 @@ from rich.markup import escape
 from rich.table import Table
 
 import shiftforge
-from shiftforge.emulation import EmulationReport, top1
+from shiftforge.cli.output import progress
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
-from shiftforge.generator.cli.output import progress
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.simulate import run_float_checkpoints
 from shiftforge.sim.compare_text import divergence_text
+from shiftforge.sim.conv.emulation import EmulationReport, top1
 from shiftforge.sim.opencl.probe import no_device_text, probe, skipped_text
 
 SOURCE = "mobilenet_v2_fashion"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.quant.albert.convert import convert
-from shiftforge.quant.albert.network import IntegerAlbert, Weights
-from shiftforge.quant.albert.stages import LINEARS, NORMS, FloatNetwork
+from shiftforge.quant.albert.network.convert import convert
+from shiftforge.quant.albert.network.integer import IntegerAlbert, Weights
+from shiftforge.quant.albert.network.stages import LINEARS, NORMS, FloatNetwork
 
 LENGTHS = (12, 10, 7, 12)
 

@@ -11,7 +11,7 @@ from device_client import DeviceClient
 from devices import Count, enter, lowered_device, unmet
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.generate import generate
+from shiftforge.generator.conv.target import generate
 from shiftforge.quant.graph.types import QuantizedModel
 
 Generate = Callable[..., Path]

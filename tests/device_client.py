@@ -1,6 +1,6 @@
 """Builds and runs many designs on a device in one child process: starting one takes a second.
 
-The product runs each design in a child of its own (``shiftforge.sim.opencl.emulate``, which has
+The product runs each design in a child of its own (``shiftforge.sim.conv.emulate``, which has
 tests of its own); this client uses the same ``Accelerator`` below it. The child is this file,
 started as a program: it takes a JSON job a line and answers with one line.
 """
@@ -95,7 +95,7 @@ def _work(device: str, job: dict[str, Any]) -> str:
     from shiftforge.errors import CheckFailed, ToolFailed
     from shiftforge.generator.design import read_manifest
     from shiftforge.quant.graph.file import load_model
-    from shiftforge.sim.opencl.runtime import Accelerator
+    from shiftforge.sim.conv.runtime import Accelerator
 
     folder, work = Path(job["folder"]), Path(job["work"])
     model = load_model(folder / "model.safetensors")

@@ -22,12 +22,12 @@ from devices import use_device
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.opencl.encoder import EncoderUnit
+from shiftforge.sim.edgebert.opencl.product import MatrixUnit
+from shiftforge.sim.edgebert.opencl.sfu import SpecialUnit
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
-from shiftforge.sim.opencl.edgebert import MatrixUnit
-from shiftforge.sim.opencl.edgebert_layer import EncoderUnit
-from shiftforge.sim.opencl.edgebert_sfu import SpecialUnit
 
 
 @dataclass(frozen=True)

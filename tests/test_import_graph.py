@@ -23,8 +23,8 @@ def test_the_whole_project_is_read() -> None:
         "shiftforge",
         "shiftforge.errors",
         "shiftforge.quant.graph.types",
-        "shiftforge.generator.cli",
-        "shiftforge.sim.golden.network",
+        "shiftforge.cli",
+        "shiftforge.sim.golden.conv.network",
         "shiftforge.sim.compare",
     ):
         assert name in found
@@ -72,11 +72,11 @@ def copy(tmp_path: Path) -> Path:
         ("quant/formats/bad.py", "def f():\n    import torch", "torch"),
         ("quant/data/bad.py", "import importlib\nimportlib.import_module('torch')", "torch"),
         ("quant/graph/bad.py", "from shiftforge.quant.planted import x", "loads torch"),
-        ("generator/plan/bad.py", "from shiftforge.sim import golden", "shiftforge.sim.golden"),
-        ("generator/plan/bad.py", "from shiftforge.generator.cli import x", "generator.cli"),
-        ("generator/emit/bad.py", "def f():\n    from torch import nn", "torch"),
-        ("generator/emit/bad.py", "import pyopencl as cl", "pyopencl"),
-        ("generator/emit/bad.py", "from shiftforge.quant.planted import x", "loads torch"),
+        ("generator/conv/bad.py", "from shiftforge.sim import golden", "shiftforge.sim.golden"),
+        ("generator/conv/bad.py", "from shiftforge.cli import x", "shiftforge.cli"),
+        ("generator/conv/bad.py", "def f():\n    from torch import nn", "torch"),
+        ("generator/conv/bad.py", "import pyopencl as cl", "pyopencl"),
+        ("generator/conv/bad.py", "from shiftforge.quant.planted import x", "loads torch"),
         ("generator/cli/bad.py", "import torch", "loads torch"),
         ("generator/cli/bad.py", "from shiftforge.quant import planted", "loads torch"),
         ("generator/cli/bad.py", "from shiftforge.generator.api.errors import x", "itself"),
@@ -113,7 +113,7 @@ def test_a_planted_violation_is_caught(copy: Path, path: str, line: str, message
     ("path", "line"),
     [
         ("generator/cli/good.py", "def f():\n    import torch\n    from shiftforge import sim"),
-        ("generator/emit/good.py", "from shiftforge import __version__"),
+        ("generator/conv/good.py", "from shiftforge import __version__"),
         ("sim/opencl/good.py", "import pyopencl\nfrom shiftforge.generator import plan"),
         ("quant/capture/good.py", "import torch\nfrom shiftforge.quant import graph"),
         ("generator/api/good.py", "def f():\n    from shiftforge.quant import planted"),
@@ -125,9 +125,7 @@ def test_what_the_layout_allows_passes(copy: Path, path: str, line: str) -> None
     assert violations(copy) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["shiftforge", "shiftforge.generator.cli", "shiftforge.generator.cli.main"]
-)
+@pytest.mark.parametrize("name", ["shiftforge", "shiftforge.cli", "shiftforge.cli.main"])
 def test_importing_loads_nothing_heavy(name: str) -> None:
     code = f"import {name}, sys; print(*sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run(

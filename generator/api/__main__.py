@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shiftforge.generator.cli.main import main
+from shiftforge.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -10,11 +10,11 @@ from shiftforge.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from shiftforge.boards.types import Board
-    from shiftforge.comparison import PairComparison
-    from shiftforge.emulation import EmulationReport
     from shiftforge.generator.design import Design
     from shiftforge.quant.data.inputs import Frames
     from shiftforge.quant.graph.types import Preprocess, QuantizedModel
+    from shiftforge.sim.conv.comparison import PairComparison
+    from shiftforge.sim.conv.emulation import EmulationReport
 
 __all__ = [
     "compare",
@@ -179,8 +179,8 @@ def generate(
 
     ``Design.report`` holds the figures that ``shiftforge generate --json`` prints.
     """
+    from shiftforge.generator.conv.target import generate as generate_design
     from shiftforge.generator.design import check_folder
-    from shiftforge.generator.generate import generate as generate_design
 
     if output is not None:
         check_folder(output)
@@ -211,8 +211,8 @@ def emulate(
     those that are not. Raises InputError for a device that is named and not usable, ToolFailed
     where none is, or where the device's runtime fails.
     """
-    from shiftforge.emulation import codes_of, emulate_codes
-    from shiftforge.generator.cli.frames import model_and_frames
+    from shiftforge.sim.conv.emulation import codes_of, emulate_codes
+    from shiftforge.sim.conv.frames import model_and_frames
 
     if device is None:
         device = default_device()
@@ -259,9 +259,14 @@ def compare(
     pairs: (from, to), by default the whole flow with the usable devices. Every map of every
     frame is kept in memory.
     """
-    from shiftforge.comparison import DEVICES, check_checkpoints, compare_pair, default_pairs
-    from shiftforge.comparison import run_checkpoint as run
-    from shiftforge.generator.cli.frames import model_and_frames
+    from shiftforge.sim.conv.comparison import (
+        DEVICES,
+        check_checkpoints,
+        compare_pair,
+        default_pairs,
+    )
+    from shiftforge.sim.conv.comparison import run_checkpoint as run
+    from shiftforge.sim.conv.frames import model_and_frames
 
     if pairs is None:
         from shiftforge.sim.opencl.probe import usable_devices

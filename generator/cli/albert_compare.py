@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shiftforge.errors import CheckFailed, InputError, Problem
-from shiftforge.generator.cli.albert_run import (
+from shiftforge.cli.albert_run import (
     DEVICES,
     Job,
     check_devices,
@@ -16,11 +15,12 @@ from shiftforge.generator.cli.albert_run import (
     open_job,
     reference,
 )
+from shiftforge.errors import CheckFailed, InputError, Problem
 
 if TYPE_CHECKING:
-    from shiftforge.generator.cli.output import Advance
-    from shiftforge.sim.albert.compare import Comparison
-    from shiftforge.sim.albert.golden import Sentence
+    from shiftforge.cli.output import Advance
+    from shiftforge.sim.edgebert.compare import Comparison
+    from shiftforge.sim.edgebert.sentence_golden import Sentence
 
 __all__ = ["CHECKPOINTS", "compare_texts"]
 
@@ -45,9 +45,9 @@ def compare_texts(
 
     classifier: the folder that the integers were made from, for the checkpoint "float".
     """
-    from shiftforge.generator.cli.devices import split_usable, tell_skipped
-    from shiftforge.generator.cli.output import print_json, print_table, progress
-    from shiftforge.sim.albert.compare import compare_sentences
+    from shiftforge.cli.devices import split_usable, tell_skipped
+    from shiftforge.cli.output import print_json, print_table, progress
+    from shiftforge.sim.edgebert.compare import compare_sentences
 
     devices, skipped = ((), ()) if pair is not None else split_usable(DEVICES)
     tell_skipped(skipped, needed=pair is None and not devices)
@@ -119,9 +119,9 @@ def _classifier_problems(names: Sequence[str], classifier: Path | None) -> list[
 
 def _measure(job: Job, a: str, b: str, classifier: Path, layers: bool, as_json: bool) -> None:
     """The float network against integers: what is equal, and the noise of each stage."""
-    from shiftforge.generator.cli.output import print_json, print_table
-    from shiftforge.quant.albert.folder import float_network, load_classifier
-    from shiftforge.sim.albert.compare import compare_checkpoints
+    from shiftforge.cli.output import print_json, print_table
+    from shiftforge.quant.albert.network.folder import float_network, load_classifier
+    from shiftforge.sim.edgebert.compare import compare_checkpoints
 
     own = job.project
     report = compare_checkpoints(
@@ -187,7 +187,7 @@ def _first(job: Job, a: str, b: str, compared: Sequence[Comparison]) -> str:
 
 def _print_stages(a: str, b: str, compared: Sequence[Comparison]) -> None:
     """Every stage that differs, of the first sentence that does."""
-    from shiftforge.generator.cli.output import print_table
+    from shiftforge.cli.output import print_table
 
     for index, own in enumerate(compared, 1):
         if own.differences:

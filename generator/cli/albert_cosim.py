@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftforge.errors import CheckFailed, InputError, Problem
-from shiftforge.generator.cli.albert_run import (
+from shiftforge.cli.albert_run import (
     announce,
     check_devices,
     on_device,
@@ -16,10 +15,11 @@ from shiftforge.generator.cli.albert_run import (
     reference,
     text_rows,
 )
+from shiftforge.errors import CheckFailed, InputError, Problem
 
 if TYPE_CHECKING:
-    from shiftforge.sim.albert.compare import Comparison
-    from shiftforge.sim.albert.rtl import RtlSentence
+    from shiftforge.sim.edgebert.compare import Comparison
+    from shiftforge.sim.edgebert.sentence_rtl import RtlSentence
 
 __all__ = ["cosim_texts"]
 
@@ -37,9 +37,9 @@ def cosim_texts(
     as_json: bool,
 ) -> None:
     """Run the texts on the RTL and on devices, and hold every stage against the reference."""
-    from shiftforge.generator.cli.albert_emulate import print_sentences, right_labels
-    from shiftforge.generator.cli.output import print_json, print_table, progress
-    from shiftforge.sim.albert.compare import compare_sentences
+    from shiftforge.cli.albert_emulate import print_sentences, right_labels
+    from shiftforge.cli.output import print_json, print_table, progress
+    from shiftforge.sim.edgebert.compare import compare_sentences
     from shiftforge.sim.rtl.verilator import verilator_root
 
     problems = [*refused, *check_devices(devices)]

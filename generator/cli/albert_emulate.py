@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from shiftforge.errors import CheckFailed, Problem
-from shiftforge.generator.cli.albert_run import (
+from shiftforge.cli.albert_run import (
     Job,
     announce,
     check_devices,
@@ -17,6 +16,7 @@ from shiftforge.generator.cli.albert_run import (
     reference,
     text_rows,
 )
+from shiftforge.errors import CheckFailed, Problem
 
 __all__ = ["emulate_texts", "print_sentences", "right_labels"]
 
@@ -40,8 +40,8 @@ def emulate_texts(
     problems: of the command's other arguments. Raises InputError with those and everything else,
     CheckFailed where an integer differs.
     """
-    from shiftforge.generator.cli.output import print_json, print_table, progress
-    from shiftforge.sim.albert.compare import compare_sentences
+    from shiftforge.cli.output import print_json, print_table, progress
+    from shiftforge.sim.edgebert.compare import compare_sentences
 
     job = open_job(folder, source, limit, threshold, [*problems, *check_devices([device])])
     announce(job, device)
@@ -103,7 +103,7 @@ def right_labels(rows: list[dict[str, Any]]) -> float | None:
 
 def print_sentences(job: Job, rows: list[dict[str, Any]], extra: tuple[str, ...] = ()) -> None:
     """A table of labelled sentences. extra: further fields of the rows, whole numbers."""
-    from shiftforge.generator.cli.output import print_table
+    from shiftforge.cli.output import print_table
 
     wanted = job.texts.wanted is not None
     layers = job.project.network.layers

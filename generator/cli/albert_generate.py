@@ -17,11 +17,11 @@ def generate_texts(
     import time
 
     from shiftforge.boards.load import load_board
-    from shiftforge.generator.cli.folder import output_folder_problems
-    from shiftforge.generator.cli.generate import figure_text, is_nested
-    from shiftforge.generator.cli.output import print_json, print_table
-    from shiftforge.generator.emit.albert_project import albert_design
-    from shiftforge.quant.albert.file import load_package
+    from shiftforge.cli.generate import figure_text, is_nested
+    from shiftforge.cli.output import print_json, print_table
+    from shiftforge.generator.edgebert.target import albert_design
+    from shiftforge.generator.project import output_folder_problems
+    from shiftforge.quant.albert.network.file import load_package
 
     started = time.monotonic()
     problems = [*refused, *output_folder_problems(output)]

@@ -14,10 +14,10 @@ from click.core import ParameterSource
 from shiftforge.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from shiftforge.generator.plan.sfu import SfuConfig
-    from shiftforge.generator.plan.unit import UnitConfig
-    from shiftforge.quant.albert.file import Package
-    from shiftforge.quant.albert.network import IntegerAlbert
+    from shiftforge.generator.edgebert.sfu import SfuConfig
+    from shiftforge.generator.edgebert.unit import UnitConfig
+    from shiftforge.quant.albert.network.file import Package
+    from shiftforge.quant.albert.network.integer import IntegerAlbert
     from shiftforge.sim.golden.edgebert.encoder import Unit
 
 __all__ = [
@@ -55,7 +55,7 @@ class AlbertProject:
     @property
     def unit(self) -> Unit:
         """The unit's numbers for the reference."""
-        from shiftforge.sim.rtl.cosim_layer import golden_unit
+        from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 
         return golden_unit(self.config, self.sfu)
 
@@ -76,7 +76,7 @@ def is_albert_file(path: Path) -> bool:
 
 def is_any_model_file(path: Path) -> bool:
     """Whether an existing file is one of `quantize`, and so may be replaced by another."""
-    from shiftforge.generator.cli.options import is_model_file
+    from shiftforge.cli.options import is_model_file
 
     return is_model_file(path) or is_albert_file(path)
 
@@ -84,7 +84,7 @@ def is_any_model_file(path: Path) -> bool:
 def is_albert_project(folder: Path) -> bool:
     """Whether a folder holds a generated project of an ALBERT."""
     from shiftforge.generator.design import read_manifest
-    from shiftforge.generator.emit.albert_project import KIND
+    from shiftforge.generator.edgebert.target import KIND
 
     if not folder.is_dir():
         return False
@@ -98,10 +98,10 @@ def load_project(folder: Path) -> AlbertProject:
     """The parts of a generated folder. Raises InputError where it cannot be run."""
     from shiftforge import __version__
     from shiftforge.generator.design import MANIFEST, read_manifest
-    from shiftforge.generator.emit.albert_project import DEVICE, INTERFACE, KIND, NETWORK
-    from shiftforge.generator.plan.sfu import SfuConfig
-    from shiftforge.generator.plan.unit import UnitConfig
-    from shiftforge.quant.albert.file import load_package
+    from shiftforge.generator.edgebert.sfu import SfuConfig
+    from shiftforge.generator.edgebert.target import DEVICE, INTERFACE, KIND, NETWORK
+    from shiftforge.generator.edgebert.unit import UnitConfig
+    from shiftforge.quant.albert.network.file import load_package
 
     if not folder.is_dir():
         remedy = "make one with: shiftforge generate NETWORK.safetensors --board NAME -o DIR"

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shiftforge.errors import InputError, Problem
-from shiftforge.generator.cli.albert_project import (
+from shiftforge.cli.albert_project import (
     AlbertProject,
     load_project,
     threshold_problems,
 )
-from shiftforge.generator.cli.albert_texts import Texts, load_texts, source_problems
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.text.inputs import Texts, load_texts, source_problems
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shiftforge.generator.cli.output import Advance
-    from shiftforge.sim.albert.compare import Comparison
-    from shiftforge.sim.albert.golden import Sentence
-    from shiftforge.sim.albert.rtl import RtlSentence
+    from shiftforge.cli.output import Advance
+    from shiftforge.sim.edgebert.compare import Comparison
+    from shiftforge.sim.edgebert.sentence_golden import Sentence
+    from shiftforge.sim.edgebert.sentence_rtl import RtlSentence
 
 __all__ = [
     "DEVICES",
@@ -86,7 +86,7 @@ def open_job(
 
     problems: of the command's other arguments. Raises InputError with all of them and its own.
     """
-    from shiftforge.sim.albert.golden import threshold_of
+    from shiftforge.sim.edgebert.sentence_golden import threshold_of
 
     found = [*problems, *threshold_problems(threshold)]
     project = texts = None
@@ -106,7 +106,7 @@ def open_job(
 
 def announce(job: Job, where: str) -> None:
     """Tell how many sentences are about to run, and of how many only the beginning."""
-    from shiftforge.generator.cli.output import note, warn
+    from shiftforge.cli.output import note, warn
 
     length, cut = job.project.network.length, job.texts.cut
     if cut:
@@ -118,7 +118,7 @@ def announce(job: Job, where: str) -> None:
 
 def reference(job: Job, advance: Advance | None = None) -> tuple[Sentence, ...]:
     """Every sentence in the numpy reference."""
-    from shiftforge.sim.albert.golden import golden_sentence
+    from shiftforge.sim.edgebert.sentence_golden import golden_sentence
 
     found = []
     unit = job.project.unit
@@ -131,7 +131,7 @@ def reference(job: Job, advance: Advance | None = None) -> tuple[Sentence, ...]:
 
 def on_device(job: Job, device: str, time_limit_s: float = 600.0) -> DeviceSentences:
     """Every sentence on an OpenCL device, by the project's own device text."""
-    from shiftforge.sim.albert.opencl_run import run_sentences
+    from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
 
     own = job.project
     done = run_sentences(
@@ -150,7 +150,7 @@ def on_device(job: Job, device: str, time_limit_s: float = 600.0) -> DeviceSente
 
 def on_rtl(job: Job, advance: Advance | None = None) -> tuple[RtlSentence, ...]:
     """Every sentence on the project's own RTL in simulation, one program each."""
-    from shiftforge.sim.albert.rtl import ClassifierRtl
+    from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 
     own = job.project
     longest = max(len(ids) for ids in job.texts.ids)
@@ -167,7 +167,7 @@ def on_rtl(job: Job, advance: Advance | None = None) -> tuple[RtlSentence, ...]:
 
 def outputs_only(got: Sentence, want: Sentence) -> Comparison:
     """Logits, entropies, exits and label, without the stages of the layers."""
-    from shiftforge.sim.albert.compare import Comparison, compare_sentences
+    from shiftforge.sim.edgebert.compare import Comparison, compare_sentences
 
     whole = compare_sentences(got, want)
     values = sum(len(layer.logits) + 2 for layer in want.layers) + 2
@@ -189,7 +189,7 @@ def probabilities(job: Job, sentence: Sentence) -> np.ndarray[Any, np.dtype[np.f
 def text_rows(job: Job, sentences: Iterable[Sentence]) -> list[dict[str, Any]]:
     """One row a sentence: text, tokens, label, exit layer, entropies in nats, probability of the
     label, margin (its distance to the next one's), and multiply-accumulates up to the exit."""
-    from shiftforge.sim.albert.check import macs_of
+    from shiftforge.sim.edgebert.check import macs_of
 
     classes = job.project.network.classes
     rows = []

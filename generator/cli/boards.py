@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from shiftforge.generator.cli.options import json_option
-from shiftforge.generator.cli.output import plain, print_json, print_table
+from shiftforge.cli.options import json_option
+from shiftforge.cli.output import plain, print_json, print_table
 
 __all__ = ["command"]
 

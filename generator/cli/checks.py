@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from shiftforge.generator.cli.tested import TESTED, Package
+from shiftforge.cli.tested import TESTED, Package
 
 __all__ = [
     "Check",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.cli.options import (
+from shiftforge.cli.options import (
     frame_options,
     json_option,
     threshold_option,
     time_limit_option,
 )
+from shiftforge.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
     from shiftforge.sim.opencl.probe import DeviceState
@@ -64,17 +64,17 @@ def command(
     """
     from rich.console import Console
 
-    from shiftforge.comparison import DEVICES, default_pairs
-    from shiftforge.generator.cli.albert_project import is_albert_project, refuse_options
-    from shiftforge.generator.cli.devices import split_usable, tell_skipped
-    from shiftforge.generator.cli.output import print_json, print_table, progress
+    from shiftforge.cli.albert_project import is_albert_project, refuse_options
+    from shiftforge.cli.devices import split_usable, tell_skipped
+    from shiftforge.cli.output import print_json, print_table, progress
     from shiftforge.sim.compare_text import comparison_table, divergence_text
+    from shiftforge.sim.conv.comparison import DEVICES, default_pairs
     from shiftforge.steps import compare
 
     if (first is None) != (second is None):
         raise click.UsageError("--from and --to go together")
     if is_albert_project(folder):
-        from shiftforge.generator.cli.albert_compare import compare_texts
+        from shiftforge.cli.albert_compare import compare_texts
 
         chosen = (first, second) if first is not None and second is not None else None
         refused = refuse_options(["data_dir"], "is for images")

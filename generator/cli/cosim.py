@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from shiftforge.cli.options import json_option, threshold_option, time_limit_option
 from shiftforge.errors import CheckFailed, InputError, Problem
-from shiftforge.generator.cli.options import json_option, threshold_option, time_limit_option
 
 if TYPE_CHECKING:
-    from shiftforge.generator.plan.layer import LayerShape
-    from shiftforge.sim.rtl.cosim import CosimReport
-    from shiftforge.sim.rtl.cosim_layer import LayerReport
+    from shiftforge.generator.edgebert.encoder import LayerShape
+    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
+    from shiftforge.sim.edgebert.rtl.cosim_layer import LayerReport
 
 __all__ = ["UNITS", "command"]
 
@@ -134,21 +134,21 @@ def command(
     (~/.cache) and used again for equal text and tools. Exit code 1 when any value differs; the
     first one is told by stage, tile, row and lane, and by the cycles in which it was computed.
     """
-    from shiftforge.generator.cli.albert_project import refuse_options
+    from shiftforge.cli.albert_project import refuse_options
 
     if folder is not None:
-        from shiftforge.generator.cli.albert_cosim import cosim_texts
+        from shiftforge.cli.albert_cosim import cosim_texts
 
         refused = refuse_options(_UNIT_OPTIONS, "is for units without a project")
         cosim_texts(folder, source, limit, threshold, devices, time_limit, refused, as_json)
         return
 
-    from shiftforge.generator.cli.folder import output_folder_problems
-    from shiftforge.generator.cli.output import note, print_json
-    from shiftforge.generator.emit.rtl import rtl_design
-    from shiftforge.generator.plan.unit import UnitConfig
-    from shiftforge.sim.rtl.cosim import check_product, cosim_matmul
-    from shiftforge.sim.rtl.cosim_layer import check_layer, cosim_layer, layer_units
+    from shiftforge.cli.output import note, print_json
+    from shiftforge.generator.edgebert.rtl import rtl_design
+    from shiftforge.generator.edgebert.unit import UnitConfig
+    from shiftforge.generator.project import output_folder_problems
+    from shiftforge.sim.edgebert.rtl.cosim import check_product, cosim_matmul
+    from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer, cosim_layer, layer_units
     from shiftforge.sim.rtl.verilator import verilator_root
 
     # Everything wrong with the arguments and the tools is told at once.
@@ -212,8 +212,8 @@ def _opencl_device(asked: str | None) -> str | None:
 
     Raises InputError where the one that was asked for is not usable.
     """
-    from shiftforge.generator.cli.devices import tell_skipped
-    from shiftforge.generator.cli.output import note
+    from shiftforge.cli.devices import tell_skipped
+    from shiftforge.cli.output import note
     from shiftforge.sim.opencl.probe import first_usable, require_device
 
     if asked == NO_DEVICE:
@@ -258,14 +258,14 @@ def _product(size: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _layer(size: tuple[int, ...]) -> LayerShape:
-    from shiftforge.generator.plan.layer import LayerShape
+    from shiftforge.generator.edgebert.encoder import LayerShape
 
     return LayerShape(*size)
 
 
 def _print(report: CosimReport | LayerReport) -> None:
-    from shiftforge.generator.cli.output import print_table
-    from shiftforge.sim.rtl.cosim import CosimReport
+    from shiftforge.cli.output import print_table
+    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
 
     terms = f", {report.terms} term{'s' if report.terms > 1 else ''}"
     kernels = "not compared"
@@ -295,7 +295,7 @@ def _print(report: CosimReport | LayerReport) -> None:
 
 
 def _print_layer(report: LayerReport) -> None:
-    from shiftforge.generator.cli.output import print_table
+    from shiftforge.cli.output import print_table
 
     print_table(
         "Values that differ from golden",

@@ -23,7 +23,7 @@ def split_usable(names: Iterable[str]) -> tuple[tuple[str, ...], tuple[DeviceSta
 
 def tell_skipped(skipped: Sequence[DeviceState], *, needed: bool = False) -> None:
     """Say which devices are left out, and why. Raises ToolFailed where one was needed."""
-    from shiftforge.generator.cli.output import note
+    from shiftforge.cli.output import note
     from shiftforge.sim.opencl.probe import no_device_text, skipped_text
 
     if needed:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from shiftforge.generator.cli.options import json_option
-from shiftforge.generator.cli.output import note, print_json, print_table
+from shiftforge.cli.options import json_option
+from shiftforge.cli.output import note, print_json, print_table
 
 __all__ = ["command"]
 
@@ -20,8 +20,8 @@ def command(as_json: bool) -> None:
     A device counts as usable when it has built and run a small kernel with the right numbers. What
     is optional and missing is marked "-". Exit code 1 when something else is missing or fails.
     """
+    from shiftforge.cli.checks import all_checks
     from shiftforge.errors import CheckFailed
-    from shiftforge.generator.cli.checks import all_checks
 
     note("looking at packages, OpenCL devices (a small kernel on each) and tools")
     found = list(all_checks())

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.cli.options import (
+from shiftforge.cli.options import (
     frame_options,
     json_option,
     threshold_option,
     time_limit_option,
 )
+from shiftforge.errors import CheckFailed, InputError
 
 __all__ = ["command"]
 
@@ -42,10 +42,10 @@ def command(
     for a text classifier a file of texts, one a line, - for standard input, bbc:held-out[:N],
     sentiment:held-out[:N] or random:SEED. Exit code 1 when any integer differs.
     """
-    from shiftforge.generator.cli.albert_project import is_albert_project, refuse_options
+    from shiftforge.cli.albert_project import is_albert_project, refuse_options
 
     if is_albert_project(folder):
-        from shiftforge.generator.cli.albert_emulate import emulate_texts
+        from shiftforge.cli.albert_emulate import emulate_texts
 
         emulate_texts(
             folder,
@@ -59,9 +59,9 @@ def command(
             as_json=as_json,
         )
         return
-    from shiftforge.emulation import codes_of, emulate_codes
-    from shiftforge.generator.cli.frames import model_and_frames
-    from shiftforge.generator.cli.output import note, print_json, print_table, progress
+    from shiftforge.cli.output import note, print_json, print_table, progress
+    from shiftforge.sim.conv.emulation import codes_of, emulate_codes
+    from shiftforge.sim.conv.frames import model_and_frames
 
     refused = refuse_options(["threshold"], "is for text classifiers")
     if refused:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shiftforge.generator.cli.options import json_option
+from shiftforge.cli.options import json_option
 
 __all__ = ["command", "figure_text", "is_nested"]
 
@@ -50,16 +50,16 @@ def command(
     import time
 
     from shiftforge.boards.load import load_board
+    from shiftforge.cli.albert_project import is_albert_file, refuse_options
+    from shiftforge.cli.output import print_json, print_table
     from shiftforge.errors import InputError
-    from shiftforge.generator.cli.albert_project import is_albert_file, refuse_options
-    from shiftforge.generator.cli.folder import output_folder_problems
-    from shiftforge.generator.cli.output import print_json, print_table
+    from shiftforge.generator.project import output_folder_problems
     from shiftforge.quant.graph.file import load_model
 
     if target_fps is not None and (units is not None or pixels is not None):
         raise click.UsageError("--target-fps searches the array; --units and --pixels fix it")
     if is_albert_file(model):
-        from shiftforge.generator.cli.albert_generate import generate_texts
+        from shiftforge.cli.albert_generate import generate_texts
 
         refused = refuse_options(["units", "pixels", "target_fps"], "is for convolutions")
         generate_texts(model, board, output, lanes, refused, as_json)
@@ -79,7 +79,7 @@ def command(
     if problems or network is None or target is None:
         raise InputError(problems)
 
-    from shiftforge.generator.generate import generate
+    from shiftforge.generator.conv.target import generate
 
     started = time.monotonic()
     design = generate(network, target, units=units, pixels=pixels, target_fps=target_fps)

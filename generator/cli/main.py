@@ -14,18 +14,8 @@ from typing import NoReturn
 import click
 
 import shiftforge
-from shiftforge.errors import CheckFailed, InputError, ToolFailed
-from shiftforge.generator.cli import (
-    boards,
-    compare,
-    cosim,
-    doctor,
-    emulate,
-    generate,
-    quantize,
-    train,
-)
-from shiftforge.generator.cli.output import (
+from shiftforge.cli import boards, compare, cosim, doctor, emulate, generate, quantize, train
+from shiftforge.cli.output import (
     ReaderLeftError,
     begin_document,
     document_printed,
@@ -33,6 +23,7 @@ from shiftforge.generator.cli.output import (
     print_json,
     print_problems,
 )
+from shiftforge.errors import CheckFailed, InputError, ToolFailed
 
 __all__ = ["cli", "main", "run"]
 

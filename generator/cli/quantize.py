@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shiftforge.generator.cli.options import json_option
+from shiftforge.cli.options import json_option
 
 __all__ = ["command"]
 
@@ -122,11 +122,11 @@ def command(
     """
     import time
 
+    from shiftforge.cli.albert_project import is_any_model_file, refuse_options
+    from shiftforge.cli.options import output_file_problems
+    from shiftforge.cli.output import note, print_json, print_table, progress
+    from shiftforge.cli.quantize_text import is_albert_source, quantize_texts
     from shiftforge.errors import InputError
-    from shiftforge.generator.cli.albert_project import is_any_model_file, refuse_options
-    from shiftforge.generator.cli.albert_quantize import is_albert_source, quantize_texts
-    from shiftforge.generator.cli.options import output_file_problems
-    from shiftforge.generator.cli.output import note, print_json, print_table, progress
     from shiftforge.quant.graph.file import save_model
     from shiftforge.quant.graph.summary import summarise
     from shiftforge.steps import quantize

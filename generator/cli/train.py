@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shiftforge.generator.cli.albert_train import albert, embeddings
-from shiftforge.generator.cli.options import json_option
+from shiftforge.cli.options import json_option
+from shiftforge.cli.train_text import albert, embeddings
 
 if TYPE_CHECKING:
     from shiftforge.quant.graph.types import WeightFormat
@@ -152,8 +152,8 @@ def images(
         demo = (output, epochs, tune_epochs, scheme or "shift", bits, terms, first_last)
         _demo(*demo, width, resolution, seed, device, limit, data, as_json)
         return
+    from shiftforge.cli.train_image import Given, train_network
     from shiftforge.errors import InputError, Problem
-    from shiftforge.generator.cli.train_scheme import Given, train_network
 
     if width is not None:
         raise InputError(Problem("--width with --network", "leave it out"))
@@ -239,7 +239,7 @@ def _demo(
 ) -> None:
     from dataclasses import replace
 
-    from shiftforge.generator.cli.output import note, print_json, print_table, progress
+    from shiftforge.cli.output import note, print_json, print_table, progress
     from shiftforge.quant.graph.file import save_model
     from shiftforge.quant.models.fit import Progress
     from shiftforge.quant.models.train import FLOAT_RECIPE, TUNE_RECIPE, TrainConfig, train

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shiftforge.sim.golden.network import accumulator_key, run_golden
+from shiftforge.sim.golden.conv.network import accumulator_key, run_golden
 
 __all__ = ["accumulator_key", "run_golden"]

@@ -13,9 +13,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.emit.rtl import render_bench, render_unit
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.rtl import render_bench, render_unit
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model, tool_environment
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, af_fields, signed_value
 from shiftforge.sim.golden.edgebert.fixed import bit_length, saturate, shift_round
 from shiftforge.sim.golden.edgebert.mac import shift_values

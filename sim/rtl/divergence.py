@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.plan.command import Tensor
-from shiftforge.generator.plan.unit import MASKS_PER_BEAT
-from shiftforge.sim.rtl.operands import write_tensor
+from shiftforge.generator.edgebert.command import Tensor
+from shiftforge.generator.edgebert.unit import MASKS_PER_BEAT
+from shiftforge.sim.edgebert.rtl.operands import write_tensor
 
 __all__ = ["Divergence", "at_code", "in_strips", "read_times", "who_differs"]
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.sim.edgebert.rtl.sfu import unpack_lanes
 from shiftforge.sim.rtl.benches import Bench
 from shiftforge.sim.rtl.checks import Scoreboard
-from shiftforge.sim.rtl.sfu import unpack_lanes
 
 __all__ = [
     "AddBench",

@@ -13,7 +13,7 @@ from typing import Literal
 
 from shiftforge import __version__
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.emit.opencl import render
+from shiftforge.generator.render import render
 
 __all__ = ["TraceBuild", "TraceKind", "trace_build", "trace_kind"]
 
@@ -66,7 +66,7 @@ def trace_build(kind: TraceKind | None, compiler: str) -> TraceBuild:
         build.sources,
         libraries=tuple(LIBRARIES[name] for name in found),
         headers=tuple(
-            (f"{name}.h", render(f"rtl/trace/{name}.h.j2", {"version": __version__}))
+            (f"{name}.h", render(f"edgebert/rtl/trace/{name}.h.j2", {"version": __version__}))
             for name in LIBRARIES
             if name not in found
         ),

@@ -12,11 +12,12 @@ import pytest
 from albert_cases import integer_case, optimised_case, sentences
 from safetensors.numpy import save_file
 
-from shiftforge.generator.cli.main import run
-from shiftforge.quant.albert.file import save_integer
+from shiftforge.cli.main import run
+from shiftforge.quant.albert.network.file import save_integer
 from shiftforge.quant.text.tokeniser import train_wordpiece
-from shiftforge.sim.albert import opencl_run, rtl
-from shiftforge.sim.albert.golden import Sentence, golden_sentence
+from shiftforge.sim.edgebert import sentence_rtl as rtl
+from shiftforge.sim.edgebert.opencl import sentence_run as opencl_run
+from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 
 NOTES = {"corpus": "bbc", "fold": 0, "split": 0}
 TEXTS = ("a cat sat on the mat", "the dog is good", "rain")
@@ -40,9 +41,9 @@ def make_project(folder: Path, *, optimised: bool = False) -> Path:
 
 def save_trained(folder: Path) -> Path:
     """A classifier's folder of untrained weights."""
-    from shiftforge.quant.albert.folder import save_classifier
-    from shiftforge.quant.albert.model import OffRampAlbert, configuration
-    from shiftforge.quant.albert.settings import Shape
+    from shiftforge.quant.albert.network.folder import save_classifier
+    from shiftforge.quant.albert.network.model import OffRampAlbert, configuration
+    from shiftforge.quant.albert.network.settings import Shape
 
     shape = Shape(hidden=32, heads=2, ffn=40, layers=2, length=12, embedding=24, vocabulary=50)
     model = OffRampAlbert(configuration(shape, 50), 2).eval()
@@ -126,7 +127,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, fault: str = "") -> list[dict[str,
 
     class Unit:
         def __init__(self, config: Any, sfu: Any, network: Any, threshold: Any, **more: Any):
-            from shiftforge.sim.rtl.cosim_layer import golden_unit
+            from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 
             calls.append({"device": "rtl", **more})
             self.network, self.threshold = network, threshold

@@ -24,11 +24,11 @@ from albert_projects import (
 from devices import pretend_usable
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.cli.main import run
-from shiftforge.generator.cost.edgebert_area import LANE_ALM, memory_blocks
-from shiftforge.generator.plan.albert import albert_units
-from shiftforge.quant.albert.file import load_package
-from shiftforge.sim.albert.check import units_for
+from shiftforge.cli.main import run
+from shiftforge.generator.edgebert.area import LANE_ALM, memory_blocks
+from shiftforge.generator.edgebert.sentence import albert_units
+from shiftforge.quant.albert.network.file import load_package
+from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.rtl import verilator
 
 ROOT = Path(__file__).parents[2]
@@ -233,9 +233,9 @@ def test_a_difference_ends_in_1_and_is_located(
 def test_held_out_texts_are_those_of_the_notes(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from shiftforge.generator.cli import albert_texts
-    from shiftforge.quant.albert.texts import chosen_fold
+    from shiftforge.quant.albert.training.texts import chosen_fold
     from shiftforge.quant.text import corpus as module
+    from shiftforge.quant.text import inputs as albert_texts
 
     rows = [(f"rain number {i}", "abcde"[i % 5]) for i in range(50)]
     made = module._corpus("bbc", rows)

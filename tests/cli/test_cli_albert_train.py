@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shiftforge.cli.main import run
 from shiftforge.errors import InputError
-from shiftforge.generator.cli.albert_corpus import open_corpus
-from shiftforge.generator.cli.main import run
 from shiftforge.quant.text import corpus as corpora
+from shiftforge.quant.text.specs import open_corpus
 
 FOUND = {"corpus": "bbc", "fold": 0, "accuracy": [0.5, 0.75], "validation": [0.5, 0.8],
          "tfidf": 0.9}  # fmt: skip
@@ -67,14 +67,14 @@ def calls(made: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, di
             "tfidf": interval}  # fmt: skip
     module("torch", set_num_threads=lambda count: None)
     module(
-        "shiftforge.quant.albert.run",
+        "shiftforge.quant.albert.training.run",
         train_fold=FOUND,
         train_folds=both,
         table_of_fold=lambda table, fold: Path(str(table).replace("{fold}", str(fold))),
         shared_table=None,
     )
-    module("shiftforge.quant.albert.compress", compress={**FOUND, "heads_off": [1]})
-    module("shiftforge.quant.albert.table", build_table=Table())
+    module("shiftforge.quant.albert.compression.compress", compress={**FOUND, "heads_off": [1]})
+    module("shiftforge.quant.albert.training.table", build_table=Table())
     return found
 
 

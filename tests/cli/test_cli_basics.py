@@ -10,8 +10,8 @@ import click
 import pytest
 
 import shiftforge
+from shiftforge.cli import main as cli_main
 from shiftforge.errors import CheckFailed, InputError, Problem
-from shiftforge.generator.cli import main as cli_main
 
 HEAVY = ("torch", "pyopencl", "transformers", "pydantic", "numpy")
 
@@ -22,7 +22,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_importing_the_command_line_is_light() -> None:
     done = python(
-        "import sys, shiftforge, shiftforge.generator.cli.main\n"
+        "import sys, shiftforge, shiftforge.cli.main\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     assert done.stdout.strip() == "[]", done.stderr

@@ -11,10 +11,10 @@ import pytest
 from devices import pretend_usable
 
 import shiftforge
-from shiftforge import comparison
-from shiftforge.generator.cli.main import run
+from shiftforge.cli.main import run
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.sim.conv import comparison
 
 
 @pytest.fixture(scope="module")

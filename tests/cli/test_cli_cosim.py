@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from devices import pretend_usable, use_device
 
+from shiftforge.cli import cosim as command
+from shiftforge.cli.main import run
 from shiftforge.errors import ToolFailed
-from shiftforge.generator.cli import cosim as command
-from shiftforge.generator.cli.main import run
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.rtl import cosim, cosim_layer
+from shiftforge.sim.edgebert.rtl.layer import CommandRun, UnitRun
+from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages
+from shiftforge.sim.edgebert.rtl.matmul import MatmulRun
 from shiftforge.sim.golden.edgebert.encoder import encoder_layer
-from shiftforge.sim.rtl import cosim, cosim_layer, verilator
-from shiftforge.sim.rtl.layer import CommandRun, UnitRun
-from shiftforge.sim.rtl.layer_stages import LayerStages
-from shiftforge.sim.rtl.matmul import MatmulRun
+from shiftforge.sim.rtl import verilator
 from shiftforge.sim.rtl.verilator import BuildError
 
 KEYS = {"unit", "n", "weights", "vectors", "mismatches", "cycles", "ideal_cycles", "utilisation",

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from devices import pretend_usable
 
-from shiftforge.generator.cli import checks
-from shiftforge.generator.cli.main import run
-from shiftforge.generator.cli.tested import TESTED, Package
+from shiftforge.cli import checks
+from shiftforge.cli.main import run
+from shiftforge.cli.tested import TESTED, Package
 
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 

@@ -15,10 +15,10 @@ from devices import pretend_usable
 from numpy.typing import NDArray
 
 import shiftforge
-from shiftforge.generator.cli.main import run
+from shiftforge.cli.main import run
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.file import load_model
-from shiftforge.sim.golden.network import run_golden
+from shiftforge.sim.golden.conv.network import run_golden
 
 KEYS = {
     "device",
@@ -67,9 +67,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, fault: str = "") -> None:
             traces[traced][0, 1, 2, 0] -= 7
         return StandIn(outputs, traces)
 
-    module = ModuleType("shiftforge.sim.opencl.emulate")
+    module = ModuleType("shiftforge.sim.conv.emulate")
     module.emulate = emulate  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "shiftforge.sim.opencl.emulate", module)
+    monkeypatch.setitem(sys.modules, "shiftforge.sim.conv.emulate", module)
 
 
 @pytest.fixture(autouse=True)

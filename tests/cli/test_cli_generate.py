@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from shiftforge.generator.cli.main import run
+from shiftforge.cli.main import run
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.file import save_model
 
@@ -130,7 +130,7 @@ def test_the_base_install_is_enough(model: Path, tmp_path: Path) -> None:
 import sys
 for absent in ("torch", "transformers", "pyopencl", "h5py", "sklearn", "skimage", "scipy"):
     sys.modules[absent] = None
-from shiftforge.generator.cli.main import run
+from shiftforge.cli.main import run
 assert run(["boards"]) == 0
 assert run(["generate", {str(model)!r}, "--board", "a10gx1150", "-o", {str(tmp_path / "d")!r}]) == 0
 """

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shiftforge.generator.cli import output
-from shiftforge.generator.cli.options import output_file_problems
+from shiftforge.cli import output
+from shiftforge.cli.options import output_file_problems
 
 
 def test_json_of_values_it_has_no_form_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shiftforge.generator.cli.main import run
+from shiftforge.cli.main import run
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.file import load_model, save_model
 from shiftforge.quant.graph.types import Preprocess

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from random_networks import random_frames
 
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
+from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.instruction import instruction_fields
+from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.design import read_manifest
-from shiftforge.generator.passes.schedule import schedule
-from shiftforge.generator.plan.array import ArrayShape, tile_layer
-from shiftforge.generator.plan.instruction import instruction_fields
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.compare import Divergence, first_divergence, tensor_order
-from shiftforge.sim.golden.network import run_golden
-from shiftforge.sim.opencl.emulate import emulate
+from shiftforge.sim.conv.emulate import emulate
+from shiftforge.sim.golden.conv.network import run_golden
 
 UNITS, PIXELS, TAPS = 16, 7, 9
 TEXT = "device/accelerator.cl"

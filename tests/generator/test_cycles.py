@@ -9,10 +9,10 @@ import pytest
 from mobilenet import mobilenet_v2
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.cost.cycles import array_cycles, model_cycles
-from shiftforge.generator.passes.schedule import schedule
-from shiftforge.generator.plan.array import ArrayShape, tile_layer
-from shiftforge.generator.plan.plan import Plan, bytes_per_cycle, make_plan
+from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.cycles import array_cycles, model_cycles
+from shiftforge.generator.conv.plan import Plan, bytes_per_cycle, make_plan
+from shiftforge.generator.conv.schedule import schedule
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.verify import verify
 

@@ -158,7 +158,7 @@ def test_a_folder_without_manifest_is_no_design(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from shiftforge.boards.load import load_board
-from shiftforge.generator.generate import generate
+from shiftforge.generator.conv.target import generate
 from shiftforge.quant.graph.example import random_model
 generate(random_model(6), load_board("a10gx1150")).write(sys.argv[1])
 """

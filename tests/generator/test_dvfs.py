@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shiftforge.errors import InputError
-from shiftforge.generator.cost.dvfs import (
+from shiftforge.generator.edgebert.energy.dvfs import (
     FREQUENCY_ONE,
     Transition,
     VoltageTable,

@@ -19,13 +19,14 @@ from device_client import DeviceClient
 from random_networks import random_frames, random_network
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.emit.opencl import render, render_accelerator
-from shiftforge.generator.plan.instruction import instruction_fields
-from shiftforge.generator.plan.plan import array_for, make_plan
+from shiftforge.generator.conv.instruction import instruction_fields
+from shiftforge.generator.conv.kernels import render_accelerator
+from shiftforge.generator.conv.plan import array_for, make_plan
+from shiftforge.generator.render import render
 from shiftforge.generator.rules.check import check_rules
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
-from shiftforge.sim.golden.network import run_golden
+from shiftforge.sim.golden.conv.network import run_golden
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -125,7 +126,7 @@ def test_each_layer_is_named_with_its_module(case: Case) -> None:
 
 def test_a_missing_value_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
-        render("opencl/accelerator.cl.j2", {"version": "1"})
+        render("conv/opencl/accelerator.cl.j2", {"version": "1"})
 
 
 def test_names_cannot_end_a_comment() -> None:

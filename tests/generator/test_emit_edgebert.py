@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from shiftforge.generator.emit.edgebert_job import FUNCTIONS, JOB_FIELDS
-from shiftforge.generator.emit.edgebert_opencl import render_edgebert
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
-from shiftforge.generator.plan.unit_registers import FUNCTIONS as REGISTER_FUNCTIONS
+from shiftforge.generator.edgebert.job import FUNCTIONS, JOB_FIELDS
+from shiftforge.generator.edgebert.kernels import render_edgebert
+from shiftforge.generator.edgebert.registers import FUNCTIONS as REGISTER_FUNCTIONS
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.rules.check import check_rules
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields, replace
 import pytest
 
 from shiftforge.errors import InputError
-from shiftforge.generator.cost.dvfs import OperatingPoint
-from shiftforge.generator.cost.energy import (
+from shiftforge.generator.edgebert.command import command_beats
+from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerShape
+from shiftforge.generator.edgebert.energy.dvfs import OperatingPoint
+from shiftforge.generator.edgebert.energy.energy import (
     SentenceCost,
     UnitPower,
     Work,
@@ -17,7 +19,7 @@ from shiftforge.generator.cost.energy import (
     planned_work,
     unit_power,
 )
-from shiftforge.generator.cost.unit_energy import (
+from shiftforge.generator.edgebert.energy.unit_energy import (
     HOROWITZ_45,
     MODELS,
     SCALE_16,
@@ -27,12 +29,14 @@ from shiftforge.generator.cost.unit_energy import (
     command_traffic,
     function_energy,
 )
-from shiftforge.generator.plan.classifier import ClassifierNumbers, ClassifierPlan, plan_classifier
-from shiftforge.generator.plan.command import command_beats
-from shiftforge.generator.plan.layer import BIASED, LayerNumbers, LayerShape
-from shiftforge.generator.plan.norm import NormNumbers
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.norm import NormNumbers
+from shiftforge.generator.edgebert.sentence_program import (
+    ClassifierNumbers,
+    ClassifierPlan,
+    plan_classifier,
+)
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 
 CONFIG = UnitConfig()
 NOMINAL = OperatingPoint(0.8, 1e9)

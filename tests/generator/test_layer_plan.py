@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from shiftforge.errors import InputError
-from shiftforge.generator.plan.command import Memory, Tensor, command_beats
-from shiftforge.generator.plan.layer import BIASED, LayerNumbers, LayerPlan, LayerShape
-from shiftforge.generator.plan.layer_program import plan_layer, plan_layers, tiles_needed
-from shiftforge.generator.plan.matmul import plan_matmul
-from shiftforge.generator.plan.norm import NormNumbers, norm_registers
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import LANES, UnitConfig
-from shiftforge.generator.plan.unit_registers import engine_registers, unit_registers
+from shiftforge.generator.edgebert.command import Memory, Tensor, command_beats
+from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerPlan, LayerShape
+from shiftforge.generator.edgebert.encoder_program import plan_layer, plan_layers, tiles_needed
+from shiftforge.generator.edgebert.matmul import plan_matmul
+from shiftforge.generator.edgebert.norm import NormNumbers, norm_registers
+from shiftforge.generator.edgebert.registers import engine_registers, unit_registers
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import LANES, UnitConfig
 from shiftforge.sim.golden.edgebert.layernorm import norm_constants
 
 ALBERT = LayerShape()

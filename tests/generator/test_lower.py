@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.passes.schedule import schedule
-from shiftforge.generator.plan.array import ArrayShape, tile_layer
-from shiftforge.generator.plan.instruction import Instruction, instruction_fields
-from shiftforge.generator.plan.lower import lower_layer, signed_digits
-from shiftforge.generator.plan.plan import Plan, make_plan
+from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.instruction import Instruction, instruction_fields
+from shiftforge.generator.conv.lower import lower_layer, signed_digits
+from shiftforge.generator.conv.plan import Plan, make_plan
+from shiftforge.generator.conv.schedule import schedule
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import QuantizedModel
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.plan.memory import MemoryPlan, StoredMap, plan_memory, prove_no_overlap
+from shiftforge.generator.conv.memory import MemoryPlan, StoredMap, plan_memory, prove_no_overlap
 
 # Expansion, output channels, blocks, stride of the first block: table 2 of the MobileNetV2 paper.
 MOBILENET_V2 = (

@@ -11,7 +11,7 @@ import pytest
 from scipy import optimize, stats
 
 from shiftforge.errors import InputError
-from shiftforge.generator.cost.reram import (
+from shiftforge.generator.edgebert.energy.reram import (
     SLOW_MACRO,
     Coefficients,
     array_of,
@@ -19,7 +19,7 @@ from shiftforge.generator.cost.reram import (
     slow_macro,
     table_size,
 )
-from shiftforge.generator.cost.reram_cells import (
+from shiftforge.generator.edgebert.energy.reram_cells import (
     CELLS,
     MLC2,
     MLC3,

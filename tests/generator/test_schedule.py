@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shiftforge.errors import InputError
-from shiftforge.generator.passes.schedule import Schedule, schedule
+from shiftforge.generator.conv.schedule import Schedule, schedule
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import Add, Conv, Grid, Node, QuantizedModel
 

@@ -7,9 +7,9 @@ from mobilenet import mobilenet_v2
 
 from shiftforge.boards.load import list_boards, load_board
 from shiftforge.errors import InputError
-from shiftforge.generator.plan.array import ArrayShape
-from shiftforge.generator.plan.plan import array_for, make_plan
-from shiftforge.generator.plan.search import explore_arrays, search_array
+from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.plan import array_for, make_plan
+from shiftforge.generator.conv.search import explore_arrays, search_array
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
 

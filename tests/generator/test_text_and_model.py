@@ -7,9 +7,9 @@ import re
 import pytest
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.cost.cycles import loader_cycles
-from shiftforge.generator.emit.opencl import render_accelerator
-from shiftforge.generator.plan.plan import array_for, bytes_per_cycle, make_plan
+from shiftforge.generator.conv.cycles import loader_cycles
+from shiftforge.generator.conv.kernels import render_accelerator
+from shiftforge.generator.conv.plan import array_for, bytes_per_cycle, make_plan
 from shiftforge.quant.graph.example import random_model
 
 BOARD = load_board("a10gx1150")

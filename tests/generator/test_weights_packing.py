@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from random_networks import random_network
 
 from shiftforge.errors import InputError
-from shiftforge.generator.emit.weights import pack_parameters, pack_weights, weight_words
-from shiftforge.generator.passes.schedule import Layer, schedule
-from shiftforge.generator.plan.array import TAPS, ArrayShape
+from shiftforge.generator.conv.array import TAPS, ArrayShape
+from shiftforge.generator.conv.schedule import Layer, schedule
+from shiftforge.generator.conv.weights import pack_parameters, pack_weights, weight_words
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import IntFormat, ShiftFormat
 

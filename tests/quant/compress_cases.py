@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from shiftforge.quant.albert.folder import save_classifier
-from shiftforge.quant.albert.model import OffRampAlbert, configuration
-from shiftforge.quant.albert.settings import Recipe, Shape
-from shiftforge.quant.albert.texts import chosen_fold, validation_part
-from shiftforge.quant.albert.train import train
+from shiftforge.quant.albert.network.folder import save_classifier
+from shiftforge.quant.albert.network.model import OffRampAlbert, configuration
+from shiftforge.quant.albert.network.settings import Recipe, Shape
+from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
+from shiftforge.quant.albert.training.train import train
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, save_tokeniser, train_wordpiece
 

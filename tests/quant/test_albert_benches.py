@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shiftforge.quant.albert.random import random_albert
-from shiftforge.quant.albert.settings import Shape
-from shiftforge.quant.albert.texts import chosen_fold, validation_part
+from shiftforge.quant.albert.network.random import random_albert
+from shiftforge.quant.albert.network.settings import Shape
+from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
 from shiftforge.quant.text.corpus import load_corpus
 
 BENCH = Path(__file__).parents[2] / "bench"

@@ -12,12 +12,12 @@ import torch
 from compress_cases import SHAPE, trained_folder
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.compress import compress
-from shiftforge.quant.albert.compress_settings import Compression
-from shiftforge.quant.albert.folder import float_network, load_classifier
-from shiftforge.quant.albert.loop import evaluate
-from shiftforge.quant.albert.pruning import encoder_linears, sparsities
-from shiftforge.quant.albert.stages import float_stages
+from shiftforge.quant.albert.compression.compress import compress
+from shiftforge.quant.albert.compression.pruning import encoder_linears, sparsities
+from shiftforge.quant.albert.compression.settings import Compression
+from shiftforge.quant.albert.network.folder import float_network, load_classifier
+from shiftforge.quant.albert.network.stages import float_stages
+from shiftforge.quant.albert.training.loop import evaluate
 from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, choose_bias, decode
 from shiftforge.quant.formats.adaptivfloat import encode as encode_values
 from shiftforge.quant.text.corpus import Corpus

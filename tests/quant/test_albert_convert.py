@@ -11,11 +11,11 @@ import pytest
 from albert_cases import float_case, integer_case, sentences
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.convert import calibrate, convert, mask_tables, zero_shares
-from shiftforge.quant.albert.file import load_package
-from shiftforge.quant.albert.quantise import calibration_texts, quantise_folder
-from shiftforge.quant.albert.stages import LINEARS, FloatNetwork
-from shiftforge.quant.albert.weights import (
+from shiftforge.quant.albert.network.convert import calibrate, convert, mask_tables, zero_shares
+from shiftforge.quant.albert.network.file import load_package
+from shiftforge.quant.albert.network.quantize import calibration_texts, quantise_folder
+from shiftforge.quant.albert.network.stages import LINEARS, FloatNetwork
+from shiftforge.quant.albert.network.weights import (
     LEAST_BIAS,
     STORED,
     af_codes,
@@ -195,9 +195,9 @@ def test_shift_levels_come_back_exactly(terms: int) -> None:
 def _folder(folder: Path, **notes: object) -> None:
     import torch
 
-    from shiftforge.quant.albert.folder import save_classifier
-    from shiftforge.quant.albert.model import OffRampAlbert, configuration
-    from shiftforge.quant.albert.settings import Shape
+    from shiftforge.quant.albert.network.folder import save_classifier
+    from shiftforge.quant.albert.network.model import OffRampAlbert, configuration
+    from shiftforge.quant.albert.network.settings import Shape
 
     torch.manual_seed(0)
     shape = Shape(hidden=16, heads=1, ffn=16, layers=2, length=10, embedding=8)

@@ -13,10 +13,10 @@ from albert_cases import integer_case, optimised_case
 from safetensors.numpy import load, save
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.embedding import EmbeddingTable
-from shiftforge.quant.albert.file import load_integer, load_package, save_integer
-from shiftforge.quant.albert.network import IntegerAlbert, Weights
-from shiftforge.quant.albert.storage import storage
+from shiftforge.quant.albert.network.embedding import EmbeddingTable
+from shiftforge.quant.albert.network.file import load_integer, load_package, save_integer
+from shiftforge.quant.albert.network.integer import IntegerAlbert, Weights
+from shiftforge.quant.albert.network.storage import storage
 
 
 def table(columns: int = 13, density: float = 0.4, rows: int = 31) -> EmbeddingTable:

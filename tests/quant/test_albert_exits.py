@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.exits import (
+from shiftforge.quant.albert.exits.exits import (
     choose_threshold,
     exit_layers,
     exit_point,
     exit_sweep,
     nats,
 )
-from shiftforge.quant.albert.macs import layer_macs, sentence_macs
-from shiftforge.quant.albert.settings import Shape
+from shiftforge.quant.albert.network.macs import layer_macs, sentence_macs
+from shiftforge.quant.albert.network.settings import Shape
 
 
 def logits_of(seed: int, layers: int = 4, texts: int = 30, classes: int = 3) -> np.ndarray:

@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.folder import load_classifier, save_classifier
-from shiftforge.quant.albert.model import OffRampAlbert, configuration
-from shiftforge.quant.albert.notes import load_notes
-from shiftforge.quant.albert.quantise import quantise_folder
-from shiftforge.quant.albert.settings import Shape
-from shiftforge.quant.albert.spans import attach_spans
-from shiftforge.quant.albert.texts import save_calibration
+from shiftforge.quant.albert.network.folder import load_classifier, save_classifier
+from shiftforge.quant.albert.network.model import OffRampAlbert, configuration
+from shiftforge.quant.albert.network.notes import load_notes
+from shiftforge.quant.albert.network.quantize import quantise_folder
+from shiftforge.quant.albert.network.settings import Shape
+from shiftforge.quant.albert.network.spans import attach_spans
+from shiftforge.quant.albert.training.texts import save_calibration
 
 Damage = Callable[[Path], object]
 SHAPE = Shape(hidden=16, heads=4, ffn=16, layers=1, length=12, embedding=8)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from albert_texts import topics
 
+from shiftforge.cli.main import run
 from shiftforge.errors import InputError
-from shiftforge.generator.cli.main import run
-from shiftforge.quant.albert.baseline import tfidf_accuracy
-from shiftforge.quant.albert.run import summary, train_folds
-from shiftforge.quant.albert.settings import Recipe, Shape
-from shiftforge.quant.albert.texts import (
+from shiftforge.quant.albert.network.settings import Recipe, Shape
+from shiftforge.quant.albert.training.baseline import tfidf_accuracy
+from shiftforge.quant.albert.training.run import summary, train_folds
+from shiftforge.quant.albert.training.texts import (
     calibration_places,
     chosen_fold,
     load_calibration,

@@ -12,20 +12,20 @@ from albert_cases import float_case, integer_case, sentences
 from transformers import AlbertConfig, AlbertForSequenceClassification
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.convert import convert, shift_channels
-from shiftforge.quant.albert.file import load_integer, save_integer
-from shiftforge.quant.albert.folder import (
+from shiftforge.quant.albert.network.convert import convert, shift_channels
+from shiftforge.quant.albert.network.file import load_integer, save_integer
+from shiftforge.quant.albert.network.folder import (
     float_network,
     load_classifier,
     pretrained,
     save_classifier,
     shape_of,
 )
-from shiftforge.quant.albert.model import OffRampAlbert, batch_of, configuration
-from shiftforge.quant.albert.settings import Recipe, Shape
-from shiftforge.quant.albert.stages import float_stages
-from shiftforge.quant.albert.texts import chosen_fold, validation_part
-from shiftforge.quant.albert.train import evaluate, train
+from shiftforge.quant.albert.network.model import OffRampAlbert, batch_of, configuration
+from shiftforge.quant.albert.network.settings import Recipe, Shape
+from shiftforge.quant.albert.network.stages import float_stages
+from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
+from shiftforge.quant.albert.training.train import evaluate, train
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 
@@ -164,8 +164,8 @@ def test_two_stages_learn_a_simple_task() -> None:
 
 
 def test_one_command_from_texts_to_a_folder(tmp_path: Path) -> None:
-    from shiftforge.quant.albert.run import train_fold
-    from shiftforge.quant.albert.texts import held_out
+    from shiftforge.quant.albert.training.run import train_fold
+    from shiftforge.quant.albert.training.texts import held_out
 
     rng = np.random.default_rng(1)
     words = [["goal", "match", "team"], ["market", "shares", "profit"]]

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.predictor import (
+from shiftforge.quant.albert.exits.predictor import (
     ENTROPY_ONE,
     ExitTable,
     Floats,

@@ -13,9 +13,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.distil import Distillation, distillation_loss
-from shiftforge.quant.albert.model import batch_of
-from shiftforge.quant.albert.pruning import (
+from shiftforge.quant.albert.compression.distil import Distillation, distillation_loss
+from shiftforge.quant.albert.compression.pruning import (
     Mask,
     Method,
     Schedule,
@@ -24,6 +23,7 @@ from shiftforge.quant.albert.pruning import (
     fold_pruning,
     sparsities,
 )
+from shiftforge.quant.albert.network.model import batch_of
 
 TEXTS = batch_of([np.arange(4, 16), np.array([2, 9, 7, 30, 3])])
 

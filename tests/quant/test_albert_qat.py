@@ -18,18 +18,18 @@ import torch
 from torch.nn.utils import parametrize
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.convert import Biases, calibrate, convert
-from shiftforge.quant.albert.folder import float_network
-from shiftforge.quant.albert.model import OffRampAlbert, batch_of, configuration
-from shiftforge.quant.albert.network import EMBEDDED, STAGED, IntegerAlbert
-from shiftforge.quant.albert.pruning import attach_pruning, encoder_linears
-from shiftforge.quant.albert.qat import attach, float_network_of, fold
-from shiftforge.quant.albert.qat_activations import StageRounding, af_rounded
-from shiftforge.quant.albert.settings import Shape
-from shiftforge.quant.albert.spans import attach_spans
-from shiftforge.quant.albert.weights import STORED, af_format, weight_choice
+from shiftforge.quant.albert.compression.pruning import attach_pruning, encoder_linears
+from shiftforge.quant.albert.compression.qat import attach, float_network_of, fold
+from shiftforge.quant.albert.compression.qat_activations import StageRounding, af_rounded
+from shiftforge.quant.albert.network.convert import Biases, calibrate, convert
+from shiftforge.quant.albert.network.folder import float_network
+from shiftforge.quant.albert.network.integer import EMBEDDED, STAGED, IntegerAlbert
+from shiftforge.quant.albert.network.model import OffRampAlbert, batch_of, configuration
+from shiftforge.quant.albert.network.settings import Shape
+from shiftforge.quant.albert.network.spans import attach_spans
+from shiftforge.quant.albert.network.weights import STORED, af_format, weight_choice
 from shiftforge.quant.formats.adaptivfloat import decode, encode
-from shiftforge.sim.albert.golden import golden_sentence
+from shiftforge.sim.edgebert.sentence_golden import golden_sentence
 from shiftforge.sim.golden.edgebert.encoder import Unit
 
 SHAPE = Shape(hidden=32, heads=2, ffn=48, layers=3, length=16, embedding=24)

@@ -11,16 +11,16 @@ import torch
 from transformers import AlbertModel
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.model import configuration
-from shiftforge.quant.albert.random import (
+from shiftforge.quant.albert.network.model import configuration
+from shiftforge.quant.albert.network.random import (
     ALBERT_BASE,
     from_pretrained_folder,
     random_albert,
     random_ids,
     random_network,
 )
-from shiftforge.quant.albert.settings import Shape
-from shiftforge.quant.albert.stages import FloatNetwork, Stages, float_stages
+from shiftforge.quant.albert.network.settings import Shape
+from shiftforge.quant.albert.network.stages import FloatNetwork, Stages, float_stages
 
 SHAPE = Shape(hidden=64, heads=1, ffn=128, layers=12, length=24, embedding=16, vocabulary=60)
 

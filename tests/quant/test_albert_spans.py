@@ -12,17 +12,17 @@ from compress_cases import SHAPE, random_model
 from torch import nn
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert import stages as formulas
-from shiftforge.quant.albert.folder import float_network, load_classifier, save_classifier
-from shiftforge.quant.albert.model import batch_of
-from shiftforge.quant.albert.spans import (
+from shiftforge.quant.albert.network import stages as formulas
+from shiftforge.quant.albert.network.folder import float_network, load_classifier, save_classifier
+from shiftforge.quant.albert.network.model import batch_of
+from shiftforge.quant.albert.network.spans import (
     AttentionSpans,
     SpanLearning,
     attach_spans,
     span_mask,
     span_rate,
 )
-from shiftforge.quant.albert.stages import float_stages
+from shiftforge.quant.albert.network.stages import float_stages
 
 TEXTS = [np.arange(4, 16), np.array([2, 9, 7, 30, 3])]  # the shorter one is padded and masked
 

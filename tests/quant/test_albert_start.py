@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shiftforge.quant.albert.start import cooccurrence_embeddings
+from shiftforge.quant.albert.training.start import cooccurrence_embeddings
 
 
 def test_fewer_words_than_columns() -> None:

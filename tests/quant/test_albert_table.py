@@ -12,10 +12,10 @@ from albert_texts import topics
 from safetensors.numpy import load_file, save_file
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.run import train_fold
-from shiftforge.quant.albert.settings import Recipe, Shape
-from shiftforge.quant.albert.table import SharedTable, TableRecipe, build_table, load_table
-from shiftforge.quant.albert.texts import chosen_fold, load_calibration, validation_part
+from shiftforge.quant.albert.network.settings import Recipe, Shape
+from shiftforge.quant.albert.training.run import train_fold
+from shiftforge.quant.albert.training.table import SharedTable, TableRecipe, build_table, load_table
+from shiftforge.quant.albert.training.texts import chosen_fold, load_calibration, validation_part
 from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, values
 
 SMALL = TableRecipe(steps=40, batch=16, hidden=16)

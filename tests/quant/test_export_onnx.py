@@ -17,7 +17,7 @@ from shiftforge.quant.graph.types import Preprocess, QuantizedModel
 from shiftforge.quant.models.networks import build
 from shiftforge.quant.models.random import float_graph
 from shiftforge.quant.quantize import quantize
-from shiftforge.sim.golden.network import run_golden
+from shiftforge.sim.golden.conv.network import run_golden
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

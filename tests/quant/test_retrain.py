@@ -29,7 +29,7 @@ from shiftforge.quant.models.retrain import (
 from shiftforge.quant.schemes.dtssq import DTSSQ
 from shiftforge.quant.schemes.folded import ParametrisedWeight, Schemed
 from shiftforge.quant.schemes.shift import two_terms
-from shiftforge.sim.golden.network import run_golden
+from shiftforge.sim.golden.conv.network import run_golden
 
 TARGET = 0.2
 # Few steps: the limit is checked after each.

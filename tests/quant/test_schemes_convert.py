@@ -12,7 +12,7 @@ from scheme_cases import PREPROCESS, batch, epoch_of, images, network, optimiser
 from torch import nn
 
 from shiftforge.errors import InputError
-from shiftforge.generator.plan.plan import array_for
+from shiftforge.generator.conv.plan import array_for
 from shiftforge.quant.capture.types import FloatConv
 from shiftforge.quant.data.inputs import to_codes
 from shiftforge.quant.graph.types import Grid, QuantizedModel, ShiftFormat
@@ -28,7 +28,7 @@ from shiftforge.quant.schemes.prepare import prepare
 from shiftforge.quant.schemes.shift import Shift, ShiftQuantiser
 from shiftforge.quant.schemes.training import sites
 from shiftforge.quant.schemes.uniform import Uniform
-from shiftforge.sim.golden.network import run_golden
+from shiftforge.sim.golden.conv.network import run_golden
 
 ACTIVATIONS = LsqActivations(8)
 SCHEMES: list[Scheme] = [

@@ -13,7 +13,7 @@ from shiftforge.quant.graph.types import QuantizedModel, ShiftFormat
 from shiftforge.quant.models import fashion
 from shiftforge.quant.models.shipped import FILE
 from shiftforge.quant.simulate import run_fake_quantised, run_float_checkpoints
-from shiftforge.sim.golden.network import run_golden
+from shiftforge.sim.golden.conv.network import run_golden
 from shiftforge.steps import quantize
 
 FEW = 100

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftforge.generator.cli.main import run
+from shiftforge.cli.main import run
 from shiftforge.quant.graph.file import load_model
 
 pytest.importorskip("sklearn")

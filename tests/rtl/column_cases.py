@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.emit.rtl import render_bench, render_unit
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.rtl import render_bench, render_unit
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.rtl.sfu import Ports, SfuModel, build_with_files
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, signed_value
 from shiftforge.sim.golden.edgebert.mac import accumulate, shift_values
 from shiftforge.sim.golden.edgebert.post import Activation, post_af
 from shiftforge.sim.rtl.checks import check_rows
 from shiftforge.sim.rtl.coverage import ColumnPost
-from shiftforge.sim.rtl.sfu import Ports, SfuModel, build_with_files
 
 INT32 = (-(1 << 31), (1 << 31) - 1)
 SETTLE = 12  # cycles after which nothing is under way and the post-processing may change

@@ -10,13 +10,13 @@ import numpy as np
 import unit_model
 from numpy.typing import NDArray
 
-from shiftforge.generator.plan.matmul import plan_matmul
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.matmul import plan_matmul
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory, MatmulRun, build_matmul, run_matmul
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.mac import matmul_af, matmul_shift
 from shiftforge.sim.golden.edgebert.post import Activation, post_af
 from shiftforge.sim.rtl.checks import check_codes
-from shiftforge.sim.rtl.matmul import ExternalMemory, MatmulRun, build_matmul, run_matmul
 
 MEMORY_BITS = 15
 

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.emit.rtl_sfu import render_sfu
-from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.edgebert.rtl_sfu import render_sfu
+from shiftforge.generator.edgebert.sfu import SfuConfig
 
 SLOW = pytest.mark.slow
 

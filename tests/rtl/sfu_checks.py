@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from sfu_streams import Beat, Group, Row
 
-from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.sim.edgebert.rtl.sfu import SfuModel, SfuRun, unpack_lanes
 from shiftforge.sim.rtl.checks import check_rows
-from shiftforge.sim.rtl.sfu import SfuModel, SfuRun, unpack_lanes
 
 
 def words(rows: Sequence[Row], valid: str) -> list[Beat]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sfu_cases import vectors
 
-from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.sim.edgebert.rtl.sfu import pack_lanes
 from shiftforge.sim.golden.edgebert.add import add_af
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, af_to_fixed, fixed_to_af
 from shiftforge.sim.golden.edgebert.dvfs import choose, row_scale
@@ -17,7 +18,6 @@ from shiftforge.sim.golden.edgebert.entropy import entropy, exits
 from shiftforge.sim.golden.edgebert.gelu import gelu
 from shiftforge.sim.golden.edgebert.layernorm import layer_norm, norm_constants
 from shiftforge.sim.golden.edgebert.softmax import softmax_af, span_rows, span_table
-from shiftforge.sim.rtl.sfu import pack_lanes
 
 Beat = dict[str, int]
 Ints = NDArray[np.int64]

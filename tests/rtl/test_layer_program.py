@@ -10,15 +10,15 @@ import pytest
 from unit_interpreter import Interpreter
 
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.plan.layer import LayerPlan, LayerShape
-from shiftforge.generator.plan.layer_program import plan_layer, plan_layers
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.encoder import LayerPlan, LayerShape
+from shiftforge.generator.edgebert.encoder_program import plan_layer, plan_layers
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit, random_case
+from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
+from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages, read_stages
+from shiftforge.sim.edgebert.rtl.random_layer import Case
 from shiftforge.sim.golden.edgebert.encoder import STAGES, encoder_layer
-from shiftforge.sim.rtl.cosim_layer import golden_unit, random_case
-from shiftforge.sim.rtl.layer_image import build_layer_image, numbers_of
-from shiftforge.sim.rtl.layer_stages import LayerStages, read_stages
-from shiftforge.sim.rtl.random_layer import Case
 
 SHAPES = {
     "whole": LayerShape(8, 32, 2, 64),

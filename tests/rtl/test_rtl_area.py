@@ -8,10 +8,10 @@ import pytest
 from matmul_cases import small
 
 from shiftforge.errors import ToolFailed
-from shiftforge.generator.emit.rtl import render_unit
-from shiftforge.generator.emit.rtl_sfu import render_sfu
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.rtl import render_unit
+from shiftforge.generator.edgebert.rtl_sfu import render_sfu
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.rtl.area import Cells, Memory, Synthesis, base_name, synthesise
 
 ARRAY = "pu_array"

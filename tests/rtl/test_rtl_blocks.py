@@ -10,7 +10,7 @@ from column_cases import build_column, check_column, pairs
 from matmul_cases import small
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.emit.rtl import render_unit
+from shiftforge.generator.edgebert.rtl import render_unit
 from shiftforge.sim.rtl.checks import Scoreboard
 from shiftforge.sim.rtl.cocotb_run import build_bench, run_cocotb
 from shiftforge.sim.rtl.coverage import ColumnPost

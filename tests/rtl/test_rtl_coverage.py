@@ -12,7 +12,7 @@ from column_cases import build_column, check_column, directed, masks
 from matmul_cases import small
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.rtl.coverage import Coverage, column_coverage, mask_coverage
 
 SLOW = pytest.mark.slow

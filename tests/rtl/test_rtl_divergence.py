@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shiftforge.generator.plan.command import Memory, Tensor
+from shiftforge.generator.edgebert.command import Memory, Tensor
+from shiftforge.sim.edgebert.rtl.operands import write_tensor
 from shiftforge.sim.rtl.divergence import Divergence, at_code, in_strips, read_times
-from shiftforge.sim.rtl.operands import write_tensor
 
 ROWS, COLUMNS, PARTS = 10, 24, 2
 PLACED = Memory()

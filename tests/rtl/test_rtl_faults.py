@@ -6,9 +6,9 @@ import pytest
 from matmul_cases import Case, build, random_case, run_case, small, tie_case
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.emit.rtl import render_bench, render_unit
-from shiftforge.generator.plan.unit import UnitConfig
-from shiftforge.sim.rtl import cosim
+from shiftforge.generator.edgebert.rtl import render_bench, render_unit
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.rtl import cosim
 
 CONFIG = small(2)
 

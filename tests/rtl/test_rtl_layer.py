@@ -10,18 +10,23 @@ import numpy as np
 import pytest
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.emit.rtl import render_processing_unit
-from shiftforge.generator.plan.layer import LayerShape
-from shiftforge.generator.plan.layer_program import plan_layer, plan_layers
+from shiftforge.generator.edgebert.encoder import LayerShape
+from shiftforge.generator.edgebert.encoder_program import plan_layer, plan_layers
+from shiftforge.generator.edgebert.rtl import render_processing_unit
+from shiftforge.sim.edgebert.opencl import run as edgebert_run
+from shiftforge.sim.edgebert.opencl.run import LayersRun
+from shiftforge.sim.edgebert.rtl import cosim_layer as module
+from shiftforge.sim.edgebert.rtl.cosim_layer import (
+    cosim_layer,
+    golden_unit,
+    layer_units,
+    random_case,
+)
+from shiftforge.sim.edgebert.rtl.layer import UnitRun, build_unit, parse_log, run_image
+from shiftforge.sim.edgebert.rtl.layer_compare import compare_layer
+from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
+from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.golden.edgebert.encoder import encoder_layer
-from shiftforge.sim.opencl import edgebert_run
-from shiftforge.sim.opencl.edgebert_run import LayersRun
-from shiftforge.sim.rtl import cosim_layer as module
-from shiftforge.sim.rtl.cosim_layer import cosim_layer, golden_unit, layer_units, random_case
-from shiftforge.sim.rtl.layer import UnitRun, build_unit, parse_log, run_image
-from shiftforge.sim.rtl.layer_compare import compare_layer
-from shiftforge.sim.rtl.layer_image import build_layer_image, numbers_of
-from shiftforge.sim.rtl.matmul import ExternalMemory
 
 MEMORY_BITS = 16
 RAGGED = LayerShape(13, 32, 2, 64)
@@ -232,7 +237,7 @@ def report_of(monkeypatch: pytest.MonkeyPatch, spoil: Any) -> module.LayerReport
 
 
 def module_stages(stages: dict[str, Any], malformed: dict[str, str]) -> Any:
-    from shiftforge.sim.rtl.layer_stages import LayerStages
+    from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages
 
     return LayerStages(stages, malformed, {"scores": np.full((2, 13, 4), 555)})
 

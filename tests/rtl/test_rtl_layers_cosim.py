@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from shiftforge.errors import InputError
-from shiftforge.generator.plan.layer import LayerPlan, LayerShape
-from shiftforge.sim.golden.edgebert.encoder import encoder_layer
-from shiftforge.sim.rtl import cosim_layer as module
-from shiftforge.sim.rtl.cosim_layer import (
+from shiftforge.generator.edgebert.encoder import LayerPlan, LayerShape
+from shiftforge.sim.edgebert.rtl import cosim_layer as module
+from shiftforge.sim.edgebert.rtl.cosim_layer import (
     LayerReport,
     check_layer,
     cosim_layer,
@@ -21,9 +20,10 @@ from shiftforge.sim.rtl.cosim_layer import (
     layer_units,
     random_case,
 )
-from shiftforge.sim.rtl.layer import UnitRun, parse_log
-from shiftforge.sim.rtl.layer_stages import LayerStages
-from shiftforge.sim.rtl.random_layer import random_layers
+from shiftforge.sim.edgebert.rtl.layer import UnitRun, parse_log
+from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages
+from shiftforge.sim.edgebert.rtl.random_layer import random_layers
+from shiftforge.sim.golden.edgebert.encoder import encoder_layer
 
 RAGGED = LayerShape(13, 32, 2, 64)
 

@@ -19,9 +19,9 @@ from matmul_cases import (
 )
 
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory, build_clocked, build_matmul
 from shiftforge.sim.rtl.checks import check_codes
-from shiftforge.sim.rtl.matmul import ExternalMemory, build_clocked, build_matmul
 
 # Cycles beyond the ideal that a product may take before its share counts: the first fetches and
 # the last row tile's way out.

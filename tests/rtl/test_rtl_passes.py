@@ -13,8 +13,8 @@ from matmul_cases import small
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.emit.rtl import render_unit
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.rtl import render_unit
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, signed_value
 from shiftforge.sim.golden.edgebert.mac import af_product, passes, shift_product
 from shiftforge.sim.rtl.cocotb_run import build_bench, run_cocotb

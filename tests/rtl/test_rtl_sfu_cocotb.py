@@ -9,9 +9,9 @@ import sfu_ports
 from sfu_cases import SLOW, planted
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.sim.edgebert.rtl.sfu import build_sfu_blocks
 from shiftforge.sim.rtl.cocotb_run import run_cocotb
-from shiftforge.sim.rtl.sfu import build_sfu_blocks
 
 HERE = [Path(__file__).parent]
 CONFIG = SfuConfig(lanes=4, row=64, norm_row=64)

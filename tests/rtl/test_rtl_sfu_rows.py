@@ -9,9 +9,9 @@ from sfu_checks import check_entropy, check_softmax
 from sfu_streams import entropy_group, softmax_group
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.emit.rtl_sfu import render_sfu
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.sim.rtl.sfu import build_sfu
+from shiftforge.generator.edgebert.rtl_sfu import render_sfu
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.sim.edgebert.rtl.sfu import build_sfu
 from shiftforge.sim.rtl.verilator import lint
 
 CONFIG = SfuConfig(lanes=4)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sfu_cases import used
 
-from shiftforge.generator.emit.rtl_sfu import render_sfu
-from shiftforge.generator.plan.sfu import SfuConfig
+from shiftforge.generator.edgebert.rtl_sfu import render_sfu
+from shiftforge.generator.edgebert.sfu import SfuConfig
 
 pytest.importorskip("pyosys")
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from matmul_cases import small
 
-from shiftforge.generator.emit.rtl import TOP, render_unit
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.rtl import TOP, render_unit
+from shiftforge.generator.edgebert.unit import UnitConfig
 
 pytest.importorskip("pyosys")
 

@@ -9,7 +9,8 @@ import pytest
 from matmul_cases import small
 
 from shiftforge.errors import InputError
-from shiftforge.generator.emit.rtl import (
+from shiftforge.generator.edgebert.matmul import plan_matmul
+from shiftforge.generator.edgebert.rtl import (
     TOP,
     UNIT_TOP,
     render_bench,
@@ -18,9 +19,8 @@ from shiftforge.generator.emit.rtl import (
     render_unit_bench,
     rtl_design,
 )
-from shiftforge.generator.plan.matmul import plan_matmul
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import LANES, UnitConfig
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import LANES, UnitConfig
 from shiftforge.sim.rtl.verilator import BuildError, lint
 
 SPREAD: list[dict[str, Any]] = [

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from shiftforge.errors import InputError
-from shiftforge.generator.emit.opencl import render
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.render import render
 from shiftforge.sim.rtl import trace as traces
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
 from shiftforge.sim.rtl.trace import TraceKind, trace_build, trace_kind
@@ -44,7 +44,7 @@ async def it_counts(dut):
 
 
 def build(kind: TraceKind | None) -> Path:
-    main = render("rtl/bench/main.cpp.j2", {"version": "0", "top": TOP})
+    main = render("edgebert/rtl/bench/main.cpp.j2", {"version": "0", "top": TOP})
     return build_model({"tiny.sv": COUNTER, "main.cpp": main}, TOP, trace=kind)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
-from shiftforge.generator.plan.unit_registers import FUNCTIONS, unit_registers
+from shiftforge.generator.edgebert.registers import FUNCTIONS, unit_registers
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.golden.edgebert.add import add_af
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, af_to_fixed, fixed_to_af
 from shiftforge.sim.golden.edgebert.gelu import gelu

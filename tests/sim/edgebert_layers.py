@@ -7,8 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from shiftforge.sim.golden.edgebert.afcode import af_values
-from shiftforge.sim.rtl.random_layer import (
+from shiftforge.sim.edgebert.rtl.random_layer import (
     MATRICES,
     Case,
     Floats,
@@ -18,6 +17,7 @@ from shiftforge.sim.rtl.random_layer import (
     random_layer,
     shift_encode,
 )
+from shiftforge.sim.golden.edgebert.afcode import af_values
 
 __all__ = [
     "MATRICES",

@@ -11,14 +11,14 @@ import pytest
 from albert_cases import optimised_case, sentences
 from numpy.typing import ArrayLike, NDArray
 
-from shiftforge.quant.albert.embedding import EmbeddingTable
-from shiftforge.quant.albert.network import IntegerAlbert
-from shiftforge.sim.albert.checkpoints import units_for
-from shiftforge.sim.albert.compare import compare_sentences
-from shiftforge.sim.albert.difference import Difference
-from shiftforge.sim.albert.golden import Sentence, golden_sentence
-from shiftforge.sim.albert.rtl import ClassifierRtl
-from shiftforge.sim.rtl.cosim_layer import golden_unit
+from shiftforge.quant.albert.network.embedding import EmbeddingTable
+from shiftforge.quant.albert.network.integer import IntegerAlbert
+from shiftforge.sim.edgebert.checkpoints import units_for
+from shiftforge.sim.edgebert.compare import compare_sentences
+from shiftforge.sim.edgebert.difference import Difference
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
+from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 
 LANES = 4
 WIDTH = 16

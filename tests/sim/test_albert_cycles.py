@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 from albert_cases import integer_case, optimised_case, sentences
 
-from shiftforge.quant.albert.network import IntegerAlbert
-from shiftforge.sim.albert.checkpoints import units_for
-from shiftforge.sim.albert.rtl import ClassifierRtl, RtlSentence
+from shiftforge.quant.albert.network.integer import IntegerAlbert
+from shiftforge.sim.edgebert.checkpoints import units_for
+from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, RtlSentence
 
 LANES = 4
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from albert_cases import optimised_case, sentences
 
-from shiftforge.sim.albert.checkpoints import units_for
-from shiftforge.sim.albert.golden import golden_sentence
+from shiftforge.sim.edgebert.checkpoints import units_for
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.sentence_golden import golden_sentence
 from shiftforge.sim.golden.edgebert import mac
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, signed_value
 from shiftforge.sim.golden.edgebert.fixed import bit_length, saturate, shift_round
 from shiftforge.sim.golden.edgebert.mac import AccMode, accumulate, matmul_af, matmul_shift
-from shiftforge.sim.rtl.cosim_layer import golden_unit
 
 EDGES = [0, 1, 2, 3, 5, (1 << 31) - 1, 1 << 31, (1 << 53) - 1, 1 << 53, (1 << 53) + 1, 1 << 60,
          (1 << 61) - 1]  # fmt: skip

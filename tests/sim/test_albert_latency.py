@@ -10,14 +10,13 @@ from albert_cases import integer_case, sentences
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.cost.dvfs import Transition, alpha_power_table
-from shiftforge.generator.cost.energy import SentenceCost, UnitPower, Work, layer_works
-from shiftforge.generator.cost.unit_energy import HOROWITZ_45
-from shiftforge.quant.albert.predictor import ExitTable, entropy_range, row_of, row_scale
-from shiftforge.sim.albert import latency
-from shiftforge.sim.albert.check import units_for
-from shiftforge.sim.albert.image import plan_sentence
-from shiftforge.sim.albert.latency import (
+from shiftforge.generator.edgebert.energy.dvfs import Transition, alpha_power_table
+from shiftforge.generator.edgebert.energy.energy import SentenceCost, UnitPower, Work, layer_works
+from shiftforge.generator.edgebert.energy.unit_energy import HOROWITZ_45
+from shiftforge.quant.albert.exits.predictor import ExitTable, entropy_range, row_of, row_scale
+from shiftforge.sim.edgebert.check import units_for
+from shiftforge.sim.edgebert.models import latency
+from shiftforge.sim.edgebert.models.latency import (
     Outcome,
     Platform,
     Texts,
@@ -30,8 +29,9 @@ from shiftforge.sim.albert.latency import (
     saving,
     summarise,
 )
-from shiftforge.sim.albert.latency_check import check_outcomes
-from shiftforge.sim.albert.rtl import ClassifierRtl
+from shiftforge.sim.edgebert.models.latency_check import check_outcomes
+from shiftforge.sim.edgebert.sentence_image import plan_sentence
+from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.golden.edgebert.dvfs import choose
 
 LAYERS, ROWS, THRESHOLD = 6, 100, 20_000

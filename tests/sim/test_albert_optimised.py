@@ -10,19 +10,19 @@ from albert_cases import integer_case, optimised_case, optimised_float, sentence
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError
-from shiftforge.quant.albert.network import IntegerAlbert, Weights
-from shiftforge.sim.albert.check import check_sentences, macs_of
-from shiftforge.sim.albert.checkpoints import run_checkpoint, units_for
-from shiftforge.sim.albert.compare import compare_checkpoints
-from shiftforge.sim.albert.difference import compare_sentences
-from shiftforge.sim.albert.golden import golden_sentence, word_rows
-from shiftforge.sim.albert.host import looked_up
-from shiftforge.sim.albert.image import network_image, plan_sentence, write_sentence
-from shiftforge.sim.albert.rtl import ClassifierRtl
+from shiftforge.quant.albert.network.integer import IntegerAlbert, Weights
+from shiftforge.sim.edgebert.check import check_sentences, macs_of
+from shiftforge.sim.edgebert.checkpoints import run_checkpoint, units_for
+from shiftforge.sim.edgebert.compare import compare_checkpoints
+from shiftforge.sim.edgebert.difference import compare_sentences
+from shiftforge.sim.edgebert.host import looked_up
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.layer import simulate
+from shiftforge.sim.edgebert.rtl.layer_stages import read_stages
+from shiftforge.sim.edgebert.sentence_golden import golden_sentence, word_rows
+from shiftforge.sim.edgebert.sentence_image import network_image, plan_sentence, write_sentence
+from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.golden.edgebert.softmax import span_table
-from shiftforge.sim.rtl.cosim_layer import golden_unit
-from shiftforge.sim.rtl.layer import simulate
-from shiftforge.sim.rtl.layer_stages import read_stages
 
 LANES = 4
 OFF = 1

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.generator.cost.reram_cells import (
+from shiftforge.generator.edgebert.energy.reram_cells import (
     MLC2,
     MLC3,
     SLC,
     CellKind,
     symmetric_cell,
 )
-from shiftforge.quant.albert.embedding import EmbeddingTable
-from shiftforge.sim.albert import reram
-from shiftforge.sim.albert.reram import (
+from shiftforge.quant.albert.network.embedding import EmbeddingTable
+from shiftforge.sim.edgebert.models import reram
+from shiftforge.sim.edgebert.models.reram import (
     Storage,
     Stored,
     check_transitions,
@@ -328,9 +328,9 @@ def bench() -> Any:
 def test_bench_runs_again_only_what_names_a_changed_row(bench: Any) -> None:
     """Accuracy with a faulty table is that of all texts run with it."""
     torch = pytest.importorskip("torch")
-    from shiftforge.quant.albert.model import OffRampAlbert, configuration
-    from shiftforge.quant.albert.settings import Shape
-    from shiftforge.quant.albert.train import evaluate
+    from shiftforge.quant.albert.network.model import OffRampAlbert, configuration
+    from shiftforge.quant.albert.network.settings import Shape
+    from shiftforge.quant.albert.training.train import evaluate
     from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, decode
 
     torch.manual_seed(0)

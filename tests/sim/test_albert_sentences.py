@@ -9,19 +9,19 @@ import pytest
 from albert_cases import float_case, integer_case, sentences
 
 from shiftforge.errors import InputError
-from shiftforge.generator.plan.classifier import plan_classifier
-from shiftforge.quant.albert.network import Weights
-from shiftforge.quant.albert.stages import float_stages
-from shiftforge.sim.albert.accuracy import exit_points, reference_outputs
-from shiftforge.sim.albert.check import units_for
-from shiftforge.sim.albert.compare import compare_sentences
-from shiftforge.sim.albert.golden import golden_sentence, label_of, threshold_of
-from shiftforge.sim.albert.host import label_at
-from shiftforge.sim.albert.image import plan_sentence
-from shiftforge.sim.albert.opencl_run import run_sentences
-from shiftforge.sim.albert.rtl import ClassifierRtl
+from shiftforge.generator.edgebert.sentence_program import plan_classifier
+from shiftforge.quant.albert.network.integer import Weights
+from shiftforge.quant.albert.network.stages import float_stages
+from shiftforge.sim.edgebert.accuracy import exit_points, reference_outputs
+from shiftforge.sim.edgebert.check import units_for
+from shiftforge.sim.edgebert.compare import compare_sentences
+from shiftforge.sim.edgebert.host import label_at
+from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.sentence_golden import golden_sentence, label_of, threshold_of
+from shiftforge.sim.edgebert.sentence_image import plan_sentence
+from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.golden.edgebert.afcode import af_values
-from shiftforge.sim.rtl.cosim_layer import golden_unit
 
 LANES = 4
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.quant.graph.types import Conv, Grid, Tensor
-from shiftforge.sim.golden import conv as golden_conv
 from shiftforge.sim.golden import run_golden
+from shiftforge.sim.golden.conv import conv as golden_conv
 
 
 def torch_accumulators(node: Conv, codes: np.ndarray) -> np.ndarray:

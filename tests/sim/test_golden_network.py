@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import Add, Conv, Grid, Node, Pool, QuantizedModel, Tensor
-from shiftforge.sim.golden import accumulator_key, network, run_golden
+from shiftforge.sim.golden import accumulator_key, run_golden
+from shiftforge.sim.golden.conv import network
 
 
 def expected_code(model: QuantizedModel, node: Node, arrays: dict[str, Any], at: Any) -> int:

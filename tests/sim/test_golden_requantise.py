@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shiftforge.quant.graph.types import Add, Grid, Pool, Tensor
 from shiftforge.sim.golden import run_golden
-from shiftforge.sim.golden.requantise import (
+from shiftforge.sim.golden.conv.requantise import (
     divide_half_even,
     requantise_multiplier,
     requantise_shift,

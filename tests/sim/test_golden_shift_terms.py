@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shiftforge.errors import InputError
 from shiftforge.quant.graph.types import Grid, IntFormat, ShiftFormat, Tensor
 from shiftforge.sim.golden import run_golden
-from shiftforge.sim.golden.shift_terms import (
+from shiftforge.sim.golden.conv.shift_terms import (
     canonical_codes,
     shift_convolution,
     shift_product,

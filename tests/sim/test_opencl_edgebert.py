@@ -12,9 +12,10 @@ from edgebert_layers import af_encode, shift_encode
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError
-from shiftforge.generator.emit.edgebert_opencl import render_edgebert, unit_channels, unit_kernels
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels, unit_kernels
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.rules.check import check_rules
+from shiftforge.sim.edgebert.opencl.product import MatrixUnit, pack, unpack
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import encode, to_vectors
 from shiftforge.sim.golden.edgebert.mac import AccMode, matmul_af, matmul_shift
@@ -25,7 +26,6 @@ from shiftforge.sim.golden.edgebert.post import (
     shift_amount_af,
     shift_amount_shift,
 )
-from shiftforge.sim.opencl.edgebert import MatrixUnit, pack, unpack
 
 Ints = NDArray[np.int64]
 Client = Callable[[str], UnitClient]

@@ -13,16 +13,16 @@ from edgebert_layers import Case, random_layer
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
-from shiftforge.generator.emit.edgebert_opencl import render_edgebert
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.kernels import render_edgebert
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.opencl.encoder import check_layer
+from shiftforge.sim.edgebert.opencl.run import run_layer, run_product
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import Codes
 from shiftforge.sim.golden.edgebert.encoder import STAGES, Unit, encoder_layer
 from shiftforge.sim.golden.edgebert.mac import matmul_af
 from shiftforge.sim.golden.edgebert.post import post_fixed
-from shiftforge.sim.opencl.edgebert_layer import check_layer
-from shiftforge.sim.opencl.edgebert_run import run_layer, run_product
 
 Client = Callable[[str], UnitClient]
 DEVICES = ("pocl", "intel-cpu", "intel-fpga-emu")

@@ -11,10 +11,11 @@ from edgebert_client import UnitClient
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError
-from shiftforge.generator.emit.edgebert_opencl import render_edgebert, unit_channels, unit_kernels
-from shiftforge.generator.plan.sfu import SfuConfig
-from shiftforge.generator.plan.unit import UnitConfig
+from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels, unit_kernels
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.rules.check import check_rules
+from shiftforge.sim.edgebert.opencl.sfu import Dvfs
 from shiftforge.sim.golden.edgebert.add import add_af
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, af_to_fixed, fixed_to_af
 from shiftforge.sim.golden.edgebert.dvfs import choose, row_scale
@@ -22,7 +23,6 @@ from shiftforge.sim.golden.edgebert.entropy import entropy, exits
 from shiftforge.sim.golden.edgebert.gelu import gelu
 from shiftforge.sim.golden.edgebert.layernorm import layer_norm, norm_constants
 from shiftforge.sim.golden.edgebert.softmax import softmax_af, span_rows, span_table
-from shiftforge.sim.opencl.edgebert_sfu import Dvfs
 
 Client = Callable[[str], UnitClient]
 DEVICES = ("pocl", "intel-cpu", "intel-fpga-emu")

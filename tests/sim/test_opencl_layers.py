@@ -16,12 +16,12 @@ from device_client import DeviceClient
 from mobilenet import mobilenet_v2
 from random_networks import Family, random_frames, random_network
 
-from shiftforge.generator.passes.schedule import schedule
+from shiftforge.generator.conv.schedule import schedule
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.file import save_model
 from shiftforge.quant.graph.types import QuantizedModel, ShiftFormat
 from shiftforge.sim.compare import first_divergence, tensor_order
-from shiftforge.sim.golden.network import run_golden
+from shiftforge.sim.golden.conv.network import run_golden
 
 OnDevice = Callable[[str], DeviceClient]
 Generate = Callable[..., Path]

@@ -15,8 +15,8 @@ import pytest
 from devices import pretend_usable, use_device
 
 import shiftforge
+from shiftforge.cli.main import run
 from shiftforge.errors import InputError, ToolFailed
-from shiftforge.generator.cli.main import run
 from shiftforge.sim.opencl import devices, pocl_processor, probe, probe_child
 from shiftforge.sim.opencl.build import from_first_error
 from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE
@@ -205,7 +205,7 @@ def test_the_python_default_is_the_first_usable(monkeypatch: pytest.MonkeyPatch)
 def test_a_tool_that_fails_has_an_exit_code_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from shiftforge.generator.cli import checks
+    from shiftforge.cli import checks
 
     def fail() -> Any:
         raise ToolFailed("it crashed")

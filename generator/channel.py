@@ -1,0 +1,21 @@
+"""Channels between kernels, of either accelerator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["EMULATION_DEPTH", "Channel"]
+
+EMULATION_DEPTH = 4096
+"""Words of a channel in emulation; the result channel is twice as deep (see the planner)."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A FIFO between two kernels; depth in words as compiled for hardware."""
+
+    name: str
+    type: str
+    writer: str
+    reader: str
+    depth: int

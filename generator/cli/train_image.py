@@ -1,0 +1,217 @@
+"""``shiftforge train --network``: any network, data set and scheme."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+if TYPE_CHECKING:
+    from shiftforge.errors import Problem
+    from shiftforge.quant.models.run import Outcome, RunConfig
+    from shiftforge.quant.schemes.base import Scheme
+
+__all__ = ["Given", "train_network"]
+
+_MODEL = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Given:
+    """The command line's values; None where an option was left out."""
+
+    output: Path
+    network: str
+    data: str | None
+    scheme: str | None
+    bits: int | None
+    terms: int | None
+    activation_bits: int
+    settings: Sequence[str]
+    overrides: Sequence[str]
+    first_last: str
+    epochs: int | None
+    tune_epochs: int | None
+    final_epochs: int
+    rate: float | None
+    tune_rate: float | None
+    batch: int | None
+    schedule: str | None
+    distil: float
+    start: Path | None
+    seed: int
+    device: str | None
+    limit: int | None
+    resolution: int | None
+    channels: int
+    resume: bool
+
+
+def train_network(given: Given, as_json: bool) -> None:
+    """Train, print, and write model.safetensors where the scheme fits the integer graph."""
+    from shiftforge.cli.output import note, progress
+    from shiftforge.quant.graph.file import save_model
+    from shiftforge.quant.models.fit import Progress
+    from shiftforge.quant.models.run import run
+
+    config = _config(given)
+    note(f"training in {given.output}")
+    with progress() as advance:
+
+        def report(at: Progress) -> None:
+            done = (at.epoch - 1) * at.steps + at.step
+            advance(f"{at.stage} training, steps", done, at.epochs * at.steps)
+            if at.step == 1 and at.accuracy is not None:
+                note(
+                    f"{at.stage}: validation {at.accuracy:.2%} after {at.epoch - 1} of "
+                    f"{at.epochs} epochs, about {at.seconds_left:.0f} s left"
+                )
+
+        outcome = run(config, report)
+    model = None
+    if outcome.model is not None:
+        model = given.output / _MODEL
+        save_model(outcome.model, model)
+    _print(outcome, model, as_json)
+
+
+def _print(outcome: Outcome, model: Path | None, as_json: bool) -> None:
+    from shiftforge.cli.output import note, print_json, print_table
+    from shiftforge.quant.schemes.summary import table
+
+    if as_json:
+        print_json(
+            {
+                "checkpoint": outcome.checkpoint,
+                "model": model,
+                "validation": outcome.validation,
+                "test": outcome.test,
+                "layers": outcome.layers,
+                "refused": [str(problem) for problem in outcome.refused],
+            }
+        )
+        return
+    if outcome.layers:
+        print(table(outcome.layers))
+    rows = [(s, f"{outcome.validation[s]:.2%}", f"{t:.2%}") for s, t in outcome.test.items()]
+    print_table("", ("stage", "validation", "test"), rows)
+    for problem in outcome.refused:
+        note(f"no integer model: {problem}")
+
+
+def _config(given: Given) -> RunConfig:
+    """InputError with everything that is wrong with the options, the data and the folder."""
+    from shiftforge.errors import InputError, Problem
+    from shiftforge.quant.models.qat import Options
+    from shiftforge.quant.models.run import RunConfig, checked
+
+    problems: list[Problem] = []
+    if given.data is None:
+        problems.append(Problem("--network without --data", "name a data set, such as digits"))
+    scheme = None
+    if given.tune_epochs != 0:
+        settings = _collect(problems, lambda: _settings(given.settings)) or {}
+        scheme = _collect(problems, lambda: _scheme(given, settings))
+    overrides = _collect(problems, lambda: _overrides(given))
+    ends = cast("Literal['wide', 'same', 'float']", given.first_last)
+    config = RunConfig(
+        folder=given.output,
+        network=given.network,
+        data=given.data or "digits",
+        scheme=scheme,
+        options=Options(ends, ends, overrides or {}),
+        start=given.start,
+        epochs=given.epochs,
+        tune_epochs=given.tune_epochs or None,
+        final_epochs=given.final_epochs,
+        rate=given.rate,
+        tune_rate=given.tune_rate,
+        batch=given.batch,
+        schedule=given.schedule,
+        distil=given.distil,
+        seed=given.seed,
+        limit=given.limit,
+        size=given.resolution,
+        channels=given.channels,
+        device=given.device,
+        resume=given.resume,
+    )
+    if problems:
+        # What the run itself would refuse is told in the same breath.
+        _collect(problems, lambda: checked(config))
+        raise InputError(dict.fromkeys(problems))
+    return config
+
+
+def _collect(problems: list[Problem], make: Any) -> Any:
+    from shiftforge.errors import InputError
+
+    try:
+        return make()
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+def _scheme(given: Given, options: dict[str, Any]) -> Scheme:
+    from shiftforge.quant.schemes.catalogue import by_name
+
+    if given.terms is not None:
+        options = {**options, "terms": given.terms}
+    activation_bits = given.activation_bits or None
+    name = given.scheme or "dtssq"
+    if name == "xnor":
+        activation_bits = None
+    return by_name(name, bits=given.bits, activation_bits=activation_bits, **options)
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE pairs; a value is JSON where it can be read as such, and text otherwise."""
+    from shiftforge.errors import InputError, Problem
+
+    found: dict[str, Any] = {}
+    problems = []
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            problems.append(Problem(f"--set {pair!r}", "give NAME=VALUE, such as target=0.25"))
+            continue
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        found[name] = tuple(value) if isinstance(value, list) else value
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _overrides(given: Given) -> dict[str, Scheme | None]:
+    """PATTERN=SCHEME[:BITS] or PATTERN=float."""
+    from shiftforge.errors import InputError, Problem
+    from shiftforge.quant.schemes.catalogue import by_name
+
+    found: dict[str, Scheme | None] = {}
+    problems: list[Problem] = []
+    for pair in given.overrides:
+        pattern, equals, text = pair.rpartition("=")
+        name, _, bits = text.partition(":")
+        if not equals or not pattern or (bits and not bits.isdigit()):
+            remedy = "give PATTERN=SCHEME[:BITS] or PATTERN=float, such as 'layer.*=int:8'"
+            problems.append(Problem(f"--override {pair!r}", remedy))
+        elif name == "float":
+            found[pattern] = None
+        else:
+            try:
+                found[pattern] = by_name(
+                    name,
+                    bits=int(bits) if bits else None,
+                    activation_bits=given.activation_bits or None,
+                )
+            except InputError as error:
+                problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return found

@@ -1,0 +1,87 @@
+"""The shape of the convolution array and how a layer's maps are cut into lines and tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from shiftforge.generator.conv.schedule import Layer
+
+__all__ = ["TAPS", "ArrayShape", "Tiling", "tile_layer", "window_end"]
+
+TAPS = 9
+
+
+@dataclass(frozen=True)
+class ArrayShape:
+    """units (R, output channels at once) x pixels (outputs of a row at once) x 9 taps.
+
+    The paper's W is the columns a row of outputs needs: pixels + 2 for a 3x3 kernel at stride 1.
+    unit: "shift" lanes add one or two shifted activations (``terms``); "multiplier" lanes multiply
+    8-bit integers and are not multiplier-free.
+    """
+
+    units: int
+    pixels: int
+    terms: int = 2
+    unit: Literal["shift", "multiplier"] = "shift"
+
+    @property
+    def lanes(self) -> int:
+        """Multiply-accumulates a cycle."""
+        return self.units * self.pixels * TAPS
+
+    @property
+    def line_bytes(self) -> int:
+        """Bytes of one line: ``units`` channels of ``pixels`` pixels."""
+        return self.units * self.pixels
+
+    def lines(self, shape: tuple[int, int, int]) -> int:
+        """Lines of a (C, H, W) map: channel groups x rows x tiles a row."""
+        channels, rows, columns = shape
+        return ceil(channels / self.units) * rows * ceil(columns / self.pixels)
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """A layer in lines, tiles and weight words (all counts a frame)."""
+
+    in_groups: int
+    in_rows: int
+    in_tiles: int
+    out_groups: int
+    out_rows: int
+    out_tiles: int
+    weight_words: int
+
+    @property
+    def tiles(self) -> int:
+        """Output tiles of one group of output channels."""
+        return self.out_rows * self.out_tiles
+
+
+def tile_layer(layer: Layer, array: ArrayShape) -> Tiling:
+    """Cut a layer for an array. A weight word holds one array cycle's weights."""
+    channels, rows, columns = layer.in_shape
+    out, out_rows, out_columns = layer.out_shape
+    words = {"pointwise": ceil(channels / TAPS), "depthwise": 1, "standard": channels}
+    return Tiling(
+        in_groups=ceil(channels / array.units),
+        in_rows=rows,
+        in_tiles=ceil(columns / array.pixels),
+        out_groups=ceil(out / array.units),
+        out_rows=out_rows,
+        out_tiles=ceil(out_columns / array.pixels),
+        weight_words=words[layer.mode],
+    )
+
+
+def window_end(layer: Layer, tiling: Tiling) -> int:
+    """Depthwise: lines through the line buffer until the last output tile's window is complete.
+
+    More than the map has where the window ends in padding; fewer where its last lines are unused.
+    """
+    row = (tiling.out_rows - 1) * layer.stride - layer.top + 2
+    line = (tiling.out_tiles - 1) * layer.stride - layer.left + 2
+    return ((tiling.out_groups - 1) * tiling.in_rows + row) * tiling.in_tiles + line + 1

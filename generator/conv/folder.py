@@ -1,0 +1,71 @@
+"""The files around the device text: Makefile, host program, description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shiftforge import __version__
+from shiftforge.generator.channel import EMULATION_DEPTH
+from shiftforge.generator.conv.plan import Plan
+from shiftforge.generator.render import plain_text, render
+
+__all__ = ["INTERFACE", "KERNELS", "render_project"]
+
+INTERFACE = 1
+"""Counts changes of kernel arguments and data layout: the runtime runs only its own designs."""
+
+KERNELS = (
+    "loader",
+    "controller",
+    "feeder",
+    "conv",
+    "requantise",
+    "activation",
+    "residual",
+    "pool",
+    "classifier",
+)
+
+
+def _emulator_platform(edition: str, version: str) -> str:
+    """Part of the platform name of the SDK's default emulator (the fast one since Pro 19.3)."""
+    parts = tuple(int(part) for part in version.split(".") if part.isdigit())
+    return "Emulation" if edition == "pro" and parts >= (19, 3) else "FPGA SDK"
+
+
+def render_project(plan: Plan) -> dict[str, str]:
+    """Texts by path: Makefile, host/host.py and README.md of a design folder."""
+    board = plan.board
+    depths = [
+        f"-DSF_DEPTH_{c.name}={EMULATION_DEPTH * (2 if c.name == 'result' else 1)}"
+        for c in plan.channels
+    ]
+    values: dict[str, Any] = {
+        "version": __version__,
+        "network": plain_text(plan.network),
+        "board_title": plain_text(board.title),
+        "bsp": board.sdk.bsp,
+        "sdk": f"Intel FPGA SDK for OpenCL {board.sdk.edition} {board.sdk.version}",
+        "flags": " ".join(board.sdk.flags),
+        "emulator_flags": "".join(f"{flag} " for flag in board.sdk.emulator_flags),
+        "emulator_platform": _emulator_platform(board.sdk.edition, board.sdk.version),
+        "depth_flags": " ".join(depths),
+        "depth_options": repr(depths),
+        "kernels": repr(KERNELS),
+        "kernel_count": len(KERNELS),
+        "units": plan.array.units,
+        "pixels": plan.array.pixels,
+        "lanes": f"{plan.array.lanes:,}",
+        "lane_note": "" if plan.array.unit == "shift" else " (multipliers)",
+        "modelled_cycles": f"{plan.modelled_cycles:,}",
+        "utilisation": f"{plan.utilisation:.1%}",
+        "clock": f"{board.clock_mhz_assumed:g}",
+        "fps": f"{plan.modelled_fps:,.1f}",
+        "buffer_bytes": f"{plan.buffer_bytes:,}",
+        "symmetric_bytes": f"{plan.symmetric_bytes:,}",
+    }
+    return {
+        "Makefile": render("conv/host/Makefile.j2", values),
+        "host/host.py": render("conv/host/host.py.j2", values),
+        "README.md": render("conv/host/README.md.j2", values),
+    }

@@ -1,0 +1,262 @@
+"""SystemVerilog of the processing unit. The templates lay it out; every number comes from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from shiftforge import __version__
+from shiftforge.errors import InputError, Problem
+from shiftforge.generator.design import Design
+from shiftforge.generator.edgebert.command import (
+    PARAM_BEATS,
+    TABLE_BEATS,
+    WORD_BYTES,
+    command_beats,
+)
+from shiftforge.generator.edgebert.registers import (
+    ADDRESS_BITS,
+    FUNCTIONS,
+    K_TILE_BITS,
+    Register,
+    engine_registers,
+    unit_registers,
+)
+from shiftforge.generator.edgebert.rtl_sfu import render_sfu
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import (
+    LANE_BITS,
+    MASKS_PER_BEAT,
+    UnitConfig,
+)
+from shiftforge.generator.render import render
+
+__all__ = [
+    "TOP",
+    "UNIT_TOP",
+    "render_bench",
+    "render_clocked",
+    "render_processing_unit",
+    "render_unit",
+    "render_unit_bench",
+    "render_unit_clocked",
+    "rtl_design",
+]
+
+TOP = "pu_matmul"
+UNIT_TOP = "pu_unit"
+ARRAY_LATENCY = 4
+GELU_LATENCY = 4
+SUFFIX = ".sv.j2"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One adder of the tree."""
+
+    name: str
+    left: str
+    right: str
+    bits: int
+
+
+def adder_tree(lanes: int, product_bits: int) -> list[list[Node]]:
+    """Balanced tree over the lanes' products, a bit wider on each level."""
+    names = [f"product{i}_q" for i in range(lanes)]
+    levels: list[list[Node]] = []
+    while len(names) > 1:
+        depth = len(levels) + 1
+        level = [
+            Node(f"sum{depth}_{i}", names[2 * i], names[2 * i + 1], product_bits + depth)
+            for i in range(len(names) // 2)
+        ]
+        levels.append(level)
+        names = [node.name for node in level]
+    return levels
+
+
+def describe(config: UnitConfig) -> str:
+    """One line for the header of each file."""
+    weights = "AF" if config.weights == "af" else f"{config.terms}-term SHIFT4"
+    return (
+        f"{config.lanes} lanes, AF<{config.af_bits},{config.exp_bits}>, {weights} weights, "
+        f"{config.accumulator} accumulator"
+    )
+
+
+def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
+    registers = engine_registers(config)
+    decoded = config.af_bits + 1
+    c_row_bits = config.c_rows.bit_length() - 1
+    aux_bits = (config.aux_buffer // (WORD_BYTES * config.lanes)).bit_length() - 1
+
+    def used_by(block: str) -> list[Any]:
+        return [r for r in registers if block in r.users]
+
+    return {
+        "version": __version__,
+        "description": describe(config),
+        "lanes": config.lanes,
+        "row_bits": config.lanes.bit_length() - 1,
+        "af_bits": config.af_bits,
+        "exp_bits": config.exp_bits,
+        "man_bits": config.man_bits,
+        "weights": config.weights,
+        "terms": config.terms,
+        "weight_bits": config.weight_bits,
+        "weight_pack": config.weight_pack,
+        "lane_bits": LANE_BITS,
+        "a_width": decoded,
+        "takes_codes": config.takes_codes,
+        "passes": config.passes,
+        "b_bits": config.b_bits,
+        "b_operand_bits": decoded if config.weights == "af" else config.b_bits,
+        "term_bits": config.term_bits,
+        "lane_shift_bits": config.lane_shift_bits,
+        "product_bits": config.product_bits,
+        "sum_bits": config.sum_bits,
+        "tree": adder_tree(config.lanes, config.product_bits),
+        "acc_bits": config.acc_bits,
+        "acc_wide": max(config.acc_bits, config.sum_bits) + 1,
+        "saturate": config.accumulator == "sat32",
+        "array_latency": ARRAY_LATENCY,
+        "a_row_bits": config.a_rows.bit_length() - 1,
+        "b_row_bits": config.b_rows.bit_length() - 1,
+        "c_row_bits": c_row_bits,
+        "tile_bits": config.max_tiles.bit_length(),
+        "k_tile_bits": K_TILE_BITS,
+        "addr_bits": ADDRESS_BITS,
+        "memory_bits": memory_bits,
+        "outstanding_bits": config.outstanding.bit_length() - 1,
+        "masks_per_beat": MASKS_PER_BEAT,
+        "param_beats": PARAM_BEATS,
+        "gelu_latency": GELU_LATENCY,
+        "function_beats": TABLE_BEATS,
+        "functions": {name: number for number, name in enumerate(FUNCTIONS)},
+        "aux_bits": aux_bits,
+        "result_bits": max(c_row_bits, aux_bits),
+        "registers": registers,
+        "schedule_registers": used_by("schedule"),
+        "loader_registers": used_by("loader"),
+        "store_registers": used_by("store"),
+    }
+
+
+def _render(folder: str, values: dict[str, Any]) -> dict[str, str]:
+    names = sorted(
+        entry.name
+        for entry in files("shiftforge.templates").joinpath(folder).iterdir()
+        if entry.name.endswith(SUFFIX)
+    )
+    header = render("edgebert/rtl/header.j2", values)
+    return {name.removesuffix(".j2"): header + render(f"{folder}/{name}", values) for name in names}
+
+
+def render_unit(config: UnitConfig) -> dict[str, str]:
+    """The synthesizable files of a unit by name, one module each; ``pu_matmul`` is the top."""
+    return _render("edgebert/rtl", _values(config, memory_bits=0))
+
+
+def _unit_values(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[str, Any]:
+    """Values of the whole unit. Raises InputError where its two parts do not fit together."""
+    same = ("lanes", "af_bits", "exp_bits")
+    problems = [
+        Problem(
+            f"{name} is {getattr(config, name)} in one part, {getattr(sfu, name)} in the other",
+            "give the matrix engine and the special function unit the same",
+            name,
+        )
+        for name in same
+        if getattr(config, name) != getattr(sfu, name)
+    ]
+    if problems:
+        raise InputError(problems)
+    every = unit_registers(config)
+    return {
+        **_values(config, memory_bits),
+        "all_registers": every,
+        "function_registers": [r for r in every if "function" in r.users],
+        "fraction": sfu.fraction,
+        "softmax_bits": sfu.row.bit_length() - 1,
+        "norm_bits": sfu.norm_row.bit_length() - 1,
+        "aux_bytes": f"{config.aux_buffer:,}",
+        "command_words": len(every),
+        "command_beats": command_beats(config),
+    }
+
+
+def render_processing_unit(config: UnitConfig, sfu: SfuConfig) -> dict[str, str]:
+    """The synthesizable files of the whole unit by name; ``pu_unit`` is the top."""
+    values = _unit_values(config, sfu, memory_bits=0)
+    return {**render_sfu(sfu), **render_unit(config), **_render("edgebert/rtl/unit", values)}
+
+
+def render_unit_bench(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[str, str]:
+    """Behavioural memory of 2^memory_bits beats, ``unit_bench`` and the C++ clock."""
+    values = _unit_values(config, sfu, memory_bits)
+    found = _render("edgebert/rtl/unit/bench", values)
+    found["ext_memory.sv"] = render_bench(config, memory_bits)["ext_memory.sv"]
+    found["main.cpp"] = render("edgebert/rtl/bench/main.cpp.j2", {**values, "top": "unit_bench"})
+    return found
+
+
+def render_bench(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
+    """Behavioural memory of 2^memory_bits beats, bench modules and the C++ clock."""
+    values = _values(config, memory_bits)
+    found = _render("edgebert/rtl/bench", values)
+    found["main.cpp"] = render("edgebert/rtl/bench/main.cpp.j2", {**values, "top": "matmul_bench"})
+    return found
+
+
+def render_clocked(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
+    """The bench modules and ``clocked_bench``, which brings its own clock (needs --timing)."""
+    values = {**_values(config, memory_bits), "bench_top": "matmul_bench"}
+    return {**_render("edgebert/rtl/bench", values), **_render("edgebert/rtl/cocotb", values)}
+
+
+def render_unit_clocked(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[str, str]:
+    """The same for the whole unit: ``clocked_bench`` around ``unit_bench``."""
+    bench = render_unit_bench(config, sfu, memory_bits)
+    bench.pop("main.cpp")
+    values = {**_values(config, memory_bits), "bench_top": "unit_bench"}
+    return {**bench, **_render("edgebert/rtl/cocotb", values)}
+
+
+def register_table(config: UnitConfig, registers: tuple[Register, ...], top: str) -> str:
+    """A register map as a Markdown table, from the description that the RTL is rendered from."""
+    rows = [
+        f"| {word} | {r.name} | {r.width} | {r.meaning} | {', '.join(r.users)} |"
+        for word, r in enumerate(registers)
+    ]
+    head = [
+        f"Registers of {top}: {describe(config)}.",
+        "",
+        "A command of a program holds all of them, one little-endian 32-bit word each, in this",
+        "order. Addresses and pitches count beats of as many bytes as there are lanes.",
+        "",
+        "| Word | Register | Bits | Meaning | Read by |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def rtl_design(config: UnitConfig, sfu: SfuConfig | None = None) -> Design:
+    """A unit as a design: ``rtl/*.sv``, its registers, and the figures that describe it.
+
+    The matrix engine alone (``pu_matmul``) or, with sfu, the whole unit (``pu_unit``).
+    """
+    if sfu is None:
+        top, text, registers = TOP, render_unit(config), engine_registers(config)
+    else:
+        top, text = UNIT_TOP, render_processing_unit(config, sfu)
+        registers = unit_registers(config)
+    text = {**text, "REGISTERS.md": register_table(config, registers, top)}
+    report = {
+        "top": top,
+        "lanes": config.lanes,
+        "product_bits": config.product_bits,
+        "accumulator_bits": config.acc_bits,
+        "longest_k": config.longest,
+    }
+    return Design({f"rtl/{name}": data.encode() for name, data in text.items()}, report)

@@ -1,0 +1,331 @@
+"""One vocabulary and one word table for several tasks: pruned, on AF<8,3> levels, frozen.
+
+EdgeBERT keeps the word embeddings of all its tasks in one table that fine-tuning leaves alone. Here
+the table is made from the training texts of one fold of every task:
+
+1. a WordPiece vocabulary;
+2. co-occurrence vectors (:mod:`shiftforge.quant.albert.training.start`);
+3. a joint supervised stage: the layer-normalised vectors of a text's tokens through one shared
+   layer, their mean and maximum, and a linear classifier a task (after M. Iyyer et al., "Deep
+   unordered composition rivals syntactic methods", ACL 2015), while the entries of least magnitude
+   are set to zero on the cubic schedule of M. Zhu and S. Gupta, "To prune, or not to prune", 2017,
+   equation 1;
+4. rounding to AF<8,3>.
+
+What classifies in step 3 is thrown away: every task trains its own network over the frozen table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from torch import nn
+from torch.nn import functional
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.albert.network.model import batch_of
+from shiftforge.quant.albert.training.start import cooccurrence_embeddings
+from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
+from shiftforge.quant.formats.adaptivfloat import (
+    MAX_BIAS,
+    MIN_BIAS,
+    AdaptivFloatFormat,
+    choose_bias,
+    decode,
+    encode,
+)
+from shiftforge.quant.text.corpus import Corpus
+from shiftforge.quant.text.tokeniser import (
+    UNKNOWN_ID,
+    load_tokeniser,
+    save_tokeniser,
+    train_wordpiece,
+    window,
+)
+from shiftforge.quant.text.tokeniser import encode as encode_texts
+
+__all__ = ["SharedTable", "TableRecipe", "build_table", "load_table"]
+
+_WORDS, _NOTES = "table.safetensors", "table.json"
+_FORMAT = AdaptivFloatFormat()
+_WARM_UP = 0.05
+# Pruning begins and ends at these parts of the steps; the rest is recovery.
+_PRUNING = 0.3, 0.8
+_PRUNE_EVERY = 20
+
+Sentences = Sequence[NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class SharedTable:
+    """words: float32 (V, E), every value exactly an AF<8,3> value of the exponent bias ``bias``.
+    density: part of the entries that are not zero. digest: SHA-256 of the values' bytes. corpora:
+    whose training texts of ``fold`` and ``split`` it has read."""
+
+    words: NDArray[np.float32]
+    bias: int
+    density: float
+    digest: str
+    corpora: tuple[str, ...] = ()
+    fold: int = 0
+    split: int = 0
+
+    def notes(self) -> dict[str, object]:
+        """density, bias and digest, as a classifier's notes hold them."""
+        return {"density": self.density, "bias": self.bias, "digest": self.digest}
+
+
+@dataclass(frozen=True)
+class TableRecipe:
+    """The supervised stage. steps: each with a batch of every task. batch: texts of a task.
+    hidden: columns of the shared layer. rate: the highest learning rate, of Adam. length: longest
+    window of a text, in tokens."""
+
+    steps: int = 1200
+    batch: int = 64
+    hidden: int = 128
+    rate: float = 2e-3
+    dropout: float = 0.2
+    word_dropout: float = 0.1
+    smoothing: float = 0.1
+    length: int = 128
+
+
+def _digest(words: NDArray[np.float32]) -> str:
+    return hashlib.sha256(words.astype("<f4").tobytes()).hexdigest()
+
+
+def _measured(
+    words: NDArray[np.float32], bias: int, corpora: Sequence[str], fold: int, split: int
+) -> SharedTable:
+    density = float(np.count_nonzero(words) / words.size)
+    return SharedTable(words, bias, density, _digest(words), tuple(corpora), fold, split)
+
+
+class _Averaging(nn.Module):
+    """The classifiers of step 3."""
+
+    def __init__(
+        self, words: NDArray[np.float32], classes: Sequence[int], recipe: TableRecipe
+    ) -> None:
+        super().__init__()
+        self.words = nn.Parameter(torch.from_numpy(words.copy()))
+        self.shared = nn.Linear(words.shape[1], recipe.hidden)
+        self.drop = nn.Dropout(recipe.dropout)
+        self.tasks = nn.ModuleList(nn.Linear(2 * recipe.hidden, count) for count in classes)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor, task: int) -> torch.Tensor:
+        """Logits (N, classes) of a task; ids, mask: (N, L)."""
+        # Every network normalises its embeddings: a row's length carries next to nothing.
+        rows = functional.layer_norm(self.words[ids], self.words.shape[1:], eps=1e-6)
+        seen = functional.gelu(self.shared(rows))
+        kept = mask[..., None].to(seen.dtype)
+        mean = (seen * kept).sum(1) / kept.sum(1)
+        most = (seen - 1e4 * (1 - kept)).amax(1)
+        logits: torch.Tensor = self.tasks[task](self.drop(torch.cat([mean, most], dim=1)))
+        return logits
+
+
+def _batches(
+    sentences: Sentences, labels: NDArray[np.int64], recipe: TableRecipe, rng: np.random.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Endless batches of windows: every second one from the text's start."""
+    order: list[int] = []
+    while True:
+        while len(order) < recipe.batch:
+            order.extend(rng.permutation(len(sentences)).tolist())
+        block, order = order[: recipe.batch], order[recipe.batch :]
+        cut = []
+        for i in block:
+            own = sentences[i]
+            over = max(len(own) - recipe.length, 0)
+            ids = window(own, recipe.length, int(rng.integers(over + 1)) * int(rng.integers(2)))
+            ids = ids.copy()
+            inner = ids[1:-1]
+            inner[rng.random(len(inner)) < recipe.word_dropout] = UNKNOWN_ID
+            cut.append(ids)
+        yield *batch_of(cut), torch.from_numpy(labels[block])
+
+
+def _prune(words: torch.Tensor, density: float) -> torch.Tensor:
+    """1 for the entries of largest magnitude, ``density`` of them, and 0 for the others."""
+    size = words.abs().flatten()
+    none = round(size.numel() * (1 - density))
+    if none == 0:
+        return torch.ones_like(words)
+    mask = torch.ones_like(size)
+    # A stable order: of equal magnitudes the first ones go.
+    mask[torch.argsort(size, stable=True)[:none]] = 0
+    return mask.view_as(words)
+
+
+def _density(progress: float, final: float) -> float:
+    first, last = _PRUNING
+    part = min(max((progress - first) / (last - first), 0.0), 1.0)
+    return final + (1 - final) * (1 - part) ** 3
+
+
+def _supervised(
+    words: NDArray[np.float32],
+    tasks: Sequence[tuple[Sentences, NDArray[np.int64], int]],
+    density: float,
+    recipe: TableRecipe,
+    seed: int,
+    say: Callable[[str], None],
+) -> NDArray[np.float32]:
+    """Step 3. tasks: sentences, labels and count of classes of each. The same arguments give the
+    same table."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = _Averaging(words, [count for _, _, count in tasks], recipe)
+    others = [p for p in model.parameters() if p is not model.words]
+    optimiser = torch.optim.AdamW(
+        [{"params": [model.words], "weight_decay": 0.0}, {"params": others, "weight_decay": 0.01}]
+    )
+    drawn = [_batches(own, labels, recipe, rng) for own, labels, _ in tasks]
+    mask = torch.ones_like(model.words)
+    right, seen = np.zeros(len(tasks)), np.zeros(len(tasks))
+    for step in range(recipe.steps):
+        progress = step / recipe.steps
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate * min(1, progress / _WARM_UP) * (1 - progress)
+        losses = []
+        for task, source in enumerate(drawn):
+            ids, real, wanted = next(source)
+            logits = model(ids, real, task)
+            losses.append(
+                functional.cross_entropy(logits, wanted, label_smoothing=recipe.smoothing)
+            )
+            right[task] += int((logits.argmax(1) == wanted).sum())
+            seen[task] += len(wanted)
+        optimiser.zero_grad()
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        with torch.no_grad():
+            last = step == recipe.steps - 1
+            if last or step % _PRUNE_EVERY == 0:
+                mask = _prune(model.words, density if last else _density(progress, density))
+            model.words.mul_(mask)
+        if last or (step + 1) % 300 == 0:
+            shares = " ".join(f"{r / s:.4f}" for r, s in zip(right, seen, strict=True))
+            say(f"table, step {step + 1}/{recipe.steps}: accuracy of the tasks {shares}")
+            right, seen = np.zeros(len(tasks)), np.zeros(len(tasks))
+    found: NDArray[np.float32] = model.words.detach().numpy()
+    return found
+
+
+def build_table(
+    corpora: Sequence[Corpus],
+    folder: Path,
+    *,
+    fold: int = 0,
+    split: int = 0,
+    vocabulary: int = 8000,
+    columns: int = 64,
+    density: float = 0.4,
+    seed: int = 0,
+    recipe: TableRecipe | None = None,
+    tokeniser: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> SharedTable:
+    """Make the vocabulary and the table of the corpora's training texts, and write their folder.
+
+    fold, split: as in training; no text that is held out or validates there is read. vocabulary: at
+    most so many tokens. tokeniser: folder whose vocabulary is taken instead; a table of another
+    density fits the same networks with it. columns: of a word. density: part of the entries that
+    stay, in (0, 1]; rounding to AF<8,3> may zero a few more. The same arguments give the same bytes
+    on the same machine.
+
+    Writes table.safetensors, tokenizer.json and, last, table.json. Raises InputError.
+    """
+    problems = []
+    if not corpora:
+        problems.append(Problem("no corpora", "give at least one"))
+    if not 0 < density <= 1:
+        problems.append(Problem(f"density {density}", "use more than 0 and at most 1"))
+    if columns < 1:
+        problems.append(Problem(f"{columns} columns", "use 1 or more"))
+    if problems:
+        raise InputError(problems)
+    recipe = recipe or TableRecipe()
+    folds = [chosen_fold(corpus, fold, split) for corpus in corpora]
+    chosen = [
+        validation_part(own, corpus.labels, seed=split)[0]
+        for own, corpus in zip(folds, corpora, strict=True)
+    ]
+    texts = [[c.texts[i] for i in train] for c, train in zip(corpora, chosen, strict=True)]
+    tokens = (
+        train_wordpiece([text for own in texts for text in own], vocabulary)
+        if tokeniser is None
+        else load_tokeniser(tokeniser)
+    )
+    size = tokens.get_vocab_size()
+    ids = [encode_texts(tokens, own) for own in texts]
+    start = cooccurrence_embeddings([one for own in ids for one in own], size, columns, seed=seed)
+    tasks = [
+        (own, corpus.labels[train], len(corpus.classes))
+        for own, corpus, train in zip(ids, corpora, chosen, strict=True)
+    ]
+    words = _supervised(start, tasks, density, recipe, seed, say)
+    bias = choose_bias(words, _FORMAT)
+    words = decode(encode(words, _FORMAT, bias), _FORMAT, bias).astype(np.float32)
+    made = _measured(words, bias, [corpus.name for corpus in corpora], fold, split)
+    notes = {
+        **made.notes(),
+        "corpora": list(made.corpora),
+        "fold": fold,
+        "split": split,
+        "seed": seed,
+        "recipe": asdict(recipe) | {"density": density, "vocabulary": size},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _NOTES).unlink(missing_ok=True)
+    save_file({"words": words}, folder / _WORDS)
+    save_tokeniser(tokens, folder)
+    part = folder / (_NOTES + ".part")
+    part.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(part, folder / _NOTES)
+    say(f"table: {size} tokens, {made.density:.4f} of the entries are kept, bias {bias}")
+    return made
+
+
+def load_table(folder: Path) -> SharedTable:
+    """The table of a folder of :func:`build_table`.
+
+    Raises InputError where a file is missing or damaged, where the values are not those that were
+    written, or not on AF<8,3> levels.
+    """
+    where = str(folder)
+    try:
+        notes = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
+        words = load_file(folder / _WORDS)["words"]
+        bias, digest = int(notes["bias"]), str(notes["digest"])
+        source = [str(name) for name in notes["corpora"]], int(notes["fold"]), int(notes["split"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
+        remedy = f"build the table again; it is {_WORDS}, {_NOTES} and a tokeniser"
+        raise InputError(Problem(f"no word table: {error}", remedy, where)) from error
+    problems = []
+    if words.ndim != 2 or words.dtype != np.float32:
+        problems.append(Problem(f"words {words.dtype} {words.shape}", "build it again", where))
+    else:
+        if _digest(words) != digest:
+            problems.append(Problem("values differ from the digest", "build it again", where))
+        if not MIN_BIAS <= bias <= MAX_BIAS:
+            problems.append(Problem(f"exponent bias {bias}", "build it again", where))
+        elif not np.isfinite(words).all() or not np.array_equal(
+            decode(encode(words, _FORMAT, bias), _FORMAT, bias), words
+        ):
+            problems.append(Problem("values are not AF<8,3>", "build it again", where))
+    if problems:
+        raise InputError(problems)
+    return _measured(words, bias, *source)

@@ -1,0 +1,171 @@
+"""Sentences for the commands: a file or standard input, held-out texts, or random tokens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from shiftforge.quant.albert.network.file import Package
+
+__all__ = ["RANDOM_COUNT", "Texts", "load_texts", "source_problems"]
+
+RANDOM_COUNT = 4
+"""Random sentences, where no limit is given."""
+_HELD = "held-out"
+_SHORTEST = 3
+_SHOWN = 48
+
+
+@dataclass(frozen=True)
+class Texts:
+    """names: what a sentence is called in tables. ids: token identities, cut to the network's
+    length. wanted: class of each, where the source knows. cut: sentences that were too long."""
+
+    source: str
+    names: tuple[str, ...]
+    ids: tuple[NDArray[np.int64], ...]
+    wanted: tuple[str, ...] | None
+    cut: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def _held(source: str) -> tuple[str, str] | None:
+    """The corpus, "" for the network's own, and what follows the word; None without it."""
+    name, found, rest = source.rpartition(_HELD)
+    good = found and (not name or name.endswith(":")) and (not rest or rest.startswith(":"))
+    return (name.removesuffix(":"), rest.removeprefix(":")) if good else None
+
+
+def source_problems(source: str) -> list[Problem]:
+    """What is wrong with an input whatever the network is: told with everything else."""
+    held = _held(source)
+    if held is not None:
+        if held[1] and not (held[1].isdecimal() and int(held[1])):
+            what = f"{held[1]!r} is no number of texts"
+            return [Problem(what, "give 1 or more, such as bbc:held-out:20", source)]
+        return []
+    if source.startswith("random:"):
+        seed = source.removeprefix("random:")
+        if seed.isdecimal():
+            return []
+        return [Problem(f"{seed!r} is no seed", "write random:0", source)]
+    if source == "-" or Path(source).is_file():
+        return []
+    remedy = "give a text file, - for standard input, bbc:held-out:20, sentiment:held-out:20 or "
+    return [Problem("there is no such input", remedy + "random:0", source)]
+
+
+def load_texts(source: str, package: Package, limit: int | None = None) -> Texts:
+    """The sentences of an input (see ``source_problems``), at most ``limit`` of them.
+
+    Held-out texts are those of the fold that the package's notes name, evenly spread over the fold,
+    as it lies in the order of its classes. Raises InputError.
+    """
+    problems = source_problems(source)
+    if problems:
+        raise InputError(problems)
+    if source.startswith("random:"):
+        return _random(source, package, RANDOM_COUNT if limit is None else limit)
+    held = _held(source)
+    if held is not None:
+        count = int(held[1]) if held[1] else None
+        return _held_out(source, held[0], package, count, limit)
+    return _lines(source, package, limit)
+
+
+def _random(source: str, package: Package, count: int) -> Texts:
+    network = package.network
+    rng = np.random.default_rng(int(source.removeprefix("random:")))
+    shortest = min(_SHORTEST, network.length)
+    ids = tuple(
+        rng.integers(0, network.words.shape[0], rng.integers(shortest, network.length + 1))
+        for _ in range(count)
+    )
+    return Texts(source, tuple(f"random {i + 1}" for i in range(count)), ids, None, 0)
+
+
+def _tokenised(
+    source: str, package: Package, texts: Sequence[str], wanted: tuple[str, ...] | None
+) -> Texts:
+    if package.tokeniser is None:
+        remedy = "quantise a classifier folder that has a tokenizer.json, or give random:0"
+        raise InputError(Problem("the network's file has no tokeniser", remedy, source))
+    from tokenizers import Tokenizer
+
+    from shiftforge.quant.text.tokeniser import encode, window
+
+    network = package.network
+    try:
+        tokeniser = Tokenizer.from_str(package.tokeniser)
+    # The library raises Exception itself.
+    except Exception as error:
+        what = f"the network's tokeniser cannot be read: {error}"
+        raise InputError(Problem(what, "quantise the classifier again", source)) from error
+    whole = encode(tokeniser, texts)
+    names = tuple(_short(" ".join(text.split())) for text in texts)
+    ids = tuple(window(own, network.length) for own in whole)
+    outside = max(int(own.max(initial=0)) for own in whole)
+    if outside >= network.words.shape[0]:
+        what = f"the tokeniser gives token {outside}, the network has {network.words.shape[0]}"
+        raise InputError(Problem(what, "quantise the classifier with its own tokeniser", source))
+    cut = sum(len(own) > network.length for own in whole)
+    return Texts(source, names, ids, wanted, cut)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def _lines(source: str, package: Package, limit: int | None) -> Texts:
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"cannot be read: {error}"
+        raise InputError(Problem(what, "give a UTF-8 text, a sentence a line", source)) from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        where = "standard input" if source == "-" else source
+        raise InputError(Problem("no sentences", "give one a line", where))
+    return _tokenised(source, package, lines[:limit], None)
+
+
+def _noted(notes: dict[str, Any], name: str) -> int | None:
+    value = notes.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _held_out(
+    source: str, name: str, package: Package, count: int | None, limit: int | None
+) -> Texts:
+    from shiftforge.quant.albert.training.texts import chosen_fold
+    from shiftforge.quant.text.specs import open_corpus
+
+    notes = dict(package.notes or {})
+    fold, own = _noted(notes, "fold"), notes.get("corpus")
+    if fold is None or not isinstance(own, str):
+        what = "the network's notes do not say which texts were held out"
+        remedy = "quantise a folder of `shiftforge train albert`, or give a file of texts"
+        raise InputError(Problem(what, remedy, source))
+    corpus = open_corpus(name or own)
+    if corpus.classes != package.network.classes:
+        what = (
+            f"classes {', '.join(corpus.classes)}; the network has "
+            f"{', '.join(package.network.classes)}"
+        )
+        raise InputError(Problem(what, "give texts of the corpus it was trained on", source))
+    held = chosen_fold(corpus, fold, _noted(notes, "split") or 0).held_out
+    most = min(x for x in (len(held), count, limit) if x is not None)
+    chosen = held[np.linspace(0, len(held) - 1, most).astype(int)]
+    wanted = tuple(corpus.classes[corpus.labels[i]] for i in chosen)
+    return _tokenised(source, package, [corpus.texts[i] for i in chosen], wanted)

@@ -1,0 +1,194 @@
+"""Builds a design's kernels for one device in this process and runs frames through them.
+
+The text is the one that `aoc` compiles. These -D flags are all that emulation adds:
+
+* ``SF_LOWERED``: one scheduler kernel over bounded FIFOs, for devices without channels;
+* ``SF_DEPTH_<channel>``: deeper FIFOs (shallow ones are up to 200 times slower in emulation);
+* ``SF_TRACE``: the controller also copies every stored map to global memory;
+* ``SF_EMULATOR``: kernels that wait on a channel yield the processor and show it to the host.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.generator.channel import EMULATION_DEPTH
+from shiftforge.sim.conv.layout import direct_to_map, lines_to_map
+from shiftforge.sim.opencl.build import build_program
+from shiftforge.sim.opencl.devices import device_spec, open_device
+from shiftforge.sim.opencl.launch import LOWERED_DEPTH, launch_channels, launch_scheduler
+
+__all__ = ["Accelerator", "Outputs"]
+
+TYPE_BYTES = {"line_t": 1, "quant_word_t": 2, "acc_word_t": 4}
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """output: (frames, C, H, W) codes of the network's output; maps: the stored maps, if traced."""
+
+    output: NDArray[np.int64]
+    maps: Mapping[str, NDArray[np.int64]]
+    seconds: float
+
+
+class Accelerator:
+    """A design built for a device.
+
+    folder: the design. device: name of an OpenCL device. trace: also return every stored map.
+    depths: hardware depths instead of emulation's deep ones, where ``strict_depth`` is set.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Mapping[str, Any],
+        shapes: Mapping[str, tuple[tuple[int, int, int], bool]],
+        device: str,
+        *,
+        trace: bool = False,
+        strict_depth: bool = False,
+    ) -> None:
+        import pyopencl as cl
+
+        self.manifest, self.shapes, self.trace = manifest, shapes, trace
+        self.device = open_device(device)
+        self.lowered = device_spec(device).channels == "lowered"
+        self.context = cl.Context([self.device])
+        self.units, self.pixels = int(manifest["units"]), int(manifest["pixels"])
+        self.depths = {
+            c["name"]: self._depth(c["name"], int(c["depth"]), strict_depth)
+            for c in manifest["channels"]
+        }
+        started = time.perf_counter()
+        source = (folder / "device/accelerator.cl").read_text(encoding="utf-8")
+        self.program = build_program(self.context, source, self._options())
+        self.build_seconds = time.perf_counter() - started
+        data = {
+            n: (folder / f"data/{n}.bin").read_bytes() for n in ("program", "weights", "params")
+        }
+        flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
+        self.constants = {
+            n: cl.Buffer(self.context, flags, hostbuf=np.frombuffer(d, np.uint8))
+            for n, d in data.items()
+        }
+        self.waits = np.zeros(3 * len(self.depths), np.int32)
+
+    def _depth(self, name: str, hardware: int, strict: bool) -> int:
+        if strict:
+            return hardware
+        if not self.lowered:
+            # Result must stay the deeper one: see the planner's note on stalls.
+            deep = 2 * EMULATION_DEPTH if name == "result" else EMULATION_DEPTH
+            return max(hardware, deep)
+        # Small FIFOs stay in the processor's cache; a tile's operands must fit.
+        return max(hardware, LOWERED_DEPTH if name in ("operand", "skip") else 64)
+
+    def _options(self) -> list[str]:
+        options = [f"-DSF_DEPTH_{name}={depth}" for name, depth in self.depths.items()]
+        options.append("-DSF_LOWERED" if self.lowered else "-DSF_EMULATOR")
+        if self.trace:
+            options.append(f"-DSF_TRACE={self.manifest['trace_lines']}")
+        return options
+
+    def _word_bytes(self, channel_type: str) -> int:
+        values = self.units * self.pixels
+        if channel_type in TYPE_BYTES:
+            return TYPE_BYTES[channel_type] * values
+        if channel_type == "weight_word_t":
+            return 9 * self.units
+        # param_word_t: int32 rows; the file tells how many there are
+        return int(self.constants["params"].size) // int(self.manifest["channel_groups"])
+
+    def run(self, codes: NDArray[np.integer], tick: Callable[[], None] | None = None) -> Outputs:
+        """Run (N, C, H, W) codes as one inference of N frames: one enqueue of each kernel.
+
+        Raises CheckFailed where the scheduler stops with words left in its FIFOs.
+        """
+        import pyopencl as cl
+
+        frames = len(codes)
+        image = np.ascontiguousarray(codes.astype(np.int64) & 0xFF).astype(np.uint8)
+        line = self.units * self.pixels
+        output = self.manifest["output"]
+        direct_words = output["groups"] * output["tiles"] if output["direct"] else 1
+        export_lines = 1 if output["direct"] else output["lines"]
+        result = np.zeros((frames, direct_words, line), np.int32)
+        exported = np.zeros((frames, export_lines, line), np.uint8)
+        trace_lines = self.manifest["trace_lines"] if self.trace else 1
+        trace = np.zeros((frames, trace_lines, line), np.uint8)
+        flags = cl.mem_flags
+        inputs = cl.Buffer(self.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=image)
+        outputs = {
+            "output": cl.Buffer(self.context, flags.READ_WRITE, result.nbytes),
+            "exported": cl.Buffer(self.context, flags.READ_WRITE, exported.nbytes),
+            "trace": cl.Buffer(self.context, flags.READ_WRITE, trace.nbytes),
+        }
+        started = time.perf_counter()
+        if self.lowered:
+            self._run_lowered(inputs, outputs, frames)
+        else:
+            self._run_channels(inputs, outputs, frames, tick)
+        seconds = time.perf_counter() - started
+        queue = cl.CommandQueue(self.context)
+        for host, name in ((result, "output"), (exported, "exported"), (trace, "trace")):
+            cl.enqueue_copy(queue, host, outputs[name])
+        queue.finish()
+        return Outputs(self._output(result, exported), self._maps(trace), seconds)
+
+    def _run_lowered(self, image: Any, out: Mapping[str, Any], frames: int) -> None:
+        types = {c["name"]: c["type"] for c in self.manifest["channels"]}
+        arena = sum(d * self._word_bytes(types[n]) for n, d in self.depths.items())
+        constants = self.constants
+        arguments = (
+            image, constants["program"], constants["weights"], constants["params"],
+            out["output"], out["exported"], out["trace"],
+        )  # fmt: skip
+        launch_scheduler(
+            self.context, self.program, arguments, self.depths, arena,
+            "frame {}, layer {}", (np.int32(frames),),
+        )  # fmt: skip
+
+    def _run_channels(
+        self, image: Any, out: Mapping[str, Any], frames: int, tick: Callable[[], None] | None
+    ) -> None:
+        c, n = self.constants, np.int32(frames)
+        arguments: dict[str, tuple[Any, ...]] = {
+            "loader": (image, n),
+            "controller": (c["program"], out["exported"], out["trace"], n),
+            "feeder": (c["program"], c["weights"], c["params"], n),
+            "conv": (c["program"], n),
+            "requantise": (c["program"], n),
+            "activation": (c["program"], n),
+            "residual": (c["program"], n),
+            "pool": (c["program"], n),
+            "classifier": (c["program"], out["output"], n),
+        }
+        launch_channels(self.context, self.program, arguments, self.waits, tick)
+
+    def _output(self, result: NDArray[np.int32], exported: NDArray[np.uint8]) -> NDArray[np.int64]:
+        out = self.manifest["output"]
+        channels, rows, columns = (int(v) for v in out["shape"])
+        shape = (channels, rows, columns)
+        if out["direct"]:
+            return direct_to_map(result, shape, self.units, self.pixels)
+        return lines_to_map(exported, shape, self.units, self.pixels, bool(out["signed"]))
+
+    def _maps(self, trace: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
+        if not self.trace:
+            return {}
+        maps = {}
+        for entry in self.manifest["trace"]:
+            shape, signed = self.shapes[entry["tensor"]]
+            lines = trace[:, entry["base"] : entry["base"] + entry["lines"]]
+            maps[entry["tensor"]] = lines_to_map(
+                np.ascontiguousarray(lines), shape, self.units, self.pixels, signed
+            )
+        return maps

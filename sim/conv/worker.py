@@ -1,0 +1,108 @@
+"""The child's part of ``emulate``: builds the kernels and runs the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.generator.channel import Channel
+from shiftforge.generator.design import read_manifest
+from shiftforge.quant.graph.file import load_model
+from shiftforge.sim.conv.runtime import Accelerator, Outputs
+from shiftforge.sim.opencl.child import tell_progress
+from shiftforge.sim.opencl.watch import Watch
+
+__all__ = ["FrameJob", "FrameRun", "run_job"]
+
+
+@dataclass(frozen=True, eq=False)
+class FrameJob:
+    """codes: (N, C, H, W), run ``chunk`` at a time; check: a traced run as well."""
+
+    folder: Path
+    device: str
+    codes: NDArray[Any]
+    check: bool
+    strict_depth: bool
+    stall_s: float
+    chunk: int
+
+
+@dataclass(frozen=True, eq=False)
+class FrameRun:
+    """output: of the traced run where there is one, and ``untraced`` of the other.
+
+    maps: every stored map, if traced. seconds: of the untraced run after a warm-up frame.
+    """
+
+    output: NDArray[Any]
+    untraced: NDArray[Any]
+    maps: dict[str, NDArray[Any]]
+    platform: str
+    channels: str
+    build_seconds: float
+    seconds: float
+
+
+def _run(
+    accelerator: Accelerator, job: FrameJob, report: Callable[[int], None]
+) -> tuple[list[Outputs], float]:
+    watch = None
+    if not accelerator.lowered:
+        ends = [Channel(**entry) for entry in accelerator.manifest["channels"]]
+        watch = Watch(ends, accelerator.waits, job.stall_s)
+    parts = []
+    seconds = 0.0
+    # The runtimes compile for the processor at the first launch: keep it out of the time.
+    accelerator.run(job.codes[:1], watch)
+    for start in range(0, len(job.codes), job.chunk):
+        parts.append(accelerator.run(job.codes[start : start + job.chunk], watch))
+        seconds += parts[-1].seconds
+        report(min(start + job.chunk, len(job.codes)))
+    return parts, seconds
+
+
+def run_job(job: FrameJob) -> FrameRun:
+    """Run a job's frames. Raises InputError for codes outside the input's grid."""
+    manifest = read_manifest(job.folder)
+    model = load_model(job.folder / "model.safetensors")
+    shapes = {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
+    grid, codes = model.tensors[model.input].grid, job.codes
+    if codes.min() < grid.qmin or codes.max() > grid.qmax:
+        raise InputError(
+            Problem(
+                f"input codes {codes.min()} to {codes.max()} leave the grid's range "
+                f"{grid.qmin} to {grid.qmax}",
+                "quantise the frames onto the model's input grid",
+            )
+        )
+    total = len(codes) * (2 if job.check else 1)
+
+    def build(trace: bool) -> Accelerator:
+        return Accelerator(
+            job.folder, manifest, shapes, job.device, trace=trace, strict_depth=job.strict_depth
+        )
+
+    plain = build(trace=False)
+    runs, seconds = _run(plain, job, lambda n: tell_progress(n, total))
+    untraced = output = np.concatenate([r.output for r in runs])
+    maps: dict[str, NDArray[Any]] = {}
+    if job.check:
+        traced, _ = _run(build(trace=True), job, lambda n: tell_progress(len(codes) + n, total))
+        output = np.concatenate([r.output for r in traced])
+        maps = {name: np.concatenate([r.maps[name] for r in traced]) for name in traced[0].maps}
+    return FrameRun(
+        output=output,
+        untraced=untraced,
+        maps=maps,
+        platform=f"{plain.device.platform.name}, {plain.device.platform.version.strip()}",
+        channels="lowered" if plain.lowered else "intel",
+        build_seconds=plain.build_seconds,
+        seconds=seconds,
+    )

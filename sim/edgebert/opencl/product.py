@@ -1,0 +1,166 @@
+"""Matrix products of the EdgeBERT unit on an OpenCL device (docs/EDGEBERT_UNIT.md, 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.opencl.memory import Image, Packed, Stored, pack, unpack
+from shiftforge.sim.edgebert.opencl.program import UnitProgram
+
+__all__ = ["MatrixUnit", "Packed", "Product", "af_bits", "multiply", "pack", "unpack", "value_bits"]
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """values: (m, n) codes (uint8), or fixed point (int32) where asked for; (n, m) if transposed.
+
+    packed: the codes as stored, None for fixed point. seconds: wall-clock of the kernels.
+    """
+
+    values: NDArray[Any]
+    packed: Packed | None
+    seconds: float
+
+
+def af_bits(config: UnitConfig) -> int:
+    """The bits that make an AF code other than zero."""
+    return (1 << (config.af_bits - 1)) - 1
+
+
+def value_bits(config: UnitConfig) -> int:
+    """The bits that make a weight other than zero."""
+    if config.weights == "af":
+        return af_bits(config)
+    return 0x77 & ((1 << config.weight_bits) - 1)
+
+
+def multiply(
+    image: Image, a: Stored, b: Stored, c: Stored | None, p_base: int, **fields: int
+) -> None:
+    """Add the command C = post(A B); c is None for fixed point, which goes to ``c_base``."""
+    n = image.lanes
+    m_tiles, n_tiles = a.tiles, b.tiles
+    outers, inners = (n_tiles, m_tiles) if fields.get("transposed") else (m_tiles, n_tiles)
+    result = {"c_part_steps": inners, "c_part_strips": outers, "c_parts": 1}
+    if c is not None:
+        result |= c.operand("c") | {"c_parts": c.parts}
+    image.command(
+        m=a.rows, n=b.rows, m_tiles=m_tiles, n_tiles=n_tiles,
+        k_tiles=-(-a.columns // a.parts // n) * a.parts, p_base=p_base,
+        **a.operand("a"), **b.operand("b"), **{**result, **fields},
+    )  # fmt: skip
+
+
+class MatrixUnit:
+    """The matrix part built for a device.
+
+    text: the device text, if it is not to be the rendered one. strict_depth: channels as deep as
+    in hardware.
+    """
+
+    def __init__(
+        self,
+        config: UnitConfig,
+        device: str,
+        *,
+        text: str | None = None,
+        strict_depth: bool = False,
+    ) -> None:
+        self.config = config
+        self.unit = UnitProgram(config, None, device, text=text, strict_depth=strict_depth)
+
+    def run(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        shift: ArrayLike,
+        bias: ArrayLike,
+        *,
+        relu: bool = False,
+        fraction: int = 10,
+        out_bias: int = -10,
+        fixed: bool = False,
+        transposed: bool = False,
+        codes: bool = False,
+    ) -> Product:
+        """C = post(A B) of codes a (m, k) and b (n, k), B transposed.
+
+        b: AF codes, or SHIFT codes of the unit's terms; codes: AF codes though the unit's weights
+        are SHIFT. shift (-64..63), bias (int32): one, or one an output channel (n). fraction,
+        out_bias: of the conversion to AF. fixed: leave fixed point. transposed: the result is
+        (n, m), drained by columns.
+
+        Raises InputError where the product does not fit the unit, CheckFailed where the kernels
+        stop or hang before they are done.
+        """
+        config, lanes = self.config, self.config.lanes
+        a_codes, b_codes = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
+        sh, offset = np.asarray(shift, dtype=np.int64), np.asarray(bias, dtype=np.int64)
+        _check(config, a_codes, b_codes, sh, offset, fraction, out_bias, transposed, codes)
+        b_bits = af_bits(config) if codes else value_bits(config)
+        m, n = len(a_codes), len(b_codes)
+        rows, columns = (n, m) if transposed else (m, n)
+        image = Image(lanes)
+        left, right = image.codes(a_codes, af_bits(config)), image.codes(b_codes, b_bits)
+        c = None if fixed else image.tensor(rows, columns)
+        multiply(
+            image, left, right, c, image.channels(sh, offset, n), relu=int(relu),
+            fixed=int(fixed), fraction=fraction, out_bias=out_bias, transposed=int(transposed),
+            codes=int(codes),
+        )  # fmt: skip
+        image.rows(left.tiles * right.tiles * lanes if fixed else 0)
+        image.freeze()
+        seconds = self.unit.run(image)
+        if c is None:
+            return Product(image.read_rows(image.fixed, 0, rows, columns), None, seconds)
+        return Product(image.read(c), image.stored(c), seconds)
+
+
+def _check(
+    config: UnitConfig,
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    shift: NDArray[np.int64],
+    bias: NDArray[np.int64],
+    fraction: int,
+    out_bias: int,
+    transposed: bool,
+    codes: bool,
+) -> None:
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not (a.size and b.size):
+        raise InputError(
+            Problem(f"operands {a.shape} and {b.shape}", "give A (m, k) and B transposed (n, k)")
+        )
+    problems = []
+
+    def check(values: NDArray[np.int64], low: int, high: int, what: str) -> None:
+        if values.size and (int(values.min()) < low or int(values.max()) > high):
+            problems.append(Problem(f"{what} out of range", f"give {low} to {high}"))
+
+    check(a, 0, (1 << config.af_bits) - 1, "a code of A")
+    if codes and not config.takes_codes:
+        problems.append(Problem("the unit takes no AF codes in B", "use a shift unit with passes"))
+    check(b, 0, (1 << (config.af_bits if codes else config.weight_bits)) - 1, "a code of B")
+    check(shift, -64, 63, "a shift")
+    check(bias, -(1 << 31), (1 << 31) - 1, "a bias")
+    check(np.array(fraction), 0, 31, "the fraction bits")
+    check(np.array(out_bias), -64, 63, "the exponent bias")
+    for name, values in (("shifts", shift), ("biases", bias)):
+        if values.shape not in ((), (1,), (b.shape[0],)):
+            problems.append(Problem(f"{name} {values.shape}", f"give one or {b.shape[0]}"))
+    lanes = config.lanes
+    longest = min(config.a_rows, config.b_rows) // 2
+    width = ("m", a.shape[0]) if transposed else ("n", b.shape[0])
+    for name, size, most in (("k", a.shape[1], longest), (*width, config.c_rows // 2)):
+        if -(-size // lanes) * lanes > most:
+            problems.append(
+                Problem(f"{name} = {size} leaves the unit's buffers", f"{most} at most")
+            )
+    if problems:
+        raise InputError(problems)

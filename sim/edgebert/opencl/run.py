@@ -1,0 +1,130 @@
+"""Runs the EdgeBERT unit's kernels in a child process with a time limit.
+
+A child, because an OpenCL runtime can abort or hang the process it lives in, and because hanging
+kernels stop only with it (see ``emulate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.opencl.encoder import EncoderUnit
+from shiftforge.sim.edgebert.opencl.product import MatrixUnit, Product
+from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
+from shiftforge.sim.opencl.child import in_child
+from shiftforge.sim.opencl.probe import require_device
+
+__all__ = ["LayerRun", "LayersRun", "do_job", "run_layer", "run_layers", "run_product"]
+
+_REMEDY = "raise the time limit, or take a smaller one"
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRun:
+    """stages: as golden's ``encoder_layer``. seconds: of the kernels of the last run."""
+
+    stages: dict[str, NDArray[Any]]
+    seconds: float
+    build_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class LayersRun:
+    """stages: of each layer, as golden's ``encoder_layer``. seconds: of all kernels."""
+
+    stages: tuple[dict[str, NDArray[Any]], ...]
+    seconds: float
+
+
+def run_layer(
+    config: UnitConfig, sfu: SfuConfig, device: str, x: ArrayLike, layer: LayerWeights, unit: Unit,
+    *, text: str | None = None, warm: bool = False, time_limit_s: float = 600.0,
+    stall_s: float = 20.0,
+) -> LayerRun:  # fmt: skip
+    """One encoder layer on a device, see ``EncoderUnit``.
+
+    warm: run it twice and time the second one, as runtimes compile at the first launch.
+    Raises InputError where layer and unit do not suit or the device is not usable, CheckFailed for
+    a hang, ToolFailed for a crash or a run past the limit.
+    """
+    require_device(device)
+    arguments = (config, sfu, device, np.asarray(x), layer, unit, text, warm, stall_s)
+    found: LayerRun = _in_child(("layer", arguments), device, time_limit_s)
+    return found
+
+
+def run_layers(
+    config: UnitConfig, sfu: SfuConfig, device: str, x: ArrayLike, layers: Sequence[LayerWeights],
+    unit: Unit, *, time_limit_s: float = 600.0, stall_s: float = 20.0,
+) -> LayersRun:  # fmt: skip
+    """Encoder layers on a device, each from what the one before it gave; built once.
+
+    Errors: see ``run_layer``.
+    """
+    require_device(device)
+    arguments = (config, sfu, device, np.asarray(x), tuple(layers), unit, stall_s)
+    found: LayersRun = _in_child(("layers", arguments), device, time_limit_s)
+    return found
+
+
+def run_product(
+    config: UnitConfig, device: str, a: ArrayLike, b: ArrayLike, shift: ArrayLike, bias: ArrayLike,
+    *, text: str | None = None, time_limit_s: float = 600.0, **options: Any,
+) -> Product:  # fmt: skip
+    """One matrix product on a device; options and errors: see ``MatrixUnit.run``."""
+    require_device(device)
+    operands = tuple(np.asarray(v) for v in (a, b, shift, bias))
+    arguments = (config, device, operands, text, options)
+    found: Product = _in_child(("product", arguments), device, time_limit_s)
+    return found
+
+
+def _in_child(job: tuple[str, tuple[Any, ...]], device: str, limit: float) -> Any:
+    return in_child("shiftforge.sim.edgebert.opencl.run:do_job", job, device, limit, _REMEDY)
+
+
+def do_job(job: tuple[str, tuple[Any, ...]]) -> Any:
+    """The child's part."""
+    kind, arguments = job
+    jobs: dict[str, Callable[..., Any]] = {
+        "layer": _layer, "layers": _layers, "product": _product
+    }  # fmt: skip
+    return jobs[kind](*arguments)
+
+
+def _layer(
+    config: UnitConfig, sfu: SfuConfig, device: str, x: NDArray[Any], layer: LayerWeights,
+    unit: Unit, text: str | None, warm: bool, stall_s: float,
+) -> LayerRun:  # fmt: skip
+    encoder = EncoderUnit(config, sfu, device, text=text, stall_s=stall_s)
+    if warm:
+        encoder.run(x, layer, unit)
+    stages = encoder.run(x, layer, unit)
+    return LayerRun(stages, encoder.seconds, encoder.program.build_seconds)
+
+
+def _layers(
+    config: UnitConfig, sfu: SfuConfig, device: str, x: NDArray[Any],
+    layers: tuple[LayerWeights, ...], unit: Unit, stall_s: float,
+) -> LayersRun:  # fmt: skip
+    encoder = EncoderUnit(config, sfu, device, stall_s=stall_s)
+    found, seconds = [], 0.0
+    for layer in layers:
+        found.append(encoder.run(x, layer, unit))
+        seconds += encoder.seconds
+        x = found[-1]["norm2"]
+    return LayersRun(tuple(found), seconds)
+
+
+def _product(
+    config: UnitConfig, device: str, operands: tuple[NDArray[Any], ...], text: str | None,
+    options: dict[str, Any],
+) -> Product:  # fmt: skip
+    return MatrixUnit(config, device, text=text).run(*operands, **options)

@@ -1,0 +1,238 @@
+"""Random encoder layers on the processing unit: RTL, golden and OpenCL, every stage compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerShape
+from shiftforge.generator.edgebert.encoder_program import plan_layers, tiles_needed
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.rtl.layer import build_unit, run_image
+from shiftforge.sim.edgebert.rtl.layer_compare import StageCheck, compare_layer, written_in
+from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
+from shiftforge.sim.edgebert.rtl.layer_report import (
+    CommandTotal,
+    LayerFigures,
+    LayerReport,
+    by_layer,
+    command_totals,
+    joined,
+)
+from shiftforge.sim.edgebert.rtl.random_layer import FRACTION, Case, random_layer, random_layers
+from shiftforge.sim.golden.edgebert.afcode import AfFormat
+from shiftforge.sim.golden.edgebert.bitmask import Codes
+from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit, encoder_layer
+from shiftforge.sim.rtl.divergence import Divergence
+from shiftforge.sim.rtl.trace import trace_kind
+from shiftforge.sim.rtl.verilator import BuildError
+
+__all__ = [
+    "CommandTotal",
+    "LayerFigures",
+    "LayerReport",
+    "check_layer",
+    "cosim_layer",
+    "golden_unit",
+    "layer_units",
+    "random_case",
+]
+
+Stages: TypeAlias = dict[str, NDArray[Any]]
+
+MEMORY_BITS = 16  # beats of the bench; larger layers take as many as they need
+MOST_MEMORY_BITS = 24
+KERNEL_LIMIT_S = 3600.0
+LEAST_TILES = 256
+MOST_TILES = 4096
+
+
+def layer_units(lanes: int, shape: LayerShape, **changes: Any) -> tuple[UnitConfig, SfuConfig]:
+    """A unit with room for the descriptors of a layer, and its special function unit.
+
+    changes: fields of UnitConfig. Raises InputError.
+    """
+    most = LEAST_TILES
+    while lanes > 0 and min(asdict(shape).values()) > 0 and most < MOST_TILES:
+        if tiles_needed(lanes, shape) <= most:
+            break
+        most *= 2
+    config = UnitConfig(lanes=lanes, max_tiles=most, **changes)
+    sfu = SfuConfig(
+        lanes=lanes, af_bits=config.af_bits, exp_bits=config.exp_bits, fraction=FRACTION
+    )
+    return config, sfu
+
+
+def check_layer(config: UnitConfig, sfu: SfuConfig, shape: LayerShape, layers: int = 1) -> None:
+    """Raise InputError where the layers fit not the unit, or not the bench's memory."""
+    if layers < 1:
+        raise InputError(Problem(f"{layers} layers", "give 1 or more", "layers"))
+    plan = plan_layers(config, sfu, shape, [LayerNumbers(dict.fromkeys(BIASED, 0))] * layers)
+    if plan.beats > 1 << MOST_MEMORY_BITS:
+        what = "the layer takes" if layers == 1 else f"{layers} layers take"
+        raise InputError(
+            Problem(
+                f"{what} {plan.beats:,} beats of external memory",
+                f"choose a shape that takes at most {1 << MOST_MEMORY_BITS:,}",
+                "shape",
+            )
+        )
+
+
+def random_case(config: UnitConfig, shape: LayerShape, seed: int, spans: bool) -> Case:
+    """A layer in the unit's own formats."""
+    kind: Codes = "af"
+    if config.weights == "shift":
+        kind = "shift1" if config.terms == 1 else "shift2"
+    fmt = AfFormat(config.af_bits, config.exp_bits)
+    return random_layer(
+        shape.hidden, shape.heads, shape.ffn, shape.length, kind, spans, seed=seed, fmt=fmt
+    )
+
+
+def golden_unit(config: UnitConfig, sfu: SfuConfig) -> Unit:
+    """The unit's numbers for the reference."""
+    return Unit(
+        config.lanes,
+        config.accumulator,
+        sfu.fraction,
+        AfFormat(config.af_bits, config.exp_bits),
+        config.terms if config.weights == "shift" else 0,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What the RTL is compared with: the stages of each layer, and the seconds they took."""
+
+    golden: list[Stages]
+    kernels: tuple[Stages, ...] | None
+    kernel_seconds: float | None
+    wall: dict[str, float]
+
+
+def _wanted(
+    config: UnitConfig, sfu: SfuConfig, device: str | None, x: NDArray[np.uint8],
+    layers: Sequence[LayerWeights],
+) -> _Wanted:  # fmt: skip
+    unit, started = golden_unit(config, sfu), time.perf_counter()
+    golden: list[Stages] = []
+    codes = x
+    for layer in layers:
+        golden.append(encoder_layer(codes, layer, unit))
+        codes = golden[-1]["norm2"]
+    wall = {"golden": time.perf_counter() - started}
+    if device is None:
+        return _Wanted(golden, None, None, wall)
+    from shiftforge.sim.edgebert.opencl.run import run_layers
+
+    # In a child process: what a runtime's compiler has to say stays there.
+    started = time.perf_counter()
+    done = run_layers(config, sfu, device, x, layers, unit, time_limit_s=KERNEL_LIMIT_S)
+    wall["opencl"] = time.perf_counter() - started
+    return _Wanted(golden, done.stages, done.seconds, wall)
+
+
+def cosim_layer(
+    config: UnitConfig,
+    sfu: SfuConfig,
+    shape: LayerShape,
+    *,
+    layers: int = 1,
+    seed: int = 0,
+    spans: bool = True,
+    opencl: str | None = None,
+    trace: Path | None = None,
+    cache: Path | None = None,
+) -> LayerReport:
+    """Run a random layer on the RTL, ``layers`` times in one program, and compare every stage of
+    every layer with golden.
+
+    The layers share their weights and have exponent biases of their own, as ALBERT's. spans:
+    attention heads have masks. opencl: compare the kernels on this device as well. trace: the file
+    (.vcd, .fst) that takes the simulation's trace. cache: folder of built simulations, by default
+    that of ``build_model``. Reference and kernels run beside the simulation. A difference is told
+    in the report. Raises InputError for layers that do not fit, or without the tools; ToolFailed
+    where the RTL cannot be built, CheckFailed where it does not finish.
+    """
+    check_layer(config, sfu, shape, layers)
+    wall: dict[str, float] = {}
+    started = time.perf_counter()
+
+    def took(part: str) -> None:
+        nonlocal started
+        wall[part] = time.perf_counter() - started
+        started = time.perf_counter()
+
+    case = random_case(config, shape, seed, spans)
+    weights = random_layers(case, layers, AfFormat(config.af_bits, config.exp_bits))
+    plan = plan_layers(config, sfu, shape, [numbers_of(layer) for layer in weights])
+    image = build_layer_image(plan, case.layer, case.x)
+    bits = max(MEMORY_BITS, (plan.beats - 1).bit_length())
+    kind = None if trace is None else trace_kind(trace)
+    took("prepare")
+    # A thread is enough: it waits for a child, or is in numpy, while this one waits for its own.
+    with ThreadPoolExecutor(1) as beside:
+        task = beside.submit(_wanted, config, sfu, opencl, case.x, weights)
+        try:
+            program = build_unit(config, sfu, bits, trace=kind, cache=cache)
+        except BuildError as error:
+            raise BuildError(f"the RTL cannot be built: {error}") from error
+        took("build")
+        run = run_image(program, plan, image, trace=trace)
+        took("simulate")
+        want = task.result()
+        took("wait")
+    checks: list[list[StageCheck]] = []
+    first: Divergence | None = None
+    for index, golden in enumerate(want.golden):
+        kernels = None if want.kernels is None else want.kernels[index]
+        own, found = compare_layer(plan, index, run.layers[index], run.commands, golden, kernels)
+        checks.append(own)
+        first = first or found
+    if first is not None and first.layer is not None and not first.tapped:
+        # Cycles of writes are noted where they are asked for: once more, the same.
+        image = build_layer_image(plan, case.layer, case.x)
+        again = run_image(program, plan, image, times=True)
+        if again.written is not None:
+            first = written_in(plan, first, image, again.written, want.golden[first.layer])
+    took("compare")
+    return LayerReport(
+        unit="layer",
+        n=config.lanes,
+        weights=config.weights,
+        terms=config.terms,
+        accumulator=config.accumulator,
+        shape=(shape.length, shape.hidden, shape.heads, shape.ffn),
+        layers=layers,
+        seed=seed,
+        opencl=opencl,
+        vectors=sum(check.vectors for own in checks for check in own),
+        codes=sum(check.values for own in checks for check in own),
+        mismatches=sum(check.mismatches for own in checks for check in own),
+        cycles=run.cycles,
+        ideal_cycles=plan.ideal_cycles,
+        utilisation=plan.ideal_cycles / run.cycles,
+        ratio=run.cycles / plan.ideal_cycles,
+        cycles_per_second=run.cycles / run.seconds,
+        seconds=run.seconds,
+        reads=run.reads,
+        writes=run.writes,
+        by_layer=by_layer(plan, run, checks),
+        stages=joined(checks),
+        commands=command_totals(run),
+        opencl_seconds=want.kernel_seconds,
+        wall={**want.wall, **wall},
+        divergence=None if first is None else asdict(first),
+        first="" if first is None else str(first),
+    )

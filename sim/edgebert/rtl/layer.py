@@ -1,0 +1,221 @@
+"""Runs programs of encoder layers on the processing unit's RTL in one simulation."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.edgebert.command import Command
+from shiftforge.generator.edgebert.encoder import LayerPlan
+from shiftforge.generator.edgebert.rtl import render_processing_unit, render_unit_bench
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages, read_stages
+from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
+from shiftforge.sim.rtl.divergence import read_times
+from shiftforge.sim.rtl.memory_file import from_hex, to_hex
+from shiftforge.sim.rtl.trace import TraceKind
+from shiftforge.sim.rtl.verilator import build_model, simulation_failure
+
+__all__ = [
+    "CommandRun",
+    "Simulated",
+    "UnitRun",
+    "build_unit",
+    "parse_log",
+    "run_image",
+    "simulate",
+]
+
+BENCH = "unit_bench"
+COMMAND = re.compile(r"^COMMAND (\d+) (.*)$", re.MULTILINE)
+DONE = re.compile(r"^DONE (.*)$", re.MULTILINE)
+FIGURE = re.compile(r"(\w+)=(\d+)")
+# A run that takes this many times its ideal cycles has come to a halt.
+PATIENCE = 20
+SETUP = 1_000_000
+TOLD = 2000  # characters of a log that an error repeats
+
+
+@dataclass(frozen=True)
+class CommandRun:
+    """A command and its counters. It ran from cycle start to before cycle end, counted from the
+    unit's start; the next one starts at end."""
+
+    command: Command
+    start: int
+    end: int
+    busy: int
+    gated: int
+    wait_a: int
+    wait_b: int
+
+    @property
+    def cycles(self) -> int:
+        """From the fetch of the command to its end."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class UnitRun:
+    """layers: the stages of each. commands: those that ran. cycles: from start to the end of the
+    last one; reads, writes: external beats. seconds: wall-clock of the simulation, files
+    included. written: of each beat the cycle of the last write, -1 without one, where asked for.
+    """
+
+    layers: tuple[LayerStages, ...]
+    commands: tuple[CommandRun, ...]
+    cycles: int
+    reads: int
+    writes: int
+    seconds: float
+    written: NDArray[np.int64] | None = None
+
+
+def build_unit(
+    config: UnitConfig,
+    sfu: SfuConfig,
+    memory_bits: int,
+    *,
+    replace: Mapping[str, str] | None = None,
+    trace: TraceKind | None = None,
+    cache: Path | None = None,
+) -> Path:
+    """The simulation of a whole unit with 2^memory_bits beats of external memory.
+
+    replace: file texts that take the place of rendered ones (for planted faults).
+    """
+    text = {**render_processing_unit(config, sfu), **render_unit_bench(config, sfu, memory_bits)}
+    unknown = set(replace or {}) - set(text)
+    if unknown:
+        raise ValueError(f"no such files: {sorted(unknown)}")
+    return build_model({**text, **(replace or {})}, BENCH, trace=trace, cache=cache)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What a simulation printed and wrote: log, tap file, write times; wall-clock seconds."""
+
+    log: str
+    taps: bytes
+    times: bytes
+    seconds: float
+
+
+def _stopped(plan: LayerPlan, log: str) -> str:
+    """Where a program that did not end stopped."""
+    labels = [f"layer {c.layer}, {c.label}" for c in plan.commands]
+    ran = len(COMMAND.findall(log))
+    where = labels[ran] if ran < len(labels) else "the end"
+    return f"the RTL did not finish, stopped at {where}: {log.strip()[-TOLD:]}"
+
+
+def parse_log(plan: LayerPlan, log: str) -> tuple[tuple[CommandRun, ...], dict[str, int]]:
+    """The commands' counters and the figures of the whole run.
+
+    Raises CheckFailed where the log is not that of the whole program.
+    """
+    found = COMMAND.findall(log)
+    done = DONE.search(log)
+    if done is None:
+        raise CheckFailed(_stopped(plan, log))
+    if [int(index) for index, _ in found] != list(range(len(plan.commands))):
+        raise CheckFailed(f"the RTL ran {len(found)} of {len(plan.commands)} commands, or others")
+    rows = [{key: int(value) for key, value in FIGURE.findall(text)} for _, text in found]
+    ends = list(accumulate(row["cycles"] for row in rows))
+    runs = tuple(
+        CommandRun(command, start, end, row["busy"], row["gated"], row["wait_a"], row["wait_b"])
+        for command, start, end, row in zip(plan.commands, [0, *ends], ends, rows, strict=False)
+    )
+    return runs, {key: int(value) for key, value in FIGURE.findall(done[1])}
+
+
+def _options(plan: LayerPlan, memory: ExternalMemory, last: int) -> dict[str, int]:
+    slow = -(-memory.beats[1] // memory.beats[0])
+    return {
+        "program": plan.program,
+        "first": plan.results,
+        "last": last,
+        "bw_num": memory.beats[0],
+        "bw_den": memory.beats[1],
+        "latency": memory.latency,
+        "limit": min(slow * (PATIENCE * plan.ideal_cycles + SETUP), 2**32 - 1),
+    }
+
+
+def simulate(
+    program: Path,
+    plan: LayerPlan,
+    image: NDArray[np.uint8],
+    memory: ExternalMemory | None = None,
+    trace: Path | None = None,
+    *,
+    times: bool = False,
+) -> Simulated:
+    """Run the program in an image; what it writes goes into the image.
+
+    Raises CheckFailed where the simulation fails or does not reach the end of a program.
+    """
+    with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
+        files = {key: Path(name) / f"{key}.hex" for key in ("image", "result", "dump")}
+        if times:
+            files["times"] = Path(name) / "times.txt"
+        files["image"].write_bytes(to_hex(image))
+        options = {
+            **files,
+            **_options(plan, memory or ExternalMemory(), plan.beats - 1),
+            **({} if trace is None else {"trace": trace}),
+        }
+        arguments = [f"+{key}={value}" for key, value in options.items()]
+        started = time.perf_counter()
+        done = subprocess.run(
+            [str(program), *arguments], capture_output=True, text=True, check=False
+        )
+        seconds = time.perf_counter() - started
+        log = done.stdout + done.stderr
+        if done.returncode != 0:
+            raise simulation_failure("the RTL failed", done.returncode, log)
+        if DONE.search(log) is None:
+            raise CheckFailed(_stopped(plan, log))
+        image[plan.results :] = from_hex(files["result"].read_bytes(), plan.config.lanes)
+        taps = files["dump"].read_bytes()
+        return Simulated(log, taps, files["times"].read_bytes() if times else b"", seconds)
+
+
+def run_image(
+    program: Path,
+    plan: LayerPlan,
+    image: NDArray[np.uint8],
+    memory: ExternalMemory | None = None,
+    trace: Path | None = None,
+    *,
+    times: bool = False,
+) -> UnitRun:
+    """Run the program in an image; what it writes goes into the image.
+
+    trace: the file that takes the trace of a model that was built with one. times: note the cycles
+    of writes. Raises CheckFailed where the simulation stops before the program is done.
+    """
+    done = simulate(program, plan, image, memory, trace, times=times)
+    commands, figures = parse_log(plan, done.log)
+    layers = read_stages(plan, image, done.taps)
+    written = read_times(done.times, len(image)) if times else None
+    return UnitRun(
+        tuple(layers),
+        commands,
+        figures["cycles"],
+        figures["reads"],
+        figures["writes"],
+        done.seconds,
+        written,
+    )

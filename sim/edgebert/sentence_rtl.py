@@ -1,0 +1,187 @@
+"""Runs sentences on the processing unit's RTL: one program each, which ends at its exit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.quant.albert.network.integer import IntegerAlbert
+from shiftforge.sim.edgebert.host import label_at, looked_up
+from shiftforge.sim.edgebert.rtl.layer import COMMAND, DONE, FIGURE, build_unit, simulate
+from shiftforge.sim.edgebert.rtl.layer_stages import read_stages
+from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
+from shiftforge.sim.edgebert.rtl.operands import read_tensor
+from shiftforge.sim.edgebert.sentence_golden import LayerResult, Sentence
+from shiftforge.sim.edgebert.sentence_image import network_image, plan_sentence, write_sentence
+from shiftforge.sim.golden.edgebert.encoder import STAGES
+from shiftforge.sim.rtl.memory_file import from_hex
+
+__all__ = ["ClassifierRtl", "CommandCycles", "RtlSentence"]
+
+_MEMORY_BITS = 16
+
+
+@dataclass(frozen=True)
+class CommandCycles:
+    """A command of the program that ran; its figures are the unit's counters."""
+
+    layer: int
+    name: str
+    start: int
+    end: int
+    busy: int
+    gated: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class RtlSentence:
+    """sentence: what the run left. cycles: the unit's, to the end of the last command that ran.
+    ideal_cycles: of the products of the commands that ran. seconds: of the simulation. reads,
+    writes: beats on the external port, descriptors, parameters, tables and commands included."""
+
+    sentence: Sentence
+    commands: tuple[CommandCycles, ...]
+    cycles: int
+    ideal_cycles: int
+    seconds: float
+    reads: int = 0
+    writes: int = 0
+
+
+class ClassifierRtl:
+    """A classifier's programs for a unit. threshold: of the exit; None runs all layers.
+
+    longest: tokens of the longest sentence, by default the network's. Raises InputError where the
+    network does not fit, CheckFailed where the RTL cannot be built.
+    """
+
+    def __init__(
+        self,
+        config: UnitConfig,
+        sfu: SfuConfig,
+        network: IntegerAlbert,
+        threshold: int | None = None,
+        *,
+        longest: int | None = None,
+        replace: dict[str, str] | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.config, self.sfu, self.network, self.threshold = config, sfu, network, threshold
+        self._plans: dict[int, tuple[ClassifierPlan, NDArray[np.uint8]]] = {}
+        most, _ = self._planned(longest or network.length)
+        bits = max(_MEMORY_BITS, (most.program.beats - 1).bit_length())
+        self.model = build_unit(config, sfu, bits, replace=replace, cache=cache)
+
+    def _planned(self, length: int) -> tuple[ClassifierPlan, NDArray[np.uint8]]:
+        if length not in self._plans:
+            plan = plan_sentence(self.config, self.sfu, self.network, length, self.threshold)
+            self._plans[length] = plan, network_image(plan, self.network)
+        return self._plans[length]
+
+    def run(
+        self,
+        ids: NDArray[np.int64],
+        types: NDArray[np.int64] | None = None,
+        memory: ExternalMemory | None = None,
+    ) -> RtlSentence:
+        """A sentence of token identities. Raises InputError, and CheckFailed where the simulation
+        stops early or leaves no well-formed tensors."""
+        plan, constant = self._planned(len(ids))
+        image = constant.copy()
+        word, place = looked_up(self.network, ids, types)
+        write_sentence(plan, image, word, place)
+        done = simulate(self.model, plan.program, image, memory)
+        rows = _ran(plan, done.log)
+        ends = list(accumulate(row["cycles"] for row in rows))
+        whole = plan.program
+        finished = DONE.search(done.log)
+        figures = {} if finished is None else dict(FIGURE.findall(finished[1]))
+        commands = [
+            CommandCycles(command.layer, command.label, start, end, row["busy"], row["gated"])
+            for command, start, end, row in zip(
+                whole.commands, [0, *ends], ends, rows, strict=False
+            )
+        ]
+        return RtlSentence(
+            self._read(plan, image, done.taps, rows),
+            tuple(commands),
+            ends[-1],
+            sum(c.ideal_cycles for c in whole.commands[: len(rows)]),
+            done.seconds,
+            int(figures.get("reads", 0)),
+            int(figures.get("writes", 0)),
+        )
+
+    def _read(
+        self,
+        plan: ClassifierPlan,
+        image: NDArray[np.uint8],
+        taps: bytes,
+        rows: list[dict[str, int]],
+    ) -> Sentence:
+        whole = plan.program
+        ramps = [
+            row
+            for command, row in zip(whole.commands, rows, strict=False)
+            if command.name == "off_ramp"
+        ]
+        x = whole.layers[0].tensors["input"]
+        embedded, rest = _split(plan, taps)
+        embedding = {
+            "word": read_tensor(image, plan.tensors["word"], "word"),
+            "place": read_tensor(image, plan.tensors["place"], "place"),
+            "embedded": embedded,
+            "embedding_norm": read_tensor(image, plan.tensors["embedding_norm"], "embedding_norm"),
+            "input": read_tensor(image, x, "input"),
+        }
+        found = read_stages(plan.part(len(ramps)), image, rest)
+        layers = []
+        for index, (own, ramp) in enumerate(zip(found, ramps, strict=True)):
+            if own.malformed:
+                name, what = next(iter(own.malformed.items()))
+                raise CheckFailed(f"layer {index}, {name}: {what}")
+            logits = read_tensor(image, plan.tensors[f"logits {index}"], f"logits {index}")[0]
+            # The unit compares with a threshold of 0 where none is asked for.
+            exits = self.threshold is not None and bool(ramp["exit"])
+            stages = {stage: own.stages[stage] for stage in STAGES}
+            layers.append(LayerResult(stages, logits, ramp["entropy"], exits))
+        ran = {c.head for c in whole.commands[: len(rows)] if c.head is not None}
+        skipped = tuple(head for head in range(whole.shape.heads) if head not in ran)
+        return Sentence(embedding, tuple(layers), label_at(layers[-1].logits), skipped)
+
+
+def _ran(plan: ClassifierPlan, log: str) -> list[dict[str, int]]:
+    """The counters of the commands that ran.
+
+    Raises CheckFailed where they are not the program's first ones, up to an off-ramp.
+    """
+    found = COMMAND.findall(log)
+    if [int(index) for index, _ in found] != list(range(len(found))):
+        raise CheckFailed("the RTL left commands out")
+    commands = plan.program.commands
+    if not 0 < len(found) <= len(commands) or commands[len(found) - 1].name != "off_ramp":
+        raise CheckFailed(f"the RTL stopped after {len(found)} of {len(commands)} commands")
+    return [{key: int(value) for key, value in FIGURE.findall(text)} for _, text in found]
+
+
+def _split(plan: ClassifierPlan, taps: bytes) -> tuple[NDArray[np.uint8], bytes]:
+    """The sums of the embeddings, and the taps of the layers."""
+    lanes, tensor = plan.program.config.lanes, plan.tensors["embedding_norm"]
+    count = tensor.row_tiles * tensor.steps * lanes
+    lines = taps.split(b"\n")
+    head = lines[:count]
+    if len(head) != count or not all(line.startswith(b"S ") for line in head):
+        raise CheckFailed("taps of the embeddings are missing")
+    rows = from_hex(b"\n".join(line.split(b" ")[-1] for line in head) + b"\n", lanes)
+    tiles = rows.reshape(tensor.row_tiles, tensor.steps, lanes, lanes).transpose(0, 2, 1, 3)
+    sums = tiles.reshape(tensor.row_tiles * lanes, tensor.steps * lanes)
+    sums = np.ascontiguousarray(sums[: tensor.rows, : tensor.columns])
+    return sums.astype(np.uint8), b"\n".join(lines[count:])

@@ -1,0 +1,135 @@
+"""A job in a child process that uses OpenCL: time-limited, and its failures told apart.
+
+A child, because an OpenCL runtime can abort or hang the process it lives in (and the emulator's
+kernels stop only with it), and because the runtimes must be found before a process's first OpenCL
+call. Every run on a device goes through ``in_child``; the child is this module, started as
+``python -m shiftforge.sim.opencl.child MODULE:FUNCTION FOLDER``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
+
+__all__ = ["Progress", "in_child", "tell_progress"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+_JOB, _RESULT, _FAILURE, _ERRORS = "job.pickle", "result.pickle", "failure.json", "stderr.txt"
+_TOLD = 2000  # characters of what a crashed child said
+
+
+def in_child(
+    function: str,
+    job: Any,
+    device: str,
+    time_limit_s: float,
+    remedy: str,
+    progress: Progress | None = None,
+) -> Any:
+    """What a function makes of a job on a device, in a child process.
+
+    function: "package.module:name", of one argument; job and result must pickle. remedy: for a run
+    past the limit. Raises ToolFailed where the child crashes, takes longer or its compiler refuses
+    the text; CheckFailed and InputError where the function raises them.
+    """
+    with tempfile.TemporaryDirectory(prefix="shiftforge-run-") as name:
+        work = Path(name)
+        (work / _JOB).write_bytes(pickle.dumps(job))
+        _run(function, work, device, time_limit_s, remedy, progress)
+        return pickle.loads((work / _RESULT).read_bytes())
+
+
+def tell_progress(done: int, total: int) -> None:
+    """From inside the child: so many samples are done."""
+    print("frames", done, total, flush=True)
+
+
+def _run(
+    function: str, work: Path, device: str, limit: float, remedy: str, progress: Progress | None
+) -> None:
+    command = [sys.executable, "-m", __name__, function, str(work)]
+    with (work / _ERRORS).open("w", encoding="utf-8") as errors:
+        child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
+        )
+        reader = threading.Thread(target=_follow, args=(child, device, progress), daemon=True)
+        reader.start()
+        try:
+            child.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            raise ToolFailed(f"{device}: no result within {limit:g} seconds ({remedy})") from None
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            reader.join(timeout=5)
+    if child.returncode != 0:
+        raise _failure(work, device, child.returncode)
+
+
+def _follow(child: subprocess.Popen[str], device: str, progress: Progress | None) -> None:
+    for line in child.stdout or ():
+        words = line.split()
+        if progress is not None and len(words) == 3 and words[0] == "frames":
+            progress(device, int(words[1]), int(words[2]))
+
+
+def _failure(work: Path, device: str, code: int) -> Exception:
+    """What the child left behind: a checked message, a user's mistake, or a crash."""
+    path = work / _FAILURE
+    if path.is_file():
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["kind"] == "input":
+            return InputError([Problem(**p) for p in data["problems"]])
+        kind = ToolFailed if data["kind"] == "tool" else CheckFailed
+        return kind(f"{device}: {data['message']}")
+    tail = (work / _ERRORS).read_text(encoding="utf-8", errors="replace")[-_TOLD:]
+    return ToolFailed(f"{device}: the run ended with status {code}\n{tail}".rstrip())
+
+
+def _do(function: str, work: Path) -> dict[str, Any]:
+    """Do the job; {} or what went wrong."""
+    module, _, name = function.partition(":")
+    try:
+        job = pickle.loads((work / _JOB).read_bytes())
+        result = getattr(importlib.import_module(module), name)(job)
+        (work / _RESULT).write_bytes(pickle.dumps(result))
+    except InputError as error:
+        return {"kind": "input", "problems": [asdict(p) for p in error.problems]}
+    except CheckFailed as error:
+        return {"kind": "check", "message": str(error)}
+    except ToolFailed as error:
+        return {"kind": "tool", "message": str(error)}
+    return {}
+
+
+def main() -> None:
+    """The child; its exit status is 0 only where the result is complete."""
+    warnings.filterwarnings("ignore")
+    work = Path(sys.argv[2])
+    wrong = _do(sys.argv[1], work)
+    if wrong:
+        (work / _FAILURE).write_text(json.dumps(wrong), encoding="utf-8")
+    sys.stdout.flush()
+    # The Intel runtimes can abort in their exit handlers, and kernels that hang end only with the
+    # process; the results are written.
+    os._exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
