@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
-__all__ = ["CheckFailed", "InputError", "Problem", "ToolFailed"]
+__all__ = ["CheckFailed", "InputError", "Problem", "Problems", "ToolFailed", "collect"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,33 @@ class InputError(Exception):
         if not self.problems:
             raise ValueError("InputError needs at least one problem")
         super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class Problems(list[Problem]):
+    """Everything wrong with an input, gathered before anything is done about it.
+
+    ``check`` runs what may find problems, ``stop`` ends where there were any.
+    """
+
+    def check(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What the function returns; None where it raised InputError, whose problems are kept."""
+        with collect(self):
+            return function(*args, **kwargs)
+        return None
+
+    def stop(self) -> None:
+        """Raise InputError with everything found; nothing where nothing was."""
+        if self:
+            raise InputError(self)
+
+
+@contextmanager
+def collect(problems: list[Problem]) -> Iterator[None]:
+    """Problems of an InputError raised inside are added to the list, and the block is left."""
+    try:
+        yield
+    except InputError as error:
+        problems += error.problems
 
 
 class CheckFailed(Exception):

@@ -17,7 +17,7 @@ from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.rules.check import check_rules
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = {
     "af": (UnitConfig(), SfuConfig()),
     "two_terms": (UnitConfig(lanes=8, weights="shift", terms=2), SfuConfig(lanes=8)),

@@ -22,7 +22,6 @@ from shiftforge.sim.opencl.build import from_first_error
 from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE
 
 ALL = ("pocl", "intel-cpu", "intel-fpga-emu")
-LOCAL = Path(__file__).parent
 
 
 def answer(detail: str = "fine", usable: bool = True, found: bool = True) -> dict[str, Any]:

@@ -311,7 +311,7 @@ def test_refusals() -> None:
 
 @pytest.fixture(scope="module")
 def bench() -> Any:
-    folder = Path(__file__).parents[2] / "bench"
+    folder = Path(__file__).parents[4] / "bench"
     spec = importlib.util.spec_from_file_location("albert_reram", folder / "albert_reram.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

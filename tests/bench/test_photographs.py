@@ -13,7 +13,7 @@ import pytest
 
 from shiftforge.sim.opencl.probe import usable_devices
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow

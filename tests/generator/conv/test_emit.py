@@ -28,7 +28,7 @@ from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
 from shiftforge.sim.golden.conv.network import run_golden
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 @dataclass(frozen=True)
