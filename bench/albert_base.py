@@ -29,11 +29,11 @@ from pictures import RESULTS
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.quant.albert.network.random import ALBERT_BASE, random_albert, random_ids
 from shiftforge.sim.edgebert.check import units_for
-from shiftforge.sim.edgebert.difference import Comparison, compare_sentences
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, RtlSentence
+from shiftforge.sim.edgebert.sentence_trace import Comparison, compare_sentences
 
 __all__ = ["keep", "layers_figures", "main"]
 

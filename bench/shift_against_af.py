@@ -42,11 +42,11 @@ from shiftforge.quant.albert.training.texts import HeldOut, held_out
 from shiftforge.quant.text.corpus import load_corpus
 from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs
 from shiftforge.sim.edgebert.check import units_for
-from shiftforge.sim.edgebert.difference import compare_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence
 from shiftforge.sim.edgebert.sentence_image import plan_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
+from shiftforge.sim.edgebert.sentence_trace import compare_sentences
 
 __all__ = ["Row", "main", "weight_bits"]
 

@@ -26,9 +26,9 @@ from shiftforge.cli.output import progress
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.simulate import run_float_checkpoints
-from shiftforge.sim.compare_text import divergence_text
-from shiftforge.sim.conv.emulation import EmulationReport, top1
+from shiftforge.sim.conv.runner import top1
 from shiftforge.sim.opencl.probe import no_device_text, probe, skipped_text
+from shiftforge.sim.runner import Emulation
 
 SOURCE = "mobilenet_v2_fashion"
 INPUT = "fashion-mnist:test"
@@ -55,7 +55,7 @@ def main() -> int:
         try:
             passed = flow(console, options.output or Path(scratch) / "fashion", options.scheme)
         except (InputError, CheckFailed, ToolFailed) as error:
-            console.print(f"[red]{escape(str(error))}[/]")
+            console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
             passed = False
     verdict = "[bold green]PASS[/]" if passed else "[bold red]FAIL[/]"
     console.print(f"{verdict} in {time.monotonic() - started:.0f} s")
@@ -103,7 +103,7 @@ def float_outputs(model: QuantizedModel, images: NDArray[np.uint8]) -> NDArray[n
 def table(
     console: Console,
     float_top1: float | None,
-    runs: list[EmulationReport],
+    runs: list[Emulation],
     report: Mapping[str, Any],
 ) -> None:
     """Accuracy of each device, and what the plan says of the hardware."""
@@ -112,15 +112,17 @@ def table(
         results.add_column(name, justify="left" if not name else "right")
     most = runs[0]
     results.add_row("float network", str(most.samples), f"{float_top1:.1%}", "", "", "")
-    results.add_row("quantised (reference)", str(most.samples), f"{most.reference_top1:.1%}")
+    results.add_row(
+        "quantised (reference)", str(most.samples), f"{most.facts['reference_top1']:.1%}"
+    )
     for run in runs:
         results.add_row(
             run.device,
             str(run.samples),
-            f"{run.top1:.1%}",
+            f"{run.facts['top1']:.1%}",
             f"{run.mismatches} of {run.elements:,}",
-            run.channels,
-            f"{run.seconds_per_sample * 1e3:.1f}",
+            run.facts["channels"],
+            f"{run.facts['seconds_per_sample'] * 1e3:.1f}",
         )
     console.print(results)
     console.print(
@@ -134,7 +136,9 @@ def table(
     )
     for run in runs:
         if run.divergence is not None:
-            console.print(divergence_text(run.divergence, "reference", run.device))
+            console.print(
+                f"reference and {run.device} first differ in {run.divergence}", markup=False
+            )
 
 
 if __name__ == "__main__":

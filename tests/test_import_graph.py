@@ -25,7 +25,7 @@ def test_the_whole_project_is_read() -> None:
         "shiftforge.quant.graph.types",
         "shiftforge.cli",
         "shiftforge.sim.golden.conv.network",
-        "shiftforge.sim.compare",
+        "shiftforge.sim.conv.layers",
     ):
         assert name in found
     files = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
@@ -65,7 +65,7 @@ def copy(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("path", "line", "message"),
     [
-        ("quant/graph/bad.py", "import shiftforge.sim.compare", "imports shiftforge.sim"),
+        ("quant/graph/bad.py", "import shiftforge.sim.conv.layers", "imports shiftforge.sim"),
         ("quant/calibrate/bad.py", "from shiftforge.generator import plan", "shiftforge.generator"),
         ("quant/capture/bad.py", "from shiftforge.boards import load", "shiftforge.boards"),
         ("quant/capture/bad.py", "import pyopencl", "pyopencl"),
@@ -89,7 +89,7 @@ def copy(tmp_path: Path) -> Path:
         ("sim/opencl/bad.py", "import transformers", "transformers"),
         ("sim/golden/bad.py", "from shiftforge.quant.formats import shift", "quant.formats"),
         ("sim/golden/bad.py", "from shiftforge.quant.graph import verify", "graph.verify"),
-        ("sim/golden/bad.py", "from shiftforge.sim.compare import x", "sim.compare"),
+        ("sim/golden/bad.py", "from shiftforge.sim.conv.layers import x", "sim.compare"),
         ("sim/golden/bad.py", "import shiftforge.kernels", "shiftforge.kernels"),
         ("sim/golden/bad.py", "import scipy", "scipy"),
         (

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from shiftforge.generator.design import Design
     from shiftforge.quant.data.inputs import Frames
     from shiftforge.quant.graph.types import Preprocess, QuantizedModel
-    from shiftforge.sim.conv.comparison import PairComparison
-    from shiftforge.sim.conv.emulation import EmulationReport
+    from shiftforge.sim.runner import Emulation, Pair
 
 __all__ = [
     "compare",
@@ -168,27 +167,32 @@ def load_frames(
 
 
 def generate(
-    model: QuantizedModel | str | Path,
+    model: Any,
     board: Board | str | Path,
     *,
     output: str | Path | None = None,
-    units: int | None = None,
-    pixels: int | None = None,
+    **options: Any,
 ) -> Design:
-    """The OpenCL project of a model for a board; written to ``output`` where that is given.
+    """The project of a model for a board; written to ``output`` where that is given.
 
-    ``Design.report`` holds the figures that ``shiftforge generate --json`` prints.
+    model: a model file of any target, or a ``QuantizedModel``. options: of its target, as
+    ``shiftforge generate`` has them (units, pixels, target_fps; lanes). ``Design.report`` holds the
+    figures that ``shiftforge generate --json`` prints.
     """
-    from shiftforge.generator.conv.target import generate as generate_design
+    from shiftforge.generator.build import build
     from shiftforge.generator.design import check_folder
+    from shiftforge.generator.target import options_from, target_of, target_of_file
 
     if output is not None:
         check_folder(output)
     if isinstance(model, str | Path):
-        model = load_model(model)
+        target = target_of_file(Path(model))
+        model = target.load(Path(model))
+    else:
+        target = target_of("conv")
     if isinstance(board, str | Path):
         board = load_board(board)
-    design = generate_design(model, board, units=units, pixels=pixels)
+    design = build(target, model, board, options_from(target.options, options))
     if output is not None:
         design.write(output)
     return design
@@ -198,35 +202,42 @@ def emulate(
     folder: str | Path,
     device: str | None = None,
     *,
-    input: str,
+    input: Any,
     limit: int | None = None,
     check: bool = False,
-    data_dir: Path | None = None,
     time_limit_s: float = 600.0,
     progress: Progress | None = None,
-) -> EmulationReport:
+    **options: Any,
+) -> Emulation:
     """Run a generated project on a device and hold the results against the reference.
 
-    device: by default the first usable one of pocl, intel-cpu and intel-fpga-emu; a warning names
-    those that are not. Raises InputError for a device that is named and not usable, ToolFailed
+    input: what ``--input`` takes, or the samples themselves: images as uint8 (N, H, W, C) of the
+    network's size, or a sequence of texts. device: by default the first usable one of pocl,
+    intel-cpu and intel-fpga-emu; a warning names those that are not. options: of the project's kind
+    (data_dir; threshold). Raises InputError for a device that is named and not usable, ToolFailed
     where none is, or where the device's runtime fails.
     """
-    from shiftforge.sim.conv.emulation import codes_of, emulate_codes
-    from shiftforge.sim.conv.frames import model_and_frames
+    from shiftforge.sim.runner import emulate as run
 
     if device is None:
         device = default_device()
-    model, frames = model_and_frames(Path(folder), [device], input, limit, data_dir)
-    return emulate_codes(
-        Path(folder),
-        model,
-        device,
-        codes_of(model, frames.images),
-        frames.labels,
-        check=check,
-        time_limit_s=time_limit_s,
-        progress=progress,
-    )
+    project, runner, samples = _opened(folder, input, limit, options, [device])
+    return run(
+        project, runner, samples, device,
+        every_stage=check, time_limit_s=time_limit_s, progress=progress,
+    )  # fmt: skip
+
+
+def _opened(
+    folder: str | Path, input: Any, limit: int | None, options: dict[str, Any], names: list[str]
+) -> tuple[Any, Any, Any]:
+    from shiftforge.generator.project import open_project
+    from shiftforge.generator.target import options_from
+    from shiftforge.sim.runner import Request, open_samples, runner_of
+
+    kind = open_project(folder).kind
+    chosen = options_from(runner_of(kind).options, options)
+    return open_samples(Request(Path(folder), input, limit, chosen), names)
 
 
 def default_device() -> str:
@@ -247,43 +258,31 @@ def default_device() -> str:
 def compare(
     folder: str | Path,
     *,
-    input: str,
+    input: Any,
     limit: int | None = 8,
-    data_dir: Path | None = None,
     pairs: tuple[tuple[str, str], ...] | None = None,
     time_limit_s: float = 600.0,
     progress: Progress | None = None,
-) -> list[PairComparison]:
-    """Compare checkpoints of a generated project on the same frames, layer by layer.
+    **options: Any,
+) -> list[Pair]:
+    """Compare checkpoints of a generated project on the same samples, stage by stage.
 
-    pairs: (from, to), by default the whole flow with the usable devices. Every map of every
-    frame is kept in memory.
+    input, options: as for ``emulate``. pairs: (from, to), by default the whole flow with the usable
+    devices; a warning names the others. Every stage of every sample is kept in memory.
     """
-    from shiftforge.sim.conv.comparison import (
-        DEVICES,
-        check_checkpoints,
-        compare_pair,
-        default_pairs,
-    )
-    from shiftforge.sim.conv.comparison import run_checkpoint as run
-    from shiftforge.sim.conv.frames import model_and_frames
+    import warnings
 
-    if pairs is None:
-        from shiftforge.sim.opencl.probe import usable_devices
+    from shiftforge.sim.opencl.probe import probe_all, skipped_text
+    from shiftforge.sim.runner import compare as run
+    from shiftforge.sim.runner import default_pairs
 
-        pairs = default_pairs(usable_devices())
-    if not pairs:
+    if pairs is not None and not pairs:
         raise InputError(Problem("no pair of checkpoints", "name at least one"))
-    for pair in pairs:
-        check_checkpoints(*pair)
-    names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    devices = [name for name in names if name in DEVICES]
-    model, frames = model_and_frames(Path(folder), devices, input, limit, data_dir)
-    held: dict[str, Any] = {}
-    for done, name in enumerate(names):
-        if progress is not None:
-            progress("checkpoints", done, len(names))
-        held[name] = run(
-            name, Path(folder), model, frames.images, time_limit_s=time_limit_s, progress=progress
-        )
-    return [compare_pair(model, a, b, held[a], held[b]) for a, b in pairs]
+    names = [] if pairs is None else list(dict.fromkeys(name for pair in pairs for name in pair))
+    project, runner, samples = _opened(folder, input, limit, options, names)
+    if pairs is None:
+        states = probe_all()
+        for state in (state for state in states if not state.usable):
+            warnings.warn(skipped_text(state), stacklevel=2)
+        pairs = default_pairs(runner.flow, [state.name for state in states if state.usable])
+    return run(project, runner, samples, pairs, time_limit_s=time_limit_s, progress=progress)

@@ -1,345 +1,119 @@
-"""``shiftforge cosim``: a processing unit's RTL in simulation, held against the reference."""
+"""``shiftforge cosim DIR``: a project's samples on its own RTL, held against the reference."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any
 
 import click
 
-from shiftforge.cli.options import json_option, threshold_option, time_limit_option
+from shiftforge.cli.options import (
+    RunCommand,
+    json_option,
+    refuse_options,
+    sample_options,
+    time_limit_option,
+)
+from shiftforge.cli.unit import UNITS, Choice, simulate
+from shiftforge.cli.unit import command as unit_command
 from shiftforge.errors import CheckFailed, InputError, Problem
 
-if TYPE_CHECKING:
-    from shiftforge.generator.edgebert.encoder import LayerShape
-    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
-    from shiftforge.sim.edgebert.rtl.cosim_layer import LayerReport
+__all__ = ["command"]
 
-__all__ = ["UNITS", "command"]
-
-UNITS = ("matmul", "layer")
-"""What can be simulated by name."""
-FORMS = {"matmul": "MxKxN", "layer": "LxHxHEADSxF"}
-DEFAULT_SHAPES = {"matmul": "128x768x128", "layer": "128x768x12x3072"}
-NO_DEVICE = "none"
-_UNIT_OPTIONS = ("unit", "lanes", "weights", "terms", "accumulator", "shape", "layers", "seed",
-                 "device", "trace", "output")  # fmt: skip
-_FOLDER_OPTIONS = ("source", "limit", "threshold", "devices", "time_limit")
+_OLD = "`cosim` without DIR is `shiftforge unit` now; the old spelling works for one release"
+_OWN = ("source", "limit", "threshold", "devices", "time_limit")
 
 
-@click.command("cosim", short_help="Simulate a unit's RTL and compare it, bit for bit.")
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--unit",
-    default=UNITS[0],
-    show_default=True,
-    metavar="NAME",
-    help="matmul: a matrix product; layer: a whole encoder layer.",
+@click.command(
+    "cosim", cls=RunCommand, short_help="Run a project's samples on its RTL, bit for bit."
 )
-@click.option("--n", "lanes", type=int, default=16, show_default=True, help="Lanes of the unit.")
-@click.option("--weights", type=click.Choice(["af", "shift"]), default="af", show_default=True)
-@click.option(
-    "--terms",
-    type=click.IntRange(1, 2),
-    default=1,
-    show_default=True,
-    help="Powers of two a shift weight.",
-)
-@click.option(
-    "--accumulator",
-    type=click.Choice(["sat32", "exact"]),
-    default="sat32",
-    show_default=True,
-    help="32 bits, saturating, or as wide as the longest product needs.",
-)
-@click.option(
-    "--shape",
-    metavar="SIZES",
-    help="Product of (M, K) activations and (K, N) weights: MxKxN (128x768x128). Layer of L "
-    "tokens, H columns, HEADS heads and F columns between its last products: LxHxHEADSxF "
-    "(128x768x12x3072).",
-)
-@click.option(
-    "--layers",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Of a layer: how often it runs, one after the other, in one program.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands.")
-@click.option(
-    "--opencl",
-    "device",
-    metavar="DEVICE",
-    help="Compare the OpenCL kernels on this device too; none: leave them out. By default the "
-    "first usable one of pocl, intel-cpu and intel-fpga-emu.",
-)
-@click.option(
-    "--trace",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a trace of all signals (.vcd or .fst); one for each of the two products.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Keep the generated SystemVerilog here.",
-)
-@click.option("--input", "source", metavar="INPUT", help="With DIR: the texts to run.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="With DIR: at most N texts.")
-@threshold_option("With DIR:")
+@click.argument("folder", metavar="DIR", required=False, type=click.Path(path_type=Path))
+@sample_options(required=False)
 @click.option(
     "--device",
     "devices",
     multiple=True,
     metavar="NAME",
-    help="With DIR: compare this OpenCL device too (repeatable).",
+    help="Compare this OpenCL device too (repeatable).",
 )
-@time_limit_option("With DIR: end a device's run after this long.")
+@time_limit_option("End a device's run after this long.")
+@click.option("--unit", default=UNITS[0], hidden=True)
 @json_option
 def command(
     folder: Path | None,
-    unit: str,
-    lanes: int,
-    weights: Literal["af", "shift"],
-    terms: int,
-    accumulator: Literal["sat32", "exact"],
-    shape: str | None,
-    layers: int,
-    seed: int,
-    device: str | None,
-    trace: Path | None,
-    output: Path | None,
     source: str | None,
     limit: int | None,
-    threshold: float | None,
     devices: tuple[str, ...],
+    time_limit: float,
+    unit: str,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Run the project in DIR on its RTL in Verilator and compare every stage with the reference.
+
+    DIR is a project that `generate` made of a text classifier; each sentence is one program. INPUT
+    is a file of texts, one a line, - for standard input, bbc:held-out[:N], sentiment:held-out[:N]
+    or random:SEED. Built simulations are kept in $XDG_CACHE_HOME/shiftforge/rtl (~/.cache). Exit
+    code 1 when any value differs. A unit by itself, with random operands: `shiftforge unit`.
+    """
+    from shiftforge.cli.output import note
+
+    old = {name: values.pop(name) for name in _UNIT_OPTIONS}
+    if folder is None:
+        problems = refuse_options(_OWN, "without the folder of a text classifier")
+        if problems:
+            raise InputError(problems)
+        note(_OLD)
+        simulate(Choice(unit, **old), as_json)
+        return
+    refused = refuse_options(("unit", *_UNIT_OPTIONS), "is for units without a project")
+    if source is None:
+        refused.append(Problem("no samples to run", "give --input, such as random:0", "--input"))
+    # The input's own problem is told above.
+    _run(folder, source or "random:0", limit, values, devices, refused, time_limit, as_json)
+
+
+# What `cosim` took for a unit without a project before `unit` was a command of its own.
+_UNIT_OPTIONS = tuple(str(p.name) for p in unit_command.params if p.name not in ("unit", "as_json"))
+command.params += [
+    click.Option(p.opts, type=p.type, default=p.default, hidden=True)
+    for p in unit_command.params
+    if p.name in _UNIT_OPTIONS
+]
+
+
+def _run(
+    folder: Path,
+    source: str,
+    limit: int | None,
+    values: dict[str, Any],
+    devices: tuple[str, ...],
+    problems: list[Problem],
     time_limit: float,
     as_json: bool,
 ) -> None:
-    """Generate a unit in SystemVerilog, simulate it with Verilator, compare with the reference.
+    from shiftforge.cli.output import note, print_json, print_tables, progress
+    from shiftforge.cli.runs import known_device, opened
+    from shiftforge.sim.runner import GOLDEN, RTL
 
-    With DIR, a project that `generate` made of a text classifier: its sentences run on the RTL, one
-    program each. INPUT is a file of texts, one a line, - for standard input, bbc:held-out[:N],
-    sentiment:held-out[:N] or random:SEED.
-
-    Without it, a unit by name with random operands.
-    matmul: two products of random real-valued operands, one dense and one sparse. layer: one
-    encoder layer with random weights and span masks, run by the unit itself from a program in its
-    memory; every stage is compared. Built simulations are kept in $XDG_CACHE_HOME/shiftforge/rtl
-    (~/.cache) and used again for equal text and tools. Exit code 1 when any value differs; the
-    first one is told by stage, tile, row and lane, and by the cycles in which it was computed.
-    """
-    from shiftforge.cli.albert_project import refuse_options
-
-    if folder is not None:
-        from shiftforge.cli.albert_cosim import cosim_texts
-
-        refused = refuse_options(_UNIT_OPTIONS, "is for units without a project")
-        cosim_texts(folder, source, limit, threshold, devices, time_limit, refused, as_json)
-        return
-
-    from shiftforge.cli.output import note, print_json
-    from shiftforge.generator.edgebert.rtl import rtl_design
-    from shiftforge.generator.edgebert.unit import UnitConfig
-    from shiftforge.generator.project import output_folder_problems
-    from shiftforge.sim.edgebert.rtl.cosim import check_product, cosim_matmul
-    from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer, cosim_layer, layer_units
-    from shiftforge.sim.rtl.verilator import verilator_root
-
-    # Everything wrong with the arguments and the tools is told at once.
-    problems = refuse_options(_FOLDER_OPTIONS, "without the folder of a text classifier")
-    problems += [] if output is None else output_folder_problems(output)
-    problems += [] if trace is None else _trace_problems(trace)
-    if unit not in UNITS:
-        problems.append(
-            Problem(f"unknown unit {unit!r}", "choose one of: " + ", ".join(UNITS), "--unit")
-        )
-    if unit == "matmul" and layers != 1:
-        problems.append(Problem("a product has no layers", "leave it out", "--layers"))
-    size = config = sfu = opencl = None
-    kind = unit if unit in UNITS else UNITS[0]
-    try:
-        size = _shape(DEFAULT_SHAPES[kind] if shape is None else shape, kind)
-    except InputError as error:
-        problems += error.problems
-    try:
-        numbers = {"weights": weights, "terms": terms, "accumulator": accumulator}
-        if kind == "matmul" or size is None:
-            config = UnitConfig(lanes=lanes, weights=weights, terms=terms, accumulator=accumulator)
-            if kind == "matmul" and size is not None:
-                check_product(config, _product(size))
-        else:
-            config, sfu = layer_units(lanes, _layer(size), **numbers)
-            check_layer(config, sfu, _layer(size), layers)
-    except InputError as error:
-        problems += error.problems
-    try:
-        verilator_root()
-    except InputError as error:
-        problems += error.problems
-    try:
-        opencl = _opencl_device(device)
-    except InputError as error:
-        problems += error.problems
-    if problems or config is None or size is None:
-        raise InputError(problems)
-
-    if output is not None:
-        rtl_design(config, sfu).write(output)
-        note(f"SystemVerilog in {output}")
-    report: CosimReport | LayerReport
-    if sfu is None:
-        report = cosim_matmul(config, _product(size), seed=seed, opencl=opencl, trace=trace)
-    else:
-        report = cosim_layer(
-            config, sfu, _layer(size), layers=layers, seed=seed, opencl=opencl, trace=trace
-        )
+    names = (*dict.fromkeys(devices), RTL)
+    problems += [p for name in names[:-1] for p in known_device(name)]
+    project, runner, samples = opened(folder, source, limit, values, names, problems)
+    note(f"{runner.count(samples):,} samples of {source} on the RTL")
+    with progress() as advance:
+        golden = runner.run(project, samples, GOLDEN, progress=advance)
+        runs = {
+            name: runner.run(project, samples, name, time_limit_s=time_limit, progress=advance)
+            for name in names
+        }
+    pairs = {name: runner.pair(samples, golden, run) for name, run in runs.items()}
+    report, tables = runner.cosim(samples, runs[RTL], pairs)
     if as_json:
         print_json(report)
     else:
-        _print(report)
-    if report.mismatches:
-        raise CheckFailed(f"RTL, golden and OpenCL: {report.first}")
-
-
-def _opencl_device(asked: str | None) -> str | None:
-    """The device to compare with, by default the first usable one, or None where there is none.
-
-    Raises InputError where the one that was asked for is not usable.
-    """
-    from shiftforge.cli.devices import tell_skipped
-    from shiftforge.cli.output import note
-    from shiftforge.sim.opencl.probe import first_usable, require_device
-
-    if asked == NO_DEVICE:
-        return None
-    if asked is not None:
-        return require_device(asked).name
-    device, skipped = first_usable()
-    tell_skipped(skipped)
-    if device is None:
-        note("OpenCL is left out")
-    return device
-
-
-def _trace_problems(trace: Path) -> list[Problem]:
-    from shiftforge.sim.rtl.trace import trace_kind
-
-    problems: list[Problem] = []
-    try:
-        trace_kind(trace)
-    except InputError as error:
-        problems += error.problems
-    if not trace.parent.is_dir():
-        problems.append(
-            Problem("its folder does not exist", f"mkdir -p {trace.parent}", str(trace))
+        print_tables(tables, str(folder))
+    wrong = [pair for pair in pairs.values() if not pair.passed]
+    if wrong:
+        raise CheckFailed(
+            "\n".join(f"{p.a} and {p.b} first differ in {p.divergence}" for p in wrong)
         )
-    return problems
-
-
-def _shape(text: str, unit: str) -> tuple[int, ...]:
-    """The sizes of "MxKxN" or "LxHxHEADSxF"; raises InputError."""
-    parts = text.lower().split("x")
-    good = all(re.fullmatch("[1-9][0-9]{0,6}", part) for part in parts)
-    if len(parts) != FORMS[unit].count("x") + 1 or not good:
-        remedy = f"write {FORMS[unit]}, such as {DEFAULT_SHAPES[unit]}"
-        raise InputError(Problem(f"{text!r} is no shape", remedy, "--shape"))
-    return tuple(map(int, parts))
-
-
-def _product(size: tuple[int, ...]) -> tuple[int, int, int]:
-    m, k, n = size
-    return m, k, n
-
-
-def _layer(size: tuple[int, ...]) -> LayerShape:
-    from shiftforge.generator.edgebert.encoder import LayerShape
-
-    return LayerShape(*size)
-
-
-def _print(report: CosimReport | LayerReport) -> None:
-    from shiftforge.cli.output import print_table
-    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
-
-    terms = f", {report.terms} term{'s' if report.terms > 1 else ''}"
-    kernels = "not compared"
-    if report.opencl is not None:
-        kernels = f"{report.opencl}, {report.opencl_seconds:.1f} s"
-    rows = [
-        ("unit", report.unit),
-        ("n", report.n),
-        ("weights", report.weights + (terms if report.weights == "shift" else "")),
-        ("accumulator", report.accumulator),
-        ("opencl", kernels),
-        ("vectors", f"{report.vectors:,} ({report.codes:,} values)"),
-        ("mismatches", f"{report.mismatches:,}"),
-        ("cycles", f"{report.cycles:,}"),
-        ("ideal_cycles", f"{report.ideal_cycles:,}"),
-        ("utilisation", f"{report.utilisation:.1%}"),
-        ("cycles_per_second", f"{report.cycles_per_second:,.0f} (simulated)"),
-    ]
-    what = "dense and sparse"
-    if not isinstance(report, CosimReport):
-        what = "random layer" if report.layers == 1 else f"{report.layers} random layers"
-        parts = (f"{part} {seconds:.1f}" for part, seconds in report.wall.items())
-        rows.append(("wall_seconds", ", ".join(parts)))
-    print_table("", ("", "x".join(map(str, report.shape)) + ", " + what), rows)
-    if not isinstance(report, CosimReport):
-        _print_layer(report)
-
-
-def _print_layer(report: LayerReport) -> None:
-    from shiftforge.cli.output import print_table
-
-    print_table(
-        "Values that differ from golden",
-        ("Stage", "values", "RTL", report.opencl or "OpenCL"),
-        [
-            (
-                check.stage,
-                f"{check.values:,}",
-                check.malformed or f"{check.rtl:,}",
-                "-" if check.opencl is None else f"{check.opencl:,}",
-            )
-            for check in report.stages
-        ],
-    )
-    if report.layers > 1:
-        print_table(
-            "Layers",
-            ("Layer", "values", "differ", "cycles", "ideal", "ratio"),
-            [
-                (
-                    str(row.layer),
-                    f"{row.values:,}",
-                    f"{row.mismatches:,}",
-                    f"{row.cycles:,}",
-                    f"{row.ideal_cycles:,}",
-                    f"{row.cycles / row.ideal_cycles:.3f}",
-                )
-                for row in report.by_layer
-            ],
-        )
-    print_table(
-        "Commands",
-        ("Command", "runs", "cycles", "ideal", "ratio", "array busy", "no A row", "no B tile"),
-        [
-            (
-                total.name,
-                total.commands,
-                f"{total.cycles:,}",
-                f"{total.ideal_cycles:,}",
-                f"{total.cycles / total.ideal_cycles:.3f}" if total.ideal_cycles else "-",
-                f"{total.busy:,}",
-                f"{total.wait_a:,}",
-                f"{total.wait_b:,}",
-            )
-            for total in report.commands
-        ],
-    )

@@ -14,7 +14,17 @@ from typing import NoReturn
 import click
 
 import shiftforge
-from shiftforge.cli import boards, compare, cosim, doctor, emulate, generate, quantize, train
+from shiftforge.cli import (
+    boards,
+    compare,
+    cosim,
+    doctor,
+    emulate,
+    generate,
+    quantize,
+    train,
+    unit,
+)
 from shiftforge.cli.output import (
     ReaderLeftError,
     begin_document,
@@ -40,7 +50,7 @@ def cli() -> None:
     """
 
 
-for _module in (doctor, boards, quantize, train, generate, emulate, compare, cosim):
+for _module in (doctor, boards, quantize, train, generate, emulate, compare, cosim, unit):
     cli.add_command(_module.command)
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from shiftforge.cli.dynamic import DynamicCommand, runner_options
 from shiftforge.errors import Problem
 
 __all__ = [
-    "frame_options",
+    "RunCommand",
     "is_model_file",
     "json_option",
     "output_file_problems",
-    "threshold_option",
+    "refuse_options",
+    "sample_options",
     "time_limit_option",
 ]
 
@@ -27,27 +30,40 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
-def frame_options(command: F) -> F:
-    """``--input``, ``--limit`` and ``--data``: which frames to run."""
-    for option in (
-        click.option(
-            "--data",
-            "data_dir",
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="Folder of the Fashion-MNIST IDX files.",
-        ),
-        click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N frames."),
-        click.option("--input", "source", required=True, metavar="INPUT", help="What to run."),
-    ):
-        command = option(command)
-    return command
+class RunCommand(DynamicCommand):
+    """A command that runs a project: it has the options of every runner."""
+
+    source = staticmethod(runner_options)
 
 
-def threshold_option(of: str) -> Callable[[F], F]:
-    """``--threshold``. of: whose it is, the beginning of its help."""
-    text = f"{of} entropy at which a sentence leaves; all layers without it."
-    return click.option("--threshold", type=float, metavar="NATS", help=text)
+def sample_options(required: bool = True, of: str = "") -> Callable[[F], F]:
+    """``--input`` and ``--limit``: which samples to run. of: when they apply, before their help."""
+
+    def add(command: F) -> F:
+        limit = click.option(
+            "--limit", type=click.IntRange(1), metavar="N", help=f"{of}The first N samples."
+        )
+        source = click.option(
+            "--input", "source", required=required, metavar="INPUT", help=f"{of}What to run."
+        )
+        return source(limit(command))
+
+    return add
+
+
+def refuse_options(names: Iterable[str], why: str) -> list[Problem]:
+    """A problem for each of the current command's options that was given and does not apply.
+
+    names: of parameters, as the command function has them.
+    """
+    context = click.get_current_context()
+    options = {parameter.name: parameter for parameter in context.command.get_params(context)}
+    given = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    return [
+        Problem(f"{options[name].opts[-1]} {why}", "leave it out")
+        for name in names
+        if context.get_parameter_source(name) in given
+    ]
 
 
 def time_limit_option(text: str = "End a device's run after this long.") -> Callable[[F], F]:
@@ -90,12 +106,6 @@ def output_file_problems(path: Path, suffix: str, is_ours: Callable[[Path], bool
 
 def is_model_file(path: Path) -> bool:
     """Whether an existing file is a model of `quantize`, and so may be replaced by another."""
-    from safetensors import SafetensorError, safe_open
+    from shiftforge.generator.target import says_it_is_ours
 
-    from shiftforge.quant.graph.file import METADATA_KEY
-
-    try:
-        with safe_open(path, framework="np") as held:
-            return METADATA_KEY in (held.metadata() or {})
-    except (OSError, SafetensorError):
-        return False
+    return says_it_is_ours(path)

@@ -18,6 +18,8 @@ from shiftforge.errors import Problem
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from shiftforge.sim.runner import Table
+
 __all__ = [
     "Advance",
     "ReaderLeftError",
@@ -28,6 +30,7 @@ __all__ = [
     "print_json",
     "print_problems",
     "print_table",
+    "print_tables",
     "progress",
     "warn",
 ]
@@ -138,6 +141,13 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
     with _to_reader():
         Console(width=None if console.is_terminal else _PIPE_WIDTH).print(table)
         sys.stdout.flush()
+
+
+def print_tables(tables: Iterable[Table], title: str) -> None:
+    """Tables on stdout; one without a title of its own gets this one in its first column."""
+    for table in tables:
+        columns = (table.columns[0], title) if table.columns == ("", "") else table.columns
+        print_table(table.title, columns, table.rows)
 
 
 @contextmanager

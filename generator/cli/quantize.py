@@ -122,8 +122,7 @@ def command(
     """
     import time
 
-    from shiftforge.cli.albert_project import is_any_model_file, refuse_options
-    from shiftforge.cli.options import output_file_problems
+    from shiftforge.cli.options import is_model_file, output_file_problems, refuse_options
     from shiftforge.cli.output import note, print_json, print_table, progress
     from shiftforge.cli.quantize_text import is_albert_source, quantize_texts
     from shiftforge.errors import InputError
@@ -131,7 +130,7 @@ def command(
     from shiftforge.quant.graph.summary import summarise
     from shiftforge.steps import quantize
 
-    problems = output_file_problems(output, ".safetensors", is_any_model_file)
+    problems = output_file_problems(output, ".safetensors", is_model_file)
     if is_albert_source(options["source"]):
         images = [name for name in options if name not in ("source", "calibration", "calib")]
         problems += refuse_options(images, "is for images")

@@ -10,6 +10,7 @@ from typing import Any
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
+from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area
 from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
@@ -20,7 +21,7 @@ from shiftforge.generator.conv.memory import MemoryPlan, StoredMap, plan_memory
 from shiftforge.generator.conv.schedule import ImageMap, Schedule, schedule
 from shiftforge.quant.graph.types import Conv, IntFormat, QuantizedModel
 
-__all__ = ["LayerPlan", "Plan", "array_for", "bytes_per_cycle", "make_plan"]
+__all__ = ["LayerPlan", "Plan", "area_estimate", "array_for", "bytes_per_cycle", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -263,35 +264,21 @@ def _power_of_two(n: int) -> int:
     return 1 << ceil(n - 1).bit_length()
 
 
+def area_estimate(plan: Plan) -> Estimate:
+    """What the plan takes of its board."""
+    area = plan.area
+    remedies = (
+        "a smaller array (--units, --pixels), one-term weights, or a larger board",
+        "shift weights (--scheme shift), or a smaller array",
+        "a lower resolution or width, or a larger board",
+    )
+    maps = f"{plan.buffer_bytes:,} bytes of feature maps"
+    uses = device_uses(plan.board, area.alm, area.dsp, area.ram_blocks, remedies, maps)
+    return Estimate(plan.board, uses)
+
+
 def _check_fits(plan: Plan) -> None:
-    board, area = plan.board, plan.area
-    problems = []
-    alm_limit = int(board.alm * board.limits.alm)
-    ram_limit = int(board.ram_blocks * board.limits.ram)
-    if area.alm > alm_limit:
-        problems.append(
-            Problem(
-                f"needs about {area.alm:,} ALMs (modelled); {alm_limit:,} can be planned with",
-                "a smaller array (--units, --pixels), one-term weights, or a larger board",
-                board.name,
-            )
-        )
-    if area.ram_blocks > ram_limit:
-        problems.append(
-            Problem(
-                f"needs {area.ram_blocks:,} RAM blocks; {ram_limit:,} can be planned with "
-                f"({plan.buffer_bytes:,} bytes of feature maps)",
-                "a lower resolution or width, or a larger board",
-                board.name,
-            )
-        )
-    if area.dsp > board.dsp:
-        problems.append(
-            Problem(
-                f"needs {area.dsp:,} DSP blocks, the board has {board.dsp:,}",
-                "shift weights (--scheme shift), or a smaller array",
-                board.name,
-            )
-        )
+    """The search leaves out arrays that do not fit."""
+    problems = fit_problems(area_estimate(plan))
     if problems:
         raise InputError(problems)

@@ -1,26 +1,74 @@
-"""Model and board to design: plan, emit, check."""
+"""The convolution accelerator as a target: model and board to design."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from shiftforge import __version__
 from shiftforge.boards.types import Board
-from shiftforge.errors import CheckFailed
+from shiftforge.errors import InputError, Problem
+from shiftforge.generator.board_fit import Estimate
+from shiftforge.generator.build import build
 from shiftforge.generator.conv.folder import INTERFACE, render_project
 from shiftforge.generator.conv.kernels import render_accelerator
-from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.options import Options
+from shiftforge.generator.conv.plan import Plan, area_estimate, array_for, make_plan
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.search import search_array
 from shiftforge.generator.conv.weights import pack_parameters, pack_weights
 from shiftforge.generator.design import Design
-from shiftforge.generator.rules import check_rules
-from shiftforge.quant.graph.file import model_bytes
+from shiftforge.quant.graph.file import load_model, model_bytes
 from shiftforge.quant.graph.types import QuantizedModel
 
-__all__ = ["emit_design", "generate"]
+__all__ = ["MODEL_FILE", "TARGET", "ConvPlan", "ConvTarget", "generate"]
+
+MODEL_FILE = "model.safetensors"
+"""The quantised model inside a generated folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConvPlan:
+    """A model with its plan on a board."""
+
+    model: QuantizedModel
+    plan: Plan
+
+
+class ConvTarget:
+    """Convolutional networks on the unified convolution unit."""
+
+    kind = "conv"
+    options = Options
+
+    def load(self, file: Path) -> QuantizedModel:
+        """See ``Target``."""
+        return load_model(file)
+
+    def plan(self, network: QuantizedModel, board: Board, options: Options) -> ConvPlan:
+        """See ``Target``. Raises InputError for operators that cannot be mapped."""
+        units, pixels = options.units, options.pixels
+        if units is None and pixels is None:
+            return ConvPlan(network, search_array(network, board, options.target_fps))
+        if options.target_fps is not None:
+            what = "--target-fps searches the array; --units and --pixels fix it"
+            raise InputError(Problem(what, "leave one of them out"))
+        array = array_for(network, units or 16, pixels or 7)
+        return ConvPlan(network, make_plan(network, board, array))
+
+    def estimate(self, plan: ConvPlan) -> Estimate:
+        """See ``Target``."""
+        return area_estimate(plan.plan)
+
+    def emit(self, plan: ConvPlan) -> Design:
+        """See ``Target``."""
+        return _emit(plan.model, plan.plan)
+
+
+TARGET = ConvTarget()
 
 
 def generate(
@@ -31,46 +79,26 @@ def generate(
     pixels: int | None = None,
     target_fps: float | None = None,
 ) -> Design:
-    """The design of a model for a board; nothing is written.
+    """The design of a model for a board; nothing is written. Arguments: see ``Options``.
 
-    units, pixels: the array's shape; both None for a search over the board's area.
-    target_fps: frames a second (modelled) that the search has to reach with the fewest lanes.
     Raises InputError for operators that cannot be mapped and for a board that is too small.
     """
-    if units is None and pixels is None:
-        plan = search_array(model, board, target_fps)
-    else:
-        plan = make_plan(model, board, array_for(model, units or 16, pixels or 7))
-    return emit_design(model, plan)
+    return build(TARGET, model, board, Options(units, pixels, target_fps))
 
 
-def emit_design(model: QuantizedModel, plan: Plan) -> Design:
-    """The files of a plan."""
+def _emit(model: QuantizedModel, plan: Plan) -> Design:
     layers = schedule(model).layers
     program = np.array([layer.instruction.words() for layer in plan.layers], np.int32)
-    source = render_accelerator(plan)
-    _check_rules(source)
     files = {
         **{path: text.encode() for path, text in render_project(plan).items()},
-        "device/accelerator.cl": source.encode(),
+        "device/accelerator.cl": render_accelerator(plan).encode(),
         "data/program.bin": program.tobytes(),
         "data/weights.bin": pack_weights(layers, plan.array),
         "data/params.bin": pack_parameters(layers, plan.array, plan.multiplier_requant),
         "plan.json": plan.to_json().encode(),
-        "model.safetensors": model_bytes(model),
+        MODEL_FILE: model_bytes(model),
     }
-    manifest = {**_manifest(model, plan), "sizes": _data_sizes(files)}
-    design = Design(files, plan.totals(), manifest)
-    return Design(files, {**plan.totals(), "digest": design.digest}, design.manifest)
-
-
-def _check_rules(source: str) -> None:
-    """Refuse text that Intel's compiler would refuse; the emulator accepts some of it."""
-    broken = [
-        v for v in check_rules(source, source_name="device/accelerator.cl") if v.severity == "error"
-    ]
-    if broken:
-        raise CheckFailed("\n".join(str(v) for v in broken))
+    return Design(files, plan.totals(), {**_manifest(model, plan), "sizes": _data_sizes(files)})
 
 
 def _data_sizes(files: Mapping[str, bytes]) -> dict[str, int]:
@@ -84,7 +112,6 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
     last = next(layer for layer in plan.layers if layer.result == model.output)
     output = model.tensors[model.output]
     return {
-        "schema": 1,
         "interface": f"{__version__}/{INTERFACE}",
         "network": model.name,
         "board": plan.board.name,

@@ -1,48 +1,42 @@
-"""An integer ALBERT and a board to a project: kernels, RTL, network, figures."""
+"""The EdgeBERT unit as a target: an integer ALBERT and a board to kernels, RTL and figures."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from shiftforge import __version__
 from shiftforge.boards.types import Board
-from shiftforge.errors import CheckFailed, InputError, Problem
+from shiftforge.errors import InputError
+from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.design import Design
 from shiftforge.generator.edgebert.area import UnitArea, unit_area
 from shiftforge.generator.edgebert.kernels import render_edgebert
+from shiftforge.generator.edgebert.options import Options
 from shiftforge.generator.edgebert.rtl import rtl_design
 from shiftforge.generator.edgebert.sentence import albert_units, plan_albert
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import LANES, UnitConfig
 from shiftforge.generator.render import plain_text, render
-from shiftforge.generator.rules import check_rules
+from shiftforge.quant.albert.network.file import Package, load_package
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.network.storage import storage
 
-__all__ = ["DEVICE", "INTERFACE", "KIND", "NETWORK", "TOKENISER", "albert_design"]
+__all__ = ["DEVICE", "INTERFACE", "KIND", "NETWORK", "TARGET", "TOKENISER", "EdgebertTarget"]
 
-KIND = "albert"
-"""What the manifest says of the project."""
-INTERFACE = 1
-"""Counts changes of the layout: a project runs only with the interface that made it."""
+KIND = "edgebert"
+INTERFACE = f"{__version__}/{KIND}-2"
+"""The number counts changes of the layout: a project runs only with the interface that made it."""
 NETWORK, TOKENISER, DEVICE = "network.safetensors", "tokenizer.json", "device/edgebert.cl"
+_LARGER = "choose a larger board"
 
 
-def _board_problems(area: UnitArea, board: Board, lanes: int, fits: list[int]) -> list[Problem]:
-    alm, blocks = int(board.alm * board.limits.alm), int(board.ram_blocks * board.limits.ram)
-    remedy = "choose a larger board"
-    if fits:
-        remedy = f"use --lanes {max(fits)}, or " + remedy
-    sizes = (("ALMs for the array", area.alm, alm), ("RAM blocks", area.ram_blocks, blocks))
-    return [
-        Problem(f"{lanes} lanes take {used:,} {what} (modelled), {most:,} are free", remedy,
-                board.name)
-        for what, used, most in sizes
-        if used > most
-    ]  # fmt: skip
+def _estimate(area: UnitArea, board: Board, remedy: str) -> Estimate:
+    uses = device_uses(board, area.alm, area.dsp, area.ram_blocks, (remedy, remedy, remedy))
+    return Estimate(board, uses)
 
 
 def _fitting(network: IntegerAlbert, board: Board, lanes: int) -> list[int]:
@@ -53,7 +47,7 @@ def _fitting(network: IntegerAlbert, board: Board, lanes: int) -> list[int]:
             config, _ = albert_units(network, other)
         except InputError:
             continue
-        if not _board_problems(unit_area(config, board), board, other, []):
+        if not fit_problems(_estimate(unit_area(config, board), board, "")):
             found.append(other)
     return found
 
@@ -88,12 +82,6 @@ def _figures(
 
 
 _OF_A_LAYER = ("q", "k", "v", "scores", "context", "attention_output", "ffn1", "ffn2")
-
-
-def _check_rules(source: str) -> None:
-    broken = [v for v in check_rules(source, source_name=DEVICE) if v.severity == "error"]
-    if broken:
-        raise CheckFailed("\n".join(str(v) for v in broken))
 
 
 def _sizes(network: IntegerAlbert, lanes: int) -> dict[str, Any]:
@@ -144,48 +132,70 @@ def _texts(
     }
 
 
-def albert_design(
-    network: IntegerAlbert,
-    data: bytes,
-    board: Board,
-    *,
-    lanes: int = 16,
-    tokeniser: str | None = None,
-) -> Design:
-    """The project of an integer classifier for a board; nothing is written.
+@dataclass(frozen=True, eq=False)
+class UnitPlan:
+    """A network's file and the unit that runs it. figures: of its longest sentence, modelled."""
 
-    data: the network's file, which goes into the project as it is. tokeniser: text of its
-    tokenizer.json. Raises InputError with everything that fits neither unit nor board, CheckFailed
-    where the device text breaks a rule of Intel's compiler.
-    """
-    config, sfu = albert_units(network, lanes)
-    area = unit_area(config, board)
-    problems = _board_problems(area, board, lanes, [])
-    if problems:
-        raise InputError(_board_problems(area, board, lanes, _fitting(network, board, lanes)))
-    figures = _figures(network, config, sfu, board, area)
-    source = render_edgebert(config, sfu)
-    _check_rules(source)
-    report = {"kind": KIND, "board": board.name, **_sizes(network, lanes), **figures}
-    texts = _texts(network, board, figures, lanes, tokeniser is not None)
-    files = {
-        **rtl_design(config, sfu).files,
-        DEVICE: source.encode(),
-        NETWORK: data,
-        "report.json": (json.dumps(report, indent=1, sort_keys=True) + "\n").encode(),
-        **{name: text.encode() for name, text in texts.items()},
-    }
-    if tokeniser is not None:
-        files[TOKENISER] = tokeniser.encode()
-    manifest = {
-        "schema": 1,
-        "kind": KIND,
-        "interface": f"{__version__}/{KIND}-{INTERFACE}",
-        "board": board.name,
-        "unit": asdict(config),
-        "sfu": asdict(sfu),
-        "sizes": {NETWORK: len(data)},
-        **_sizes(network, lanes),
-    }
-    design = Design(files, report, manifest)
-    return Design(files, {**report, "digest": design.digest}, manifest)
+    package: Package
+    data: bytes
+    board: Board
+    config: UnitConfig
+    sfu: SfuConfig
+    area: UnitArea
+    figures: dict[str, Any]
+
+
+class EdgebertTarget:
+    """ALBERT text classifiers on the EdgeBERT processing unit."""
+
+    kind = KIND
+    options = Options
+
+    def load(self, file: Path) -> tuple[Package, bytes]:
+        """The network, and its file as it goes into the project. Raises InputError."""
+        return load_package(file), file.read_bytes()
+
+    def plan(self, network: tuple[Package, bytes], board: Board, options: Options) -> UnitPlan:
+        """See ``Target``. Raises InputError where the lanes do not suit the network's heads."""
+        package, data = network
+        config, sfu = albert_units(package.network, options.lanes)
+        area = unit_area(config, board)
+        figures = _figures(package.network, config, sfu, board, area)
+        return UnitPlan(package, data, board, config, sfu, area, figures)
+
+    def estimate(self, plan: UnitPlan) -> Estimate:
+        """See ``Target``."""
+        estimate = _estimate(plan.area, plan.board, _LARGER)
+        if not fit_problems(estimate):
+            return estimate
+        fits = _fitting(plan.package.network, plan.board, plan.config.lanes)
+        remedy = f"use --lanes {max(fits)}, or {_LARGER}" if fits else _LARGER
+        return _estimate(plan.area, plan.board, remedy)
+
+    def emit(self, plan: UnitPlan) -> Design:
+        """See ``Target``."""
+        network, tokeniser = plan.package.network, plan.package.tokeniser
+        sizes = _sizes(network, plan.config.lanes)
+        report = {"kind": KIND, "board": plan.board.name, **sizes, **plan.figures}
+        texts = _texts(network, plan.board, plan.figures, plan.config.lanes, tokeniser is not None)
+        files = {
+            **rtl_design(plan.config, plan.sfu).files,
+            DEVICE: render_edgebert(plan.config, plan.sfu).encode(),
+            NETWORK: plan.data,
+            "report.json": (json.dumps(report, indent=1, sort_keys=True) + "\n").encode(),
+            **{name: text.encode() for name, text in texts.items()},
+        }
+        if tokeniser is not None:
+            files[TOKENISER] = tokeniser.encode()
+        manifest = {
+            "interface": INTERFACE,
+            "board": plan.board.name,
+            "unit": asdict(plan.config),
+            "sfu": asdict(plan.sfu),
+            "sizes": {NETWORK: len(plan.data)},
+            **sizes,
+        }
+        return Design(files, report, manifest)
+
+
+TARGET = EdgebertTarget()

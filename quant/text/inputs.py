@@ -66,12 +66,16 @@ def source_problems(source: str) -> list[Problem]:
     return [Problem("there is no such input", remedy + "random:0", source)]
 
 
-def load_texts(source: str, package: Package, limit: int | None = None) -> Texts:
-    """The sentences of an input (see ``source_problems``), at most ``limit`` of them.
+def load_texts(source: str | Sequence[str], package: Package, limit: int | None = None) -> Texts:
+    """The sentences of an input (see ``source_problems``), or texts, at most ``limit`` of them.
 
     Held-out texts are those of the fold that the package's notes name, evenly spread over the fold,
     as it lies in the order of its classes. Raises InputError.
     """
+    if not isinstance(source, str):
+        if not source:
+            raise InputError(Problem("no sentences", "give one or more"))
+        return _tokenised("given texts", package, list(source)[:limit], None)
     problems = source_problems(source)
     if problems:
         raise InputError(problems)

@@ -13,11 +13,12 @@ from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.network.macs import sentence_macs
 from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.sim.edgebert.checkpoints import RTL, units_for
-from shiftforge.sim.edgebert.difference import Comparison, compare_sentences
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, threshold_of
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
+from shiftforge.sim.edgebert.sentence_trace import compare_sentences
+from shiftforge.sim.trace import Comparison
 
 __all__ = ["CheckReport", "SentenceCheck", "check_sentences", "macs_of", "units_for"]
 

@@ -14,17 +14,17 @@ from shiftforge.quant.albert.exits.exits import exit_layers, nats
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.network.stages import FloatNetwork, Stages, float_stages
 from shiftforge.sim.edgebert.checkpoints import CHECKPOINTS, run_checkpoint
-from shiftforge.sim.edgebert.difference import Comparison, Difference, compare_sentences
 from shiftforge.sim.edgebert.sentence_golden import Sentence
+from shiftforge.sim.edgebert.sentence_trace import compare_sentences
 from shiftforge.sim.golden.edgebert.afcode import af_values
+from shiftforge.sim.trace import Comparison
 
 __all__ = [
     "FLOAT",
     "CheckpointReport",
-    "Comparison",
-    "Difference",
     "compare_checkpoints",
     "compare_sentences",
+    "measured",
 ]
 
 FLOAT = "float"
@@ -94,7 +94,7 @@ def compare_checkpoints(
         raise InputError(problems)
     if FLOAT in (a, b) and floats is not None:
         ran = run_checkpoint(network, sentences, b if a == FLOAT else a, threshold, lanes, cache)
-        return _measured(network, floats, sentences, ran, threshold, (a, b))
+        return measured(network, floats, sentences, ran, threshold, (a, b))
     left, right = (
         run_checkpoint(network, sentences, name, threshold, lanes, cache) for name in (a, b)
     )
@@ -147,7 +147,7 @@ def _float_exit(layers: list[Stages], threshold: float | None) -> int:
     return int(exit_layers(entropies, threshold)[0])
 
 
-def _measured(
+def measured(
     network: IntegerAlbert,
     floats: FloatNetwork,
     sentences: Sequence[NDArray[np.int64]],

@@ -19,8 +19,8 @@ from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.design import read_manifest
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import QuantizedModel
-from shiftforge.sim.compare import Divergence, first_divergence, tensor_order
 from shiftforge.sim.conv.emulate import emulate
+from shiftforge.sim.conv.layers import Divergence, first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
 
 UNITS, PIXELS, TAPS = 16, 7, 9

@@ -82,7 +82,7 @@ ROOMS = {
         )
     },
     # The float and the fake-quantised network are torch's: asked for when they are compared.
-    "shiftforge.sim.conv.comparison": _room(
+    "shiftforge.sim.conv.runner": _room(
         {"shiftforge.quant", "shiftforge.generator", "shiftforge.sim", *DATA}, HEAVY, set()
     ),
 }

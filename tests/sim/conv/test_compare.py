@@ -17,8 +17,8 @@ from rich.console import Console
 
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.quant.graph.example import random_model
-from shiftforge.sim.compare import compare_checkpoints, first_divergence, tensor_order
-from shiftforge.sim.compare_text import comparison_table, divergence_text
+from shiftforge.sim.conv.layers import compare_checkpoints, first_divergence, tensor_order
+from shiftforge.sim.conv.layers_text import comparison_table, divergence_text
 from shiftforge.sim.golden import run_golden
 
 

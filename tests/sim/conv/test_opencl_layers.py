@@ -20,7 +20,7 @@ from shiftforge.generator.conv.schedule import schedule
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.file import save_model
 from shiftforge.quant.graph.types import QuantizedModel, ShiftFormat
-from shiftforge.sim.compare import first_divergence, tensor_order
+from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
 
 OnDevice = Callable[[str], DeviceClient]

@@ -14,7 +14,6 @@ from shiftforge.quant.albert.network.integer import IntegerAlbert, Weights
 from shiftforge.sim.edgebert.check import check_sentences, macs_of
 from shiftforge.sim.edgebert.checkpoints import run_checkpoint, units_for
 from shiftforge.sim.edgebert.compare import compare_checkpoints
-from shiftforge.sim.edgebert.difference import compare_sentences
 from shiftforge.sim.edgebert.host import looked_up
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.rtl.layer import simulate
@@ -22,6 +21,7 @@ from shiftforge.sim.edgebert.rtl.layer_stages import read_stages
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, word_rows
 from shiftforge.sim.edgebert.sentence_image import network_image, plan_sentence, write_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
+from shiftforge.sim.edgebert.sentence_trace import compare_sentences
 from shiftforge.sim.golden.edgebert.softmax import span_table
 
 LANES = 4

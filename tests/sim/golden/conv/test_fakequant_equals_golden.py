@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
 from shiftforge.quant.simulate import run_fake_quantised
-from shiftforge.sim.compare import first_divergence, tensor_order
-from shiftforge.sim.compare_text import divergence_text
+from shiftforge.sim.conv.layers import first_divergence, tensor_order
+from shiftforge.sim.conv.layers_text import divergence_text
 from shiftforge.sim.golden import run_golden
 
 FORMATS = [

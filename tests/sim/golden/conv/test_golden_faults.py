@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import Conv, Pool, QuantizedModel
-from shiftforge.sim.compare import Divergence, first_divergence, tensor_order
+from shiftforge.sim.conv.layers import Divergence, first_divergence, tensor_order
 from shiftforge.sim.golden import run_golden
 from shiftforge.sim.golden.conv import network
 from shiftforge.sim.golden.conv.shift_terms import canonical_codes, shift_product

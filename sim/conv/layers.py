@@ -17,48 +17,19 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.quant.graph.types import Grid, QuantizedModel
+from shiftforge.sim.trace import Divergence, Stage
+from shiftforge.sim.trace import first_divergence as first_in_trace
 
 __all__ = [
-    "Divergence",
     "LayerComparison",
     "compare_checkpoints",
     "first_divergence",
     "tensor_order",
+    "tensor_trace",
 ]
 
 Checkpoint = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """The first element that differs, in the first tensor that differs.
-
-    tensor, node, source: where in the network; node and source are empty for the network's input,
-    and where no model was given. frame, channel, row, column: the position, lowest first.
-    value_a, value_b: both codes there. differing, total: elements of this tensor.
-    """
-
-    tensor: str
-    node: str
-    source: str
-    frame: int
-    channel: int
-    row: int
-    column: int
-    value_a: int
-    value_b: int
-    differing: int
-    total: int
-
-    @property
-    def layer(self) -> str:
-        """The tensor and what computes it, for people."""
-        source = f" ({self.source})" if self.source else ""
-        return f"{self.tensor} <- {self.node}{source}" if self.node else self.tensor
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-serialisable form."""
-        return {**asdict(self), "layer": self.layer}
+AXES = ("frame", "channel", "row", "column")
 
 
 @dataclass(frozen=True)
@@ -104,34 +75,44 @@ def first_divergence(
 ) -> Divergence | None:
     """Return the first differing element of the first differing tensor, or None where all agree.
 
-    a, b: integer codes by tensor name. order: the tensors to compare, in execution order; those
-    that only one side holds are left out. model: names the node and its source in the answer.
-    Raises InputError where nothing can be compared (no common tensor, a name that neither side
-    holds, an empty array, floating-point values), CheckFailed where shapes differ.
+    a, b: integer codes by tensor name; a is what b is expected to be. order: the tensors to
+    compare, in execution order; those that only one side holds are left out. model: names the node
+    and its source in the answer. Raises InputError where nothing can be compared (no common tensor,
+    a name that neither side holds, an empty array, floating-point values), CheckFailed where shapes
+    differ.
     """
     names = _common(a, b, order)
     _check_arrays(a, b, names, integers_only=True)
-    for name in names:
-        different = np.not_equal(a[name], b[name])
-        count = int(np.count_nonzero(different))
-        if count:
-            position = np.unravel_index(int(different.argmax()), different.shape)
-            frame, channel, row, column = (0,) * (4 - len(position)) + tuple(map(int, position))
-            node, source = _made_by(model, name)
-            return Divergence(
-                tensor=name,
-                node=node,
-                source=source,
-                frame=frame,
-                channel=channel,
-                row=row,
-                column=column,
-                value_a=int(a[name][position]),
-                value_b=int(b[name][position]),
-                differing=count,
-                total=different.size,
-            )
-    return None
+    return first_in_trace(tensor_trace(a, names, model), tensor_trace(b, names, model))
+
+
+def tensor_trace(
+    tensors: Checkpoint,
+    order: Iterable[str],
+    model: QuantizedModel | None = None,
+    first: int = 0,
+) -> tuple[Stage, ...]:
+    """The trace of tensors (C, H, W) or (N, C, H, W) by name, in the given order.
+
+    first: what the first frame is called, where the tensors are of a later batch.
+    """
+
+    def stage(name: str) -> Stage:
+        array = tensors[name]
+        node, source = _made_by(model, name)
+        made = f" ({source})" if source else ""
+        return Stage(
+            name,
+            AXES,
+            # A single frame has frame 0.
+            lambda: array if array.ndim == 4 else array[None],
+            label=f"{name} <- {node}{made}" if node else name,
+            node=node,
+            source=source,
+            start=first,
+        )
+
+    return tuple(stage(name) for name in order)
 
 
 def compare_checkpoints(

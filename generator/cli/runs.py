@@ -1,0 +1,63 @@
+"""What the commands that run a project begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shiftforge.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from shiftforge.generator.project import Project
+    from shiftforge.sim.runner import Runner
+
+__all__ = ["known_device", "opened"]
+
+
+def known_device(name: str) -> list[Problem]:
+    """A problem where a name is no OpenCL device at all."""
+    from shiftforge.sim.opencl.devices import device_spec
+
+    try:
+        device_spec(name)
+    except InputError as error:
+        return list(error.problems)
+    return []
+
+
+def opened(
+    folder: Path,
+    source: str,
+    limit: int | None,
+    values: Mapping[str, Any],
+    names: Sequence[str],
+    problems: Iterable[Problem] = (),
+) -> tuple[Project, Runner[Any], Any]:
+    """The project in a folder, its runner and the samples; warns of what a user should know.
+
+    values: the runner's options, by name. names: checkpoints that will run. problems: of the
+    command's other arguments; unknown devices among them are told there. Raises InputError with
+    everything that is wrong.
+    """
+    from shiftforge.cli.dynamic import chosen_options, foreign_options, runner_options
+    from shiftforge.cli.output import warn
+    from shiftforge.errors import Problems
+    from shiftforge.generator.project import open_project
+    from shiftforge.sim.runner import Request, open_samples, runner_of
+
+    found = Problems(problems)
+    told = {problem.what for problem in found}
+    named = [name for name in names if f"unknown device {name!r}" not in told]
+    options = None
+    try:
+        kind = open_project(folder).kind
+        options = chosen_options(runner_of(kind).options, values)
+        found += foreign_options(kind, runner_options)
+    except InputError:
+        pass  # told by open_samples
+    request = Request(folder, source, limit, options)
+    project, runner, samples = open_samples(request, named, found)
+    for text in runner.notes(samples):
+        warn(text)
+    return project, runner, samples

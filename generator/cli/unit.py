@@ -1,0 +1,316 @@
+"""``shiftforge unit``: a processing unit's RTL with random operands, held against the reference."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from shiftforge.cli.options import json_option
+from shiftforge.errors import CheckFailed, InputError, Problem, Problems
+
+if TYPE_CHECKING:
+    from shiftforge.generator.edgebert.encoder import LayerShape
+    from shiftforge.generator.edgebert.sfu import SfuConfig
+    from shiftforge.generator.edgebert.unit import UnitConfig
+    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
+    from shiftforge.sim.edgebert.rtl.cosim_layer import LayerReport
+
+__all__ = ["UNITS", "Choice", "command", "simulate"]
+
+UNITS = ("matmul", "layer")
+"""What can be simulated by name."""
+FORMS = {"matmul": "MxKxN", "layer": "LxHxHEADSxF"}
+DEFAULT_SHAPES = {"matmul": "128x768x128", "layer": "128x768x12x3072"}
+NO_DEVICE = "none"
+
+
+@click.command("unit", short_help="Simulate a unit's RTL by itself and compare it, bit for bit.")
+@click.argument("unit", metavar="[NAME]", default=UNITS[0], required=False)
+@click.option("--n", "lanes", type=int, default=16, show_default=True, help="Lanes of the unit.")
+@click.option("--weights", type=click.Choice(["af", "shift"]), default="af", show_default=True)
+@click.option(
+    "--terms",
+    type=click.IntRange(1, 2),
+    default=1,
+    show_default=True,
+    help="Powers of two a shift weight.",
+)
+@click.option(
+    "--accumulator",
+    type=click.Choice(["sat32", "exact"]),
+    default="sat32",
+    show_default=True,
+    help="32 bits, saturating, or as wide as the longest product needs.",
+)
+@click.option(
+    "--shape",
+    metavar="SIZES",
+    help="Product of (M, K) activations and (K, N) weights: MxKxN (128x768x128). Layer of L "
+    "tokens, H columns, HEADS heads and F columns between its last products: LxHxHEADSxF "
+    "(128x768x12x3072).",
+)
+@click.option(
+    "--layers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Of a layer: how often it runs, one after the other, in one program.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands.")
+@click.option(
+    "--opencl",
+    "device",
+    metavar="DEVICE",
+    help="Compare the OpenCL kernels on this device too; none: leave them out. By default the "
+    "first usable one of pocl, intel-cpu and intel-fpga-emu.",
+)
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a trace of all signals (.vcd or .fst); one for each of the two products.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the generated SystemVerilog here.",
+)
+@json_option
+def command(unit: str, as_json: bool, **values: Any) -> None:
+    """Generate a unit in SystemVerilog, simulate it with Verilator, compare with the reference.
+
+    NAME is matmul (two products of random real-valued operands, one dense and one sparse) or layer
+    (one encoder layer with random weights and span masks, run by the unit itself from a program in
+    its memory; every stage is compared). Built simulations are kept in
+    $XDG_CACHE_HOME/shiftforge/rtl (~/.cache) and used again for equal text and tools. Exit code 1
+    when any value differs; the first one is told by stage, tile, row and lane, and by the cycles in
+    which it was computed.
+    """
+    simulate(Choice(unit, **values), as_json)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The command's options, see its help."""
+
+    unit: str
+    lanes: int
+    weights: Literal["af", "shift"]
+    terms: int
+    accumulator: Literal["sat32", "exact"]
+    shape: str | None
+    layers: int
+    seed: int
+    device: str | None
+    trace: Path | None
+    output: Path | None
+
+
+def simulate(choice: Choice, as_json: bool) -> None:
+    """Run what was chosen and print it. Raises InputError, CheckFailed and ToolFailed."""
+    from shiftforge.cli.output import note, print_json
+    from shiftforge.generator.design import check_folder
+    from shiftforge.generator.edgebert.rtl import rtl_design
+    from shiftforge.sim.edgebert.rtl.cosim import cosim_matmul
+    from shiftforge.sim.edgebert.rtl.cosim_layer import cosim_layer
+    from shiftforge.sim.rtl.verilator import verilator_root
+
+    # Everything wrong with the arguments and the tools is told at once.
+    unit, layers = choice.unit, choice.layers
+    problems = Problems()
+    if choice.output is not None:
+        problems.check(check_folder, choice.output)
+    problems += [] if choice.trace is None else _trace_problems(choice.trace)
+    if unit not in UNITS:
+        problems.append(Problem(f"unknown unit {unit!r}", "choose one of: " + ", ".join(UNITS)))
+    if unit == "matmul" and layers != 1:
+        problems.append(Problem("a product has no layers", "leave it out", "--layers"))
+    kind = unit if unit in UNITS else UNITS[0]
+    shape = DEFAULT_SHAPES[kind] if choice.shape is None else choice.shape
+    size = problems.check(_shape, shape, kind)
+    units = problems.check(_units, choice, kind, size)
+    problems.check(verilator_root)
+    opencl = problems.check(_opencl_device, choice.device)
+    problems.stop()
+    assert units is not None and size is not None
+    config, sfu = units
+    if choice.output is not None:
+        rtl_design(config, sfu).write(choice.output)
+        note(f"SystemVerilog in {choice.output}")
+    seed, trace = choice.seed, choice.trace
+    report: CosimReport | LayerReport
+    if sfu is None:
+        report = cosim_matmul(config, _product(size), seed=seed, opencl=opencl, trace=trace)
+    else:
+        report = cosim_layer(
+            config, sfu, _layer(size), layers=layers, seed=seed, opencl=opencl, trace=trace
+        )
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+    if report.mismatches:
+        raise CheckFailed(f"RTL, golden and OpenCL: {report.first}")
+
+
+def _units(
+    choice: Choice, kind: str, size: tuple[int, ...] | None
+) -> tuple[UnitConfig, SfuConfig | None]:
+    """The unit, which has to suit the sizes where these are known. Raises InputError."""
+    from shiftforge.generator.edgebert.unit import UnitConfig
+    from shiftforge.sim.edgebert.rtl.cosim import check_product
+    from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer, layer_units
+
+    numbers: dict[str, Any] = {
+        "weights": choice.weights, "terms": choice.terms, "accumulator": choice.accumulator
+    }  # fmt: skip
+    if kind == "matmul" or size is None:
+        config = UnitConfig(lanes=choice.lanes, **numbers)
+        if kind == "matmul" and size is not None:
+            check_product(config, _product(size))
+        return config, None
+    config, sfu = layer_units(choice.lanes, _layer(size), **numbers)
+    check_layer(config, sfu, _layer(size), choice.layers)
+    return config, sfu
+
+
+def _opencl_device(asked: str | None) -> str | None:
+    """The device to compare with, by default the first usable one, or None where there is none.
+
+    Raises InputError where the one that was asked for is not usable.
+    """
+    from shiftforge.cli.devices import tell_skipped
+    from shiftforge.cli.output import note
+    from shiftforge.sim.opencl.probe import first_usable, require_device
+
+    if asked == NO_DEVICE:
+        return None
+    if asked is not None:
+        return require_device(asked).name
+    device, skipped = first_usable()
+    tell_skipped(skipped)
+    if device is None:
+        note("OpenCL is left out")
+    return device
+
+
+def _trace_problems(trace: Path) -> list[Problem]:
+    from shiftforge.sim.rtl.trace import trace_kind
+
+    problems = Problems()
+    problems.check(trace_kind, trace)
+    if not trace.parent.is_dir():
+        problems.append(
+            Problem("its folder does not exist", f"mkdir -p {trace.parent}", str(trace))
+        )
+    return problems
+
+
+def _shape(text: str, unit: str) -> tuple[int, ...]:
+    """The sizes of "MxKxN" or "LxHxHEADSxF"; raises InputError."""
+    parts = text.lower().split("x")
+    good = all(re.fullmatch("[1-9][0-9]{0,6}", part) for part in parts)
+    if len(parts) != FORMS[unit].count("x") + 1 or not good:
+        remedy = f"write {FORMS[unit]}, such as {DEFAULT_SHAPES[unit]}"
+        raise InputError(Problem(f"{text!r} is no shape", remedy, "--shape"))
+    return tuple(map(int, parts))
+
+
+def _product(size: tuple[int, ...]) -> tuple[int, int, int]:
+    m, k, n = size
+    return m, k, n
+
+
+def _layer(size: tuple[int, ...]) -> LayerShape:
+    from shiftforge.generator.edgebert.encoder import LayerShape
+
+    return LayerShape(*size)
+
+
+def _print(report: CosimReport | LayerReport) -> None:
+    from shiftforge.cli.output import print_table
+    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
+
+    terms = f", {report.terms} term{'s' if report.terms > 1 else ''}"
+    kernels = "not compared"
+    if report.opencl is not None:
+        kernels = f"{report.opencl}, {report.opencl_seconds:.1f} s"
+    rows = [
+        ("unit", report.unit),
+        ("n", report.n),
+        ("weights", report.weights + (terms if report.weights == "shift" else "")),
+        ("accumulator", report.accumulator),
+        ("opencl", kernels),
+        ("vectors", f"{report.vectors:,} ({report.codes:,} values)"),
+        ("mismatches", f"{report.mismatches:,}"),
+        ("cycles", f"{report.cycles:,}"),
+        ("ideal_cycles", f"{report.ideal_cycles:,}"),
+        ("utilisation", f"{report.utilisation:.1%}"),
+        ("cycles_per_second", f"{report.cycles_per_second:,.0f} (simulated)"),
+    ]
+    what = "dense and sparse"
+    if not isinstance(report, CosimReport):
+        what = "random layer" if report.layers == 1 else f"{report.layers} random layers"
+        parts = (f"{part} {seconds:.1f}" for part, seconds in report.wall.items())
+        rows.append(("wall_seconds", ", ".join(parts)))
+    print_table("", ("", "x".join(map(str, report.shape)) + ", " + what), rows)
+    if not isinstance(report, CosimReport):
+        _print_layer(report)
+
+
+def _print_layer(report: LayerReport) -> None:
+    from shiftforge.cli.output import print_table
+
+    print_table(
+        "Values that differ from golden",
+        ("Stage", "values", "RTL", report.opencl or "OpenCL"),
+        [
+            (
+                check.stage,
+                f"{check.values:,}",
+                check.malformed or f"{check.rtl:,}",
+                "-" if check.opencl is None else f"{check.opencl:,}",
+            )
+            for check in report.stages
+        ],
+    )
+    if report.layers > 1:
+        print_table(
+            "Layers",
+            ("Layer", "values", "differ", "cycles", "ideal", "ratio"),
+            [
+                (
+                    str(row.layer),
+                    f"{row.values:,}",
+                    f"{row.mismatches:,}",
+                    f"{row.cycles:,}",
+                    f"{row.ideal_cycles:,}",
+                    f"{row.cycles / row.ideal_cycles:.3f}",
+                )
+                for row in report.by_layer
+            ],
+        )
+    print_table(
+        "Commands",
+        ("Command", "runs", "cycles", "ideal", "ratio", "array busy", "no A row", "no B tile"),
+        [
+            (
+                total.name,
+                total.commands,
+                f"{total.cycles:,}",
+                f"{total.ideal_cycles:,}",
+                f"{total.cycles / total.ideal_cycles:.3f}" if total.ideal_cycles else "-",
+                f"{total.busy:,}",
+                f"{total.wait_a:,}",
+                f"{total.wait_b:,}",
+            )
+            for total in report.commands
+        ],
+    )

@@ -1,0 +1,176 @@
+"""Targets: accelerators behind one protocol, found by the kind that a file or folder names.
+
+A target turns a network of its kind into a design. Adding one means writing a class that fulfils
+``Target`` and registering it; no command and no other module knows it by name. What runs a
+generated folder is registered beside it (``shiftforge.sim.runner``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from shiftforge.boards.types import Board
+from shiftforge.errors import InputError, Problem
+from shiftforge.generator.board_fit import Estimate
+from shiftforge.generator.design import Design
+
+__all__ = [
+    "Entry",
+    "Target",
+    "file_kind",
+    "kinds",
+    "load_object",
+    "options_from",
+    "register_target",
+    "says_it_is_ours",
+    "target_of",
+    "target_of_file",
+]
+
+NetworkT = TypeVar("NetworkT")
+OptionsT = TypeVar("OptionsT")
+PlanT = TypeVar("PlanT")
+
+_HEADER, _MOST_HEADER = 8, 1 << 26
+_KEY = "shiftforge"
+_REMEDY = "make one with: shiftforge quantize SOURCE -o MODEL.safetensors"
+
+
+class Target(Protocol[NetworkT, OptionsT, PlanT]):
+    """An accelerator.
+
+    kind: what manifests and model files call it. options: a frozen dataclass with defaults; each
+    field is a command-line option of ``generate``, its metadata holds "help", and "min" or "above"
+    where a number is bounded.
+    """
+
+    kind: str
+    options: type[OptionsT]
+
+    def load(self, file: Path) -> NetworkT:
+        """The network of a model file. Raises InputError."""
+
+    def plan(self, network: NetworkT, board: Board, options: OptionsT) -> PlanT:
+        """Everything decided about the network on the board. Raises InputError."""
+
+    def estimate(self, plan: PlanT) -> Estimate:
+        """What the plan takes of the board."""
+
+    def emit(self, plan: PlanT) -> Design:
+        """The files of the plan: kernels, data, host program, plan.json."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a kind's target is found: "package.module:object", imported when it is asked for.
+
+    takes: the networks it is for, in words, for messages such as "--lanes is for text classifiers".
+    options: "module:class" of the target's options, which the command line reads without the
+    target. file_kinds: how the kinds in model files begin.
+    """
+
+    kind: str
+    takes: str
+    target: str
+    options: str
+    file_kinds: tuple[str, ...]
+
+
+_ENTRIES: dict[str, Entry] = {}
+
+
+def register_target(
+    kind: str, takes: str, target: str, options: str, file_kinds: tuple[str, ...] = ()
+) -> None:
+    """Make a target known; arguments: see ``Entry``. Raises ValueError for a kind that is taken."""
+    entry = Entry(kind, takes, target, options, file_kinds or (kind,))
+    if _ENTRIES.get(kind, entry) != entry:
+        raise ValueError(f"the kind {kind!r} is {_ENTRIES[kind].target}")
+    _ENTRIES[kind] = entry
+
+
+def kinds() -> tuple[Entry, ...]:
+    """Every registered target, in the order of registration."""
+    return tuple(_ENTRIES.values())
+
+
+def load_object(place: str) -> Any:
+    """The object at "package.module:name"."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def target_of(kind: str) -> Target[Any, Any, Any]:
+    """The target of a kind. Raises InputError for an unknown one."""
+    if kind not in _ENTRIES:
+        known = ", ".join(_ENTRIES)
+        raise InputError(Problem(f"no target is called {kind!r}", f"known ones: {known}"))
+    target: Target[Any, Any, Any] = load_object(_ENTRIES[kind].target)
+    return target
+
+
+def target_of_file(path: Path) -> Target[Any, Any, Any]:
+    """The target that a model file is for. Raises InputError where it is no model file."""
+    kind = file_kind(path)
+    for entry in _ENTRIES.values():
+        if any(kind.startswith(own) for own in entry.file_kinds):
+            return target_of(entry.kind)
+    raise InputError(Problem(f"a model of the unknown kind {kind!r}", _REMEDY, str(path)))
+
+
+def file_kind(path: Path) -> str:
+    """What a model file says it holds; a file of before kinds, or none of ours, counts as "conv",
+    whose loader tells what is wrong with it."""
+    text = _own_header(path)
+    return str(text["kind"]) if text is not None and "kind" in text else "conv"
+
+
+def says_it_is_ours(path: Path) -> bool:
+    """Whether an existing file says that `quantize` wrote it."""
+    return _own_header(path) is not None
+
+
+def _own_header(path: Path) -> dict[str, Any] | None:
+    """Our part of a safetensors file's header; None where there is none that can be read."""
+    try:
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(_HEADER), "little")
+            if not 0 < size <= _MOST_HEADER:
+                return None
+            text = json.loads(json.loads(stream.read(size))["__metadata__"][_KEY])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return text if isinstance(text, dict) else None
+
+
+def options_from(options: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
+    """A dataclass of options from values by name. Raises InputError for names that it has not."""
+    known = [field.name for field in fields(options)]  # type: ignore[arg-type]
+    unknown = [
+        Problem(f"no option is called {name!r}", f"there are: {', '.join(known) or 'none'}")
+        for name in given
+        if name not in known
+    ]
+    if unknown:
+        raise InputError(unknown)
+    return options(**given)
+
+
+register_target(
+    "conv",
+    "convolutional networks",
+    "shiftforge.generator.conv.target:TARGET",
+    "shiftforge.generator.conv.options:Options",
+)
+register_target(
+    "edgebert",
+    "text classifiers",
+    "shiftforge.generator.edgebert.target:TARGET",
+    "shiftforge.generator.edgebert.options:Options",
+    ("edgebert", "albert-integer"),
+)

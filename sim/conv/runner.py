@@ -1,0 +1,286 @@
+"""Images on the convolution accelerator: float, fake-quantised, reference and OpenCL devices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.generator.conv.target import MODEL_FILE
+from shiftforge.generator.project import Project
+from shiftforge.quant.data.inputs import Frames, load_frames, to_codes
+from shiftforge.quant.graph.file import load_model
+from shiftforge.quant.graph.types import Preprocess, QuantizedModel
+from shiftforge.sim.conv.layers import compare_checkpoints, tensor_order, tensor_trace
+from shiftforge.sim.runner import (
+    DEVICE_NAMES,
+    GOLDEN,
+    Base,
+    Emulation,
+    Options,
+    Pair,
+    Progress,
+    Run,
+    Table,
+)
+from shiftforge.sim.trace import compare as compare_traces
+
+__all__ = ["RUNNER", "FrameOptions", "FrameSamples", "ImageRunner", "golden_frames", "top1"]
+
+FLOAT, FAKE = "float", "fake-quantised"
+# Traces of one batch of a checked run are kept in memory twice: the device's and the reference's.
+_TRACE_BYTES = 512 << 20
+_GOLDEN_FRAMES = 16
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class FrameOptions(Options):
+    """data_dir: folder of the Fashion-MNIST IDX files."""
+
+    data_dir: Path | None = field(
+        default=None,
+        metadata={
+            "name": "data",
+            "metavar": "DIR",
+            "help": "Folder of the Fashion-MNIST IDX files.",
+        },
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSamples:
+    """model: of the project; frames: N of them; first: index of the first one in the input."""
+
+    model: QuantizedModel
+    frames: Frames
+    first: int = 0
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def codes(self) -> NDArray[Any]:
+        """Input codes (N, C, H, W)."""
+        model = self.model
+        return to_codes(self.frames.images, model.preprocess, model.tensors[model.input].grid)
+
+
+def given_frames(images: NDArray[Any], preprocess: Preprocess) -> Frames:
+    """Images uint8 (N, H, W, C) of the network's own size as frames. Raises InputError."""
+    wanted = (preprocess.height, preprocess.width, preprocess.channels)
+    if (
+        images.dtype != np.uint8
+        or images.ndim != 4
+        or images.shape[1:] != wanted
+        or not len(images)
+    ):
+        what = f"images {images.dtype} {images.shape}"
+        shape = ", ".join(map(str, wanted))
+        raise InputError(Problem(what, f"give uint8 (N, {shape}), N >= 1"))
+    return Frames(images, None, tuple(f"image {i}" for i in range(len(images))))
+
+
+def top1(outputs: NDArray[Any], labels: NDArray[np.int64] | None) -> float | None:
+    """Share of rows of outputs (N, K) whose first largest element is at the label."""
+    if labels is None:
+        return None
+    return float(np.mean(outputs.argmax(axis=1) == labels))
+
+
+def golden_frames(
+    model: QuantizedModel, codes: NDArray[Any], progress: Progress | None = None
+) -> Iterator[tuple[slice, dict[str, NDArray[Any]]]]:
+    """Every tensor of the reference, a few frames at a time, with the slice of frames it is for."""
+    from shiftforge.sim.golden.conv.network import run_golden
+
+    for start in range(0, len(codes), _GOLDEN_FRAMES):
+        frames = slice(start, min(start + _GOLDEN_FRAMES, len(codes)))
+        yield frames, run_golden(model, codes[frames])
+        if progress is not None:
+            progress("reference", frames.stop, len(codes))
+
+
+class ImageRunner(Base):
+    """See ``Runner``. A run's result is its output codes (N, K)."""
+
+    checkpoints = (FLOAT, FAKE, GOLDEN, *DEVICE_NAMES)
+    options = FrameOptions
+    whole = "every layer"
+
+    def samples(
+        self, project: Project, spec: Any, limit: int | None, options: FrameOptions
+    ) -> FrameSamples:
+        """See ``Runner``. spec: see ``load_frames``, or images uint8 (N, H, W, C)."""
+        problems = Problems()
+        model = problems.check(load_model, project.path(MODEL_FILE))
+        problems.stop()
+        assert model is not None
+        if isinstance(spec, np.ndarray):
+            frames = given_frames(spec[:limit], model.preprocess)
+        else:
+            frames = load_frames(spec, model.preprocess, limit=limit, data_dir=options.data_dir)
+        return FrameSamples(model, frames)
+
+    def batches(self, samples: FrameSamples, every_stage: bool) -> Iterable[FrameSamples]:
+        """See ``Runner``."""
+        model, frames = samples.model, samples.frames
+        a_frame = sum(t.channels * t.height * t.width * 2 for t in model.tensors.values())
+        size = max(1, _TRACE_BYTES // (2 * a_frame)) if every_stage else len(frames)
+        for start in range(0, len(frames), size):
+            part = slice(start, start + size)
+            labels = None if frames.labels is None else frames.labels[part]
+            own = Frames(frames.images[part], labels, frames.names[part])
+            yield replace(samples, frames=own, first=samples.first + start)
+
+    def run(
+        self,
+        project: Project,
+        samples: FrameSamples,
+        at: str,
+        *,
+        every_stage: bool = True,
+        time_limit_s: float = 600.0,
+        progress: Progress | None = None,
+    ) -> Run:
+        """See ``Runner``. "float" gives real values, all others integer codes; a device gives the
+        maps that its controller stores, and the output."""
+        model = samples.model
+        facts: dict[str, Any] = {}
+        if at in DEVICE_NAMES:
+            from shiftforge.sim.conv.emulate import emulate
+
+            done = emulate(
+                project.folder, at, samples.codes,
+                check=every_stage, time_limit_s=time_limit_s, progress=progress,
+            )  # fmt: skip
+            shape = (len(samples), *model.tensors[model.output].shape)
+            tensors: dict[str, NDArray[Any]] = dict(done.traces or {})
+            tensors[model.output] = done.outputs.reshape(shape)
+            facts = {
+                "platform": done.platform,
+                "channels": done.channels,
+                "seconds": done.seconds_per_sample * len(samples),
+            }
+        else:
+            tensors = _tensors(samples, at, every_stage, progress)
+        order = [name for name in tensor_order(model) if name in tensors]
+        trace = tensor_trace(tensors, order, model, samples.first)
+        outputs = tensors[model.output].reshape(len(samples), -1)
+        return Run(at, trace, Tensors(outputs, tensors), facts)
+
+    def pair(self, samples: FrameSamples, a: Run, b: Run) -> Pair:
+        """See ``Runner``. SQNR and equality layer by layer; the float network is only measured."""
+        model = samples.model
+        left, right = a.result.tensors, b.result.tensors
+        order = [name for name in tensor_order(model) if name in left and name in right]
+        layers = compare_checkpoints(left, right, order, model=model)
+        exact = FLOAT not in (a.at, b.at)
+        mismatches = sum(layer.mismatches for layer in layers)
+        divergence = None
+        if exact and mismatches:
+            divergence = compare_traces(a.trace, b.trace).differences[0]
+        same = a.result.outputs.argmax(axis=1) == b.result.outputs.argmax(axis=1)
+        figures = {
+            "output_sqnr_db": next(x.sqnr_db for x in layers if x.tensor == model.output),
+            "top1_agreement": float(np.mean(same)),
+            "layers": [layer.to_dict() for layer in layers],
+        }
+        rows = tuple(
+            (
+                layer.tensor,
+                layer.node,
+                layer.source,
+                f"{layer.total:,}",
+                f"{layer.mismatches:,}",
+                f"{layer.max_abs_diff:.6g}",
+                f"{layer.sqnr_db:.1f}" if math.isfinite(layer.sqnr_db) else str(layer.sqnr_db),
+            )
+            for layer in layers
+        )
+        columns = ("tensor", "node", "source", "elements", "mismatches", "max |diff|", "SQNR dB")
+        table = Table(f"{a.at} against {b.at}", columns, rows)
+        values = sum(layer.total for layer in layers)
+        return Pair(
+            a.at, b.at, len(samples), exact, values, mismatches, divergence, figures, (table,)
+        )
+
+    def facts(
+        self, samples: FrameSamples, got: Sequence[Run], want: Sequence[Run]
+    ) -> dict[str, Any]:
+        """See ``Runner``. top1, reference_top1: None without labels; seconds_per_sample: on the
+        device, host transfers included."""
+        outputs, labels = self.outputs(got), samples.frames.labels
+        return {
+            "platform": got[0].facts.get("platform", ""),
+            "channels": got[0].facts.get("channels", ""),
+            "top1": top1(outputs, labels),
+            "reference_top1": top1(self.outputs(want), labels),
+            "seconds_per_sample": sum(run.facts.get("seconds", 0.0) for run in got) / len(samples),
+            "predictions": outputs.argmax(axis=1).tolist(),
+        }
+
+    def outputs(self, got: Sequence[Run]) -> NDArray[Any]:
+        """Output codes (N, K)."""
+        return np.concatenate([run.result.outputs for run in got])
+
+    def rows(self, samples: FrameSamples, emulation: Emulation) -> tuple[Table, ...]:
+        """See ``Runner``."""
+        facts = emulation.facts
+        rows: list[tuple[object, ...]] = [
+            ("device", emulation.device),
+            ("platform", facts["platform"]),
+            ("channels", facts["channels"]),
+            ("samples", f"{emulation.samples:,}"),
+            ("compared", f"{emulation.checked}: {emulation.elements:,} integers"),
+            ("mismatches", f"{emulation.mismatches:,}"),
+            ("seconds a sample", f"{facts['seconds_per_sample']:.4f} (emulated, not the FPGA's)"),
+        ]
+        if facts["top1"] is not None:
+            rows.insert(4, ("top-1 accuracy", f"{facts['top1']:.2%}"))
+            return (Table("", ("", ""), tuple(rows)),)
+        labels = samples.model.labels
+        named = zip(samples.frames.names, facts["predictions"], strict=True)
+        first = [(name, f"{c} {labels[c] if c < len(labels) else ''}") for name, c in named]
+        return (
+            Table("", ("", ""), tuple(rows)),
+            Table("first samples", ("sample", "class"), tuple(first[:_SHOWN])),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Tensors:
+    """outputs: (N, K). tensors: each (N, C, H, W) by name; the output alone unless all are kept."""
+
+    outputs: NDArray[Any]
+    tensors: dict[str, NDArray[Any]]
+
+
+def _tensors(
+    samples: FrameSamples, at: str, every_stage: bool, progress: Progress | None
+) -> dict[str, NDArray[Any]]:
+    """Tensors of a network that runs here."""
+    model, images = samples.model, samples.frames.images
+    if at == FLOAT:
+        from shiftforge.quant.simulate import run_float_checkpoints
+
+        return dict(run_float_checkpoints(model, images))
+    if at == FAKE:
+        from shiftforge.quant.simulate import run_fake_quantised
+
+        return dict(run_fake_quantised(model, samples.codes))
+    kept = None if every_stage else (model.output,)
+    parts = [
+        tensors if kept is None else {name: tensors[name] for name in kept}
+        for _, tensors in golden_frames(model, samples.codes, progress)
+    ]
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+RUNNER = ImageRunner()

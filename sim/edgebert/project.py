@@ -1,0 +1,74 @@
+"""The parts of a text classifier's project that run: network, unit, device text, RTL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.generator.design import MANIFEST
+from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.target import DEVICE, INTERFACE, NETWORK
+from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.project import AGAIN, Project, check_interface
+from shiftforge.quant.albert.network.file import Package, load_package
+from shiftforge.quant.albert.network.integer import IntegerAlbert
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.golden.edgebert.encoder import Unit
+
+__all__ = ["UnitProject", "load_unit_project"]
+
+
+@dataclass(frozen=True)
+class UnitProject:
+    """text: the device text, which is what the OpenCL devices build; rtl: the SystemVerilog by file
+    name, which is what the simulation builds."""
+
+    folder: Path
+    package: Package
+    config: UnitConfig
+    sfu: SfuConfig
+    text: str
+    rtl: Mapping[str, str]
+
+    @property
+    def network(self) -> IntegerAlbert:
+        """The integers."""
+        return self.package.network
+
+    @property
+    def unit(self) -> Unit:
+        """The unit's numbers for the reference."""
+        return golden_unit(self.config, self.sfu)
+
+
+def load_unit_project(project: Project) -> UnitProject:
+    """The parts of a project. Raises InputError where it cannot be run."""
+    problems = Problems(check_interface(project, INTERFACE))
+    problems.stop()
+    names = [name for name in project.manifest["files"] if name.endswith(".sv")]
+    texts = {name: problems.check(_text, project.path(name)) for name in (DEVICE, *names)}
+    units = problems.check(_units, project)
+    package = problems.check(load_package, project.path(NETWORK))
+    problems.stop()
+    assert units is not None and package is not None
+    read = {name: text for name, text in texts.items() if text is not None}
+    text = read.pop(DEVICE)
+    rtl = {Path(name).name: own for name, own in read.items()}
+    return UnitProject(project.folder, package, *units, text, rtl)
+
+
+def _units(project: Project) -> tuple[UnitConfig, SfuConfig]:
+    try:
+        return UnitConfig(**project.manifest["unit"]), SfuConfig(**project.manifest["sfu"])
+    except (KeyError, TypeError) as error:
+        where = str(project.path(MANIFEST))
+        raise InputError(Problem(f"no unit: {error}", AGAIN, where)) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(Problem(f"cannot be read: {error}", AGAIN, str(path))) from error

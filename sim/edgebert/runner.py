@@ -1,0 +1,300 @@
+"""Texts on the EdgeBERT unit: float network, reference, OpenCL devices and RTL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from shiftforge.errors import Problem, Problems
+from shiftforge.generator.project import Project
+from shiftforge.quant.text.inputs import Texts, load_texts
+from shiftforge.sim.edgebert.project import UnitProject, load_unit_project
+from shiftforge.sim.edgebert.report import (
+    cosim_report,
+    cosim_tables,
+    right_labels,
+    sentence_table,
+    stage_table,
+    text_rows,
+)
+from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence, threshold_of
+from shiftforge.sim.edgebert.sentence_trace import OUTPUTS, sentence_trace
+from shiftforge.sim.runner import (
+    DEVICE_NAMES,
+    GOLDEN,
+    RTL,
+    Base,
+    Emulation,
+    Options,
+    Pair,
+    Progress,
+    Run,
+    Table,
+    exact_pair,
+)
+from shiftforge.sim.trace import Stage, Trace
+from shiftforge.sim.trace import compare as compare_traces
+
+__all__ = ["RUNNER", "TextOptions", "TextRunner", "TextSamples"]
+
+FLOAT = "float"
+
+
+@dataclass(frozen=True)
+class TextOptions(Options):
+    """threshold: of the exit, in nats; None runs all layers. classifier: the trained folder that
+    was quantised, for the checkpoint "float"."""
+
+    threshold: float | None = field(
+        default=None,
+        metadata={
+            "metavar": "NATS",
+            "help": "A text classifier's: entropy at which a sentence leaves; all layers without "
+            "it.",
+        },
+    )
+    classifier: Path | None = field(
+        default=None,
+        metadata={
+            "metavar": "DIR",
+            "commands": ("compare",),
+            "help": "A text classifier's: the trained folder, for the checkpoint float.",
+        },
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TextSamples:
+    """own: the project's parts. limit: the threshold with 16 fraction bits, as the unit has it."""
+
+    own: UnitProject
+    texts: Texts
+    options: TextOptions
+    limit: int | None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+class TextRunner(Base):
+    """See ``Runner``. A run's result is a tuple of ``Sentence``; the float network's is itself."""
+
+    checkpoints = (FLOAT, GOLDEN, *DEVICE_NAMES, RTL)
+    options = TextOptions
+
+    def samples(
+        self, project: Project, spec: Any, limit: int | None, options: TextOptions
+    ) -> TextSamples:
+        """See ``Runner``. spec: see ``load_texts``, or texts."""
+        problems = Problems(threshold_problems(options.threshold))
+        own = problems.check(load_unit_project, project)
+        texts = None if own is None else problems.check(load_texts, spec, own.package, limit)
+        problems.stop()
+        assert own is not None and texts is not None
+        threshold = options.threshold
+        exit_at = None if threshold is None else threshold_of(threshold)
+        return TextSamples(own, texts, options, exit_at)
+
+    def notes(self, samples: TextSamples) -> Sequence[str]:
+        """See ``Runner``."""
+        cut, length = samples.texts.cut, samples.own.network.length
+        if not cut:
+            return ()
+        return (f"{cut} of {len(samples)} texts are longer: their first {length} tokens are taken",)
+
+    def check(self, samples: TextSamples, names: Sequence[str]) -> list[Problem]:
+        """See ``Runner``. The float network is in the classifier's folder alone; the RTL needs
+        Verilator."""
+        problems = Problems()
+        classifier = samples.options.classifier
+        if FLOAT in names and classifier is None:
+            remedy = "give --classifier, the folder that was quantised"
+            problems.append(Problem("the project holds no float weights", remedy, FLOAT))
+        if FLOAT not in names and classifier is not None:
+            remedy = "leave it out, or --from float --to golden"
+            problems.append(Problem("--classifier without float", remedy))
+        if RTL in names:
+            from shiftforge.sim.rtl import verilator
+
+            problems.check(verilator.verilator_root)
+        return problems
+
+    def run(
+        self,
+        project: Project,
+        samples: TextSamples,
+        at: str,
+        *,
+        every_stage: bool = True,
+        time_limit_s: float = 600.0,
+        progress: Progress | None = None,
+    ) -> Run:
+        """See ``Runner``. Every sentence up to its exit."""
+        own, texts, limit = samples.own, samples.texts, samples.limit
+        if at == FLOAT:
+            return Run(at, (), _float_network(samples))
+        if at == GOLDEN:
+            found = []
+            for ids in texts.ids:
+                found.append(golden_sentence(own.network, ids, own.unit, limit))
+                _tell(progress, "reference", len(found), len(texts))
+            return Run(at, _trace(found, every_stage), tuple(found))
+        if at == RTL:
+            return self._on_rtl(samples, every_stage, progress)
+        from shiftforge.sim.edgebert.opencl import sentence_run
+
+        done = sentence_run.run_sentences(
+            own.config,
+            own.sfu,
+            at,
+            own.network,
+            own.unit,
+            texts.ids,
+            limit,
+            text=own.text,
+            time_limit_s=time_limit_s,
+        )
+        _tell(progress, at, len(texts), len(texts))
+        facts = {"seconds": done.seconds}
+        return Run(at, _trace(done.sentences, every_stage), tuple(done.sentences), facts)
+
+    def _on_rtl(self, samples: TextSamples, every_stage: bool, progress: Progress | None) -> Run:
+        """The project's own RTL in simulation, one program a sentence."""
+        from shiftforge.sim.edgebert import sentence_rtl
+
+        own, texts = samples.own, samples.texts
+        longest = max(len(ids) for ids in texts.ids)
+        unit = sentence_rtl.ClassifierRtl(
+            own.config, own.sfu, own.network, samples.limit, longest=longest, replace=dict(own.rtl)
+        )
+        runs = []
+        for ids in texts.ids:
+            runs.append(unit.run(ids))
+            _tell(progress, RTL, len(runs), len(texts))
+        sentences = tuple(run.sentence for run in runs)
+        facts = {"seconds": sum(run.seconds for run in runs), "runs": tuple(runs)}
+        return Run(RTL, _trace(sentences, every_stage), sentences, facts)
+
+    def pair(self, samples: TextSamples, a: Run, b: Run) -> Pair:
+        """See ``Runner``. Integers stage by stage; the float network is only measured."""
+        if FLOAT in (a.at, b.at):
+            return _measured_pair(samples, a, b)
+        found = compare_traces(a.trace, b.trace)
+        pair = exact_pair(a.at, b.at, len(samples), found)
+        if pair.divergence is None or pair.divergence.sample is None:
+            return pair
+        index = pair.divergence.sample
+        name = f"sentence {index + 1}"
+        label = pair.divergence.label.replace(name, f"{name} ({samples.texts.names[index]})", 1)
+        own = [d for d in found.differences if d.sample == index]
+        table = stage_table(f"{a.at} and {b.at}, {name}", own)
+        return replace(pair, divergence=replace(pair.divergence, label=label), tables=(table,))
+
+    def facts(
+        self, samples: TextSamples, got: Sequence[Run], want: Sequence[Run]
+    ) -> dict[str, Any]:
+        """See ``Runner``."""
+        rows = text_rows(samples.own.network, samples.texts, got[0].result)
+        return {
+            "sentences": rows,
+            "threshold": samples.options.threshold,
+            "accuracy": right_labels(rows),
+            "skipped_heads": list(samples.own.network.skipped),
+            "macs": sum(row["macs"] for row in rows),
+            "average_exit_layer": sum(row["exit_layer"] for row in rows) / len(rows),
+            "seconds_per_sentence": got[0].facts.get("seconds", 0.0) / len(rows),
+        }
+
+    def cosim(
+        self, samples: TextSamples, rtl: Run, pairs: Mapping[str, Pair]
+    ) -> tuple[dict[str, Any], tuple[Table, ...]]:
+        """See ``Runner``."""
+        report = cosim_report(samples, rtl.result, rtl.facts["runs"], pairs)
+        return report, cosim_tables(samples, report)
+
+    def outputs(self, got: Sequence[Run]) -> tuple[Sentence, ...]:
+        """The sentences."""
+        return tuple(sentence for run in got for sentence in run.result)
+
+    def rows(self, samples: TextSamples, emulation: Emulation) -> tuple[Table, ...]:
+        """See ``Runner``."""
+        facts = emulation.facts
+        told: list[tuple[object, ...]] = [
+            ("device", emulation.device),
+            ("compared", f"{emulation.checked}: {emulation.elements:,} integers"),
+            ("mismatches", f"{emulation.mismatches:,}"),
+            ("average exit layer", f"{facts['average_exit_layer']:.2f}"),
+            ("heads not computed", ", ".join(map(str, facts["skipped_heads"])) or "none"),
+            ("multiply-accumulates", f"{facts['macs']:,}"),
+            (
+                "seconds a sentence",
+                f"{facts['seconds_per_sentence']:.4f} (emulated, not the FPGA's)",
+            ),
+        ]
+        if facts["accuracy"] is not None:
+            told.insert(1, ("labels right", f"{facts['accuracy']:.2%}"))
+        table = sentence_table(samples.own.network.layers, facts["sentences"])
+        return (table, Table("", ("", ""), tuple(told)))
+
+
+def threshold_problems(threshold: float | None) -> list[Problem]:
+    """An entropy in nats that the unit's register can hold, or none."""
+    if threshold is None or 0 <= threshold < 1 << 16:
+        return []
+    what = f"a threshold of {threshold:g} nats"
+    remedy = "give 0 or more, such as 0.3; leave it out to run all layers"
+    return [Problem(what, remedy, "--threshold")]
+
+
+def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:
+    if progress is not None:
+        progress(stage, done, total)
+
+
+def _trace(sentences: Sequence[Sentence], every_stage: bool) -> Trace:
+    """Every sentence's trace, one after the other."""
+    found: list[Stage] = []
+    for index, sentence in enumerate(sentences):
+        heads = len(sentence.layers[0].stages["scores"])
+        ran = heads - len(set(sentence.skipped))
+        found += sentence_trace(sentence, ran=ran, sample=index, prefix=f"sentence {index + 1}, ")
+    return found if every_stage else [stage for stage in found if stage.name in OUTPUTS]
+
+
+def _float_network(samples: TextSamples) -> Any:
+    from shiftforge.quant.albert.network.folder import float_network, load_classifier
+
+    assert samples.options.classifier is not None  # checked before anything ran
+    return float_network(*load_classifier(samples.options.classifier))
+
+
+def _measured_pair(samples: TextSamples, a: Run, b: Run) -> Pair:
+    """The float network against integers: what is equal, and the noise of each stage."""
+    from shiftforge.sim.edgebert.compare import measured
+
+    floats, ran = (a, b) if a.at == FLOAT else (b, a)
+    found = measured(
+        samples.own.network, floats.result, samples.texts.ids, ran.result,
+        samples.options.threshold, (a.at, b.at),
+    )  # fmt: skip
+    tables = tuple(
+        Table(
+            "embeddings" if index == 0 else f"layer {index - 1}",
+            ("stage", "SQNR, dB"),
+            tuple((stage, f"{value:.1f}") for stage, value in stages.items()),
+        )
+        for index, stages in enumerate(found.sqnr)
+    )
+    figures = {
+        "labels": found.labels,
+        "exits": found.exits,
+        "sqnr": found.sqnr,
+        "output_sqnr_db": found.sqnr[-1]["logits"],
+        "top1_agreement": found.labels,
+    }
+    return Pair(a.at, b.at, len(samples), False, 0, 0, None, figures, tables)
+
+
+RUNNER = TextRunner()

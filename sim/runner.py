@@ -1,0 +1,428 @@
+"""What runs a generated project: one protocol for every target, and the same few steps on top.
+
+``emulate`` and ``compare`` run the same samples at two checkpoints and find the first difference.
+A runner is registered beside its target (``shiftforge.generator.target``) and found by the kind
+that the project's manifest names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.generator.project import Project, open_project
+from shiftforge.generator.target import load_object
+from shiftforge.sim.opencl.devices import DEVICES
+from shiftforge.sim.opencl.probe import require_device
+from shiftforge.sim.trace import Comparison, Divergence, Trace
+from shiftforge.sim.trace import compare as compare_traces
+
+__all__ = [
+    "Base",
+    "Emulation",
+    "Options",
+    "Pair",
+    "Progress",
+    "Run",
+    "Runner",
+    "Table",
+    "check_checkpoints",
+    "default_pairs",
+    "open_samples",
+    "register_runner",
+    "runner_kinds",
+    "runner_of",
+]
+
+GOLDEN, RTL = "golden", "rtl"
+DEVICE_NAMES = tuple(spec.name for spec in DEVICES)
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+SamplesT = TypeVar("SamplesT")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose of a run; each field's metadata is a command-line option."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What came out at a checkpoint.
+
+    trace: in the order of computation; without ``every_stage`` the outputs alone. result: the
+    runner's own form of it. facts: figures of the run, such as platform and seconds.
+    """
+
+    at: str
+    trace: Trace
+    result: Any = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Emulation:
+    """A device's run held against the reference.
+
+    samples: how many. checked: what was compared, in words. elements: integers that were compared;
+    mismatches: those that differ; divergence: the first. outputs: of the samples, in the runner's
+    form. facts: figures of the run (platform, seconds_per_sample, ...) by name.
+    """
+
+    device: str
+    samples: int
+    checked: str
+    elements: int
+    mismatches: int
+    divergence: Divergence | None
+    outputs: Any
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    wanted: Any = None
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether every compared integer equals the reference's."""
+        return self.mismatches == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form, without the outputs."""
+        return {
+            "device": self.device,
+            "samples": self.samples,
+            "checked": self.checked,
+            "elements": self.elements,
+            "mismatches": self.mismatches,
+            "bit_exact": self.bit_exact,
+            "divergence": self.divergence.to_dict() if self.divergence else None,
+            **self.facts,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two checkpoints side by side.
+
+    expected_exact: whether any difference is a fault. values: compared; mismatches: those that
+    differ. figures: more, by name, as JSON has them. tables: for people, stage by stage.
+    """
+
+    a: str
+    b: str
+    samples: int
+    expected_exact: bool
+    values: int
+    mismatches: int
+    divergence: Divergence | None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """False where the two had to be equal and are not."""
+        return not self.expected_exact or self.mismatches == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form."""
+        return {
+            "from": self.a,
+            "to": self.b,
+            "samples": self.samples,
+            "expected_exact": self.expected_exact,
+            "bit_exact": self.mismatches == 0,
+            "values": self.values,
+            "mismatches": self.mismatches,
+            "divergence": self.divergence.to_dict() if self.divergence else None,
+            **self.figures,
+        }
+
+
+class Runner(Protocol[SamplesT]):
+    """What a kind's projects run on.
+
+    checkpoints: in the order of the flow; "golden" is the reference. options: a frozen dataclass
+    with defaults, an ``Options``. flow: those that are compared in a chain, up to the reference,
+    where nothing else is asked for. whole: what a run with every stage compares, in words.
+    """
+
+    checkpoints: tuple[str, ...]
+    flow: tuple[str, ...]
+    whole: str
+    options: type[Options]
+
+    def samples(self, project: Project, spec: str, limit: int | None, options: Any) -> SamplesT:
+        """The samples of an input: what ``--input`` takes, or samples as Python has them. Raises
+        InputError with everything wrong with both."""
+
+    def count(self, samples: SamplesT) -> int:
+        """How many there are."""
+
+    def batches(self, samples: SamplesT, every_stage: bool) -> Iterable[SamplesT]:
+        """The samples in parts whose traces fit into memory."""
+
+    def notes(self, samples: SamplesT) -> Sequence[str]:
+        """What a user should know of the samples."""
+
+    def check(self, samples: SamplesT, names: Sequence[str]) -> list[Problem]:
+        """What stops the samples from running at checkpoints."""
+
+    def run(
+        self,
+        project: Project,
+        samples: SamplesT,
+        at: str,
+        *,
+        every_stage: bool = True,
+        time_limit_s: float = 600.0,
+        progress: Progress | None = None,
+    ) -> Run:
+        """The samples at a checkpoint. Raises InputError, CheckFailed and ToolFailed."""
+
+    def pair(self, samples: SamplesT, a: Run, b: Run) -> Pair:
+        """Two runs of the same samples compared."""
+
+    def facts(self, samples: SamplesT, got: Sequence[Run], want: Sequence[Run]) -> dict[str, Any]:
+        """Figures of an emulation, from the runs of all batches."""
+
+    def outputs(self, got: Sequence[Run]) -> Any:
+        """The outputs of all batches."""
+
+    def rows(self, samples: SamplesT, emulation: Emulation) -> tuple[Table, ...]:
+        """An emulation as tables for people."""
+
+    def cosim(
+        self, samples: SamplesT, rtl: Run, pairs: Mapping[str, Pair]
+    ) -> tuple[dict[str, Any], tuple[Table, ...]]:
+        """What is told of a run on the RTL: figures as JSON has them, and tables. pairs: of the
+        reference with each device and the RTL. Only asked where "rtl" is a checkpoint."""
+
+
+class Base:
+    """What a runner need not say: all samples at once, tables of what every run has."""
+
+    checkpoints: tuple[str, ...] = (GOLDEN, *DEVICE_NAMES)
+    flow: tuple[str, ...] = (GOLDEN,)
+    options: type[Options] = Options
+    whole: str = "every stage"
+
+    def count(self, samples: Any) -> int:
+        """See ``Runner``."""
+        return len(samples)
+
+    def batches(self, samples: Any, every_stage: bool) -> Iterable[Any]:
+        """See ``Runner``."""
+        return (samples,)
+
+    def notes(self, samples: Any) -> Sequence[str]:
+        """See ``Runner``."""
+        return ()
+
+    def check(self, samples: Any, names: Sequence[str]) -> list[Problem]:
+        """See ``Runner``."""
+        return []
+
+    def pair(self, samples: Any, a: Run, b: Run) -> Pair:
+        """See ``Runner``."""
+        found = compare_traces(a.trace, b.trace)
+        return exact_pair(a.at, b.at, self.count(samples), found)
+
+    def facts(self, samples: Any, got: Sequence[Run], want: Sequence[Run]) -> dict[str, Any]:
+        """See ``Runner``."""
+        return dict(got[0].facts)
+
+    def outputs(self, got: Sequence[Run]) -> Any:
+        """See ``Runner``."""
+        return [run.result for run in got]
+
+    def cosim(
+        self, samples: Any, rtl: Run, pairs: Mapping[str, Pair]
+    ) -> tuple[dict[str, Any], tuple[Table, ...]]:
+        """See ``Runner``."""
+        raise InputError(Problem("the target has no RTL", "run it with: shiftforge emulate"))
+
+    def rows(self, samples: Any, emulation: Emulation) -> tuple[Table, ...]:
+        """See ``Runner``."""
+        rows: list[tuple[object, ...]] = [
+            ("device", emulation.device),
+            ("samples", f"{emulation.samples:,}"),
+            ("compared", f"{emulation.checked}: {emulation.elements:,} integers"),
+            ("mismatches", f"{emulation.mismatches:,}"),
+        ]
+        rows += list(emulation.facts.items())
+        return (Table("", ("", ""), tuple(rows)),)
+
+
+def exact_pair(
+    a: str, b: str, samples: int, found: Comparison, figures: Mapping[str, Any] | None = None
+) -> Pair:
+    """A pair of checkpoints that hold the same integers."""
+    first = found.differences[0] if found.differences else None
+    return Pair(a, b, samples, True, found.values, found.mismatches, first, figures or {})
+
+
+@dataclass(frozen=True)
+class _Entry:
+    kind: str
+    runner: str
+
+
+_ENTRIES: dict[str, _Entry] = {}
+
+
+def register_runner(kind: str, runner: str) -> None:
+    """Make a runner known: "package.module:object", imported when a project of the kind runs."""
+    _ENTRIES[kind] = _Entry(kind, runner)
+
+
+def runner_kinds() -> tuple[str, ...]:
+    """Kinds that can run."""
+    return tuple(_ENTRIES)
+
+
+def runner_of(kind: str) -> Runner[Any]:
+    """The runner of a kind. Raises InputError for an unknown one."""
+    if kind not in _ENTRIES:
+        what = f"nothing here runs projects of the kind {kind!r}"
+        raise InputError(Problem(what, f"known ones: {', '.join(_ENTRIES)}"))
+    runner: Runner[Any] = load_object(_ENTRIES[kind].runner)
+    return runner
+
+
+register_runner("conv", "shiftforge.sim.conv.runner:RUNNER")
+register_runner("edgebert", "shiftforge.sim.edgebert.runner:RUNNER")
+
+
+def check_checkpoints(known: Sequence[str], *names: str) -> list[Problem]:
+    """Problems of names that are no checkpoints, of a pair that is one, of unusable devices."""
+    problems = Problems(
+        Problem(f"unknown checkpoint {name!r}", f"use one of: {', '.join(known)}")
+        for name in names
+        if name not in known
+    )
+    if len(names) > 1 and len(set(names)) == 1:
+        what = f"{names[0]!r} would be compared with itself"
+        problems.append(Problem(what, f"use two of: {', '.join(known)}"))
+    for name in dict.fromkeys(names):
+        if name in DEVICE_NAMES and name in known:
+            problems.check(require_device, name)
+    return problems
+
+
+def default_pairs(flow: Sequence[str], devices: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The whole flow: what comes before the reference in a chain, then it and each device."""
+    return (*pairwise(flow), *((GOLDEN, device) for device in devices))
+
+
+@dataclass(frozen=True)
+class Request:
+    """A project and samples to run. spec: of the samples; limit: how many at most."""
+
+    folder: Path
+    spec: Any
+    limit: int | None = None
+    options: Any = None
+
+
+def open_samples(
+    request: Request, names: Sequence[str], problems: Iterable[Problem] = ()
+) -> tuple[Project, Runner[Any], Any]:
+    """The project of a request, its runner and the samples.
+
+    names: checkpoints that will be asked for. problems: of the caller's other arguments. Raises
+    InputError with those and everything wrong with the request.
+    """
+    found = Problems(problems)
+    project = found.check(open_project, request.folder)
+    runner = None if project is None else found.check(runner_of, project.kind)
+    if project is None or runner is None:
+        for name in names:
+            if name in DEVICE_NAMES:
+                found.check(require_device, name)
+        found.stop()
+    assert project is not None and runner is not None
+    found += check_checkpoints(runner.checkpoints, *names)
+    options = runner.options() if request.options is None else request.options
+    samples = found.check(runner.samples, project, request.spec, request.limit, options)
+    if samples is not None:
+        found += runner.check(samples, names)
+    found.stop()
+    return project, runner, samples
+
+
+def emulate(
+    project: Project,
+    runner: Runner[Any],
+    samples: Any,
+    at: str,
+    *,
+    every_stage: bool = False,
+    time_limit_s: float = 600.0,
+    progress: Progress | None = None,
+) -> Emulation:
+    """Run the samples at a checkpoint and hold the result against the reference.
+
+    every_stage: compare all of them, not the outputs alone. time_limit_s: for each batch.
+    """
+    got, want = [], []
+    elements = mismatches = 0
+    first: Divergence | None = None
+    for part in runner.batches(samples, every_stage):
+        got.append(
+            runner.run(
+                project, part, at,
+                every_stage=every_stage, time_limit_s=time_limit_s, progress=progress,
+            )
+        )  # fmt: skip
+        want.append(runner.run(project, part, GOLDEN, every_stage=every_stage, progress=progress))
+        found = compare_traces(want[-1].trace, got[-1].trace)
+        elements += found.values
+        mismatches += found.mismatches
+        if first is None and found.differences:
+            first = found.differences[0]
+        # The tensors of a batch are of no use after it.
+        got[-1] = Run(at, (), got[-1].result, got[-1].facts)
+        want[-1] = Run(GOLDEN, (), want[-1].result, want[-1].facts)
+    return Emulation(
+        device=at,
+        samples=runner.count(samples),
+        checked=runner.whole if every_stage else "output",
+        elements=elements,
+        mismatches=mismatches,
+        divergence=first,
+        outputs=runner.outputs(got),
+        facts=runner.facts(samples, got, want),
+        wanted=runner.outputs(want),
+    )
+
+
+def compare(
+    project: Project,
+    runner: Runner[Any],
+    samples: Any,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    time_limit_s: float = 600.0,
+    progress: Progress | None = None,
+) -> list[Pair]:
+    """The samples at every checkpoint of the pairs, once each, compared pair by pair."""
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    held: dict[str, Run] = {}
+    for done, name in enumerate(names):
+        if progress is not None:
+            progress("checkpoints", done, len(names))
+        held[name] = runner.run(
+            project, samples, name, time_limit_s=time_limit_s, progress=progress
+        )
+    return [runner.pair(samples, held[a], held[b]) for a, b in pairs]
