@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Comparison", "Divergence", "Groups", "Stage", "Trace", "compare", "first_divergence"]
+__all__ = [
+    "Comparison",
+    "Divergence",
+    "Groups",
+    "Stage",
+    "Trace",
+    "compare",
+    "divergence_text",
+    "first_divergence",
+]
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,10 @@ class Divergence:
             **dict(self.at),
             "got": self.got,
             "want": self.want,
+            # Their names up to version 0.1, for one release more.
+            "tensor": self.stage,
+            "value_a": self.want,
+            "value_b": self.got,
             "differing": self.differing,
             "total": self.total,
         }
@@ -159,6 +172,13 @@ def first_divergence(want: Trace, got: Trace) -> Divergence | None:
         if one is not None:
             return one
     return None
+
+
+def divergence_text(found: Divergence | None, a: str, b: str) -> str:
+    """One sentence on what was found between checkpoints a, which has ``want``, and b."""
+    if found is None:
+        return f"{a} and {b} agree in every element compared"
+    return f"{a} and {b} first differ in {found}"
 
 
 def _common(want: Trace, got: Trace) -> Iterator[tuple[Stage, Stage]]:

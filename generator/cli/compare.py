@@ -50,6 +50,7 @@ def command(
     from shiftforge.cli.output import print_json, print_table, print_tables, progress
     from shiftforge.cli.runs import opened
     from shiftforge.sim.runner import DEVICE_NAMES, compare, default_pairs
+    from shiftforge.sim.trace import divergence_text
 
     if (first is None) != (second is None):
         raise click.UsageError("--from and --to go together")
@@ -90,7 +91,7 @@ def command(
     failed = [pair for pair in found if not pair.passed]
     if failed:
         raise CheckFailed(
-            "\n".join(f"{pair.a} and {pair.b} first differ in {pair.divergence}" for pair in failed)
+            "\n".join(divergence_text(pair.divergence, pair.a, pair.b) for pair in failed)
         )
 
 

@@ -95,6 +95,7 @@ def _run(
     from shiftforge.cli.output import note, print_json, print_tables, progress
     from shiftforge.cli.runs import known_device, opened
     from shiftforge.sim.runner import GOLDEN, RTL
+    from shiftforge.sim.trace import divergence_text
 
     names = (*dict.fromkeys(devices), RTL)
     problems += [p for name in names[:-1] for p in known_device(name)]
@@ -114,6 +115,4 @@ def _run(
         print_tables(tables, str(folder))
     wrong = [pair for pair in pairs.values() if not pair.passed]
     if wrong:
-        raise CheckFailed(
-            "\n".join(f"{p.a} and {p.b} first differ in {p.divergence}" for p in wrong)
-        )
+        raise CheckFailed("\n".join(divergence_text(p.divergence, p.a, p.b) for p in wrong))

@@ -41,6 +41,7 @@ def command(
     from shiftforge.cli.runs import known_device, opened
     from shiftforge.errors import CheckFailed
     from shiftforge.sim.runner import emulate
+    from shiftforge.sim.trace import divergence_text
 
     project, runner, samples = opened(folder, source, limit, values, [device], known_device(device))
     note(f"{runner.count(samples):,} samples of {source} on {device}")
@@ -54,4 +55,4 @@ def command(
     else:
         print_tables(runner.rows(samples, report), str(folder))
     if report.divergence is not None:
-        raise CheckFailed(f"golden and {device} first differ in {report.divergence}")
+        raise CheckFailed(divergence_text(report.divergence, "golden", device))

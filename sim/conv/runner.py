@@ -17,7 +17,12 @@ from shiftforge.generator.project import Project
 from shiftforge.quant.data.inputs import Frames, load_frames, to_codes
 from shiftforge.quant.graph.file import load_model
 from shiftforge.quant.graph.types import Preprocess, QuantizedModel
-from shiftforge.sim.conv.layers import compare_checkpoints, tensor_order, tensor_trace
+from shiftforge.sim.conv.layers import (
+    LayerComparison,
+    compare_checkpoints,
+    tensor_order,
+    tensor_trace,
+)
 from shiftforge.sim.runner import (
     DEVICE_NAMES,
     GOLDEN,
@@ -31,7 +36,15 @@ from shiftforge.sim.runner import (
 )
 from shiftforge.sim.trace import compare as compare_traces
 
-__all__ = ["RUNNER", "FrameOptions", "FrameSamples", "ImageRunner", "golden_frames", "top1"]
+__all__ = [
+    "RUNNER",
+    "FrameOptions",
+    "FrameSamples",
+    "ImageRunner",
+    "comparison_table",
+    "golden_frames",
+    "top1",
+]
 
 FLOAT, FAKE = "float", "fake-quantised"
 # Traces of one batch of a checked run are kept in memory twice: the device's and the reference's.
@@ -152,24 +165,8 @@ class ImageRunner(Base):
         """See ``Runner``. "float" gives real values, all others integer codes; a device gives the
         maps that its controller stores, and the output."""
         model = samples.model
-        facts: dict[str, Any] = {}
-        if at in DEVICE_NAMES:
-            from shiftforge.sim.conv.emulate import emulate
-
-            done = emulate(
-                project.folder, at, samples.codes,
-                check=every_stage, time_limit_s=time_limit_s, progress=progress,
-            )  # fmt: skip
-            shape = (len(samples), *model.tensors[model.output].shape)
-            tensors: dict[str, NDArray[Any]] = dict(done.traces or {})
-            tensors[model.output] = done.outputs.reshape(shape)
-            facts = {
-                "platform": done.platform,
-                "channels": done.channels,
-                "seconds": done.seconds_per_sample * len(samples),
-            }
-        else:
-            tensors = _tensors(samples, at, every_stage, progress)
+        limits = (every_stage, time_limit_s, progress)
+        tensors, facts = checkpoint_tensors(project, samples, at, *limits)
         order = [name for name in tensor_order(model) if name in tensors]
         trace = tensor_trace(tensors, order, model, samples.first)
         outputs = tensors[model.output].reshape(len(samples), -1)
@@ -192,20 +189,7 @@ class ImageRunner(Base):
             "top1_agreement": float(np.mean(same)),
             "layers": [layer.to_dict() for layer in layers],
         }
-        rows = tuple(
-            (
-                layer.tensor,
-                layer.node,
-                layer.source,
-                f"{layer.total:,}",
-                f"{layer.mismatches:,}",
-                f"{layer.max_abs_diff:.6g}",
-                f"{layer.sqnr_db:.1f}" if math.isfinite(layer.sqnr_db) else str(layer.sqnr_db),
-            )
-            for layer in layers
-        )
-        columns = ("tensor", "node", "source", "elements", "mismatches", "max |diff|", "SQNR dB")
-        table = Table(f"{a.at} against {b.at}", columns, rows)
+        table = comparison_table(layers, a.at, b.at)
         values = sum(layer.total for layer in layers)
         return Pair(
             a.at, b.at, len(samples), exact, values, mismatches, divergence, figures, (table,)
@@ -254,6 +238,24 @@ class ImageRunner(Base):
         )
 
 
+def comparison_table(layers: Sequence[LayerComparison], a: str, b: str) -> Table:
+    """One row a tensor: how far two checkpoints are apart."""
+    rows = tuple(
+        (
+            layer.tensor,
+            layer.node,
+            layer.source,
+            f"{layer.total:,}",
+            f"{layer.mismatches:,}",
+            f"{layer.max_abs_diff:.6g}",
+            f"{layer.sqnr_db:.1f}" if math.isfinite(layer.sqnr_db) else str(layer.sqnr_db),
+        )
+        for layer in layers
+    )
+    columns = ("tensor", "node", "source", "elements", "mismatches", "max |diff|", "SQNR dB")
+    return Table(f"{a} against {b}", columns, rows)
+
+
 @dataclass(frozen=True, eq=False)
 class Tensors:
     """outputs: (N, K). tensors: each (N, C, H, W) by name; the output alone unless all are kept."""
@@ -262,25 +264,44 @@ class Tensors:
     tensors: dict[str, NDArray[Any]]
 
 
-def _tensors(
-    samples: FrameSamples, at: str, every_stage: bool, progress: Progress | None
-) -> dict[str, NDArray[Any]]:
-    """Tensors of a network that runs here."""
+def checkpoint_tensors(
+    project: Project,
+    samples: FrameSamples,
+    at: str,
+    every_stage: bool,
+    time_limit_s: float,
+    progress: Progress | None,
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Tensors (N, C, H, W) by name at a checkpoint, and facts of the run."""
     model, images = samples.model, samples.frames.images
     if at == FLOAT:
         from shiftforge.quant.simulate import run_float_checkpoints
 
-        return dict(run_float_checkpoints(model, images))
+        return dict(run_float_checkpoints(model, images)), {}
     if at == FAKE:
         from shiftforge.quant.simulate import run_fake_quantised
 
-        return dict(run_fake_quantised(model, samples.codes))
-    kept = None if every_stage else (model.output,)
-    parts = [
-        tensors if kept is None else {name: tensors[name] for name in kept}
-        for _, tensors in golden_frames(model, samples.codes, progress)
-    ]
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        return dict(run_fake_quantised(model, samples.codes)), {}
+    if at == GOLDEN:
+        parts = [
+            tensors if every_stage else {model.output: tensors[model.output]}
+            for _, tensors in golden_frames(model, samples.codes, progress)
+        ]
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}, {}
+    from shiftforge.sim.conv.emulate import emulate
+
+    done = emulate(
+        project.folder, at, samples.codes,
+        check=every_stage, time_limit_s=time_limit_s, progress=progress,
+    )  # fmt: skip
+    found: dict[str, NDArray[Any]] = dict(done.traces or {})
+    shape = (len(samples), *model.tensors[model.output].shape)
+    found[model.output] = done.outputs.reshape(shape)
+    return found, {
+        "platform": done.platform,
+        "channels": done.channels,
+        "seconds": done.seconds_per_sample * len(samples),
+    }
 
 
 RUNNER = ImageRunner()

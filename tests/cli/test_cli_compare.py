@@ -14,7 +14,7 @@ import shiftforge
 from shiftforge.cli.main import run
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import QuantizedModel
-from shiftforge.sim.conv import comparison
+from shiftforge.sim.conv import runner
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +54,19 @@ def test_planted_difference_is_located(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     node = model.nodes[2]
-    true_run = comparison.run_checkpoint
+    true_run = runner.checkpoint_tensors
 
-    def faulty(name: str, *rest: Any, **options: Any) -> dict[str, np.ndarray[Any, Any]]:
+    def faulty(project: Any, samples: Any, name: str, *rest: Any) -> Any:
         # "pocl" here is golden with one changed code: no device is needed to test the search.
-        tensors = dict(true_run("golden", *rest, **options))
+        tensors, facts = true_run(project, samples, "golden", *rest)
         if name == "pocl":
             changed = tensors[node.output].astype(np.int64)
             changed[1, 2, 3, 1] += 5
             tensors[node.output] = changed
-        return tensors
+        return tensors, facts
 
     pretend_usable(monkeypatch)
-    monkeypatch.setattr(comparison, "run_checkpoint", faulty)
+    monkeypatch.setattr(runner, "checkpoint_tensors", faulty)
     assert run([*arguments(project, "golden", "pocl"), "--json"]) == 1
     printed = capsys.readouterr()
     (pair,) = json.loads(printed.out)["pairs"]
@@ -82,16 +82,16 @@ def test_planted_difference_is_located(
 def test_float_is_measured_not_failed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    true_run = comparison.run_checkpoint
+    true_run = runner.checkpoint_tensors
 
-    def rounded(name: str, *rest: Any, **options: Any) -> dict[str, np.ndarray[Any, Any]]:
-        tensors = true_run("golden", *rest, **options)
+    def rounded(project: Any, samples: Any, name: str, *rest: Any) -> Any:
+        tensors, facts = true_run(project, samples, "golden", *rest)
         if name != "float":
-            return dict(tensors)
+            return tensors, facts
         held = random_model(1).tensors
-        return {k: v * 2.0 ** held[k].grid.exponent * 0.9 for k, v in tensors.items()}
+        return {k: v * 2.0 ** held[k].grid.exponent * 0.9 for k, v in tensors.items()}, facts
 
-    monkeypatch.setattr(comparison, "run_checkpoint", rounded)
+    monkeypatch.setattr(runner, "checkpoint_tensors", rounded)
     assert run([*arguments(project, "float", "golden"), "--json"]) == 0
     (pair,) = json.loads(capsys.readouterr().out)["pairs"]
     assert pair["mismatches"] > 0
@@ -122,10 +122,10 @@ def test_unusable_devices_are_skipped_by_name_and_reason(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretend_usable(monkeypatch, "pocl", "intel-cpu", "intel-fpga-emu")
-    true_run = comparison.run_checkpoint
+    true_run = runner.checkpoint_tensors
     # The model is random integers: it has no float network.
     monkeypatch.setattr(
-        comparison, "run_checkpoint", lambda _, *a, **k: true_run("golden", *a, **k)
+        comparison, "run_checkpoint", lambda p, s, _, *a: true_run(p, s, "golden", *a)
     )
     line = ["compare", str(project), "--input", "random:3", "--limit", "1"]
     assert run([*line, "--json"]) == 0

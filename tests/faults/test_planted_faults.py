@@ -97,12 +97,12 @@ def test_a_flipped_weight_code_names_its_layer_and_channel(
     data[weight_place(model, layer, tap=4, unit=channel)] ^= 0x07
     path.write_bytes(bytes(data))
     divergence = locate(model, project, frames, on_device(device))
-    assert divergence.tensor == schedule(model).layers[layer].result.name
+    assert divergence.stage == schedule(model).layers[layer].result.name
     assert divergence.source == schedule(model).layers[layer].source
-    golden = run_golden(model, frames)[divergence.tensor]
-    found = on_device(device).run(project, frames)[divergence.tensor]
+    golden = run_golden(model, frames)[divergence.stage]
+    found = on_device(device).run(project, frames)[divergence.stage]
     channels = np.unique(np.argwhere(golden != found)[:, 1])
-    assert channels.tolist() == [channel] == [divergence.channel]
+    assert channels.tolist() == [channel] == [divergence.index("channel")]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_rounding_half_up_instead_of_to_even_is_seen(
 ) -> None:  # fmt: skip
     replace_text(project, "- 1 + odd) & rounds;", ") & rounds;")
     divergence = locate(model, project, frames, on_device(device))
-    assert abs(divergence.value_a - divergence.value_b) == 1
+    assert abs(divergence.want - divergence.got) == 1
     assert divergence.differing < divergence.total / 10
 
 
@@ -160,7 +160,7 @@ def test_an_off_by_one_in_rounding_is_seen(
 ) -> None:  # fmt: skip
     replace_text(project, "- 1 + odd) & rounds;", "- 2 + odd) & rounds;")
     divergence = locate(model, project, frames, on_device(device))
-    assert divergence.value_a - divergence.value_b == 1
+    assert divergence.want - divergence.got == 1
 
 
 def lose_an_operand(folder: Path) -> None:

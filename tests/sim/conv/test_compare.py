@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from dataclasses import replace
@@ -13,13 +12,14 @@ import pytest
 from golden_cases import random_codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
+from shiftforge.cli.output import print_table
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.quant.graph.example import random_model
 from shiftforge.sim.conv.layers import compare_checkpoints, first_divergence, tensor_order
-from shiftforge.sim.conv.layers_text import comparison_table, divergence_text
+from shiftforge.sim.conv.runner import comparison_table
 from shiftforge.sim.golden import run_golden
+from shiftforge.sim.trace import divergence_text
 
 
 def zeros(*names: str, shape: tuple[int, ...] = (2, 3, 4, 5), kind: Any = np.int8) -> Any:
@@ -49,8 +49,13 @@ def test_the_lowest_position_of_the_first_tensor_is_named(
         b[tensor][place] = -7
     found = first_divergence(a, b, ["x", "y", "z"])
     assert found is not None
-    assert (found.frame, found.channel, found.row, found.column) == min(places)
-    assert (found.tensor, found.value_a, found.value_b) == (tensor, 0, -7)
+    assert (
+        found.index("frame"),
+        found.index("channel"),
+        found.index("row"),
+        found.index("column"),
+    ) == min(places)
+    assert (found.stage, found.want, found.got) == (tensor, 0, -7)
     assert (found.differing, found.total) == (len(places), 120)
 
 
@@ -60,7 +65,7 @@ def test_the_order_decides_which_tensor_is_first() -> None:
     for order in (["x", "y"], ["y", "x"]):
         found = first_divergence(a, b, order)
         assert found is not None
-        assert found.tensor == order[0]
+        assert found.stage == order[0]
 
 
 def test_single_frames_have_frame_zero_and_extremes_keep_their_values() -> None:
@@ -68,7 +73,7 @@ def test_single_frames_have_frame_zero_and_extremes_keep_their_values() -> None:
     b = {"x": np.full((1, 1, 2), -1, np.int8)}
     found = first_divergence(a, b, ["x"])
     assert found is not None
-    assert (found.frame, found.value_a, found.value_b) == (0, 255, -1)
+    assert (found.index("frame"), found.want, found.got) == (0, 255, -1)
 
 
 def test_tensors_of_one_side_only_are_left_out_but_unknown_names_are_not() -> None:
@@ -164,7 +169,7 @@ def test_tensors_that_the_model_lacks_are_refused() -> None:
         compare_checkpoints(zeros("nn"), zeros("nn"), ["nn"], model=random_model(2))
 
 
-def test_answers_are_printed_and_written_as_json() -> None:
+def test_answers_are_printed_and_written_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     model = random_model(6)
     codes = random_codes(np.random.default_rng(6), model.tensors[model.input], 2)
     good = run_golden(model, codes)
@@ -187,7 +192,8 @@ def test_answers_are_printed_and_written_as_json() -> None:
     rows = json.loads(json.dumps([layer.to_dict() for layer in layers], allow_nan=False))
     assert [row["exact"] for row in rows].count(False) == 1
     assert rows[0]["sqnr_db"] is None
-    page = io.StringIO()
-    Console(file=page, width=200).print(comparison_table(layers, "golden [a]", "pocl"))
+    table = comparison_table(layers, "golden [a]", "pocl")
+    print_table(table.title, table.columns, table.rows)
+    page = capsys.readouterr().out
     for part in ("golden [a]", *order, model.nodes[2].source, "inf"):
-        assert part in page.getvalue()
+        assert part in page

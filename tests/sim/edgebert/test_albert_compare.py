@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from shiftforge.quant.albert.network.embedding import EmbeddingTable
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.checkpoints import units_for
-from shiftforge.sim.edgebert.compare import compare_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
-from shiftforge.sim.edgebert.sentence_trace import Difference
+from shiftforge.sim.edgebert.sentence_trace import compare_sentences
+from shiftforge.sim.trace import Divergence
 
 LANES = 4
 WIDTH = 16
@@ -35,7 +35,7 @@ def reference(threshold: int | None = None) -> Sentence:
     return golden_sentence(NETWORK, IDS, golden_unit(*UNITS), threshold)
 
 
-def first_difference(network: IntegerAlbert) -> Difference:
+def first_difference(network: IntegerAlbert) -> Divergence:
     return compare_sentences(on_rtl(network), reference()).differences[0]
 
 
@@ -109,7 +109,7 @@ def test_without_a_fault_nothing_differs() -> None:
 def test_a_fault_is_located(fault: str) -> None:
     changes, layer, stage, heads, place = CASES[fault]
     found = first_difference(replace(NETWORK, **changes))
-    assert (found.layer, found.stage, found.heads) == (layer, stage, heads)
+    assert (found.layer, found.stage, found.groups) == (layer, stage, heads)
     assert f"layer {layer}, {stage}" in str(found) and place in str(found)
     assert found.got != found.want
 
@@ -139,7 +139,7 @@ def test_a_wrong_word_row_is_located(fault: str, monkeypatch: pytest.MonkeyPatch
     want = reference()
     monkeypatch.setattr(EmbeddingTable, "rows", next_row if fault == "row" else next_value)
     found = compare_sentences(on_rtl(NETWORK), want).differences[0]
-    assert (found.layer, found.stage, found.heads) == (None, "word", ())
+    assert (found.layer, found.stage, found.groups) == (None, "word", ())
     assert "embeddings, word: " in str(found) and "the first at row 0, column" in str(found)
     # The reference does not read through the faulty decoder.
     again = compare_sentences(reference(), want)

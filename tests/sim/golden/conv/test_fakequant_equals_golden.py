@@ -16,8 +16,8 @@ from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
 from shiftforge.quant.simulate import run_fake_quantised
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
-from shiftforge.sim.conv.layers_text import divergence_text
 from shiftforge.sim.golden import run_golden
+from shiftforge.sim.trace import divergence_text
 
 FORMATS = [
     ShiftFormat(4, 2, "S2"),
@@ -110,4 +110,4 @@ def test_a_planted_difference_is_seen() -> None:
     fake = run_fake_quantised(replace(model, nodes=nodes), codes)
     found = first_divergence(run_golden(model, codes), fake, tensor_order(model), model=model)
     assert found is not None
-    assert (found.tensor, found.channel) == (node.output, 1)
+    assert (found.stage, found.index("channel")) == (node.output, 1)

