@@ -163,7 +163,7 @@ def options_from(options: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
 
 register_target(
     "conv",
-    "convolutional networks",
+    "convolutions",
     "shiftforge.generator.conv.target:TARGET",
     "shiftforge.generator.conv.options:Options",
 )

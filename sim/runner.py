@@ -193,6 +193,9 @@ class Runner(Protocol[SamplesT]):
     def pair(self, samples: SamplesT, a: Run, b: Run) -> Pair:
         """Two runs of the same samples compared."""
 
+    def named(self, samples: SamplesT, found: Divergence) -> Divergence:
+        """The divergence with the sample's own name in its label."""
+
     def facts(self, samples: SamplesT, got: Sequence[Run], want: Sequence[Run]) -> dict[str, Any]:
         """Figures of an emulation, from the runs of all batches."""
 
@@ -237,6 +240,10 @@ class Base:
         """See ``Runner``."""
         found = compare_traces(a.trace, b.trace)
         return exact_pair(a.at, b.at, self.count(samples), found)
+
+    def named(self, samples: Any, found: Divergence) -> Divergence:
+        """See ``Runner``."""
+        return found
 
     def facts(self, samples: Any, got: Sequence[Run], want: Sequence[Run]) -> dict[str, Any]:
         """See ``Runner``."""

@@ -89,7 +89,7 @@ def copy(tmp_path: Path) -> Path:
         ("sim/opencl/bad.py", "import transformers", "transformers"),
         ("sim/golden/bad.py", "from shiftforge.quant.formats import shift", "quant.formats"),
         ("sim/golden/bad.py", "from shiftforge.quant.graph import verify", "graph.verify"),
-        ("sim/golden/bad.py", "from shiftforge.sim.conv.layers import x", "sim.compare"),
+        ("sim/golden/bad.py", "from shiftforge.sim.conv.layers import x", "sim.conv.layers"),
         ("sim/golden/bad.py", "import shiftforge.kernels", "shiftforge.kernels"),
         ("sim/golden/bad.py", "import scipy", "scipy"),
         (

@@ -207,8 +207,13 @@ def _beside_python(name: str) -> str | None:
 def resources() -> list[Check]:
     """Memory and disk space that is free now."""
     free_memory = _available_memory()
-    disk = shutil.disk_usage(Path.cwd()).free / 2**30
-    scratch = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
+    try:
+        disk = shutil.disk_usage(Path.cwd()).free / 2**30
+        scratch = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
+        room = f"{disk:.1f} GiB free here, {scratch:.1f} GiB in {tempfile.gettempdir()}"
+    except OSError as error:
+        disk = scratch = 0.0
+        room = f"no folder to write to: {error}"
     space = min(disk, scratch)
     return [
         Check(
@@ -220,7 +225,7 @@ def resources() -> list[Check]:
         Check(
             "disk",
             _state(space >= _NEEDED_GIB),
-            f"{disk:.1f} GiB free here, {scratch:.1f} GiB in {tempfile.gettempdir()}",
+            room,
             "" if space >= _NEEDED_GIB else f"free {_NEEDED_GIB:g} GiB of disk space",
         ),
     ]

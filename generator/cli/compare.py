@@ -88,11 +88,13 @@ def command(
                 for pair in found
             ],
         )
-    failed = [pair for pair in found if not pair.passed]
-    if failed:
-        raise CheckFailed(
-            "\n".join(divergence_text(pair.divergence, pair.a, pair.b) for pair in failed)
-        )
+    wrong = [
+        divergence_text(runner.named(samples, pair.divergence), pair.a, pair.b)
+        for pair in found
+        if not pair.passed and pair.divergence is not None
+    ]
+    if wrong:
+        raise CheckFailed("\n".join(wrong))
 
 
 def _decibels(value: float | None) -> str:

@@ -68,7 +68,7 @@ def command(
         return
     refused = refuse_options(("unit", *_UNIT_OPTIONS), "is for units without a project")
     if source is None:
-        refused.append(Problem("no samples to run", "give --input, such as random:0", "--input"))
+        refused.append(Problem("no texts to run", "give --input, such as random:0", "--input"))
     # The input's own problem is told above.
     _run(folder, source or "random:0", limit, values, devices, refused, time_limit, as_json)
 
@@ -76,7 +76,7 @@ def command(
 # What `cosim` took for a unit without a project before `unit` was a command of its own.
 _UNIT_OPTIONS = tuple(str(p.name) for p in unit_command.params if p.name not in ("unit", "as_json"))
 command.params += [
-    click.Option(p.opts, type=p.type, default=p.default, hidden=True)
+    click.Option([*p.opts, str(p.name)], type=p.type, default=p.default, hidden=True)
     for p in unit_command.params
     if p.name in _UNIT_OPTIONS
 ]
@@ -97,6 +97,7 @@ def _run(
     from shiftforge.sim.runner import GOLDEN, RTL
     from shiftforge.sim.trace import divergence_text
 
+    _refuse_without_rtl(folder)
     names = (*dict.fromkeys(devices), RTL)
     problems += [p for name in names[:-1] for p in known_device(name)]
     project, runner, samples = opened(folder, source, limit, values, names, problems)
@@ -116,3 +117,12 @@ def _run(
     wrong = [pair for pair in pairs.values() if not pair.passed]
     if wrong:
         raise CheckFailed("\n".join(divergence_text(p.divergence, p.a, p.b) for p in wrong))
+
+
+def _refuse_without_rtl(folder: Path) -> None:
+    from shiftforge.generator.project import open_project
+    from shiftforge.sim.runner import RTL, runner_of
+
+    if RTL not in runner_of(open_project(folder).kind).checkpoints:
+        what = "the project has no RTL: it is not of a text classifier"
+        raise InputError(Problem(what, "run it with: shiftforge emulate", str(folder)))

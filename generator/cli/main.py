@@ -7,6 +7,7 @@ Commands import what they run when they run, so that ``--help`` needs neither to
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -67,6 +68,8 @@ def run(arguments: Sequence[str]) -> int:
         return _failed("check failed", error, 1, as_json)
     except ToolFailed as error:
         return _failed("tool failed", error, 3, as_json)
+    except OSError as error:
+        return _failed("the system refused", error, 3, as_json)
     except click.UsageError as error:
         error.show()
         if as_json:
@@ -94,4 +97,7 @@ def _json_usage(error: click.UsageError) -> None:
 
 def main() -> NoReturn:
     """Entry point of the ``shiftforge`` script."""
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        # Ended from outside, temporary folders and children go as after an error.
+        signal.signal(name, lambda number, frame: sys.exit(128 + number))
     sys.exit(run(sys.argv[1:]))

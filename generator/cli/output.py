@@ -104,6 +104,8 @@ def document_printed() -> bool:
 
 def note(text: str) -> None:
     """A line about what is being done, for people."""
+    if sys.stderr is None:  # closed: the standard output is for results
+        return
     print(text, file=sys.stderr, flush=True)
 
 

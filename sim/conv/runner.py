@@ -124,6 +124,7 @@ class ImageRunner(Base):
     """See ``Runner``. A run's result is its output codes (N, K)."""
 
     checkpoints = (FLOAT, FAKE, GOLDEN, *DEVICE_NAMES)
+    flow = (FLOAT, FAKE, GOLDEN)
     options = FrameOptions
     whole = "every layer"
 

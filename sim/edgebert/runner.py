@@ -34,7 +34,7 @@ from shiftforge.sim.runner import (
     Table,
     exact_pair,
 )
-from shiftforge.sim.trace import Stage, Trace
+from shiftforge.sim.trace import Divergence, Stage, Trace
 from shiftforge.sim.trace import compare as compare_traces
 
 __all__ = ["RUNNER", "TextOptions", "TextRunner", "TextSamples"]
@@ -186,11 +186,17 @@ class TextRunner(Base):
         if pair.divergence is None or pair.divergence.sample is None:
             return pair
         index = pair.divergence.sample
-        name = f"sentence {index + 1}"
-        label = pair.divergence.label.replace(name, f"{name} ({samples.texts.names[index]})", 1)
         own = [d for d in found.differences if d.sample == index]
-        table = stage_table(f"{a.at} and {b.at}, {name}", own)
-        return replace(pair, divergence=replace(pair.divergence, label=label), tables=(table,))
+        table = stage_table(f"{a.at} and {b.at}, sentence {index + 1}", own)
+        return replace(pair, tables=(table,))
+
+    def named(self, samples: TextSamples, found: Divergence) -> Divergence:
+        """See ``Runner``."""
+        if found.sample is None:
+            return found
+        name = f"sentence {found.sample + 1}"
+        text = samples.texts.names[found.sample]
+        return replace(found, label=found.label.replace(name, f"{name} ({text})", 1))
 
     def facts(
         self, samples: TextSamples, got: Sequence[Run], want: Sequence[Run]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["build_program", "from_first_error"]
 
 _ERROR = re.compile(
-    r"^%(?:Error|Warning)|\b(?:fatal )?error\b\s*:|\bunknown target CPU\b", re.IGNORECASE
+    r"^%(?:Error|Warning)|\b(?:fatal )?error\b\s*:|\bError\(s\)|\bunknown target CPU\b",
+    re.IGNORECASE,
 )
 _SAVED = re.compile(r"\(source saved as (.*)\)")
 _MOST_LINES = 40

@@ -8,10 +8,12 @@ call. Every run on a device goes through ``in_child``; the child is this module,
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,14 +25,17 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
+from shiftforge.sim.opencl.devices import SCRATCH
 
-__all__ = ["Progress", "in_child", "tell_progress"]
+__all__ = ["Progress", "child_environment", "end_with_parent", "in_child", "tell_progress"]
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
 _JOB, _RESULT, _FAILURE, _ERRORS = "job.pickle", "result.pickle", "failure.json", "stderr.txt"
+_PATH = "path.json"
 _TOLD = 2000  # characters of what a crashed child said
+_PR_SET_PDEATHSIG = 1
 
 
 def in_child(
@@ -49,9 +54,38 @@ def in_child(
     """
     with tempfile.TemporaryDirectory(prefix="shiftforge-run-") as name:
         work = Path(name)
+        (work / _PATH).write_text(json.dumps([entry for entry in sys.path if entry]))
         (work / _JOB).write_bytes(pickle.dumps(job))
         _run(function, work, device, time_limit_s, remedy, progress)
         return pickle.loads((work / _RESULT).read_bytes())
+
+
+def child_environment(work: Path) -> dict[str, str]:
+    """The environment of a child: what its runtimes leave behind goes with the work folder."""
+    caches = {"POCL_CACHE_DIR": str(work / "pocl")}
+    if not _writable(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")):
+        caches["PYOPENCL_NO_CACHE"] = "1"
+    return {**caches, **os.environ, SCRATCH: str(work)}
+
+
+def _writable(folder: Path) -> bool:
+    """Asked by writing: what permissions say is not all (root, read-only mounts)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def end_with_parent() -> None:
+    """From inside the child: do not outlive the process that waits for the result (Linux)."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    except (AttributeError, OSError):
+        return
+    if os.getppid() == 1:
+        os._exit(1)  # it was gone before
 
 
 def tell_progress(done: int, total: int) -> None:
@@ -62,10 +96,16 @@ def tell_progress(done: int, total: int) -> None:
 def _run(
     function: str, work: Path, device: str, limit: float, remedy: str, progress: Progress | None
 ) -> None:
-    command = [sys.executable, "-m", __name__, function, str(work)]
+    # -P: modules in the current folder are the user's.
+    command = [sys.executable, "-P", "-m", __name__, function, str(work)]
     with (work / _ERRORS).open("w", encoding="utf-8") as errors:
         child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            encoding="utf-8",
+            env=child_environment(work),
         )
         reader = threading.Thread(target=_follow, args=(child, device, progress), daemon=True)
         reader.start()
@@ -98,7 +138,8 @@ def _failure(work: Path, device: str, code: int) -> Exception:
             return InputError([Problem(**p) for p in data["problems"]])
         kind = ToolFailed if data["kind"] == "tool" else CheckFailed
         return kind(f"{device}: {data['message']}")
-    tail = (work / _ERRORS).read_text(encoding="utf-8", errors="replace")[-_TOLD:]
+    told = (work / _ERRORS).read_text(encoding="utf-8", errors="replace")
+    tail = told if len(told) <= _TOLD else told[-_TOLD:].partition("\n")[2]
     return ToolFailed(f"{device}: the run ended with status {code}\n{tail}".rstrip())
 
 
@@ -121,7 +162,10 @@ def _do(function: str, work: Path) -> dict[str, Any]:
 def main() -> None:
     """The child; its exit status is 0 only where the result is complete."""
     warnings.filterwarnings("ignore")
+    end_with_parent()
     work = Path(sys.argv[2])
+    # What the parent can import, the child can.
+    sys.path[:] = json.loads((work / _PATH).read_text())
     wrong = _do(sys.argv[1], work)
     if wrong:
         (work / _FAILURE).write_text(json.dumps(wrong), encoding="utf-8")

@@ -5,11 +5,11 @@
 (intel-opencl-fpga-emu-rt), which has real ``cl_intel_channels``.
 
 The Intel runtimes are shared libraries inside the wheels. Before the first OpenCL call of the
-process their dependencies are loaded by full path, ``.icd`` files naming them are written to a
-temporary folder, and OCL_ICD_VENDORS is pointed at it; pyopencl's own loader then lists all
-platforms, and the folder goes. A process that has already called OpenCL cannot be prepared any
-more, so the command line runs kernels in child processes. Whether a device works is for ``probe``
-to say.
+process the dependencies of the one that is asked for are loaded by full path, an ``.icd`` file
+naming it is written to a temporary folder, and OCL_ICD_VENDORS is pointed at it; pyopencl's own
+loader then lists the platforms, and the folder goes. A process that has already called OpenCL
+cannot be prepared any more, so the command line runs kernels in child processes. Whether a device
+works is for ``probe`` to say.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, ToolFailed
 from shiftforge.sim.opencl.pocl_processor import apply_name
 
 if TYPE_CHECKING:
     import pyopencl
 
-__all__ = ["DEVICES", "Channels", "DeviceSpec", "device_spec", "open_device"]
+__all__ = ["DEVICES", "SCRATCH", "Channels", "DeviceSpec", "device_spec", "open_device"]
 
 # Loaded in this order with RTLD_GLOBAL: each needs symbols of the ones before it.
 _PRELOAD = (
@@ -45,6 +45,8 @@ _PRELOAD = (
 )
 
 Channels = Literal["intel", "lowered"]
+SCRATCH = "SHIFTFORGE_SCRATCH"
+"""Names a folder for files that a child process need not clear away itself."""
 
 
 @dataclass(frozen=True)
@@ -122,23 +124,29 @@ def _find_library(pattern: str) -> Path | None:
     return None
 
 
-_prepared = False
+_prepared = ""
+"""The device that this process was prepared for."""
 
 
-def _prepare_process() -> Path:
-    """Make the wheels' OpenCL platforms visible to this process, before any OpenCL call of it.
+def _prepare_process(spec: DeviceSpec) -> Path:
+    """Make a device's platform visible to this process, before any OpenCL call of it.
 
-    Returns the folder of .icd files, of no use once the platforms have been listed.
+    One device, because a runtime that cannot be loaded must not take the others with it. Returns
+    the folder of the .icd file, of no use once the platforms have been listed.
     """
-    for pattern in _PRELOAD:
-        path = _find_library(pattern)
-        if path is not None:
-            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-    vendors = Path(tempfile.mkdtemp(prefix="shiftforge-icd-"))
-    for spec in DEVICES:
-        library = _find_library(spec.library) if spec.library else None
-        if library is not None:
-            (vendors / f"{spec.name}.icd").write_text(f"{library}\n")
+    scratch = os.environ.get(SCRATCH)
+    vendors = Path(tempfile.mkdtemp(prefix="shiftforge-icd-", dir=scratch))
+    library = _find_library(spec.library) if spec.library else None
+    if library is not None:
+        for pattern in _PRELOAD:
+            path = _find_library(pattern)
+            if path is not None:
+                try:
+                    ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+                except OSError as error:
+                    shutil.rmtree(vendors, ignore_errors=True)
+                    raise ToolFailed(f"{path.name} cannot be loaded: {error}") from error
+        (vendors / f"{spec.name}.icd").write_text(f"{library}\n")
     os.environ["OCL_ICD_VENDORS"] = str(vendors)
     # Programs that PoCL 3.0 takes from its cache have lost their kernels' names.
     os.environ["POCL_KERNEL_CACHE"] = "0"
@@ -151,17 +159,18 @@ def _prepare_process() -> Path:
     return vendors
 
 
-def _platforms() -> list[pyopencl.Platform]:
+def _platforms(spec: DeviceSpec) -> list[pyopencl.Platform]:
+    """The platforms of this process. Raises ToolFailed where it was prepared for another device."""
     global _prepared
+    import pyopencl
+
     if _prepared:
-        import pyopencl
-
+        if _prepared != spec.name:
+            raise ToolFailed(f"this process uses {_prepared}; use {spec.name} in one of its own")
         return pyopencl.get_platforms()
-    _prepared = True
-    vendors = _prepare_process()
+    _prepared = spec.name
+    vendors = _prepare_process(spec)
     try:
-        import pyopencl
-
         return pyopencl.get_platforms()
     except pyopencl.Error:  # the loader says "none found" with an error
         return []
@@ -181,7 +190,7 @@ def open_device(name: str) -> pyopencl.Device:
         raise InputError(missing)
     if name == "pocl":
         apply_name(_pocl_library())
-    for platform in _platforms():
+    for platform in _platforms(spec):
         # The emulator's platform name contains no other device's marker.
         if platform.name.startswith(spec.platform_marker):
             devices = platform.get_devices()

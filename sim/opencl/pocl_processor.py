@@ -56,7 +56,7 @@ _told: list[ctypes.Array[ctypes.c_char]] = []
 
 def mend_allowed() -> bool:
     """Whether PoCL may be changed at all (``SHIFTFORGE_POCL_MEND``)."""
-    return os.environ.get(MEND, "").lower() not in ("off", "0", "no")
+    return os.environ.get(MEND, "").lower() not in ("off", "0", "no", "false")
 
 
 def apply_name(library: Path | None) -> None:

@@ -13,14 +13,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.sim.opencl.child import child_environment
 from shiftforge.sim.opencl.devices import DEVICES, Channels, device_spec
 from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE, mend_allowed
 
@@ -76,7 +80,7 @@ def probe(name: str) -> DeviceState:
 def decide(name: str, ask: Ask) -> DeviceState:
     """``probe`` without its memory. ask: (device, additions to the environment) -> an answer."""
     spec = device_spec(name)
-    if name in os.environ.get(UNUSABLE, "").replace(" ", "").split(","):
+    if name in _declared():
         return DeviceState(
             name,
             False,
@@ -103,10 +107,23 @@ def decide(name: str, ask: Ask) -> DeviceState:
     )  # fmt: skip
 
 
+def _declared() -> set[str]:
+    """Devices that the environment declares unusable. Raises InputError for names of none."""
+    named = set(os.environ.get(UNUSABLE, "").lower().replace(" ", "").split(","))
+    known = {spec.name for spec in DEVICES}
+    unknown = sorted(named - known - {""})
+    if unknown:
+        what = f"{UNUSABLE} names no device: {', '.join(unknown)}"
+        raise InputError(Problem(what, f"use {', '.join(sorted(known))}", UNUSABLE))
+    return named
+
+
 def _state(name: str, answer: Answer) -> DeviceState:
     spec = device_spec(name)
     found = bool(answer["found"])
-    remedy = "" if answer["usable"] else _OTHERS if found else f"pip install {spec.package}"
+    remedy = "" if answer["usable"] else str(answer.get("remedy") or _OTHERS)
+    if not answer["usable"] and name == "pocl" and os.environ.get(NAME):
+        remedy = f"unset {NAME}, or {_OTHERS}"
     return DeviceState(
         name, found, bool(answer["usable"]), str(answer["detail"]), spec.channels, remedy
     )
@@ -163,23 +180,38 @@ def _ask_child(
     name: str, additions: dict[str, str], command: Sequence[str] = ("-m", CHILD)
 ) -> Answer:
     """What the child says; a crash or no answer is told as the reason."""
+    failed = {"found": True, "usable": False}
     try:
-        done = subprocess.run(
-            [sys.executable, *command, name],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIME_LIMIT_S,
-            env={**os.environ, **additions},
-            check=False,
-        )
+        with tempfile.TemporaryDirectory(prefix="shiftforge-run-") as work:
+            done = subprocess.run(
+                [sys.executable, "-P", *command, name],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIME_LIMIT_S,
+                env={**child_environment(Path(work)), **additions},
+                check=False,
+            )
     except subprocess.TimeoutExpired:
-        return {"found": True, "usable": False, "detail": f"no answer in {TIME_LIMIT_S:g} s"}
-    lines = done.stdout.strip().splitlines()
-    if done.returncode == 0 and lines:
-        answer: Answer = json.loads(lines[-1])
-        return answer
+        return {**failed, "detail": f"no answer in {TIME_LIMIT_S:g} s"}
+    except OSError as error:
+        return {**failed, "detail": f"its probe cannot be started: {error}"}
+    if done.returncode == 0:
+        try:
+            answer = json.loads(done.stdout.strip().splitlines()[-1])
+            return {key: answer[key] for key in ("found", "usable", "detail", "remedy")}
+        except (ValueError, IndexError, KeyError, TypeError):
+            return {**failed, "detail": "its probe gave no answer that can be read"}
     errors = done.stderr.strip().splitlines()
-    why = errors[-1] if errors else "without a word"
-    return {"found": True, "usable": False,
-            "detail": f"its probe ended with status {done.returncode}: {why}"}  # fmt: skip
+    why = errors[-1].strip() if errors else "without a word"
+    return {**failed, "detail": f"its probe ended with {_status(done.returncode)}: {why}"}
+
+
+def _status(code: int) -> str:
+    """How a process ended, a signal by its name."""
+    if code >= 0:
+        return f"status {code}"
+    try:
+        return f"status {code}, killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"status {code}"

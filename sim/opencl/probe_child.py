@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, ToolFailed
 from shiftforge.sim.opencl.build import build_program
+from shiftforge.sim.opencl.child import end_with_parent
 from shiftforge.sim.opencl.devices import device_spec, open_device
 
 if TYPE_CHECKING:
@@ -32,9 +34,9 @@ def check_probe(name: str) -> str:
     Raises InputError where the device is not installed, ToolFailed where it does not build or its
     numbers are wrong.
     """
+    device = open_device(name)
     import pyopencl as cl
 
-    device = open_device(name)
     context = cl.Context([device])
     text = resources.files("shiftforge.kernels").joinpath("probe.cl").read_text(encoding="utf-8")
     lowered = device_spec(name).channels == "lowered"
@@ -103,14 +105,20 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     answer: dict[str, Any]
+    warnings.filterwarnings("ignore")
+    end_with_parent()
     try:
-        answer = {"found": True, "usable": True, "detail": check_probe(sys.argv[1])}
+        detail = check_probe(sys.argv[1])
+        answer = {"found": True, "usable": True, "detail": detail, "remedy": ""}
     except InputError as error:
-        answer = {"found": False, "usable": False, "detail": error.problems[0].what}
+        problem = error.problems[0]
+        detail, remedy = problem.what, problem.remedy
+        answer = {"found": False, "usable": False, "detail": detail, "remedy": remedy}
     except Exception as error:  # whatever a runtime raises is the reason that is told
         text = str(error) if isinstance(error, ToolFailed) else f"{type(error).__name__}: {error}"
         # The first error is the reason; what a compiler says after it is for its own user.
-        answer = {"found": True, "usable": False, "detail": ": ".join(text.splitlines()[:2])}
+        detail = ": ".join(text.splitlines()[:2])
+        answer = {"found": True, "usable": False, "detail": detail, "remedy": ""}
     answers.write("\n" + json.dumps(answer) + "\n")
     answers.flush()
     os._exit(0)

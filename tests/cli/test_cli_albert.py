@@ -429,12 +429,18 @@ def test_damaged_projects(
     assert problems(capsys)
 
 
-def test_the_functions_for_images_refuse_it(project: Path) -> None:
+def test_the_functions_take_texts(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shiftforge
     from shiftforge.errors import InputError
 
-    with pytest.raises(InputError, match="the project of a text classifier"):
-        shiftforge.emulate(project, "pocl", input="random:0")
+    stand_in(monkeypatch)
+    told = shiftforge.emulate(project, "pocl", input=["the cat is good", "rain"], threshold=1.2)
+    assert told.bit_exact and told.samples == 2
+    assert [row["text"] for row in told.facts["sentences"]] == ["the cat is good", "rain"]
+    (pair,) = shiftforge.compare(project, input="random:1", pairs=(("golden", "pocl"),))
+    assert pair.passed and pair.values > 1000
+    with pytest.raises(InputError, match="no option is called 'data_dir'"):
+        shiftforge.emulate(project, "pocl", input="random:0", data_dir=Path())
 
 
 # quantize

@@ -125,7 +125,7 @@ def test_unusable_devices_are_skipped_by_name_and_reason(
     true_run = runner.checkpoint_tensors
     # The model is random integers: it has no float network.
     monkeypatch.setattr(
-        comparison, "run_checkpoint", lambda p, s, _, *a: true_run(p, s, "golden", *a)
+        runner, "checkpoint_tensors", lambda p, s, _, *a: true_run(p, s, "golden", *a)
     )
     line = ["compare", str(project), "--input", "random:3", "--limit", "1"]
     assert run([*line, "--json"]) == 0

@@ -82,9 +82,12 @@ ROOMS = {
         )
     },
     # The float and the fake-quantised network are torch's: asked for when they are compared.
-    "shiftforge.sim.conv.runner": _room(
-        {"shiftforge.quant", "shiftforge.generator", "shiftforge.sim", *DATA}, HEAVY, set()
-    ),
+    **{
+        name: _room(
+            {"shiftforge.quant", "shiftforge.generator", "shiftforge.sim", *DATA}, HEAVY, set()
+        )
+        for name in ("shiftforge.sim.conv.runner", "shiftforge.sim.edgebert.runner")
+    },
 }
 # Folders whose modules are imported by the name in FOLDERS alone.
 MISNAMED = ("shiftforge.generator.api", "shiftforge.generator.cli")

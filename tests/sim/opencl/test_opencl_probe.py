@@ -24,8 +24,15 @@ from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE
 ALL = ("pocl", "intel-cpu", "intel-fpga-emu")
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_declared(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Tests of decisions do not depend on what the environment declares."""
+    if "device" not in request.fixturenames:
+        monkeypatch.delenv(probe.UNUSABLE, raising=False)
+
+
 def answer(detail: str = "fine", usable: bool = True, found: bool = True) -> dict[str, Any]:
-    return {"found": found, "usable": usable, "detail": detail}
+    return {"found": found, "usable": usable, "detail": detail, "remedy": ""}
 
 
 def child(name: str, **environment: str) -> probe.DeviceState:
@@ -159,9 +166,11 @@ def test_wrong_numbers_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("import os; os.abort()", "status -6"),
+        ("import os; os.abort()", "status -6, killed by SIGABRT"),
         ("raise SystemExit('no loader')", "no loader"),
         ("import time; time.sleep(60)", "no answer in 1 s"),
+        ("print('hello')", "no answer that can be read"),
+        ("print('{}')", "no answer that can be read"),
     ],
 )
 def test_a_runtime_that_fails_is_told(
@@ -176,6 +185,9 @@ def test_a_device_can_be_declared_unusable(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv(probe.UNUSABLE, "pocl, intel-cpu")
     for name in ALL:
         assert probe.decide(name, lambda n, m: answer()).usable == (name == "intel-fpga-emu")
+    monkeypatch.setenv(probe.UNUSABLE, "typo")
+    with pytest.raises(InputError, match="names no device: typo"):
+        probe.decide("pocl", lambda n, m: answer())
 
 
 def test_an_unusable_device_is_refused_with_reason_and_the_others(
@@ -225,3 +237,16 @@ def test_a_log_is_told_from_its_first_error_with_whole_paths() -> None:
     assert lines[0] == f"{path}:7:3: error: no such name"
     assert lines[-1] == "(21 more lines)" and len(lines) == 41
     assert from_first_error("nothing of the kind") == "nothing of the kind"
+
+
+@pytest.mark.parametrize("device", ALL)
+def test_a_home_that_cannot_be_written_to_costs_no_device(device: str) -> None:
+    assert child(device, HOME="/proc", XDG_CACHE_HOME="").usable
+
+
+def test_modules_of_the_current_folder_are_not_the_childs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lowered: str
+) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('the wrong one')\n")
+    monkeypatch.chdir(tmp_path)
+    assert probe._ask_child(lowered, {})["usable"]
