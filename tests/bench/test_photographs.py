@@ -23,7 +23,7 @@ def test_one_photograph(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable,
-            str(ROOT / "bench/photographs.py"),
+            str(ROOT / "bench/conv/photographs.py"),
             "--limit",
             "1",
             "--json",
@@ -55,8 +55,8 @@ def test_one_photograph(tmp_path: Path) -> None:
 def test_faults_are_told(
     monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], told: list[str]
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    faults = import_module("photographs").faults
+    monkeypatch.syspath_prepend(str(ROOT))
+    faults = import_module("bench.conv.photographs").faults
     run = {
         "device": "pocl",
         "mismatches": 0,
@@ -69,5 +69,5 @@ def test_faults_are_told(
 
 
 def test_nothing_run_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    assert import_module("photographs").faults([]) == ["no network was run"]
+    monkeypatch.syspath_prepend(str(ROOT))
+    assert import_module("bench.conv.photographs").faults([]) == ["no network was run"]

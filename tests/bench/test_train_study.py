@@ -11,21 +11,18 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-BENCH = Path(__file__).parents[2] / "bench"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def modules() -> Any:
-    """bench's own modules, which are scripts' and no package's."""
-    sys.path.insert(0, str(BENCH))
+    """bench's own modules, which are not installed."""
+    sys.path.insert(0, str(ROOT))
     try:
-        import study
-        import study_report
-        import study_runs
-        import study_settings
+        from bench.schemes import report, runs, settings, study
     finally:
-        sys.path.remove(str(BENCH))
-    return study, study_settings, study_runs, study_report
+        sys.path.remove(str(ROOT))
+    return study, settings, runs, report
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,26 @@ from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 NOTES = {"corpus": "bbc", "fold": 0, "split": 0}
 TEXTS = ("a cat sat on the mat", "the dog is good", "rain")
 BOARD = ["--board", "a10gx1150"]
+
+
+def texts(folder: Path) -> str:
+    path = folder / "texts.txt"
+    path.write_text("the cat is good\n\nrain on the mat\n")
+    return str(path)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def problems(capsys: pytest.CaptureFixture[str]) -> str:
+    found = json.loads(capsys.readouterr().out)["error"]
+    assert all(problem["remedy"] for problem in found)
+    return "\n".join(problem["what"] for problem in found)
 
 
 def save_network(path: Path, *, optimised: bool = False, tokens: bool = True) -> Path:

@@ -1,0 +1,1 @@
+"""Benchmarks: scripts by what they measure, and what they share. See README.md."""

@@ -1,0 +1,1 @@
+"""Trained ALBERT classifiers: optimisations, latency-aware inference, words in ReRAM."""

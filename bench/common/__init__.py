@@ -1,0 +1,1 @@
+"""What several benchmarks share: facts of the machine, records of runs, pictures."""

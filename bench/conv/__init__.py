@@ -1,0 +1,1 @@
+"""The convolution accelerator: time, memory, cycles, and integers on photographs."""

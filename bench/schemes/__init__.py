@@ -1,0 +1,1 @@
+"""Quantisation schemes trained against each other on images."""

@@ -1,0 +1,143 @@
+"""The demonstration's MobileNetV2 retrained with DTSSQ, from post-training codes.
+
+Run:  python bench/schemes/fashion_dtssq.py -o DIR [--target 0.3] [--images 12800]
+          [--epochs 4] [--seed 1]
+
+Two-term codes of `shiftforge quantize` (8-bit activations) are where training starts; thresholds
+are learned, gradients are EWGS's, Omega is on, and the share of second terms falls to the target
+(the first and the last layer keep two terms everywhere and do not count). The loss is half the
+labels' cross entropy, half the distance to the float network's outputs. A tenth of the training
+images is held out, 2,000 of them are watched; nothing is chosen by them, the last epoch is what
+counts. (The float network was trained on those images too, so that its own figure on them is too
+good.) The 10,000 test images are looked at once, at the end, in the integer graph's own values.
+
+Writes DIR/model.safetensors (for `generate`), DIR/mobilenet_v2_fashion_dtssq.safetensors (integers
+alone, as shipped), DIR/result.json and a checkpoint an epoch; run again with the same arguments it
+goes on where it was broken off. Test accuracy is left out where the full data set is not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[2]))
+
+import numpy as np
+import torch
+
+from shiftforge.quant.capture.types import FloatConv
+from shiftforge.quant.data.datasets import load_dataset
+from shiftforge.quant.data.images import from_array, resize
+from shiftforge.quant.data.labelled import Labelled, first_of, split_off
+from shiftforge.quant.graph.file import save_model
+from shiftforge.quant.graph.types import ShiftFormat
+from shiftforge.quant.models import fashion
+from shiftforge.quant.models.batches import Examples
+from shiftforge.quant.models.fit import Progress, accuracy
+from shiftforge.quant.models.recipe import Recipe
+from shiftforge.quant.models.retrain import integer_accuracy, retrain
+from shiftforge.quant.models.shipped import CALIBRATION, FILE, without_floats
+from shiftforge.quant.schemes.dtssq import DTSSQ
+from shiftforge.quant.schemes.shift import two_terms
+from shiftforge.quant.schemes.summary import table, totals
+
+WATCHED = 2000
+
+
+def main() -> None:
+    """Train, look at the test images once, and write the model."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--data", default="fashion", help="fashion[:DIR]")
+    parser.add_argument("--target", type=float, default=0.3, help="share of second terms")
+    parser.add_argument("--images", type=int, default=12_800, help="a part of the training images")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=0.002, help="Adam's, in levels")
+    parser.add_argument("--distil", type=float, default=0.5)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    given.output.mkdir(parents=True, exist_ok=True)
+
+    data = load_dataset(given.data)
+    calibration = _resized(first_of(data.train, CALIBRATION))
+    rest, held = split_off(data.train, len(data.train) // 10)
+    rest = rest if given.images >= len(rest) else split_off(rest, given.images, given.seed)[1]
+    watched = held if len(held) <= WATCHED else split_off(held, WATCHED)[1]
+    train_set, watched_set = _examples(_resized(rest)), _examples(_resized(watched))
+
+    graph = fashion.float_graph()
+    teacher = fashion.load()
+    names = [node.name for node in graph.nodes if isinstance(node, FloatConv)]
+    scheme = DTSSQ(target=given.target, rescale=False)
+    wide = {name: two_terms(scheme) for name in (names[0], names[-1])}
+    recipe = Recipe(
+        given.epochs, given.rate, optimiser="adam", weight_decay=0.0, warmup=0.05, shift=2,
+        seed=given.seed, distil=given.distil,
+    )  # fmt: skip
+    print(
+        f"{len(train_set)} images, {given.epochs} epochs, {len(watched_set)} watched; float "
+        f"{accuracy(teacher, watched_set):.2%} on them (it was trained on them)",
+        flush=True,
+    )
+    started = time.monotonic()
+
+    def report(at: Progress) -> None:
+        if at.step % 50 == 1 or at.step == at.steps:
+            last = "" if at.accuracy is None else f", watched {at.accuracy:.2%}"
+            print(
+                f"epoch {at.epoch}/{at.epochs} step {at.step}/{at.steps} loss {at.loss:.4f}"
+                f"{last}, {time.monotonic() - started:.0f} s, {at.seconds_left:.0f} s left",
+                flush=True,
+            )
+
+    found = retrain(
+        graph, scheme, train_set, watched_set, recipe,
+        formats={name: ShiftFormat(4, 2, "S2") for name in names},
+        calibration=calibration.images, overrides=wide, teacher=teacher,
+        folder=given.output, report=report,
+    )  # fmt: skip
+    seconds = time.monotonic() - started
+    save_model(found.model, given.output / "model.safetensors")
+    save_model(without_floats(found.model), given.output / FILE)
+    inner = [row for row in found.layers if row.scheme == scheme.name]
+    second = sum(r.term_histogram[2] * r.weights for r in inner) / sum(r.weights for r in inner)
+    print(table(found.layers))
+    result = {
+        "arguments": {**vars(given), "output": None},
+        "recipe": asdict(recipe),
+        "watched": dict(found.accuracies),
+        "second_terms": second,
+        "bits_per_weight": totals(found.layers).bits_per_weight,
+        "shifts_per_weight": totals(found.layers).shifts_per_weight,
+        "seconds": round(seconds),
+        "test": None,
+        "float_test": None,
+        "test_images": len(data.test),
+    }
+    if len(data.test) == 10_000:
+        test = _examples(_resized(data.test))
+        result["float_test"] = accuracy(teacher, test)
+        result["test"] = integer_accuracy(found.model, test)
+    (given.output / "result.json").write_text(json.dumps(result, indent=1, default=str) + "\n")
+    print(json.dumps({k: result[k] for k in ("watched", "second_terms", "test", "float_test")}))
+
+
+def _resized(data: Labelled) -> Labelled:
+    side = fashion.RESOLUTION
+    images = np.stack([resize(from_array(image, 1), side, side) for image in data.images])
+    return Labelled(images, data.labels)
+
+
+def _examples(data: Labelled) -> Examples:
+    return Examples.of(data.images, data.labels, fashion.PREPROCESS, torch.device("cpu"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Where every operator of the integer graph has to be known, and which of these places lack one.
+
+The list of operators is the union ``Node`` of quant/graph/types.py. A place is a module that tells
+operators apart; it knows an operator whose class its code names, be it in a match, an isinstance,
+a signature or a call. Imports and texts do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+TYPES = "quant/graph/types.py"
+CAPTURE = "quant/capture/operators.py"
+PAGE = "docs/OPERATORS.md"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A module that must name every operator.
+
+    what: of the operator it holds. form: the name that stands for operator X there: its class
+    ``{0}``, the draft or float node ``Draft{0}``, ``Float{0}``, or the field ``{1}`` (lower case).
+    """
+
+    what: str
+    path: str
+    form: str = "{0}"
+
+    def name_of(self, operator: str) -> str:
+        """What the module has to name."""
+        return self.form.format(operator, operator.lower())
+
+
+# In the order in which an operator is added; CONTRIBUTING.md walks down this list.
+PLACES = (
+    Place("the node type of the integer graph", TYPES),
+    Place("the verifier", "quant/graph/verify.py"),
+    Place("the JSON form", "quant/graph/jsonform.py"),
+    Place("the golden reference", "sim/golden/conv/network.py"),
+    Place("the fuzzer of random networks", "tests/helpers/random_networks.py"),
+    Place("the example network", "quant/graph/example.py"),
+    Place("the fake-quantised network", "quant/simulate.py"),
+    Place("the ONNX export", "quant/export/qdq.py"),
+    Place("the float node", "quant/capture/types.py", "Float{0}"),
+    Place("the draft of capture", "quant/capture/draft.py", "Draft{0}"),
+    Place("the operators of capture", CAPTURE, "Draft{0}"),
+    Place("capture's float graph", "quant/capture/export.py", "Float{0}"),
+    Place("calibration", "quant/calibrate/grids.py", "Float{0}"),
+    Place("conversion of float nodes", "quant/calibrate/convert.py", "Float{0}"),
+    Place("conversion to integer nodes", "quant/calibrate/convert.py"),
+    Place("the network in training", "quant/schemes/network.py", "Float{0}"),
+    Place("the schedule", "generator/conv/schedule.py"),
+    Place("the instruction", "generator/conv/lower.py", "{1}"),
+)
+# Modules that tell some operators apart and need not know all, with the reason.
+PARTIAL = {
+    "quant/calibrate/equalise.py": "moves factors between convolutions; a pool ends a group",
+    "quant/calibrate/network.py": "its last branch is the global average",
+    "quant/capture/evaluate.py": "its last branch is the global average",
+    "quant/capture/export.py": "its last branch is the global average",
+}
+
+
+@cache
+def named(text: str) -> frozenset[str]:
+    """Names and attributes that the code of a module uses, imports left out."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+    return frozenset(found)
+
+
+def operators(types: str) -> tuple[str, ...]:
+    """The classes of the union ``Node`` in the text of quant/graph/types.py."""
+    unions = [node for node in ast.parse(types).body if isinstance(node, ast.AnnAssign)]
+    for union in unions:
+        if ast.unparse(union.target) == "Node" and union.value is not None:
+            own = ast.walk(union.value)
+            return tuple(sorted(part.id for part in own if isinstance(part, ast.Name)))
+    raise AssertionError(f"{TYPES} has no union Node")
+
+
+def captured(text: str) -> tuple[str, ...]:
+    """The ATen operators in the text of quant/capture/operators.py: words given to _family."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_family":
+            found += ast.literal_eval(node.args[0]).split()
+    return tuple(sorted(found))
+
+
+def read(root: Path) -> dict[str, str]:
+    """Texts by path: every module of quant, generator and sim, every other place, the page."""
+    folders = ("quant", "generator", "sim")
+    modules = [path for folder in folders for path in sorted((root / folder).rglob("*.py"))]
+    paths = {str(path.relative_to(root)) for path in modules}
+    paths |= {place.path for place in PLACES} | {PAGE}
+    return {path: (root / path).read_text(encoding="utf-8") for path in sorted(paths)}
+
+
+def missing(texts: Mapping[str, str], places: Sequence[Place] = PLACES) -> list[str]:
+    """One line for every operator that a place does not know, in the places' order."""
+    known = operators(texts[TYPES])
+    found = []
+    for place in places:
+        names = named(texts[place.path])
+        for operator in known:
+            if place.name_of(operator) not in names:
+                found.append(
+                    f"{operator} has no place in {place.what}: {place.path} does not name "
+                    f"{place.name_of(operator)}"
+                )
+    return found + _undocumented(texts, known) + _unlisted(texts, known)
+
+
+def _undocumented(texts: Mapping[str, str], known: Sequence[str]) -> list[str]:
+    semantics = ast.get_docstring(ast.parse(texts[TYPES])) or ""
+    rows = re.findall(r"^\| `(\w+)` \|", texts[PAGE], re.M)
+    inline = set(re.findall(r"`([\w.]+)`", texts[PAGE]))
+    return [
+        *(f"{o}: the text above {TYPES} has no line * ``{o}``:" for o in known
+          if f"* ``{o}``:" not in semantics),
+        *(f"{o}: {PAGE} has no row for it" for o in known if o not in rows),
+        *(f"{PAGE} has a row for {o}, which is no operator" for o in rows if o not in known),
+        *(f"aten.{name}: {PAGE} does not name it" for name in captured(texts[CAPTURE])
+          if name not in inline),
+    ]  # fmt: skip
+
+
+def _unlisted(texts: Mapping[str, str], known: Sequence[str]) -> list[str]:
+    """Modules outside the list that tell two operators apart and leave one out."""
+    listed = {(place.path, place.form) for place in PLACES}
+    found = []
+    for path, text in texts.items():
+        if path in PARTIAL or not path.endswith(".py"):
+            continue
+        names = named(text)
+        for form in ("{0}", "Float{0}", "Draft{0}"):
+            own = [operator for operator in known if form.format(operator) in names]
+            if (path, form) in listed or len(own) < 2 or len(own) == len(known):
+                continue
+            left = ", ".join(form.format(o) for o in known if o not in own)
+            found.append(f"{path} tells operators apart and does not name {left}")
+    return found
