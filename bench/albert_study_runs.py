@@ -27,7 +27,8 @@ from shiftforge.quant.albert.network.weights import weight_choice
 from shiftforge.quant.albert.training.loop import evaluate
 from shiftforge.quant.albert.training.run import shared_table, train_fold
 from shiftforge.quant.albert.training.texts import chosen_fold, load_calibration, validation_part
-from shiftforge.quant.text.corpus import Corpus, load_corpus
+from shiftforge.quant.text.catalogue import load_corpus
+from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 
 __all__ = ["Bench", "TEACHER"]

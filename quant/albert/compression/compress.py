@@ -23,10 +23,10 @@ from shiftforge.quant.albert.compression.pruning import (
 )
 from shiftforge.quant.albert.compression.settings import Compression
 from shiftforge.quant.albert.network.folder import load_classifier, save_classifier
-from shiftforge.quant.albert.network.model import OffRampAlbert
+from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans
 from shiftforge.quant.albert.network.notes import NOTES, load_notes
 from shiftforge.quant.albert.network.settings import Recipe
-from shiftforge.quant.albert.network.spans import SpanLearning, attach_spans, span_rate
+from shiftforge.quant.albert.network.spans import SpanLearning, span_rate
 from shiftforge.quant.albert.network.weights import weight_choice
 from shiftforge.quant.albert.training.loop import (
     Addition,
@@ -43,7 +43,8 @@ from shiftforge.quant.albert.training.texts import (
     save_calibration,
     validation_part,
 )
-from shiftforge.quant.text.corpus import Corpus, load_corpus
+from shiftforge.quant.text.catalogue import load_corpus
+from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, save_tokeniser, window
 
 __all__ = ["compress"]
