@@ -8,13 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from import_rules import FOLDERS, HEAVY, imports, modules, violations
+from import_rules import FOLDERS, HEAVY, circles, imports, modules, violations
 
 ROOT = Path(__file__).resolve().parents[1]
+# Circles wholly inside this package are not held against the project yet.
+UNFINISHED = "shiftforge.cli."
 
 
 def test_every_module_keeps_to_its_room() -> None:
     assert violations(ROOT) == []
+
+
+def test_no_modules_import_each_other() -> None:
+    found = [c for c in circles(ROOT) if not all(name.startswith(UNFINISHED) for name in c)]
+    assert found == []
 
 
 def test_the_whole_project_is_read() -> None:
@@ -107,6 +114,16 @@ def test_a_planted_violation_is_caught(copy: Path, path: str, line: str, message
     assert caught
     assert all(text.startswith(path) for text in caught)
     assert message in " ".join(caught)
+
+
+def test_a_planted_circle_is_caught(copy: Path) -> None:
+    names = ("one", "two", "three", "beside")
+    for name, next_one in zip(names, ("two", "three", "one", "one"), strict=True):
+        line = f"def f():\n    from shiftforge.quant.graph.{next_one} import f\n"
+        (copy / f"quant/graph/{name}.py").write_text(line, encoding="utf-8")
+    (copy / "quant/planted.py").write_text("from shiftforge.quant import planted\n", "utf-8")
+    circle = tuple(f"shiftforge.quant.graph.{name}" for name in ("one", "three", "two"))
+    assert set(circles(copy)) - set(circles(ROOT)) == {circle, ("shiftforge.quant.planted",)}
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ from shiftforge.quant.albert.exits.predictor import ENTROPY_ONE, fit_exit_table,
 from shiftforge.quant.albert.network.file import load_integer
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
-from shiftforge.quant.text.corpus import CORPORA, Corpus, load_corpus
+from shiftforge.quant.text.catalogue import CORPORA, load_corpus
+from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs
 from shiftforge.sim.edgebert.check import units_for

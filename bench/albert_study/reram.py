@@ -50,7 +50,7 @@ from shiftforge.quant.formats.adaptivfloat import (
     decode,
     encode,
 )
-from shiftforge.quant.text.corpus import load_corpus
+from shiftforge.quant.text.catalogue import load_corpus
 from shiftforge.sim.edgebert.models.reram import (
     FaultReport,
     Storage,

@@ -26,8 +26,10 @@ from shiftforge.quant.albert.network.notes import NOTES, load_notes
 from shiftforge.quant.albert.network.weights import weight_choice
 from shiftforge.quant.albert.training.loop import evaluate
 from shiftforge.quant.albert.training.run import shared_table, train_fold
+from shiftforge.quant.albert.training.settings import Origin, TableOptions, Training
 from shiftforge.quant.albert.training.texts import chosen_fold, load_calibration, validation_part
-from shiftforge.quant.text.corpus import Corpus, load_corpus
+from shiftforge.quant.text.catalogue import load_corpus
+from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 
 __all__ = ["Bench", "TEACHER"]
@@ -79,7 +81,9 @@ class Bench:
         """The word table of a density: the same for all corpora."""
         folder = self.work.parent / "tables" / f"{density:g}"
         corpora = [load_corpus(name) for name in TABLE_CORPORA]
-        shared_table(lambda: corpora, folder, fold=self.fold, density=density, say=_say)
+        shared_table(
+            lambda: corpora, folder, TableOptions(density=density), fold=self.fold, say=_say
+        )
         return folder
 
     def record(self, job: Job) -> Record | None:
@@ -111,14 +115,14 @@ class Bench:
         study = self.study
         if job.group == TEACHER.group:
             train_fold(
-                self.corpus, self.fold, folder, study.shape, study.recipe, table=self.table(1.0),
-                say=_say,
+                self.corpus, self.fold, folder, Training(study.shape, study.recipe),
+                origin=Origin(table=self.table(1.0)), say=_say,
             )  # fmt: skip
             return
         table = None if job.density is None else self.table(job.density)
-        options = Compression(**job.options, table=table)
+        options = Compression(**job.options, table=table, epochs=study.epochs)
         teacher = self.folder(TEACHER)
-        compress(teacher, folder, options, epochs=study.epochs, corpus=self.corpus, say=_say)
+        compress(teacher, folder, options, corpus=self.corpus, say=_say)
 
     def _texts(self, folder: Path) -> dict[str, tuple[Ids, NDArray[np.int64]]]:
         tokeniser = load_tokeniser(folder)

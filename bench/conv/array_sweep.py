@@ -274,11 +274,13 @@ def check(plan: Plan) -> int:
     """Compare each layer with the captured, quantised network; returns the differences found."""
     from shiftforge.quant.capture.source import load_source
     from shiftforge.quant.data.inputs import load_frames
-    from shiftforge.quant.quantize import quantize
+    from shiftforge.quant.quantize import Quantisation, quantize
 
     graph = load_source("mobilenet_v2_random")
     images = load_frames("random:0", graph.preprocess, limit=1).images
-    model = quantize(graph, images, rounding="nearest", terms=plan.array.terms, first_last="same")
+    model = quantize(
+        graph, images, Quantisation(rounding="nearest", terms=plan.array.terms, first_last="same")
+    )
     real = make_plan(model, plan.board, array_for(model, *SHOWN))
     pairs = list(zip(plan.layers, real.layers, strict=True))
     wrong = sum(a.cycles != b.cycles or a.tiling != b.tiling for a, b in pairs)

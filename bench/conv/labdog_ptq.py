@@ -37,7 +37,7 @@ from shiftforge.quant.capture.source import load_source
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.data.photos import photo_paths
 from shiftforge.quant.evaluate import Agreement, agreement, quantised_logits
-from shiftforge.quant.quantize import quantize, weight_formats
+from shiftforge.quant.quantize import Quantisation, quantize, weight_formats
 
 NAMES = ("china.jpg", "flower.jpg", "astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")
 CROPS = 34
@@ -147,7 +147,9 @@ def main() -> None:
         for mode in modes if terms == 2 else MODES:
             started = time.monotonic()
             model = quantize(
-                graph, calibration, scheme=scheme, bits=bits, terms=terms, equalisation=mode
+                graph,
+                calibration,
+                Quantisation(scheme=scheme, bits=bits, terms=terms, equalisation=mode),
             )
             seconds = time.monotonic() - started
             found = agreement(wanted, quantised_logits(model, test))

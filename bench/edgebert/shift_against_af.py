@@ -40,7 +40,7 @@ from shiftforge.quant.albert.network.file import load_integer
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.network.quantize import quantise_folder
 from shiftforge.quant.albert.training.texts import HeldOut, held_out
-from shiftforge.quant.text.corpus import load_corpus
+from shiftforge.quant.text.catalogue import load_corpus
 from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs
 from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit

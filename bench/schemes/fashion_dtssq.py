@@ -37,12 +37,14 @@ from shiftforge.quant.data.labelled import Labelled, first_of, split_off
 from shiftforge.quant.graph.file import save_model
 from shiftforge.quant.graph.types import ShiftFormat
 from shiftforge.quant.models import fashion
-from shiftforge.quant.models.batches import Examples
-from shiftforge.quant.models.fit import Progress, accuracy
+from shiftforge.quant.models.batches import Examples, TrainingSet
+from shiftforge.quant.models.fit import Progress, Stage, accuracy
 from shiftforge.quant.models.recipe import Recipe
 from shiftforge.quant.models.retrain import integer_accuracy, retrain
 from shiftforge.quant.models.shipped import CALIBRATION, FILE, without_floats
+from shiftforge.quant.models.start import PostTraining
 from shiftforge.quant.schemes.dtssq import DTSSQ
+from shiftforge.quant.schemes.folded import Schemed
 from shiftforge.quant.schemes.shift import two_terms
 from shiftforge.quant.schemes.summary import table, totals
 
@@ -98,10 +100,9 @@ def main() -> None:
             )
 
     found = retrain(
-        graph, scheme, train_set, watched_set, recipe,
-        formats={name: ShiftFormat(4, 2, "S2") for name in names},
-        calibration=calibration.images, overrides=wide, teacher=teacher,
-        folder=given.output, report=report,
+        graph, Schemed(scheme, wide), TrainingSet(train_set, watched_set), recipe,
+        PostTraining({name: ShiftFormat(4, 2, "S2") for name in names}, calibration.images),
+        stage=Stage(scheme.name, given.output, report=report), teacher=teacher,
     )  # fmt: skip
     seconds = time.monotonic() - started
     save_model(found.model, given.output / "model.safetensors")

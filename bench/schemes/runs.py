@@ -21,10 +21,10 @@ from shiftforge.errors import InputError
 from shiftforge.quant.data.datasets import load_dataset
 from shiftforge.quant.data.labelled import Labelled, first_of, split_off
 from shiftforge.quant.graph.types import Preprocess
-from shiftforge.quant.models.batches import Examples
+from shiftforge.quant.models.batches import Examples, TrainingSet
 from shiftforge.quant.models.checkpoint import load_checkpoint, save_checkpoint
 from shiftforge.quant.models.device import find_device
-from shiftforge.quant.models.fit import accuracy, fit
+from shiftforge.quant.models.fit import Stage, accuracy, fit
 from shiftforge.quant.models.networks import build
 from shiftforge.quant.models.qat import Options, scheme_facts, train_scheme
 from shiftforge.quant.schemes.base import Scheme
@@ -180,7 +180,7 @@ def _start(job: Job, folders: Folders, data: _Data) -> dict[str, Any]:
     study = job.study
     network = build(study.network, data.preprocess, data.classes, job.seed)
     recipe = replace(study.start, seed=job.seed)
-    reached = fit(network, data.train, data.validation, recipe, stage="float")
+    reached = fit(network, TrainingSet(data.train, data.validation), recipe, Stage("float"))
     save_checkpoint(_weights(job, folders), network.state_dict(), {"facts": job.facts()})
     return {
         "epochs": reached,
@@ -207,11 +207,10 @@ def _row(job: Job, row: Row, folders: Folders, data: _Data) -> dict[str, Any]:
         done = train_scheme(
             _float(job, folders, data),
             row.scheme,
-            _first(data.train, study.tune_images),
             # After each epoch a part will do; what decides is measured at the end.
-            _first(data.validation, _WATCHED),
+            TrainingSet(_first(data.train, study.tune_images), _first(data.validation, _WATCHED)),
             recipe,
-            stage=_STAGE,
+            Stage(_STAGE),
             options=Options(study.end_policy, study.end_policy, recalibrate=row.recalibrate),
         )
     except InputError as error:

@@ -52,14 +52,14 @@ def quantize(
     bits 4 to 8), or "dtssq": the shipped network's retrained codes, which takes no options.
     calib: frames that activations are measured on, by default the best installed.
     options: rounding, bias_correction, equalisation, calibration, requant and first_last, as in
-    ``shiftforge.quant.quantize.quantize``. progress: called with (stage, done, total). say: called
-    with lines for the user.
+    ``shiftforge.quant.quantize.Quantisation``. progress: called with (stage, done, total). say:
+    called with lines for the user.
     Raises InputError with everything that is wrong.
     """
     from shiftforge.quant.capture.source import load_source
     from shiftforge.quant.data.inputs import load_frames
+    from shiftforge.quant.quantize import Quantisation, weight_formats
     from shiftforge.quant.quantize import quantize as quantize_graph
-    from shiftforge.quant.quantize import weight_formats
 
     if scheme == "dtssq":
         given = {"bits": bits, "terms": terms, "calib": calib, "resolution": resolution}
@@ -88,16 +88,8 @@ def quantize(
     if problems or frames is None:
         raise InputError(problems)
     tell(f"measuring activations on {len(frames)} frames of {calib}")
-    return quantize_graph(
-        graph,
-        frames.images,
-        scheme=scheme,
-        bits=bits,
-        terms=terms,
-        activation_bits=activation_bits,
-        progress=progress,
-        **options,
-    )
+    how = Quantisation(scheme, bits, terms, activation_bits, **options)
+    return quantize_graph(graph, frames.images, how, progress=progress)
 
 
 # What the shipped DTSSQ network was made with; None: not given.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,16 +148,15 @@ def embeddings(
         raise InputError(problems)
     import torch
 
+    from shiftforge.quant.albert.training.settings import TableOptions
     from shiftforge.quant.albert.training.table import build_table
 
     torch.set_num_threads(threads)
     table = build_table(
         found,
         output,
+        TableOptions(vocabulary, columns, density),
         fold=fold,
-        vocabulary=vocabulary,
-        columns=columns,
-        density=density,
         seed=seed,
         say=note,
     )
@@ -279,32 +279,31 @@ def _train(output: Path, given: dict[str, Any], as_json: bool) -> None:
         train_fold,
         train_folds,
     )
+    from shiftforge.quant.albert.training.settings import Origin, TableOptions, Training
 
     torch.set_num_threads(given["threads"])
-    options: dict[str, Any] = {
-        "tokeniser": given["tokeniser"],
-        "start": given["start"],
-        "seed": given["seed"],
-        "say": note,
-    }
-    table, recipe = given["table"], _recipe(given)
-    for fold in folds if table is not None and given["corpus"] in _TABLE_CORPORA else ():
-        shared_table(
-            lambda: [open_corpus(name) for name in _TABLE_CORPORA],
-            table_of_fold(table, fold),
-            fold=fold,
-            columns=shape.embedding,
-            say=note,
-        )
+    table: Path | None = given["table"]
+    training = Training(shape, _recipe(given), given["seed"])
+    origin = Origin(given["tokeniser"], given["start"], table)
+    if table is not None and given["corpus"] in _TABLE_CORPORA:
+        for fold in folds:
+            shared_table(
+                lambda: [open_corpus(name) for name in _TABLE_CORPORA],
+                table_of_fold(table, fold),
+                TableOptions(columns=shape.embedding),
+                fold=fold,
+                say=note,
+            )
     if given["fold"] == _ALL:
-        found = train_folds(corpus, output, shape, recipe, folds=folds, table=table, **options)
+        found = train_folds(corpus, output, training, folds=folds, origin=origin, say=note)
         if as_json:
             print_json({"output": output, **found})
             return
         _print_summary(output, found)
         return
-    own = None if table is None else table_of_fold(table, folds[0])
-    notes = train_fold(corpus, folds[0], output, shape, recipe, table=own, **options)
+    if table is not None:
+        origin = replace(origin, table=table_of_fold(table, folds[0]))
+    notes = train_fold(corpus, folds[0], output, training, origin=origin, say=note)
     _print_notes(output, notes, as_json)
 
 
@@ -313,7 +312,10 @@ def _options(given: Mapping[str, Any]) -> Compression:
 
     names = ("spans", "ramp", "sparsity", "prune", "weights", "table")
     return Compression(
-        distil=given["distil"], **{n: given[n] for n in names if given[n] is not None}
+        distil=given["distil"],
+        epochs=given["epochs"] or _COMPRESS_EPOCHS,
+        minutes=given["minutes"],
+        **{n: given[n] for n in names if given[n] is not None},
     )
 
 
@@ -352,8 +354,6 @@ def _compress(output: Path, given: dict[str, Any], as_json: bool) -> None:
         teacher,
         output,
         options,
-        epochs=given["epochs"] or _COMPRESS_EPOCHS,
-        minutes=given["minutes"],
         start=given["start"],
         corpus=corpus,
         seed=given["seed"],

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shiftforge.quant.graph.types import Preprocess
 
-__all__ = ["Examples", "epoch_seed", "normalised", "training_batches"]
+__all__ = ["Examples", "TrainingSet", "epoch_seed", "normalised", "training_batches"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,15 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """watched: images whose accuracy is reported after every epoch (choose nothing by the test
+    images)."""
+
+    train: Examples
+    watched: Examples
 
 
 def normalised(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:

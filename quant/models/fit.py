@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,7 +17,13 @@ import torch
 from torch import nn
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.models.batches import Examples, epoch_seed, normalised, training_batches
+from shiftforge.quant.models.batches import (
+    Examples,
+    TrainingSet,
+    epoch_seed,
+    normalised,
+    training_batches,
+)
 from shiftforge.quant.models.checkpoint import (
     load_checkpoint,
     optimiser_state,
@@ -33,7 +39,17 @@ from shiftforge.quant.models.recipe import (
     recipe_problems,
 )
 
-__all__ = ["Hooks", "Progress", "Recipe", "Report", "accuracy", "fit", "learning_rate", "logits"]
+__all__ = [
+    "Hooks",
+    "Progress",
+    "Recipe",
+    "Report",
+    "Stage",
+    "accuracy",
+    "fit",
+    "learning_rate",
+    "logits",
+]
 
 _REPORT_STEPS = 10
 
@@ -53,6 +69,24 @@ class Progress:
 
 
 Report: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of the loop: what it is called, where it is kept, who is told.
+
+    folder: where ``<name>-<epoch>.safetensors`` is written after every epoch, and where a run with
+    the same recipe and facts goes on to the same weights; None keeps nothing. facts: what else the
+    run depends on, JSON-serialisable. keep: checkpoints that stay, the newest; None keeps all.
+    stop_after: leave after this many epochs in all, the schedule unchanged.
+    """
+
+    name: str
+    folder: Path | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    keep: int | None = 2
+    stop_after: int | None = None
+    report: Report | None = None
 
 
 @dataclass(frozen=True)
@@ -98,11 +132,13 @@ def _file(folder: Path, stage: str, epoch: int) -> Path:
 
 
 def _resume(
-    folder: Path, stage: str, facts: Mapping[str, Any], epochs: int
+    stage: Stage, facts: Mapping[str, Any], epochs: int
 ) -> tuple[int, dict[str, torch.Tensor]]:
     """(epochs done, tensors) of the newest checkpoint, (0, {}) where there is none."""
+    if stage.folder is None:
+        return 0, {}
     for epoch in range(epochs, 0, -1):
-        path = _file(folder, stage, epoch)
+        path = _file(stage.folder, stage.name, epoch)
         if not path.is_file():
             continue
         tensors, header = load_checkpoint(path)
@@ -198,29 +234,20 @@ def _epoch(
 
 def fit(
     network: nn.Module,
-    train: Examples,
-    test: Examples,
+    data: TrainingSet,
     recipe: Recipe,
+    stage: Stage,
     *,
-    stage: str,
-    folder: Path | None = None,
-    facts: Mapping[str, Any] | None = None,
     hooks: Hooks | None = None,
     teacher: nn.Module | None = None,
-    report: Report | None = None,
-    stop_after: int | None = None,
-    keep: int | None = None,
 ) -> list[float]:
-    """Train in place; returns the accuracy on ``test`` after every epoch run now.
+    """Train in place; returns the accuracy on the watched images after every epoch run now.
 
-    folder: where ``<stage>-<epoch>.safetensors`` is written after every epoch, and where a run
-    with the same recipe and facts resumes; None keeps nothing. facts: what else the run depends
-    on, JSON-serialisable. teacher: the float network of the recipe's distillation. stop_after:
-    leave after this many epochs in all, the schedule unchanged. keep: checkpoints that stay, the
-    newest; None keeps all.
+    teacher: the float network of the recipe's distillation.
     The same recipe, data, thread count and library versions give the same weights, resumed or not.
     Raises InputError for a bad recipe, a folder with another run's checkpoints, and divergence.
     """
+    train = data.train
     problems = recipe_problems(recipe, len(train), teacher=teacher is not None)
     if problems:
         raise InputError(problems)
@@ -231,23 +258,25 @@ def fit(
     if teacher is not None:
         teacher.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimiser = make_optimiser(chosen.groups(network, recipe), recipe)
-    known = {"recipe": asdict(recipe), "images": len(train), "stage": stage, **(facts or {})}
+    known = {"recipe": asdict(recipe), "images": len(train), "stage": stage.name, **stage.facts}
     known = json.loads(json.dumps(known))  # as a checkpoint's header gives it back
-    done, tensors = _resume(folder, stage, known, recipe.epochs) if folder else (0, {})
+    done, tensors = _resume(stage, known, recipe.epochs)
     if tensors:
         network.load_state_dict(_pick(tensors, "network."))
         restore_optimiser(optimiser, _pick(tensors, "optimiser."))
-    last = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
+    limit = recipe.epochs if stage.stop_after is None else stage.stop_after
+    last = min(limit, recipe.epochs)
     results: list[float] = []
     began = time.monotonic()
 
     def tell(epoch: int, step: int, mean: float) -> None:
-        if report is None or (step % _REPORT_STEPS != 1 and step != steps):
+        if stage.report is None or (step % _REPORT_STEPS != 1 and step != steps):
             return
         run = (epoch - done) * steps + step
         left = (time.monotonic() - began) / run * ((last - done) * steps - run)
         found = results[-1] if results else None
-        report(Progress(stage, epoch + 1, recipe.epochs, step, steps, mean, found, left))
+        at = Progress(stage.name, epoch + 1, recipe.epochs, step, steps, mean, found, left)
+        stage.report(at)
 
     with deterministic(device):
         for epoch in range(done, last):
@@ -256,14 +285,23 @@ def fit(
             )
             if not math.isfinite(mean):
                 raise InputError(
-                    Problem(f"diverged in epoch {epoch + 1}", "lower the learning rate", stage)
+                    Problem(f"diverged in epoch {epoch + 1}", "lower the learning rate", stage.name)
                 )
-            results.append(accuracy(network, test))
-            if folder is not None:
-                held = {f"network.{n}": t for n, t in network.state_dict().items()}
-                held |= {f"optimiser.{n}": t for n, t in optimiser_state(optimiser).items()}
-                header = {"facts": known, "epoch": epoch + 1, "accuracy": results[-1]}
-                save_checkpoint(_file(folder, stage, epoch + 1), held, header)
-                if keep is not None and epoch + 1 > keep:
-                    _file(folder, stage, epoch + 1 - keep).unlink(missing_ok=True)
+            results.append(accuracy(network, data.watched))
+            header = {"facts": known, "epoch": epoch + 1, "accuracy": results[-1]}
+            _keep(stage, network, optimiser, header)
     return results
+
+
+def _keep(
+    stage: Stage, network: nn.Module, optimiser: torch.optim.Optimizer, header: Mapping[str, Any]
+) -> None:
+    """Write the checkpoint of the header's epoch and remove the one that is too old."""
+    if stage.folder is None:
+        return
+    epoch: int = header["epoch"]
+    held = {f"network.{n}": t for n, t in network.state_dict().items()}
+    held |= {f"optimiser.{n}": t for n, t in optimiser_state(optimiser).items()}
+    save_checkpoint(_file(stage.folder, stage.name, epoch), held, header)
+    if stage.keep is not None and epoch > stage.keep:
+        _file(stage.folder, stage.name, epoch - stage.keep).unlink(missing_ok=True)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from shiftforge.quant.models.batches import Examples, normalised
-from shiftforge.quant.models.fit import Hooks, Recipe, Report, accuracy, fit
+from shiftforge.quant.models.batches import Examples, TrainingSet, normalised
+from shiftforge.quant.models.fit import Hooks, Recipe, Stage, accuracy, fit
 from shiftforge.quant.models.history import History, Record
 from shiftforge.quant.models.recipe import Group
 from shiftforge.quant.schemes import training
@@ -131,25 +130,18 @@ def images_of(examples: Examples, count: int, batch: int = _BATCH) -> Iterator[t
 def train_scheme(
     start: nn.Module,
     scheme: Scheme | None,
-    train: Examples,
-    watched: Examples,
+    data: TrainingSet,
     recipe: Recipe,
+    stage: Stage,
     *,
-    stage: str,
     options: Options | None = None,
-    folder: Path | None = None,
-    facts: Mapping[str, Any] | None = None,
     teacher: nn.Module | None = None,
-    report: Report | None = None,
-    keep: int | None = 2,
-    stop_after: int | None = None,
 ) -> Trained:
     """Train a copy of a float network under a scheme; None goes on in float, as the reference.
 
-    watched: images whose accuracy is reported after every epoch (choose nothing by the test
-    images). The other arguments are those of `fit`; a broken-off run goes on in ``folder`` and
-    ends at the same weights.
+    stage, teacher: as of `fit`.
     """
+    train = data.train
     chosen = options or Options()
     # The quantisers' own beginnings must not depend on what was drawn before.
     torch.manual_seed(recipe.seed)
@@ -170,26 +162,14 @@ def train_scheme(
         network.eval()
         with torch.no_grad():
             network(example)  # activation quantisers find their range
-    known = {**scheme_facts(scheme), "ends": repr((chosen.first, chosen.last)), **(facts or {})}
+    known = {**scheme_facts(scheme), "ends": repr((chosen.first, chosen.last)), **stage.facts}
     known["overrides"] = repr(sorted((chosen.overrides or {}).items(), key=lambda item: item[0]))
-    history = History(None if folder is None else folder / f"{stage}.history.json")
-    reached = fit(
-        network,
-        train,
-        watched,
-        recipe,
-        stage=stage,
-        folder=folder,
-        facts=known,
-        hooks=scheme_hooks(network, history),
-        teacher=teacher,
-        report=report,
-        stop_after=stop_after,
-        keep=keep,
-    )
+    history = History(None if stage.folder is None else stage.folder / f"{stage.name}.history.json")
+    hooks = scheme_hooks(network, history)
+    reached = fit(network, data, recipe, replace(stage, facts=known), hooks=hooks, teacher=teacher)
     network.eval()
     history.take(network, recipe.epochs)
     if chosen.recalibrate:
         recalibrate_batch_norm(network, images_of(train, chosen.recalibrate))
     records = tuple(history.records)
-    return Trained(network, tuple(reached), accuracy(network, watched), records)
+    return Trained(network, tuple(reached), accuracy(network, data.watched), records)

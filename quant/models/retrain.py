@@ -8,29 +8,22 @@ down at the end.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
-from shiftforge.quant.calibrate.equalise import equalise
-from shiftforge.quant.calibrate.grids import calibrate_grids
-from shiftforge.quant.calibrate.images import normalise
-from shiftforge.quant.calibrate.sequential import round_network
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.data.inputs import to_codes
-from shiftforge.quant.graph.types import QuantizedModel, WeightFormat
-from shiftforge.quant.models.batches import Examples
-from shiftforge.quant.models.fit import Hooks, Report, accuracy, fit
+from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.quant.models.batches import Examples, TrainingSet
+from shiftforge.quant.models.fit import Hooks, Stage, accuracy, fit
 from shiftforge.quant.models.qat import scheme_facts
 from shiftforge.quant.models.recipe import Group, Recipe
-from shiftforge.quant.schemes.base import Scheme
+from shiftforge.quant.models.start import PostTraining
 from shiftforge.quant.schemes.convert import convert
 from shiftforge.quant.schemes.folded import ParametrisedWeight, Schemed
-from shiftforge.quant.schemes.network import QuantNetwork, folded_network
+from shiftforge.quant.schemes.network import QuantNetwork
 from shiftforge.quant.schemes.summary import LayerSummary, summary
 from shiftforge.quant.simulate import run_fake_quantised
 
@@ -79,22 +72,9 @@ def unit_groups(network: nn.Module, recipe: Recipe) -> list[Group]:
     return groups
 
 
-def folded_from_codes(
-    graph: FloatGraph,
-    scheme: Schemed,
-    formats: Mapping[str, WeightFormat],
-    calibration: NDArray[np.uint8],
-    activation_bits: int = 8,
-) -> QuantNetwork:
-    """The exact folded network whose masters lie in the cells of post-training codes.
-
-    formats: of the codes, by convolution name. calibration: frames uint8 (N, H, W, C).
-    """
-    images = normalise(calibration, graph.preprocess)
-    scaled = equalise(graph, images, mode="exact")
-    grids = calibrate_grids(scaled, images, bits=activation_bits)
-    start = round_network(scaled, images, formats, grids)
-    found = folded_network(scheme, scaled, grids, formats, start=start.weights, biases=start.biases)
+def folded_from_codes(graph: FloatGraph, scheme: Schemed, start: PostTraining) -> QuantNetwork:
+    """The exact folded network whose masters lie in the cells of post-training codes."""
+    found = start.begin(graph, scheme).network
     found.exact = True
     return found
 
@@ -114,58 +94,40 @@ def integer_accuracy(model: QuantizedModel, examples: Examples, batch: int = 50)
 
 def retrain(
     graph: FloatGraph,
-    scheme: Scheme,
-    train: Examples,
-    watched: Examples,
+    schemed: Schemed,
+    data: TrainingSet,
     recipe: Recipe,
+    start: PostTraining,
     *,
-    formats: Mapping[str, WeightFormat],
-    calibration: NDArray[np.uint8],
-    overrides: Mapping[str, Scheme] | None = None,
-    activation_bits: int = 8,
+    stage: Stage | None = None,
     teacher: nn.Module | None = None,
-    folder: Path | None = None,
-    report: Report | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Retrained:
     """Quantise after training, train on from there under the scheme, and convert.
 
-    overrides: other schemes by convolution name. teacher: for the recipe's distillation. A run that
-    was broken off goes on in folder and ends at the same weights. A scheme of shift weights should
-    keep its scales (``rescale=False``), which are those of the codes.
-    Raises InputError as `fit` and `convert` do.
+    stage: by default of the scheme's name, and nothing is kept. teacher: for the recipe's
+    distillation. A scheme of shift weights should keep its scales (``rescale=False``), which are
+    those of the codes. Raises InputError as `fit` and `convert` do.
     """
-    network = folded_from_codes(
-        graph, Schemed(scheme, overrides or {}), formats, calibration, activation_bits
-    )
-    network.to(train.images.device)
+    network = folded_from_codes(graph, schemed, start)
+    network.to(data.train.images.device)
     quantisers = network.quantisers()
-    schemed = Schemed(scheme, overrides or {})
-    reached = {"start": accuracy(network, watched)}
+    reached = {"start": accuracy(network, data.watched)}
+    own = stage or Stage(schemed.scheme.name)
     facts = {
-        **scheme_facts(scheme),
-        "overrides": {n: scheme_facts(s) for n, s in (overrides or {}).items()},
-        "activation_bits": activation_bits,
-        "calibration_images": len(calibration),
+        **scheme_facts(schemed.scheme),
+        "overrides": {n: scheme_facts(s) for n, s in schemed.overrides.items()},
+        "activation_bits": start.activation_bits,
+        "calibration_images": len(start.calibration),
     }
-    found = fit(
-        network,
-        train,
-        watched,
-        recipe,
-        stage=scheme.name,
-        folder=folder,
-        facts=facts,
-        hooks=Hooks(
-            loss=lambda task: schemed.loss(task, quantisers),
-            after_step=lambda: schemed.after_step(quantisers),
-            at_epoch=lambda epoch, epochs: schemed.at_epoch(quantisers, epoch, epochs),
-            groups=unit_groups,
-        ),
-        teacher=teacher,
-        report=report,
-        keep=2,
+    hooks = Hooks(
+        loss=lambda task: schemed.loss(task, quantisers),
+        after_step=lambda: schemed.after_step(quantisers),
+        at_epoch=lambda epoch, epochs: schemed.at_epoch(quantisers, epoch, epochs),
+        groups=unit_groups,
     )
+    known = replace(own, facts={**facts, **own.facts})
+    found = fit(network, data, recipe, known, hooks=hooks, teacher=teacher)
     first = recipe.epochs - len(found)
     reached |= {f"epoch {first + i + 1}": value for i, value in enumerate(found)}
     network.cpu().eval()

@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.data.datasets import load_dataset
 from shiftforge.quant.data.labelled import Dataset, Labelled, split_off
 from shiftforge.quant.graph.types import QuantizedModel
-from shiftforge.quant.models.batches import Examples
+from shiftforge.quant.models.batches import Examples, TrainingSet
 from shiftforge.quant.models.checkpoint import load_checkpoint, save_checkpoint
 from shiftforge.quant.models.device import find_device
-from shiftforge.quant.models.fit import Recipe, Report, accuracy, fit
+from shiftforge.quant.models.fit import Recipe, Report, Stage, accuracy, fit
 from shiftforge.quant.models.networks import NETWORKS, build
 from shiftforge.quant.models.qat import Options, scheme_hooks, train_scheme
 from shiftforge.quant.models.recipe import recipe_problems
@@ -127,8 +127,7 @@ class Outcome:
 @dataclass(frozen=True, eq=False)
 class Parts:
     data: Dataset
-    train: Examples
-    watched: Examples
+    images: TrainingSet
     test: Examples
 
 
@@ -147,24 +146,17 @@ def _recipes(config: RunConfig, data: Dataset) -> tuple[Recipe, Recipe]:
 
 def checked(config: RunConfig) -> tuple[Parts, Recipe, Recipe]:
     """Data on the device, and recipes; everything wrong is listed before anything is written."""
-    problems: list[Problem] = []
+    problems = Problems()
     if config.network not in NETWORKS:
         what = f"there is no network {config.network!r}"
         problems.append(Problem(what, "use " + ", ".join(NETWORKS)))
     if config.final_epochs < 0:
         problems.append(Problem(f"{config.final_epochs} final epochs", "give 0 or more"))
     problems += _folder_problems(config)
-    device, data = None, None
-    try:
-        device = find_device(config.device)
-    except InputError as error:
-        problems += error.problems
-    try:
-        data = load_dataset(
-            config.data, limit=config.limit, size=config.size, channels=config.channels
-        )
-    except InputError as error:
-        problems += error.problems
+    device = problems.check(find_device, config.device)
+    data = problems.check(
+        load_dataset, config.data, limit=config.limit, size=config.size, channels=config.channels
+    )
     if data is None or device is None or problems:
         raise InputError(problems)
     count = config.validation
@@ -180,7 +172,8 @@ def checked(config: RunConfig) -> tuple[Parts, Recipe, Recipe]:
     def examples(part: Labelled) -> Examples:
         return Examples.of(part.images, part.labels, data.preprocess, device)
 
-    return Parts(data, examples(rest), examples(watched), examples(data.test)), start, tune
+    images = TrainingSet(examples(rest), examples(watched))
+    return Parts(data, images, examples(data.test)), start, tune
 
 
 def _folder_problems(config: RunConfig) -> list[Problem]:
@@ -207,21 +200,18 @@ def run(config: RunConfig, report: Report | None = None) -> Outcome:
     if config.start is not None:
         _load_float(network, config.start, config.network)
     else:
-        fit(
-            network, parts.train, parts.watched, start_recipe,
-            stage=FLOAT, folder=config.folder, facts=facts, report=report, keep=2,
-        )  # fmt: skip
-    network.to(parts.train.images.device).eval()
-    validation = {FLOAT: accuracy(network, parts.watched)}
+        fit(network, parts.images, start_recipe, Stage(FLOAT, config.folder, facts, report=report))
+    network.to(parts.images.train.images.device).eval()
+    validation = {FLOAT: accuracy(network, parts.images.watched)}
     test = {FLOAT: accuracy(network, parts.test)}
     header = {**facts, "seed": config.seed, "test": test[FLOAT], "validation": validation[FLOAT]}
     save_checkpoint(path, network.state_dict(), header)
     if config.scheme is None:
         return Outcome(path, validation, test)
     done = train_scheme(
-        network, config.scheme, parts.train, parts.watched, tune,
-        stage=TUNED, options=config.options, folder=config.folder, facts=facts,
-        teacher=copy.deepcopy(network) if tune.distil else None, report=report,
+        network, config.scheme, parts.images, tune,
+        Stage(TUNED, config.folder, facts, report=report), options=config.options,
+        teacher=copy.deepcopy(network) if tune.distil else None,
     )  # fmt: skip
     validation[TUNED] = done.final
     test[TUNED] = accuracy(done.network, parts.test)
@@ -263,9 +253,9 @@ def _integer(
     test: dict[str, float],
 ) -> QuantizedModel:
     """Fold batch norm, train on where values are the integers' own, and convert."""
-    device = parts.train.images.device
+    device = parts.images.train.images.device
     preprocess = parts.data.preprocess
-    frames = parts.train.images[:_CALIBRATION].permute(0, 2, 3, 1).cpu().numpy()
+    frames = parts.images.train.images[:_CALIBRATION].permute(0, 2, 3, 1).cpu().numpy()
     folded = fold(
         trained, preprocess, frames,
         name=config.network, labels=parts.data.labels, activation_bits=config.activation_bits,
@@ -277,15 +267,14 @@ def _integer(
             tune, epochs=config.final_epochs, rate=tune.rate / 10, warmup=0.0, freeze_epochs=0
         )
         fit(
-            folded, parts.train, parts.watched, recipe,
-            stage=FINAL, folder=config.folder, facts={"network": config.network},
+            folded, parts.images, recipe,
+            Stage(FINAL, config.folder, {"network": config.network}, report=report),
             hooks=scheme_hooks(folded), teacher=teacher if recipe.distil else None,
-            report=report, keep=2,
         )  # fmt: skip
     folded.eval()
     # float64: every sum is exact, so that these are the integer graph's accuracies.
     exact = folded.to(device).double()
-    validation["integer"] = accuracy(_Double(exact), parts.watched)
+    validation["integer"] = accuracy(_Double(exact), parts.images.watched)
     test["integer"] = accuracy(_Double(exact), parts.test)
     meta: dict[str, Any] = {"network": config.network, "data": parts.data.name}
     return convert(folded.cpu().float(), meta={**meta, "test_accuracy": test["integer"]})

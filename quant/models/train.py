@@ -7,22 +7,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.calibrate.convert import convert
-from shiftforge.quant.calibrate.equalise import equalise
-from shiftforge.quant.calibrate.grids import calibrate_grids
-from shiftforge.quant.calibrate.images import normalise
-from shiftforge.quant.calibrate.sequential import round_network
 from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.data.fashion_mnist import LABELS
 from shiftforge.quant.data.inputs import Frames, load_frames
 from shiftforge.quant.graph.types import (
-    Grid,
     IntFormat,
     Preprocess,
     QuantizedModel,
@@ -31,12 +24,12 @@ from shiftforge.quant.graph.types import (
 )
 from shiftforge.quant.graph.verify import verify
 from shiftforge.quant.models import fashion
-from shiftforge.quant.models.batches import Examples
+from shiftforge.quant.models.batches import Examples, TrainingSet
 from shiftforge.quant.models.checkpoint import save_checkpoint
 from shiftforge.quant.models.device import find_device
-from shiftforge.quant.models.fit import Hooks, Recipe, Report, accuracy, fit
+from shiftforge.quant.models.fit import Hooks, Recipe, Report, Stage, accuracy, fit
+from shiftforge.quant.models.start import PostTraining
 from shiftforge.quant.schemes.folded import FoldedScheme
-from shiftforge.quant.schemes.network import folded_network
 from shiftforge.quant.schemes.ste import StraightThrough
 
 __all__ = ["TrainConfig", "TrainResult", "fine_tune", "formats_of", "save_float", "train"]
@@ -125,19 +118,13 @@ def train(config: TrainConfig, report: Report | None = None) -> TrainResult:
         )
 
     train_frames, test_frames = frames("train"), frames("test")
-    train_set = _examples(train_frames, preprocess, device)
-    test_set = _examples(test_frames, preprocess, device)
+    data = TrainingSet(
+        _examples(train_frames, preprocess, device), _examples(test_frames, preprocess, device)
+    )
     settings = fashion.network_config(config.width, config.resolution)
     network = fashion.build(settings, config.recipe.seed)
-    fit(
-        network,
-        train_set,
-        test_set,
-        config.recipe,
-        stage="float",
-        folder=config.folder,
-        report=report,
-    )
+    stage = Stage("float", config.folder, keep=None, report=report)
+    fit(network, data, config.recipe, stage)
     epochs = config.recipe.epochs
     if config.polish is not None:
         polish = replace(
@@ -145,17 +132,9 @@ def train(config: TrainConfig, report: Report | None = None) -> TrainResult:
             epochs=min(config.polish.epochs, epochs),
             seed=config.recipe.seed + 1,
         )
-        fit(
-            network,
-            train_set,
-            test_set,
-            polish,
-            stage="polish",
-            folder=config.folder,
-            report=report,
-        )
+        fit(network, data, polish, replace(stage, name="polish"))
         epochs += polish.epochs
-    reached = accuracy(network, test_set)
+    reached = accuracy(network, data.watched)
     path = config.folder / f"{fashion.NAME}.safetensors"
     save_float(path, network, settings, epochs, config.recipe.seed, reached)
     graph = capture(
@@ -167,17 +146,12 @@ def train(config: TrainConfig, report: Report | None = None) -> TrainResult:
     )
     if config.tune is None:
         return TrainResult(path, reached, graph)
-    model, tuned = fine_tune(
-        graph,
-        train_set,
-        test_set,
-        config.tune,
-        formats=formats_of(graph, config.weights, config.wide_ends),
-        activation_bits=config.activation_bits,
-        calibration=train_frames.images[: config.calibration],
-        folder=config.folder,
-        report=report,
+    start = PostTraining(
+        formats_of(graph, config.weights, config.wide_ends),
+        train_frames.images[: config.calibration],
+        config.activation_bits,
     )
+    model, tuned = fine_tune(graph, data, config.tune, start, folder=config.folder, report=report)
     return TrainResult(path, reached, graph, model, tuned)
 
 
@@ -219,56 +193,38 @@ def formats_of(
 
 def fine_tune(
     graph: FloatGraph,
-    train_set: Examples,
-    test_set: Examples,
+    data: TrainingSet,
     recipe: Recipe,
+    start: PostTraining,
     *,
-    formats: Mapping[str, WeightFormat],
-    activation_bits: int = 8,
-    calibration: NDArray[np.uint8],
     scheme: FoldedScheme | None = None,
     folder: Path | None = None,
     report: Report | None = None,
 ) -> tuple[QuantizedModel, float]:
     """Quantise after training, fine-tune from there, and convert to the integer graph.
 
-    formats: of the weights, by convolution name (see `formats_of`).
-    calibration: frames uint8 (N, H, W, C). scheme: the straight-through estimator by default.
-    Returns the model and the fake-quantised network's test accuracy.
+    scheme: the straight-through estimator by default. Returns the model and the fake-quantised
+    network's accuracy on the watched images.
     """
     chosen = scheme or StraightThrough()
-    images = normalise(calibration, graph.preprocess)
-    scaled = equalise(graph, images, mode="exact")
-    grids: Mapping[str, Grid] = calibrate_grids(scaled, images, bits=activation_bits)
-    start = round_network(scaled, images, formats, grids)
-    network = folded_network(
-        chosen, scaled, grids, formats, start=start.weights, biases=start.biases
-    )
+    begun = start.begin(graph, chosen)
+    network, formats = begun.network, start.formats
     quantisers = network.quantisers()
     facts = {
         "scheme": chosen.name,
-        "activation_bits": activation_bits,
-        "calibration_images": len(images),
+        "activation_bits": start.activation_bits,
+        "calibration_images": len(start.calibration),
         "formats": {name: asdict(fmt) for name, fmt in formats.items()},
     }
-    fit(
-        network,
-        train_set,
-        test_set,
-        recipe,
-        stage=chosen.name,
-        folder=folder,
-        facts=facts,
-        hooks=Hooks(
-            lambda task: chosen.loss(task, quantisers), lambda: chosen.after_step(quantisers)
-        ),
-        report=report,
-    )
-    tuned = accuracy(network, test_set)
+    hooks = Hooks(lambda task: chosen.loss(task, quantisers), lambda: chosen.after_step(quantisers))
+    stage = Stage(chosen.name, folder, facts, keep=None, report=report)
+    fit(network, data, recipe, stage, hooks=hooks)
+    tuned = accuracy(network, data.watched)
     found = network.convert()
     meta = {**facts, "training": asdict(recipe)}
     model = convert(
-        scaled, grids, found.weights, formats, biases=found.biases, requant="shift", meta=meta
-    )
+        begun.graph, begun.grids, found.weights, formats, biases=found.biases, requant="shift",
+        meta=meta,
+    )  # fmt: skip
     verify(model)
     return model, tuned

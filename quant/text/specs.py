@@ -18,12 +18,13 @@ _NO_TEXT = ("index", "id", "idx")
 
 
 def open_corpus(spec: str) -> Corpus:
-    """The texts of ``FORMS``, or of any name of ``quant.text.corpus.load_corpus``.
+    """The texts of ``FORMS``, or of any name of ``quant.text.catalogue.load_corpus``.
 
     tsv:FILE has a header line; its column ``label`` holds the class names, and all others but
     ``index``, ``id`` and ``idx`` are text. Raises InputError.
     """
-    from shiftforge.quant.text.corpus import CORPORA, load_corpus, load_tsv
+    from shiftforge.quant.text.catalogue import CORPORA, load_corpus
+    from shiftforge.quant.text.corpus import load_tsv
 
     kind, _, rest = spec.partition(":")
     if kind == "tsv" and rest and (Path(rest).is_file() or rest.count(":") < 2):

@@ -13,7 +13,7 @@ import pytest
 from shiftforge.quant.albert.network.random import random_albert
 from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
-from shiftforge.quant.text.corpus import load_corpus
+from shiftforge.quant.text.catalogue import load_corpus
 
 ROOT = Path(__file__).parents[2]
 SHAPE = Shape(hidden=32, heads=2, ffn=64, layers=2, length=8, embedding=16, vocabulary=20)

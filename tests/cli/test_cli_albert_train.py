@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from shiftforge.cli.main import run
 from shiftforge.errors import InputError
-from shiftforge.quant.text import corpus as corpora
+from shiftforge.quant.text.catalogue import CORPORA
+from shiftforge.quant.text.corpus import without_copies
 from shiftforge.quant.text.specs import open_corpus
 
 FOUND = {"corpus": "bbc", "fold": 0, "accuracy": [0.5, 0.75], "validation": [0.5, 0.8],
@@ -39,8 +40,8 @@ def notes_only(folder: Path) -> Path:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A small corpus in the place of the articles."""
-    found = corpora._corpus("bbc", ROWS)
-    monkeypatch.setitem(corpora.CORPORA, "bbc", lambda: found)
+    found = without_copies("bbc", ROWS)
+    monkeypatch.setitem(CORPORA, "bbc", lambda: found)
     return found
 
 
@@ -96,11 +97,12 @@ def test_a_fold(
     assert run([*line, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["accuracy"] == [0.5, 0.75]
-    ((name, (corpus, fold, folder, shape, recipe), more),) = calls
+    ((name, (corpus, fold, folder, training), more),) = calls
+    shape, recipe, origin = training.shape, training.recipe, more["origin"]
     assert (name, corpus, fold, folder) == ("train_fold", made, 3, tmp_path / "c")
     assert (shape.hidden, shape.layers, shape.length, shape.ffn) == (64, 6, 128, 128)
     assert (recipe.epochs, recipe.minutes) == (2, 1.5)
-    assert (more["seed"], more["table"], more["start"]) == (7, None, None)
+    assert (training.seed, origin.table, origin.network) == (7, None, None)
     assert run(line) == 0
     printed = capsys.readouterr().out
     assert "75.00%" in printed
@@ -114,7 +116,7 @@ def test_all_folds(calls: list[Any], tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "40.00% to 60.00%" in capsys.readouterr().out
     (*tables, (name, _, more)) = calls
     assert (name, list(more["folds"])) == ("train_folds", [0, 1, 2, 3, 4])
-    assert more["table"] == tmp_path / "table-{fold}"
+    assert more["origin"].table == tmp_path / "table-{fold}"
     # A table a fold, which no held-out text has a part in.
     assert [(rest[1].name, own["fold"]) for _, rest, own in tables] == [
         (f"table-{fold}", fold) for fold in range(5)
@@ -127,8 +129,8 @@ def test_compression(calls: list[Any], tmp_path: Path, capsys: pytest.CaptureFix
             "--prune", "movement", "--sparsity", "0.5", "--distil", "--weights", "af6"]  # fmt: skip
     assert run([*line, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["heads_off"] == [1]
-    ((name, (source, folder, options), more),) = calls
-    assert (name, source, folder, more["epochs"]) == ("compress", teacher, tmp_path / "c", 4)
+    ((name, (source, folder, options), _),) = calls
+    assert (name, source, folder, options.epochs) == ("compress", teacher, tmp_path / "c", 4)
     assert (options.spans, options.prune, options.sparsity) == (1e-4, "movement", 0.5)
     assert (options.distil, options.weights, options.table) == (True, "af6", None)
 
@@ -139,8 +141,8 @@ def test_a_word_table(calls: list[Any], tmp_path: Path, capsys: pytest.CaptureFi
     assert run([*line, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["digest"], told["tokens"], told["bias"]) == ("abc", 7, -3)
-    ((_, _, more),) = calls
-    assert (more["density"], more["fold"]) == (0.3, 2)
+    ((_, (_, _, options), more),) = calls
+    assert (options.density, more["fold"]) == (0.3, 2)
 
 
 @pytest.mark.parametrize(

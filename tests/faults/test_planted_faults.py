@@ -17,7 +17,7 @@ from shiftforge.generator.conv.array import ArrayShape, tile_layer
 from shiftforge.generator.conv.instruction import instruction_fields
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.design import read_manifest
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.emulate import emulate
 from shiftforge.sim.conv.layers import Divergence, first_divergence, tensor_order
@@ -32,7 +32,7 @@ OnDevice = Callable[[str], DeviceClient]
 
 @pytest.fixture(scope="module")
 def model() -> QuantizedModel:
-    return random_model(5, height=12, width=11)
+    return random_model(5, ModelOptions(height=12, width=11))
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ import torch
 from shiftforge.quant.albert.network.folder import save_classifier
 from shiftforge.quant.albert.network.model import OffRampAlbert, configuration
 from shiftforge.quant.albert.network.settings import Recipe, Shape
+from shiftforge.quant.albert.training.loop import Labelled
+from shiftforge.quant.albert.training.settings import Training
 from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
-from shiftforge.quant.albert.training.train import train
+from shiftforge.quant.albert.training.train import TrainingSet, train
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, save_tokeniser, train_wordpiece
 
@@ -55,11 +57,12 @@ def trained_folder(folder: Path, epochs: int = 8) -> Corpus:
     tokeniser = train_wordpiece([corpus.texts[i] for i in own], SHAPE.vocabulary)
     recipe = Recipe(epochs=epochs, batch=16, rate=5e-3, dropout=0.0, ramp_epochs=50)
     size = tokeniser.get_vocab_size()
-    done = train(
-        SHAPE, recipe, encode(tokeniser, [corpus.texts[i] for i in own]), corpus.labels[own],
-        encode(tokeniser, [corpus.texts[i] for i in fold.held_out]), corpus.labels[fold.held_out],
-        2, size, say=lambda _: None,
-    )  # fmt: skip
+    parts = [
+        Labelled(encode(tokeniser, [corpus.texts[i] for i in places]), corpus.labels[places])
+        for places in (own, fold.held_out)
+    ]
+    texts = TrainingSet(*parts, classes=2, vocabulary=size)
+    done = train(Training(SHAPE, recipe), texts, say=lambda _: None)
     notes = {
         "corpus": "made", "fold": 0, "split": 0, "shape": asdict(SHAPE),
         "recipe": asdict(recipe), "accuracy": list(done.accuracy),

@@ -22,6 +22,7 @@ FOLDERS = {
 }
 HEAVY = {"torch", "torchvision", "transformers", "pyopencl"}
 TORCH = HEAVY - {"pyopencl"}
+_VERSION = "shiftforge.__version__"
 DATA = {"shiftforge.boards", "shiftforge.kernels", "shiftforge.templates"}
 
 
@@ -158,8 +159,39 @@ def violations(root: Path) -> list[str]:
     return found
 
 
+def circles(root: Path) -> list[tuple[str, ...]]:
+    """Modules of a checkout that import each other, directly or by way of others; each circle once.
+
+    Every import counts, also one inside a function or for types only. The version does not: it is
+    a constant of the package that every module lies in, and depends on none.
+    """
+    table = {name: imports(path) for name, path in modules(root).items()}
+    edges = {
+        name: {_module_of(entry.name, table) for entry in entries if entry.name != _VERSION}
+        for name, entries in table.items()
+    }
+    reached = {name: _reached(name, edges) for name in edges}
+    found = {
+        tuple(sorted({name, *(other for other in own if name in reached.get(other, ()))}))
+        for name, own in reached.items()
+        if name in own
+    }
+    return sorted(found)
+
+
+def _reached(start: str, edges: dict[str, set[str]]) -> set[str]:
+    """Modules that ``start`` needs, itself only where a circle leads back to it."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = edges.get(waiting.pop(), set()) - seen
+        seen |= new
+        waiting += new
+    return seen
+
+
 def _may_import(name: str, room: Room, facade: bool) -> bool:
-    if name == "shiftforge.__version__" and room.foreign is None:
+    if name == _VERSION and room.foreign is None:
         return True
     if not facade and _inside(name, "shiftforge.cli"):
         return False

@@ -23,7 +23,7 @@ from shiftforge.quant.graph.types import (
     ShiftFormat,
     Tensor,
 )
-from shiftforge.quant.quantize import quantize
+from shiftforge.quant.quantize import Quantisation, quantize
 from shiftforge.quant.simulate import run_fake_quantised, run_float_checkpoints
 
 
@@ -92,7 +92,7 @@ def test_bad_codes_are_refused() -> None:
 
 def test_float_checkpoints_are_the_captured_network() -> None:
     graph, images = small_graph(), smooth_images(3)
-    model = quantize(graph, images, rounding="nearest", equalisation="off")
+    model = quantize(graph, images, Quantisation(rounding="nearest", equalisation="off"))
     found = run_float_checkpoints(model, images)
     wanted = run_float(graph, torch.from_numpy(normalise(images, graph.preprocess)))
     assert set(found) == set(wanted) == set(model.tensors)
@@ -101,6 +101,8 @@ def test_float_checkpoints_are_the_captured_network() -> None:
 
 
 def test_a_stripped_model_has_no_float_checkpoints() -> None:
-    model = quantize(small_graph(), smooth_images(1), rounding="nearest", equalisation="off")
+    model = quantize(
+        small_graph(), smooth_images(1), Quantisation(rounding="nearest", equalisation="off")
+    )
     with pytest.raises(InputError, match="no float network"):
         run_float_checkpoints(replace(model, floats={}), smooth_images(1))

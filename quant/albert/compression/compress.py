@@ -23,13 +23,14 @@ from shiftforge.quant.albert.compression.pruning import (
 )
 from shiftforge.quant.albert.compression.settings import Compression
 from shiftforge.quant.albert.network.folder import load_classifier, save_classifier
-from shiftforge.quant.albert.network.model import OffRampAlbert
+from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans
 from shiftforge.quant.albert.network.notes import NOTES, load_notes
 from shiftforge.quant.albert.network.settings import Recipe
-from shiftforge.quant.albert.network.spans import SpanLearning, attach_spans, span_rate
+from shiftforge.quant.albert.network.spans import SpanLearning, span_rate
 from shiftforge.quant.albert.network.weights import weight_choice
 from shiftforge.quant.albert.training.loop import (
     Addition,
+    Labelled,
     Say,
     Sentences,
     accuracy,
@@ -43,7 +44,8 @@ from shiftforge.quant.albert.training.texts import (
     save_calibration,
     validation_part,
 )
-from shiftforge.quant.text.corpus import Corpus, load_corpus
+from shiftforge.quant.text.catalogue import load_corpus
+from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, save_tokeniser, window
 
 __all__ = ["compress"]
@@ -51,12 +53,10 @@ __all__ = ["compress"]
 _PRUNED = 0.01  # of exact zeros, from which a network counts as pruned
 _NEEDED = ("corpus", "fold")  # of the notes
 
-Labelled = tuple[list[NDArray[np.int64]], NDArray[np.int64]]
-
 
 @dataclass(frozen=True, eq=False)
 class _Texts:
-    """Token identities and labels. calibration: some of train, cut to the network's length."""
+    """calibration: some of train, cut to the network's length."""
 
     train: Labelled
     validation: Labelled
@@ -71,10 +71,10 @@ def _texts(corpus: Corpus, notes: Mapping[str, Any], tokeniser: Any, length: int
     train, validation = validation_part(fold, corpus.labels, seed=split)
 
     def part(places: NDArray[np.int64]) -> Labelled:
-        return encode(tokeniser, [corpus.texts[i] for i in places]), corpus.labels[places]
+        return Labelled(encode(tokeniser, [corpus.texts[i] for i in places]), corpus.labels[places])
 
-    few = part(calibration_places(corpus.labels, train))[0]
-    calibration = [window(ids, length) for ids in few]
+    few = part(calibration_places(corpus.labels, train))
+    calibration = [window(ids, length) for ids in few.ids]
     return _Texts(part(train), part(validation), part(fold.held_out), calibration)
 
 
@@ -105,14 +105,14 @@ def _place_table(
     return table.notes()
 
 
-def _recipe(notes: Mapping[str, Any], options: Compression, epochs: int,
-            minutes: float | None) -> Recipe:  # fmt: skip
+def _recipe(notes: Mapping[str, Any], options: Compression) -> Recipe:
     """The teacher's recipe, with the compression's rate and time."""
     known = {f.name for f in fields(Recipe)}
     held = {n: v for n, v in dict(notes.get("recipe") or {}).items() if n in known}
     return replace(
-        Recipe(**held), epochs=epochs, minutes=minutes, rate=options.rate, dropout=options.dropout
-    )
+        Recipe(**held), epochs=options.epochs, minutes=options.minutes, rate=options.rate,
+        dropout=options.dropout,
+    )  # fmt: skip
 
 
 def _set_dropout(model: OffRampAlbert, share: float) -> None:
@@ -187,8 +187,6 @@ def compress(
     folder: Path,
     options: Compression,
     *,
-    epochs: int = 4,
-    minutes: float | None = None,
     start: Path | None = None,
     corpus: Corpus | None = None,
     seed: int = 0,
@@ -201,7 +199,7 @@ def compress(
     vocabulary, by default the teacher's own. corpus: by default the one of the notes' name.
     Trained on the training texts without their validation part, first all but the off-ramps, with
     the span loss and the sparsity's schedule; then the off-ramps. The same seed gives the same
-    network where ``minutes`` is None.
+    network where ``options.minutes`` is None.
 
     Returns the notes: ``accuracy`` (held out) and ``validation`` of every off-ramp, ``sparsity`` of
     every matrix, ``heads_off`` and ``average_reach`` in tokens where there are spans. Held-out
@@ -226,12 +224,12 @@ def compress(
         raise InputError(Problem(what, "leave train_words out", str(start or teacher)))
     length = model.config.max_position_embeddings
     texts = _texts(corpus or load_corpus(held["corpus"]), held, tokeniser, length)
-    recipe = _recipe(held, options, epochs, minutes)
+    recipe = _recipe(held, options)
     word_bias = None if table is None else int(table["bias"])
     _train(model, master, options, recipe, texts, word_bias, seed, say)
     made = {
-        "validation": accuracy(model, *texts.validation, length),
-        "accuracy": accuracy(model, *texts.held_out, length),
+        "validation": accuracy(model, texts.validation, length),
+        "accuracy": accuracy(model, texts.held_out, length),
     }
     dropped = ("spans", "weights", "table", "classes", "sparsity", "heads_off", "average_reach")
     notes: dict[str, Any] = {n: v for n, v in own.items() if n not in dropped}
@@ -239,7 +237,7 @@ def compress(
     notes |= {
         "seed": seed,
         "recipe": asdict(recipe),
-        "compression": options.notes() | {"epochs": epochs},
+        "compression": options.notes(),
     }
     notes |= {"teacher_accuracy": held.get("accuracy"), **_report(model)}
     if table is not None:
@@ -260,7 +258,7 @@ def _train(
     rng = np.random.default_rng(seed)
     length = model.config.max_position_embeddings
     _set_dropout(model, recipe.dropout)
-    steps = steps_of(texts.train[0], recipe)
+    steps = steps_of(texts.train.ids, recipe)
     additions = _attach(model, options, steps, texts.calibration, word_bias)
     words = model.albert.embeddings.word_embeddings
     for parameter in words.parameters():
@@ -271,9 +269,9 @@ def _train(
             master, options.temperature, options.distil_share, recipe.smoothing
         )
     fit_network(
-        model, length, recipe, *texts.train, rng, say, additions=additions, objective=objective
-    )  # fmt: skip
-    fit_off_ramps(model, length, recipe, *texts.train, rng)
+        model, length, recipe, texts.train, rng, say, additions=additions, objective=objective
+    )
+    fit_off_ramps(model, length, recipe, texts.train, rng)
     _fold(model, options)
 
 

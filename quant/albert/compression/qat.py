@@ -26,8 +26,7 @@ from shiftforge.quant.albert.compression.qat_weights import (
 )
 from shiftforge.quant.albert.network.convert import Biases
 from shiftforge.quant.albert.network.folder import float_network
-from shiftforge.quant.albert.network.model import OffRampAlbert
-from shiftforge.quant.albert.network.spans import attach_spans
+from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans
 from shiftforge.quant.albert.network.stages import FloatNetwork
 from shiftforge.quant.albert.network.weights import WeightChoice, af_format, weight_choice
 from shiftforge.quant.schemes.base import Scheme

@@ -30,7 +30,8 @@ class Compression:
     those of a table). weights: trained on the levels of a weight format ("af8" to "af4", "shift1",
     "shift2", "dtssq:F"); activations: and with rounded activations.
 
-    rate, dropout: of the training. Raises InputError.
+    rate, dropout, epochs: of the training. minutes: its first stage ends there (None: no limit).
+    Raises InputError.
     """
 
     spans: float = 0.0
@@ -52,6 +53,8 @@ class Compression:
     activations: bool = True
     rate: float = 5e-4
     dropout: float = 0.1
+    epochs: int = 4
+    minutes: float | None = None
 
     def __post_init__(self) -> None:
         problems = []
@@ -80,6 +83,7 @@ class Compression:
             raise InputError(problems)
 
     def notes(self) -> dict[str, Any]:
-        """The options as JSON has them; a table's place on a disk is not one."""
-        held = {n: getattr(self, n) for n in self.__dataclass_fields__ if n != "table"}
+        """The options as JSON has them; a table's place on a disk and a time limit are none."""
+        left = ("table", "minutes")
+        held = {n: getattr(self, n) for n in self.__dataclass_fields__ if n not in left}
         return {**held, "table": self.table is not None}

@@ -15,10 +15,9 @@ from safetensors.torch import load_file, save
 from transformers import AlbertConfig, AlbertModel
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.albert.network.model import OffRampAlbert
+from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans
 from shiftforge.quant.albert.network.notes import NOTES, load_notes
 from shiftforge.quant.albert.network.settings import Shape
-from shiftforge.quant.albert.network.spans import attach_spans
 from shiftforge.quant.albert.network.stages import FloatNetwork
 
 __all__ = ["float_network", "load_classifier", "pretrained", "save_classifier", "shape_of"]

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import AlbertConfig, AlbertModel
 
+from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.network.settings import Shape
-from shiftforge.quant.albert.network.spans import AttentionSpans
+from shiftforge.quant.albert.network.spans import ATTENTION, AttentionSpans
 
-__all__ = ["OffRampAlbert", "batch_of", "configuration"]
+__all__ = ["OffRampAlbert", "attach_spans", "batch_of", "configuration"]
 
 
 def configuration(shape: Shape, vocabulary: int, dropout: float = 0.0) -> AlbertConfig:
@@ -40,7 +41,7 @@ def configuration(shape: Shape, vocabulary: int, dropout: float = 0.0) -> Albert
 
 class OffRampAlbert(nn.Module):
     """albert: transformers' model, without its pooler. ramps: one linear classifier a layer, over
-    the first token's column. spans: of the heads, see ``spans.attach_spans``; None for none."""
+    the first token's column. spans: of the heads, see ``attach_spans``; None for none."""
 
     spans: AttentionSpans | None
 
@@ -68,6 +69,21 @@ class OffRampAlbert(nn.Module):
         """Logits (N, classes) of every off-ramp. ids, mask: (N, L), mask 1 for tokens."""
         columns = self.first_columns(ids, mask)
         return [ramp(self.drop(c)) for ramp, c in zip(self.ramps, columns, strict=True)]
+
+
+def attach_spans(model: OffRampAlbert, ramp: int, start: float | None = None) -> AttentionSpans:
+    """Give a classifier attention spans, with which it computes from then on.
+
+    ramp: R, in tokens, at least 1. start: of every z, in tokens; by default the network's length,
+    where no probability is masked. Raises InputError.
+    """
+    if ramp < 1:
+        raise InputError(Problem(f"a ramp of {ramp} tokens", "use 1 or more", "ramp"))
+    config = model.config
+    spans = AttentionSpans(config.num_attention_heads, ramp, config.max_position_embeddings, start)
+    model.albert.set_attn_implementation(ATTENTION)
+    model.spans = spans
+    return spans
 
 
 def batch_of(sentences: Sequence[NDArray[np.int64]]) -> tuple[torch.Tensor, torch.Tensor]:

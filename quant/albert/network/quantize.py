@@ -15,7 +15,7 @@ from shiftforge.quant.albert.network.notes import load_notes
 from shiftforge.quant.albert.network.weights import weight_choice
 from shiftforge.quant.albert.training.texts import CALIBRATION, held_out, load_calibration
 from shiftforge.quant.formats.adaptivfloat_calibration import Method
-from shiftforge.quant.text.corpus import load_corpus
+from shiftforge.quant.text.catalogue import load_corpus
 from shiftforge.quant.text.tokeniser import FILE
 
 __all__ = ["calibration_texts", "quantise_folder"]

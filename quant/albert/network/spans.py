@@ -11,23 +11,17 @@ the keyword ``span_mask`` of the model's call.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from shiftforge.errors import InputError, Problem
-
-if TYPE_CHECKING:
-    from shiftforge.quant.albert.network.model import OffRampAlbert
-
 __all__ = [
     "ATTENTION",
     "AttentionSpans",
     "SpanLearning",
-    "attach_spans",
     "masked_probabilities",
     "span_attention",
     "span_mask",
@@ -168,18 +162,3 @@ def span_attention(
 
 AttentionInterface.register(ATTENTION, span_attention)
 AttentionMaskInterface.register(ATTENTION, eager_mask)
-
-
-def attach_spans(model: OffRampAlbert, ramp: int, start: float | None = None) -> AttentionSpans:
-    """Give a classifier attention spans, with which it computes from then on.
-
-    ramp: R, in tokens, at least 1. start: of every z, in tokens; by default the network's length,
-    where no probability is masked. Raises InputError.
-    """
-    if ramp < 1:
-        raise InputError(Problem(f"a ramp of {ramp} tokens", "use 1 or more", "ramp"))
-    config = model.config
-    spans = AttentionSpans(config.num_attention_heads, ramp, config.max_position_embeddings, start)
-    model.albert.set_attn_implementation(ATTENTION)
-    model.spans = spans
-    return spans

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from shiftforge.quant.text.tokeniser import UNKNOWN_ID, window
 __all__ = [
     "WARM_UP",
     "Addition",
+    "Labelled",
     "Objective",
     "Say",
     "Sentences",
@@ -38,6 +40,14 @@ Objective = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], t
 """The loss of (logits of the last off-ramp, labels, token identities, mask)."""
 WARM_UP = 0.1
 """Share of the first stage in which the learning rate rises."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """ids: token identities of whole texts. labels: int64 (N,), their classes."""
+
+    ids: Sentences
+    labels: NDArray[np.int64]
 
 
 class Addition(Protocol):
@@ -79,19 +89,17 @@ def evaluate(
     return out
 
 
-def accuracy(
-    model: OffRampAlbert, sentences: Sentences, labels: NDArray[np.int64], length: int
-) -> tuple[float, ...]:
+def accuracy(model: OffRampAlbert, texts: Labelled, length: int) -> tuple[float, ...]:
     """Share of the texts that each off-ramp labels rightly, 0..1."""
-    logits = evaluate(model, sentences, length)
-    return tuple(float(a) for a in (logits.argmax(axis=2) == labels).mean(axis=1))
+    logits = evaluate(model, texts.ids, length)
+    return tuple(float(a) for a in (logits.argmax(axis=2) == texts.labels).mean(axis=1))
 
 
 def _windows(
-    sentences: Sentences, labels: NDArray[np.int64], length: int, batch: int, drop: float,
-    rng: np.random.Generator,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:  # fmt: skip
+    texts: Labelled, length: int, batch: int, drop: float, rng: np.random.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """An epoch of batches: every second text from its start, the others from a random place."""
+    sentences = texts.ids
     order = rng.permutation(len(sentences))
     if max(len(s) for s in sentences) <= length:
         # Short texts: batches of neighbours in length waste no time on padding.
@@ -109,7 +117,7 @@ def _windows(
             inner = ids[1:-1]
             inner[rng.random(len(inner)) < drop] = UNKNOWN_ID
             cut.append(ids)
-        yield *batch_of(cut), torch.from_numpy(labels[block])
+        yield *batch_of(cut), torch.from_numpy(texts.labels[block])
 
 
 def _rate(progress: float) -> float:
@@ -140,8 +148,7 @@ def fit_network(
     model: OffRampAlbert,
     length: int,
     recipe: Recipe,
-    sentences: Sentences,
-    labels: NDArray[np.int64],
+    texts: Labelled,
     rng: np.random.Generator,
     say: Say,
     *,
@@ -156,14 +163,14 @@ def fit_network(
     for ramp in list(model.ramps)[:-1]:
         ramp.requires_grad_(False)
     optimiser, weights = _optimiser(model, recipe, additions)
-    steps = steps_of(sentences, recipe)
+    steps = steps_of(texts.ids, recipe)
     limit = math.inf if recipe.minutes is None else 60 * recipe.minutes
     started = time.monotonic()
     step = 0
     for epoch in range(recipe.epochs):
         model.train()
         total, right, seen = 0.0, 0, 0
-        batches = _windows(sentences, labels, length, recipe.batch, recipe.word_dropout, rng)
+        batches = _windows(texts, length, recipe.batch, recipe.word_dropout, rng)
         for ids, mask, wanted in batches:
             progress = max(step / steps, (time.monotonic() - started) / limit)
             if progress >= 1:
@@ -209,8 +216,7 @@ def fit_off_ramps(
     model: OffRampAlbert,
     length: int,
     recipe: Recipe,
-    sentences: Sentences,
-    labels: NDArray[np.int64],
+    texts: Labelled,
     rng: np.random.Generator,
 ) -> None:
     """Second stage: the first tokens' columns are the same in every epoch, and computed once."""
@@ -219,7 +225,7 @@ def fit_off_ramps(
     wanted = []
     with torch.inference_mode(), parametrize.cached():
         for _ in range(recipe.ramp_windows):
-            for ids, mask, own in _windows(sentences, labels, length, 64, 0.0, rng):
+            for ids, mask, own in _windows(texts, length, 64, 0.0, rng):
                 for kept, column in zip(columns, model.first_columns(ids, mask), strict=True):
                     kept.append(column.clone())  # not a view that keeps all states
                 wanted.append(own)

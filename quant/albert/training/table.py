@@ -32,8 +32,10 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.albert.network.model import batch_of
+from shiftforge.quant.albert.training.loop import Labelled
+from shiftforge.quant.albert.training.settings import TableOptions, TableRecipe
 from shiftforge.quant.albert.training.start import cooccurrence_embeddings
 from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
 from shiftforge.quant.formats.adaptivfloat import (
@@ -54,7 +56,7 @@ from shiftforge.quant.text.tokeniser import (
 )
 from shiftforge.quant.text.tokeniser import encode as encode_texts
 
-__all__ = ["SharedTable", "TableRecipe", "build_table", "load_table"]
+__all__ = ["SharedTable", "build_table", "load_table"]
 
 _WORDS, _NOTES = "table.safetensors", "table.json"
 _FORMAT = AdaptivFloatFormat()
@@ -62,8 +64,6 @@ _WARM_UP = 0.05
 # Pruning begins and ends at these parts of the steps; the rest is recovery.
 _PRUNING = 0.3, 0.8
 _PRUNE_EVERY = 20
-
-Sentences = Sequence[NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,22 +83,6 @@ class SharedTable:
     def notes(self) -> dict[str, object]:
         """density, bias and digest, as a classifier's notes hold them."""
         return {"density": self.density, "bias": self.bias, "digest": self.digest}
-
-
-@dataclass(frozen=True)
-class TableRecipe:
-    """The supervised stage. steps: each with a batch of every task. batch: texts of a task.
-    hidden: columns of the shared layer. rate: the highest learning rate, of Adam. length: longest
-    window of a text, in tokens."""
-
-    steps: int = 1200
-    batch: int = 64
-    hidden: int = 128
-    rate: float = 2e-3
-    dropout: float = 0.2
-    word_dropout: float = 0.1
-    smoothing: float = 0.1
-    length: int = 128
 
 
 def _digest(words: NDArray[np.float32]) -> str:
@@ -137,24 +121,24 @@ class _Averaging(nn.Module):
 
 
 def _batches(
-    sentences: Sentences, labels: NDArray[np.int64], recipe: TableRecipe, rng: np.random.Generator
+    texts: Labelled, recipe: TableRecipe, rng: np.random.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Endless batches of windows: every second one from the text's start."""
     order: list[int] = []
     while True:
         while len(order) < recipe.batch:
-            order.extend(rng.permutation(len(sentences)).tolist())
+            order.extend(rng.permutation(len(texts.ids)).tolist())
         block, order = order[: recipe.batch], order[recipe.batch :]
         cut = []
         for i in block:
-            own = sentences[i]
+            own = texts.ids[i]
             over = max(len(own) - recipe.length, 0)
             ids = window(own, recipe.length, int(rng.integers(over + 1)) * int(rng.integers(2)))
             ids = ids.copy()
             inner = ids[1:-1]
             inner[rng.random(len(inner)) < recipe.word_dropout] = UNKNOWN_ID
             cut.append(ids)
-        yield *batch_of(cut), torch.from_numpy(labels[block])
+        yield *batch_of(cut), torch.from_numpy(texts.labels[block])
 
 
 def _prune(words: torch.Tensor, density: float) -> torch.Tensor:
@@ -177,22 +161,21 @@ def _density(progress: float, final: float) -> float:
 
 def _supervised(
     words: NDArray[np.float32],
-    tasks: Sequence[tuple[Sentences, NDArray[np.int64], int]],
-    density: float,
-    recipe: TableRecipe,
+    tasks: Sequence[tuple[Labelled, int]],
+    options: TableOptions,
     seed: int,
     say: Callable[[str], None],
 ) -> NDArray[np.float32]:
-    """Step 3. tasks: sentences, labels and count of classes of each. The same arguments give the
-    same table."""
+    """Step 3. tasks: texts and count of classes of each. The same arguments give the same table."""
+    recipe, density = options.recipe, options.density
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = _Averaging(words, [count for _, _, count in tasks], recipe)
+    model = _Averaging(words, [count for _, count in tasks], recipe)
     others = [p for p in model.parameters() if p is not model.words]
     optimiser = torch.optim.AdamW(
         [{"params": [model.words], "weight_decay": 0.0}, {"params": others, "weight_decay": 0.01}]
     )
-    drawn = [_batches(own, labels, recipe, rng) for own, labels, _ in tasks]
+    drawn = [_batches(own, recipe, rng) for own, _ in tasks]
     mask = torch.ones_like(model.words)
     right, seen = np.zeros(len(tasks)), np.zeros(len(tasks))
     for step in range(recipe.steps):
@@ -227,37 +210,29 @@ def _supervised(
 def build_table(
     corpora: Sequence[Corpus],
     folder: Path,
+    options: TableOptions | None = None,
     *,
     fold: int = 0,
     split: int = 0,
-    vocabulary: int = 8000,
-    columns: int = 64,
-    density: float = 0.4,
     seed: int = 0,
-    recipe: TableRecipe | None = None,
-    tokeniser: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> SharedTable:
     """Make the vocabulary and the table of the corpora's training texts, and write their folder.
 
-    fold, split: as in training; no text that is held out or validates there is read. vocabulary: at
-    most so many tokens. tokeniser: folder whose vocabulary is taken instead; a table of another
-    density fits the same networks with it. columns: of a word. density: part of the entries that
-    stay, in (0, 1]; rounding to AF<8,3> may zero a few more. The same arguments give the same bytes
-    on the same machine.
+    fold, split: as in training; no text that is held out or validates there is read. The same
+    arguments give the same bytes on the same machine.
 
     Writes table.safetensors, tokenizer.json and, last, table.json. Raises InputError.
     """
-    problems = []
+    given = options or TableOptions()
+    problems = Problems()
     if not corpora:
         problems.append(Problem("no corpora", "give at least one"))
-    if not 0 < density <= 1:
-        problems.append(Problem(f"density {density}", "use more than 0 and at most 1"))
-    if columns < 1:
-        problems.append(Problem(f"{columns} columns", "use 1 or more"))
-    if problems:
-        raise InputError(problems)
-    recipe = recipe or TableRecipe()
+    if not 0 < given.density <= 1:
+        problems.append(Problem(f"density {given.density}", "use more than 0 and at most 1"))
+    if given.columns < 1:
+        problems.append(Problem(f"{given.columns} columns", "use 1 or more"))
+    problems.stop()
     folds = [chosen_fold(corpus, fold, split) for corpus in corpora]
     chosen = [
         validation_part(own, corpus.labels, seed=split)[0]
@@ -265,18 +240,19 @@ def build_table(
     ]
     texts = [[c.texts[i] for i in train] for c, train in zip(corpora, chosen, strict=True)]
     tokens = (
-        train_wordpiece([text for own in texts for text in own], vocabulary)
-        if tokeniser is None
-        else load_tokeniser(tokeniser)
+        train_wordpiece([text for own in texts for text in own], given.vocabulary)
+        if given.tokeniser is None
+        else load_tokeniser(given.tokeniser)
     )
     size = tokens.get_vocab_size()
     ids = [encode_texts(tokens, own) for own in texts]
-    start = cooccurrence_embeddings([one for own in ids for one in own], size, columns, seed=seed)
+    every = [one for own in ids for one in own]
+    start = cooccurrence_embeddings(every, size, given.columns, seed=seed)
     tasks = [
-        (own, corpus.labels[train], len(corpus.classes))
+        (Labelled(own, corpus.labels[train]), len(corpus.classes))
         for own, corpus, train in zip(ids, corpora, chosen, strict=True)
     ]
-    words = _supervised(start, tasks, density, recipe, seed, say)
+    words = _supervised(start, tasks, given, seed, say)
     bias = choose_bias(words, _FORMAT)
     words = decode(encode(words, _FORMAT, bias), _FORMAT, bias).astype(np.float32)
     made = _measured(words, bias, [corpus.name for corpus in corpora], fold, split)
@@ -286,7 +262,7 @@ def build_table(
         "fold": fold,
         "split": split,
         "seed": seed,
-        "recipe": asdict(recipe) | {"density": density, "vocabulary": size},
+        "recipe": asdict(given.recipe) | {"density": given.density, "vocabulary": size},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _NOTES).unlink(missing_ok=True)

@@ -11,17 +11,27 @@ import torch
 from numpy.typing import NDArray
 
 from shiftforge.quant.albert.network.model import OffRampAlbert, configuration
-from shiftforge.quant.albert.network.settings import Recipe, Shape
 from shiftforge.quant.albert.training.loop import (
+    Labelled,
     Say,
-    Sentences,
     accuracy,
     evaluate,
     fit_network,
     fit_off_ramps,
 )
+from shiftforge.quant.albert.training.settings import Training
 
-__all__ = ["Trained", "evaluate", "train"]
+__all__ = ["Trained", "TrainingSet", "evaluate", "train"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """classes: how many. vocabulary: tokens, of which every identity is one."""
+
+    train: Labelled
+    held_out: Labelled
+    classes: int
+    vocabulary: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,40 +44,33 @@ class Trained:
 
 
 def train(
-    shape: Shape,
-    recipe: Recipe,
-    sentences: Sentences,
-    labels: NDArray[np.int64],
-    held: Sentences,
-    held_labels: NDArray[np.int64],
-    classes: int,
-    vocabulary: int,
+    training: Training,
+    texts: TrainingSet,
     *,
     words: NDArray[np.float32] | None = None,
     start: OffRampAlbert | None = None,
     frozen_words: bool = False,
-    seed: int = 0,
     say: Say = print,
 ) -> Trained:
-    """Train on sentences and measure on held-out ones, which choose nothing.
+    """Train on texts and measure on held-out ones, which choose nothing.
 
-    sentences, held: token identities of whole texts. words: word embeddings (vocabulary,
-    embedding) to start from. frozen_words: they stay as they are. start: a network to start from,
-    of the shape; it is changed. say: takes progress. The same seed gives the same network where
-    ``recipe.minutes`` is None.
+    words: word embeddings (vocabulary, embedding) to start from. frozen_words: they stay as they
+    are. start: a network to start from, of the shape; it is changed. say: takes progress. The same
+    seed gives the same network where ``recipe.minutes`` is None.
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    config = configuration(shape, vocabulary, recipe.dropout)
-    model = start or OffRampAlbert(config, classes)
+    shape, recipe = training.shape, training.recipe
+    torch.manual_seed(training.seed)
+    rng = np.random.default_rng(training.seed)
+    config = configuration(shape, texts.vocabulary, recipe.dropout)
+    model = start or OffRampAlbert(config, texts.classes)
     if words is not None:
         with torch.no_grad():
             model.albert.embeddings.word_embeddings.weight.copy_(torch.from_numpy(words))
     model.albert.embeddings.word_embeddings.weight.requires_grad_(not frozen_words)
     started = time.monotonic()
-    fit_network(model, shape.length, recipe, sentences, labels, rng, say)
-    fit_off_ramps(model, shape.length, recipe, sentences, labels, rng)
-    found = accuracy(model, held, held_labels, shape.length)
+    fit_network(model, shape.length, recipe, texts.train, rng, say)
+    fit_off_ramps(model, shape.length, recipe, texts.train, rng)
+    found = accuracy(model, texts.held_out, shape.length)
     seconds = time.monotonic() - started
     say(f"held out, by off-ramp: {' '.join(f'{a:.4f}' for a in found)} ({seconds:.0f} s)")
     return Trained(model, found, seconds)

@@ -24,7 +24,7 @@ from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.render import render
 from shiftforge.generator.rules.check import check_rules
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
 from shiftforge.sim.golden.conv.network import run_golden
 
@@ -42,10 +42,14 @@ class Case:
     @cached_property
     def model(self) -> QuantizedModel:
         if self.name == "two_terms":
-            return random_model(1, height=14, width=13)
+            return random_model(1, ModelOptions(height=14, width=13))
         if self.name == "one_term":
-            return random_model(2, height=9, width=10, weight_format=ShiftFormat(4, 1, "S1"))
-        return random_model(3, height=9, width=9, weight_format=IntFormat(8), requant="multiplier")
+            return random_model(
+                2, ModelOptions(height=9, width=10, weight_format=ShiftFormat(4, 1, "S1"))
+            )
+        return random_model(
+            3, ModelOptions(height=9, width=9, weight_format=IntFormat(8), requant="multiplier")
+        )
 
 
 CASES = [Case("two_terms", 16, 7), Case("one_term", 32, 4), Case("multiplier", 16, 4)]

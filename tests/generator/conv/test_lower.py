@@ -12,7 +12,7 @@ from shiftforge.generator.conv.instruction import Instruction, instruction_field
 from shiftforge.generator.conv.lower import lower_layer, signed_digits
 from shiftforge.generator.conv.plan import Plan, make_plan
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.types import QuantizedModel
 
 
@@ -33,7 +33,7 @@ def test_negative_values_have_no_signed_digits() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> QuantizedModel:
-    return random_model(4, height=21, width=18)
+    return random_model(4, ModelOptions(height=21, width=18))
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +105,18 @@ def test_an_addition_becomes_shifts(
 
 def test_a_depthwise_layer_sends_no_line_that_no_window_needs() -> None:
     """Four rows at stride 2 without padding: one row of outputs, which needs three rows."""
-    model = random_model(1, kind="conv", kernel=3, stride=2, groups="depthwise", in_channels=20,
-                         height=4, width=4, padding=(0, 0, 0, 0))  # fmt: skip
+    model = random_conv(
+        1,
+        ConvOptions(
+            kernel=3,
+            stride=2,
+            groups="depthwise",
+            in_channels=20,
+            height=4,
+            width=4,
+            padding=(0, 0, 0, 0),
+        ),
+    )
     plan = make_plan(model, load_board("a10gx1150"), ArrayShape(16, 7))
     [layer] = plan.layers
     assert layer.tiling.in_groups == 2 and layer.instruction.in_rows == 4

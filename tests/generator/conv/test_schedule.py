@@ -10,7 +10,7 @@ import pytest
 
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.schedule import Schedule, schedule
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.types import Add, Conv, Grid, Node, QuantizedModel
 
 
@@ -25,7 +25,7 @@ def with_nodes(model: QuantizedModel, **changes: dict[str, object]) -> Quantized
 
 @pytest.fixture(scope="module")
 def mobilenet() -> QuantizedModel:
-    return random_model(4, height=12, width=12)
+    return random_model(4, ModelOptions(height=12, width=12))
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +93,27 @@ def test_an_addition_that_ends_the_network_is_exported(mobilenet: QuantizedModel
 )  # fmt: skip
 def test_modes_behind_the_image(kernel: int, stride: int, groups: int, mode: str) -> None:
     """A kernel of 1 that is strided or depthwise is the first tap of a 3x3 one."""
-    model = random_model(1, kind="conv", in_channels=6, out_channels=6, kernel=kernel,
-                         stride=stride, groups=groups, height=9, width=9,
-                         padding=(0, 0, 0, 0))  # fmt: skip
+    model = random_conv(
+        1,
+        ConvOptions(
+            in_channels=6,
+            out_channels=6,
+            kernel=kernel,
+            stride=stride,
+            groups=groups,
+            height=9,
+            width=9,
+            padding=(0, 0, 0, 0),
+        ),
+    )
     conv = model.conv_nodes()[0]
     if groups == 1:  # put a layer before it, so that it does not read the image
-        first = random_model(2, kind="conv", in_channels=2, out_channels=6, kernel=1, height=9,
-                             width=9, padding=(0, 0, 0, 0))  # fmt: skip
+        first = random_conv(
+            2,
+            ConvOptions(
+                in_channels=2, out_channels=6, kernel=1, height=9, width=9, padding=(0, 0, 0, 0)
+            ),
+        )
         before = replace(first.conv_nodes()[0], name="before", output="between")
         between = replace(model.tensors["input"], name="between")
         model = replace(

@@ -10,7 +10,7 @@ from shiftforge.errors import InputError
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.search import explore_arrays, search_array
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
 
 
@@ -65,14 +65,14 @@ def test_arrays_outside_the_supported_shapes_are_refused(units: int, pixels: int
 
 
 def test_the_array_follows_from_the_weights() -> None:
-    one = random_model(1, weight_format=ShiftFormat(4, 1, "S1"))
+    one = random_model(1, ModelOptions(weight_format=ShiftFormat(4, 1, "S1")))
     two = random_model(1)
-    plain = random_model(1, weight_format=IntFormat(8))
+    plain = random_model(1, ModelOptions(weight_format=IntFormat(8)))
     assert array_for(one, 16, 7) == ArrayShape(16, 7, 1, "shift")
     assert array_for(two, 16, 7) == ArrayShape(16, 7, 2, "shift")
     assert array_for(plain, 16, 7) == ArrayShape(16, 7, 1, "multiplier")
     board = load_board("a10gx1150")
     assert make_plan(two, board, array_for(two, 16, 7)).totals()["multiplier_free"] is True
     assert make_plan(plain, board, array_for(plain, 16, 7)).totals()["multiplier_free"] is False
-    mixed = random_model(1, requant="multiplier")
+    mixed = random_model(1, ModelOptions(requant="multiplier"))
     assert make_plan(mixed, board, array_for(mixed, 16, 7)).totals()["multiplier_free"] is False

@@ -16,7 +16,7 @@ BOARD = load_board("a10gx1150")
 
 
 def _text_and_plan():
-    model = random_model(3, kind="mobilenet")
+    model = random_model(3)
     plan = make_plan(model, BOARD, array_for(model, 16, 7))
     return render_accelerator(plan), plan
 

@@ -11,7 +11,7 @@ from shiftforge.errors import InputError
 from shiftforge.generator.conv.array import TAPS, ArrayShape
 from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.generator.conv.weights import pack_parameters, pack_weights, weight_words
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import IntFormat, ShiftFormat
 
 NETWORK = random_network(21, layers=20)
@@ -65,7 +65,7 @@ def test_two_terms_are_two_nibbles_a_byte() -> None:
 
 
 def test_one_term_is_half_a_word_in_the_low_nibbles() -> None:
-    model = random_model(3, weight_format=ShiftFormat(4, 1, "S1"))
+    model = random_model(3, ModelOptions(weight_format=ShiftFormat(4, 1, "S1")))
     layers, array = schedule(model).layers, ArrayShape(16, 7, terms=1)
     packed = np.frombuffer(pack_weights(layers, array), np.uint8).reshape(-1, TAPS * 16 // 2)
     codes = np.concatenate([packed & 15, packed >> 4], axis=1).reshape(-1)
@@ -73,7 +73,7 @@ def test_one_term_is_half_a_word_in_the_low_nibbles() -> None:
 
 
 def test_integers_are_themselves() -> None:
-    model = random_model(3, weight_format=IntFormat(8))
+    model = random_model(3, ModelOptions(weight_format=IntFormat(8)))
     layers, array = schedule(model).layers, ArrayShape(16, 7, 1, "multiplier")
     packed = np.frombuffer(pack_weights(layers, array), np.int8)
     assert np.array_equal(packed, all_words(layers, array))
@@ -82,7 +82,7 @@ def test_integers_are_themselves() -> None:
 def test_weights_that_the_array_cannot_hold_are_refused() -> None:
     with pytest.raises(ValueError, match="one shifter"):
         pack_weights(schedule(random_model(3)).layers, ArrayShape(16, 7, terms=1))
-    integers = schedule(random_model(3, weight_format=IntFormat(8))).layers
+    integers = schedule(random_model(3, ModelOptions(weight_format=IntFormat(8)))).layers
     with pytest.raises(InputError, match="no values of SHIFT"):
         pack_weights(integers, ArrayShape(16, 7))
 

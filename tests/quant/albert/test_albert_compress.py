@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_everything_at_once(teacher: Teacher, tmp_path: Path) -> None:
         spans=3e-3, ramp=4, prune="movement", sparsity=0.6, distil=True, rate=2e-3
     )
     lines: list[str] = []
-    notes = compress(folder, tmp_path, options, epochs=6, corpus=corpus, say=lines.append)
+    notes = compress(folder, tmp_path, replace(options, epochs=6), corpus=corpus, say=lines.append)
     assert _weights(folder) == before  # the teacher stays
     model, classes = load_classifier(tmp_path)
     for name, linear in encoder_linears(model).items():
@@ -94,7 +95,7 @@ def test_a_seed_gives_the_same_network(teacher: Teacher, tmp_path: Path) -> None
     folder, corpus = teacher
     options = Compression(spans=1e-3, ramp=4, prune="movement", sparsity=0.5)
     for name in ("a", "b"):
-        compress(folder, tmp_path / name, options, epochs=1, corpus=corpus, say=_quiet)
+        compress(folder, tmp_path / name, replace(options, epochs=1), corpus=corpus, say=_quiet)
     assert _weights(tmp_path / "a") == _weights(tmp_path / "b")
 
 
@@ -102,9 +103,9 @@ def test_going_on_from_a_compressed_network(teacher: Teacher, tmp_path: Path) ->
     folder, corpus = teacher
     first, second = tmp_path / "first", tmp_path / "second"
     options = Compression(spans=3e-3, ramp=4, prune="magnitude", sparsity=0.5)
-    compress(folder, first, options, epochs=2, corpus=corpus, say=_quiet)
-    again = Compression(distil=True)
-    compress(folder, second, again, epochs=1, start=first, corpus=corpus, say=_quiet)
+    compress(folder, first, replace(options, epochs=2), corpus=corpus, say=_quiet)
+    again = Compression(distil=True, epochs=1)
+    compress(folder, second, again, start=first, corpus=corpus, say=_quiet)
     a, b = load_classifier(first)[0], load_classifier(second)[0]
     assert a.spans is not None
     assert b.spans is not None
@@ -122,7 +123,7 @@ def test_pruned_weights_on_levels(teacher: Teacher, tmp_path: Path, weights: str
     options = Compression(
         spans=3e-3, ramp=4, prune="magnitude", sparsity=0.5, weights=weights, rate=2e-3
     )
-    notes = compress(folder, tmp_path, options, epochs=1, corpus=corpus, say=_quiet)
+    notes = compress(folder, tmp_path, replace(options, epochs=1), corpus=corpus, say=_quiet)
     assert notes["weights"] == weights
     model, _ = load_classifier(tmp_path)
     for name, linear in encoder_linears(model).items():

@@ -15,6 +15,7 @@ from shiftforge.errors import InputError
 from shiftforge.quant.albert.network.settings import Recipe, Shape
 from shiftforge.quant.albert.training.baseline import tfidf_accuracy
 from shiftforge.quant.albert.training.run import summary, train_folds
+from shiftforge.quant.albert.training.settings import Origin, Training
 from shiftforge.quant.albert.training.texts import (
     calibration_places,
     chosen_fold,
@@ -25,6 +26,7 @@ from shiftforge.quant.albert.training.texts import (
 
 SHAPE = Shape(hidden=16, heads=1, ffn=16, layers=2, length=16, embedding=8, vocabulary=400)
 QUICK = Recipe(epochs=1, ramp_epochs=2, ramp_windows=1, dropout=0.0)
+TRAINING = Training(SHAPE, QUICK)
 
 
 def test_a_validation_part_of_every_class() -> None:
@@ -76,7 +78,7 @@ def test_the_interval_is_that_of_students_t() -> None:
 def test_folds_go_on_where_they_ended(tmp_path: Path) -> None:
     corpus = topics("first", 3, count=120)
     said: list[str] = []
-    found = train_folds(corpus, tmp_path, SHAPE, QUICK, folds=[0, 1], say=said.append)
+    found = train_folds(corpus, tmp_path, TRAINING, folds=[0, 1], say=said.append)
     assert json.loads((tmp_path / "summary.json").read_text()) == found
     assert found["folds"] == [0, 1] and len(found["accuracy"]) == len(found["validation"]) == 2
     notes = json.loads((tmp_path / "fold-1" / "classifier.json").read_text())
@@ -87,7 +89,7 @@ def test_folds_go_on_where_they_ended(tmp_path: Path) -> None:
     # Fold 0 was cut short; fold 1 is kept.
     (tmp_path / "fold-0" / "classifier.json").write_text("{")
     said.clear()
-    again = train_folds(corpus, tmp_path, SHAPE, QUICK, folds=[0, 1], say=said.append)
+    again = train_folds(corpus, tmp_path, TRAINING, folds=[0, 1], say=said.append)
     assert [text for text in said if "complete" in text] == [
         f"first, fold 1: {tmp_path / 'fold-1'} is complete"
     ]
@@ -95,10 +97,11 @@ def test_folds_go_on_where_they_ended(tmp_path: Path) -> None:
     assert again["accuracy"] == found["accuracy"]
 
     said.clear()
-    train_folds(corpus, tmp_path, SHAPE, replace(QUICK, rate=2e-3), folds=[1], say=said.append)
+    faster = Training(SHAPE, replace(QUICK, rate=2e-3))
+    train_folds(corpus, tmp_path, faster, folds=[1], say=said.append)
     assert not [text for text in said if "complete" in text]
     with pytest.raises(InputError, match="one word table"):
-        train_folds(corpus, tmp_path, SHAPE, QUICK, table=tmp_path)
+        train_folds(corpus, tmp_path, TRAINING, origin=Origin(table=tmp_path))
 
 
 def test_the_command_trains_every_fold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

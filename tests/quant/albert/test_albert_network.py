@@ -24,8 +24,10 @@ from shiftforge.quant.albert.network.folder import (
 from shiftforge.quant.albert.network.model import OffRampAlbert, batch_of, configuration
 from shiftforge.quant.albert.network.settings import Recipe, Shape
 from shiftforge.quant.albert.network.stages import float_stages
+from shiftforge.quant.albert.training.loop import Labelled
+from shiftforge.quant.albert.training.settings import Training
 from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
-from shiftforge.quant.albert.training.train import evaluate, train
+from shiftforge.quant.albert.training.train import TrainingSet, evaluate, train
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 
@@ -151,7 +153,9 @@ def test_two_stages_learn_a_simple_task() -> None:
     told: list[str] = []
     runs = [
         train(
-            SHAPE, recipe, texts[:200], labels[:200], texts[200:], labels[200:], 3, 50,
+            Training(SHAPE, recipe),
+            TrainingSet(Labelled(texts[:200], labels[:200]), Labelled(texts[200:], labels[200:]),
+                        classes=3, vocabulary=50),
             say=told.append,
         )
         for _ in range(2)
@@ -177,7 +181,7 @@ def test_one_command_from_texts_to_a_folder(tmp_path: Path) -> None:
     corpus = Corpus("made", texts, labels.astype(np.int64), ("sport", "money"), 0)
     shape = Shape(16, 1, 16, 2, 16, 8, 100)
     notes = train_fold(
-        corpus, 1, tmp_path, shape, Recipe(epochs=6, rate=1e-2, ramp_epochs=20),
+        corpus, 1, tmp_path, Training(shape, Recipe(epochs=6, rate=1e-2, ramp_epochs=20)),
         say=lambda text: None,
     )  # fmt: skip
     assert notes["tfidf"] > 0.9  # type: ignore[operator]
@@ -205,8 +209,9 @@ def test_training_starts_from_a_hugging_face_folder(tmp_path: Path) -> None:
     texts = [np.array([2, 5 + i % 3, 7, 3]) for i in range(12)]
     labels = np.arange(12) % 3
     recipe = Recipe(epochs=3, ramp_epochs=1)
+    both = Labelled(texts, labels)
     done = train(
-        SHAPE, recipe, texts, labels, texts, labels, 3, 40, start=model, say=lambda text: None
+        Training(SHAPE, recipe), TrainingSet(both, both, 3, 40), start=model, say=lambda text: None
     )
     assert done.model is model and not torch.equal(
         model.albert.embeddings.word_embeddings.weight, kept

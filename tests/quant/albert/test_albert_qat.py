@@ -24,9 +24,13 @@ from shiftforge.quant.albert.compression.qat_activations import StageRounding, a
 from shiftforge.quant.albert.network.convert import Biases, calibrate, convert
 from shiftforge.quant.albert.network.folder import float_network
 from shiftforge.quant.albert.network.integer import EMBEDDED, STAGED, IntegerAlbert
-from shiftforge.quant.albert.network.model import OffRampAlbert, batch_of, configuration
+from shiftforge.quant.albert.network.model import (
+    OffRampAlbert,
+    attach_spans,
+    batch_of,
+    configuration,
+)
 from shiftforge.quant.albert.network.settings import Shape
-from shiftforge.quant.albert.network.spans import attach_spans
 from shiftforge.quant.albert.network.weights import STORED, af_format, weight_choice
 from shiftforge.quant.formats.adaptivfloat import decode, encode
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence

@@ -14,14 +14,8 @@ from torch import nn
 from shiftforge.errors import InputError
 from shiftforge.quant.albert.network import stages as formulas
 from shiftforge.quant.albert.network.folder import float_network, load_classifier, save_classifier
-from shiftforge.quant.albert.network.model import batch_of
-from shiftforge.quant.albert.network.spans import (
-    AttentionSpans,
-    SpanLearning,
-    attach_spans,
-    span_mask,
-    span_rate,
-)
+from shiftforge.quant.albert.network.model import attach_spans, batch_of
+from shiftforge.quant.albert.network.spans import AttentionSpans, SpanLearning, span_mask, span_rate
 from shiftforge.quant.albert.network.stages import float_stages
 
 TEXTS = [np.arange(4, 16), np.array([2, 9, 7, 30, 3])]  # the shorter one is padded and masked

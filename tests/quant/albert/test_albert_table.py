@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,22 +15,26 @@ from safetensors.numpy import load_file, save_file
 from shiftforge.errors import InputError
 from shiftforge.quant.albert.network.settings import Recipe, Shape
 from shiftforge.quant.albert.training.run import train_fold
-from shiftforge.quant.albert.training.table import SharedTable, TableRecipe, build_table, load_table
+from shiftforge.quant.albert.training.settings import (
+    Origin,
+    TableOptions,
+    TableRecipe,
+    Training,
+)
+from shiftforge.quant.albert.training.table import SharedTable, build_table, load_table
 from shiftforge.quant.albert.training.texts import chosen_fold, load_calibration, validation_part
 from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, values
 
 SMALL = TableRecipe(steps=40, batch=16, hidden=16)
 SHAPE = Shape(hidden=16, heads=1, ffn=16, layers=2, length=16, embedding=8, vocabulary=400)
 QUICK = Recipe(epochs=1, ramp_epochs=2, ramp_windows=1, dropout=0.0)
+TRAINING = Training(SHAPE, QUICK)
+OPTIONS = TableOptions(vocabulary=120, columns=8, density=0.4, recipe=SMALL)
 
 
-def build(folder: Path, **others: object) -> SharedTable:
-    settings = {"vocabulary": 120, "columns": 8, "density": 0.4, "recipe": SMALL, "say": str}
-    return build_table(
-        [topics("first", 3), topics("second", 2, seed=1)],
-        folder,
-        **(settings | others),  # type: ignore[arg-type]
-    )
+def build(folder: Path, seed: int = 0, **others: Any) -> SharedTable:
+    corpora = [topics("first", 3), topics("second", 2, seed=1)]
+    return build_table(corpora, folder, replace(OPTIONS, **others), seed=seed, say=str)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +68,7 @@ def test_held_out_and_validation_texts_are_not_read(folder: Path, tmp_path: Path
         kept = set(reads.tolist())
         texts = tuple(text if i in kept else f"unread {i}" for i, text in enumerate(corpus.texts))
         corpora.append(replace(corpus, texts=texts))
-    again = build_table(
-        corpora, tmp_path, vocabulary=120, columns=8, density=0.4, recipe=SMALL, say=str
-    )
+    again = build_table(corpora, tmp_path, OPTIONS, say=str)
     assert again.digest == load_table(folder).digest
 
 
@@ -73,7 +76,7 @@ def test_classifiers_of_two_tasks_hold_the_same_table(folder: Path, tmp_path: Pa
     table = load_table(folder)
     for corpus in (topics("first", 3), topics("second", 2, seed=1)):
         place = tmp_path / corpus.name
-        notes = train_fold(corpus, 0, place, SHAPE, QUICK, table=folder, say=str)
+        notes = train_fold(corpus, 0, place, TRAINING, origin=Origin(table=folder), say=str)
         held = load_file(place / "model.safetensors")
         kept = held["albert.embeddings.word_embeddings.weight"]
         assert kept.dtype == np.float32 and kept.tobytes() == table.words.tobytes()
@@ -85,10 +88,12 @@ def test_classifiers_of_two_tasks_hold_the_same_table(folder: Path, tmp_path: Pa
 def test_a_table_that_has_read_the_held_out_texts(folder: Path, tmp_path: Path) -> None:
     corpus = topics("first", 3)
     with pytest.raises(InputError) as caught:
-        train_fold(corpus, 1, tmp_path, replace(SHAPE, embedding=4), QUICK, table=folder)
+        narrow = Training(replace(SHAPE, embedding=4), QUICK)
+        train_fold(corpus, 1, tmp_path, narrow, origin=Origin(table=folder))
     assert len(caught.value.problems) == 2 and "read held-out texts" in str(caught.value)
     with pytest.raises(InputError, match="more than one of"):
-        train_fold(corpus, 0, tmp_path, SHAPE, QUICK, table=folder, start=folder)
+        both = Origin(table=folder, network=folder)
+        train_fold(corpus, 0, tmp_path, TRAINING, origin=both)
     assert not any(tmp_path.iterdir())
 
 
@@ -124,7 +129,7 @@ def test_damaged_tables(folder: Path, tmp_path: Path) -> None:
 
 def test_settings_of_a_table(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        build_table([], tmp_path / "none", density=0.0, columns=0)
+        build_table([], tmp_path / "none", TableOptions(density=0.0, columns=0))
     assert len(caught.value.problems) == 3 and not (tmp_path / "none").exists()
     assert build(tmp_path, tokeniser=folder, density=0.2).density <= 0.2
     assert (tmp_path / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 
 from shiftforge.errors import InputError
 from shiftforge.quant.text import packages
-from shiftforge.quant.text.corpus import load_bbc, load_corpus, load_sentiment, load_tsv
+from shiftforge.quant.text.catalogue import load_bbc, load_corpus, load_sentiment
+from shiftforge.quant.text.corpus import load_tsv
 from shiftforge.quant.text.folds import stratified_folds
 from shiftforge.quant.text.tokeniser import (
     encode,

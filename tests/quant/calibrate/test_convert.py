@@ -17,7 +17,7 @@ from shiftforge.quant.evaluate import evaluate
 from shiftforge.quant.graph.file import model_bytes
 from shiftforge.quant.graph.types import Grid, IntFormat, Pool, QuantizedModel, ShiftFormat
 from shiftforge.quant.graph.verify import verify
-from shiftforge.quant.quantize import quantize
+from shiftforge.quant.quantize import Quantisation, quantize
 
 
 @cache
@@ -62,7 +62,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     ids=str,
 )
 def test_options_give_models_that_verify(options: dict[str, Any]) -> None:
-    model = quantize(small_graph(), smooth_images(2), **options)
+    model = quantize(small_graph(), smooth_images(2), Quantisation(**options))
     verify(model)
     convs = model.conv_nodes()
     if options.get("terms") == 1:
@@ -120,7 +120,9 @@ def test_a_channel_of_tiny_weights_and_a_large_bias_converts() -> None:
     weight[0], bias[0] = weight[0] * 1e-12, 900.0
     weight[1], bias[1] = 0.0, 0.0
     nodes = (replace(first, weight=weight, bias=bias), *graph.nodes[1:])
-    verify(quantize(replace(graph, nodes=nodes), smooth_images(2), rounding="nearest"))
+    verify(
+        quantize(replace(graph, nodes=nodes), smooth_images(2), Quantisation(rounding="nearest"))
+    )
 
 
 def test_missing_parts_are_all_listed() -> None:
@@ -165,7 +167,7 @@ def test_bad_calibration_images(images: np.ndarray, text: str) -> None:
 
 def test_bad_options_and_images_are_reported_together() -> None:
     with pytest.raises(InputError) as caught:
-        quantize(small_graph(), np.zeros((1, 2, 2, 3)), scheme="best", rounding="up")  # type: ignore[arg-type]
+        quantize(small_graph(), np.zeros((1, 2, 2, 3)), Quantisation(scheme="best", rounding="up"))  # type: ignore[arg-type]
     assert len(caught.value.problems) == 3
 
 

@@ -16,7 +16,7 @@ from shiftforge.quant.export.runtime import run_onnx
 from shiftforge.quant.graph.types import Preprocess, QuantizedModel
 from shiftforge.quant.models.networks import build
 from shiftforge.quant.models.random import float_graph
-from shiftforge.quant.quantize import quantize
+from shiftforge.quant.quantize import Quantisation, quantize
 from shiftforge.sim.golden.conv.network import run_golden
 
 pytest.importorskip("onnx")
@@ -41,14 +41,14 @@ def resnet() -> QuantizedModel:
     preprocess = Preprocess(3, 32, 32, (0.5,) * 3, (0.5,) * 3)
     graph = capture(build("resnet20", preprocess, 10).eval(), (3, 32, 32), preprocess, "resnet20")
     images = load_frames("random:1", preprocess, limit=4).images
-    return quantize(graph, images, scheme="shift", terms=2, rounding="nearest")
+    return quantize(graph, images, Quantisation(scheme="shift", terms=2, rounding="nearest"))
 
 
 @pytest.fixture(scope="module")
 def mobilenet() -> QuantizedModel:
     graph = float_graph("mobilenet_v2_random:0.35:32", None)
     images = load_frames("random:1", graph.preprocess, limit=4).images
-    return quantize(graph, images, scheme="shift", terms=1, rounding="nearest")
+    return quantize(graph, images, Quantisation(scheme="shift", terms=1, rounding="nearest"))
 
 
 @pytest.mark.parametrize("name", ["resnet", "mobilenet"])
@@ -63,7 +63,7 @@ def test_real_images_and_narrow_activations() -> None:
     graph = fashion_graph()
     frames = load_frames("fashion-mnist:test", graph.preprocess, limit=8)
     calibration = load_frames("fashion-mnist:train", graph.preprocess, limit=16).images
-    model = quantize(graph, calibration, scheme="int", bits=8, activation_bits=5)
+    model = quantize(graph, calibration, Quantisation(scheme="int", bits=8, activation_bits=5))
     codes = to_codes(frames.images, model.preprocess, model.tensors[model.input].grid)
     assert differences(model, codes) == {}
 

@@ -24,7 +24,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from shiftforge.errors import InputError
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.file import METADATA_KEY, load_model, model_bytes, save_model
 from shiftforge.quant.graph.jsonform import arrays_digest
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat, WeightFormat
@@ -65,7 +65,7 @@ FORMATS: list[WeightFormat] = [
 def test_round_trip(fmt: WeightFormat, requant: Any, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     for seed in range(3):
-        model = random_model(seed, weight_format=fmt, requant=requant)
+        model = random_model(seed, ModelOptions(weight_format=fmt, requant=requant))
         save_model(model, path)
         loaded = load_model(path)
         assert_equal(model, loaded)
@@ -270,8 +270,17 @@ def test_random_damage_never_escapes(at: int, bit: int, cut: bool, tmp_path: Pat
 
 def test_a_large_model_loads_quickly(tmp_path: Path) -> None:
     path = tmp_path / "large"
-    model = random_model(0, kind="conv", kernel=1, in_channels=1280, out_channels=2700,
-                         height=7, width=7, weight_format=ShiftFormat(mode="SEL"))  # fmt: skip
+    model = random_conv(
+        0,
+        ConvOptions(
+            kernel=1,
+            in_channels=1280,
+            out_channels=2700,
+            height=7,
+            width=7,
+            weight_format=ShiftFormat(mode="SEL"),
+        ),
+    )
     save_model(model, path)
     start = time.process_time()
     load_model(path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shiftforge.errors import InputError
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.summary import summarise
 from shiftforge.quant.graph.types import (
     Add,
@@ -26,7 +26,7 @@ from shiftforge.quant.graph.types import (
 from shiftforge.quant.graph.verify import verify
 
 MODEL = random_model(1)
-MULTIPLIED = random_model(1, requant="multiplier")
+MULTIPLIED = random_model(1, ModelOptions(requant="multiplier"))
 
 
 def node(model: QuantizedModel, target: str, /, **changes: Any) -> QuantizedModel:
@@ -220,12 +220,12 @@ def test_random_models_are_valid(seed: int) -> None:
         "weight_format": FORMATS[seed % 5], "signed_input": bool(seed % 2),
         "requant": ("shift", "multiplier")[seed // 2 % 2], "input_bits": 2 + seed % 7,
     }  # fmt: skip
-    verify(random_model(seed, kind="mobilenet", **common))
+    verify(random_model(seed, ModelOptions(**common)))
     groupings: tuple[int | Literal["depthwise"], ...] = (1, 2, "depthwise")
     for groups in groupings:
         for kernel, stride in ((1, 1), (3, 1), (3, 2), (5, 3)):
-            model = random_model(
-                seed, kind="conv", kernel=kernel, stride=stride, groups=groups, **common
+            model = random_conv(
+                seed, ConvOptions(kernel=kernel, stride=stride, groups=groups, **common)
             )
             verify(model)
             assert [n.name for n in model.nodes] == ["conv"]
@@ -233,7 +233,7 @@ def test_random_models_are_valid(seed: int) -> None:
 
 
 def test_random_model_follows_from_its_arguments() -> None:
-    a, b = random_model(5, kind="conv"), random_model(5, kind="conv")
+    a, b = random_conv(5), random_conv(5)
     np.testing.assert_array_equal(a.conv_nodes()[0].weight, b.conv_nodes()[0].weight)
     assert a.tensors == b.tensors
     kinds = {type(n) for n in MODEL.nodes}
@@ -244,9 +244,9 @@ def test_random_model_follows_from_its_arguments() -> None:
         classifier.z.min()
     )
     with pytest.raises(InputError, match="do not divide"):
-        random_model(0, kind="conv", groups=3, in_channels=4, out_channels=3)
+        random_conv(0, ConvOptions(groups=3, in_channels=4, out_channels=3))
     with pytest.raises(InputError, match="does not fit"):
-        random_model(0, kind="conv", height=1, padding=(0, 0, 0, 0))
+        random_conv(0, ConvOptions(height=1, padding=(0, 0, 0, 0)))
 
 
 def test_grids_have_the_ranges_the_verifier_uses() -> None:
@@ -254,8 +254,18 @@ def test_grids_have_the_ranges_the_verifier_uses() -> None:
 
 
 def test_summary_by_hand() -> None:
-    model = random_model(2, kind="conv", kernel=3, stride=2, in_channels=2, out_channels=3,
-                         height=7, width=5, padding=(1, 1, 1, 1))  # fmt: skip
+    model = random_conv(
+        2,
+        ConvOptions(
+            kernel=3,
+            stride=2,
+            in_channels=2,
+            out_channels=3,
+            height=7,
+            width=5,
+            padding=(1, 1, 1, 1),
+        ),
+    )
     weight = np.zeros((3, 2, 3, 3), np.int8)
     weight[0, 0, 0] = [1, 3, -96]
     (layer,) = summarise(node(model, "conv", weight=weight))
@@ -273,7 +283,7 @@ def test_summary_kinds() -> None:
     assert kinds["block1.depthwise"] == "depthwise"
     assert kinds["head"] == "pointwise"
     assert kinds["classifier"] == "classifier"
-    grouped = random_model(0, kind="conv", kernel=1, groups=2, in_channels=4, out_channels=4)
+    grouped = random_conv(0, ConvOptions(kernel=1, groups=2, in_channels=4, out_channels=4))
     assert summarise(grouped)[0].kind == "standard"
-    uniform = summarise(random_model(0, kind="conv", weight_format=IntFormat(4)))[0]
+    uniform = summarise(random_conv(0, ConvOptions(weight_format=IntFormat(4))))[0]
     assert (uniform.one_term_fraction, uniform.two_term_fraction) == (None, None)

@@ -17,7 +17,8 @@ from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.data.inputs import to_codes
 from shiftforge.quant.graph.types import Conv, QuantizedModel, ShiftFormat
-from shiftforge.quant.models.batches import Examples
+from shiftforge.quant.models.batches import Examples, TrainingSet
+from shiftforge.quant.models.fit import Stage
 from shiftforge.quant.models.recipe import Recipe
 from shiftforge.quant.models.retrain import (
     Retrained,
@@ -26,6 +27,7 @@ from shiftforge.quant.models.retrain import (
     retrain,
     unit_groups,
 )
+from shiftforge.quant.models.start import PostTraining
 from shiftforge.quant.schemes.dtssq import DTSSQ
 from shiftforge.quant.schemes.folded import ParametrisedWeight, Schemed
 from shiftforge.quant.schemes.shift import two_terms
@@ -54,10 +56,10 @@ def convs(graph: FloatGraph) -> list[str]:
 def trained(graph: FloatGraph, folder: Path | None = None) -> Retrained:
     names = convs(graph)
     return retrain(
-        graph, SCHEME, examples(), examples(), RECIPE,
-        formats=dict.fromkeys(names, ShiftFormat(4, 2, "S2")), calibration=images(),
-        overrides={name: two_terms(SCHEME) for name in (names[0], names[-1])},
-        teacher=network().eval(), folder=folder,
+        graph, Schemed(SCHEME, {name: two_terms(SCHEME) for name in (names[0], names[-1])}),
+        TrainingSet(examples(), examples()), RECIPE,
+        PostTraining(dict.fromkeys(names, ShiftFormat(4, 2, "S2")), images()),
+        stage=Stage(SCHEME.name, folder), teacher=network().eval(),
     )  # fmt: skip
 
 
@@ -106,7 +108,7 @@ def test_a_broken_run_ends_at_the_same_codes(graph: FloatGraph, tmp_path: Path) 
 def test_it_starts_at_the_codes_and_rates_follow_the_scales(graph: FloatGraph) -> None:
     formats = dict.fromkeys(convs(graph), ShiftFormat(4, 2, "S2"))
     free = DTSSQ(target=None, rescale=False)
-    built = folded_from_codes(graph, Schemed(free), formats, images())
+    built = folded_from_codes(graph, Schemed(free), PostTraining(formats, images()))
     groups = unit_groups(built, RECIPE)
     held = [parameter for group in groups for parameter in group["params"]]
     assert {id(p) for p in held} == {id(p) for p in built.parameters() if p.requires_grad}

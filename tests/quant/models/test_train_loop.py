@@ -13,9 +13,9 @@ from torch import nn
 
 from shiftforge.errors import InputError
 from shiftforge.quant.graph.types import Preprocess
-from shiftforge.quant.models.batches import Examples, normalised, training_batches
+from shiftforge.quant.models.batches import Examples, TrainingSet, normalised, training_batches
 from shiftforge.quant.models.checkpoint import load_checkpoint
-from shiftforge.quant.models.fit import Progress, Recipe, accuracy, fit, learning_rate
+from shiftforge.quant.models.fit import Progress, Recipe, Stage, accuracy, fit, learning_rate
 
 PREPROCESS = Preprocess(1, 8, 8, (0.25,), (0.5,))
 RECIPE = Recipe(epochs=3, rate=0.1, batch=8, shift=1, seed=5)
@@ -53,54 +53,54 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, optimiser: str) ->
     data = examples()
     recipe = replace(RECIPE, optimiser=optimiser)
     whole, again, broken = tiny(), tiny(), tiny()
-    reached = fit(whole, data, data, recipe, stage="t")
-    fit(again, data, data, recipe, stage="t")
+    reached = fit(whole, TrainingSet(data, data), recipe, Stage("t"))
+    fit(again, TrainingSet(data, data), recipe, Stage("t"))
     assert same(whole, again)
-    fit(broken, data, data, recipe, stage="t", folder=tmp_path, stop_after=1)
+    fit(broken, TrainingSet(data, data), recipe, Stage("t", tmp_path, keep=None, stop_after=1))
     assert not same(whole, broken)
-    resumed = tiny(seed=9)
-    assert fit(resumed, data, data, recipe, stage="t", folder=tmp_path) == reached[1:]
+    resumed, kept = tiny(seed=9), Stage("t", tmp_path, keep=None)
+    assert fit(resumed, TrainingSet(data, data), recipe, kept) == reached[1:]
     assert same(whole, resumed)
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"t-00{i}.safetensors" for i in (1, 2, 3)]
     # A finished run only loads.
     loaded = tiny(seed=9)
-    assert fit(loaded, data, data, recipe, stage="t", folder=tmp_path) == []
+    assert fit(loaded, TrainingSet(data, data), recipe, Stage("t", folder=tmp_path)) == []
     assert same(whole, loaded)
 
 
 def test_another_seed_gives_another_network() -> None:
     data = examples()
     one, other = tiny(), tiny()
-    fit(one, data, data, RECIPE, stage="t")
-    fit(other, data, data, replace(RECIPE, seed=6), stage="t")
+    fit(one, TrainingSet(data, data), RECIPE, Stage("t"))
+    fit(other, TrainingSet(data, data), replace(RECIPE, seed=6), Stage("t"))
     assert not same(one, other)
 
 
 def test_it_learns() -> None:
     data = examples(64)
     network = tiny()
-    fit(network, data, data, replace(RECIPE, epochs=6), stage="t")
+    fit(network, TrainingSet(data, data), replace(RECIPE, epochs=6), Stage("t"))
     assert accuracy(network, data) > 0.9
 
 
 def test_checkpoints_of_another_run_are_refused(tmp_path: Path) -> None:
     data = examples()
-    fit(tiny(), data, data, RECIPE, stage="t", folder=tmp_path, stop_after=1)
+    fit(tiny(), TrainingSet(data, data), RECIPE, Stage("t", folder=tmp_path, stop_after=1))
     with pytest.raises(InputError, match="another training recipe"):
-        fit(tiny(), data, data, replace(RECIPE, rate=0.2), stage="t", folder=tmp_path)
+        fit(tiny(), TrainingSet(data, data), replace(RECIPE, rate=0.2), Stage("t", folder=tmp_path))
     with pytest.raises(InputError, match="another training recipe"):
-        fit(tiny(), examples(18), data, RECIPE, stage="t", folder=tmp_path)
+        fit(tiny(), TrainingSet(examples(18), data), RECIPE, Stage("t", folder=tmp_path))
     with pytest.raises(InputError, match="another training recipe"):
-        fit(tiny(), data, data, RECIPE, stage="t", folder=tmp_path, facts={"bits": 3})
+        fit(tiny(), TrainingSet(data, data), RECIPE, Stage("t", folder=tmp_path, facts={"bits": 3}))
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     data = examples()
-    fit(tiny(), data, data, RECIPE, stage="t", folder=tmp_path, stop_after=1)
+    fit(tiny(), TrainingSet(data, data), RECIPE, Stage("t", folder=tmp_path, stop_after=1))
     path = tmp_path / "t-001.safetensors"
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(InputError, match="no safetensors file"):
-        fit(tiny(), data, data, RECIPE, stage="t", folder=tmp_path)
+        fit(tiny(), TrainingSet(data, data), RECIPE, Stage("t", folder=tmp_path))
     path.write_bytes(b"\x80\x04pickle")
     with pytest.raises(InputError, match="no safetensors file"):
         load_checkpoint(path)
@@ -112,20 +112,20 @@ def test_bad_recipes_list_every_problem() -> None:
     data = examples()
     bad = Recipe(epochs=0, rate=math.nan, batch=64, shift=-1)
     with pytest.raises(InputError) as error:
-        fit(tiny(), data, data, bad, stage="t")
+        fit(tiny(), TrainingSet(data, data), bad, Stage("t"))
     assert len(error.value.problems) == 4
 
 
 def test_divergence_is_reported() -> None:
     data = examples()
     with pytest.raises(InputError, match="diverged"):
-        fit(tiny(), data, data, replace(RECIPE, rate=1e30, warmup=0.0), stage="t")
+        fit(tiny(), TrainingSet(data, data), replace(RECIPE, rate=1e30, warmup=0.0), Stage("t"))
 
 
 def test_progress_ends_with_no_time_left() -> None:
     data = examples()
     seen: list[Progress] = []
-    fit(tiny(), data, data, RECIPE, stage="t", report=seen.append)
+    fit(tiny(), TrainingSet(data, data), RECIPE, Stage("t", report=seen.append))
     assert (seen[-1].epoch, seen[-1].step, seen[-1].steps) == (3, 2, 2)
     assert seen[-1].seconds_left == 0 and seen[0].seconds_left > 0
     assert seen[0].accuracy is None and seen[-1].accuracy is not None

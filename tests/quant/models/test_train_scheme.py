@@ -17,8 +17,8 @@ from torch import nn
 from shiftforge.errors import InputError
 from shiftforge.quant.graph.types import Preprocess
 from shiftforge.quant.graph.verify import verify
-from shiftforge.quant.models.batches import Examples
-from shiftforge.quant.models.fit import Progress, Recipe, accuracy, fit, learning_rate
+from shiftforge.quant.models.batches import Examples, TrainingSet
+from shiftforge.quant.models.fit import Progress, Recipe, Stage, accuracy, fit, learning_rate
 from shiftforge.quant.models.networks import NETWORKS, build
 from shiftforge.quant.models.qat import scheme_groups, train_scheme
 from shiftforge.quant.models.run import RunConfig, run
@@ -81,11 +81,11 @@ SCHEMES: list[Scheme] = [
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: s.name)
 def test_a_resumed_run_ends_at_the_same_weights(tmp_path: Path, scheme: Scheme) -> None:
-    data = examples()
-    whole = train_scheme(small(), scheme, data, data, RECIPE, stage="t")
+    data = TrainingSet(examples(), examples())
+    whole = train_scheme(small(), scheme, data, RECIPE, Stage("t"))
     torch.rand(3)
-    train_scheme(small(), scheme, data, data, RECIPE, stage="t", folder=tmp_path, stop_after=1)
-    again = train_scheme(small(), scheme, data, data, RECIPE, stage="t", folder=tmp_path)
+    train_scheme(small(), scheme, data, RECIPE, Stage("t", folder=tmp_path, stop_after=1))
+    again = train_scheme(small(), scheme, data, RECIPE, Stage("t", folder=tmp_path))
     assert len(again.accuracies) == 2 and again.accuracies == whole.accuracies[1:]
     assert same(whole.network, again.network)
     # The two newest checkpoints stay.
@@ -94,13 +94,15 @@ def test_a_resumed_run_ends_at_the_same_weights(tmp_path: Path, scheme: Scheme) 
     ]
     with pytest.raises(InputError, match="another training recipe"):
         other = replace(RECIPE, seed=6)
-        train_scheme(small(), scheme, data, data, other, stage="t", folder=tmp_path)
+        train_scheme(small(), scheme, data, other, Stage("t", folder=tmp_path))
 
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from test_train_scheme import EIGHT, RECIPE, examples, small
+from shiftforge.quant.models.batches import TrainingSet
+from shiftforge.quant.models.fit import Stage
 from shiftforge.quant.models.qat import train_scheme
 from shiftforge.quant.schemes.dtssq import DTSSQ
 import torch
@@ -112,7 +114,8 @@ def die(at):
 
 data = examples()
 scheme = DTSSQ(4, target=0.25, activations=EIGHT)
-train_scheme(small(), scheme, data, data, RECIPE, stage="t", folder=Path(sys.argv[1]), report=die)
+stage = Stage("t", folder=Path(sys.argv[1]), report=die)
+train_scheme(small(), scheme, TrainingSet(data, data), RECIPE, stage)
 """
 
 
@@ -128,10 +131,10 @@ def test_killed_in_an_epoch_and_resumed(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        data = examples()
+        data = TrainingSet(examples(), examples())
         scheme = DTSSQ(4, target=0.25, activations=EIGHT)
-        resumed = train_scheme(small(), scheme, data, data, RECIPE, stage="t", folder=tmp_path)
-        whole = train_scheme(small(), scheme, data, data, RECIPE, stage="t")
+        resumed = train_scheme(small(), scheme, data, RECIPE, Stage("t", folder=tmp_path))
+        whole = train_scheme(small(), scheme, data, RECIPE, Stage("t"))
     finally:
         torch.set_num_threads(threads)
     assert len(resumed.accuracies) == 1 and same(resumed.network, whole.network)
@@ -152,33 +155,31 @@ def test_quantisers_have_their_own_groups_and_rates() -> None:
 
 
 def test_batch_norm_is_frozen_and_measured_again() -> None:
-    data = examples()
+    both = TrainingSet(examples(), examples())
     frozen = replace(RECIPE, epochs=1, freeze_epochs=1, rate=1e-9)
     start = small()
     statistics = start.get_submodule("stem.1").state_dict()["running_mean"].clone()
     from shiftforge.quant.models.qat import Options
 
-    kept = train_scheme(
-        start, Uniform(8), data, data, frozen, stage="t", options=Options(recalibrate=0)
-    )
+    kept = train_scheme(start, Uniform(8), both, frozen, Stage("t"), options=Options(recalibrate=0))
     assert torch.equal(kept.network.get_submodule("stem.1").running_mean, statistics)  # type: ignore[arg-type]
-    fresh = train_scheme(start, Uniform(8), data, data, frozen, stage="t")
+    fresh = train_scheme(start, Uniform(8), both, frozen, Stage("t"))
     assert not torch.equal(fresh.network.get_submodule("stem.1").running_mean, statistics)  # type: ignore[arg-type]
 
 
 def test_distillation_follows_the_teacher() -> None:
     data = examples(64)
     teacher = small()
-    fit(teacher, data, data, replace(RECIPE, epochs=6, rate=0.2), stage="f")
+    fit(teacher, TrainingSet(data, data), replace(RECIPE, epochs=6, rate=0.2), Stage("f"))
     assert accuracy(teacher, data) > 0.9
     # Labels that are all wrong: what is learned can only come from the teacher.
     wrong = Examples(data.images, 1 - data.labels, data.preprocess)
     alone = replace(RECIPE, epochs=8, rate=0.2, distil=1.0)
     pupil = small()
-    fit(pupil, wrong, data, alone, stage="p", teacher=teacher)
+    fit(pupil, TrainingSet(wrong, data), alone, Stage("p"), teacher=teacher)
     assert accuracy(pupil, data) > 0.9
     with pytest.raises(InputError, match="teacher"):
-        fit(small(), data, data, alone, stage="p")
+        fit(small(), TrainingSet(data, data), alone, Stage("p"))
 
 
 def test_the_step_schedule() -> None:

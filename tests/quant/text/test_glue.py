@@ -9,7 +9,7 @@ import pytest
 
 from shiftforge.errors import InputError
 from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
-from shiftforge.quant.text.corpus import load_corpus
+from shiftforge.quant.text.catalogue import load_corpus
 from shiftforge.quant.text.glue import TASKS, load_glue
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, train_wordpiece
 

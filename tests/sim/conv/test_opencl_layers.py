@@ -17,7 +17,7 @@ from mobilenet import mobilenet_v2
 from random_networks import Family, random_frames, random_network
 
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.file import save_model
 from shiftforge.quant.graph.types import QuantizedModel, ShiftFormat
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
@@ -116,8 +116,10 @@ def test_the_random_layers_are_of_every_kind(networks: list[QuantizedModel]) -> 
     [
         pytest.param(random_model(11), 16, 7, id="two-term"),
         pytest.param(
-            random_model(12, weight_format=ShiftFormat(3, 1, "S1"), signed_input=True), 32, 4,
-            id="one-term",
+            random_model(
+                12, ModelOptions(weight_format=ShiftFormat(3, 1, "S1"), signed_input=True)
+            ),
+            32, 4, id="one-term",
         ),
     ],
 )  # fmt: skip

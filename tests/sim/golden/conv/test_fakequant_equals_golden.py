@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
 from shiftforge.quant.simulate import run_fake_quantised
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
@@ -42,7 +42,7 @@ def assert_equal_everywhere(model: QuantizedModel, codes: NDArray[Any]) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_networks(seed: int, weight_format: Any, requant: Any) -> None:
     model = random_model(
-        seed, weight_format=weight_format, requant=requant, signed_input=bool(seed)
+        seed, ModelOptions(weight_format=weight_format, requant=requant, signed_input=bool(seed))
     )
     rng = np.random.default_rng(seed)
     assert_equal_everywhere(model, random_codes(rng, model.tensors[model.input], 4))
@@ -73,26 +73,27 @@ def test_single_layers(
     bits: tuple[int, int],
     frames: int,
 ) -> None:
-    model = random_model(
+    model = random_conv(
         seed,
-        kind="conv",
-        kernel=kernel,
-        stride=stride,
-        dilation=dilation,
-        groups=groups,
-        weight_format=weight_format,
-        signed_input=signed,
-        requant=requant,
-        input_bits=bits[0],
-        output_bits=bits[1],
+        ConvOptions(
+            kernel=kernel,
+            stride=stride,
+            dilation=dilation,
+            groups=groups,
+            weight_format=weight_format,
+            signed_input=signed,
+            requant=requant,
+            input_bits=bits[0],
+            output_bits=bits[1],
+        ),
     )
     rng = np.random.default_rng(seed)
     assert_equal_everywhere(model, random_codes(rng, model.tensors[model.input], frames))
 
 
 def test_the_widest_sums_of_a_mobilenet() -> None:
-    model = random_model(
-        8, kind="conv", kernel=1, in_channels=1280, out_channels=40, height=3, width=3
+    model = random_conv(
+        8, ConvOptions(kernel=1, in_channels=1280, out_channels=40, height=3, width=3)
     )
     shape = model.tensors[model.input]
     codes = random_codes(np.random.default_rng(8), shape, 2)

@@ -11,7 +11,7 @@ import pytest
 from golden_cases import random_codes
 from numpy.typing import NDArray
 
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import Conv, Pool, QuantizedModel
 from shiftforge.sim.conv.layers import Divergence, first_divergence, tensor_order
 from shiftforge.sim.golden import run_golden
@@ -23,7 +23,7 @@ LAYER = "t.ex1"
 
 def reference(seed: int = 11) -> tuple[QuantizedModel, NDArray[Any], dict[str, NDArray[Any]]]:
     """A network, three frames and every tensor."""
-    model = random_model(seed, height=16, width=16)
+    model = random_model(seed, ModelOptions(height=16, width=16))
     codes = random_codes(np.random.default_rng(seed), model.tensors[model.input], 3)
     return model, codes, run_golden(model, codes)
 

@@ -13,7 +13,7 @@ from golden_cases import one_conv, random_codes, round_exact
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed, InputError
-from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.types import Add, Conv, Grid, Node, Pool, QuantizedModel, Tensor
 from shiftforge.sim.golden import accumulator_key, run_golden
 from shiftforge.sim.golden.conv import network
@@ -52,7 +52,9 @@ def torch_accumulators(node: Conv, codes: NDArray[Any]) -> NDArray[np.int64]:
 @pytest.mark.parametrize("requant", ["shift", "multiplier"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_element_of_a_network_follows_its_formula(seed: int, requant: Any) -> None:
-    model = random_model(seed, requant=requant, signed_input=bool(seed), height=9, width=11)
+    model = random_model(
+        seed, ModelOptions(requant=requant, signed_input=bool(seed), height=9, width=11)
+    )
     codes = random_codes(np.random.default_rng(seed), model.tensors[model.input], 2)
     arrays = run_golden(model, codes, accumulators=True)
     np.testing.assert_array_equal(arrays[model.input], codes)
@@ -145,14 +147,9 @@ def test_a_declared_shape_that_is_not_computed_fails() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_accumulator_widths_hold_at_the_worst_input_and_are_not_wasteful(seed: int) -> None:
-    model = random_model(
+    model = random_conv(
         seed,
-        kind="conv",
-        kernel=3,
-        height=3,
-        width=3,
-        padding=(0, 0, 0, 0),
-        signed_input=bool(seed % 2),
+        ConvOptions(kernel=3, height=3, width=3, padding=(0, 0, 0, 0), signed_input=bool(seed % 2)),
     )
     node, grid = model.conv_nodes()[0], model.tensors[model.input].grid
     for sign in (1, -1):
