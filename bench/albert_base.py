@@ -102,8 +102,8 @@ class Run:
         started = time.perf_counter()
         self.network = random_albert(ALBERT_BASE, weights, CLASSES, seed)
         self.seconds["network"] = time.perf_counter() - started
-        self.config, self.sfu = units_for(self.network, lanes)
-        self.unit = golden_unit(self.config, self.sfu)
+        self.design = units_for(self.network, lanes)
+        self.unit = golden_unit(self.design)
         self.ids = random_ids(ALBERT_BASE, 1, seed + 1)[0][:tokens]
 
     def golden(self) -> Sentence:
@@ -117,7 +117,7 @@ class Run:
         """An OpenCL device in a child process; and the seconds of its kernels alone."""
         started = time.perf_counter()
         done = run_sentences(
-            self.config, self.sfu, name, self.network, self.unit, [self.ids], time_limit_s=LIMIT_S
+            self.design, name, self.network, self.unit, [self.ids], time_limit_s=LIMIT_S
         )
         self.seconds[name] = time.perf_counter() - started
         return done.sentences[0], done.seconds
@@ -126,7 +126,7 @@ class Run:
         """One program on the RTL; its model is built first, or taken from the cache."""
         started = time.perf_counter()
         # Room for the longest sentence: one model for all lengths.
-        model = ClassifierRtl(self.config, self.sfu, self.network)
+        model = ClassifierRtl(self.design, self.network)
         built = time.perf_counter()
         found = model.run(self.ids)
         self.seconds["rtl plan and build"] = built - started

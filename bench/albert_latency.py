@@ -161,8 +161,8 @@ def _counters(
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     missing = [length for length in texts if str(length) not in kept]
     if missing:
-        config, sfu = units_for(network, lanes)
-        unit = ClassifierRtl(config, sfu, network, longest=max(texts))
+        design = units_for(network, lanes)
+        unit = ClassifierRtl(design, network, longest=max(texts))
         for length in missing:
             run = unit.run(texts[length])
             _say(f"{length} tokens: {run.cycles:,} cycles, {run.seconds:.0f} s of simulation")
@@ -222,19 +222,19 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
         fit.entropies / ENTROPY_ONE, arguments.threshold, classes=len(network.classes)
     )
     save_exit_table(table, arguments.cache / f"{place}-exits.json")
-    config, sfu = units_for(network, lanes)
+    design = units_for(network, lanes)
     sizes = _lengths(ids, arguments.lengths, network.length)
-    modules = json.dumps(render_processing_unit(config, sfu), sort_keys=True)
+    modules = json.dumps(render_processing_unit(design), sort_keys=True)
     rtl = hashlib.sha256(modules.encode()).hexdigest()[:12]
     runs = _counters(arguments.cache / f"{digest}-n{lanes}-{rtl}.json", network, sizes, lanes)
     measured = {}
     for length, run in runs.items():
-        commands = plan_sentence(config, sfu, network, length).program.commands
+        commands = plan_sentence(design, network, length).program.commands
         rows = [CommandCycles(**row) for row in run["commands"]]
         beats = int(run["beats"][0]), int(run["beats"][1])
-        measured[length] = layer_works(config, model, commands, rows, beats)
+        measured[length] = layer_works(design.config, model, commands, rows, beats)
     points = alpha_power_table()
-    platform = Platform(unit_power(config, model, points.nominal, arguments.supply), points)
+    platform = Platform(unit_power(design.config, model, points.nominal, arguments.supply), points)
     profiles = [profile_for(len(one), measured) for one in ids]
     texts = Texts(seen.entropies, seen.labels, corpus.labels[held], profiles)
     base = longest_us(texts, platform)

@@ -112,19 +112,19 @@ def sentences_on_rtl(
     network: IntegerAlbert, ids: Sequence[NDArray[np.int64]], lanes: int
 ) -> tuple[float, float, int, dict[str, float]]:
     """Mean cycles and ideal cycles, differing integers, and mean modelled uJ by part."""
-    config, sfu = units_for(network, lanes)
-    rtl = ClassifierRtl(config, sfu, network, longest=max(map(len, ids)))
+    design = units_for(network, lanes)
+    rtl = ClassifierRtl(design, network, longest=max(map(len, ids)))
     cycles, ideal, wrong = [], [], 0
     energy = Work()
     for one in ids:
         run = rtl.run(one)
-        want = golden_sentence(network, one, golden_unit(config, sfu))
+        want = golden_sentence(network, one, golden_unit(design))
         wrong += compare_sentences(run.sentence, want).mismatches
         cycles.append(run.cycles)
         ideal.append(run.ideal_cycles)
-        commands = plan_sentence(config, sfu, network, len(one)).program.commands
+        commands = plan_sentence(design, network, len(one)).program.commands
         beats = run.reads, run.writes
-        for work in layer_works(config, HOROWITZ_45, commands, run.commands, beats):
+        for work in layer_works(design.config, HOROWITZ_45, commands, run.commands, beats):
             energy += work
     parts = {f.name: getattr(energy, f.name) for f in fields(energy) if f.name != "cycles"}
     mean = {name: value / len(ids) * _TO_UJ for name, value in parts.items()}

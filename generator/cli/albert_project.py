@@ -16,6 +16,7 @@ from shiftforge.errors import InputError, Problem
 if TYPE_CHECKING:
     from shiftforge.generator.edgebert.sfu import SfuConfig
     from shiftforge.generator.edgebert.unit import UnitConfig
+    from shiftforge.generator.edgebert.unit_design import UnitDesign
     from shiftforge.quant.albert.network.file import Package
     from shiftforge.quant.albert.network.integer import IntegerAlbert
     from shiftforge.sim.golden.edgebert.encoder import Unit
@@ -53,11 +54,18 @@ class AlbertProject:
         return self.package.network
 
     @property
+    def design(self) -> UnitDesign:
+        """The whole unit."""
+        from shiftforge.generator.edgebert.unit_design import UnitDesign
+
+        return UnitDesign(self.config, self.sfu)
+
+    @property
     def unit(self) -> Unit:
         """The unit's numbers for the reference."""
         from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 
-        return golden_unit(self.config, self.sfu)
+        return golden_unit(self.design)
 
 
 def is_albert_file(path: Path) -> bool:

@@ -135,8 +135,7 @@ def on_device(job: Job, device: str, time_limit_s: float = 600.0) -> DeviceSente
 
     own = job.project
     done = run_sentences(
-        own.config,
-        own.sfu,
+        own.design,
         device,
         own.network,
         own.unit,
@@ -154,9 +153,7 @@ def on_rtl(job: Job, advance: Advance | None = None) -> tuple[RtlSentence, ...]:
 
     own = job.project
     longest = max(len(ids) for ids in job.texts.ids)
-    unit = ClassifierRtl(
-        own.config, own.sfu, own.network, job.limit, longest=longest, replace=dict(own.rtl)
-    )
+    unit = ClassifierRtl(own.design, own.network, job.limit, longest=longest, replace=dict(own.rtl))
     found = []
     for ids in job.texts.ids:
         found.append(unit.run(ids))

@@ -146,6 +146,7 @@ def command(
     from shiftforge.cli.output import note, print_json
     from shiftforge.generator.edgebert.rtl import rtl_design
     from shiftforge.generator.edgebert.unit import UnitConfig
+    from shiftforge.generator.edgebert.unit_design import UnitDesign
     from shiftforge.generator.project import output_folder_problems
     from shiftforge.sim.edgebert.rtl.cosim import check_product, cosim_matmul
     from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer, cosim_layer, layer_units
@@ -161,7 +162,7 @@ def command(
         )
     if unit == "matmul" and layers != 1:
         problems.append(Problem("a product has no layers", "leave it out", "--layers"))
-    size = config = sfu = opencl = None
+    size = design = opencl = None
     kind = unit if unit in UNITS else UNITS[0]
     try:
         size = _shape(DEFAULT_SHAPES[kind] if shape is None else shape, kind)
@@ -171,11 +172,12 @@ def command(
         numbers = {"weights": weights, "terms": terms, "accumulator": accumulator}
         if kind == "matmul" or size is None:
             config = UnitConfig(lanes=lanes, weights=weights, terms=terms, accumulator=accumulator)
+            design = UnitDesign(config)
             if kind == "matmul" and size is not None:
                 check_product(config, _product(size))
         else:
-            config, sfu = layer_units(lanes, _layer(size), **numbers)
-            check_layer(config, sfu, _layer(size), layers)
+            design = layer_units(lanes, _layer(size), **numbers)
+            check_layer(design, _layer(size), layers)
     except InputError as error:
         problems += error.problems
     try:
@@ -186,18 +188,18 @@ def command(
         opencl = _opencl_device(device)
     except InputError as error:
         problems += error.problems
-    if problems or config is None or size is None:
+    if problems or design is None or size is None:
         raise InputError(problems)
 
     if output is not None:
-        rtl_design(config, sfu).write(output)
+        rtl_design(design).write(output)
         note(f"SystemVerilog in {output}")
     report: CosimReport | LayerReport
-    if sfu is None:
-        report = cosim_matmul(config, _product(size), seed=seed, opencl=opencl, trace=trace)
+    if design.sfu is None:
+        report = cosim_matmul(design.config, _product(size), seed=seed, opencl=opencl, trace=trace)
     else:
         report = cosim_layer(
-            config, sfu, _layer(size), layers=layers, seed=seed, opencl=opencl, trace=trace
+            design, _layer(size), layers=layers, seed=seed, opencl=opencl, trace=trace
         )
     if as_json:
         print_json(report)

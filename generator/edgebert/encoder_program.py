@@ -34,6 +34,7 @@ from shiftforge.generator.edgebert.product import operand_registers
 from shiftforge.generator.edgebert.registers import unit_registers
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 
 __all__ = ["ProgramBuilder", "plan_layer", "plan_layers", "tiles_needed"]
 
@@ -46,11 +47,9 @@ def tiles_needed(lanes: int, shape: LayerShape) -> int:
     return max(rows * shape.heads, tiles(max(shape.hidden, shape.ffn), lanes))
 
 
-def _unit_problems(config: UnitConfig, sfu: SfuConfig, shape: LayerShape) -> list[Problem]:
-    found = []
-    formats = (config.lanes, config.af_bits, config.exp_bits)
-    if (sfu.lanes, sfu.af_bits, sfu.exp_bits) != formats:
-        found.append(Problem("lanes or codes of the function unit differ", "use the same", "sfu"))
+def _unit_problems(design: UnitDesign, shape: LayerShape) -> list[Problem]:
+    config, sfu = design.config, design.functions
+    found = design.problems()
     if config.weights == "shift" and config.attention == "none":
         found.append(
             Problem("this unit forms no product of two activations", "attention: passes", "unit")
@@ -70,12 +69,21 @@ def _unit_problems(config: UnitConfig, sfu: SfuConfig, shape: LayerShape) -> lis
 class ProgramBuilder:
     """Collects commands and problems."""
 
-    config: UnitConfig
-    sfu: SfuConfig
+    design: UnitDesign
     shape: LayerShape
     commands: list[Command]
     problems: list[Problem]
     layer: int = 0
+
+    @property
+    def config(self) -> UnitConfig:
+        """The matrix unit."""
+        return self.design.config
+
+    @property
+    def sfu(self) -> SfuConfig:
+        """The special functions."""
+        return self.design.functions
 
     def add(
         self,
@@ -216,8 +224,7 @@ class ProgramBuilder:
 
 
 def plan_layers(
-    config: UnitConfig,
-    sfu: SfuConfig,
+    design: UnitDesign,
     shape: LayerShape,
     layers: Sequence[LayerNumbers],
     *,
@@ -232,7 +239,8 @@ def plan_layers(
     feed-forward network, by default as the buffers suggest.
     Raises InputError with everything that does not fit the unit.
     """
-    problems = shape.problems(config.lanes) + _unit_problems(config, sfu, shape)
+    config = design.config
+    problems = shape.problems(config.lanes) + _unit_problems(design, shape)
     if not layers:
         problems.append(Problem("no layer", "give the numbers of at least one", "layers"))
     for index, numbers in enumerate(layers):
@@ -269,7 +277,7 @@ def plan_layers(
         found.append(Results(numbers, {"input": previous, **stages}, params[index]))
         previous = stages["norm2"]
 
-    builder = ProgramBuilder(config, sfu, shape, [], [])
+    builder = ProgramBuilder(design, shape, [], [])
     for index, at in enumerate(found):
         builder.layer = index
         builder.layer_commands(place, at)
@@ -281,18 +289,17 @@ def plan_layers(
         last.name, {**last.registers, "stop": LAST}, 0, last.stages, last.layer, last.head
     )
     return LayerPlan(
-        config, sfu, shape, place, tuple(found), (*builder.commands[:-1], ended),
+        design, shape, place, tuple(found), (*builder.commands[:-1], ended),
         program, results, memory.beats, apart,
     )  # fmt: skip
 
 
 def plan_layer(
-    config: UnitConfig,
-    sfu: SfuConfig,
+    design: UnitDesign,
     shape: LayerShape,
     numbers: LayerNumbers,
     *,
     gelu_parts: int | None = None,
 ) -> LayerPlan:
     """The program of one layer."""
-    return plan_layers(config, sfu, shape, [numbers], gelu_parts=gelu_parts)
+    return plan_layers(design, shape, [numbers], gelu_parts=gelu_parts)

@@ -15,6 +15,7 @@ from shiftforge.generator.edgebert.sentence_program import (
 )
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import LANES, UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 
 __all__ = ["albert_units", "plan_albert"]
@@ -37,7 +38,7 @@ def _lane_problems(network: IntegerAlbert, lanes: int) -> list[Problem]:
     return [replace(problem, remedy=remedy) for problem in found]
 
 
-def albert_units(network: IntegerAlbert, lanes: int = 16) -> tuple[UnitConfig, SfuConfig]:
+def albert_units(network: IntegerAlbert, lanes: int = 16) -> UnitDesign:
     """A unit for the network's weights, with room for the descriptors of its longest sentence.
 
     Raises InputError where the lanes do not suit the heads.
@@ -59,11 +60,11 @@ def albert_units(network: IntegerAlbert, lanes: int = 16) -> tuple[UnitConfig, S
         exp_bits=config.exp_bits,
         fraction=network.fraction,
     )
-    return config, sfu
+    return UnitDesign(config, sfu)
 
 
 def plan_albert(
-    config: UnitConfig, sfu: SfuConfig, network: IntegerAlbert, length: int, *, skip: bool = True
+    design: UnitDesign, network: IntegerAlbert, length: int, *, skip: bool = True
 ) -> ClassifierPlan:
     """The program of sentences of ``length`` tokens through all layers, without early exit.
 
@@ -91,4 +92,4 @@ def plan_albert(
         [own["logits"] for own in network.biases],
         norms["embedding_norm"],
     )
-    return plan_classifier(config, sfu, _shape(network, length), layers, numbers, apart=False)
+    return plan_classifier(design, _shape(network, length), layers, numbers, apart=False)

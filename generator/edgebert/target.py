@@ -15,8 +15,8 @@ from shiftforge.generator.edgebert.area import UnitArea, unit_area
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.rtl import rtl_design
 from shiftforge.generator.edgebert.sentence import albert_units, plan_albert
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import LANES, UnitConfig
+from shiftforge.generator.edgebert.unit import LANES
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.render import plain_text, render
 from shiftforge.generator.rules import check_rules
 from shiftforge.quant.albert.network.integer import IntegerAlbert
@@ -50,7 +50,7 @@ def _fitting(network: IntegerAlbert, board: Board, lanes: int) -> list[int]:
     found = []
     for other in (n for n in LANES if n != lanes):
         try:
-            config, _ = albert_units(network, other)
+            config = albert_units(network, other).config
         except InputError:
             continue
         if not _board_problems(unit_area(config, board), board, other, []):
@@ -59,11 +59,11 @@ def _fitting(network: IntegerAlbert, board: Board, lanes: int) -> list[int]:
 
 
 def _figures(
-    network: IntegerAlbert, config: UnitConfig, sfu: SfuConfig, board: Board, area: UnitArea
+    network: IntegerAlbert, unit: UnitDesign, board: Board, area: UnitArea
 ) -> dict[str, Any]:
     """What the plan says of the longest sentence, storage, and the modelled area."""
-    plan = plan_albert(config, sfu, network, network.length).program
-    every = plan_albert(config, sfu, network, network.length, skip=False).program
+    plan = plan_albert(unit, network, network.length).program
+    every = plan_albert(unit, network, network.length, skip=False).program
     layer = sum(c.ideal_cycles for c in every.commands if c.layer == 0 and c.name in _OF_A_LAYER)
     kept = sum(c.ideal_cycles for c in plan.commands if c.layer == 0 and c.name in _OF_A_LAYER)
     clock = board.clock_mhz_assumed
@@ -75,7 +75,7 @@ def _figures(
         "sentence_commands": len(plan.commands),
         "modelled_ms_ideal": round(plan.ideal_cycles / clock / 1e3, 4),
         "clock_mhz_assumed": clock,
-        "external_memory_bytes": plan.beats * config.lanes,
+        "external_memory_bytes": plan.beats * plan.config.lanes,
         "modelled_array_alm": area.alm,
         "modelled_array_alm_fraction": round(area.alm / board.alm, 4),
         "modelled_array_dsp": area.dsp,
@@ -158,18 +158,18 @@ def albert_design(
     tokenizer.json. Raises InputError with everything that fits neither unit nor board, CheckFailed
     where the device text breaks a rule of Intel's compiler.
     """
-    config, sfu = albert_units(network, lanes)
-    area = unit_area(config, board)
+    unit = albert_units(network, lanes)
+    area = unit_area(unit.config, board)
     problems = _board_problems(area, board, lanes, [])
     if problems:
         raise InputError(_board_problems(area, board, lanes, _fitting(network, board, lanes)))
-    figures = _figures(network, config, sfu, board, area)
-    source = render_edgebert(config, sfu)
+    figures = _figures(network, unit, board, area)
+    source = render_edgebert(unit)
     _check_rules(source)
     report = {"kind": KIND, "board": board.name, **_sizes(network, lanes), **figures}
     texts = _texts(network, board, figures, lanes, tokeniser is not None)
     files = {
-        **rtl_design(config, sfu).files,
+        **rtl_design(unit).files,
         DEVICE: source.encode(),
         NETWORK: data,
         "report.json": (json.dumps(report, indent=1, sort_keys=True) + "\n").encode(),
@@ -182,8 +182,8 @@ def albert_design(
         "kind": KIND,
         "interface": f"{__version__}/{KIND}-{INTERFACE}",
         "board": board.name,
-        "unit": asdict(config),
-        "sfu": asdict(sfu),
+        "unit": asdict(unit.config),
+        "sfu": asdict(unit.functions),
         "sizes": {NETWORK: len(data)},
         **_sizes(network, lanes),
     }

@@ -85,8 +85,8 @@ def check_sentences(
     threshold: entropy of the exit in nats; None runs all layers. devices: OpenCL devices.
     Raises InputError where something does not fit, CheckFailed where something does not run.
     """
-    config, sfu = units_for(network, lanes)
-    unit = golden_unit(config, sfu)
+    design = units_for(network, lanes)
+    unit = golden_unit(design)
     limit = None if threshold is None else threshold_of(threshold)
     tell = say or (lambda text: None)
     golden = [golden_sentence(network, ids, unit, limit) for ids in sentences]
@@ -94,7 +94,7 @@ def check_sentences(
     compared: list[dict[str, Comparison]] = [{} for _ in golden]
     seconds = {}
     for device in devices:
-        done = run_sentences(config, sfu, device, network, unit, sentences, limit)
+        done = run_sentences(design, device, network, unit, sentences, limit)
         seconds[device] = done.seconds
         for own, got, want in zip(compared, done.sentences, golden, strict=True):
             own[device] = compare_sentences(got, want)
@@ -103,7 +103,7 @@ def check_sentences(
     spent = 0.0
     if rtl:
         longest = max(len(ids) for ids in sentences)
-        unit_rtl = ClassifierRtl(config, sfu, network, limit, longest=longest, cache=cache)
+        unit_rtl = ClassifierRtl(design, network, limit, longest=longest, cache=cache)
         for i, (ids, want) in enumerate(zip(sentences, golden, strict=True)):
             run = unit_rtl.run(ids)
             spent += run.seconds

@@ -16,8 +16,7 @@ from shiftforge.generator.edgebert.sentence_program import (
     ClassifierPlan,
     plan_classifier,
 )
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert, IntegerLinear, IntegerNorm
 from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
 from shiftforge.sim.edgebert.rtl.operands import write_params, write_tensor
@@ -29,8 +28,7 @@ Beats = NDArray[np.uint8]
 
 
 def plan_sentence(
-    config: UnitConfig,
-    sfu: SfuConfig,
+    design: UnitDesign,
     network: IntegerAlbert,
     length: int,
     threshold: int | None = None,
@@ -38,6 +36,7 @@ def plan_sentence(
     apart: bool = True,
 ) -> ClassifierPlan:
     """The program of sentences of ``length`` tokens. Raises InputError."""
+    config, sfu = design.config, design.functions
     kind = "af" if config.weights == "af" else f"shift{config.terms}"
     if network.weights != kind:
         what = f"a network of {network.weights} weights on a unit of {kind}"
@@ -57,7 +56,7 @@ def plan_sentence(
         NormNumbers(network.norms["embedding_norm"].gamma_fraction, network.epsilon),
         threshold,
     )
-    return plan_classifier(config, sfu, shape, layers, numbers, apart=apart)
+    return plan_classifier(design, shape, layers, numbers, apart=apart)
 
 
 def _norm_table(norm: IntegerNorm, lanes: int) -> Beats:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert, IntegerLinear
 from shiftforge.sim.edgebert.host import check_threshold, label_at, looked_up
 from shiftforge.sim.edgebert.opencl.encoder import EncoderUnit
@@ -33,11 +32,11 @@ class ClassifierKernels:
     """
 
     def __init__(
-        self, config: UnitConfig, sfu: SfuConfig, device: str, network: IntegerAlbert, unit: Unit,
+        self, design: UnitDesign, device: str, network: IntegerAlbert, unit: Unit,
         *, text: str | None = None,
     ) -> None:  # fmt: skip
-        self.network, self.unit, self.config = network, unit, config
-        self.encoder = EncoderUnit(config, sfu, device, text=text)
+        self.network, self.unit, self.config = network, unit, design.config
+        self.encoder = EncoderUnit(design, device, text=text)
         self.seconds = 0.0
 
     def run(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.memory import Image, Packed, Stored, pack, unpack
 from shiftforge.sim.edgebert.opencl.program import UnitProgram
 
@@ -73,7 +74,7 @@ class MatrixUnit:
         strict_depth: bool = False,
     ) -> None:
         self.config = config
-        self.unit = UnitProgram(config, None, device, text=text, strict_depth=strict_depth)
+        self.unit = UnitProgram(UnitDesign(config), device, text=text, strict_depth=strict_depth)
 
     def run(
         self,

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.encoder import EncoderUnit
 from shiftforge.sim.edgebert.opencl.product import MatrixUnit, Product
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
@@ -44,7 +44,7 @@ class LayersRun:
 
 
 def run_layer(
-    config: UnitConfig, sfu: SfuConfig, device: str, x: ArrayLike, layer: LayerWeights, unit: Unit,
+    design: UnitDesign, device: str, x: ArrayLike, layer: LayerWeights, unit: Unit,
     *, text: str | None = None, warm: bool = False, time_limit_s: float = 600.0,
     stall_s: float = 20.0,
 ) -> LayerRun:  # fmt: skip
@@ -55,13 +55,13 @@ def run_layer(
     a hang, ToolFailed for a crash or a run past the limit.
     """
     require_device(device)
-    arguments = (config, sfu, device, np.asarray(x), layer, unit, text, warm, stall_s)
+    arguments = (design, device, np.asarray(x), layer, unit, text, warm, stall_s)
     found: LayerRun = _in_child(("layer", arguments), device, time_limit_s)
     return found
 
 
 def run_layers(
-    config: UnitConfig, sfu: SfuConfig, device: str, x: ArrayLike, layers: Sequence[LayerWeights],
+    design: UnitDesign, device: str, x: ArrayLike, layers: Sequence[LayerWeights],
     unit: Unit, *, time_limit_s: float = 600.0, stall_s: float = 20.0,
 ) -> LayersRun:  # fmt: skip
     """Encoder layers on a device, each from what the one before it gave; built once.
@@ -69,7 +69,7 @@ def run_layers(
     Errors: see ``run_layer``.
     """
     require_device(device)
-    arguments = (config, sfu, device, np.asarray(x), tuple(layers), unit, stall_s)
+    arguments = (design, device, np.asarray(x), tuple(layers), unit, stall_s)
     found: LayersRun = _in_child(("layers", arguments), device, time_limit_s)
     return found
 
@@ -100,10 +100,10 @@ def do_job(job: tuple[str, tuple[Any, ...]]) -> Any:
 
 
 def _layer(
-    config: UnitConfig, sfu: SfuConfig, device: str, x: NDArray[Any], layer: LayerWeights,
+    design: UnitDesign, device: str, x: NDArray[Any], layer: LayerWeights,
     unit: Unit, text: str | None, warm: bool, stall_s: float,
 ) -> LayerRun:  # fmt: skip
-    encoder = EncoderUnit(config, sfu, device, text=text, stall_s=stall_s)
+    encoder = EncoderUnit(design, device, text=text, stall_s=stall_s)
     if warm:
         encoder.run(x, layer, unit)
     stages = encoder.run(x, layer, unit)
@@ -111,10 +111,10 @@ def _layer(
 
 
 def _layers(
-    config: UnitConfig, sfu: SfuConfig, device: str, x: NDArray[Any],
+    design: UnitDesign, device: str, x: NDArray[Any],
     layers: tuple[LayerWeights, ...], unit: Unit, stall_s: float,
 ) -> LayersRun:  # fmt: skip
-    encoder = EncoderUnit(config, sfu, device, stall_s=stall_s)
+    encoder = EncoderUnit(design, device, stall_s=stall_s)
     found, seconds = [], 0.0
     for layer in layers:
         found.append(encoder.run(x, layer, unit))

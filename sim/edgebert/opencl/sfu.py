@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.job import FUNCTIONS
 from shiftforge.generator.edgebert.kernels import auxiliary_words
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.memory import Image, Stored
 from shiftforge.sim.edgebert.opencl.product import af_bits, multiply
 from shiftforge.sim.edgebert.opencl.program import UnitProgram
@@ -107,11 +106,9 @@ class SpecialUnit:
     Fixed point reaches them through post-processing, as the bias of a product of zeros.
     """
 
-    def __init__(
-        self, config: UnitConfig, sfu: SfuConfig, device: str, *, text: str | None = None
-    ) -> None:
-        self.config, self.sfu = config, sfu
-        self.program = UnitProgram(config, sfu, device, text=text)
+    def __init__(self, design: UnitDesign, device: str, *, text: str | None = None) -> None:
+        self.config, self.sfu = design.config, design.functions
+        self.program = UnitProgram(design, device, text=text)
 
     def _zeros(self, image: Image, rows: int) -> Stored:
         return image.codes(np.zeros((rows, 1), np.int64), af_bits(self.config))

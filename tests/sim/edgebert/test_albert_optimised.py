@@ -97,10 +97,10 @@ def test_the_rtl_is_the_reference_and_a_head_off_costs_nothing(weights: Weights)
     report = check_sentences(network, texts, rtl=True, lanes=LANES)
     assert not report.mismatches, [row.first for row in report.sentences]
     assert {row.skipped for row in report.sentences} == {(OFF,)}
-    config, sfu = units_for(network, LANES)
+    design = units_for(network, LANES)
     ones = np.full((3, 12), 256, dtype=np.uint16)
-    whole = ClassifierRtl(config, sfu, with_spans(network, ones)).run(texts[0])
-    less = ClassifierRtl(config, sfu, network).run(texts[0])
+    whole = ClassifierRtl(design, with_spans(network, ones)).run(texts[0])
+    less = ClassifierRtl(design, network).run(texts[0])
     spent = sum(
         c.end - c.start
         for c in whole.commands
@@ -122,12 +122,12 @@ def test_the_rtl_is_the_reference_and_a_head_off_costs_nothing(weights: Weights)
 
 def test_layers_that_share_their_memory_keep_a_head_off_at_zero() -> None:
     network, ids = optimised_case(), sentences()[1]
-    config, sfu = units_for(network, LANES)
-    want = golden_sentence(network, ids, golden_unit(config, sfu))
-    plan = plan_sentence(config, sfu, network, len(ids), apart=False)
+    design = units_for(network, LANES)
+    want = golden_sentence(network, ids, golden_unit(design))
+    plan = plan_sentence(design, network, len(ids), apart=False)
     image = network_image(plan, network)
     write_sentence(plan, image, *looked_up(network, ids))
-    model = ClassifierRtl(config, sfu, network).model
+    model = ClassifierRtl(design, network).model
     done = simulate(model, plan.program, image)
     lines = done.taps.split(b"\n")
     embedding = plan.tensors["embedding_norm"]
@@ -167,7 +167,7 @@ def test_float_is_measured() -> None:
 
 def test_networks_without_spans_skip_nothing() -> None:
     network, ids = integer_case(), sentences()[2]
-    config, sfu = units_for(network, LANES)
-    assert network.skipped == () == golden_sentence(network, ids, golden_unit(config, sfu)).skipped
-    plan = plan_sentence(config, sfu, network, len(ids))
+    design = units_for(network, LANES)
+    assert network.skipped == () == golden_sentence(network, ids, golden_unit(design)).skipped
+    plan = plan_sentence(design, network, len(ids))
     assert sum(c.head is not None for c in plan.program.commands) == 3 * 2 * 2

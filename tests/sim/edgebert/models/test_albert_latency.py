@@ -288,10 +288,11 @@ def test_bad_input_is_named() -> None:
 @pytest.mark.slow
 def test_counters_of_the_rtl_make_a_profile() -> None:
     network, ids = integer_case(), sentences()[0]
-    config, sfu = units_for(network, 4)
-    unit = ClassifierRtl(config, sfu, network, longest=max(len(own) for own in sentences()))
+    design = units_for(network, 4)
+    config = design.config
+    unit = ClassifierRtl(design, network, longest=max(len(own) for own in sentences()))
     run = unit.run(ids)
-    commands = plan_sentence(config, sfu, network, len(ids)).program.commands
+    commands = plan_sentence(design, network, len(ids)).program.commands
     works = layer_works(
         config, HOROWITZ_45, commands, run.commands, (run.reads, run.writes)
     )  # fmt: skip

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels, unit_kernels
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.rules.check import check_rules
 from shiftforge.sim.edgebert.opencl.product import MatrixUnit, pack, unpack
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
@@ -275,7 +276,7 @@ def faulty(client: UnitClient, config: UnitConfig, text: str | None) -> None:
 
 def test_planted_faults_are_seen(on: Client) -> None:
     config, client = UnitConfig(lanes=4), on("intel-cpu")
-    text = render_edgebert(config)
+    text = render_edgebert(UnitDesign(config))
     faulty(client, config, text)
     for name, (old, new) in FAULTS.items():
         assert text.count(old) >= 1, name
@@ -288,13 +289,13 @@ def test_planted_faults_are_seen(on: Client) -> None:
 @pytest.mark.parametrize("lanes", [2, 16, 32])
 def test_the_text_keeps_intels_rules(lanes: int, weights: str) -> None:
     config = UnitConfig(lanes=lanes, **WEIGHTS[weights])
-    text = render_edgebert(config)
-    assert text == render_edgebert(config)
+    text = render_edgebert(UnitDesign(config))
+    assert text == render_edgebert(UnitDesign(config))
     assert check_rules(text, source_name="unit.cl") == []
     for defines in ({"SF_LOWERED": "1"}, {"SF_EMULATOR": "1"}):
         found = check_rules(text, source_name="unit.cl", defines=defines)
         assert [v for v in found if v.severity == "error"] == []
-    ends = {name for c in unit_channels(config) for name in (c.writer, c.reader)}
+    ends = {name for c in unit_channels(UnitDesign(config)) for name in (c.writer, c.reader)}
     assert ends == set(unit_kernels())
 
 

@@ -14,6 +14,7 @@ from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels, unit_kernels
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.rules.check import check_rules
 from shiftforge.sim.edgebert.opencl.sfu import Dvfs
 from shiftforge.sim.golden.edgebert.add import add_af
@@ -162,48 +163,49 @@ def test_entropy_exit_and_choice(device: str, on: Client) -> None:
 def test_other_fractions_and_formats(fraction: int, bits: int, exp: int, on: Client) -> None:
     config = UnitConfig(lanes=2, af_bits=bits, exp_bits=exp)
     sfu = SfuConfig(lanes=2, af_bits=bits, exp_bits=exp, fraction=fraction)
+    design = UnitDesign(config, sfu)
     fmt, rng = AfFormat(bits, exp), np.random.default_rng(fraction)
     client = on("pocl")
     scores = score_rows(21, 1) << max(fraction - 10, 0)
     scores = np.clip(scores, LOW, TOP)
-    found = client.special(config, sfu, "softmax", scores, 3, -6)
+    found = client.special(design, "softmax", scores, 3, -6)
     for row, codes in zip(scores, found, strict=True):
         same(softmax_af(np.repeat(row[None], 3, axis=0), fraction, -6, None, fmt), codes)
     t = rng.integers(-(5 << fraction), 5 << fraction, 2000)
     same(fixed_to_af(gelu(t, fraction), fraction, -3, fmt), client.special(
-        config, sfu, "gelu", t, -3))  # fmt: skip
+        design, "gelu", t, -3))  # fmt: skip
     a, b = rng.integers(0, 1 << bits, (2, 9, 50))
     gamma, beta = rng.integers(-9000, 9000, 50), rng.integers(-9000, 9000, 50)
     sums, normed = client.special(
-        config, sfu, "add_norm", a, -4, b, -2, -3, gamma, beta, out_bias=-4, gamma_fraction=11
+        design, "add_norm", a, -4, b, -2, -3, gamma, beta, out_bias=-4, gamma_fraction=11
     )
     same(add_af(a, -4, b, -2, -3, fmt), sums)
     x = af_to_fixed(sums, -3, fraction, fmt)
     wanted = layer_norm(x, gamma, beta, 11, norm_constants(50, fraction, "1e-12"))
     same(fixed_to_af(wanted, fraction, -4, fmt), normed)
     logits = scores[:, :5]
-    outcomes = client.special(config, sfu, "entropy", logits, 1000)
+    outcomes = client.special(design, "entropy", logits, 1000)
     same(entropy(logits, fraction), np.array([o.entropy for o in outcomes]))
 
 
 @pytest.mark.parametrize("weights", ["af", "shift"])
 @pytest.mark.parametrize("lanes", [2, 16, 32])
 def test_the_text_keeps_intels_rules(lanes: int, weights: Any) -> None:
-    config, sfu = UnitConfig(lanes=lanes, weights=weights), SfuConfig(lanes=lanes)
-    text = render_edgebert(config, sfu)
-    assert text == render_edgebert(config, sfu)
+    design = UnitDesign(UnitConfig(lanes=lanes, weights=weights), SfuConfig(lanes=lanes))
+    text = render_edgebert(design)
+    assert text == render_edgebert(design)
     for defines in ({}, {"SF_TRACE": "1"}):
         assert check_rules(text, source_name="unit.cl", defines=defines) == []
     for defines in ({"SF_LOWERED": "1"}, {"SF_EMULATOR": "1", "SF_TRACE": "1"}):
         found = check_rules(text, source_name="unit.cl", defines=defines)
         assert [v for v in found if v.severity == "error"] == []
-    ends = {name for c in unit_channels(config, sfu) for name in (c.writer, c.reader)}
-    assert ends == set(unit_kernels(sfu))
+    ends = {name for c in unit_channels(design) for name in (c.writer, c.reader)}
+    assert ends == set(unit_kernels(design.sfu))
 
 
 def test_parts_that_do_not_suit_are_refused(on: Client) -> None:
     with pytest.raises(InputError) as caught:
-        render_edgebert(UnitConfig(lanes=4, exp_bits=4), SfuConfig(lanes=8))
+        render_edgebert(UnitDesign(UnitConfig(lanes=4, exp_bits=4), SfuConfig(lanes=8)))
     assert len(caught.value.problems) == 2
     client, row = on("pocl"), np.zeros(4, np.int64)
     for said, method, arguments in (
