@@ -27,8 +27,8 @@ from machine import command_line, load, machine, print_table
 from pictures import RESULTS
 
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
+from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.random import ALBERT_BASE, random_albert, random_ids
-from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.edgebert.difference import Comparison, compare_sentences
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
@@ -102,7 +102,7 @@ class Run:
         started = time.perf_counter()
         self.network = random_albert(ALBERT_BASE, weights, CLASSES, seed)
         self.seconds["network"] = time.perf_counter() - started
-        self.design = units_for(self.network, lanes)
+        self.design = choose_unit(self.network, lanes)
         self.unit = golden_unit(self.design)
         self.ids = random_ids(ALBERT_BASE, 1, seed + 1)[0][:tokens]
 

@@ -43,6 +43,7 @@ from shiftforge.generator.edgebert.energy.energy import (
 )
 from shiftforge.generator.edgebert.energy.unit_energy import MODELS
 from shiftforge.generator.edgebert.rtl import render_processing_unit
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.quant.albert.exits.predictor import ENTROPY_ONE, fit_exit_table, save_exit_table
 from shiftforge.quant.albert.network.file import load_integer
 from shiftforge.quant.albert.network.integer import IntegerAlbert
@@ -50,7 +51,6 @@ from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
 from shiftforge.quant.text.corpus import CORPORA, Corpus, load_corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs
-from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.edgebert.models.latency import (
     Platform,
     Texts,
@@ -63,7 +63,6 @@ from shiftforge.sim.edgebert.models.latency import (
 )
 from shiftforge.sim.edgebert.models.latency_check import check_outcomes
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
-from shiftforge.sim.edgebert.sentence_image import plan_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, CommandCycles
 
 BASE_LAYERS = 12
@@ -141,7 +140,7 @@ def _outputs(
     if path.is_file():
         with np.load(path) as kept:
             return Outputs(kept["labels"], kept["entropies"])
-    unit = golden_unit(*units_for(network, lanes))
+    unit = golden_unit(choose_unit(network, lanes))
 
     def say(done: int) -> None:
         if done % 25 == 0:
@@ -161,7 +160,7 @@ def _counters(
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     missing = [length for length in texts if str(length) not in kept]
     if missing:
-        design = units_for(network, lanes)
+        design = choose_unit(network, lanes)
         unit = ClassifierRtl(design, network, longest=max(texts))
         for length in missing:
             run = unit.run(texts[length])
@@ -222,7 +221,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
         fit.entropies / ENTROPY_ONE, arguments.threshold, classes=len(network.classes)
     )
     save_exit_table(table, arguments.cache / f"{place}-exits.json")
-    design = units_for(network, lanes)
+    design = choose_unit(network, lanes)
     sizes = _lengths(ids, arguments.lengths, network.length)
     modules = json.dumps(render_processing_unit(design), sort_keys=True)
     rtl = hashlib.sha256(modules.encode()).hexdigest()[:12]

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from shiftforge.generator.edgebert.energy.dvfs import OperatingPoint
 from shiftforge.generator.edgebert.energy.energy import cost_at, layer_works, unit_power
 from shiftforge.generator.edgebert.energy.unit_energy import HOROWITZ_45
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.quant.albert.network.integer import IntegerAlbert
-from shiftforge.sim.edgebert.check import units_for
-from shiftforge.sim.edgebert.sentence_image import plan_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 
 __all__ = ["NOMINAL", "LayerCosts", "at_depth", "layer_costs", "load_costs", "save_costs"]
@@ -44,7 +43,7 @@ def layer_costs(
     network: IntegerAlbert, sentences: Sequence[NDArray[np.int64]], lanes: int = 16
 ) -> LayerCosts:
     """Run sentences of token identities through all layers on the RTL."""
-    design = units_for(network, lanes)
+    design = choose_unit(network, lanes)
     longest = max(len(ids) for ids in sentences)
     unit = ClassifierRtl(design, network, None, longest=longest)
     power = unit_power(design.config, HOROWITZ_45, NOMINAL)

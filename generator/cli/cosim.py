@@ -13,6 +13,7 @@ from shiftforge.errors import CheckFailed, InputError, Problem
 
 if TYPE_CHECKING:
     from shiftforge.generator.edgebert.encoder import LayerShape
+    from shiftforge.generator.edgebert.sentence import choose_layer_unit
     from shiftforge.sim.edgebert.rtl.cosim import CosimReport
     from shiftforge.sim.edgebert.rtl.cosim_layer import LayerReport
 
@@ -149,7 +150,7 @@ def command(
     from shiftforge.generator.edgebert.unit_design import UnitDesign
     from shiftforge.generator.project import output_folder_problems
     from shiftforge.sim.edgebert.rtl.cosim import check_product, cosim_matmul
-    from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer, cosim_layer, layer_units
+    from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer, cosim_layer
     from shiftforge.sim.rtl.verilator import verilator_root
 
     # Everything wrong with the arguments and the tools is told at once.
@@ -169,14 +170,15 @@ def command(
     except InputError as error:
         problems += error.problems
     try:
-        numbers = {"weights": weights, "terms": terms, "accumulator": accumulator}
         if kind == "matmul" or size is None:
             config = UnitConfig(lanes=lanes, weights=weights, terms=terms, accumulator=accumulator)
             design = UnitDesign(config)
             if kind == "matmul" and size is not None:
                 check_product(config, _product(size))
         else:
-            design = layer_units(lanes, _layer(size), **numbers)
+            design = choose_layer_unit(
+                lanes, _layer(size), weights=weights, terms=terms, accumulator=accumulator
+            )
             check_layer(design, _layer(size), layers)
     except InputError as error:
         problems += error.problems

@@ -12,9 +12,11 @@ from shiftforge.boards.types import Board
 from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.design import Design
 from shiftforge.generator.edgebert.area import UnitArea, unit_area
+from shiftforge.generator.edgebert.folder import PLAN, plan_file
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.rtl import rtl_design
-from shiftforge.generator.edgebert.sentence import albert_units, plan_albert
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
+from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
 from shiftforge.generator.edgebert.unit import LANES
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.render import plain_text, render
@@ -50,7 +52,7 @@ def _fitting(network: IntegerAlbert, board: Board, lanes: int) -> list[int]:
     found = []
     for other in (n for n in LANES if n != lanes):
         try:
-            config = albert_units(network, other).config
+            config = choose_unit(network, other).config
         except InputError:
             continue
         if not _board_problems(unit_area(config, board), board, other, []):
@@ -59,11 +61,11 @@ def _fitting(network: IntegerAlbert, board: Board, lanes: int) -> list[int]:
 
 
 def _figures(
-    network: IntegerAlbert, unit: UnitDesign, board: Board, area: UnitArea
+    network: IntegerAlbert, unit: UnitDesign, whole: ClassifierPlan, board: Board, area: UnitArea
 ) -> dict[str, Any]:
     """What the plan says of the longest sentence, storage, and the modelled area."""
-    plan = plan_albert(unit, network, network.length).program
-    every = plan_albert(unit, network, network.length, skip=False).program
+    plan = whole.program
+    every = plan_sentence(unit, network, network.length, skip=False).program
     layer = sum(c.ideal_cycles for c in every.commands if c.layer == 0 and c.name in _OF_A_LAYER)
     kept = sum(c.ideal_cycles for c in plan.commands if c.layer == 0 and c.name in _OF_A_LAYER)
     clock = board.clock_mhz_assumed
@@ -158,12 +160,13 @@ def albert_design(
     tokenizer.json. Raises InputError with everything that fits neither unit nor board, CheckFailed
     where the device text breaks a rule of Intel's compiler.
     """
-    unit = albert_units(network, lanes)
+    unit = choose_unit(network, lanes)
     area = unit_area(unit.config, board)
     problems = _board_problems(area, board, lanes, [])
     if problems:
         raise InputError(_board_problems(area, board, lanes, _fitting(network, board, lanes)))
-    figures = _figures(network, unit, board, area)
+    plan = plan_sentence(unit, network, network.length)
+    figures = _figures(network, unit, plan, board, area)
     source = render_edgebert(unit)
     _check_rules(source)
     report = {"kind": KIND, "board": board.name, **_sizes(network, lanes), **figures}
@@ -172,6 +175,7 @@ def albert_design(
         **rtl_design(unit).files,
         DEVICE: source.encode(),
         NETWORK: data,
+        PLAN: plan_file(plan),
         "report.json": (json.dumps(report, indent=1, sort_keys=True) + "\n").encode(),
         **{name: text.encode() for name, text in texts.items()},
     }

@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.network.macs import sentence_macs
 from shiftforge.quant.albert.network.settings import Shape
-from shiftforge.sim.edgebert.checkpoints import RTL, units_for
+from shiftforge.sim.edgebert.checkpoints import RTL
 from shiftforge.sim.edgebert.difference import Comparison, compare_sentences
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, threshold_of
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 
-__all__ = ["CheckReport", "SentenceCheck", "check_sentences", "macs_of", "units_for"]
+__all__ = ["CheckReport", "SentenceCheck", "check_sentences", "macs_of"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def check_sentences(
     threshold: entropy of the exit in nats; None runs all layers. devices: OpenCL devices.
     Raises InputError where something does not fit, CheckFailed where something does not run.
     """
-    design = units_for(network, lanes)
+    design = choose_unit(network, lanes)
     unit = golden_unit(design)
     limit = None if threshold is None else threshold_of(threshold)
     tell = say or (lambda text: None)

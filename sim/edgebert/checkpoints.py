@@ -9,28 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.edgebert.encoder import LayerShape
-from shiftforge.generator.edgebert.unit_design import UnitDesign
+from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit, layer_units
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence, threshold_of
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.opencl.devices import DEVICES
 
-__all__ = ["CHECKPOINTS", "GOLDEN", "RTL", "run_checkpoint", "units_for"]
+__all__ = ["CHECKPOINTS", "GOLDEN", "RTL", "run_checkpoint"]
 
 GOLDEN, RTL = "golden", "rtl"
 CHECKPOINTS = (GOLDEN, *(spec.name for spec in DEVICES), RTL)
 """Where the integers can be computed."""
-
-
-def units_for(network: IntegerAlbert, lanes: int = 16) -> UnitDesign:
-    """A unit of the network's weights with room for its longest sentence. Raises InputError."""
-    shape = LayerShape(network.length, network.hidden, network.heads, network.ffn)
-    if network.weights == "af":
-        return layer_units(lanes, shape)
-    return layer_units(lanes, shape, weights="shift", terms=1 if network.weights[-1] == "1" else 2)
 
 
 def run_checkpoint(
@@ -52,7 +43,7 @@ def run_checkpoint(
         raise InputError(Problem(f"no checkpoint {name!r} of integers", remedy, "checkpoint"))
     if not len(sentences):
         raise InputError(Problem("no sentences", "give at least one"))
-    design = units_for(network, lanes)
+    design = choose_unit(network, lanes)
     unit = golden_unit(design)
     limit = None if threshold is None else threshold_of(threshold)
     if name == GOLDEN:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
+from shiftforge.generator.edgebert.sentence import plan_sentence
 from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert
@@ -19,7 +20,7 @@ from shiftforge.sim.edgebert.rtl.layer_stages import read_stages
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.edgebert.rtl.operands import read_tensor
 from shiftforge.sim.edgebert.sentence_golden import LayerResult, Sentence
-from shiftforge.sim.edgebert.sentence_image import network_image, plan_sentence, write_sentence
+from shiftforge.sim.edgebert.sentence_image import network_image, write_sentence
 from shiftforge.sim.golden.edgebert.encoder import STAGES
 from shiftforge.sim.rtl.memory_file import from_hex
 
@@ -77,6 +78,10 @@ class ClassifierRtl:
         most, _ = self._planned(longest or network.length)
         bits = max(_MEMORY_BITS, (most.program.beats - 1).bit_length())
         self.model = build_unit(design, bits, replace=replace, cache=cache)
+
+    def plan(self, length: int) -> ClassifierPlan:
+        """The program of sentences of ``length`` tokens. Raises InputError."""
+        return self._planned(length)[0]
 
     def _planned(self, length: int) -> tuple[ClassifierPlan, NDArray[np.uint8]]:
         if length not in self._plans:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from albert_cases import integer_case
 from albert_projects import (
     BOARD,
     make_project,
@@ -26,9 +25,7 @@ from devices import pretend_usable
 from shiftforge.boards.load import load_board
 from shiftforge.cli.main import run
 from shiftforge.generator.edgebert.area import LANE_ALM, memory_blocks
-from shiftforge.generator.edgebert.sentence import albert_units
 from shiftforge.quant.albert.network.file import load_package
-from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.rtl import verilator
 
 ROOT = Path(__file__).parents[2]
@@ -134,12 +131,6 @@ def test_generate_tells_all_problems_and_keeps_foreign_files(
     assert "holds no earlier design" in told
     assert "none" in told
     assert hashes(foreign).keys() == {"mine.txt"}
-
-
-def test_the_project_has_the_unit_that_sentences_run_on() -> None:
-    for weights in ("af", "shift1", "shift2"):
-        network = integer_case(weights)  # type: ignore[arg-type]
-        assert albert_units(network, 16) == units_for(network, 16)
 
 
 def test_lane_areas_are_those_of_the_bench() -> None:

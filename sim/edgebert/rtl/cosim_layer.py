@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerShape
-from shiftforge.generator.edgebert.encoder_program import plan_layers, tiles_needed
-from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.encoder_program import plan_layers
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.rtl.layer import build_unit, run_image
@@ -29,7 +28,7 @@ from shiftforge.sim.edgebert.rtl.layer_report import (
     command_totals,
     joined,
 )
-from shiftforge.sim.edgebert.rtl.random_layer import FRACTION, Case, random_layer, random_layers
+from shiftforge.sim.edgebert.rtl.random_layer import Case, random_layer, random_layers
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import Codes
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit, encoder_layer
@@ -44,7 +43,6 @@ __all__ = [
     "check_layer",
     "cosim_layer",
     "golden_unit",
-    "layer_units",
     "random_case",
 ]
 
@@ -53,25 +51,6 @@ Stages: TypeAlias = dict[str, NDArray[Any]]
 MEMORY_BITS = 16  # beats of the bench; larger layers take as many as they need
 MOST_MEMORY_BITS = 24
 KERNEL_LIMIT_S = 3600.0
-LEAST_TILES = 256
-MOST_TILES = 4096
-
-
-def layer_units(lanes: int, shape: LayerShape, **changes: Any) -> UnitDesign:
-    """A unit with room for the descriptors of a layer, and its special function unit.
-
-    changes: fields of UnitConfig. Raises InputError.
-    """
-    most = LEAST_TILES
-    while lanes > 0 and min(asdict(shape).values()) > 0 and most < MOST_TILES:
-        if tiles_needed(lanes, shape) <= most:
-            break
-        most *= 2
-    config = UnitConfig(lanes=lanes, max_tiles=most, **changes)
-    sfu = SfuConfig(
-        lanes=lanes, af_bits=config.af_bits, exp_bits=config.exp_bits, fraction=FRACTION
-    )
-    return UnitDesign(config, sfu)
 
 
 def check_layer(design: UnitDesign, shape: LayerShape, layers: int = 1) -> None:

@@ -9,17 +9,16 @@ import pytest
 from albert_cases import float_case, integer_case, sentences
 
 from shiftforge.errors import InputError
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.generator.edgebert.sentence_program import plan_classifier
 from shiftforge.quant.albert.network.integer import Weights
 from shiftforge.quant.albert.network.stages import float_stages
 from shiftforge.sim.edgebert.accuracy import exit_points, reference_outputs
-from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.edgebert.compare import compare_sentences
 from shiftforge.sim.edgebert.host import label_at
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, label_of, threshold_of
-from shiftforge.sim.edgebert.sentence_image import plan_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.golden.edgebert.afcode import af_values
 
@@ -34,7 +33,7 @@ def middle(entropies: list[int]) -> int:
 @pytest.mark.parametrize("weights", ["af", "shift2"])
 def test_the_integers_follow_the_formulas(weights: Weights) -> None:
     network, ids = integer_case(weights), sentences()[0]
-    unit = golden_unit(*units_for(network, LANES))
+    unit = golden_unit(choose_unit(network, LANES))
     found = golden_sentence(network, ids, unit)
     first, layers = float_stages(float_case(), ids)
     got = af_values(found.embedding["input"], network.embedding_biases["input"])
@@ -49,7 +48,7 @@ def test_the_integers_follow_the_formulas(weights: Weights) -> None:
 
 def test_exits_end_a_sentence_and_count() -> None:
     network = integer_case()
-    unit = golden_unit(*units_for(network, LANES))
+    unit = golden_unit(choose_unit(network, LANES))
     outputs = reference_outputs(network, sentences(), unit)
     threshold = middle(outputs.entropies[:, 0].tolist())
     for ids, own in zip(sentences(), outputs.entropies, strict=True):
@@ -68,7 +67,7 @@ def test_exits_end_a_sentence_and_count() -> None:
 @pytest.mark.parametrize("weights", ["af", "shift1", "shift2"])
 def test_kernels_are_the_reference(device: str, weights: Weights) -> None:
     network, texts = integer_case(weights), sentences()
-    design = units_for(network, LANES)
+    design = choose_unit(network, LANES)
     unit = golden_unit(design)
     limit = middle([golden_sentence(network, t, unit).layers[0].entropy for t in texts])
     wanted = [golden_sentence(network, t, unit, limit) for t in texts]
@@ -81,7 +80,7 @@ def test_kernels_are_the_reference(device: str, weights: Weights) -> None:
 
 def test_the_rtl_is_the_reference_and_exits_early() -> None:
     network, texts = integer_case(), sentences()
-    design = units_for(network, LANES)
+    design = choose_unit(network, LANES)
     unit = golden_unit(design)
     limit = middle([golden_sentence(network, t, unit).layers[0].entropy for t in texts])
     whole, exits = ClassifierRtl(design, network), ClassifierRtl(design, network, limit)
@@ -105,7 +104,7 @@ def test_the_rtl_is_the_reference_and_exits_early() -> None:
 def test_planted_faults_are_located() -> None:
     """What the RTL is given differs from what the reference is given."""
     network, ids = integer_case(), sentences()[1]
-    design = units_for(network, LANES)
+    design = choose_unit(network, LANES)
     unit = golden_unit(design)
     golden = golden_sentence(network, ids, unit)
     limit = golden.layers[0].entropy
@@ -132,7 +131,7 @@ def test_planted_faults_are_located() -> None:
 
 def test_programs_that_do_not_fit() -> None:
     network = integer_case()
-    design = units_for(network, LANES)
+    design = choose_unit(network, LANES)
     plan = plan_sentence(design, network, 12, 0)
     stops = [c.registers["stop"] for c in plan.program.commands]
     assert [s for s in stops if s] == [2, 2, 1] and stops[-1] == 1
@@ -157,7 +156,7 @@ def test_programs_that_do_not_fit() -> None:
 def test_kernels_refuse_a_threshold_that_the_unit_cannot_hold(threshold: int, lowered: str) -> None:
     """It would wrap: -1 would let every sentence exit after its first layer."""
     network = integer_case()
-    design = units_for(network, LANES)
+    design = choose_unit(network, LANES)
     unit = golden_unit(design)
     with pytest.raises(InputError, match=f"threshold {threshold}"):
         run_sentences(design, lowered, network, unit, sentences()[:1], threshold)

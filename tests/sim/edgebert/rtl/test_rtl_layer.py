@@ -13,13 +13,13 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.encoder import LayerShape
 from shiftforge.generator.edgebert.encoder_program import plan_layer, plan_layers
 from shiftforge.generator.edgebert.rtl import render_processing_unit
+from shiftforge.generator.edgebert.sentence import choose_layer_unit
 from shiftforge.sim.edgebert.opencl import run as edgebert_run
 from shiftforge.sim.edgebert.opencl.run import LayersRun
 from shiftforge.sim.edgebert.rtl import cosim_layer as module
 from shiftforge.sim.edgebert.rtl.cosim_layer import (
     cosim_layer,
     golden_unit,
-    layer_units,
     random_case,
 )
 from shiftforge.sim.edgebert.rtl.layer import UnitRun, build_unit, parse_log, run_image
@@ -43,7 +43,7 @@ def stages_equal(
     **changes: Any,
 ) -> UnitRun:
     """Run a layer and compare every stage; raises CheckFailed at the first difference."""
-    design = layer_units(lanes, shape, **changes)
+    design = choose_layer_unit(lanes, shape, **changes)
     case = random_case(design.config, shape, seed, spans=True)
     if skip and case.layer.spans is not None:
         case.layer.spans[0] = 0
@@ -90,7 +90,7 @@ def test_a_layer_of_shift_weights_in_small_buffers() -> None:
 
 
 def test_three_layers_in_one_program() -> None:
-    design = layer_units(4, RAGGED)
+    design = choose_layer_unit(4, RAGGED)
     case = random_case(design.config, RAGGED, 2, spans=True)
     bias = case.layer.biases["input"]
     biases = {**case.layer.biases, "norm2": bias}
@@ -127,7 +127,7 @@ def test_layers_of_every_width(lanes: int, shape: LayerShape, changes: dict[str,
 @pytest.mark.parametrize(("weights", "ideal"), [("af", 3_637_248), ("shift", 4_030_464)])
 def test_albert_base(weights: Any, ideal: int) -> None:
     shape = LayerShape()
-    design = layer_units(16, shape, weights=weights)
+    design = choose_layer_unit(16, shape, weights=weights)
     report = cosim_layer(design, shape)
     assert report.mismatches == 0
     assert report.codes == 2_162_688
@@ -136,7 +136,7 @@ def test_albert_base(weights: Any, ideal: int) -> None:
 
 
 def test_every_write_falls_into_its_command() -> None:
-    design = layer_units(4, RAGGED)
+    design = choose_layer_unit(4, RAGGED)
     case = random_case(design.config, RAGGED, 1, spans=True)
     plan = plan_layer(design, RAGGED, numbers_of(case.layer))
     image = build_layer_image(plan, case.layer, case.x)
@@ -196,7 +196,7 @@ def test_planted_faults_are_located(
     name: str, old: str, new: str, place: str, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tile, lane and cycle; the cycle lies in the run of the command that computes the stage."""
-    design = layer_units(4, RAGGED)
+    design = choose_layer_unit(4, RAGGED)
     text = change(name, old, new)(render_processing_unit(design))
     true_build = module.build_unit
     monkeypatch.setattr(
@@ -232,7 +232,7 @@ def report_of(monkeypatch: pytest.MonkeyPatch, spoil: Any) -> module.LayerReport
 
     monkeypatch.setattr(module, "build_unit", lambda *_, **__: Path("stand-in"))
     monkeypatch.setattr(module, "run_image", run)
-    design = layer_units(4, RAGGED)
+    design = choose_layer_unit(4, RAGGED)
     return cosim_layer(design, RAGGED, seed=3)
 
 
@@ -319,7 +319,7 @@ def test_who_of_three_differs(monkeypatch: pytest.MonkeyPatch, wrong: str) -> No
 
 
 def test_a_run_that_stops_is_told_with_its_command() -> None:
-    design = layer_units(4, RAGGED)
+    design = choose_layer_unit(4, RAGGED)
     case = random_case(design.config, RAGGED, 1, spans=False)
     plan = plan_layer(design, RAGGED, numbers_of(case.layer))
     line = "COMMAND {} cycles=9 busy=8 gated=0 wait_a=0 wait_b=0\n"
