@@ -13,7 +13,6 @@ from shiftforge.errors import CheckFailed, InputError, Problem
 
 if TYPE_CHECKING:
     from shiftforge.generator.edgebert.encoder import LayerShape
-    from shiftforge.generator.edgebert.sentence import choose_layer_unit
     from shiftforge.sim.edgebert.rtl.cosim import CosimReport
     from shiftforge.sim.edgebert.rtl.cosim_layer import LayerReport
 
@@ -146,6 +145,7 @@ def command(
 
     from shiftforge.cli.output import note, print_json
     from shiftforge.generator.edgebert.rtl import rtl_design
+    from shiftforge.generator.edgebert.sentence import choose_layer_unit
     from shiftforge.generator.edgebert.unit import UnitConfig
     from shiftforge.generator.edgebert.unit_design import UnitDesign
     from shiftforge.generator.project import output_folder_problems

@@ -30,7 +30,7 @@ from shiftforge.generator.edgebert.encoder_memory import (
     take_weights,
 )
 from shiftforge.generator.edgebert.norm import NormNumbers, norm_registers
-from shiftforge.generator.edgebert.product import operand_registers
+from shiftforge.generator.edgebert.product import PLAIN, Operands, ProductMode, operand_registers
 from shiftforge.generator.edgebert.registers import unit_registers
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
@@ -89,12 +89,10 @@ class ProgramBuilder:
         self,
         name: str,
         stages: tuple[str, ...],
-        operands: tuple[Tensor, Tensor, Tensor],
+        operands: Operands,
         bias: int,
         *,
-        func: str = "none",
-        both_codes: bool = False,
-        transpose: bool = False,
+        mode: ProductMode = PLAIN,
         head: int | None = None,
         values: dict[str, int] | None = None,
     ) -> None:
@@ -102,14 +100,7 @@ class ProgramBuilder:
         registers = unit_registers(self.config)
         where = name if head is None else f"{name} {head}"
         a, b, _ = operands
-        order, found = operand_registers(
-            self.config,
-            *operands,
-            where,
-            func=func,
-            both_codes=both_codes,
-            transpose=transpose,
-        )
+        order, found = operand_registers(self.config, operands, where, mode)
         whole = {
             **{r.name: r.reset for r in registers},
             **order,
@@ -123,7 +114,7 @@ class ProgramBuilder:
             Command(
                 name,
                 cut(registers, whole),
-                0 if func == "norm" else ideal,
+                0 if mode.func == "norm" else ideal,
                 stages,
                 self.layer,
                 head,
@@ -140,7 +131,7 @@ class ProgramBuilder:
             )  # fmt: skip
         self.add(
             "v", ("v", "vt"), (t["input"], w["v"], t["vt"]), bias["v"],
-            transpose=True, values={"p_base": p["v"]},
+            mode=ProductMode(transpose=True), values={"p_base": p["v"]},
         )  # fmt: skip
         self._attention(place, at)
         self.add(
@@ -151,7 +142,7 @@ class ProgramBuilder:
         self._norm(place, at, "norm1", ("input", "attention_output", "add1"), at.numbers.norm1)
         self.add(
             "ffn1", ("ffn1", "gelu"), (t["norm1"], w["ffn1"], t["gelu"]), bias["gelu"],
-            func="gelu", values={"p_base": p["ffn1"]},
+            mode=ProductMode("gelu"), values={"p_base": p["ffn1"]},
         )  # fmt: skip
         self.add(
             "ffn2", ("ffn2",), (t["gelu"], w["ffn2"], t["ffn2"]), bias["ffn2"],
@@ -172,7 +163,7 @@ class ProgramBuilder:
             self.add(
                 "scores", ("scores", "probabilities"),
                 (t["q"].part(head), t["k"].part(head), probabilities), bias["probabilities"],
-                func="softmax", both_codes=True, head=head,
+                mode=ProductMode("softmax", both_codes=True), head=head,
                 values={
                     "p_base": at.params["scores"],
                     "f_base": place.tables[f"span {head}" if spans else "span"],
@@ -189,7 +180,7 @@ class ProgramBuilder:
                     t["vt"].row_tile_range(head * head_tiles, head_tiles),
                     t["context"].part(head),
                 ),
-                bias["context"], both_codes=True, head=head,
+                bias["context"], mode=ProductMode(both_codes=True), head=head,
                 values={"p_base": at.params["context"]},
             )  # fmt: skip
 
@@ -210,7 +201,7 @@ class ProgramBuilder:
             return
         self.add(
             name, (total, name), (at.tensors[a], at.tensors[b], at.tensors[name]), bias[name],
-            func="norm", both_codes=True,
+            mode=ProductMode("norm", both_codes=True),
             values={
                 **constants,
                 "p_load": 0,

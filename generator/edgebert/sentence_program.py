@@ -24,6 +24,7 @@ from shiftforge.generator.edgebert.command import (
 from shiftforge.generator.edgebert.encoder import LayerNumbers, LayerPlan, LayerShape
 from shiftforge.generator.edgebert.encoder_program import ProgramBuilder, plan_layers
 from shiftforge.generator.edgebert.norm import NormNumbers, norm_registers
+from shiftforge.generator.edgebert.product import ProductMode
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 
@@ -138,7 +139,7 @@ def _embedding(
     builder.add(
         "embedding_norm", ("embedded", "embedding_norm"),
         (t["word"], t["place"], t["embedding_norm"]), bias["embedding_norm"],
-        func="norm", both_codes=True,
+        mode=ProductMode("norm", both_codes=True),
         values={
             **constants,
             "p_load": 0,

@@ -25,7 +25,7 @@ from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.encoder import EncoderUnit
-from shiftforge.sim.edgebert.opencl.product import MatrixUnit
+from shiftforge.sim.edgebert.opencl.product import MatrixUnit, ProductOptions
 from shiftforge.sim.edgebert.opencl.sfu import SpecialUnit
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
 
@@ -131,7 +131,7 @@ def _special(device: str, design: UnitDesign, text: str | None) -> SpecialUnit:
 def _result(device: str, job: _Job) -> Any:
     if job.kind == "product":
         unit = _matrix(device, job.design.config, job.text, job.strict)
-        found = unit.run(*job.arguments, **job.options)
+        found = unit.run(*job.arguments, ProductOptions(**job.options))
         arrays: dict[str, Any] = {"values": found.values}
         if found.packed is not None:
             packed = found.packed

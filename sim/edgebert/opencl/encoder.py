@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.job import FUNCTIONS
 from shiftforge.generator.edgebert.kernels import auxiliary_words
+from shiftforge.generator.edgebert.norm import NormNumbers
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.memory import Image, Stored
@@ -168,11 +169,10 @@ class _LayerImage:
         self.traced[added] = self._trace(self.length, self.hidden)
         c = self.stored[name] = self.image.tensor(self.length, self.hidden)
         add_norm(
-            self.image, a, (self.stored[b], bias[b]), c, sum_bias=bias[added],
-            out_bias=bias[name], fraction=self.unit.fraction, epsilon=norm.epsilon,
-            gamma_fraction=norm.gamma_fraction,
+            self.image, a, (self.stored[b], bias[b]), (self.traced[added].at, bias[added]),
+            (c, bias[name]), NormNumbers(norm.gamma_fraction, norm.epsilon),
+            fraction=self.unit.fraction,
             table=self.image.table(norm_table(norm.gamma, norm.beta, self.image.lanes)),
-            trace=self.traced[added].at,
         )  # fmt: skip
 
     def stages(self) -> dict[str, NDArray[Any]]:

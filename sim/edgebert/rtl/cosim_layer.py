@@ -115,11 +115,11 @@ def _wanted(
     wall = {"golden": time.perf_counter() - started}
     if device is None:
         return _Wanted(golden, None, None, wall)
-    from shiftforge.sim.edgebert.opencl.run import run_layers
+    from shiftforge.sim.edgebert.opencl.run import Limits, run_layers
 
     # In a child process: what a runtime's compiler has to say stays there.
     started = time.perf_counter()
-    done = run_layers(design, device, x, layers, unit, time_limit_s=KERNEL_LIMIT_S)
+    done = run_layers(design, device, x, layers, unit, limits=Limits(KERNEL_LIMIT_S))
     wall["opencl"] = time.perf_counter() - started
     return _Wanted(golden, done.stages, done.seconds, wall)
 

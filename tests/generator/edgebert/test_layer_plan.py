@@ -12,7 +12,7 @@ from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.command import Memory, Tensor, command_beats
 from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerPlan, LayerShape
 from shiftforge.generator.edgebert.encoder_program import plan_layer, plan_layers, tiles_needed
-from shiftforge.generator.edgebert.matmul import plan_matmul
+from shiftforge.generator.edgebert.matmul import MatmulOptions, plan_matmul
 from shiftforge.generator.edgebert.norm import NormNumbers, norm_registers
 from shiftforge.generator.edgebert.registers import engine_registers, unit_registers
 from shiftforge.generator.edgebert.sfu import SfuConfig
@@ -238,19 +238,21 @@ def test_small_buffers() -> None:
 
 def test_products_share_the_rules() -> None:
     config = small(weights="shift")
-    made = plan_matmul(config, 13, 30, 9, both_codes=True)
+    made = plan_matmul(config, (13, 30, 9), MatmulOptions(both_codes=True))
     assert (made.registers["passes"], made.registers["b_codes"]) == (5, 1)
     assert made.ideal_cycles == 5 * 4 * 8 * 3 * 4
     assert list(made.registers) == [r.name for r in engine_registers(config)]
-    turned = plan_matmul(config, 13, 30, 9, transpose=True).registers
+    turned = plan_matmul(config, (13, 30, 9), MatmulOptions(transpose=True)).registers
     assert (turned["group"], turned["c_rows"], turned["c_steps"]) == (4, 3, 4)
-    parted = plan_matmul(config, 13, 30, 16, parts=2).registers
+    parted = plan_matmul(config, (13, 30, 16), MatmulOptions(parts=2)).registers
     assert (parted["c_parts"], parted["c_steps"], parted["c_strips"]) == (2, 2, 8)
     for bad in ({"parts": 3}, {"parts": 2, "transpose": True}, {"parts": 0}):
         with pytest.raises(InputError):
-            plan_matmul(config, 13, 30, 16, **bad)  # type: ignore[arg-type]
+            plan_matmul(config, (13, 30, 16), MatmulOptions(**bad))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no product of two activations"):
-        plan_matmul(small(weights="shift", attention="none"), 4, 4, 4, both_codes=True)
+        plan_matmul(
+            small(weights="shift", attention="none"), (4, 4, 4), MatmulOptions(both_codes=True)
+        )
 
 
 def test_tensors_of_parts() -> None:

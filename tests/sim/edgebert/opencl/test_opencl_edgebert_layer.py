@@ -18,7 +18,9 @@ from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.encoder import check_layer
-from shiftforge.sim.edgebert.opencl.run import run_layer, run_product
+from shiftforge.sim.edgebert.opencl.product import ProductOptions
+from shiftforge.sim.edgebert.opencl.run import Limits, run_layer, run_product
+from shiftforge.sim.edgebert.operands import ProductOperands
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import Codes
 from shiftforge.sim.golden.edgebert.encoder import STAGES, Unit, encoder_layer
@@ -196,9 +198,17 @@ def test_a_process_of_its_own_ends_a_hang(lowered: str) -> None:
     case, text = hanging()
     design, unit = units(4, "af")
     with pytest.raises(CheckFailed, match="fetch_b reads empty channel next_b"):
-        run_layer(design, "intel-fpga-emu", case.x, case.layer, unit, text=text, stall_s=2.0)
+        run_layer(
+            design,
+            "intel-fpga-emu",
+            case.x,
+            case.layer,
+            unit,
+            text=text,
+            limits=Limits(stall_s=2.0),
+        )
     with pytest.raises(ToolFailed, match=r"no result within 0\.2 seconds"):
-        run_layer(design, lowered, case.x, case.layer, unit, time_limit_s=0.2)
+        run_layer(design, lowered, case.x, case.layer, unit, limits=Limits(0.2))
     with pytest.raises(InputError, match="1 terms a pass"):
         run_layer(design, lowered, case.x, case.layer, replace(unit, passes_terms=1))
     with pytest.raises(InputError, match="unknown device"):
@@ -211,7 +221,12 @@ def test_a_process_of_its_own_gives_the_stages_and_products(lowered: str) -> Non
     wanted = encoder_layer(case.x, case.layer, unit)
     assert first_wrong(wanted, found.stages) == "" and tuple(found.stages) == STAGES
     assert 0 < found.seconds < 60 and found.build_seconds > 0
-    product = run_product(design.config, lowered, case.x, case.layer.q.codes, 6, 1, fixed=True)
+    product = run_product(
+        design.config,
+        lowered,
+        ProductOperands(case.x, case.layer.q.codes, np.array(6), np.array(1)),
+        ProductOptions(fixed=True),
+    )
     acc = matmul_af(case.x, case.layer.q.codes.T, 4)
     assert np.array_equal(product.values, post_fixed(acc, 6, 1))
 

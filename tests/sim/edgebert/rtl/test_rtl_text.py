@@ -9,7 +9,7 @@ import pytest
 from matmul_cases import small
 
 from shiftforge.errors import InputError
-from shiftforge.generator.edgebert.matmul import plan_matmul
+from shiftforge.generator.edgebert.matmul import MatmulOptions, plan_matmul
 from shiftforge.generator.edgebert.rtl import (
     TOP,
     UNIT_TOP,
@@ -122,9 +122,9 @@ def test_products_that_do_not_fit_are_refused() -> None:
     config = small(4)
     for shape in ((0, 4, 4), (4, 10**6, 4), (4, 4, 10**4), (10**5, 4, 4)):
         with pytest.raises(InputError):
-            plan_matmul(config, *shape)
+            plan_matmul(config, shape)
     with pytest.raises(InputError) as caught:
-        plan_matmul(config, 4, 4, 4, frac=40, out_bias=200, group=99)
+        plan_matmul(config, (4, 4, 4), MatmulOptions(frac=40, out_bias=200, group=99))
     assert len(caught.value.problems) == 3
 
 
