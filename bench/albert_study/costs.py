@@ -16,9 +16,8 @@ from bench.common.records import write_json
 from shiftforge.generator.edgebert.energy.dvfs import OperatingPoint
 from shiftforge.generator.edgebert.energy.energy import cost_at, layer_works, unit_power
 from shiftforge.generator.edgebert.energy.unit_energy import HOROWITZ_45
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.quant.albert.network.integer import IntegerAlbert
-from shiftforge.sim.edgebert.check import units_for
-from shiftforge.sim.edgebert.sentence_image import plan_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 
 __all__ = ["NOMINAL", "LayerCosts", "at_depth", "layer_costs", "load_costs", "save_costs"]
@@ -45,16 +44,16 @@ def layer_costs(
     network: IntegerAlbert, sentences: Sequence[NDArray[np.int64]], lanes: int = 16
 ) -> LayerCosts:
     """Run sentences of token identities through all layers on the RTL."""
-    config, sfu = units_for(network, lanes)
+    design = choose_unit(network, lanes)
     longest = max(len(ids) for ids in sentences)
-    unit = ClassifierRtl(config, sfu, network, None, longest=longest)
-    power = unit_power(config, HOROWITZ_45, NOMINAL)
+    unit = ClassifierRtl(design, network, None, longest=longest)
+    power = unit_power(design.config, HOROWITZ_45, NOMINAL)
     cycles, energy, own = [], [], []
     for ids in sentences:
         run = unit.run(ids)
-        plan = plan_sentence(config, sfu, network, len(ids), None)
+        plan = plan_sentence(design, network, len(ids), None)
         beats = run.reads, run.writes
-        works = layer_works(config, HOROWITZ_45, plan.program.commands, run.commands, beats)
+        works = layer_works(design.config, HOROWITZ_45, plan.program.commands, run.commands, beats)
         cycles.append(np.cumsum([work.cycles for work in works]))
         costs = [cost_at(work, power, NOMINAL) for work in works]
         energy.append(np.cumsum([cost.total / 1000 for cost in costs]))

@@ -45,6 +45,7 @@ from shiftforge.generator.edgebert.energy.energy import (
 )
 from shiftforge.generator.edgebert.energy.unit_energy import MODELS
 from shiftforge.generator.edgebert.rtl import render_processing_unit
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.quant.albert.exits.predictor import ENTROPY_ONE, fit_exit_table, save_exit_table
 from shiftforge.quant.albert.network.file import load_integer
 from shiftforge.quant.albert.network.integer import IntegerAlbert
@@ -53,7 +54,6 @@ from shiftforge.quant.text.catalogue import CORPORA, load_corpus
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs
-from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.edgebert.models.latency import (
     Platform,
     Texts,
@@ -66,7 +66,6 @@ from shiftforge.sim.edgebert.models.latency import (
 )
 from shiftforge.sim.edgebert.models.latency_check import check_outcomes
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
-from shiftforge.sim.edgebert.sentence_image import plan_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, CommandCycles
 
 BASE_LAYERS = 12
@@ -144,7 +143,7 @@ def _outputs(
     if path.is_file():
         with np.load(path) as kept:
             return Outputs(kept["labels"], kept["entropies"])
-    unit = golden_unit(*units_for(network, lanes))
+    unit = golden_unit(choose_unit(network, lanes))
 
     def say(done: int) -> None:
         if done % 25 == 0:
@@ -164,8 +163,8 @@ def _counters(
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     missing = [length for length in texts if str(length) not in kept]
     if missing:
-        config, sfu = units_for(network, lanes)
-        unit = ClassifierRtl(config, sfu, network, longest=max(texts))
+        design = choose_unit(network, lanes)
+        unit = ClassifierRtl(design, network, longest=max(texts))
         for length in missing:
             run = unit.run(texts[length])
             _say(f"{length} tokens: {run.cycles:,} cycles, {run.seconds:.0f} s of simulation")
@@ -223,19 +222,19 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
         fit.entropies / ENTROPY_ONE, arguments.threshold, classes=len(network.classes)
     )
     save_exit_table(table, arguments.cache / f"{place}-exits.json")
-    config, sfu = units_for(network, lanes)
+    design = choose_unit(network, lanes)
     sizes = _lengths(ids, arguments.lengths, network.length)
-    modules = json.dumps(render_processing_unit(config, sfu), sort_keys=True)
+    modules = json.dumps(render_processing_unit(design), sort_keys=True)
     rtl = hashlib.sha256(modules.encode()).hexdigest()[:12]
     runs = _counters(arguments.cache / f"{digest}-n{lanes}-{rtl}.json", network, sizes, lanes)
     measured = {}
     for length, run in runs.items():
-        commands = plan_sentence(config, sfu, network, length).program.commands
+        commands = plan_sentence(design, network, length).program.commands
         rows = [CommandCycles(**row) for row in run["commands"]]
         beats = int(run["beats"][0]), int(run["beats"][1])
-        measured[length] = layer_works(config, model, commands, rows, beats)
+        measured[length] = layer_works(design.config, model, commands, rows, beats)
     points = alpha_power_table()
-    platform = Platform(unit_power(config, model, points.nominal, arguments.supply), points)
+    platform = Platform(unit_power(design.config, model, points.nominal, arguments.supply), points)
     profiles = [profile_for(len(one), measured) for one in ids]
     texts = Texts(seen.entropies, seen.labels, corpus.labels[held], profiles)
     base = longest_us(texts, platform)

@@ -27,13 +27,14 @@ sys.path.append(str(Path(__file__).parents[2]))
 from bench.common.machine import RESULTS, command_line, load, machine, print_table
 from bench.common.records import write_json
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
+from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.random import ALBERT_BASE, random_albert, random_ids
-from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, RtlSentence
-from shiftforge.sim.edgebert.sentence_trace import Comparison, compare_sentences
+from shiftforge.sim.edgebert.sentence_trace import compare_sentences
+from shiftforge.sim.trace import Comparison
 
 __all__ = ["keep", "layers_figures", "main"]
 
@@ -99,8 +100,8 @@ class Run:
         started = time.perf_counter()
         self.network = random_albert(ALBERT_BASE, weights, CLASSES, seed)
         self.seconds["network"] = time.perf_counter() - started
-        self.config, self.sfu = units_for(self.network, lanes)
-        self.unit = golden_unit(self.config, self.sfu)
+        self.design = choose_unit(self.network, lanes)
+        self.unit = golden_unit(self.design)
         self.ids = random_ids(ALBERT_BASE, 1, seed + 1)[0][:tokens]
 
     def golden(self) -> Sentence:
@@ -114,7 +115,7 @@ class Run:
         """An OpenCL device in a child process; and the seconds of its kernels alone."""
         started = time.perf_counter()
         done = run_sentences(
-            self.config, self.sfu, name, self.network, self.unit, [self.ids], time_limit_s=LIMIT_S
+            self.design, name, self.network, self.unit, [self.ids], time_limit_s=LIMIT_S
         )
         self.seconds[name] = time.perf_counter() - started
         return done.sentences[0], done.seconds
@@ -123,7 +124,7 @@ class Run:
         """One program on the RTL; its model is built first, or taken from the cache."""
         started = time.perf_counter()
         # Room for the longest sentence: one model for all lengths.
-        model = ClassifierRtl(self.config, self.sfu, self.network)
+        model = ClassifierRtl(self.design, self.network)
         built = time.perf_counter()
         found = model.run(self.ids)
         self.seconds["rtl plan and build"] = built - started

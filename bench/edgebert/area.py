@@ -46,6 +46,7 @@ from shiftforge.generator.edgebert.rtl import TOP as ENGINE
 from shiftforge.generator.edgebert.rtl import UNIT_TOP, render_processing_unit, render_unit
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import LANES
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.rtl.area import FAMILY, Cells, Synthesis, synthesise
 
 CYCLES = RESULTS / "edgebert_cycles.json"
@@ -80,7 +81,7 @@ def around_array(variant: Variant, lanes: int) -> list[Synthesis]:
     may use DSPs.
     """
     engine = synthesise(render_unit(variant.config(lanes)), ENGINE, leave_out=(ARRAY,))
-    text = render_processing_unit(VARIANTS[0].config(lanes), SfuConfig(lanes=lanes))
+    text = render_processing_unit(UnitDesign(VARIANTS[0].config(lanes), SfuConfig(lanes=lanes)))
     blocks = {UNIT_TOP: (ENGINE, FUNCTION), FUNCTION: FUNCTIONS, **dict.fromkeys(FUNCTIONS, ())}
     return [engine, *(synthesise(text, top, leave_out=out) for top, out in blocks.items())]
 

@@ -30,7 +30,7 @@ import numpy as np
 from bench.common.machine import BENCH, command_line, load, machine, print_table
 from bench.edgebert import cocotb_per_edge
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.edgebert.matmul import MatmulPlan, plan_matmul
+from shiftforge.generator.edgebert.matmul import MatmulOptions, MatmulPlan, plan_matmul
 from shiftforge.generator.edgebert.rtl import render_bench, render_unit
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.edgebert.rtl.cosim import FRACTION, Operands, golden, random_operands
@@ -75,7 +75,7 @@ class Work:
 def work(config: UnitConfig, shape: Shape) -> Work:
     """A product of dense random operands."""
     given = random_operands(config, *shape, "dense", np.random.default_rng(0))
-    plan = plan_matmul(config, *shape, frac=FRACTION, out_bias=given.out_bias, relu=given.relu)
+    plan = plan_matmul(config, shape, MatmulOptions(FRACTION, given.out_bias, given.relu))
     if plan.beats > 1 << MEMORY_BITS:
         raise SystemExit(f"{shape} does not fit the bench's memory: choose a smaller product")
     return Work(plan, given, golden(config, given))
@@ -83,8 +83,7 @@ def work(config: UnitConfig, shape: Shape) -> Work:
 
 def waiting(program: Path, todo: Work) -> tuple[int, float]:
     """Cycles and seconds of a bench that runs by itself (cocotb waits, or there is no Python)."""
-    given = todo.given
-    run = run_matmul(program, todo.plan, given.a, given.b, given.shift, given.bias)
+    run = run_matmul(program, todo.plan, todo.given)
     check_codes(run.codes, todo.expected, todo.plan.config.lanes)
     return run.cycles, run.seconds
 
@@ -99,7 +98,7 @@ def build_per_edge(config: UnitConfig) -> Path:
 def per_edge(program: Path, todo: Work) -> tuple[int, float]:
     """The same product, Python awake at every rising edge."""
     plan, given = todo.plan, todo.given
-    image = build_image(plan, given.a, given.b, given.shift, given.bias)
+    image = build_image(plan, given)
     first, last = plan.registers["c_desc"], plan.beats - 1
     with tempfile.TemporaryDirectory(prefix="shiftforge-bench-") as name:
         files = {key: Path(name) / f"{key}.hex" for key in ("image", "result")}

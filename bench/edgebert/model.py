@@ -15,6 +15,7 @@ from shiftforge.generator.edgebert.energy.unit_energy import (
 )
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 
 __all__ = [
     "MACS",
@@ -44,7 +45,7 @@ def unit_config(lanes: int, **changes: Any) -> UnitConfig:
 def layer_plan(config: UnitConfig) -> LayerPlan:
     """The layer's program. The exponent biases change no cycle and no traffic."""
     numbers = LayerNumbers(dict.fromkeys(BIASED, 0))
-    return plan_layer(config, SfuConfig(lanes=config.lanes), SHAPE, numbers)
+    return plan_layer(UnitDesign(config, SfuConfig(lanes=config.lanes)), SHAPE, numbers)
 
 
 def ideal_cycles(config: UnitConfig) -> int:

@@ -36,16 +36,15 @@ from bench.common.records import write_json, write_whole
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.edgebert.energy.energy import Work, layer_works
 from shiftforge.generator.edgebert.energy.unit_energy import HOROWITZ_45
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.quant.albert.network.file import load_integer
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.network.quantize import quantise_folder
 from shiftforge.quant.albert.training.texts import HeldOut, held_out
 from shiftforge.quant.text.catalogue import load_corpus
 from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs
-from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence
-from shiftforge.sim.edgebert.sentence_image import plan_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.edgebert.sentence_trace import compare_sentences
 
@@ -94,7 +93,7 @@ def weight_bits(network: IntegerAlbert, lanes: int) -> tuple[int, int, int]:
 
     As stored: one mask bit a weight, and the codes that are not zero.
     """
-    width = units_for(network, lanes)[0].weight_bits
+    width = choose_unit(network, lanes).config.weight_bits
     matrices = [*network.linears.values(), *network.ramps]
     count = sum(m.codes.size for m in matrices)
     zero = (0, 0x80) if network.weights == "af" else (0, 0x08, 0x80, 0x88)
@@ -113,19 +112,19 @@ def sentences_on_rtl(
     network: IntegerAlbert, ids: Sequence[NDArray[np.int64]], lanes: int
 ) -> tuple[float, float, int, dict[str, float]]:
     """Mean cycles and ideal cycles, differing integers, and mean modelled uJ by part."""
-    config, sfu = units_for(network, lanes)
-    rtl = ClassifierRtl(config, sfu, network, longest=max(map(len, ids)))
+    design = choose_unit(network, lanes)
+    rtl = ClassifierRtl(design, network, longest=max(map(len, ids)))
     cycles, ideal, wrong = [], [], 0
     energy = Work()
     for one in ids:
         run = rtl.run(one)
-        want = golden_sentence(network, one, golden_unit(config, sfu))
+        want = golden_sentence(network, one, golden_unit(design))
         wrong += compare_sentences(run.sentence, want).mismatches
         cycles.append(run.cycles)
         ideal.append(run.ideal_cycles)
-        commands = plan_sentence(config, sfu, network, len(one)).program.commands
+        commands = plan_sentence(design, network, len(one)).program.commands
         beats = run.reads, run.writes
-        for work in layer_works(config, HOROWITZ_45, commands, run.commands, beats):
+        for work in layer_works(design.config, HOROWITZ_45, commands, run.commands, beats):
             energy += work
     parts = {f.name: getattr(energy, f.name) for f in fields(energy) if f.name != "cycles"}
     mean = {name: value / len(ids) * _TO_UJ for name, value in parts.items()}
@@ -139,7 +138,7 @@ def measure(
     """All figures of one kind of weights. reference: AF8's outputs."""
     started = time.perf_counter()
     lanes = arguments.lanes
-    unit = golden_unit(*units_for(network, lanes))
+    unit = golden_unit(choose_unit(network, lanes))
     outputs = reference_outputs(network, texts.ids, unit)
     right = int((outputs.labels[:, -1] == texts.labels).sum())
     bounds = binomtest(right, len(texts.ids)).proportion_ci(method="wilson")

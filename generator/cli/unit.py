@@ -14,8 +14,7 @@ from shiftforge.errors import CheckFailed, InputError, Problem, Problems
 
 if TYPE_CHECKING:
     from shiftforge.generator.edgebert.encoder import LayerShape
-    from shiftforge.generator.edgebert.sfu import SfuConfig
-    from shiftforge.generator.edgebert.unit import UnitConfig
+    from shiftforge.generator.edgebert.unit_design import UnitDesign
     from shiftforge.sim.edgebert.rtl.cosim import CosimReport
     from shiftforge.sim.edgebert.rtl.cosim_layer import LayerReport
 
@@ -135,22 +134,21 @@ def simulate(choice: Choice, as_json: bool) -> None:
     kind = unit if unit in UNITS else UNITS[0]
     shape = DEFAULT_SHAPES[kind] if choice.shape is None else choice.shape
     size = problems.check(_shape, shape, kind)
-    units = problems.check(_units, choice, kind, size)
+    design = problems.check(_design, choice, kind, size)
     problems.check(verilator_root)
     opencl = problems.check(_opencl_device, choice.device)
     problems.stop()
-    assert units is not None and size is not None
-    config, sfu = units
+    assert design is not None and size is not None
     if choice.output is not None:
-        rtl_design(config, sfu).write(choice.output)
+        rtl_design(design).write(choice.output)
         note(f"SystemVerilog in {choice.output}")
     seed, trace = choice.seed, choice.trace
     report: CosimReport | LayerReport
-    if sfu is None:
-        report = cosim_matmul(config, _product(size), seed=seed, opencl=opencl, trace=trace)
+    if design.sfu is None:
+        report = cosim_matmul(design.config, _product(size), seed=seed, opencl=opencl, trace=trace)
     else:
         report = cosim_layer(
-            config, sfu, _layer(size), layers=layers, seed=seed, opencl=opencl, trace=trace
+            design, _layer(size), layers=layers, seed=seed, opencl=opencl, trace=trace
         )
     if as_json:
         print_json(report)
@@ -160,13 +158,13 @@ def simulate(choice: Choice, as_json: bool) -> None:
         raise CheckFailed(f"RTL, golden and OpenCL: {report.first}")
 
 
-def _units(
-    choice: Choice, kind: str, size: tuple[int, ...] | None
-) -> tuple[UnitConfig, SfuConfig | None]:
+def _design(choice: Choice, kind: str, size: tuple[int, ...] | None) -> UnitDesign:
     """The unit, which has to suit the sizes where these are known. Raises InputError."""
+    from shiftforge.generator.edgebert.sentence import choose_layer_unit
     from shiftforge.generator.edgebert.unit import UnitConfig
+    from shiftforge.generator.edgebert.unit_design import UnitDesign
     from shiftforge.sim.edgebert.rtl.cosim import check_product
-    from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer, layer_units
+    from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer
 
     numbers: dict[str, Any] = {
         "weights": choice.weights, "terms": choice.terms, "accumulator": choice.accumulator
@@ -175,10 +173,10 @@ def _units(
         config = UnitConfig(lanes=choice.lanes, **numbers)
         if kind == "matmul" and size is not None:
             check_product(config, _product(size))
-        return config, None
-    config, sfu = layer_units(choice.lanes, _layer(size), **numbers)
-    check_layer(config, sfu, _layer(size), choice.layers)
-    return config, sfu
+        return UnitDesign(config)
+    design = choose_layer_unit(choice.lanes, _layer(size), **numbers)
+    check_layer(design, _layer(size), choice.layers)
+    return design
 
 
 def _opencl_device(asked: str | None) -> str | None:

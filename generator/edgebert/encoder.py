@@ -10,6 +10,7 @@ from shiftforge.generator.edgebert.command import Command, Tensor
 from shiftforge.generator.edgebert.norm import NormNumbers
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 
 __all__ = [
     "BIASED",
@@ -142,8 +143,7 @@ class LayerPlan:
     the image. apart: whether every layer keeps its stages (otherwise only the last one's are left).
     """
 
-    config: UnitConfig
-    sfu: SfuConfig
+    design: UnitDesign
     shape: LayerShape
     place: Place
     layers: tuple[Results, ...]
@@ -152,6 +152,16 @@ class LayerPlan:
     results: int
     beats: int
     apart: bool
+
+    @property
+    def config(self) -> UnitConfig:
+        """The matrix unit."""
+        return self.design.config
+
+    @property
+    def sfu(self) -> SfuConfig:
+        """The special functions."""
+        return self.design.functions
 
     @property
     def ideal_cycles(self) -> int:

@@ -30,10 +30,11 @@ from shiftforge.generator.edgebert.encoder_memory import (
     take_weights,
 )
 from shiftforge.generator.edgebert.norm import NormNumbers, norm_registers
-from shiftforge.generator.edgebert.product import operand_registers
+from shiftforge.generator.edgebert.product import PLAIN, Operands, ProductMode, operand_registers
 from shiftforge.generator.edgebert.registers import unit_registers
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 
 __all__ = ["ProgramBuilder", "plan_layer", "plan_layers", "tiles_needed"]
 
@@ -46,11 +47,9 @@ def tiles_needed(lanes: int, shape: LayerShape) -> int:
     return max(rows * shape.heads, tiles(max(shape.hidden, shape.ffn), lanes))
 
 
-def _unit_problems(config: UnitConfig, sfu: SfuConfig, shape: LayerShape) -> list[Problem]:
-    found = []
-    formats = (config.lanes, config.af_bits, config.exp_bits)
-    if (sfu.lanes, sfu.af_bits, sfu.exp_bits) != formats:
-        found.append(Problem("lanes or codes of the function unit differ", "use the same", "sfu"))
+def _unit_problems(design: UnitDesign, shape: LayerShape) -> list[Problem]:
+    config, sfu = design.config, design.functions
+    found = design.problems()
     if config.weights == "shift" and config.attention == "none":
         found.append(
             Problem("this unit forms no product of two activations", "attention: passes", "unit")
@@ -70,23 +69,30 @@ def _unit_problems(config: UnitConfig, sfu: SfuConfig, shape: LayerShape) -> lis
 class ProgramBuilder:
     """Collects commands and problems."""
 
-    config: UnitConfig
-    sfu: SfuConfig
+    design: UnitDesign
     shape: LayerShape
     commands: list[Command]
     problems: list[Problem]
     layer: int = 0
 
+    @property
+    def config(self) -> UnitConfig:
+        """The matrix unit."""
+        return self.design.config
+
+    @property
+    def sfu(self) -> SfuConfig:
+        """The special functions."""
+        return self.design.functions
+
     def add(
         self,
         name: str,
         stages: tuple[str, ...],
-        operands: tuple[Tensor, Tensor, Tensor],
+        operands: Operands,
         bias: int,
         *,
-        func: str = "none",
-        both_codes: bool = False,
-        transpose: bool = False,
+        mode: ProductMode = PLAIN,
         head: int | None = None,
         values: dict[str, int] | None = None,
     ) -> None:
@@ -94,14 +100,7 @@ class ProgramBuilder:
         registers = unit_registers(self.config)
         where = name if head is None else f"{name} {head}"
         a, b, _ = operands
-        order, found = operand_registers(
-            self.config,
-            *operands,
-            where,
-            func=func,
-            both_codes=both_codes,
-            transpose=transpose,
-        )
+        order, found = operand_registers(self.config, operands, where, mode)
         whole = {
             **{r.name: r.reset for r in registers},
             **order,
@@ -115,7 +114,7 @@ class ProgramBuilder:
             Command(
                 name,
                 cut(registers, whole),
-                0 if func == "norm" else ideal,
+                0 if mode.func == "norm" else ideal,
                 stages,
                 self.layer,
                 head,
@@ -132,7 +131,7 @@ class ProgramBuilder:
             )  # fmt: skip
         self.add(
             "v", ("v", "vt"), (t["input"], w["v"], t["vt"]), bias["v"],
-            transpose=True, values={"p_base": p["v"]},
+            mode=ProductMode(transpose=True), values={"p_base": p["v"]},
         )  # fmt: skip
         self._attention(place, at)
         self.add(
@@ -143,7 +142,7 @@ class ProgramBuilder:
         self._norm(place, at, "norm1", ("input", "attention_output", "add1"), at.numbers.norm1)
         self.add(
             "ffn1", ("ffn1", "gelu"), (t["norm1"], w["ffn1"], t["gelu"]), bias["gelu"],
-            func="gelu", values={"p_base": p["ffn1"]},
+            mode=ProductMode("gelu"), values={"p_base": p["ffn1"]},
         )  # fmt: skip
         self.add(
             "ffn2", ("ffn2",), (t["gelu"], w["ffn2"], t["ffn2"]), bias["ffn2"],
@@ -164,7 +163,7 @@ class ProgramBuilder:
             self.add(
                 "scores", ("scores", "probabilities"),
                 (t["q"].part(head), t["k"].part(head), probabilities), bias["probabilities"],
-                func="softmax", both_codes=True, head=head,
+                mode=ProductMode("softmax", both_codes=True), head=head,
                 values={
                     "p_base": at.params["scores"],
                     "f_base": place.tables[f"span {head}" if spans else "span"],
@@ -181,7 +180,7 @@ class ProgramBuilder:
                     t["vt"].row_tile_range(head * head_tiles, head_tiles),
                     t["context"].part(head),
                 ),
-                bias["context"], both_codes=True, head=head,
+                bias["context"], mode=ProductMode(both_codes=True), head=head,
                 values={"p_base": at.params["context"]},
             )  # fmt: skip
 
@@ -202,7 +201,7 @@ class ProgramBuilder:
             return
         self.add(
             name, (total, name), (at.tensors[a], at.tensors[b], at.tensors[name]), bias[name],
-            func="norm", both_codes=True,
+            mode=ProductMode("norm", both_codes=True),
             values={
                 **constants,
                 "p_load": 0,
@@ -216,8 +215,7 @@ class ProgramBuilder:
 
 
 def plan_layers(
-    config: UnitConfig,
-    sfu: SfuConfig,
+    design: UnitDesign,
     shape: LayerShape,
     layers: Sequence[LayerNumbers],
     *,
@@ -232,7 +230,8 @@ def plan_layers(
     feed-forward network, by default as the buffers suggest.
     Raises InputError with everything that does not fit the unit.
     """
-    problems = shape.problems(config.lanes) + _unit_problems(config, sfu, shape)
+    config = design.config
+    problems = shape.problems(config.lanes) + _unit_problems(design, shape)
     if not layers:
         problems.append(Problem("no layer", "give the numbers of at least one", "layers"))
     for index, numbers in enumerate(layers):
@@ -269,7 +268,7 @@ def plan_layers(
         found.append(Results(numbers, {"input": previous, **stages}, params[index]))
         previous = stages["norm2"]
 
-    builder = ProgramBuilder(config, sfu, shape, [], [])
+    builder = ProgramBuilder(design, shape, [], [])
     for index, at in enumerate(found):
         builder.layer = index
         builder.layer_commands(place, at)
@@ -281,18 +280,17 @@ def plan_layers(
         last.name, {**last.registers, "stop": LAST}, 0, last.stages, last.layer, last.head
     )
     return LayerPlan(
-        config, sfu, shape, place, tuple(found), (*builder.commands[:-1], ended),
+        design, shape, place, tuple(found), (*builder.commands[:-1], ended),
         program, results, memory.beats, apart,
     )  # fmt: skip
 
 
 def plan_layer(
-    config: UnitConfig,
-    sfu: SfuConfig,
+    design: UnitDesign,
     shape: LayerShape,
     numbers: LayerNumbers,
     *,
     gelu_parts: int | None = None,
 ) -> LayerPlan:
     """The program of one layer."""
-    return plan_layers(config, sfu, shape, [numbers], gelu_parts=gelu_parts)
+    return plan_layers(design, shape, [numbers], gelu_parts=gelu_parts)

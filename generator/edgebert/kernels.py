@@ -7,11 +7,11 @@ from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
-from shiftforge.errors import InputError, Problem
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.edgebert.job import FUNCTIONS, JOB_FIELDS
 from shiftforge.generator.edgebert.sfu import LN2, LOG2E, SfuConfig, sfu_tables
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.render import MAX_VECTOR, render
 
 __all__ = ["auxiliary_words", "render_edgebert", "unit_channels", "unit_kernels"]
@@ -53,9 +53,9 @@ def auxiliary_words(config: UnitConfig) -> int:
     return config.aux_buffer // (4 * config.lanes)
 
 
-def unit_channels(config: UnitConfig, sfu: SfuConfig | None = None) -> tuple[Channel, ...]:
+def unit_channels(design: UnitDesign) -> tuple[Channel, ...]:
     """The FIFOs between the kernels; two tiles' rows deep, which no stage waits for."""
-    depth = 2 * config.lanes
+    depth = 2 * design.config.lanes
     matrix = (
         Channel("a", "vec_t", "fetch_a", "vmac", depth),
         Channel("b", "vec_t", "fetch_b", "vmac", depth),
@@ -74,16 +74,16 @@ def unit_channels(config: UnitConfig, sfu: SfuConfig | None = None) -> tuple[Cha
         Channel("next_a", "int", "store", "fetch_a", _TOKENS),
         Channel("next_b", "int", "store", "fetch_b", _TOKENS),
     )
-    return (*matrix, *(special if sfu else ()), *order)
+    return (*matrix, *(special if design.sfu else ()), *order)
 
 
-def render_edgebert(config: UnitConfig, sfu: SfuConfig | None = None) -> str:
+def render_edgebert(design: UnitDesign) -> str:
     """The whole device text of a unit: one file, the same for every device and for hardware.
 
-    Without ``sfu`` the matrix part alone. Raises InputError where the two do not suit.
+    Without special functions the matrix part alone. Raises InputError where the parts do not suit.
     """
-    if sfu is not None:
-        _check(config, sfu)
+    design.check()
+    config, sfu = design.config, design.sfu
     vector = min(config.lanes, MAX_VECTOR)
     kernels = files("shiftforge.kernels")
     terms = "one term" if config.terms == 1 else "two terms"
@@ -113,7 +113,7 @@ def render_edgebert(config: UnitConfig, sfu: SfuConfig | None = None) -> str:
         "functions": FUNCTIONS,
         "job_fields": JOB_FIELDS,
         "operands": _OPERANDS,
-        "channels": unit_channels(config, sfu),
+        "channels": unit_channels(design),
         "stages": _stages(sfu),
         "af_include": kernels.joinpath("adaptivfloat.clh").read_text("utf-8").rstrip(),
         "shift_include": kernels.joinpath("shift.clh").read_text("utf-8").rstrip(),
@@ -143,15 +143,3 @@ def _stages(sfu: SfuConfig | None) -> tuple[_Stage, ...]:
         *special,
         _Stage("store", True, ", masks, values, beats, fixed"),
     )
-
-
-def _check(config: UnitConfig, sfu: SfuConfig) -> None:
-    problems = []
-    for name in ("lanes", "af_bits", "exp_bits"):
-        ours, theirs = getattr(config, name), getattr(sfu, name)
-        if ours != theirs:
-            problems.append(
-                Problem(f"{name} {ours} and {theirs} differ", "give both parts the same", name)
-            )
-    if problems:
-        raise InputError(problems)

@@ -12,11 +12,11 @@ from shiftforge.generator.edgebert.command import (
     cut,
     register_problems,
 )
-from shiftforge.generator.edgebert.product import operand_registers
+from shiftforge.generator.edgebert.product import ProductMode, operand_registers
 from shiftforge.generator.edgebert.registers import engine_registers
 from shiftforge.generator.edgebert.unit import UnitConfig
 
-__all__ = ["PARAM_BEATS", "MatmulPlan", "plan_matmul"]
+__all__ = ["PARAM_BEATS", "MatmulOptions", "MatmulPlan", "plan_matmul"]
 
 
 @dataclass(frozen=True)
@@ -40,45 +40,59 @@ class MatmulPlan:
     ideal_cycles: int
 
 
-def plan_matmul(
-    config: UnitConfig,
-    m: int,
-    k: int,
-    n: int,
-    *,
-    frac: int = 0,
-    out_bias: int = 0,
-    relu: bool = False,
-    group: int | None = None,
-    both_codes: bool = False,
-    transpose: bool = False,
-    parts: int = 1,
-) -> MatmulPlan:
-    """Register values of a product.
+@dataclass(frozen=True)
+class MatmulOptions:
+    """How a product is computed and stored.
 
-    frac: fractional bits, 0..31; out_bias: exponent bias of the results, -128..127.
-    group: row tiles that share a column tile on chip; 1 for row tiles one after the other. The
-    results do not depend on it, the external traffic does. None: 1 where all of B stays on chip
-    (nothing is fetched twice, and the results leave evenly), else as many as the buffers hold.
-    both_codes: B holds AF codes whatever the unit's weights are. transpose: the result is stored
-    as (n, m). parts: of the result, along its columns.
-    Raises InputError where the product does not fit the unit.
+    frac: fractional bits, 0..31. out_bias: exponent bias of the results, -128..127. group,
+    both_codes, transpose: as in ``ProductMode``; the results do not depend on the group, the
+    external traffic does. parts: of the result, along its columns.
     """
+
+    frac: int = 0
+    out_bias: int = 0
+    relu: bool = False
+    group: int | None = None
+    both_codes: bool = False
+    transpose: bool = False
+    parts: int = 1
+
+    def problems(self, config: UnitConfig) -> list[Problem]:
+        """What no product of the unit takes."""
+        found = []
+        if self.parts < 1:
+            found.append(Problem(f"parts is {self.parts}", "give a size of at least 1", "product"))
+        if not 0 <= self.frac <= 31:
+            found.append(Problem(f"{self.frac} fractional bits", "choose 0 to 31", "product"))
+        if not -128 <= self.out_bias <= 127:
+            found.append(Problem(f"exponent bias {self.out_bias}", "choose -128 to 127", "product"))
+        if self.transpose and self.parts > 1:
+            found.append(Problem("a transposed result in parts", "leave out one", "product"))
+        if self.both_codes and config.weights == "shift" and config.attention == "none":
+            what = "this unit forms no product of two activations"
+            found.append(Problem(what, "attention: passes", "product"))
+        return found
+
+
+PLAIN = MatmulOptions()
+
+
+def plan_matmul(
+    config: UnitConfig, shape: tuple[int, int, int], options: MatmulOptions = PLAIN
+) -> MatmulPlan:
+    """Register values and memory map of a product of (m, k) by (n, k) transposed.
+
+    shape: m, k, n. Raises InputError where the product does not fit the unit.
+    """
+    m, k, n = shape
+    parts, transpose, both_codes = options.parts, options.transpose, options.both_codes
     lanes = config.lanes
-    problems = []
-    for name, size in (("m", m), ("k", k), ("n", n), ("parts", parts)):
-        if size < 1:
-            problems.append(Problem(f"{name} is {size}", "give a size of at least 1", "product"))
-    if not 0 <= frac <= 31:
-        problems.append(Problem(f"{frac} fractional bits", "choose 0 to 31", "product"))
-    if not -128 <= out_bias <= 127:
-        problems.append(Problem(f"exponent bias {out_bias}", "choose -128 to 127", "product"))
-    if transpose and parts > 1:
-        problems.append(Problem("a transposed result in parts", "leave out one", "product"))
-    if both_codes and config.weights == "shift" and config.attention == "none":
-        problems.append(
-            Problem("this unit forms no product of two activations", "attention: passes", "product")
-        )
+    problems = [
+        Problem(f"{name} is {size}", "give a size of at least 1", "product")
+        for name, size in zip("mkn", shape, strict=True)
+        if size < 1
+    ]
+    problems += options.problems(config)
     if problems and any(size < 1 for size in (m, k, n, parts)):
         raise InputError(problems)
     a = Tensor(lanes, m, k)
@@ -90,16 +104,8 @@ def plan_matmul(
     a = replace(a, desc=a_desc, base=memory.take(a.strips * a.pitch))
     b = replace(b, desc=b_desc, base=memory.take(b.strips * b.pitch))
     c = c.placed(memory)
-    order, found = operand_registers(
-        config,
-        a,
-        b,
-        c,
-        "product",
-        both_codes=both_codes,
-        transpose=transpose,
-        group=group,
-    )
+    mode = ProductMode(both_codes=both_codes, transpose=transpose, group=options.group)
+    order, found = operand_registers(config, (a, b, c), "product", mode)
     if problems or found:
         raise InputError(problems + found)
     values = {
@@ -108,9 +114,9 @@ def plan_matmul(
         "p_load": 1,
         "f_base": 0,
         "f_rows": 0,
-        "relu": int(relu),
-        "frac": frac,
-        "out_bias": out_bias,
+        "relu": int(options.relu),
+        "frac": options.frac,
+        "out_bias": options.out_bias,
     }
     if problems := register_problems(engine_registers(config), values, "product"):
         raise InputError(problems)

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from shiftforge.errors import Problem
 from shiftforge.generator.edgebert.command import WORD_BYTES, Tensor, tiles
 from shiftforge.generator.edgebert.registers import FUNCTIONS
 from shiftforge.generator.edgebert.unit import MASKS_PER_BEAT, UnitConfig
 
-__all__ = ["Slots", "operand_registers", "slots", "tile_problems"]
+__all__ = ["Operands", "ProductMode", "Slots", "operand_registers", "slots", "tile_problems"]
 
 SLOT_LIMIT = 255
 GROUP_LIMIT = 16
 CODES_PER_WORD = 4  # the tile buffer holds four vectors of codes in a word of 4 n bytes
+
+
+Operands: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""A (M, K), B (N, K), and the result C: (M, N), or (N, M) of a transposed product."""
+
+
+@dataclass(frozen=True)
+class ProductMode:
+    """func: special function of the results. both_codes: B holds AF codes whatever the unit's
+    weights are. transpose: the result is stored transposed. group: row tiles that share a column
+    tile on chip; None: 1 where all of B stays on chip (nothing is fetched twice, and the results
+    leave evenly), else as many as the buffers hold."""
+
+    func: str = "none"
+    both_codes: bool = False
+    transpose: bool = False
+    group: int | None = None
+
+
+PLAIN = ProductMode()
 
 
 @dataclass(frozen=True)
@@ -91,24 +112,14 @@ def _slot_problems(held: Slots, func: str, where: str) -> list[Problem]:
 
 
 def operand_registers(
-    config: UnitConfig,
-    a: Tensor,
-    b: Tensor,
-    c: Tensor,
-    where: str,
-    *,
-    func: str = "none",
-    both_codes: bool = False,
-    transpose: bool = False,
-    group: int | None = None,
+    config: UnitConfig, operands: Operands, where: str, mode: ProductMode = PLAIN
 ) -> tuple[dict[str, int], list[Problem]]:
     """Registers of shapes, places and order of C = A B^T (norm: of A and B), and what is wrong.
 
-    a: (M, K). b: (N, K). c: (M, N), or (N, M) if ``transpose``. both_codes: B holds AF codes
-    whatever the unit's weights are. group: row tiles that share a column tile on chip; None: 1
-    where all of B stays on chip (nothing is fetched twice, and the results leave evenly), else as
-    many as the buffers hold. The registers are of use where nothing is wrong.
+    where: names the command in problems. The registers are of use where nothing is wrong.
     """
+    a, b, c = operands
+    func, transpose, group = mode.func, mode.transpose, mode.group
     held = slots(config, a, b, c, func)
     problems = tile_problems(config, a, b, c, where) + _slot_problems(held, func, where)
     m_tiles, b_tiles = a.row_tiles, b.row_tiles
@@ -131,7 +142,7 @@ def operand_registers(
     else:
         even = tiles(m_tiles, tiles(m_tiles, min(m_tiles, most)))
         chosen = group or (1 if resident else even)
-    split = both_codes and config.weights == "shift"
+    split = mode.both_codes and config.weights == "shift"
     registers = {
         "m_tiles": m_tiles,
         "n_tiles": 1 if func == "norm" else b_tiles,

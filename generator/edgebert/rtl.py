@@ -7,7 +7,6 @@ from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
-from shiftforge.errors import InputError, Problem
 from shiftforge.generator.design import Design
 from shiftforge.generator.edgebert.command import (
     PARAM_BEATS,
@@ -24,12 +23,12 @@ from shiftforge.generator.edgebert.registers import (
     unit_registers,
 )
 from shiftforge.generator.edgebert.rtl_sfu import render_sfu
-from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import (
     LANE_BITS,
     MASKS_PER_BEAT,
     UnitConfig,
 )
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.render import render
 
 __all__ = [
@@ -158,20 +157,10 @@ def render_unit(config: UnitConfig) -> dict[str, str]:
     return _render("edgebert/rtl", _values(config, memory_bits=0))
 
 
-def _unit_values(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[str, Any]:
+def _unit_values(design: UnitDesign, memory_bits: int) -> dict[str, Any]:
     """Values of the whole unit. Raises InputError where its two parts do not fit together."""
-    same = ("lanes", "af_bits", "exp_bits")
-    problems = [
-        Problem(
-            f"{name} is {getattr(config, name)} in one part, {getattr(sfu, name)} in the other",
-            "give the matrix engine and the special function unit the same",
-            name,
-        )
-        for name in same
-        if getattr(config, name) != getattr(sfu, name)
-    ]
-    if problems:
-        raise InputError(problems)
+    design.check()
+    config, sfu = design.config, design.functions
     every = unit_registers(config)
     return {
         **_values(config, memory_bits),
@@ -186,17 +175,21 @@ def _unit_values(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[s
     }
 
 
-def render_processing_unit(config: UnitConfig, sfu: SfuConfig) -> dict[str, str]:
+def render_processing_unit(design: UnitDesign) -> dict[str, str]:
     """The synthesizable files of the whole unit by name; ``pu_unit`` is the top."""
-    values = _unit_values(config, sfu, memory_bits=0)
-    return {**render_sfu(sfu), **render_unit(config), **_render("edgebert/rtl/unit", values)}
+    values = _unit_values(design, memory_bits=0)
+    return {
+        **render_sfu(design.functions),
+        **render_unit(design.config),
+        **_render("edgebert/rtl/unit", values),
+    }
 
 
-def render_unit_bench(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[str, str]:
+def render_unit_bench(design: UnitDesign, memory_bits: int) -> dict[str, str]:
     """Behavioural memory of 2^memory_bits beats, ``unit_bench`` and the C++ clock."""
-    values = _unit_values(config, sfu, memory_bits)
+    values = _unit_values(design, memory_bits)
     found = _render("edgebert/rtl/unit/bench", values)
-    found["ext_memory.sv"] = render_bench(config, memory_bits)["ext_memory.sv"]
+    found["ext_memory.sv"] = render_bench(design.config, memory_bits)["ext_memory.sv"]
     found["main.cpp"] = render("edgebert/rtl/bench/main.cpp.j2", {**values, "top": "unit_bench"})
     return found
 
@@ -215,11 +208,11 @@ def render_clocked(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
     return {**_render("edgebert/rtl/bench", values), **_render("edgebert/rtl/cocotb", values)}
 
 
-def render_unit_clocked(config: UnitConfig, sfu: SfuConfig, memory_bits: int) -> dict[str, str]:
+def render_unit_clocked(design: UnitDesign, memory_bits: int) -> dict[str, str]:
     """The same for the whole unit: ``clocked_bench`` around ``unit_bench``."""
-    bench = render_unit_bench(config, sfu, memory_bits)
+    bench = render_unit_bench(design, memory_bits)
     bench.pop("main.cpp")
-    values = {**_values(config, memory_bits), "bench_top": "unit_bench"}
+    values = {**_values(design.config, memory_bits), "bench_top": "unit_bench"}
     return {**bench, **_render("edgebert/rtl/cocotb", values)}
 
 
@@ -241,15 +234,16 @@ def register_table(config: UnitConfig, registers: tuple[Register, ...], top: str
     return "\n".join([*head, *rows, ""])
 
 
-def rtl_design(config: UnitConfig, sfu: SfuConfig | None = None) -> Design:
+def rtl_design(design: UnitDesign) -> Design:
     """A unit as a design: ``rtl/*.sv``, its registers, and the figures that describe it.
 
-    The matrix engine alone (``pu_matmul``) or, with sfu, the whole unit (``pu_unit``).
+    The matrix engine alone (``pu_matmul``), or the whole unit (``pu_unit``).
     """
-    if sfu is None:
+    config = design.config
+    if design.sfu is None:
         top, text, registers = TOP, render_unit(config), engine_registers(config)
     else:
-        top, text = UNIT_TOP, render_processing_unit(config, sfu)
+        top, text = UNIT_TOP, render_processing_unit(design)
         registers = unit_registers(config)
     text = {**text, "REGISTERS.md": register_table(config, registers, top)}
     report = {

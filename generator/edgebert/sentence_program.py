@@ -24,8 +24,9 @@ from shiftforge.generator.edgebert.command import (
 from shiftforge.generator.edgebert.encoder import LayerNumbers, LayerPlan, LayerShape
 from shiftforge.generator.edgebert.encoder_program import ProgramBuilder, plan_layers
 from shiftforge.generator.edgebert.norm import NormNumbers, norm_registers
-from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.product import ProductMode
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 
 __all__ = ["ClassifierNumbers", "ClassifierPlan", "plan_classifier"]
 
@@ -138,7 +139,7 @@ def _embedding(
     builder.add(
         "embedding_norm", ("embedded", "embedding_norm"),
         (t["word"], t["place"], t["embedding_norm"]), bias["embedding_norm"],
-        func="norm", both_codes=True,
+        mode=ProductMode("norm", both_codes=True),
         values={
             **constants,
             "p_load": 0,
@@ -181,8 +182,7 @@ def _unended(command: Command) -> Command:
 
 
 def plan_classifier(
-    config: UnitConfig,
-    sfu: SfuConfig,
+    design: UnitDesign,
     shape: LayerShape,
     layers: Sequence[LayerNumbers],
     numbers: ClassifierNumbers,
@@ -193,17 +193,18 @@ def plan_classifier(
 
     Raises InputError with everything that does not fit the unit.
     """
+    config, sfu = design.config, design.functions
     problems = numbers.problems(layers)
     if numbers.embedding > sfu.norm_row:
         what = f"{numbers.embedding} columns, the function unit takes {sfu.norm_row}"
         problems.append(Problem(what, "use longer rows", "sfu"))
     if problems:
         raise InputError(problems)
-    base = plan_layers(config, sfu, shape, layers, apart=apart)
+    base = plan_layers(design, shape, layers, apart=apart)
     memory = Memory()
     memory.beats = base.beats
     parts = _placed(config, shape, numbers, memory)
-    builder = ProgramBuilder(config, sfu, shape, [], [])
+    builder = ProgramBuilder(design, shape, [], [])
     _embedding(builder, parts, numbers, base.layers[0].tensors["input"])
     for index, at in enumerate(base.layers):
         builder.layer = index

@@ -14,12 +14,14 @@ from shiftforge.errors import InputError
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.design import Design
 from shiftforge.generator.edgebert.area import UnitArea, unit_area
+from shiftforge.generator.edgebert.folder import PLAN, plan_file
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.options import Options
 from shiftforge.generator.edgebert.rtl import rtl_design
-from shiftforge.generator.edgebert.sentence import albert_units, plan_albert
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import LANES, UnitConfig
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
+from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
+from shiftforge.generator.edgebert.unit import LANES
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.render import plain_text, render
 from shiftforge.quant.albert.network.file import Package, load_package
 from shiftforge.quant.albert.network.integer import IntegerAlbert
@@ -44,7 +46,7 @@ def _fitting(network: IntegerAlbert, board: Board, lanes: int) -> list[int]:
     found = []
     for other in (n for n in LANES if n != lanes):
         try:
-            config, _ = albert_units(network, other)
+            config = choose_unit(network, other).config
         except InputError:
             continue
         if not fit_problems(_estimate(unit_area(config, board), board, "")):
@@ -53,11 +55,11 @@ def _fitting(network: IntegerAlbert, board: Board, lanes: int) -> list[int]:
 
 
 def _figures(
-    network: IntegerAlbert, config: UnitConfig, sfu: SfuConfig, board: Board, area: UnitArea
+    network: IntegerAlbert, unit: UnitDesign, whole: ClassifierPlan, board: Board, area: UnitArea
 ) -> dict[str, Any]:
     """What the plan says of the longest sentence, storage, and the modelled area."""
-    plan = plan_albert(config, sfu, network, network.length).program
-    every = plan_albert(config, sfu, network, network.length, skip=False).program
+    plan = whole.program
+    every = plan_sentence(unit, network, network.length, skip=False).program
     layer = sum(c.ideal_cycles for c in every.commands if c.layer == 0 and c.name in _OF_A_LAYER)
     kept = sum(c.ideal_cycles for c in plan.commands if c.layer == 0 and c.name in _OF_A_LAYER)
     clock = board.clock_mhz_assumed
@@ -69,7 +71,7 @@ def _figures(
         "sentence_commands": len(plan.commands),
         "modelled_ms_ideal": round(plan.ideal_cycles / clock / 1e3, 4),
         "clock_mhz_assumed": clock,
-        "external_memory_bytes": plan.beats * config.lanes,
+        "external_memory_bytes": plan.beats * plan.config.lanes,
         "modelled_array_alm": area.alm,
         "modelled_array_alm_fraction": round(area.alm / board.alm, 4),
         "modelled_array_dsp": area.dsp,
@@ -134,13 +136,14 @@ def _texts(
 
 @dataclass(frozen=True, eq=False)
 class UnitPlan:
-    """A network's file and the unit that runs it. figures: of its longest sentence, modelled."""
+    """A network's file and the unit that runs it. sentence: the longest one's program; figures: of
+    it, modelled."""
 
     package: Package
     data: bytes
     board: Board
-    config: UnitConfig
-    sfu: SfuConfig
+    unit: UnitDesign
+    sentence: ClassifierPlan
     area: UnitArea
     figures: dict[str, Any]
 
@@ -158,30 +161,34 @@ class EdgebertTarget:
     def plan(self, network: tuple[Package, bytes], board: Board, options: Options) -> UnitPlan:
         """See ``Target``. Raises InputError where the lanes do not suit the network's heads."""
         package, data = network
-        config, sfu = albert_units(package.network, options.lanes)
-        area = unit_area(config, board)
-        figures = _figures(package.network, config, sfu, board, area)
-        return UnitPlan(package, data, board, config, sfu, area, figures)
+        own = package.network
+        unit = choose_unit(own, options.lanes)
+        area = unit_area(unit.config, board)
+        sentence = plan_sentence(unit, own, own.length)
+        figures = _figures(own, unit, sentence, board, area)
+        return UnitPlan(package, data, board, unit, sentence, area, figures)
 
     def estimate(self, plan: UnitPlan) -> Estimate:
         """See ``Target``."""
         estimate = _estimate(plan.area, plan.board, _LARGER)
         if not fit_problems(estimate):
             return estimate
-        fits = _fitting(plan.package.network, plan.board, plan.config.lanes)
+        fits = _fitting(plan.package.network, plan.board, plan.unit.config.lanes)
         remedy = f"use --lanes {max(fits)}, or {_LARGER}" if fits else _LARGER
         return _estimate(plan.area, plan.board, remedy)
 
     def emit(self, plan: UnitPlan) -> Design:
         """See ``Target``."""
         network, tokeniser = plan.package.network, plan.package.tokeniser
-        sizes = _sizes(network, plan.config.lanes)
+        lanes = plan.unit.config.lanes
+        sizes = _sizes(network, lanes)
         report = {"kind": KIND, "board": plan.board.name, **sizes, **plan.figures}
-        texts = _texts(network, plan.board, plan.figures, plan.config.lanes, tokeniser is not None)
+        texts = _texts(network, plan.board, plan.figures, lanes, tokeniser is not None)
         files = {
-            **rtl_design(plan.config, plan.sfu).files,
-            DEVICE: render_edgebert(plan.config, plan.sfu).encode(),
+            **rtl_design(plan.unit).files,
+            DEVICE: render_edgebert(plan.unit).encode(),
             NETWORK: plan.data,
+            PLAN: plan_file(plan.sentence),
             "report.json": (json.dumps(report, indent=1, sort_keys=True) + "\n").encode(),
             **{name: text.encode() for name, text in texts.items()},
         }
@@ -190,8 +197,8 @@ class EdgebertTarget:
         manifest = {
             "interface": INTERFACE,
             "board": plan.board.name,
-            "unit": asdict(plan.config),
-            "sfu": asdict(plan.sfu),
+            "unit": asdict(plan.unit.config),
+            "sfu": asdict(plan.unit.functions),
             "sizes": {NETWORK: len(plan.data)},
             **sizes,
         }

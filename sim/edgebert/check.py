@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.network.macs import sentence_macs
 from shiftforge.quant.albert.network.settings import Shape
-from shiftforge.sim.edgebert.checkpoints import RTL, units_for
+from shiftforge.sim.edgebert.checkpoints import RTL
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, threshold_of
@@ -20,7 +21,7 @@ from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.edgebert.sentence_trace import compare_sentences
 from shiftforge.sim.trace import Comparison
 
-__all__ = ["CheckReport", "SentenceCheck", "check_sentences", "macs_of", "units_for"]
+__all__ = ["CheckReport", "SentenceCheck", "check_sentences", "macs_of"]
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ def check_sentences(
     threshold: entropy of the exit in nats; None runs all layers. devices: OpenCL devices.
     Raises InputError where something does not fit, CheckFailed where something does not run.
     """
-    config, sfu = units_for(network, lanes)
-    unit = golden_unit(config, sfu)
+    design = choose_unit(network, lanes)
+    unit = golden_unit(design)
     limit = None if threshold is None else threshold_of(threshold)
     tell = say or (lambda text: None)
     golden = [golden_sentence(network, ids, unit, limit) for ids in sentences]
@@ -95,7 +96,7 @@ def check_sentences(
     compared: list[dict[str, Comparison]] = [{} for _ in golden]
     seconds = {}
     for device in devices:
-        done = run_sentences(config, sfu, device, network, unit, sentences, limit)
+        done = run_sentences(design, device, network, unit, sentences, limit)
         seconds[device] = done.seconds
         for own, got, want in zip(compared, done.sentences, golden, strict=True):
             own[device] = compare_sentences(got, want)
@@ -104,7 +105,7 @@ def check_sentences(
     spent = 0.0
     if rtl:
         longest = max(len(ids) for ids in sentences)
-        unit_rtl = ClassifierRtl(config, sfu, network, limit, longest=longest, cache=cache)
+        unit_rtl = ClassifierRtl(design, network, limit, longest=longest, cache=cache)
         for i, (ids, want) in enumerate(zip(sentences, golden, strict=True)):
             run = unit_rtl.run(ids)
             spent += run.seconds

@@ -9,29 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.edgebert.encoder import LayerShape
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit, layer_units
+from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence, threshold_of
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.opencl.devices import DEVICES
 
-__all__ = ["CHECKPOINTS", "GOLDEN", "RTL", "run_checkpoint", "units_for"]
+__all__ = ["CHECKPOINTS", "GOLDEN", "RTL", "run_checkpoint"]
 
 GOLDEN, RTL = "golden", "rtl"
 CHECKPOINTS = (GOLDEN, *(spec.name for spec in DEVICES), RTL)
 """Where the integers can be computed."""
-
-
-def units_for(network: IntegerAlbert, lanes: int = 16) -> tuple[UnitConfig, SfuConfig]:
-    """A unit of the network's weights with room for its longest sentence. Raises InputError."""
-    shape = LayerShape(network.length, network.hidden, network.heads, network.ffn)
-    if network.weights == "af":
-        return layer_units(lanes, shape)
-    return layer_units(lanes, shape, weights="shift", terms=1 if network.weights[-1] == "1" else 2)
 
 
 def run_checkpoint(
@@ -53,13 +43,13 @@ def run_checkpoint(
         raise InputError(Problem(f"no checkpoint {name!r} of integers", remedy, "checkpoint"))
     if not len(sentences):
         raise InputError(Problem("no sentences", "give at least one"))
-    config, sfu = units_for(network, lanes)
-    unit = golden_unit(config, sfu)
+    design = choose_unit(network, lanes)
+    unit = golden_unit(design)
     limit = None if threshold is None else threshold_of(threshold)
     if name == GOLDEN:
         return tuple(golden_sentence(network, ids, unit, limit) for ids in sentences)
     if name == RTL:
         longest = max(len(ids) for ids in sentences)
-        model = ClassifierRtl(config, sfu, network, limit, longest=longest, cache=cache)
+        model = ClassifierRtl(design, network, limit, longest=longest, cache=cache)
         return tuple(model.run(ids).sentence for ids in sentences)
-    return run_sentences(config, sfu, name, network, unit, sentences, limit).sentences
+    return run_sentences(design, name, network, unit, sentences, limit).sentences

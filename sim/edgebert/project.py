@@ -11,6 +11,7 @@ from shiftforge.generator.design import MANIFEST
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.target import DEVICE, INTERFACE, NETWORK
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.project import AGAIN, Project, check_interface
 from shiftforge.quant.albert.network.file import Package, load_package
 from shiftforge.quant.albert.network.integer import IntegerAlbert
@@ -27,8 +28,7 @@ class UnitProject:
 
     folder: Path
     package: Package
-    config: UnitConfig
-    sfu: SfuConfig
+    design: UnitDesign
     text: str
     rtl: Mapping[str, str]
 
@@ -40,7 +40,7 @@ class UnitProject:
     @property
     def unit(self) -> Unit:
         """The unit's numbers for the reference."""
-        return golden_unit(self.config, self.sfu)
+        return golden_unit(self.design)
 
 
 def load_unit_project(project: Project) -> UnitProject:
@@ -49,19 +49,20 @@ def load_unit_project(project: Project) -> UnitProject:
     problems.stop()
     names = [name for name in project.manifest["files"] if name.endswith(".sv")]
     texts = {name: problems.check(_text, project.path(name)) for name in (DEVICE, *names)}
-    units = problems.check(_units, project)
+    design = problems.check(_unit, project)
     package = problems.check(load_package, project.path(NETWORK))
     problems.stop()
-    assert units is not None and package is not None
+    assert design is not None and package is not None
     read = {name: text for name, text in texts.items() if text is not None}
     text = read.pop(DEVICE)
     rtl = {Path(name).name: own for name, own in read.items()}
-    return UnitProject(project.folder, package, *units, text, rtl)
+    return UnitProject(project.folder, package, design, text, rtl)
 
 
-def _units(project: Project) -> tuple[UnitConfig, SfuConfig]:
+def _unit(project: Project) -> UnitDesign:
     try:
-        return UnitConfig(**project.manifest["unit"]), SfuConfig(**project.manifest["sfu"])
+        config, sfu = project.manifest["unit"], project.manifest["sfu"]
+        return UnitDesign(UnitConfig(**config), SfuConfig(**sfu))
     except (KeyError, TypeError) as error:
         where = str(project.path(MANIFEST))
         raise InputError(Problem(f"no unit: {error}", AGAIN, where)) from error

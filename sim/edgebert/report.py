@@ -140,7 +140,7 @@ def cosim_report(
     seconds = sum(run.seconds for run in runs)
     wrong = [pair.divergence for pair in pairs.values() if pair.divergence is not None]
     return {
-        "n": samples.own.config.lanes,
+        "n": samples.own.design.config.lanes,
         "weights": network.weights,
         "sentences": rows,
         "threshold": samples.options.threshold,

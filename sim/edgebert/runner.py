@@ -146,8 +146,7 @@ class TextRunner(Base):
         from shiftforge.sim.edgebert.opencl import sentence_run
 
         done = sentence_run.run_sentences(
-            own.config,
-            own.sfu,
+            own.design,
             at,
             own.network,
             own.unit,
@@ -167,7 +166,7 @@ class TextRunner(Base):
         own, texts = samples.own, samples.texts
         longest = max(len(ids) for ids in texts.ids)
         unit = sentence_rtl.ClassifierRtl(
-            own.config, own.sfu, own.network, samples.limit, longest=longest, replace=dict(own.rtl)
+            own.design, own.network, samples.limit, longest=longest, replace=dict(own.rtl)
         )
         runs = []
         for ids in texts.ids:

@@ -9,55 +9,15 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.command import TABLE_BEATS
-from shiftforge.generator.edgebert.encoder import LayerShape
-from shiftforge.generator.edgebert.norm import NormNumbers
-from shiftforge.generator.edgebert.sentence_program import (
-    ClassifierNumbers,
-    ClassifierPlan,
-    plan_classifier,
-)
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
 from shiftforge.quant.albert.network.integer import IntegerAlbert, IntegerLinear, IntegerNorm
-from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
+from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image
 from shiftforge.sim.edgebert.rtl.operands import write_params, write_tensor
 from shiftforge.sim.edgebert.sentence_golden import layer_weights
 
-__all__ = ["network_image", "plan_sentence", "write_sentence"]
+__all__ = ["network_image", "write_sentence"]
 
 Beats = NDArray[np.uint8]
-
-
-def plan_sentence(
-    config: UnitConfig,
-    sfu: SfuConfig,
-    network: IntegerAlbert,
-    length: int,
-    threshold: int | None = None,
-    *,
-    apart: bool = True,
-) -> ClassifierPlan:
-    """The program of sentences of ``length`` tokens. Raises InputError."""
-    kind = "af" if config.weights == "af" else f"shift{config.terms}"
-    if network.weights != kind:
-        what = f"a network of {network.weights} weights on a unit of {kind}"
-        raise InputError(Problem(what, "convert it for this unit"))
-    if network.fraction != sfu.fraction:
-        what = f"{network.fraction} fraction bits, the unit has {sfu.fraction}"
-        raise InputError(Problem(what, "use one fixed point"))
-    shape = LayerShape(length, network.hidden, network.heads, network.ffn)
-    layers = [
-        numbers_of(layer_weights(network, i, length), skip=True) for i in range(network.layers)
-    ]
-    numbers = ClassifierNumbers(
-        network.words.columns,
-        len(network.classes),
-        network.embedding_biases,
-        [own["logits"] for own in network.biases],
-        NormNumbers(network.norms["embedding_norm"].gamma_fraction, network.epsilon),
-        threshold,
-    )
-    return plan_classifier(config, sfu, shape, layers, numbers, apart=apart)
 
 
 def _norm_table(norm: IntegerNorm, lanes: int) -> Beats:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.norm import NormNumbers
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert, IntegerLinear
 from shiftforge.sim.edgebert.host import check_threshold, label_at, looked_up
 from shiftforge.sim.edgebert.opencl.encoder import EncoderUnit
@@ -33,11 +33,11 @@ class ClassifierKernels:
     """
 
     def __init__(
-        self, config: UnitConfig, sfu: SfuConfig, device: str, network: IntegerAlbert, unit: Unit,
+        self, design: UnitDesign, device: str, network: IntegerAlbert, unit: Unit,
         *, text: str | None = None,
     ) -> None:  # fmt: skip
-        self.network, self.unit, self.config = network, unit, config
-        self.encoder = EncoderUnit(config, sfu, device, text=text)
+        self.network, self.unit, self.config = network, unit, design.config
+        self.encoder = EncoderUnit(design, device, text=text)
         self.seconds = 0.0
 
     def run(
@@ -92,10 +92,10 @@ class ClassifierKernels:
         c = image.tensor(*word.shape)
         at = image.trace(c.vectors)
         add_norm(
-            image, (a, bias["word"]), (b, bias["place"]), c, sum_bias=bias["embedded"],
-            out_bias=bias["embedding_norm"], fraction=self.unit.fraction, epsilon=network.epsilon,
-            gamma_fraction=norm.gamma_fraction,
-            table=image.table(norm_table(norm.gamma, norm.beta, image.lanes)), trace=at,
+            image, (a, bias["word"]), (b, bias["place"]), (at, bias["embedded"]),
+            (c, bias["embedding_norm"]), NormNumbers(norm.gamma_fraction, network.epsilon),
+            fraction=self.unit.fraction,
+            table=image.table(norm_table(norm.gamma, norm.beta, image.lanes)),
         )  # fmt: skip
         x = self._product(
             image, c, network.linears["mapping"], bias["embedding_norm"], bias["input"]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
+from shiftforge.generator.edgebert.sentence import plan_sentence
 from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.host import label_at, looked_up
 from shiftforge.sim.edgebert.rtl.layer import COMMAND, DONE, FIGURE, build_unit, simulate
@@ -20,7 +20,7 @@ from shiftforge.sim.edgebert.rtl.layer_stages import read_stages
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.edgebert.rtl.operands import read_tensor
 from shiftforge.sim.edgebert.sentence_golden import LayerResult, Sentence
-from shiftforge.sim.edgebert.sentence_image import network_image, plan_sentence, write_sentence
+from shiftforge.sim.edgebert.sentence_image import network_image, write_sentence
 from shiftforge.sim.golden.edgebert.encoder import STAGES
 from shiftforge.sim.rtl.memory_file import from_hex
 
@@ -65,8 +65,7 @@ class ClassifierRtl:
 
     def __init__(
         self,
-        config: UnitConfig,
-        sfu: SfuConfig,
+        design: UnitDesign,
         network: IntegerAlbert,
         threshold: int | None = None,
         *,
@@ -74,15 +73,19 @@ class ClassifierRtl:
         replace: dict[str, str] | None = None,
         cache: Path | None = None,
     ) -> None:
-        self.config, self.sfu, self.network, self.threshold = config, sfu, network, threshold
+        self.design, self.network, self.threshold = design, network, threshold
         self._plans: dict[int, tuple[ClassifierPlan, NDArray[np.uint8]]] = {}
         most, _ = self._planned(longest or network.length)
         bits = max(_MEMORY_BITS, (most.program.beats - 1).bit_length())
-        self.model = build_unit(config, sfu, bits, replace=replace, cache=cache)
+        self.model = build_unit(design, bits, replace=replace, cache=cache)
+
+    def plan(self, length: int) -> ClassifierPlan:
+        """The program of sentences of ``length`` tokens. Raises InputError."""
+        return self._planned(length)[0]
 
     def _planned(self, length: int) -> tuple[ClassifierPlan, NDArray[np.uint8]]:
         if length not in self._plans:
-            plan = plan_sentence(self.config, self.sfu, self.network, length, self.threshold)
+            plan = plan_sentence(self.design, self.network, length, self.threshold)
             self._plans[length] = plan, network_image(plan, self.network)
         return self._plans[length]
 

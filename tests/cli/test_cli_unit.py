@@ -302,7 +302,7 @@ def test_a_layer_that_differs(
 
     def run_image(program: Path, plan: Any, image: Any, **_: Any) -> UnitRun:
         case = cosim_layer.random_case(plan.config, plan.shape, 0, True)
-        stages = encoder_layer(case.x, case.layer, cosim_layer.golden_unit(plan.config, plan.sfu))
+        stages = encoder_layer(case.x, case.layer, cosim_layer.golden_unit(plan.design))
         stages["context"][9, 22] ^= 1
         commands = tuple(
             CommandRun(c, 50 * i, 50 * i + 50, 9, 0, 0, 0) for i, c in enumerate(plan.commands)

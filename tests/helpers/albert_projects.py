@@ -139,20 +139,19 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, fault: str = "") -> list[dict[str,
     calls: list[dict[str, Any]] = []
 
     def run_sentences(
-        config: Any, sfu: Any, device: str, network: Any, unit: Any, ids: Any, threshold: Any,
-        **more: Any,
-    ) -> Ran:  # fmt: skip
+        design: Any, device: str, network: Any, unit: Any, ids: Any, threshold: Any, **more: Any
+    ) -> Ran:
         calls.append({"device": device, **more})
         found = [golden_sentence(network, own, unit, threshold) for own in ids]
         return Ran((*found[:-1], _faulty(found[-1], fault)))
 
     class Unit:
-        def __init__(self, config: Any, sfu: Any, network: Any, threshold: Any, **more: Any):
+        def __init__(self, design: Any, network: Any, threshold: Any, **more: Any):
             from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 
             calls.append({"device": "rtl", **more})
             self.network, self.threshold = network, threshold
-            self.unit = golden_unit(config, sfu)
+            self.unit = golden_unit(design)
 
         def run(self, ids: Any) -> RtlRan:
             done = golden_sentence(self.network, ids, self.unit, self.threshold)

@@ -22,10 +22,10 @@ from devices import use_device
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
-from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.encoder import EncoderUnit
-from shiftforge.sim.edgebert.opencl.product import MatrixUnit
+from shiftforge.sim.edgebert.opencl.product import MatrixUnit, ProductOptions
 from shiftforge.sim.edgebert.opencl.sfu import SpecialUnit
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
 
@@ -35,8 +35,7 @@ class _Job:
     """kind: "product", "layer" or a method of ``SpecialUnit``."""
 
     kind: str
-    config: UnitConfig
-    sfu: SfuConfig | None
+    design: UnitDesign
     text: str | None
     strict: bool
     stall_s: float
@@ -60,14 +59,13 @@ class UnitClient(DeviceClient):
         **options: Any,
     ) -> dict[str, NDArray[Any]]:
         """``MatrixUnit.run``'s values, and masks, stored values and beats where it gives them."""
-        job = _Job("product", config, None, text, strict, 20.0, (a, b, shift, bias), options)
+        job = _Job("product", UnitDesign(config), text, strict, 20.0, (a, b, shift, bias), options)
         found: dict[str, NDArray[Any]] = self._run(job)
         return found
 
     def layer(
         self,
-        config: UnitConfig,
-        sfu: SfuConfig,
+        design: UnitDesign,
         x: ArrayLike,
         layer: LayerWeights,
         unit: Unit,
@@ -78,16 +76,16 @@ class UnitClient(DeviceClient):
         limit_s: float = 100.0,
     ) -> dict[str, NDArray[Any]]:
         """``EncoderUnit.run``'s stages, and the kernels' ``seconds``."""
-        job = _Job("layer", config, sfu, text, strict, stall_s, (x, layer, unit))
+        job = _Job("layer", design, text, strict, stall_s, (x, layer, unit))
         found: dict[str, NDArray[Any]] = self._run(job, limit_s)
         return found
 
     def special(
-        self, config: UnitConfig, sfu: SfuConfig, method: str, *arguments: Any,
+        self, design: UnitDesign, method: str, *arguments: Any,
         text: str | None = None, **options: Any,
     ) -> Any:  # fmt: skip
         """What a method of ``SpecialUnit`` returns."""
-        return self._run(_Job(method, config, sfu, text, False, 20.0, arguments, options))
+        return self._run(_Job(method, design, text, False, 20.0, arguments, options))
 
     def _run(self, job: _Job, limit_s: float = 100.0) -> Any:
         use_device(self.device)
@@ -101,7 +99,7 @@ class UnitClient(DeviceClient):
         with tempfile.TemporaryDirectory() as name:
             # this module is __main__ in the child: plain tuples travel, not the class
             fields = (
-                job.kind, job.config, job.sfu, job.text, job.strict, job.stall_s, job.arguments,
+                job.kind, job.design, job.text, job.strict, job.stall_s, job.arguments,
                 job.options,
             )  # fmt: skip
             (Path(name) / "job").write_bytes(pickle.dumps(fields))
@@ -118,34 +116,32 @@ def _matrix(device: str, config: UnitConfig, text: str | None, strict: bool) -> 
 
 @cache
 def _encoder(
-    device: str, config: UnitConfig, sfu: SfuConfig, text: str | None, strict: bool, stall_s: float
+    device: str, design: UnitDesign, text: str | None, strict: bool, stall_s: float
 ) -> EncoderUnit:
     return EncoderUnit(
-        config, sfu, device, text=text, strict_depth=strict, stall_s=stall_s
+        design, device, text=text, strict_depth=strict, stall_s=stall_s
     )  # fmt: skip
 
 
 @cache
-def _special(device: str, config: UnitConfig, sfu: SfuConfig, text: str | None) -> SpecialUnit:
-    return SpecialUnit(config, sfu, device, text=text)
+def _special(device: str, design: UnitDesign, text: str | None) -> SpecialUnit:
+    return SpecialUnit(design, device, text=text)
 
 
 def _result(device: str, job: _Job) -> Any:
     if job.kind == "product":
-        unit = _matrix(device, job.config, job.text, job.strict)
-        found = unit.run(*job.arguments, **job.options)
+        unit = _matrix(device, job.design.config, job.text, job.strict)
+        found = unit.run(*job.arguments, ProductOptions(**job.options))
         arrays: dict[str, Any] = {"values": found.values}
         if found.packed is not None:
             packed = found.packed
             arrays |= {"masks": packed.masks, "stored": packed.values, "beats": packed.beats}
         return arrays
-    if job.sfu is None:
-        raise TypeError(job.kind)
     if job.kind == "layer":
-        encoder = _encoder(device, job.config, job.sfu, job.text, job.strict, job.stall_s)
+        encoder = _encoder(device, job.design, job.text, job.strict, job.stall_s)
         stages = encoder.run(*job.arguments)
         return {**stages, "seconds": encoder.seconds}
-    special = _special(device, job.config, job.sfu, job.text)
+    special = _special(device, job.design, job.text)
     return getattr(special, job.kind)(*job.arguments, **job.options)
 
 

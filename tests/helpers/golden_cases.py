@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,6 @@ from shiftforge.quant.graph.types import (
     Preprocess,
     QuantizedModel,
     Tensor,
-    WeightFormat,
 )
 
 WIDE = Grid(32, True, 0)
@@ -37,47 +37,43 @@ def one_node(node: Node, *tensors: Tensor) -> QuantizedModel:
 
 
 def one_conv(
-    weight: NDArray[Any],
-    x: Tensor,
-    *,
-    out: Grid = WIDE,
-    bias: NDArray[Any] | None = None,
-    z: NDArray[Any] | None = None,
-    stride: int = 1,
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-    dilation: int = 1,
-    groups: int = 1,
-    lo: int | None = None,
-    hi: int | None = None,
-    acc_bits: int = 62,
-    weight_format: WeightFormat | None = None,
-    multiplier: NDArray[Any] | None = None,
-    shift: NDArray[Any] | None = None,
-) -> QuantizedModel:
-    """A model of one convolution, "conv", from ``x`` to "y"; by default y is the accumulator."""
+    weight: NDArray[Any], x: Tensor, *, out: Grid = WIDE, z: NDArray[Any] | None = None,
+    **fields: Any,
+) -> QuantizedModel:  # fmt: skip
+    """A model of one convolution, "conv", from ``x`` to "y"; by default y is the accumulator.
+
+    fields: of ``Conv``; format: by default 8-bit integers; acc_bits: one for all outputs.
+    """
     outputs, _, kernel_h, kernel_w = weight.shape
-    top, left, bottom, right = padding
-    height = (x.height + top + bottom - dilation * (kernel_h - 1) - 1) // stride + 1
-    width = (x.width + left + right - dilation * (kernel_w - 1) - 1) // stride + 1
     node = Conv(
-        name="conv",
-        source="net.conv",
-        input=x.name,
-        output="y",
-        weight=weight.astype(np.int8),
-        z=np.full(outputs, -x.grid.exponent, np.int8) if z is None else z.astype(np.int8),
-        bias=np.zeros(outputs, np.int32) if bias is None else bias.astype(np.int32),
-        format=weight_format or IntFormat(8),
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        lo=out.qmin if lo is None else lo,
-        hi=out.qmax if hi is None else hi,
-        acc_bits=np.full(outputs, acc_bits, np.uint8),
-        multiplier=multiplier,
-        shift=shift,
+        **{
+            "name": "conv",
+            "source": "net.conv",
+            "input": x.name,
+            "output": "y",
+            "weight": weight.astype(np.int8),
+            "z": np.full(outputs, -x.grid.exponent) if z is None else z,
+            "bias": np.zeros(outputs),
+            "format": IntFormat(8),
+            "stride": 1,
+            "padding": (0, 0, 0, 0),
+            "dilation": 1,
+            "groups": 1,
+            "lo": out.qmin,
+            "hi": out.qmax,
+            "acc_bits": 62,
+            **fields,
+        }
     )
+    node = replace(
+        node,
+        z=node.z.astype(np.int8),
+        bias=node.bias.astype(np.int32),
+        acc_bits=np.full(outputs, node.acc_bits, np.uint8),
+    )
+    top, left, bottom, right = node.padding
+    height = (x.height + top + bottom - node.dilation * (kernel_h - 1) - 1) // node.stride + 1
+    width = (x.width + left + right - node.dilation * (kernel_w - 1) - 1) // node.stride + 1
     return one_node(node, x, Tensor("y", outputs, height, width, out))
 
 

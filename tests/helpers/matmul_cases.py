@@ -10,8 +10,9 @@ import numpy as np
 import unit_model
 from numpy.typing import NDArray
 
-from shiftforge.generator.edgebert.matmul import plan_matmul
+from shiftforge.generator.edgebert.matmul import MatmulOptions, plan_matmul
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.operands import ProductOperands
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory, MatmulRun, build_matmul, run_matmul
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.mac import matmul_af, matmul_shift
@@ -21,14 +22,10 @@ from shiftforge.sim.rtl.checks import check_codes
 MEMORY_BITS = 15
 
 
-@dataclass(frozen=True)
-class Case:
+@dataclass(frozen=True, eq=False)
+class Case(ProductOperands):
     """Codes and post-processing of one product."""
 
-    a: NDArray[np.uint8]
-    b: NDArray[np.uint8]
-    shift: NDArray[np.int64]
-    bias: NDArray[np.int64]
     frac: int = 6
     out_bias: int = -2
     relu: bool = False
@@ -147,15 +144,10 @@ def run_case(
     """Run the product and compare every code; raises CheckFailed at a difference."""
     plan = plan_matmul(
         config,
-        case.a.shape[0],
-        case.a.shape[1],
-        case.b.shape[0],
-        frac=case.frac,
-        out_bias=case.out_bias,
-        relu=case.relu,
-        group=group,
+        (*case.a.shape, case.b.shape[0]),
+        MatmulOptions(case.frac, case.out_bias, case.relu, group),
     )
-    run = run_matmul(program, plan, case.a, case.b, case.shift, case.bias, memory)
+    run = run_matmul(program, plan, case, memory)
     compared = check_codes(run.codes, expected(config, case), config.lanes)
     assert compared == case.a.shape[0] * case.b.shape[0]
     return run

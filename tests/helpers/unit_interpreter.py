@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.generator.edgebert.registers import FUNCTIONS, unit_registers
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.golden.edgebert.add import add_af
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, af_to_fixed, fixed_to_af
 from shiftforge.sim.golden.edgebert.gelu import gelu
@@ -34,8 +33,9 @@ class Interpreter:
     written: the beats that were; written_once: whether none may be written again.
     """
 
-    def __init__(self, image: Matrix, config: UnitConfig, sfu: SfuConfig) -> None:
-        self.image, self.config, self.sfu = image, config, sfu
+    def __init__(self, image: Matrix, design: UnitDesign) -> None:
+        config = design.config
+        self.image, self.config, self.sfu = image, config, design.functions
         self.n = config.lanes
         self.fmt = AfFormat(config.af_bits, config.exp_bits)
         self.taps: list[str] = []

@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.job import FUNCTIONS
 from shiftforge.generator.edgebert.kernels import auxiliary_words
-from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.norm import NormNumbers
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.memory import Image, Stored
 from shiftforge.sim.edgebert.opencl.product import af_bits, multiply, value_bits
 from shiftforge.sim.edgebert.opencl.program import UnitProgram
@@ -47,17 +48,16 @@ class EncoderUnit:
 
     def __init__(
         self,
-        config: UnitConfig,
-        sfu: SfuConfig,
+        design: UnitDesign,
         device: str,
         *,
         text: str | None = None,
         strict_depth: bool = False,
         stall_s: float = 20.0,
     ) -> None:
-        self.config, self.sfu = config, sfu
+        self.design = design
         self.program = UnitProgram(
-            config, sfu, device, text=text, strict_depth=strict_depth, stall_s=stall_s
+            design, device, text=text, strict_depth=strict_depth, stall_s=stall_s
         )
         self.seconds = 0.0
         self.skipped: tuple[int, ...] = ()
@@ -72,8 +72,8 @@ class EncoderUnit:
         hang.
         """
         codes = np.asarray(x, dtype=np.int64)
-        check_layer(self.config, self.sfu, codes, layer, unit)
-        plan = _LayerImage(self.config, codes, layer, unit, skip)
+        check_layer(self.design, codes, layer, unit)
+        plan = _LayerImage(self.design.config, codes, layer, unit, skip)
         self.skipped = tuple(sorted(set(range(layer.heads)) - set(plan.heads)))
         self.seconds = self.program.run(plan.image)
         return plan.stages()
@@ -169,11 +169,10 @@ class _LayerImage:
         self.traced[added] = self._trace(self.length, self.hidden)
         c = self.stored[name] = self.image.tensor(self.length, self.hidden)
         add_norm(
-            self.image, a, (self.stored[b], bias[b]), c, sum_bias=bias[added],
-            out_bias=bias[name], fraction=self.unit.fraction, epsilon=norm.epsilon,
-            gamma_fraction=norm.gamma_fraction,
+            self.image, a, (self.stored[b], bias[b]), (self.traced[added].at, bias[added]),
+            (c, bias[name]), NormNumbers(norm.gamma_fraction, norm.epsilon),
+            fraction=self.unit.fraction,
             table=self.image.table(norm_table(norm.gamma, norm.beta, self.image.lanes)),
-            trace=self.traced[added].at,
         )  # fmt: skip
 
     def stages(self) -> dict[str, NDArray[Any]]:
@@ -198,10 +197,9 @@ class _LayerImage:
         return {stage: out[stage] for stage in STAGES}
 
 
-def check_layer(
-    config: UnitConfig, sfu: SfuConfig, x: NDArray[np.int64], layer: LayerWeights, unit: Unit
-) -> None:
+def check_layer(design: UnitDesign, x: NDArray[np.int64], layer: LayerWeights, unit: Unit) -> None:
     """Raise InputError with all that keeps a layer from running on a unit."""
+    config, sfu = design.config, design.functions
     problems = []
 
     def check(good: bool, what: str, remedy: str) -> None:

@@ -10,10 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.memory import Image, Packed, Stored, pack, unpack
 from shiftforge.sim.edgebert.opencl.program import UnitProgram
 
-__all__ = ["MatrixUnit", "Packed", "Product", "af_bits", "multiply", "pack", "unpack", "value_bits"]
+__all__ = [
+    "MatrixUnit",
+    "Packed",
+    "Product",
+    "ProductOptions",
+    "af_bits",
+    "multiply",
+    "pack",
+    "unpack",
+    "value_bits",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +68,22 @@ def multiply(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class ProductOptions:
+    """fraction, out_bias: of the conversion to AF. fixed: leave fixed point. transposed: the result
+    is (n, m), drained by columns. codes: B holds AF codes though the unit's weights are SHIFT."""
+
+    relu: bool = False
+    fraction: int = 10
+    out_bias: int = -10
+    fixed: bool = False
+    transposed: bool = False
+    codes: bool = False
+
+
+PLAIN = ProductOptions()
+
+
 class MatrixUnit:
     """The matrix part built for a device.
 
@@ -73,7 +100,7 @@ class MatrixUnit:
         strict_depth: bool = False,
     ) -> None:
         self.config = config
-        self.unit = UnitProgram(config, None, device, text=text, strict_depth=strict_depth)
+        self.unit = UnitProgram(UnitDesign(config), device, text=text, strict_depth=strict_depth)
 
     def run(
         self,
@@ -81,40 +108,30 @@ class MatrixUnit:
         b: ArrayLike,
         shift: ArrayLike,
         bias: ArrayLike,
-        *,
-        relu: bool = False,
-        fraction: int = 10,
-        out_bias: int = -10,
-        fixed: bool = False,
-        transposed: bool = False,
-        codes: bool = False,
+        options: ProductOptions = PLAIN,
     ) -> Product:
         """C = post(A B) of codes a (m, k) and b (n, k), B transposed.
 
-        b: AF codes, or SHIFT codes of the unit's terms; codes: AF codes though the unit's weights
-        are SHIFT. shift (-64..63), bias (int32): one, or one an output channel (n). fraction,
-        out_bias: of the conversion to AF. fixed: leave fixed point. transposed: the result is
-        (n, m), drained by columns.
-
-        Raises InputError where the product does not fit the unit, CheckFailed where the kernels
-        stop or hang before they are done.
+        b: AF codes, or SHIFT codes of the unit's terms. shift (-64..63), bias (int32): one, or one
+        an output channel (n). Raises InputError where the product does not fit the unit,
+        CheckFailed where the kernels stop or hang before they are done.
         """
         config, lanes = self.config, self.config.lanes
         a_codes, b_codes = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
         sh, offset = np.asarray(shift, dtype=np.int64), np.asarray(bias, dtype=np.int64)
-        _check(config, a_codes, b_codes, sh, offset, fraction, out_bias, transposed, codes)
-        b_bits = af_bits(config) if codes else value_bits(config)
+        _check(config, (a_codes, b_codes, sh, offset), options)
+        b_bits = af_bits(config) if options.codes else value_bits(config)
         m, n = len(a_codes), len(b_codes)
-        rows, columns = (n, m) if transposed else (m, n)
+        rows, columns = (n, m) if options.transposed else (m, n)
         image = Image(lanes)
         left, right = image.codes(a_codes, af_bits(config)), image.codes(b_codes, b_bits)
-        c = None if fixed else image.tensor(rows, columns)
+        c = None if options.fixed else image.tensor(rows, columns)
         multiply(
-            image, left, right, c, image.channels(sh, offset, n), relu=int(relu),
-            fixed=int(fixed), fraction=fraction, out_bias=out_bias, transposed=int(transposed),
-            codes=int(codes),
+            image, left, right, c, image.channels(sh, offset, n), relu=int(options.relu),
+            fixed=int(options.fixed), fraction=options.fraction, out_bias=options.out_bias,
+            transposed=int(options.transposed), codes=int(options.codes),
         )  # fmt: skip
-        image.rows(left.tiles * right.tiles * lanes if fixed else 0)
+        image.rows(left.tiles * right.tiles * lanes if options.fixed else 0)
         image.freeze()
         seconds = self.unit.run(image)
         if c is None:
@@ -123,16 +140,9 @@ class MatrixUnit:
 
 
 def _check(
-    config: UnitConfig,
-    a: NDArray[np.int64],
-    b: NDArray[np.int64],
-    shift: NDArray[np.int64],
-    bias: NDArray[np.int64],
-    fraction: int,
-    out_bias: int,
-    transposed: bool,
-    codes: bool,
+    config: UnitConfig, operands: tuple[NDArray[np.int64], ...], options: ProductOptions
 ) -> None:
+    a, b, shift, bias = operands
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not (a.size and b.size):
         raise InputError(
             Problem(f"operands {a.shape} and {b.shape}", "give A (m, k) and B transposed (n, k)")
@@ -144,19 +154,19 @@ def _check(
             problems.append(Problem(f"{what} out of range", f"give {low} to {high}"))
 
     check(a, 0, (1 << config.af_bits) - 1, "a code of A")
-    if codes and not config.takes_codes:
+    if options.codes and not config.takes_codes:
         problems.append(Problem("the unit takes no AF codes in B", "use a shift unit with passes"))
-    check(b, 0, (1 << (config.af_bits if codes else config.weight_bits)) - 1, "a code of B")
+    check(b, 0, (1 << (config.af_bits if options.codes else config.weight_bits)) - 1, "a code of B")
     check(shift, -64, 63, "a shift")
     check(bias, -(1 << 31), (1 << 31) - 1, "a bias")
-    check(np.array(fraction), 0, 31, "the fraction bits")
-    check(np.array(out_bias), -64, 63, "the exponent bias")
+    check(np.array(options.fraction), 0, 31, "the fraction bits")
+    check(np.array(options.out_bias), -64, 63, "the exponent bias")
     for name, values in (("shifts", shift), ("biases", bias)):
         if values.shape not in ((), (1,), (b.shape[0],)):
             problems.append(Problem(f"{name} {values.shape}", f"give one or {b.shape[0]}"))
     lanes = config.lanes
     longest = min(config.a_rows, config.b_rows) // 2
-    width = ("m", a.shape[0]) if transposed else ("n", b.shape[0])
+    width = ("m", a.shape[0]) if options.transposed else ("n", b.shape[0])
     for name, size, most in (("k", a.shape[1], longest), (*width, config.c_rows // 2)):
         if -(-size // lanes) * lanes > most:
             problems.append(

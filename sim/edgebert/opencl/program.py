@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from shiftforge.generator.channel import EMULATION_DEPTH
 from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.memory import Image
 from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.devices import device_spec, open_device
@@ -28,7 +27,7 @@ __all__ = ["UnitProgram"]
 
 
 class UnitProgram:
-    """A unit built for a device; without ``sfu`` the matrix part alone.
+    """A unit built for a device; without special functions the matrix part alone.
 
     text: the device text, if it is not to be the rendered one. strict_depth: channels as deep as
     in hardware. stall_s: where no word moves on the emulator's channels for this long, the kernels
@@ -37,8 +36,7 @@ class UnitProgram:
 
     def __init__(
         self,
-        config: UnitConfig,
-        sfu: SfuConfig | None,
+        design: UnitDesign,
         device: str,
         *,
         text: str | None = None,
@@ -47,11 +45,12 @@ class UnitProgram:
     ) -> None:
         import pyopencl as cl
 
-        self.config, self.sfu, self.stall_s = config, sfu, stall_s
+        config = design.config
+        self.sfu, self.stall_s = design.sfu, stall_s
         self.lowered = device_spec(device).channels == "lowered"
         self.context = cl.Context([open_device(device)])
         deep = LOWERED_DEPTH if self.lowered else EMULATION_DEPTH
-        self.channels = unit_channels(config, sfu)
+        self.channels = unit_channels(design)
         self.depths = {
             c.name: c.depth if strict_depth or c.type == "int" else max(c.depth, deep)
             for c in self.channels
@@ -61,10 +60,10 @@ class UnitProgram:
         self.arena = sum(self.depths[c.name] * word[c.type] for c in self.channels)
         options = [f"-DSF_DEPTH_{name}={depth}" for name, depth in self.depths.items()]
         options.append("-DSF_LOWERED" if self.lowered else "-DSF_EMULATOR")
-        if sfu is not None:
+        if design.sfu is not None:
             options.append("-DSF_TRACE")
         started = time.perf_counter()
-        source = render_edgebert(config, sfu) if text is None else text
+        source = render_edgebert(design) if text is None else text
         self.program = build_program(self.context, source, options)
         self.build_seconds = time.perf_counter() - started
         self.waits = np.zeros(3 * len(self.channels), np.int32)

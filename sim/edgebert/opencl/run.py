@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.encoder import EncoderUnit
-from shiftforge.sim.edgebert.opencl.product import MatrixUnit, Product
+from shiftforge.sim.edgebert.opencl.product import PLAIN, MatrixUnit, Product, ProductOptions
+from shiftforge.sim.edgebert.operands import ProductOperands
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit
 from shiftforge.sim.opencl.child import in_child
 from shiftforge.sim.opencl.probe import require_device
 
-__all__ = ["LayerRun", "LayersRun", "do_job", "run_layer", "run_layers", "run_product"]
+__all__ = ["LayerRun", "LayersRun", "Limits", "do_job", "run_layer", "run_layers", "run_product"]
 
 _REMEDY = "raise the time limit, or take a smaller one"
 
@@ -43,10 +44,20 @@ class LayersRun:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Limits:
+    """time_limit_s: of the child process. stall_s: see ``UnitProgram``."""
+
+    time_limit_s: float = 600.0
+    stall_s: float = 20.0
+
+
+LIMITS = Limits()
+
+
 def run_layer(
-    config: UnitConfig, sfu: SfuConfig, device: str, x: ArrayLike, layer: LayerWeights, unit: Unit,
-    *, text: str | None = None, warm: bool = False, time_limit_s: float = 600.0,
-    stall_s: float = 20.0,
+    design: UnitDesign, device: str, x: ArrayLike, layer: LayerWeights, unit: Unit,
+    *, text: str | None = None, warm: bool = False, limits: Limits = LIMITS,
 ) -> LayerRun:  # fmt: skip
     """One encoder layer on a device, see ``EncoderUnit``.
 
@@ -55,33 +66,33 @@ def run_layer(
     a hang, ToolFailed for a crash or a run past the limit.
     """
     require_device(device)
-    arguments = (config, sfu, device, np.asarray(x), layer, unit, text, warm, stall_s)
-    found: LayerRun = _in_child(("layer", arguments), device, time_limit_s)
+    arguments = (design, device, np.asarray(x), layer, unit, text, warm, limits.stall_s)
+    found: LayerRun = _in_child(("layer", arguments), device, limits.time_limit_s)
     return found
 
 
 def run_layers(
-    config: UnitConfig, sfu: SfuConfig, device: str, x: ArrayLike, layers: Sequence[LayerWeights],
-    unit: Unit, *, time_limit_s: float = 600.0, stall_s: float = 20.0,
+    design: UnitDesign, device: str, x: ArrayLike, layers: Sequence[LayerWeights], unit: Unit,
+    *, limits: Limits = LIMITS,
 ) -> LayersRun:  # fmt: skip
     """Encoder layers on a device, each from what the one before it gave; built once.
 
     Errors: see ``run_layer``.
     """
     require_device(device)
-    arguments = (config, sfu, device, np.asarray(x), tuple(layers), unit, stall_s)
-    found: LayersRun = _in_child(("layers", arguments), device, time_limit_s)
+    arguments = (design, device, np.asarray(x), tuple(layers), unit, limits.stall_s)
+    found: LayersRun = _in_child(("layers", arguments), device, limits.time_limit_s)
     return found
 
 
 def run_product(
-    config: UnitConfig, device: str, a: ArrayLike, b: ArrayLike, shift: ArrayLike, bias: ArrayLike,
-    *, text: str | None = None, time_limit_s: float = 600.0, **options: Any,
+    config: UnitConfig, device: str, operands: ProductOperands, options: ProductOptions = PLAIN,
+    *, text: str | None = None, time_limit_s: float = 600.0,
 ) -> Product:  # fmt: skip
-    """One matrix product on a device; options and errors: see ``MatrixUnit.run``."""
+    """One matrix product on a device; errors: see ``MatrixUnit.run``."""
     require_device(device)
-    operands = tuple(np.asarray(v) for v in (a, b, shift, bias))
-    arguments = (config, device, operands, text, options)
+    arrays = (operands.a, operands.b, operands.shift, operands.bias)
+    arguments = (config, device, arrays, text, options)
     found: Product = _in_child(("product", arguments), device, time_limit_s)
     return found
 
@@ -100,10 +111,10 @@ def do_job(job: tuple[str, tuple[Any, ...]]) -> Any:
 
 
 def _layer(
-    config: UnitConfig, sfu: SfuConfig, device: str, x: NDArray[Any], layer: LayerWeights,
+    design: UnitDesign, device: str, x: NDArray[Any], layer: LayerWeights,
     unit: Unit, text: str | None, warm: bool, stall_s: float,
 ) -> LayerRun:  # fmt: skip
-    encoder = EncoderUnit(config, sfu, device, text=text, stall_s=stall_s)
+    encoder = EncoderUnit(design, device, text=text, stall_s=stall_s)
     if warm:
         encoder.run(x, layer, unit)
     stages = encoder.run(x, layer, unit)
@@ -111,10 +122,10 @@ def _layer(
 
 
 def _layers(
-    config: UnitConfig, sfu: SfuConfig, device: str, x: NDArray[Any],
+    design: UnitDesign, device: str, x: NDArray[Any],
     layers: tuple[LayerWeights, ...], unit: Unit, stall_s: float,
 ) -> LayersRun:  # fmt: skip
-    encoder = EncoderUnit(config, sfu, device, stall_s=stall_s)
+    encoder = EncoderUnit(design, device, stall_s=stall_s)
     found, seconds = [], 0.0
     for layer in layers:
         found.append(encoder.run(x, layer, unit))
@@ -125,6 +136,7 @@ def _layers(
 
 def _product(
     config: UnitConfig, device: str, operands: tuple[NDArray[Any], ...], text: str | None,
-    options: dict[str, Any],
+    options: ProductOptions,
 ) -> Product:  # fmt: skip
-    return MatrixUnit(config, device, text=text).run(*operands, **options)
+    a, b, shift, bias = operands
+    return MatrixUnit(config, device, text=text).run(a, b, shift, bias, options)

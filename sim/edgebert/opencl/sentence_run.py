@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.host import check_threshold
 from shiftforge.sim.edgebert.sentence_golden import Sentence
@@ -31,8 +30,7 @@ class KernelRun:
 
 
 def run_sentences(
-    config: UnitConfig,
-    sfu: SfuConfig,
+    design: UnitDesign,
     device: str,
     network: IntegerAlbert,
     unit: Unit,
@@ -51,7 +49,7 @@ def run_sentences(
     """
     require_device(device)
     check_threshold(threshold)
-    job = (config, sfu, device, network, unit, list(sentences), threshold, text)
+    job = (design, device, network, unit, list(sentences), threshold, text)
     remedy = "raise the time limit, or take fewer sentences"
     function = "shiftforge.sim.edgebert.opencl.sentence_run:do_job"
     found: KernelRun = in_child(function, job, device, time_limit_s, remedy)
@@ -60,7 +58,7 @@ def run_sentences(
 
 def do_job(job: tuple[Any, ...]) -> KernelRun:
     """The child's part."""
-    config, sfu, device, network, unit, sentences, threshold, text = job
-    kernels = ClassifierKernels(config, sfu, device, network, unit, text=text)
+    design, device, network, unit, sentences, threshold, text = job
+    kernels = ClassifierKernels(design, device, network, unit, text=text)
     found = tuple(kernels.run(ids, threshold) for ids in sentences)
     return KernelRun(found, kernels.seconds)

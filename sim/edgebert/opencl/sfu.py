@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.job import FUNCTIONS
 from shiftforge.generator.edgebert.kernels import auxiliary_words
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.norm import NormNumbers
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.memory import Image, Stored
 from shiftforge.sim.edgebert.opencl.product import af_bits, multiply
 from shiftforge.sim.edgebert.opencl.program import UnitProgram
@@ -22,6 +23,8 @@ from shiftforge.sim.edgebert.opencl.program import UnitProgram
 __all__ = ["Dvfs", "Outcome", "SpecialUnit", "add_norm", "norm_table"]
 
 Codes = NDArray[np.uint8]
+Operand: TypeAlias = tuple[Stored, int]
+"""A stored matrix with its exponent bias."""
 GELU, SOFTMAX, NORM = (FUNCTIONS.index(name) for name in ("gelu", "softmax", "norm"))
 MOST_POINTS = 16
 
@@ -66,24 +69,28 @@ def norm_table(gamma: ArrayLike, beta: ArrayLike, lanes: int) -> NDArray[np.int6
 
 
 def add_norm(
-    image: Image, a: tuple[Stored, int], b: tuple[Stored, int], c: Stored, *, sum_bias: int,
-    out_bias: int, fraction: int, epsilon: float | str, gamma_fraction: int, table: int, trace: int,
+    image: Image, a: Operand, b: Operand, total: tuple[int, int], c: Operand,
+    numbers: NormNumbers, *, fraction: int, table: int,
 ) -> None:  # fmt: skip
-    """Add the command C = layer norm of A + B; operands with their exponent biases.
+    """Add the command C = layer norm of A + B.
 
-    table: where ``norm_table`` lies; trace: where the sums go. Raises InputError for biases more
+    total: where the sums go in the trace, and their exponent bias. table: where ``norm_table``
+    lies. Raises InputError for biases more
     than 16 apart, a gamma's fraction outside 0..15 or an epsilon that does not fit.
     """
-    (left, a_bias), (right, b_bias) = a, b
+    (left, a_bias), (right, b_bias), (result, out_bias) = a, b, c
+    (trace, sum_bias), gamma_fraction = total, numbers.gamma_fraction
     size = left.columns
     hb = (size - 1).bit_length()
     root_shift = (size.bit_length() - 1) // 2
-    eps = round(Fraction(epsilon) * size * 2 ** (2 * fraction + 8))
+    eps = round(Fraction(numbers.epsilon) * size * 2 ** (2 * fraction + 8))
     problems = []
     if abs(a_bias - b_bias) > 16:
         problems.append(Problem(f"exponent biases {a_bias} and {b_bias}", "at most 16 apart"))
     if not 0 <= eps < 1 << 32:
-        problems.append(Problem(f"epsilon {epsilon} does not fit 32 bits", "use a smaller one"))
+        problems.append(
+            Problem(f"epsilon {numbers.epsilon} does not fit 32 bits", "use a smaller one")
+        )
     if not 0 <= gamma_fraction <= 15:
         problems.append(Problem(f"{gamma_fraction} fraction bits of gamma", "0 to 15"))
     if problems:
@@ -97,7 +104,7 @@ def add_norm(
         function=NORM, fraction=fraction, out_bias=out_bias, a_bias=a_bias, b_bias=b_bias,
         sum_bias=sum_bias, reciprocal=round(Fraction(1 << (23 + hb), size)), size_bits=hb,
         root=root, root_shift=root_shift, epsilon=eps, gamma_fraction=gamma_fraction, table=table,
-        trace=trace, c_parts=1, **left.operand("a"), **right.operand("b"), **c.operand("c"),
+        trace=trace, c_parts=1, **left.operand("a"), **right.operand("b"), **result.operand("c"),
     )  # fmt: skip
 
 
@@ -107,11 +114,9 @@ class SpecialUnit:
     Fixed point reaches them through post-processing, as the bias of a product of zeros.
     """
 
-    def __init__(
-        self, config: UnitConfig, sfu: SfuConfig, device: str, *, text: str | None = None
-    ) -> None:
-        self.config, self.sfu = config, sfu
-        self.program = UnitProgram(config, sfu, device, text=text)
+    def __init__(self, design: UnitDesign, device: str, *, text: str | None = None) -> None:
+        self.config, self.sfu = design.config, design.functions
+        self.program = UnitProgram(design, device, text=text)
 
     def _zeros(self, image: Image, rows: int) -> Stored:
         return image.codes(np.zeros((rows, 1), np.int64), af_bits(self.config))
@@ -169,12 +174,11 @@ class SpecialUnit:
         return np.stack([image.read(c) for c in results])
 
     def add_norm(
-        self, a: ArrayLike, a_bias: int, b: ArrayLike, b_bias: int, sum_bias: int,
-        gamma: ArrayLike, beta: ArrayLike, *, out_bias: int, gamma_fraction: int = 12,
-        epsilon: float | str = "1e-12",
+        self, a: tuple[ArrayLike, int], b: tuple[ArrayLike, int], sum_bias: int,
+        gamma: ArrayLike, beta: ArrayLike, numbers: NormNumbers, *, out_bias: int,
     ) -> tuple[Codes, Codes]:  # fmt: skip
-        """The codes (R, H) of A + B, and of their layer norm."""
-        left, right = np.asarray(a), np.asarray(b)
+        """The codes (R, H) of A + B, given with their exponent biases, and of their layer norm."""
+        left, right = np.asarray(a[0]), np.asarray(b[0])
         self._columns(left.shape[1], self.sfu.norm_row, 4)
         if left.shape != right.shape or left.shape[1] < 2:
             raise InputError(Problem(f"operands {left.shape}, {right.shape}", "give (R, H) twice"))
@@ -182,9 +186,9 @@ class SpecialUnit:
         first, second = image.codes(left, bits), image.codes(right, bits)
         c = image.tensor(*left.shape)
         add_norm(
-            image, (first, a_bias), (second, b_bias), c, sum_bias=sum_bias, out_bias=out_bias,
-            fraction=self.sfu.fraction, epsilon=epsilon, gamma_fraction=gamma_fraction,
-            table=image.table(norm_table(gamma, beta, image.lanes)), trace=image.trace(c.vectors),
+            image, (first, a[1]), (second, b[1]), (image.trace(c.vectors), sum_bias),
+            (c, out_bias), numbers, fraction=self.sfu.fraction,
+            table=image.table(norm_table(gamma, beta, image.lanes)),
         )  # fmt: skip
         image.freeze()
         self.program.run(image)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.edgebert.matmul import MatmulPlan, plan_matmul
+from shiftforge.generator.edgebert.matmul import MatmulOptions, MatmulPlan, plan_matmul
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.quant.formats import adaptivfloat, shift
 from shiftforge.quant.formats import encode as levels
 from shiftforge.quant.graph.types import ShiftFormat
+from shiftforge.sim.edgebert.operands import ProductOperands
 from shiftforge.sim.edgebert.rtl.matmul import MatmulRun, build_matmul, run_matmul
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.mac import matmul_af, matmul_shift
@@ -49,13 +50,9 @@ KEPT_ACTIVATIONS, KEPT_WEIGHTS, ZERO_ROWS = 0.5, 0.4, 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Operands:
-    """Codes a (M, K), b (N, K); post-shift (N,); bias (N,) with FRACTION bits; result format."""
+class Operands(ProductOperands):
+    """Biases have FRACTION bits. out_bias: exponent bias of the result."""
 
-    a: NDArray[np.uint8]
-    b: NDArray[np.uint8]
-    shift: NDArray[np.int64]
-    bias: NDArray[np.int64]
     out_bias: int
     relu: bool
 
@@ -144,12 +141,12 @@ def golden(config: UnitConfig, given: Operands) -> NDArray[np.uint8]:
 
 
 def _plan(config: UnitConfig, shape: tuple[int, int, int], given: Operands) -> MatmulPlan:
-    return plan_matmul(config, *shape, frac=FRACTION, out_bias=given.out_bias, relu=given.relu)
+    return plan_matmul(config, shape, MatmulOptions(FRACTION, given.out_bias, given.relu))
 
 
 def check_product(config: UnitConfig, shape: tuple[int, int, int]) -> None:
     """Raise InputError where a product (M, K, N) fits neither the unit nor the bench's memory."""
-    beats = plan_matmul(config, *shape).beats
+    beats = plan_matmul(config, shape).beats
     if beats > 1 << MOST_MEMORY_BITS:
         raise InputError(
             Problem(
@@ -178,7 +175,7 @@ def cosim_matmul(
     it does not finish.
     """
     check_product(config, shape)
-    bits = max(MEMORY_BITS, (plan_matmul(config, *shape).beats - 1).bit_length())
+    bits = max(MEMORY_BITS, (plan_matmul(config, shape).beats - 1).bit_length())
     form = None if trace is None else trace_kind(trace)
     try:
         program = build_matmul(config, memory_bits=bits, trace=form, cache=cache)
@@ -194,8 +191,7 @@ def cosim_matmul(
         given = random_operands(config, *shape, kind, rng)
         plan = _plan(config, shape, given)
         file = None if trace is None else trace.with_stem(f"{trace.stem}-{kind}")
-        operands = (program, plan, given.a, given.b, given.shift, given.bias)
-        run = run_matmul(*operands, trace=file, strict=False)
+        run = run_matmul(program, plan, given, trace=file, strict=False)
         want = golden(config, given)
         sides = {"RTL": run.codes} | ({} if kernels is None else {"OpenCL": kernels.run(given)})
         counts = {side: _differing(found, want) for side, found in sides.items()}
@@ -204,7 +200,8 @@ def cosim_matmul(
         if first is None and any(counts.values()):
             first = _located(kind, run, sides, want, config.lanes)
             # Cycles of writes are noted where they are asked for: once more, the same.
-            first = _written_in(plan, first, run_matmul(*operands, strict=False, times=True), want)
+            again = run_matmul(program, plan, given, strict=False, times=True)
+            first = _written_in(plan, first, again, want)
             wrong = " and ".join(f"{count:,} of {side}" for side, count in counts.items() if count)
             told = f"{first}; of {want.size:,} codes, {wrong} differ from golden"
         mismatches += sum(counts.values())
@@ -246,20 +243,11 @@ class _Kernels:
 
     def run(self, given: Operands) -> NDArray[np.uint8]:
         """The codes (M, N) of a product."""
+        from shiftforge.sim.edgebert.opencl.product import ProductOptions
         from shiftforge.sim.edgebert.opencl.run import run_product
 
-        done = run_product(
-            self.config,
-            self.device,
-            given.a,
-            given.b,
-            given.shift,
-            given.bias,
-            time_limit_s=KERNEL_LIMIT_S,
-            relu=given.relu,
-            fraction=FRACTION,
-            out_bias=given.out_bias,
-        )
+        options = ProductOptions(given.relu, FRACTION, given.out_bias)
+        done = run_product(self.config, self.device, given, options, time_limit_s=KERNEL_LIMIT_S)
         self.seconds += done.seconds
         codes: NDArray[np.uint8] = done.values.astype(np.uint8)
         return codes

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerShape
-from shiftforge.generator.edgebert.encoder_program import plan_layers, tiles_needed
-from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.encoder_program import plan_layers
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.rtl.layer import build_unit, run_image
 from shiftforge.sim.edgebert.rtl.layer_compare import StageCheck, compare_layer, written_in
 from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
@@ -28,7 +28,7 @@ from shiftforge.sim.edgebert.rtl.layer_report import (
     command_totals,
     joined,
 )
-from shiftforge.sim.edgebert.rtl.random_layer import FRACTION, Case, random_layer, random_layers
+from shiftforge.sim.edgebert.rtl.random_layer import Case, random_layer, random_layers
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import Codes
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit, encoder_layer
@@ -43,7 +43,6 @@ __all__ = [
     "check_layer",
     "cosim_layer",
     "golden_unit",
-    "layer_units",
     "random_case",
 ]
 
@@ -52,32 +51,13 @@ Stages: TypeAlias = dict[str, NDArray[Any]]
 MEMORY_BITS = 16  # beats of the bench; larger layers take as many as they need
 MOST_MEMORY_BITS = 24
 KERNEL_LIMIT_S = 3600.0
-LEAST_TILES = 256
-MOST_TILES = 4096
 
 
-def layer_units(lanes: int, shape: LayerShape, **changes: Any) -> tuple[UnitConfig, SfuConfig]:
-    """A unit with room for the descriptors of a layer, and its special function unit.
-
-    changes: fields of UnitConfig. Raises InputError.
-    """
-    most = LEAST_TILES
-    while lanes > 0 and min(asdict(shape).values()) > 0 and most < MOST_TILES:
-        if tiles_needed(lanes, shape) <= most:
-            break
-        most *= 2
-    config = UnitConfig(lanes=lanes, max_tiles=most, **changes)
-    sfu = SfuConfig(
-        lanes=lanes, af_bits=config.af_bits, exp_bits=config.exp_bits, fraction=FRACTION
-    )
-    return config, sfu
-
-
-def check_layer(config: UnitConfig, sfu: SfuConfig, shape: LayerShape, layers: int = 1) -> None:
+def check_layer(design: UnitDesign, shape: LayerShape, layers: int = 1) -> None:
     """Raise InputError where the layers fit not the unit, or not the bench's memory."""
     if layers < 1:
         raise InputError(Problem(f"{layers} layers", "give 1 or more", "layers"))
-    plan = plan_layers(config, sfu, shape, [LayerNumbers(dict.fromkeys(BIASED, 0))] * layers)
+    plan = plan_layers(design, shape, [LayerNumbers(dict.fromkeys(BIASED, 0))] * layers)
     if plan.beats > 1 << MOST_MEMORY_BITS:
         what = "the layer takes" if layers == 1 else f"{layers} layers take"
         raise InputError(
@@ -100,8 +80,9 @@ def random_case(config: UnitConfig, shape: LayerShape, seed: int, spans: bool) -
     )
 
 
-def golden_unit(config: UnitConfig, sfu: SfuConfig) -> Unit:
+def golden_unit(design: UnitDesign) -> Unit:
     """The unit's numbers for the reference."""
+    config, sfu = design.config, design.functions
     return Unit(
         config.lanes,
         config.accumulator,
@@ -122,10 +103,10 @@ class _Wanted:
 
 
 def _wanted(
-    config: UnitConfig, sfu: SfuConfig, device: str | None, x: NDArray[np.uint8],
+    design: UnitDesign, device: str | None, x: NDArray[np.uint8],
     layers: Sequence[LayerWeights],
 ) -> _Wanted:  # fmt: skip
-    unit, started = golden_unit(config, sfu), time.perf_counter()
+    unit, started = golden_unit(design), time.perf_counter()
     golden: list[Stages] = []
     codes = x
     for layer in layers:
@@ -134,18 +115,17 @@ def _wanted(
     wall = {"golden": time.perf_counter() - started}
     if device is None:
         return _Wanted(golden, None, None, wall)
-    from shiftforge.sim.edgebert.opencl.run import run_layers
+    from shiftforge.sim.edgebert.opencl.run import Limits, run_layers
 
     # In a child process: what a runtime's compiler has to say stays there.
     started = time.perf_counter()
-    done = run_layers(config, sfu, device, x, layers, unit, time_limit_s=KERNEL_LIMIT_S)
+    done = run_layers(design, device, x, layers, unit, limits=Limits(KERNEL_LIMIT_S))
     wall["opencl"] = time.perf_counter() - started
     return _Wanted(golden, done.stages, done.seconds, wall)
 
 
 def cosim_layer(
-    config: UnitConfig,
-    sfu: SfuConfig,
+    design: UnitDesign,
     shape: LayerShape,
     *,
     layers: int = 1,
@@ -165,7 +145,8 @@ def cosim_layer(
     in the report. Raises InputError for layers that do not fit, or without the tools; ToolFailed
     where the RTL cannot be built, CheckFailed where it does not finish.
     """
-    check_layer(config, sfu, shape, layers)
+    check_layer(design, shape, layers)
+    config = design.config
     wall: dict[str, float] = {}
     started = time.perf_counter()
 
@@ -176,16 +157,16 @@ def cosim_layer(
 
     case = random_case(config, shape, seed, spans)
     weights = random_layers(case, layers, AfFormat(config.af_bits, config.exp_bits))
-    plan = plan_layers(config, sfu, shape, [numbers_of(layer) for layer in weights])
+    plan = plan_layers(design, shape, [numbers_of(layer) for layer in weights])
     image = build_layer_image(plan, case.layer, case.x)
     bits = max(MEMORY_BITS, (plan.beats - 1).bit_length())
     kind = None if trace is None else trace_kind(trace)
     took("prepare")
     # A thread is enough: it waits for a child, or is in numpy, while this one waits for its own.
     with ThreadPoolExecutor(1) as beside:
-        task = beside.submit(_wanted, config, sfu, opencl, case.x, weights)
+        task = beside.submit(_wanted, design, opencl, case.x, weights)
         try:
-            program = build_unit(config, sfu, bits, trace=kind, cache=cache)
+            program = build_unit(design, bits, trace=kind, cache=cache)
         except BuildError as error:
             raise BuildError(f"the RTL cannot be built: {error}") from error
         took("build")

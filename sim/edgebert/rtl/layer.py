@@ -18,8 +18,7 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.command import Command
 from shiftforge.generator.edgebert.encoder import LayerPlan
 from shiftforge.generator.edgebert.rtl import render_processing_unit, render_unit_bench
-from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages, read_stages
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.rtl.divergence import read_times
@@ -83,8 +82,7 @@ class UnitRun:
 
 
 def build_unit(
-    config: UnitConfig,
-    sfu: SfuConfig,
+    design: UnitDesign,
     memory_bits: int,
     *,
     replace: Mapping[str, str] | None = None,
@@ -95,7 +93,7 @@ def build_unit(
 
     replace: file texts that take the place of rendered ones (for planted faults).
     """
-    text = {**render_processing_unit(config, sfu), **render_unit_bench(config, sfu, memory_bits)}
+    text = {**render_processing_unit(design), **render_unit_bench(design, memory_bits)}
     unknown = set(replace or {}) - set(text)
     if unknown:
         raise ValueError(f"no such files: {sorted(unknown)}")

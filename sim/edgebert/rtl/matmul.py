@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.edgebert.matmul import MatmulPlan
 from shiftforge.generator.edgebert.rtl import render_bench, render_clocked, render_unit
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.sim.edgebert.operands import ProductOperands
 from shiftforge.sim.edgebert.rtl.operands import build_image, read_result
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
 from shiftforge.sim.rtl.divergence import read_times
@@ -120,24 +120,21 @@ def build_clocked(config: UnitConfig, *, memory_bits: int = 18, cache: Path | No
 def run_matmul(
     program: Path,
     plan: MatmulPlan,
-    a: NDArray[np.uint8],
-    b: NDArray[np.uint8],
-    shift: NDArray[np.integer[Any]],
-    bias: NDArray[np.integer[Any]],
+    operands: ProductOperands,
     memory: ExternalMemory | None = None,
     trace: Path | None = None,
     *,
     times: bool = False,
     strict: bool = True,
 ) -> MatmulRun:
-    """C = post(A B^T) on the RTL. Operands as in ``build_image``.
+    """C = post(A B^T) on the RTL.
 
     program: from ``build_matmul``, or from ``build_clocked`` to run it as a cocotb test. trace: the
     file that takes the trace of a model of ``build_matmul`` with one. times: note the cycles of
     writes. Raises CheckFailed where the simulation stops before the product is done or, if strict,
     leaves a result that cannot be read.
     """
-    image = build_image(plan, a, b, shift, bias)
+    image = build_image(plan, operands)
     first, last = plan.registers["c_desc"], plan.beats - 1
     with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
         folder = Path(name)

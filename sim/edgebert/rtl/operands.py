@@ -17,6 +17,7 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.command import PARAM_BEATS, Tensor
 from shiftforge.generator.edgebert.matmul import MatmulPlan
 from shiftforge.generator.edgebert.unit import MASKS_PER_BEAT
+from shiftforge.sim.edgebert.operands import ProductOperands
 
 __all__ = ["build_image", "read_result", "read_tensor", "write_params", "write_tensor"]
 
@@ -124,27 +125,17 @@ def write_params(
     image[at : at + PARAM_BEATS * column_tiles] = blocks.reshape(-1, lanes)
 
 
-def build_image(
-    plan: MatmulPlan,
-    a: Codes,
-    b: Codes,
-    shift: NDArray[np.integer[Any]],
-    bias: NDArray[np.integer[Any]],
-) -> Beats:
-    """(beats, lanes) bytes.
-
-    a: (m, k) AF codes. b: (n, k) weight codes (AF, a SHIFT4 nibble, or two nibbles with the first
-    term in the low one), or AF codes of any unit where the plan says so. shift: (n,) -64..63.
-    bias: (n,) int32. The code 0 alone is left out of the masks: 0x80 travels as a value.
-    """
+def build_image(plan: MatmulPlan, given: ProductOperands) -> Beats:
+    """(beats, lanes) bytes. The code 0 alone is left out of the masks: 0x80 travels as a value."""
+    a, b = given.a, given.b
     if a.shape != (plan.m, plan.k) or b.shape != (plan.n, plan.k):
         raise ValueError(f"operands {a.shape} and {b.shape} do not fit the plan")
-    if shift.shape != (plan.n,) or bias.shape != (plan.n,):
+    if given.shift.shape != (plan.n,) or given.bias.shape != (plan.n,):
         raise ValueError("one shift and one bias a column of the result")
     image = np.zeros((plan.beats, plan.config.lanes), dtype=np.uint8)
     write_tensor(image, plan.a, a)
     write_tensor(image, plan.b, b)
-    write_params(image, plan.registers["p_base"], shift, bias)
+    write_params(image, plan.registers["p_base"], given.shift, given.bias)
     return image
 
 

@@ -15,19 +15,20 @@ from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.registers import FUNCTIONS as REGISTER_FUNCTIONS
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.rules.check import check_rules
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = {
-    "af": (UnitConfig(), SfuConfig()),
-    "two_terms": (UnitConfig(lanes=8, weights="shift", terms=2), SfuConfig(lanes=8)),
-    "matrix_exact": (UnitConfig(lanes=4, weights="shift", accumulator="exact"), None),
+    "af": UnitDesign(UnitConfig(), SfuConfig()),
+    "two_terms": UnitDesign(UnitConfig(lanes=8, weights="shift", terms=2), SfuConfig(lanes=8)),
+    "matrix_exact": UnitDesign(UnitConfig(lanes=4, weights="shift", accumulator="exact")),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_text_is_the_golden_one(case: str, refresh_goldens: bool) -> None:
-    text = render_edgebert(*CASES[case])
+    text = render_edgebert(CASES[case])
     path = GOLDEN / f"edgebert_{case}.cl"
     if refresh_goldens:
         path.write_text(text, encoding="utf-8")
@@ -50,7 +51,7 @@ def test_the_goldens_keep_intels_rules(case: str, defines: dict[str, str]) -> No
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_text_is_ready_to_be_read(case: str) -> None:
-    text = render_edgebert(*CASES[case])
+    text = render_edgebert(CASES[case])
     lines = text.split("\n")
     assert text.endswith("}\n\n#endif\n")
     assert not [line for line in lines if line != line.rstrip() or "\t" in line]

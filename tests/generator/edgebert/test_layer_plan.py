@@ -12,11 +12,12 @@ from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.command import Memory, Tensor, command_beats
 from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerPlan, LayerShape
 from shiftforge.generator.edgebert.encoder_program import plan_layer, plan_layers, tiles_needed
-from shiftforge.generator.edgebert.matmul import plan_matmul
+from shiftforge.generator.edgebert.matmul import MatmulOptions, plan_matmul
 from shiftforge.generator.edgebert.norm import NormNumbers, norm_registers
 from shiftforge.generator.edgebert.registers import engine_registers, unit_registers
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import LANES, UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.golden.edgebert.layernorm import norm_constants
 
 ALBERT = LayerShape()
@@ -33,7 +34,7 @@ def small(**changes: Any) -> UnitConfig:
 
 
 def plan(shape: LayerShape = SMALL, what: LayerNumbers = NUMBERS, **changes: Any) -> LayerPlan:
-    return plan_layer(small(**changes), SfuConfig(lanes=4), shape, what)
+    return plan_layer(UnitDesign(small(**changes), SfuConfig(lanes=4)), shape, what)
 
 
 def told(error: pytest.ExceptionInfo[InputError]) -> str:
@@ -70,7 +71,7 @@ def test_albert_base_on_every_unit(lanes: int, weights: Any) -> None:
     while most < tiles_needed(lanes, ALBERT):
         most *= 2
     config = UnitConfig(lanes=lanes, weights=weights, max_tiles=most)
-    made = plan_layer(config, SfuConfig(lanes=lanes), ALBERT, NUMBERS)
+    made = plan_layer(UnitDesign(config, SfuConfig(lanes=lanes)), ALBERT, NUMBERS)
     macs = 128 * (4 * 768 * 768 + 2 * 768 * 3072)
     attention = 2 * 12 * 128 * 128 * 64
     split = 5 if weights == "shift" else 1
@@ -87,7 +88,7 @@ def test_albert_base_on_every_unit(lanes: int, weights: Any) -> None:
 @pytest.mark.parametrize("spans", [False, True])
 def test_nothing_lies_on_anything_else(spans: bool) -> None:
     layers = [replace(NUMBERS, spans=spans)] * 3
-    made = plan_layers(small(), SfuConfig(lanes=4), SMALL, layers)
+    made = plan_layers(UnitDesign(small(), SfuConfig(lanes=4)), SMALL, layers)
     used = sorted(regions(made))
     end = 0
     for first, count in used:
@@ -100,19 +101,19 @@ def test_nothing_lies_on_anything_else(spans: bool) -> None:
 
 def test_layers_follow_each_other() -> None:
     layers = [numbers(input=-5, norm2=-3), numbers(input=-3, norm2=-2), numbers(input=-2)]
-    config, sfu = small(), SfuConfig(lanes=4)
-    made = plan_layers(config, sfu, SMALL, layers)
+    design = UnitDesign(small(), SfuConfig(lanes=4))
+    made = plan_layers(design, SMALL, layers)
     assert len(made.commands) == 36
     for before, after in zip(made.layers, made.layers[1:], strict=False):
         assert after.tensors["input"] == before.tensors["norm2"]
     assert [c.registers["stop"] for c in made.commands] == [0] * 35 + [1]
-    assert made.ideal_cycles == 3 * plan_layer(config, sfu, SMALL, layers[0]).ideal_cycles
-    shared = plan_layers(config, sfu, SMALL, layers, apart=False)
+    assert made.ideal_cycles == 3 * plan_layer(design, SMALL, layers[0]).ideal_cycles
+    shared = plan_layers(design, SMALL, layers, apart=False)
     assert shared.layers[2].tensors["q"] == shared.layers[0].tensors["q"]
     assert shared.layers[2].tensors["norm2"] != shared.layers[1].tensors["norm2"]
     assert shared.beats < made.beats
     with pytest.raises(InputError, match="input of exponent bias -4 after a layer that gives -3"):
-        plan_layers(config, sfu, SMALL, [numbers(norm2=-3), NUMBERS])
+        plan_layers(design, SMALL, [numbers(norm2=-3), NUMBERS])
 
 
 def test_registers_of_the_attention() -> None:
@@ -146,10 +147,10 @@ def test_skipped_heads_have_no_command() -> None:
 
 
 def test_the_long_tensor_is_cut_so_that_storing_hides() -> None:
-    made = plan_layer(UnitConfig(), SfuConfig(), ALBERT, NUMBERS)
+    made = plan_layer(UnitDesign(UnitConfig(), SfuConfig()), ALBERT, NUMBERS)
     ffn1 = next(c.registers for c in made.commands if c.name == "ffn1")
     assert ffn1["c_slots"] >= 2 * ffn1["group"] and ffn1["b_passes"] == 1
-    whole = plan_layer(UnitConfig(), SfuConfig(), ALBERT, NUMBERS, gelu_parts=1)
+    whole = plan_layer(UnitDesign(UnitConfig(), SfuConfig()), ALBERT, NUMBERS, gelu_parts=1)
     ffn1 = next(c.registers for c in whole.commands if c.name == "ffn1")
     assert (ffn1["c_slots"], ffn1["group"], ffn1["b_passes"]) == (2, 2, 4)
 
@@ -202,8 +203,7 @@ def test_bad_shapes(shape: LayerShape, what: str) -> None:
 def test_all_problems_at_once() -> None:
     with pytest.raises(InputError) as error:
         plan_layer(
-            small(weights="shift", attention="none"),
-            SfuConfig(lanes=8),
+            UnitDesign(small(weights="shift", attention="none"), SfuConfig(lanes=8)),
             LayerShape(600, 64, 2, 64),
             LayerNumbers({**NUMBERS.biases, "ffn2": 14, "norm1": -3, "q": 99}),
         )
@@ -219,7 +219,7 @@ def test_all_problems_at_once() -> None:
     with pytest.raises(InputError, match="no exponent bias for gelu"):
         plan(what=LayerNumbers({k: v for k, v in NUMBERS.biases.items() if k != "gelu"}))
     with pytest.raises(InputError, match="no layer"):
-        plan_layers(small(), SfuConfig(lanes=4), SMALL, [])
+        plan_layers(UnitDesign(small(), SfuConfig(lanes=4)), SMALL, [])
 
 
 def test_small_buffers() -> None:
@@ -238,19 +238,21 @@ def test_small_buffers() -> None:
 
 def test_products_share_the_rules() -> None:
     config = small(weights="shift")
-    made = plan_matmul(config, 13, 30, 9, both_codes=True)
+    made = plan_matmul(config, (13, 30, 9), MatmulOptions(both_codes=True))
     assert (made.registers["passes"], made.registers["b_codes"]) == (5, 1)
     assert made.ideal_cycles == 5 * 4 * 8 * 3 * 4
     assert list(made.registers) == [r.name for r in engine_registers(config)]
-    turned = plan_matmul(config, 13, 30, 9, transpose=True).registers
+    turned = plan_matmul(config, (13, 30, 9), MatmulOptions(transpose=True)).registers
     assert (turned["group"], turned["c_rows"], turned["c_steps"]) == (4, 3, 4)
-    parted = plan_matmul(config, 13, 30, 16, parts=2).registers
+    parted = plan_matmul(config, (13, 30, 16), MatmulOptions(parts=2)).registers
     assert (parted["c_parts"], parted["c_steps"], parted["c_strips"]) == (2, 2, 8)
     for bad in ({"parts": 3}, {"parts": 2, "transpose": True}, {"parts": 0}):
         with pytest.raises(InputError):
-            plan_matmul(config, 13, 30, 16, **bad)  # type: ignore[arg-type]
+            plan_matmul(config, (13, 30, 16), MatmulOptions(**bad))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no product of two activations"):
-        plan_matmul(small(weights="shift", attention="none"), 4, 4, 4, both_codes=True)
+        plan_matmul(
+            small(weights="shift", attention="none"), (4, 4, 4), MatmulOptions(both_codes=True)
+        )
 
 
 def test_tensors_of_parts() -> None:

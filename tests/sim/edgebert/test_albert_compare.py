@@ -11,9 +11,9 @@ import pytest
 from albert_cases import optimised_case, sentences
 from numpy.typing import ArrayLike, NDArray
 
+from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.embedding import EmbeddingTable
 from shiftforge.quant.albert.network.integer import IntegerAlbert
-from shiftforge.sim.edgebert.checkpoints import units_for
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
@@ -24,15 +24,15 @@ LANES = 4
 WIDTH = 16
 NETWORK = optimised_case()
 IDS = sentences()[1]
-UNITS = units_for(NETWORK, LANES)
+UNITS = choose_unit(NETWORK, LANES)
 
 
 def on_rtl(network: IntegerAlbert, threshold: int | None = None) -> Sentence:
-    return ClassifierRtl(*UNITS, network, threshold).run(IDS).sentence
+    return ClassifierRtl(UNITS, network, threshold).run(IDS).sentence
 
 
 def reference(threshold: int | None = None) -> Sentence:
-    return golden_sentence(NETWORK, IDS, golden_unit(*UNITS), threshold)
+    return golden_sentence(NETWORK, IDS, golden_unit(UNITS), threshold)
 
 
 def first_difference(network: IntegerAlbert) -> Divergence:

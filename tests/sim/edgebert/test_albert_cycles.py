@@ -11,15 +11,15 @@ from dataclasses import replace
 import numpy as np
 from albert_cases import integer_case, optimised_case, sentences
 
+from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.integer import IntegerAlbert
-from shiftforge.sim.edgebert.checkpoints import units_for
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, RtlSentence
 
 LANES = 4
 
 
 def rtl(network: IntegerAlbert) -> ClassifierRtl:
-    return ClassifierRtl(*units_for(network, LANES), network)
+    return ClassifierRtl(choose_unit(network, LANES), network)
 
 
 def steps(run: RtlSentence) -> list[tuple[str, int]]:

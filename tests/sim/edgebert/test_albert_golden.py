@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from albert_cases import optimised_case, sentences
 
-from shiftforge.sim.edgebert.checkpoints import units_for
+from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence
 from shiftforge.sim.golden.edgebert import mac
@@ -127,7 +127,7 @@ def test_a_bound_decides_which_rows_are_stepped(monkeypatch: pytest.MonkeyPatch)
 def test_sentences_do_not_depend_on_what_ran_before() -> None:
     """Tables that are kept between calls are the formats'."""
     network, ids = optimised_case(), sentences()[1]
-    unit = golden_unit(*units_for(network, 4))
+    unit = golden_unit(choose_unit(network, 4))
     first, again = (golden_sentence(network, ids, unit) for _ in range(2))
     for one, other in zip(first.layers, again.layers, strict=True):
         assert all(np.array_equal(one.stages[s], other.stages[s]) for s in one.stages)

@@ -10,16 +10,17 @@ from albert_cases import integer_case, optimised_case, optimised_float, sentence
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.quant.albert.network.integer import IntegerAlbert, Weights
 from shiftforge.sim.edgebert.check import check_sentences, macs_of
-from shiftforge.sim.edgebert.checkpoints import run_checkpoint, units_for
+from shiftforge.sim.edgebert.checkpoints import run_checkpoint
 from shiftforge.sim.edgebert.compare import compare_checkpoints
 from shiftforge.sim.edgebert.host import looked_up
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.rtl.layer import simulate
 from shiftforge.sim.edgebert.rtl.layer_stages import read_stages
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, word_rows
-from shiftforge.sim.edgebert.sentence_image import network_image, plan_sentence, write_sentence
+from shiftforge.sim.edgebert.sentence_image import network_image, write_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.edgebert.sentence_trace import compare_sentences
 from shiftforge.sim.golden.edgebert.softmax import span_table
@@ -52,7 +53,7 @@ def test_span_tables_are_the_units() -> None:
 def test_a_head_that_is_off_is_left_out_exactly() -> None:
     """Its context is 0 whether it is computed or not; the others see what their masks leave."""
     network, ids = optimised_case(), sentences()[2]
-    unit = golden_unit(*units_for(network, LANES))
+    unit = golden_unit(choose_unit(network, LANES))
     found = golden_sentence(network, ids, unit)
     assert found.skipped == (OFF,) == network.skipped
     stages = found.layers[0].stages
@@ -80,7 +81,7 @@ def test_a_head_that_is_off_is_left_out_exactly() -> None:
 )
 def test_kernels_are_the_reference(device: str, weights: Weights) -> None:
     network, texts = optimised_case(weights), sentences()[1:3]
-    unit = golden_unit(*units_for(network, LANES))
+    unit = golden_unit(choose_unit(network, LANES))
     entropies = [golden_sentence(network, ids, unit).layers[0].entropy for ids in texts]
     nats = min(entropies) / 65536  # the one leaves early, the other later
     report = compare_checkpoints(network, texts, device, "golden", nats, LANES)
@@ -97,10 +98,10 @@ def test_the_rtl_is_the_reference_and_a_head_off_costs_nothing(weights: Weights)
     report = check_sentences(network, texts, rtl=True, lanes=LANES)
     assert not report.mismatches, [row.first for row in report.sentences]
     assert {row.skipped for row in report.sentences} == {(OFF,)}
-    config, sfu = units_for(network, LANES)
+    design = choose_unit(network, LANES)
     ones = np.full((3, 12), 256, dtype=np.uint16)
-    whole = ClassifierRtl(config, sfu, with_spans(network, ones)).run(texts[0])
-    less = ClassifierRtl(config, sfu, network).run(texts[0])
+    whole = ClassifierRtl(design, with_spans(network, ones)).run(texts[0])
+    less = ClassifierRtl(design, network).run(texts[0])
     spent = sum(
         c.end - c.start
         for c in whole.commands
@@ -122,12 +123,12 @@ def test_the_rtl_is_the_reference_and_a_head_off_costs_nothing(weights: Weights)
 
 def test_layers_that_share_their_memory_keep_a_head_off_at_zero() -> None:
     network, ids = optimised_case(), sentences()[1]
-    config, sfu = units_for(network, LANES)
-    want = golden_sentence(network, ids, golden_unit(config, sfu))
-    plan = plan_sentence(config, sfu, network, len(ids), apart=False)
+    design = choose_unit(network, LANES)
+    want = golden_sentence(network, ids, golden_unit(design))
+    plan = plan_sentence(design, network, len(ids), apart=False)
     image = network_image(plan, network)
     write_sentence(plan, image, *looked_up(network, ids))
-    model = ClassifierRtl(config, sfu, network).model
+    model = ClassifierRtl(design, network).model
     done = simulate(model, plan.program, image)
     lines = done.taps.split(b"\n")
     embedding = plan.tensors["embedding_norm"]
@@ -167,7 +168,7 @@ def test_float_is_measured() -> None:
 
 def test_networks_without_spans_skip_nothing() -> None:
     network, ids = integer_case(), sentences()[2]
-    config, sfu = units_for(network, LANES)
-    assert network.skipped == () == golden_sentence(network, ids, golden_unit(config, sfu)).skipped
-    plan = plan_sentence(config, sfu, network, len(ids))
+    design = choose_unit(network, LANES)
+    assert network.skipped == () == golden_sentence(network, ids, golden_unit(design)).skipped
+    plan = plan_sentence(design, network, len(ids))
     assert sum(c.head is not None for c in plan.program.commands) == 3 * 2 * 2

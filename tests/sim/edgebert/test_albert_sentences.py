@@ -9,17 +9,16 @@ import pytest
 from albert_cases import float_case, integer_case, sentences
 
 from shiftforge.errors import InputError
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.generator.edgebert.sentence_program import plan_classifier
 from shiftforge.quant.albert.network.integer import Weights
 from shiftforge.quant.albert.network.stages import float_stages
 from shiftforge.sim.edgebert.accuracy import exit_points, reference_outputs
-from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.edgebert.compare import compare_sentences
 from shiftforge.sim.edgebert.host import label_at
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, label_of, threshold_of
-from shiftforge.sim.edgebert.sentence_image import plan_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.golden.edgebert.afcode import af_values
 
@@ -34,7 +33,7 @@ def middle(entropies: list[int]) -> int:
 @pytest.mark.parametrize("weights", ["af", "shift2"])
 def test_the_integers_follow_the_formulas(weights: Weights) -> None:
     network, ids = integer_case(weights), sentences()[0]
-    unit = golden_unit(*units_for(network, LANES))
+    unit = golden_unit(choose_unit(network, LANES))
     found = golden_sentence(network, ids, unit)
     first, layers = float_stages(float_case(), ids)
     got = af_values(found.embedding["input"], network.embedding_biases["input"])
@@ -49,7 +48,7 @@ def test_the_integers_follow_the_formulas(weights: Weights) -> None:
 
 def test_exits_end_a_sentence_and_count() -> None:
     network = integer_case()
-    unit = golden_unit(*units_for(network, LANES))
+    unit = golden_unit(choose_unit(network, LANES))
     outputs = reference_outputs(network, sentences(), unit)
     threshold = middle(outputs.entropies[:, 0].tolist())
     for ids, own in zip(sentences(), outputs.entropies, strict=True):
@@ -68,12 +67,12 @@ def test_exits_end_a_sentence_and_count() -> None:
 @pytest.mark.parametrize("weights", ["af", "shift1", "shift2"])
 def test_kernels_are_the_reference(device: str, weights: Weights) -> None:
     network, texts = integer_case(weights), sentences()
-    config, sfu = units_for(network, LANES)
-    unit = golden_unit(config, sfu)
+    design = choose_unit(network, LANES)
+    unit = golden_unit(design)
     limit = middle([golden_sentence(network, t, unit).layers[0].entropy for t in texts])
     wanted = [golden_sentence(network, t, unit, limit) for t in texts]
     assert len({s.exit_layer for s in wanted}) > 1
-    found = run_sentences(config, sfu, device, network, unit, texts, limit)
+    found = run_sentences(design, device, network, unit, texts, limit)
     for got, want in zip(found.sentences, wanted, strict=True):
         compared = compare_sentences(got, want)
         assert not compared.differences and compared.values > 1000
@@ -81,10 +80,10 @@ def test_kernels_are_the_reference(device: str, weights: Weights) -> None:
 
 def test_the_rtl_is_the_reference_and_exits_early() -> None:
     network, texts = integer_case(), sentences()
-    config, sfu = units_for(network, LANES)
-    unit = golden_unit(config, sfu)
+    design = choose_unit(network, LANES)
+    unit = golden_unit(design)
     limit = middle([golden_sentence(network, t, unit).layers[0].entropy for t in texts])
-    whole, exits = ClassifierRtl(config, sfu, network), ClassifierRtl(config, sfu, network, limit)
+    whole, exits = ClassifierRtl(design, network), ClassifierRtl(design, network, limit)
     layers = set()
     for ids in texts:
         early, late = exits.run(ids), whole.run(ids)
@@ -105,8 +104,8 @@ def test_the_rtl_is_the_reference_and_exits_early() -> None:
 def test_planted_faults_are_located() -> None:
     """What the RTL is given differs from what the reference is given."""
     network, ids = integer_case(), sentences()[1]
-    config, sfu = units_for(network, LANES)
-    unit = golden_unit(config, sfu)
+    design = choose_unit(network, LANES)
+    unit = golden_unit(design)
     golden = golden_sentence(network, ids, unit)
     limit = golden.layers[0].entropy
     norm = network.norms["norm2"]
@@ -121,46 +120,46 @@ def test_planted_faults_are_located() -> None:
                  beta=network.norms["embedding_norm"].beta[::-1])}}),
     ]  # fmt: skip
     for stage, layer, changes in cases:
-        wrong = ClassifierRtl(config, sfu, replace(network, **changes))  # type: ignore[arg-type]
+        wrong = ClassifierRtl(design, replace(network, **changes))  # type: ignore[arg-type]
         found = compare_sentences(wrong.run(ids).sentence, golden).differences
         assert (found[0].stage, found[0].layer) == (stage, layer)
     # One layer late: a comparison that is strict where the unit's is not.
-    late = ClassifierRtl(config, sfu, network, limit - 1).run(ids).sentence
+    late = ClassifierRtl(design, network, limit - 1).run(ids).sentence
     found = compare_sentences(late, golden_sentence(network, ids, unit, limit)).differences
     assert found[0].stage == "exit" and late.exit_layer > 1
 
 
 def test_programs_that_do_not_fit() -> None:
     network = integer_case()
-    config, sfu = units_for(network, LANES)
-    plan = plan_sentence(config, sfu, network, 12, 0)
+    design = choose_unit(network, LANES)
+    plan = plan_sentence(design, network, 12, 0)
     stops = [c.registers["stop"] for c in plan.program.commands]
     assert [s for s in stops if s] == [2, 2, 1] and stops[-1] == 1
-    none = plan_sentence(config, sfu, network, 12)
+    none = plan_sentence(design, network, 12)
     assert [c.registers["stop"] for c in none.program.commands if c.registers["stop"]] == [1]
     shape, layers = plan.program.shape, [at.numbers for at in plan.program.layers]
     with pytest.raises(InputError, match="1 classes"):
-        plan_classifier(config, sfu, shape, layers, replace(plan.numbers, classes=1))
+        plan_classifier(design, shape, layers, replace(plan.numbers, classes=1))
     with pytest.raises(InputError, match="threshold -1"):
-        plan_classifier(config, sfu, shape, layers, replace(plan.numbers, threshold=-1))
+        plan_classifier(design, shape, layers, replace(plan.numbers, threshold=-1))
     with pytest.raises(InputError, match="2 off-ramps for 3 layers"):
-        plan_classifier(config, sfu, shape, layers, replace(plan.numbers, logits=[0, 0]))
+        plan_classifier(design, shape, layers, replace(plan.numbers, logits=[0, 0]))
     with pytest.raises(InputError, match="shift2 weights on a unit of af"):
-        plan_sentence(config, sfu, integer_case("shift2"), 12)
+        plan_sentence(design, integer_case("shift2"), 12)
     with pytest.raises(InputError, match="not in the vocabulary"):
-        golden_sentence(network, np.array([99]), golden_unit(config, sfu))
+        golden_sentence(network, np.array([99]), golden_unit(design))
     with pytest.raises(InputError, match="1 to 12"):
-        golden_sentence(network, np.arange(13), golden_unit(config, sfu))
+        golden_sentence(network, np.arange(13), golden_unit(design))
 
 
 @pytest.mark.parametrize("threshold", [-1, 1 << 32])
 def test_kernels_refuse_a_threshold_that_the_unit_cannot_hold(threshold: int, lowered: str) -> None:
     """It would wrap: -1 would let every sentence exit after its first layer."""
     network = integer_case()
-    config, sfu = units_for(network, LANES)
-    unit = golden_unit(config, sfu)
+    design = choose_unit(network, LANES)
+    unit = golden_unit(design)
     with pytest.raises(InputError, match=f"threshold {threshold}"):
-        run_sentences(config, sfu, lowered, network, unit, sentences()[:1], threshold)
+        run_sentences(design, lowered, network, unit, sentences()[:1], threshold)
 
 
 def test_the_hosts_label_is_the_references() -> None:

@@ -37,6 +37,7 @@ from shiftforge.generator.edgebert.sentence_program import (
 )
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 
 CONFIG = UnitConfig()
 NOMINAL = OperatingPoint(0.8, 1e9)
@@ -62,8 +63,8 @@ def plan() -> ClassifierPlan:
     numbers = ClassifierNumbers(64, 5, biases, [0] * LAYERS, NormNumbers())
     layers = [LayerNumbers(dict.fromkeys(BIASED, 0)) for _ in range(LAYERS)]
     return plan_classifier(
-        CONFIG, SfuConfig(lanes=16), LayerShape(32, 64, 4, 256), layers, numbers
-    )  # fmt: skip
+        UnitDesign(CONFIG, SfuConfig(lanes=16)), LayerShape(32, 64, 4, 256), layers, numbers
+    )
 
 
 def counters(extra: int = 100) -> list[Row]:

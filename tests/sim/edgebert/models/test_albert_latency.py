@@ -13,8 +13,8 @@ from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.edgebert.energy.dvfs import Transition, alpha_power_table
 from shiftforge.generator.edgebert.energy.energy import SentenceCost, UnitPower, Work, layer_works
 from shiftforge.generator.edgebert.energy.unit_energy import HOROWITZ_45
+from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.quant.albert.exits.predictor import ExitTable, entropy_range, row_of, row_scale
-from shiftforge.sim.edgebert.check import units_for
 from shiftforge.sim.edgebert.models import latency
 from shiftforge.sim.edgebert.models.latency import (
     Outcome,
@@ -30,7 +30,6 @@ from shiftforge.sim.edgebert.models.latency import (
     summarise,
 )
 from shiftforge.sim.edgebert.models.latency_check import check_outcomes
-from shiftforge.sim.edgebert.sentence_image import plan_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.golden.edgebert.dvfs import choose
 
@@ -288,10 +287,11 @@ def test_bad_input_is_named() -> None:
 @pytest.mark.slow
 def test_counters_of_the_rtl_make_a_profile() -> None:
     network, ids = integer_case(), sentences()[0]
-    config, sfu = units_for(network, 4)
-    unit = ClassifierRtl(config, sfu, network, longest=max(len(own) for own in sentences()))
+    design = choose_unit(network, 4)
+    config = design.config
+    unit = ClassifierRtl(design, network, longest=max(len(own) for own in sentences()))
     run = unit.run(ids)
-    commands = plan_sentence(config, sfu, network, len(ids)).program.commands
+    commands = plan_sentence(design, network, len(ids)).program.commands
     works = layer_works(
         config, HOROWITZ_45, commands, run.commands, (run.reads, run.writes)
     )  # fmt: skip

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels, unit_kernels
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.rules.check import check_rules
-from shiftforge.sim.edgebert.opencl.product import MatrixUnit, pack, unpack
+from shiftforge.sim.edgebert.opencl.product import MatrixUnit, ProductOptions, pack, unpack
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import encode, to_vectors
 from shiftforge.sim.golden.edgebert.mac import AccMode, matmul_af, matmul_shift
@@ -61,24 +62,23 @@ def sums(
 
 def compare(
     client: UnitClient, config: UnitConfig, a: Ints, b: Ints, shift: ArrayLike, bias: ArrayLike,
-    *, relu: bool = False, fixed: bool = False, transposed: bool = False, codes: bool = False,
-    fraction: int = 10, out_bias: int = -10,
-    **how: Any,
+    **options: Any,
 ) -> None:  # fmt: skip
-    """One product on a device: results, and the results as stored, must be the reference's."""
-    act: Activation = "relu" if relu else "none"
-    acc = sums(config, a, b, codes=codes)
-    found = client.product(
-        config, a, b, shift, bias, relu=relu, fixed=fixed, fraction=fraction, out_bias=out_bias,
-        transposed=transposed, codes=codes, **how,
-    )  # fmt: skip
-    if fixed:
+    """One product on a device: results, and the results as stored, must be the reference's.
+
+    options: of ``UnitClient.product``.
+    """
+    how = ProductOptions(**{k: v for k, v in options.items() if k not in ("text", "strict")})
+    act: Activation = "relu" if how.relu else "none"
+    acc = sums(config, a, b, codes=how.codes)
+    found = client.product(config, a, b, shift, bias, **options)
+    if how.fixed:
         plain = post_fixed(acc, shift, bias, act)
-        same(plain.T if transposed else plain, found["values"])
+        same(plain.T if how.transposed else plain, found["values"])
         return
     fmt = AfFormat(config.af_bits, config.exp_bits)
-    wanted = post_af(acc, shift, bias, act, fraction, out_bias, fmt)
-    wanted = wanted.T if transposed else wanted
+    wanted = post_af(acc, shift, bias, act, how.fraction, how.out_bias, fmt)
+    wanted = wanted.T if how.transposed else wanted
     same(wanted, found["values"])
     stored = encode(to_vectors(wanted, config.lanes), "af", fmt)
     assert np.array_equal(stored.masks, found["masks"].reshape(-1)), "masks"
@@ -275,7 +275,7 @@ def faulty(client: UnitClient, config: UnitConfig, text: str | None) -> None:
 
 def test_planted_faults_are_seen(on: Client) -> None:
     config, client = UnitConfig(lanes=4), on("intel-cpu")
-    text = render_edgebert(config)
+    text = render_edgebert(UnitDesign(config))
     faulty(client, config, text)
     for name, (old, new) in FAULTS.items():
         assert text.count(old) >= 1, name
@@ -288,13 +288,13 @@ def test_planted_faults_are_seen(on: Client) -> None:
 @pytest.mark.parametrize("lanes", [2, 16, 32])
 def test_the_text_keeps_intels_rules(lanes: int, weights: str) -> None:
     config = UnitConfig(lanes=lanes, **WEIGHTS[weights])
-    text = render_edgebert(config)
-    assert text == render_edgebert(config)
+    text = render_edgebert(UnitDesign(config))
+    assert text == render_edgebert(UnitDesign(config))
     assert check_rules(text, source_name="unit.cl") == []
     for defines in ({"SF_LOWERED": "1"}, {"SF_EMULATOR": "1"}):
         found = check_rules(text, source_name="unit.cl", defines=defines)
         assert [v for v in found if v.severity == "error"] == []
-    ends = {name for c in unit_channels(config) for name in (c.writer, c.reader)}
+    ends = {name for c in unit_channels(UnitDesign(config)) for name in (c.writer, c.reader)}
     assert ends == set(unit_kernels())
 
 

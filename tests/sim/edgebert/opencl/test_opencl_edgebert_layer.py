@@ -16,8 +16,11 @@ from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.opencl.encoder import check_layer
-from shiftforge.sim.edgebert.opencl.run import run_layer, run_product
+from shiftforge.sim.edgebert.opencl.product import ProductOptions
+from shiftforge.sim.edgebert.opencl.run import Limits, run_layer, run_product
+from shiftforge.sim.edgebert.operands import ProductOperands
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import Codes
 from shiftforge.sim.golden.edgebert.encoder import STAGES, Unit, encoder_layer
@@ -42,7 +45,7 @@ def on() -> Iterator[Client]:
         client.close()
 
 
-def units(lanes: int, kind: str, **changes: Any) -> tuple[UnitConfig, SfuConfig, Unit]:
+def units(lanes: int, kind: str, **changes: Any) -> tuple[UnitDesign, Unit]:
     """The same unit for the kernels and for the reference."""
     config = UnitConfig(lanes=lanes, **(KINDS[kind] | changes))
     formats = {"af_bits": config.af_bits, "exp_bits": config.exp_bits}
@@ -50,7 +53,7 @@ def units(lanes: int, kind: str, **changes: Any) -> tuple[UnitConfig, SfuConfig,
         lanes, config.accumulator, fmt=AfFormat(config.af_bits, config.exp_bits),
         passes_terms=config.terms if config.takes_codes else 0,
     )  # fmt: skip
-    return config, SfuConfig(lanes=lanes, **formats), unit
+    return UnitDesign(config, SfuConfig(lanes=lanes, **formats)), unit
 
 
 def first_wrong(wanted: dict[str, NDArray[Any]], found: dict[str, NDArray[Any]]) -> str:
@@ -71,8 +74,8 @@ def first_wrong(wanted: dict[str, NDArray[Any]], found: dict[str, NDArray[Any]])
 def check(
     client: UnitClient, case: Case, lanes: int, kind: str, text: str | None = None, **changes: Any
 ) -> str:
-    config, sfu, unit = units(lanes, kind, **changes)
-    found = client.layer(config, sfu, case.x, case.layer, unit, text=text)
+    design, unit = units(lanes, kind, **changes)
+    found = client.layer(design, case.x, case.layer, unit, text=text)
     return first_wrong(encoder_layer(case.x, case.layer, unit), found)
 
 
@@ -114,8 +117,8 @@ def test_another_launch_and_other_lengths_on_the_same_build(on: Client) -> None:
 @pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
 def test_channels_as_deep_as_in_hardware(device: str, on: Client) -> None:
     case = random_layer(16, 4, 24, 9, "af", spans=True)
-    config, sfu, unit = units(4, "af")
-    found = on(device).layer(config, sfu, case.x, case.layer, unit, strict=True)
+    design, unit = units(4, "af")
+    found = on(device).layer(design, case.x, case.layer, unit, strict=True)
     assert first_wrong(encoder_layer(case.x, case.layer, unit), found) == ""
 
 
@@ -156,8 +159,8 @@ def test_planted_faults_are_found_at_their_stage(on: Client) -> None:
     made = random_layer(16, 4, 24, 11, "af", spans=True)
     biases = {**made.layer.biases, "attention_output": made.layer.biases["input"] - 2}
     case = replace(made, layer=replace(made.layer, biases=biases))
-    config, sfu, _ = units(4, "af")
-    text = render_edgebert(config, sfu)
+    design, _ = units(4, "af")
+    text = render_edgebert(design)
     assert check(on("intel-cpu"), case, 4, "af", text) == ""
     for name, (old, new, stage) in FAULTS.items():
         assert text.count(old) >= 1, name
@@ -167,8 +170,8 @@ def test_planted_faults_are_found_at_their_stage(on: Client) -> None:
 
 def test_a_fault_of_the_passes_is_found(on: Client) -> None:
     case = random_layer(16, 4, 24, 11, "shift2")
-    config, sfu, _ = units(4, "shift2")
-    text = render_edgebert(config, sfu)
+    design, _ = units(4, "shift2")
+    text = render_edgebert(design)
     old, new = "vmac_bit(code, 2 * pass + 1)", "vmac_bit(code, 2 * pass)"
     assert text.count(old) == 1
     found = check(on("intel-cpu"), case, 4, "shift2", text.replace(old, new))
@@ -177,7 +180,7 @@ def test_a_fault_of_the_passes_is_found(on: Client) -> None:
 
 def hanging() -> tuple[Case, str]:
     """A layer, and kernels whose store never says to fetch_b that a command is done."""
-    text = render_edgebert(*units(4, "af")[:2])
+    text = render_edgebert(units(4, "af")[0])
     for old in ("SF_WRITE(next_b, command + 1);", "SF_WRITE(next_b, store_command);"):
         assert text.count(old) == 1
         text = text.replace(old, "")
@@ -187,59 +190,75 @@ def hanging() -> tuple[Case, str]:
 def test_a_stop_of_the_lowered_kernels_is_reported(on: Client) -> None:
     case, text = hanging()
     with pytest.raises(RuntimeError, match=r"stopped in command 1, row tile 0; channels: .*next_b"):
-        on("intel-cpu").layer(*units(4, "af")[:2], case.x, case.layer, units(4, "af")[2], text=text)
+        on("intel-cpu").layer(units(4, "af")[0], case.x, case.layer, units(4, "af")[1], text=text)
 
 
 @pytest.mark.device("intel-fpga-emu")
 def test_a_process_of_its_own_ends_a_hang(lowered: str) -> None:
     case, text = hanging()
-    config, sfu, unit = units(4, "af")
+    design, unit = units(4, "af")
     with pytest.raises(CheckFailed, match="fetch_b reads empty channel next_b"):
-        run_layer(config, sfu, "intel-fpga-emu", case.x, case.layer, unit, text=text, stall_s=2.0)
+        run_layer(
+            design,
+            "intel-fpga-emu",
+            case.x,
+            case.layer,
+            unit,
+            text=text,
+            limits=Limits(stall_s=2.0),
+        )
     with pytest.raises(ToolFailed, match=r"no result within 0\.2 seconds"):
-        run_layer(config, sfu, lowered, case.x, case.layer, unit, time_limit_s=0.2)
+        run_layer(design, lowered, case.x, case.layer, unit, limits=Limits(0.2))
     with pytest.raises(InputError, match="1 terms a pass"):
-        run_layer(config, sfu, lowered, case.x, case.layer, replace(unit, passes_terms=1))
+        run_layer(design, lowered, case.x, case.layer, replace(unit, passes_terms=1))
     with pytest.raises(InputError, match="unknown device"):
-        run_layer(config, sfu, "gpu", case.x, case.layer, unit)
+        run_layer(design, "gpu", case.x, case.layer, unit)
 
 
 def test_a_process_of_its_own_gives_the_stages_and_products(lowered: str) -> None:
-    case, (config, sfu, unit) = random_layer(16, 4, 24, 7), units(4, "af")
-    found = run_layer(config, sfu, lowered, case.x, case.layer, unit, warm=True)
+    case, (design, unit) = random_layer(16, 4, 24, 7), units(4, "af")
+    found = run_layer(design, lowered, case.x, case.layer, unit, warm=True)
     wanted = encoder_layer(case.x, case.layer, unit)
     assert first_wrong(wanted, found.stages) == "" and tuple(found.stages) == STAGES
     assert 0 < found.seconds < 60 and found.build_seconds > 0
-    product = run_product(config, lowered, case.x, case.layer.q.codes, 6, 1, fixed=True)
+    product = run_product(
+        design.config,
+        lowered,
+        ProductOperands(case.x, case.layer.q.codes, np.array(6), np.array(1)),
+        ProductOptions(fixed=True),
+    )
     acc = matmul_af(case.x, case.layer.q.codes.T, 4)
     assert np.array_equal(product.values, post_fixed(acc, 6, 1))
 
 
 def test_what_does_not_suit_is_refused(on: Client) -> None:
     case = random_layer(64, 4, 96, 21)
-    config, sfu, unit = units(8, "af")
+    design, unit = units(8, "af")
+
+    def changed(**fields: int) -> UnitDesign:
+        return replace(design, config=replace(design.config, **fields))
 
     def refused(match: str, layer: Any = case.layer, x: Any = case.x, unit: Unit = unit,
-                config: UnitConfig = config) -> None:  # fmt: skip
+                design: UnitDesign = design) -> None:  # fmt: skip
         with pytest.raises(InputError, match=match):
-            check_layer(config, sfu, x, layer, unit)
+            check_layer(design, x, layer, unit)
 
-    check_layer(config, sfu, case.x, case.layer, unit)
+    check_layer(design, case.x, case.layer, unit)
     fewer = {k: v for k, v in case.layer.biases.items() if k not in ("gelu", "add1")}
     refused("(?s)no exponent bias for add1.*for gelu", replace(case.layer, biases=fewer))
     refused("head width 64/3", replace(case.layer, heads=3))
     refused("head width 4", replace(case.layer, heads=16))
     refused("asked for", unit=replace(unit, n=16))
     refused("1 terms a pass", unit=replace(unit, passes_terms=1))
-    refused("q has af weights", config=units(8, "shift1")[0])
-    refused("multiplies no activations", config=units(8, "shift1", attention="none")[0])
-    refused("leave the unit's buffers", config=replace(config, a_buffer=1024))
+    refused("q has af weights", design=units(8, "shift1")[0])
+    refused("multiplies no activations", design=units(8, "shift1", attention="none")[0])
+    refused("leave the unit's buffers", design=changed(a_buffer=1024))
     refused("give codes", x=case.x[0])
     long = random_layer(64, 4, 96, 33)
-    refused("33 tokens -> at most 32", long.layer, long.x, config=replace(config, aux_buffer=1024))
+    refused("33 tokens -> at most 32", long.layer, long.x, design=changed(aux_buffer=1024))
     far = replace(case.layer, biases={**case.layer.biases, "input": 60})
     with pytest.raises(RuntimeError, match="at most 16 apart"):
-        on("intel-cpu").layer(config, sfu, case.x, far, unit)
+        on("intel-cpu").layer(design, case.x, far, unit)
 
 
 @pytest.mark.slow
@@ -247,7 +266,7 @@ def test_what_does_not_suit_is_refused(on: Client) -> None:
 @pytest.mark.parametrize("device", DEVICES)
 def test_albert_base_layer(device: str, kind: Codes, on: Client) -> None:
     case = random_layer(768, 12, 3072, 128, kind, spans=True)
-    config, sfu, unit = units(16, kind)
-    found = on(device).layer(config, sfu, case.x, case.layer, unit, limit_s=300.0)
+    design, unit = units(16, kind)
+    found = on(device).layer(design, case.x, case.layer, unit, limit_s=300.0)
     print(f"{device} {kind}: {float(found['seconds']):.2f} s")
     assert first_wrong(encoder_layer(case.x, case.layer, unit), found) == ""

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels, unit_kernels
+from shiftforge.generator.edgebert.norm import NormNumbers
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.rules.check import check_rules
 from shiftforge.sim.edgebert.opencl.sfu import Dvfs
 from shiftforge.sim.golden.edgebert.add import add_af
@@ -29,6 +31,7 @@ DEVICES = ("pocl", "intel-cpu", "intel-fpga-emu")
 LANES = 8
 CONFIG = UnitConfig(lanes=LANES)
 SFU = SfuConfig(lanes=LANES, norm_row=4096)
+DESIGN = UnitDesign(CONFIG, SFU)
 F = SFU.fraction
 TOP, LOW = (1 << 31) - 1, -(1 << 31)
 
@@ -71,7 +74,7 @@ def test_softmax(device: str, on: Client) -> None:
         ])  # fmt: skip
         masks[3] = 0
         for given in (None, masks):
-            found = on(device).special(CONFIG, SFU, "softmax", scores, count, out_bias, given)
+            found = on(device).special(DESIGN, "softmax", scores, count, out_bias, given)
             for i, row in enumerate(scores):
                 mask = None if given is None else span_rows(given[i], count, length)
                 whole = np.repeat(row[None], count, axis=0)
@@ -86,7 +89,7 @@ def test_gelu_over_its_range(device: str, on: Client) -> None:
     t = np.concatenate([inner, outer, np.random.default_rng(0).integers(LOW, TOP, 100)])
     for out_bias in (-12, -5, 0, 13):
         for part in np.array_split(t, 2):
-            found = on(device).special(CONFIG, SFU, "gelu", part, out_bias)
+            found = on(device).special(DESIGN, "gelu", part, out_bias)
             same(fixed_to_af(gelu(part, F), F, out_bias), found)
 
 
@@ -96,7 +99,15 @@ def test_sums_of_every_pair_of_codes(device: str, on: Client) -> None:
     flat = np.zeros(256, np.int64)
     for a_bias, b_bias, sum_bias in ((-10, -10, -10), (-12, 4, -4), (3, -7, -9), (-14, -9, 2)):
         sums, _ = on(device).special(
-            CONFIG, SFU, "add_norm", a, a_bias, b, b_bias, sum_bias, flat, flat, out_bias=-10
+            DESIGN,
+            "add_norm",
+            (a, a_bias),
+            (b, b_bias),
+            sum_bias,
+            flat,
+            flat,
+            NormNumbers(),
+            out_bias=-10,
         )
         same(add_af(a, a_bias, b, b_bias, sum_bias), sums)
 
@@ -125,8 +136,8 @@ def test_layer_norm(device: str, on: Client) -> None:
         beta = rng.integers(-(1 << 13), 1 << 13, size)
         beta[:2] = TOP, LOW
         sums, found = on(device).special(
-            CONFIG, SFU, "add_norm", a, bias, b, bias, bias, gamma, beta, out_bias=-6,
-            gamma_fraction=g, epsilon=epsilon,
+            DESIGN, "add_norm", (a, bias), (b, bias), bias, gamma, beta, NormNumbers(g, epsilon),
+            out_bias=-6,
         )  # fmt: skip
         x = af_to_fixed(sums, bias, F)
         wanted = layer_norm(x, gamma, beta, g, norm_constants(size, F, epsilon))
@@ -147,7 +158,7 @@ def test_entropy_exit_and_choice(device: str, on: Client) -> None:
             points = np.sort(rng.integers(1, 4097, int(rng.integers(1, 17)))).tolist()
             choices.append(Dvfs(table, scale, layers, 3_640_000, int(left), points))
         for given in (None, choices):
-            found = on(device).special(CONFIG, SFU, "entropy", logits, threshold, given)
+            found = on(device).special(DESIGN, "entropy", logits, threshold, given)
             same(value, np.array([o.entropy for o in found]))
             same(exits(value, threshold), np.array([o.exits for o in found]))
         for h, c, o in zip(value.tolist(), choices, found, strict=True):
@@ -162,55 +173,61 @@ def test_entropy_exit_and_choice(device: str, on: Client) -> None:
 def test_other_fractions_and_formats(fraction: int, bits: int, exp: int, on: Client) -> None:
     config = UnitConfig(lanes=2, af_bits=bits, exp_bits=exp)
     sfu = SfuConfig(lanes=2, af_bits=bits, exp_bits=exp, fraction=fraction)
+    design = UnitDesign(config, sfu)
     fmt, rng = AfFormat(bits, exp), np.random.default_rng(fraction)
     client = on("pocl")
     scores = score_rows(21, 1) << max(fraction - 10, 0)
     scores = np.clip(scores, LOW, TOP)
-    found = client.special(config, sfu, "softmax", scores, 3, -6)
+    found = client.special(design, "softmax", scores, 3, -6)
     for row, codes in zip(scores, found, strict=True):
         same(softmax_af(np.repeat(row[None], 3, axis=0), fraction, -6, None, fmt), codes)
     t = rng.integers(-(5 << fraction), 5 << fraction, 2000)
     same(fixed_to_af(gelu(t, fraction), fraction, -3, fmt), client.special(
-        config, sfu, "gelu", t, -3))  # fmt: skip
+        design, "gelu", t, -3))  # fmt: skip
     a, b = rng.integers(0, 1 << bits, (2, 9, 50))
     gamma, beta = rng.integers(-9000, 9000, 50), rng.integers(-9000, 9000, 50)
     sums, normed = client.special(
-        config, sfu, "add_norm", a, -4, b, -2, -3, gamma, beta, out_bias=-4, gamma_fraction=11
+        design, "add_norm", (a, -4), (b, -2), -3, gamma, beta, NormNumbers(11), out_bias=-4
     )
     same(add_af(a, -4, b, -2, -3, fmt), sums)
     x = af_to_fixed(sums, -3, fraction, fmt)
     wanted = layer_norm(x, gamma, beta, 11, norm_constants(50, fraction, "1e-12"))
     same(fixed_to_af(wanted, fraction, -4, fmt), normed)
     logits = scores[:, :5]
-    outcomes = client.special(config, sfu, "entropy", logits, 1000)
+    outcomes = client.special(design, "entropy", logits, 1000)
     same(entropy(logits, fraction), np.array([o.entropy for o in outcomes]))
 
 
 @pytest.mark.parametrize("weights", ["af", "shift"])
 @pytest.mark.parametrize("lanes", [2, 16, 32])
 def test_the_text_keeps_intels_rules(lanes: int, weights: Any) -> None:
-    config, sfu = UnitConfig(lanes=lanes, weights=weights), SfuConfig(lanes=lanes)
-    text = render_edgebert(config, sfu)
-    assert text == render_edgebert(config, sfu)
+    design = UnitDesign(UnitConfig(lanes=lanes, weights=weights), SfuConfig(lanes=lanes))
+    text = render_edgebert(design)
+    assert text == render_edgebert(design)
     for defines in ({}, {"SF_TRACE": "1"}):
         assert check_rules(text, source_name="unit.cl", defines=defines) == []
     for defines in ({"SF_LOWERED": "1"}, {"SF_EMULATOR": "1", "SF_TRACE": "1"}):
         found = check_rules(text, source_name="unit.cl", defines=defines)
         assert [v for v in found if v.severity == "error"] == []
-    ends = {name for c in unit_channels(config, sfu) for name in (c.writer, c.reader)}
-    assert ends == set(unit_kernels(sfu))
+    ends = {name for c in unit_channels(design) for name in (c.writer, c.reader)}
+    assert ends == set(unit_kernels(design.sfu))
 
 
 def test_parts_that_do_not_suit_are_refused(on: Client) -> None:
     with pytest.raises(InputError) as caught:
-        render_edgebert(UnitConfig(lanes=4, exp_bits=4), SfuConfig(lanes=8))
+        render_edgebert(UnitDesign(UnitConfig(lanes=4, exp_bits=4), SfuConfig(lanes=8)))
     assert len(caught.value.problems) == 2
     client, row = on("pocl"), np.zeros(4, np.int64)
+    left, right = (row[None], -20), (row[None], -3)
     for said, method, arguments in (
         ("513 elements", "softmax", (np.zeros((1, 513)), 1, -10)),
         ("8193 elements", "gelu", (np.zeros(8193), -10)),
-        ("at most 16 apart", "add_norm", (row[None], -20, row[None], -3, -3, row, row)),
+        (
+            "at most 16 apart",
+            "add_norm",
+            (left, right, -3, row, row, NormNumbers()),
+        ),
     ):
         options = {"out_bias": -10} if method == "add_norm" else {}
         with pytest.raises(RuntimeError, match=said):
-            client.special(CONFIG, SFU, method, *arguments, **options)
+            client.special(DESIGN, method, *arguments, **options)

@@ -14,6 +14,7 @@ from shiftforge.generator.edgebert.encoder import LayerPlan, LayerShape
 from shiftforge.generator.edgebert.encoder_program import plan_layer, plan_layers
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit, random_case
 from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
 from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages, read_stages
@@ -38,14 +39,14 @@ UNITS: list[tuple[int, dict[str, Any]]] = [
 
 def execute(plan: LayerPlan, case: Case) -> list[LayerStages]:
     image = build_layer_image(plan, case.layer, case.x)
-    interpreter = Interpreter(image, plan.config, plan.sfu)
+    interpreter = Interpreter(image, plan.design)
     assert interpreter.run(plan.program) == len(plan.commands)
     assert not interpreter.written[: plan.results].any()
     return read_stages(plan, image, "".join(f"{t}\n" for t in interpreter.taps).encode())
 
 
 def check(plan: LayerPlan, case: Case, got: LayerStages) -> None:
-    want = encoder_layer(case.x, case.layer, golden_unit(plan.config, plan.sfu))
+    want = encoder_layer(case.x, case.layer, golden_unit(plan.design))
     assert not got.malformed
     assert set(got.stages) == set(STAGES)
     for stage in STAGES:
@@ -60,51 +61,49 @@ def test_every_stage(lanes: int, changes: dict[str, Any], shape: str) -> None:
         size = replace(size, heads=2, hidden=32)
     small = max(2048, 256 * lanes)
     config = UnitConfig(lanes=lanes, a_buffer=small, b_buffer=small, c_buffer=small, **changes)
-    sfu = SfuConfig(lanes=lanes)
-    case = random_case(config, size, 3, spans=True)
-    plan = plan_layer(config, sfu, size, numbers_of(case.layer))
+    design = UnitDesign(config, SfuConfig(lanes=lanes))
+    case = random_case(design.config, size, 3, spans=True)
+    plan = plan_layer(design, size, numbers_of(case.layer))
     (got,) = execute(plan, case)
     check(plan, case, got)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_the_long_tensor_in_parts(parts: int) -> None:
-    config, sfu = UnitConfig(lanes=4), SfuConfig(lanes=4)
-    case = random_case(config, SHAPES["whole"], 4, spans=False)
-    plan = plan_layer(config, sfu, SHAPES["whole"], numbers_of(case.layer), gelu_parts=parts)
+    design = UnitDesign(UnitConfig(lanes=4), SfuConfig(lanes=4))
+    case = random_case(design.config, SHAPES["whole"], 4, spans=False)
+    plan = plan_layer(design, SHAPES["whole"], numbers_of(case.layer), gelu_parts=parts)
     (got,) = execute(plan, case)
     check(plan, case, got)
 
 
 def test_a_skipped_head_leaves_zeros() -> None:
-    config, sfu, size = UnitConfig(lanes=4), SfuConfig(lanes=4), SHAPES["ragged"]
-    case = random_case(config, size, 5, spans=True)
+    design, size = UnitDesign(UnitConfig(lanes=4), SfuConfig(lanes=4)), SHAPES["ragged"]
+    case = random_case(design.config, size, 5, spans=True)
     assert case.layer.spans is not None
     case.layer.spans[1] = 0
     numbers = numbers_of(case.layer, skip=True)
     assert numbers.skipped == {1}
-    plan = plan_layer(config, sfu, size, numbers)
+    plan = plan_layer(design, size, numbers)
     (got,) = execute(plan, case)
-    got.stages["scores"][1] = encoder_layer(case.x, case.layer, golden_unit(config, sfu))["scores"][
-        1
-    ]
+    got.stages["scores"][1] = encoder_layer(case.x, case.layer, golden_unit(design))["scores"][1]
     check(plan, case, got)
 
 
 @pytest.mark.parametrize("apart", [True, False])
 def test_layers_in_one_program(apart: bool) -> None:
     """The output of one layer is the input of the next, with exponent biases of its own."""
-    config, sfu, size = UnitConfig(lanes=4), SfuConfig(lanes=4), SHAPES["ragged"]
-    case = random_case(config, size, 6, spans=True)
+    design, size = UnitDesign(UnitConfig(lanes=4), SfuConfig(lanes=4)), SHAPES["ragged"]
+    case = random_case(design.config, size, 6, spans=True)
     biases, cases, numbers = case.layer.biases, [], []
     for index in range(3):
         own = {**biases, "input": biases["input"] + index, "norm2": biases["input"] + index + 1}
         layer = replace(case.layer, biases={**own, "q": biases["q"] + index})
         cases.append(replace(case, layer=layer))
         numbers.append(numbers_of(layer))
-    plan = plan_layers(config, sfu, size, numbers, apart=apart)
+    plan = plan_layers(design, size, numbers, apart=apart)
     image = build_layer_image(plan, case.layer, case.x)
-    interpreter = Interpreter(image, config, sfu)
+    interpreter = Interpreter(image, design)
     if not apart:
         interpreter.written_once = False
     assert interpreter.run(plan.program) == 36
@@ -112,7 +111,7 @@ def test_layers_in_one_program(apart: bool) -> None:
     x = case.x
     for given, got in zip(cases, found, strict=True):
         given = replace(given, x=x)
-        want = encoder_layer(x, given.layer, golden_unit(config, sfu))
+        want = encoder_layer(x, given.layer, golden_unit(design))
         assert np.array_equal(got.stages["ffn1"], want["ffn1"])
         if apart or given.layer is cases[-1].layer:
             check(plan, given, got)
@@ -123,11 +122,11 @@ def test_layers_in_one_program(apart: bool) -> None:
 
 def broken(change: Any) -> LayerStages:
     """The stages of an image that was changed after the run."""
-    config, sfu, size = UnitConfig(lanes=4), SfuConfig(lanes=4), SHAPES["ragged"]
-    case = random_case(config, size, 7, spans=False)
-    plan = plan_layer(config, sfu, size, numbers_of(case.layer))
+    design, size = UnitDesign(UnitConfig(lanes=4), SfuConfig(lanes=4)), SHAPES["ragged"]
+    case = random_case(design.config, size, 7, spans=False)
+    plan = plan_layer(design, size, numbers_of(case.layer))
     image = build_layer_image(plan, case.layer, case.x)
-    interpreter = Interpreter(image, config, sfu)
+    interpreter = Interpreter(image, design)
     interpreter.run(plan.program)
     taps = "".join(f"{t}\n" for t in interpreter.taps)
     taps = change(plan.layers[0].tensors, image, taps) or taps
@@ -180,9 +179,9 @@ def test_taps_must_be_complete() -> None:
 
 
 def test_layers_that_do_not_suit_the_plan() -> None:
-    config, sfu, size = UnitConfig(lanes=4), SfuConfig(lanes=4), SHAPES["ragged"]
-    case = random_case(config, size, 8, spans=True)
-    plan = plan_layer(config, sfu, size, numbers_of(case.layer))
+    design, size = UnitDesign(UnitConfig(lanes=4), SfuConfig(lanes=4)), SHAPES["ragged"]
+    case = random_case(design.config, size, 8, spans=True)
+    plan = plan_layer(design, size, numbers_of(case.layer))
     layer = case.layer
     wrong = replace(
         layer,

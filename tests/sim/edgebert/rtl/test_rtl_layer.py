@@ -13,13 +13,13 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.encoder import LayerShape
 from shiftforge.generator.edgebert.encoder_program import plan_layer, plan_layers
 from shiftforge.generator.edgebert.rtl import render_processing_unit
+from shiftforge.generator.edgebert.sentence import choose_layer_unit
 from shiftforge.sim.edgebert.opencl import run as edgebert_run
 from shiftforge.sim.edgebert.opencl.run import LayersRun
 from shiftforge.sim.edgebert.rtl import cosim_layer as module
 from shiftforge.sim.edgebert.rtl.cosim_layer import (
     cosim_layer,
     golden_unit,
-    layer_units,
     random_case,
 )
 from shiftforge.sim.edgebert.rtl.layer import UnitRun, build_unit, parse_log, run_image
@@ -43,16 +43,16 @@ def stages_equal(
     **changes: Any,
 ) -> UnitRun:
     """Run a layer and compare every stage; raises CheckFailed at the first difference."""
-    config, sfu = layer_units(lanes, shape, **changes)
-    case = random_case(config, shape, seed, spans=True)
+    design = choose_layer_unit(lanes, shape, **changes)
+    case = random_case(design.config, shape, seed, spans=True)
     if skip and case.layer.spans is not None:
         case.layer.spans[0] = 0
-    plan = plan_layer(config, sfu, shape, numbers_of(case.layer, skip=skip))
+    plan = plan_layer(design, shape, numbers_of(case.layer, skip=skip))
     image = build_layer_image(plan, case.layer, case.x)
     bits = max(MEMORY_BITS, (plan.beats - 1).bit_length())
-    text = None if faulty is None else faulty(render_processing_unit(config, sfu))
-    run = run_image(build_unit(config, sfu, bits, replace=text), plan, image, memory)
-    want = encoder_layer(case.x, case.layer, golden_unit(config, sfu))
+    text = None if faulty is None else faulty(render_processing_unit(design))
+    run = run_image(build_unit(design, bits, replace=text), plan, image, memory)
+    want = encoder_layer(case.x, case.layer, golden_unit(design))
     checks, first = compare_layer(plan, 0, run.layers[0], run.commands, want)
     if any(check.mismatches for check in checks):
         raise CheckFailed(f"{first} {[c.malformed for c in checks if c.malformed]}")
@@ -90,17 +90,17 @@ def test_a_layer_of_shift_weights_in_small_buffers() -> None:
 
 
 def test_three_layers_in_one_program() -> None:
-    config, sfu = layer_units(4, RAGGED)
-    case = random_case(config, RAGGED, 2, spans=True)
+    design = choose_layer_unit(4, RAGGED)
+    case = random_case(design.config, RAGGED, 2, spans=True)
     bias = case.layer.biases["input"]
     biases = {**case.layer.biases, "norm2": bias}
     layer = replace(case.layer, biases=biases)
-    plan = plan_layers(config, sfu, RAGGED, [numbers_of(layer)] * 3)
+    plan = plan_layers(design, RAGGED, [numbers_of(layer)] * 3)
     image = build_layer_image(plan, layer, case.x)
-    run = run_image(build_unit(config, sfu, MEMORY_BITS), plan, image)
+    run = run_image(build_unit(design, MEMORY_BITS), plan, image)
     x = case.x
     for index, got in enumerate(run.layers):
-        want = encoder_layer(x, layer, golden_unit(config, sfu))
+        want = encoder_layer(x, layer, golden_unit(design))
         checks, first = compare_layer(plan, index, got, run.commands, want)
         assert first is None and not any(check.mismatches for check in checks)
         x = want["norm2"]
@@ -127,8 +127,8 @@ def test_layers_of_every_width(lanes: int, shape: LayerShape, changes: dict[str,
 @pytest.mark.parametrize(("weights", "ideal"), [("af", 3_637_248), ("shift", 4_030_464)])
 def test_albert_base(weights: Any, ideal: int) -> None:
     shape = LayerShape()
-    config, sfu = layer_units(16, shape, weights=weights)
-    report = cosim_layer(config, sfu, shape)
+    design = choose_layer_unit(16, shape, weights=weights)
+    report = cosim_layer(design, shape)
     assert report.mismatches == 0
     assert report.codes == 2_162_688
     assert report.ideal_cycles == ideal
@@ -136,11 +136,11 @@ def test_albert_base(weights: Any, ideal: int) -> None:
 
 
 def test_every_write_falls_into_its_command() -> None:
-    config, sfu = layer_units(4, RAGGED)
-    case = random_case(config, RAGGED, 1, spans=True)
-    plan = plan_layer(config, sfu, RAGGED, numbers_of(case.layer))
+    design = choose_layer_unit(4, RAGGED)
+    case = random_case(design.config, RAGGED, 1, spans=True)
+    plan = plan_layer(design, RAGGED, numbers_of(case.layer))
     image = build_layer_image(plan, case.layer, case.x)
-    run = run_image(build_unit(config, sfu, MEMORY_BITS), plan, image, times=True)
+    run = run_image(build_unit(design, MEMORY_BITS), plan, image, times=True)
     assert run.written is not None
     (found,), tensors = run.layers, plan.layers[0].tensors
     assert np.count_nonzero(run.written >= 0) == run.writes
@@ -196,13 +196,13 @@ def test_planted_faults_are_located(
     name: str, old: str, new: str, place: str, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tile, lane and cycle; the cycle lies in the run of the command that computes the stage."""
-    config, sfu = layer_units(4, RAGGED)
-    text = change(name, old, new)(render_processing_unit(config, sfu))
+    design = choose_layer_unit(4, RAGGED)
+    text = change(name, old, new)(render_processing_unit(design))
     true_build = module.build_unit
     monkeypatch.setattr(
         module, "build_unit", lambda *rest, **more: true_build(*rest, **more, replace=text)
     )
-    report = cosim_layer(config, sfu, RAGGED, seed=1)
+    report = cosim_layer(design, RAGGED, seed=1)
     told = report.divergence
     assert report.mismatches and told is not None
     assert f"first: {place}" in report.first and told["command"] == command
@@ -216,7 +216,7 @@ def report_of(monkeypatch: pytest.MonkeyPatch, spoil: Any) -> module.LayerReport
 
     def run(program: Path, plan: Any, image: Any, *_: Any, **__: Any) -> UnitRun:
         case = random_case(plan.config, plan.shape, 3, spans=True)
-        stages = encoder_layer(case.x, case.layer, golden_unit(plan.config, plan.sfu))
+        stages = encoder_layer(case.x, case.layer, golden_unit(plan.design))
         stages = {name: value.copy() for name, value in stages.items()}
         lines = "\n".join(
             f"COMMAND {i} cycles=100 busy=64 gated=0 wait_a=1 wait_b=2"
@@ -232,8 +232,8 @@ def report_of(monkeypatch: pytest.MonkeyPatch, spoil: Any) -> module.LayerReport
 
     monkeypatch.setattr(module, "build_unit", lambda *_, **__: Path("stand-in"))
     monkeypatch.setattr(module, "run_image", run)
-    config, sfu = layer_units(4, RAGGED)
-    return cosim_layer(config, sfu, RAGGED, seed=3)
+    design = choose_layer_unit(4, RAGGED)
+    return cosim_layer(design, RAGGED, seed=3)
 
 
 def module_stages(stages: dict[str, Any], malformed: dict[str, str]) -> Any:
@@ -319,9 +319,9 @@ def test_who_of_three_differs(monkeypatch: pytest.MonkeyPatch, wrong: str) -> No
 
 
 def test_a_run_that_stops_is_told_with_its_command() -> None:
-    config, sfu = layer_units(4, RAGGED)
-    case = random_case(config, RAGGED, 1, spans=False)
-    plan = plan_layer(config, sfu, RAGGED, numbers_of(case.layer))
+    design = choose_layer_unit(4, RAGGED)
+    case = random_case(design.config, RAGGED, 1, spans=False)
+    plan = plan_layer(design, RAGGED, numbers_of(case.layer))
     line = "COMMAND {} cycles=9 busy=8 gated=0 wait_a=0 wait_b=0\n"
     with pytest.raises(CheckFailed, match=r"stopped at layer 0, v: [^$]*LIMIT"):
         parse_log(plan, line.format(0) + line.format(1) + "LIMIT command=2\n")
@@ -331,4 +331,4 @@ def test_a_run_that_stops_is_told_with_its_command() -> None:
     with pytest.raises(CheckFailed, match="the RTL failed"):
         run_image(Path("/bin/false"), plan, np.zeros((plan.beats, 4), dtype=np.uint8))
     with pytest.raises(ValueError, match="no such files"):
-        build_unit(config, sfu, MEMORY_BITS, replace={"none.sv": ""})
+        build_unit(design, MEMORY_BITS, replace={"none.sv": ""})

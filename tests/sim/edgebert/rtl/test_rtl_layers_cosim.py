@@ -11,13 +11,13 @@ import pytest
 
 from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.encoder import LayerPlan, LayerShape
+from shiftforge.generator.edgebert.sentence import choose_layer_unit
 from shiftforge.sim.edgebert.rtl import cosim_layer as module
 from shiftforge.sim.edgebert.rtl.cosim_layer import (
     LayerReport,
     check_layer,
     cosim_layer,
     golden_unit,
-    layer_units,
     random_case,
 )
 from shiftforge.sim.edgebert.rtl.layer import UnitRun, parse_log
@@ -30,13 +30,13 @@ RAGGED = LayerShape(13, 32, 2, 64)
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, spoil: Any) -> LayerReport:
     """The report of three layers where golden's stages, spoiled, stand for the RTL's."""
-    config, sfu = layer_units(4, RAGGED)
+    design = choose_layer_unit(4, RAGGED)
 
     def run(program: Path, plan: LayerPlan, image: Any, *_: Any, **__: Any) -> UnitRun:
-        case = random_case(config, RAGGED, 3, spans=True)
+        case = random_case(design.config, RAGGED, 3, spans=True)
         found, x = [], case.x
         for layer in random_layers(case, len(plan.layers)):
-            stages = encoder_layer(x, layer, golden_unit(config, sfu))
+            stages = encoder_layer(x, layer, golden_unit(design))
             x = stages["norm2"]
             found.append(LayerStages({n: v.copy() for n, v in stages.items()}, {}))
         spoil(found)
@@ -49,11 +49,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, spoil: Any) -> LayerReport:
 
     monkeypatch.setattr(module, "build_unit", lambda *_, **__: Path("stand-in"))
     monkeypatch.setattr(module, "run_image", run)
-    return cosim_layer(config, sfu, RAGGED, layers=3, seed=3)
+    return cosim_layer(design, RAGGED, layers=3, seed=3)
 
 
 def test_layers_have_biases_of_their_own() -> None:
-    case = random_case(layer_units(4, RAGGED)[0], RAGGED, 3, spans=True)
+    case = random_case(choose_layer_unit(4, RAGGED).config, RAGGED, 3, spans=True)
     layers = random_layers(case, 4)
     assert layers[0] is case.layer
     for before, here in pairwise(layers):
@@ -89,20 +89,20 @@ def test_a_difference_in_the_last_layer_is_located(monkeypatch: pytest.MonkeyPat
 
 
 def test_layers_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    config, sfu = layer_units(4, RAGGED)
+    design = choose_layer_unit(4, RAGGED)
     monkeypatch.setattr(module, "MOST_MEMORY_BITS", 14)
-    check_layer(config, sfu, RAGGED, 2)
+    check_layer(design, RAGGED, 2)
     with pytest.raises(InputError, match="8 layers take"):
-        check_layer(config, sfu, RAGGED, 8)
+        check_layer(design, RAGGED, 8)
     with pytest.raises(InputError, match="0 layers"):
-        check_layer(config, sfu, RAGGED, 0)
+        check_layer(design, RAGGED, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", ["af", "shift"])
 def test_three_layers_on_rtl_and_kernels(weights: Any, lowered: str) -> None:
-    config, sfu = layer_units(4, RAGGED, weights=weights)
-    report = cosim_layer(config, sfu, RAGGED, layers=3, opencl=lowered)
+    design = choose_layer_unit(4, RAGGED, weights=weights)
+    report = cosim_layer(design, RAGGED, layers=3, opencl=lowered)
     assert report.mismatches == 0 and report.first == ""
     assert all(check.opencl == 0 for check in report.stages)
     assert sum(row.cycles for row in report.by_layer) == report.cycles
@@ -124,8 +124,8 @@ def test_a_wrong_register_in_the_second_layer(monkeypatch: pytest.MonkeyPatch) -
         return replace(plan, commands=commands)
 
     monkeypatch.setattr(module, "plan_layers", planted)
-    config, sfu = layer_units(4, RAGGED)
-    report = cosim_layer(config, sfu, RAGGED, layers=3)
+    design = choose_layer_unit(4, RAGGED)
+    report = cosim_layer(design, RAGGED, layers=3)
     assert [row.mismatches > 0 for row in report.by_layer] == [False, True, True]
     told = report.divergence
     assert told is not None and (told["layer"], told["stage"]) == (1, "attention_output")

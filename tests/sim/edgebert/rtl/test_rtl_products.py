@@ -9,7 +9,7 @@ import pytest
 from matmul_cases import build, random_case, small
 from numpy.typing import NDArray
 
-from shiftforge.generator.edgebert.matmul import plan_matmul
+from shiftforge.generator.edgebert.matmul import MatmulOptions, plan_matmul
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory, run_matmul
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
@@ -44,11 +44,11 @@ def run_product(
         rng = np.random.default_rng(seed)
         case.b[:] = rng.integers(0, 256, case.b.shape) * (rng.random(case.b.shape) < 0.6)
     common = {"frac": case.frac, "out_bias": case.out_bias, "relu": case.relu}
-    plan = plan_matmul(config, *shape, **common, **options)
+    plan = plan_matmul(config, shape, MatmulOptions(**common, **options))
     want = expected(config, case, bool(options.get("both_codes")))
     want = want.T if options.get("transpose") else want
     for memory in (ExternalMemory(), ExternalMemory((3, 7), 60)):
-        run = run_matmul(build(config), plan, case.a, case.b, case.shift, case.bias, memory)
+        run = run_matmul(build(config), plan, case, memory)
         assert check_codes(run.codes, want, config.lanes) == want.size
         assert run.busy == run.ideal_cycles
 

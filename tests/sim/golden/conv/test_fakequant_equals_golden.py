@@ -51,42 +51,23 @@ def test_networks(seed: int, weight_format: Any, requant: Any) -> None:
 @settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
-    kernel=st.sampled_from([1, 3, 5, 7]),
-    stride=st.sampled_from([1, 2]),
-    dilation=st.sampled_from([1, 2]),
-    groups=st.sampled_from([1, 2, "depthwise"]),
-    weight_format=st.sampled_from(FORMATS),
-    signed=st.booleans(),
-    requant=st.sampled_from(["shift", "multiplier"]),
-    bits=st.tuples(st.integers(2, 8), st.integers(2, 8)),
+    layer=st.fixed_dictionaries(
+        {
+            "kernel": st.sampled_from([1, 3, 5, 7]),
+            "stride": st.sampled_from([1, 2]),
+            "dilation": st.sampled_from([1, 2]),
+            "groups": st.sampled_from([1, 2, "depthwise"]),
+            "weight_format": st.sampled_from(FORMATS),
+            "signed_input": st.booleans(),
+            "requant": st.sampled_from(["shift", "multiplier"]),
+            "input_bits": st.integers(2, 8),
+            "output_bits": st.integers(2, 8),
+        }
+    ),
     frames=st.integers(1, 3),
 )
-def test_single_layers(
-    seed: int,
-    kernel: int,
-    stride: int,
-    dilation: int,
-    groups: Any,
-    weight_format: Any,
-    signed: bool,
-    requant: Any,
-    bits: tuple[int, int],
-    frames: int,
-) -> None:
-    model = random_conv(
-        seed,
-        ConvOptions(
-            kernel=kernel,
-            stride=stride,
-            dilation=dilation,
-            groups=groups,
-            weight_format=weight_format,
-            signed_input=signed,
-            requant=requant,
-            input_bits=bits[0],
-            output_bits=bits[1],
-        ),
-    )
+def test_single_layers(seed: int, layer: dict[str, Any], frames: int) -> None:
+    model = random_conv(seed, ConvOptions(**layer))
     rng = np.random.default_rng(seed)
     assert_equal_everywhere(model, random_codes(rng, model.tensors[model.input], frames))
 

@@ -98,7 +98,7 @@ def test_whole_layers_are_equal_by_values_and_by_shifts(seed: int, data: st.Data
         padding=padding,
         dilation=dilation,
         groups=groups,
-        weight_format=ShiftFormat(bits=bits, terms=terms),
+        format=ShiftFormat(bits=bits, terms=terms),
     )
     codes = random_codes(rng, x)
     acc = run_golden(model, codes, accumulators=True)["conv.acc"]
@@ -110,6 +110,6 @@ def test_weights_that_are_no_shift_weights_are_refused() -> None:
     weight = np.full((1, 1, 1, 1), 11)
     frame = np.ones((1, 1, 1), np.uint8)
     for weight_format in (IntFormat(8), ShiftFormat()):
-        node = one_conv(weight, x, weight_format=weight_format).conv_nodes()[0]
+        node = one_conv(weight, x, format=weight_format).conv_nodes()[0]
         with pytest.raises(InputError):
             shift_convolution(node, frame)
