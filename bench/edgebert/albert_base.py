@@ -5,7 +5,7 @@
 
 Weights are random (quant/albert/network/random.py): 30,000 words, embeddings of 128 columns, 12
 layers of 768 with 12 heads and 3,072 columns between the feed-forward products, an off-ramp a
-layer. Every stage of every layer is compared. ``--layers N`` runs ``shiftforge cosim --unit layer
+layer. Every stage of every layer is compared. ``--layers N`` runs ``shiftforge unit layer
 --layers N`` instead: the layers alone, with span masks. FILE (results/albert_base.json) keeps the
 figures by weights; a run replaces its own."""
 
@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from bench.common.machine import RESULTS, command_line, load, machine, print_table
+from bench.common.machine import RESULTS, check_exit, command_line, load, machine, print_table
 from bench.common.records import write_json
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.edgebert.sentence import choose_unit
@@ -75,15 +75,14 @@ def run_layers(count: int, weights: str, device: str, out: Path) -> bool:
     """The layers alone; whether all values agree."""
     kind = ["--weights", "af"] if weights == "af" else ["--weights", "shift"]
     kind += [] if weights == "af" else ["--terms", weights[-1]]
-    arguments = ["cosim", "--unit", "layer", "--layers", str(count), *kind, "--opencl", device]
+    arguments = ["unit", "layer", "--layers", str(count), *kind, "--opencl", device]
     program = Path(sys.executable).parent / "shiftforge"
     before, started, cpu = load(), time.perf_counter(), _cpu()
     done = subprocess.run(
         [str(program), *arguments, "--json"], stdout=subprocess.PIPE, text=True, check=False
     )
     seconds = time.perf_counter() - started
-    if not done.stdout:
-        raise CheckFailed(f"shiftforge {' '.join(arguments)}: exit {done.returncode}")
+    check_exit(done.returncode, arguments)
     report = json.loads(done.stdout)
     command = f"shiftforge {' '.join(arguments)} --json"
     figures = layers_figures(report, command, [before, load()], seconds, _cpu() - cpu)

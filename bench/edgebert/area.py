@@ -4,7 +4,7 @@
         [--cycles FILE] [--simulate 16,32] [--out FOLDER]
 
 Area is Yosys' mapping to Cyclone V (no place and route). Cycles of a layer are measured where
-FILE (results/edgebert_cycles.json) has them: ``--simulate`` runs ``shiftforge cosim --unit layer``
+FILE (results/edgebert_cycles.json) has them: ``--simulate`` runs ``shiftforge unit layer``
 for these n and writes it. Ideal cycles are computed, energy is modelled (model.py).
 """
 
@@ -25,7 +25,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from bench.common.machine import RESULTS, command_line, load, print_table
+from bench.common.machine import RESULTS, check_exit, command_line, load, print_table
 from bench.common.records import write_json, write_whole
 from bench.edgebert.model import USED, EnergyModel, ideal_cycles, layer_energy
 from bench.edgebert.plot import draw
@@ -130,12 +130,11 @@ def simulate(lanes: Sequence[int], path: Path) -> None:
     for n in lanes:
         for key in MEASURED:
             config = by_key(key).config(n)
-            arguments = ["cosim", "--unit", "layer", "--n", str(n), "--weights", config.weights]
+            arguments = ["unit", "layer", "--n", str(n), "--weights", config.weights]
             arguments += ["--terms", str(config.terms), "--opencl", "none", "--json"]
             command = [str(program), *arguments]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-            if done.returncode != 0:
-                raise CheckFailed(f"shiftforge {' '.join(arguments)}: exit {done.returncode}")
+            check_exit(done.returncode, arguments)
             report = json.loads(done.stdout)
             if report["mismatches"] != 0 or report["n"] != n:
                 raise CheckFailed(f"shiftforge {' '.join(arguments)}: {done.stdout}")

@@ -6,14 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from albert_cases import integer_case
 from albert_projects import BOARD, hashes, make_project, problems, save_network
 
 from shiftforge.boards.load import load_board
 from shiftforge.cli.main import run
 from shiftforge.generator.edgebert.area import LANE_ALM, memory_blocks
-from shiftforge.generator.edgebert.sentence import albert_units
-from shiftforge.sim.edgebert.check import units_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,12 +81,6 @@ def test_generate_tells_all_problems_and_keeps_foreign_files(
     assert "holds no earlier design" in told
     assert "none" in told
     assert hashes(foreign).keys() == {"mine.txt"}
-
-
-def test_the_project_has_the_unit_that_sentences_run_on() -> None:
-    for weights in ("af", "shift1", "shift2"):
-        network = integer_case(weights)  # type: ignore[arg-type]
-        assert albert_units(network, 16) == units_for(network, 16)
 
 
 def test_lane_areas_are_those_of_the_bench() -> None:
