@@ -8,6 +8,8 @@ with a 31-bit multiplier can need more bits; that one is rounded in int64.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 import torch
 import torch.nn.functional as functional
@@ -68,13 +70,17 @@ def _step(tensor: Tensor) -> float:
 def _scaled(model: QuantizedModel, node: Node, real: dict[str, torch.Tensor]) -> torch.Tensor:
     """A node's output in units of its output's step, before rounding and clamp, exact."""
     step = _step(model.tensors[node.output])
-    if isinstance(node, Conv):
-        exponent = model.tensors[node.input].grid.exponent
-        total = _convolve(node, real[node.input], exponent)
-        return total / step if node.multiplier is None else _multiplied(node, total, exponent)
-    if isinstance(node, Add):
-        return (real[node.a] + real[node.b]) / step
-    return _pooled(node, real[node.input], model.tensors[node.input])
+    match node:
+        case Conv():
+            exponent = model.tensors[node.input].grid.exponent
+            total = _convolve(node, real[node.input], exponent)
+            return total / step if node.multiplier is None else _multiplied(node, total, exponent)
+        case Add():
+            return (real[node.a] + real[node.b]) / step
+        case Pool():
+            return _pooled(node, real[node.input], model.tensors[node.input])
+        case _:
+            assert_never(node)
 
 
 def _convolve(node: Conv, x: torch.Tensor, exponent: int) -> torch.Tensor:
@@ -126,6 +132,34 @@ def _pooled(node: Pool, x: torch.Tensor, source: Tensor) -> torch.Tensor:
     return total * node.multiplier / 2.0**node.shift
 
 
+def _float_node(model: QuantizedModel, node: Node, live: dict[str, torch.Tensor]) -> torch.Tensor:
+    """A node of the float network before its activation."""
+    match node:
+        case Conv():
+            top, left, bottom, right = node.padding
+            return functional.conv2d(
+                functional.pad(live[node.input], (left, right, top, bottom)),
+                torch.from_numpy(model.floats[f"{node.name}.weight"]),
+                torch.from_numpy(model.floats[f"{node.name}.bias"]),
+                node.stride,
+                0,
+                node.dilation,
+                node.groups,
+            )
+        case Add():
+            return live[node.a] + live[node.b]
+        case Pool():
+            return live[node.input].mean((2, 3), keepdim=True)
+        case _:
+            assert_never(node)
+
+
+def _activated(value: torch.Tensor, kind: str) -> torch.Tensor:
+    if kind == "none":
+        return value
+    return value.clamp(0.0, 6.0) if kind == "relu6" else torch.relu(value)
+
+
 def run_float_checkpoints(
     model: QuantizedModel, images: NDArray[np.generic]
 ) -> dict[str, NDArray[np.float32]]:
@@ -149,24 +183,8 @@ def run_float_checkpoints(
     live = {model.input: torch.from_numpy(normalise(images, model.preprocess))}
     with torch.no_grad():
         for node in model.nodes:
-            if isinstance(node, Conv):
-                top, left, bottom, right = node.padding
-                value = functional.conv2d(
-                    functional.pad(live[node.input], (left, right, top, bottom)),
-                    torch.from_numpy(model.floats[f"{node.name}.weight"]),
-                    torch.from_numpy(model.floats[f"{node.name}.bias"]),
-                    node.stride,
-                    0,
-                    node.dilation,
-                    node.groups,
-                )
-            elif isinstance(node, Add):
-                value = live[node.a] + live[node.b]
-            else:
-                live[node.output] = live[node.input].mean((2, 3), keepdim=True)
-                continue
-            kind = activations[node.name]
-            if kind != "none":
-                value = value.clamp(0.0, 6.0) if kind == "relu6" else torch.relu(value)
+            value = _float_node(model, node, live)
+            if not isinstance(node, Pool):
+                value = _activated(value, activations[node.name])
             live[node.output] = value
     return {name: value.numpy() for name, value in live.items()}

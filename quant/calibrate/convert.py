@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -224,13 +224,18 @@ def convert(
     build = _Builder(graph, grids, requant)
     nodes: list[Node | None] = []
     for node in graph.nodes:
-        if isinstance(node, FloatConv):
-            bias = (biases or {}).get(node.name, node.bias)
-            nodes.append(build.conv(node, weights[node.name], formats[node.name], bias))
-            if nodes[-1] is None and node.output not in build.grids:
-                break  # its output has no grid: what reads it cannot be converted
-        else:
-            nodes.append(build.pool(node) if isinstance(node, FloatPool) else build.add(node))
+        match node:
+            case FloatConv():
+                bias = (biases or {}).get(node.name, node.bias)
+                nodes.append(build.conv(node, weights[node.name], formats[node.name], bias))
+                if nodes[-1] is None and node.output not in build.grids:
+                    break  # its output has no grid: what reads it cannot be converted
+            case FloatAdd():
+                nodes.append(build.add(node))
+            case FloatPool():
+                nodes.append(build.pool(node))
+            case _:
+                assert_never(node)
     if build.problems:
         raise InputError(build.problems)
     convs = [node for node in graph.nodes if isinstance(node, FloatConv)]

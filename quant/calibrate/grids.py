@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 import numpy as np
 import torch
@@ -62,12 +62,16 @@ def signedness(graph: FloatGraph) -> dict[str, bool]:
     """Whether a tensor needs a signed grid: not after relu, relu6, or a pool of such a tensor."""
     signed = {graph.input: True}
     for node in graph.nodes:
-        if isinstance(node, FloatPool):
-            signed[node.output] = signed[node.input]
-        elif isinstance(node, FloatAdd) and node.activation == "none":
-            signed[node.output] = signed[node.a] or signed[node.b]
-        else:
-            signed[node.output] = node.activation == "none"
+        match node:
+            case FloatConv():
+                signed[node.output] = node.activation == "none"
+            case FloatAdd():
+                either = signed[node.a] or signed[node.b]
+                signed[node.output] = node.activation == "none" and either
+            case FloatPool():
+                signed[node.output] = signed[node.input]
+            case _:
+                assert_never(node)
     return signed
 
 

@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import assert_never
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
 
-from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatNode
+from shiftforge.quant.capture.types import (
+    Activation,
+    FloatAdd,
+    FloatConv,
+    FloatGraph,
+    FloatNode,
+    FloatPool,
+)
 
 __all__ = [
     "activate",
@@ -96,12 +104,17 @@ def _map(node: FloatConv, height: int, width: int) -> tuple[int, int]:
 
 def run_node(node: FloatNode, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Output of one node, from the values of the tensors that it reads."""
-    if isinstance(node, FloatConv):
-        weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
-        return activate(preactivation(node, tensors[node.input], weight, bias), node.activation)
-    if isinstance(node, FloatAdd):
-        return activate(tensors[node.a] + tensors[node.b], node.activation)
-    return tensors[node.input].mean((2, 3), keepdim=True)
+    match node:
+        case FloatConv():
+            weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+            value = preactivation(node, tensors[node.input], weight, bias)
+            return activate(value, node.activation)
+        case FloatAdd():
+            return activate(tensors[node.a] + tensors[node.b], node.activation)
+        case FloatPool():
+            return tensors[node.input].mean((2, 3), keepdim=True)
+        case _:
+            assert_never(node)
 
 
 def walk(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import torch
 from torch.nn import functional
 
-from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph
+from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatPool
 
 __all__ = ["run_float"]
 
@@ -28,19 +30,23 @@ def run_float(graph: FloatGraph, x: torch.Tensor) -> dict[str, torch.Tensor]:
     values = {graph.input: x}
     with torch.no_grad():
         for node in graph.nodes:
-            if isinstance(node, FloatConv):
-                top, left, bottom, right = node.padding
-                y = functional.conv2d(
-                    functional.pad(values[node.input], (left, right, top, bottom)),
-                    torch.from_numpy(node.weight).to(x.dtype),
-                    torch.from_numpy(node.bias).to(x.dtype),
-                    stride=node.stride,
-                    dilation=node.dilation,
-                    groups=node.groups,
-                )
-                values[node.output] = _activated(y, node.activation)
-            elif isinstance(node, FloatAdd):
-                values[node.output] = _activated(values[node.a] + values[node.b], node.activation)
-            else:
-                values[node.output] = values[node.input].mean(dim=(2, 3), keepdim=True)
+            match node:
+                case FloatConv():
+                    top, left, bottom, right = node.padding
+                    y = functional.conv2d(
+                        functional.pad(values[node.input], (left, right, top, bottom)),
+                        torch.from_numpy(node.weight).to(x.dtype),
+                        torch.from_numpy(node.bias).to(x.dtype),
+                        stride=node.stride,
+                        dilation=node.dilation,
+                        groups=node.groups,
+                    )
+                    values[node.output] = _activated(y, node.activation)
+                case FloatAdd():
+                    y = values[node.a] + values[node.b]
+                    values[node.output] = _activated(y, node.activation)
+                case FloatPool():
+                    values[node.output] = values[node.input].mean(dim=(2, 3), keepdim=True)
+                case _:
+                    assert_never(node)
     return values

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.graph.types import Add, Conv, Grid, Pool, QuantizedModel
+from shiftforge.quant.graph.types import Add, Conv, Grid, Node, Pool, QuantizedModel
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -49,12 +49,15 @@ def export_onnx(model: QuantizedModel, *, every_tensor: bool = False) -> ModelPr
     builder = _Builder(model)
     builder.dequantise(model.input)
     for node in model.nodes:
-        if isinstance(node, Conv):
-            builder.conv(node)
-        elif isinstance(node, Add):
-            builder.add(node)
-        else:
-            builder.pool(node)
+        match node:
+            case Conv():
+                builder.conv(node)
+            case Add():
+                builder.add(node)
+            case Pool():
+                builder.pool(node)
+            case _:
+                assert_never(node)
     return builder.finish(every_tensor)
 
 
@@ -76,20 +79,32 @@ def _problems(model: QuantizedModel) -> list[Problem]:
             found.append(Problem(f"a tensor of {tensor.grid.bits} bits", remedy, name))
     for node in model.nodes:
         where = f"{node.name} ({node.source})"
-        if isinstance(node, Conv):
+        found += [Problem(what, remedy, where) for what, remedy in _inexact(model, node)]
+    return found
+
+
+def _inexact(model: QuantizedModel, node: Node) -> list[tuple[str, str]]:
+    """What float32 might not compute exactly of a node, each with its remedy."""
+    found = []
+    match node:
+        case Conv():
             # acc_bits counts the sign.
             widest = int(node.acc_bits.max()) - 1
             if widest > _EXACT_BITS:
                 what = f"an accumulator of {widest} bits beside its sign; float32 holds 24"
-                found.append(Problem(what, "use fewer weight bits or input channels", where))
+                found.append((what, "use fewer weight bits or input channels"))
             if node.multiplier is not None and not _is_shift(node):
                 what = "multipliers that are no powers of two"
-                found.append(Problem(what, "quantise with requant shift", where))
-        elif isinstance(node, Add):
+                found.append((what, "quantise with requant shift"))
+        case Add():
             apart = abs(model.tensors[node.a].grid.exponent - model.tensors[node.b].grid.exponent)
             if apart + 9 > _EXACT_BITS:
                 what = f"inputs whose steps are 2^{apart} apart"
-                found.append(Problem(what, "calibrate the two maps together", where))
+                found.append((what, "calibrate the two maps together"))
+        case Pool():
+            pass  # its constant is applied in float64
+        case _:
+            assert_never(node)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, assert_never, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,26 +57,16 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
     arrays: dict[str, NDArray[Any]] = {}
     nodes: list[dict[str, Any]] = []
     for node in model.nodes:
-        if isinstance(node, Conv):
-            nodes.append(_conv_to_json(node, arrays))
-        elif isinstance(node, Add):
-            nodes.append({"op": "add", "a": node.a, "b": node.b})
-        else:
-            nodes.append(
-                {
-                    "op": "pool",
-                    "input": node.input,
-                    "multiplier": node.multiplier,
-                    "shift": node.shift,
-                }
-            )
-        nodes[-1] |= {
-            "name": node.name,
-            "source": node.source,
-            "output": node.output,
-            "lo": node.lo,
-            "hi": node.hi,
-        }
+        nodes.append(
+            _node_to_json(node, arrays)
+            | {
+                "name": node.name,
+                "source": node.source,
+                "output": node.output,
+                "lo": node.lo,
+                "hi": node.hi,
+            }
+        )
     for name, values in model.floats.items():
         arrays[f"float/{name}"] = np.ascontiguousarray(values)
     p = model.preprocess
@@ -109,6 +99,24 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
         "arrays_sha256": arrays_digest(arrays),
     }
     return graph, arrays
+
+
+def _node_to_json(node: Node, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """What a kind of node has of its own."""
+    match node:
+        case Conv():
+            return _conv_to_json(node, arrays)
+        case Add():
+            return {"op": "add", "a": node.a, "b": node.b}
+        case Pool():
+            return {
+                "op": "pool",
+                "input": node.input,
+                "multiplier": node.multiplier,
+                "shift": node.shift,
+            }
+        case _:
+            assert_never(node)
 
 
 def _conv_to_json(conv: Conv, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:

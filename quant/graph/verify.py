@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections import Counter
+from typing import assert_never
 
 import numpy as np
 
@@ -153,12 +154,15 @@ def _check_wiring(model: QuantizedModel, problems: list[Problem]) -> None:
 def _check_node(node: Node, model: QuantizedModel) -> list[Problem]:
     out = model.tensors[node.output]
     texts: list[str] = _clamp(node.lo, node.hi, out.grid)
-    if isinstance(node, Conv):
-        texts += check_conv(node, model.tensors[node.input], out)
-    elif isinstance(node, Add):
-        texts += _add(model.tensors[node.a], model.tensors[node.b], out)
-    else:
-        texts += _pool(node, model.tensors[node.input], out)
+    match node:
+        case Conv():
+            texts += check_conv(node, model.tensors[node.input], out)
+        case Add():
+            texts += _add(model.tensors[node.a], model.tensors[node.b], out)
+        case Pool():
+            texts += _pool(node, model.tensors[node.input], out)
+        case _:
+            assert_never(node)
     return [Problem(text, "", _place(node)) for text in texts]
 
 

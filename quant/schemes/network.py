@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -123,13 +124,17 @@ class QuantNetwork(nn.Module):
 
     def _run(self, node: FloatNode, live: Mapping[str, torch.Tensor]) -> torch.Tensor:
         grid = self.grids.get(node.output)
-        if isinstance(node, FloatConv):
-            source = self.grids.get(node.input) if self.exact else None
-            value = self.conv(node.name)(live[node.input], node, source)
-            return _on_grid(value, grid, node.activation)
-        if isinstance(node, FloatAdd):
-            return _on_grid(live[node.a] + live[node.b], grid, node.activation)
-        return _on_grid(self._pooled(node, live[node.input]), grid, "none")
+        match node:
+            case FloatConv():
+                source = self.grids.get(node.input) if self.exact else None
+                value = self.conv(node.name)(live[node.input], node, source)
+                return _on_grid(value, grid, node.activation)
+            case FloatAdd():
+                return _on_grid(live[node.a] + live[node.b], grid, node.activation)
+            case FloatPool():
+                return _on_grid(self._pooled(node, live[node.input]), grid, "none")
+            case _:
+                assert_never(node)
 
     def _pooled(self, node: FloatPool, x: torch.Tensor) -> torch.Tensor:
         source, target = self.grids.get(node.input), self.grids.get(node.output)

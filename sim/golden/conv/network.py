@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,19 +84,23 @@ def _run_node(
 ) -> NDArray[np.int64]:
     out_exponent = model.tensors[node.output].grid.exponent
     exponents = [model.tensors[name].grid.exponent for name in node.inputs]
-    if isinstance(node, Add):
-        grid_exponents = (exponents[0], exponents[1], out_exponent)
-        return add(inputs[0], inputs[1], grid_exponents, node.lo, node.hi)
-    if isinstance(node, Pool):
-        return pool(inputs[0], node.multiplier, node.shift, node.lo, node.hi)
-    acc = convolve(node, inputs[0])
-    check_accumulator_width(node, acc)
-    if kept is not None:
-        kept.setdefault(accumulator_key(node), []).append(acc)
-    if node.multiplier is not None and node.shift is not None:
-        return requantise_multiplier(acc, node.multiplier, node.shift, node.lo, node.hi)
-    right = shift_amounts(node.z, exponents[0], out_exponent)
-    return requantise_shift(acc, right, node.lo, node.hi)
+    match node:
+        case Conv():
+            acc = convolve(node, inputs[0])
+            check_accumulator_width(node, acc)
+            if kept is not None:
+                kept.setdefault(accumulator_key(node), []).append(acc)
+            if node.multiplier is not None and node.shift is not None:
+                return requantise_multiplier(acc, node.multiplier, node.shift, node.lo, node.hi)
+            right = shift_amounts(node.z, exponents[0], out_exponent)
+            return requantise_shift(acc, right, node.lo, node.hi)
+        case Add():
+            grid_exponents = (exponents[0], exponents[1], out_exponent)
+            return add(inputs[0], inputs[1], grid_exponents, node.lo, node.hi)
+        case Pool():
+            return pool(inputs[0], node.multiplier, node.shift, node.lo, node.hi)
+        case _:
+            assert_never(node)
 
 
 def _ordered_tensors(model: QuantizedModel) -> list[tuple[str, Any]]:
