@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.text.inputs import Texts
 from shiftforge.sim.edgebert.check import macs_of
+from shiftforge.sim.edgebert.samples import TextSamples
 from shiftforge.sim.edgebert.sentence_golden import Sentence
 from shiftforge.sim.golden.edgebert.afcode import af_values
 from shiftforge.sim.runner import Pair, Table
 from shiftforge.sim.trace import Divergence
 
 if TYPE_CHECKING:
-    from shiftforge.sim.edgebert.runner import TextSamples
     from shiftforge.sim.edgebert.sentence_rtl import RtlSentence
 
 __all__ = [

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from shiftforge.errors import Problem, Problems
 from shiftforge.generator.project import Project
-from shiftforge.quant.text.inputs import Texts, load_texts
-from shiftforge.sim.edgebert.project import UnitProject, load_unit_project
+from shiftforge.quant.text.inputs import load_texts
+from shiftforge.sim.edgebert.project import load_unit_project
 from shiftforge.sim.edgebert.report import (
     cosim_report,
     cosim_tables,
@@ -19,6 +18,7 @@ from shiftforge.sim.edgebert.report import (
     stage_table,
     text_rows,
 )
+from shiftforge.sim.edgebert.samples import TextOptions, TextSamples
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence, threshold_of
 from shiftforge.sim.edgebert.sentence_trace import OUTPUTS, sentence_trace
 from shiftforge.sim.runner import (
@@ -27,7 +27,6 @@ from shiftforge.sim.runner import (
     RTL,
     Base,
     Emulation,
-    Options,
     Pair,
     Progress,
     Run,
@@ -37,45 +36,9 @@ from shiftforge.sim.runner import (
 from shiftforge.sim.trace import Divergence, Stage, Trace
 from shiftforge.sim.trace import compare as compare_traces
 
-__all__ = ["RUNNER", "TextOptions", "TextRunner", "TextSamples"]
+__all__ = ["RUNNER", "TextRunner"]
 
 FLOAT = "float"
-
-
-@dataclass(frozen=True)
-class TextOptions(Options):
-    """threshold: of the exit, in nats; None runs all layers. classifier: the trained folder that
-    was quantised, for the checkpoint "float"."""
-
-    threshold: float | None = field(
-        default=None,
-        metadata={
-            "metavar": "NATS",
-            "help": "A text classifier's: entropy at which a sentence leaves; all layers without "
-            "it.",
-        },
-    )
-    classifier: Path | None = field(
-        default=None,
-        metadata={
-            "metavar": "DIR",
-            "commands": ("compare",),
-            "help": "A text classifier's: the trained folder, for the checkpoint float.",
-        },
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class TextSamples:
-    """own: the project's parts. limit: the threshold with 16 fraction bits, as the unit has it."""
-
-    own: UnitProject
-    texts: Texts
-    options: TextOptions
-    limit: int | None
-
-    def __len__(self) -> int:
-        return len(self.texts)
 
 
 class TextRunner(Base):

@@ -89,11 +89,12 @@ def test_held_out_texts_are_those_of_the_notes(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from shiftforge.quant.albert.training.texts import chosen_fold
-    from shiftforge.quant.text import corpus as module
+    from shiftforge.quant.text import catalogue as module
     from shiftforge.quant.text import inputs as albert_texts
+    from shiftforge.quant.text.corpus import without_copies
 
     rows = [(f"rain number {i}", "abcde"[i % 5]) for i in range(50)]
-    made = module._corpus("bbc", rows)
+    made = without_copies("bbc", rows)
     monkeypatch.setitem(module.CORPORA, "bbc", lambda: made)
     package = load_package(project / "network.safetensors")
     held = chosen_fold(made, 0).held_out
@@ -103,7 +104,7 @@ def test_held_out_texts_are_those_of_the_notes(
     few = albert_texts.load_texts("bbc:held-out:5", package, 3)
     assert len(few) == 3
     assert few.names[-1] == made.texts[held[-1]]
-    other = module._corpus("bbc", [(text, label + "x") for text, label in rows])
+    other = without_copies("bbc", [(text, label + "x") for text, label in rows])
     monkeypatch.setitem(module.CORPORA, "bbc", lambda: other)
     stand_in(monkeypatch)
     line = ["emulate", str(project), "--device", "pocl", "--input", "bbc:held-out"]

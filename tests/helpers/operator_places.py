@@ -43,7 +43,7 @@ PLACES = (
     Place("the JSON form", "quant/graph/jsonform.py"),
     Place("the golden reference", "sim/golden/conv/network.py"),
     Place("the fuzzer of random networks", "tests/helpers/random_networks.py"),
-    Place("the example network", "quant/graph/example.py"),
+    Place("the example network", "quant/graph/example_builder.py"),
     Place("the fake-quantised network", "quant/simulate.py"),
     Place("the ONNX export", "quant/export/qdq.py"),
     Place("the float node", "quant/capture/types.py", "Float{0}"),
