@@ -15,7 +15,7 @@ from machine import command_line, load
 from numpy.typing import NDArray
 
 from shiftforge.quant.albert.network.macs import sentence_macs
-from shiftforge.quant.albert.network.quantize import quantise_folder
+from shiftforge.quant.albert.network.quantise import quantise_folder
 from shiftforge.quant.albert.training.texts import chosen_fold
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 

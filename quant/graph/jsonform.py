@@ -10,7 +10,7 @@ from typing import Any, Literal, assert_never, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.formats import packing, shift, uniform
 from shiftforge.quant.graph.fields import Fields
 from shiftforge.quant.graph.types import (
@@ -163,7 +163,7 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
     The result has the right Python types throughout; whether it is a valid model is `verify`'s
     question.
     """
-    problems: list[Problem] = []
+    problems = Problems()
     top = Fields(graph, "graph", problems)
     if top.has("schema") and top.raw("schema") != SCHEMA:
         raise InputError(
@@ -212,8 +212,7 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
         },
         meta=top.mapping("meta"),
     )
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return model
 
 
