@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.calibrate.images import normalise
 from shiftforge.quant.graph.types import Add, Conv, Node, Pool, QuantizedModel, Tensor
 
@@ -44,7 +44,7 @@ def run_fake_quantised(
 
 
 def _check_codes(codes: NDArray[np.integer], source: Tensor) -> None:
-    problems = []
+    problems = Problems()
     if codes.ndim != 4 or codes.shape[1:] != source.shape:
         problems.append(
             Problem(f"codes of shape {codes.shape}", f"give (N, {source.shape})", source.name)
@@ -59,8 +59,7 @@ def _check_codes(codes: NDArray[np.integer], source: Tensor) -> None:
                 source.name,
             )
         )
-    if problems:
-        raise InputError(problems)
+    problems.stop()
 
 
 def _step(tensor: Tensor) -> float:

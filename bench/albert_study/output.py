@@ -16,7 +16,7 @@ from bench.albert_study.runs import TEACHER, Bench
 from bench.common.machine import command_line, load
 from bench.common.records import write_whole
 from shiftforge.quant.albert.network.macs import sentence_macs
-from shiftforge.quant.albert.network.quantize import quantise_folder
+from shiftforge.quant.albert.network.quantise import quantise_folder
 from shiftforge.quant.albert.training.texts import chosen_fold
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 

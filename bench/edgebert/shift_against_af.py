@@ -39,7 +39,7 @@ from shiftforge.generator.edgebert.energy.unit_energy import HOROWITZ_45
 from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.quant.albert.network.file import load_integer
 from shiftforge.quant.albert.network.integer import IntegerAlbert
-from shiftforge.quant.albert.network.quantize import quantise_folder
+from shiftforge.quant.albert.network.quantise import quantise_folder
 from shiftforge.quant.albert.training.texts import HeldOut, held_out
 from shiftforge.quant.text.catalogue import load_corpus
 from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs

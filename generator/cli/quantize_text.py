@@ -90,7 +90,7 @@ def quantize_texts(
     elif untrained:
         made = _untrained(Path(source), output, weights or "af", method, seed or 0, calib)
     else:
-        from shiftforge.quant.albert.network.quantize import quantise_folder
+        from shiftforge.quant.albert.network.quantise import quantise_folder
 
         note(f"reading {source}")
         chosen: Any = method

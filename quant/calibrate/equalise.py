@@ -22,7 +22,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problem, Problems
 from shiftforge.quant.calibrate.network import inputs_of, walk
 from shiftforge.quant.capture.types import FloatConv, FloatGraph, FloatPool
 
@@ -91,13 +91,12 @@ def equalise(
     images: normalised floats (N, C, H, W). strength: 0 leaves the ranges, 1 makes all equal (within
     LIMIT). Raises InputError for an unknown mode or a strength outside [0, 1].
     """
-    problems = []
+    problems = Problems()
     if mode not in ("off", "exact", "calibrated"):
         problems.append(Problem(f"unknown equalisation {mode!r}", "use off, exact or calibrated"))
     if not 0 <= strength <= 1:
         problems.append(Problem(f"equalisation strength {strength}", "use 0 to 1"))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     if mode == "off":
         return graph
     maxima = channel_maxima(graph, images)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.calibrate.network import walk
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatPool
 from shiftforge.quant.graph.types import Grid, Preprocess
@@ -133,7 +133,7 @@ def _exponent(seen: list[_Seen], method: Method) -> int:
 
 def _refuse_out_of_range(graph: FloatGraph, grids: Mapping[str, Grid]) -> None:
     """InputError naming every layer whose values vanish or explode beyond any grid."""
-    problems = []
+    problems = Problems()
     for node in graph.nodes:
         grid = grids.get(node.output)
         if grid is not None and abs(grid.exponent) > MAX_EXPONENT:
@@ -146,8 +146,7 @@ def _refuse_out_of_range(graph: FloatGraph, grids: Mapping[str, Grid]) -> None:
                     f"{node.name} ({node.source})",
                 )
             )
-    if problems:
-        raise InputError(problems)
+    problems.stop()
 
 
 def calibrate_grids(
@@ -168,13 +167,12 @@ def calibrate_grids(
     Raises InputError for bits or method out of range, and where the float network itself gives NaN
     or infinity or values so small or large that no grid holds them (the layers are named).
     """
-    problems = []
+    problems = Problems()
     if not 2 <= bits <= 8:
         problems.append(Problem(f"activations of {bits} bits", "use 2 to 8 bits"))
     if method not in METHODS:
         problems.append(Problem(f"unknown method {method!r}", "use one of " + ", ".join(METHODS)))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     signed = signedness(graph)
     seen: dict[str, _Seen] = {}
     for node, live in walk(graph, images):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problem, Problems
 from shiftforge.quant.graph.types import Preprocess
 
 __all__ = ["normalise"]
@@ -21,7 +21,7 @@ def normalise(images: NDArray[np.generic], preprocess: Preprocess) -> NDArray[np
     if values.ndim == 3 and preprocess.channels == 1:
         values = values[..., None]
     wanted = (preprocess.height, preprocess.width, preprocess.channels)
-    problems = []
+    problems = Problems()
     if values.ndim != 4 or values.shape[1:] != wanted:
         shape = ", ".join(map(str, wanted))
         problems.append(
@@ -51,8 +51,7 @@ def normalise(images: NDArray[np.generic], preprocess: Preprocess) -> NDArray[np
                 "images",
             )
         )
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     mean = np.asarray(preprocess.mean, dtype=np.float64)
     std = np.asarray(preprocess.std, dtype=np.float64)
     real = (values.astype(np.float64) / 255.0 - mean) / std

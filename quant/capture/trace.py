@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.fx import Node
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 
 __all__ = ["BATCH", "Trace", "module_path", "module_type", "trace"]
 
@@ -111,7 +111,7 @@ def trace(module: torch.nn.Module, shape: tuple[int, int, int]) -> Trace:
     by_name = {n.name: n for n in program.graph.nodes}
     inputs = [str(name) for name in signature.user_inputs if name in placeholders]
     outputs = [str(name) for name in signature.user_outputs if name in by_name]
-    problems = []
+    problems = Problems()
     if len(inputs) != 1:
         problems.append(Problem(f"the network takes {len(inputs)} tensors", "give it one image"))
     if len(outputs) != 1:
@@ -121,8 +121,7 @@ def trace(module: torch.nn.Module, shape: tuple[int, int, int]) -> Trace:
                 "wrap it in a module that returns one of them",
             )
         )
-    if problems:
-        raise InputError(problems)
+    problems.stop()
 
     names = {
         **signature.inputs_to_parameters,

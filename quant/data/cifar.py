@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.data.labelled import Dataset, Labelled
 
 __all__ = ["CifarName", "load_cifar"]
@@ -92,12 +92,11 @@ def load_cifar(name: CifarName, folder: Path) -> Dataset:
         )
     if absent:
         raise InputError([Problem(f"no {file}", get, str(place)) for file in absent])
-    problems: list[Problem] = []
+    problems = Problems()
     train = _read(place, layout.train, layout, problems)
     test = _read(place, layout.test, layout, problems)
     labels = _names(place / layout.names, layout, problems)
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return Dataset(name, train, test, labels)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.data import fashion_mnist
 from shiftforge.quant.data.cifar import load_cifar
 from shiftforge.quant.data.images import from_array, resize
@@ -38,13 +38,12 @@ def load_dataset(
     are resized to (PIL, bilinear); None leaves them, and takes 32 for a folder's. channels: of a
     folder's pictures. Raises InputError listing every problem of the data.
     """
-    problems = []
+    problems = Problems()
     if limit is not None and limit < 1:
         problems.append(Problem(f"limit {limit}", "give a limit of at least 1"))
     if size is not None and not 8 <= size <= 512:
         problems.append(Problem(f"pictures of {size} pixels", "choose 8 to 512"))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     kind, _, rest = spec.partition(":")
     if kind == "fashion":
         found = _fashion(Path(rest) if rest else None)
@@ -77,7 +76,7 @@ def _resized(data: Labelled, size: int | None) -> Labelled:
 
 
 def _fashion(folder: Path | None) -> Dataset:
-    problems: list[Problem] = []
+    problems = Problems()
     parts = []
     names: tuple[fashion_mnist.SplitName, ...] = ("train", "test")
     for split in names:
@@ -86,8 +85,7 @@ def _fashion(folder: Path | None) -> Dataset:
             parts.append(Labelled(held.images[..., None], held.labels))
         except InputError as error:
             problems += [p for p in error.problems if p not in problems]
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return Dataset("fashion", parts[0], parts[1], fashion_mnist.LABELS)
 
 

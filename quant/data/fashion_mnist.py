@@ -18,7 +18,7 @@ from typing import BinaryIO, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems, collect
 
 __all__ = [
     "LABELS",
@@ -150,21 +150,18 @@ def load_split(split: SplitName, data_dir: Path | None = None) -> Split:
     folder = SYSTEM_FOLDER if data_dir is None else data_dir
     if not folder.is_dir():
         raise InputError(Problem("the Fashion-MNIST folder does not exist", _REMEDY, str(folder)))
-    problems: list[Problem] = []
+    problems = Problems()
     arrays: dict[str, NDArray[np.uint8]] = {}
     for kind in ("images", "labels"):
         path = _find(folder, split, kind)
         if path is None:
             problems.append(Problem(f"no {_PREFIX[split]}-{kind} IDX file", _REMEDY, str(folder)))
             continue
-        try:
+        with collect(problems):
             arrays[kind] = read_idx(path)
-        except InputError as error:
-            problems.extend(error.problems)
     if not problems:
-        problems = _check(arrays["images"], arrays["labels"], str(folder))
-    if problems:
-        raise InputError(problems)
+        problems += _check(arrays["images"], arrays["labels"], str(folder))
+    problems.stop()
     return Split(arrays["images"], arrays["labels"].astype(np.int64))
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems, collect
 from shiftforge.quant.data import fashion_mnist
 from shiftforge.quant.data.batch import load_npy
 from shiftforge.quant.data.images import SUFFIXES, from_array, open_image, resize
@@ -131,15 +131,12 @@ def _files(spec: str, preprocess: Preprocess, limit: int | None) -> Frames:
         names = tuple(f"{path.name}/{i}" for i in range(len(batch)))
         return Frames(_resized(batch, preprocess), None, names)
     frames: list[NDArray[np.uint8]] = []
-    problems: list[Problem] = []
+    problems = Problems()
     for each in paths[:limit]:
-        try:
+        with collect(problems):
             image = open_image(each, preprocess.channels)
             frames.append(resize(image, preprocess.height, preprocess.width))
-        except InputError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return Frames(np.stack(frames), None, tuple(p.name for p in paths[:limit]))
 
 

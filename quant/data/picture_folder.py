@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems, collect
 from shiftforge.quant.data.images import SUFFIXES, open_image, resize
 from shiftforge.quant.data.labelled import Dataset, Labelled
 
@@ -25,7 +25,7 @@ def load_picture_folder(folder: Path, size: int = 32, channels: int = 3) -> Data
     where = str(folder)
     if not folder.is_dir():
         raise InputError(Problem("the folder does not exist", _FORM, where))
-    problems: list[Problem] = []
+    problems = Problems()
     if size < 8 or channels not in (1, 3):
         what = f"pictures of {size}x{size} with {channels} channels"
         raise InputError(Problem(what, "choose 8 or more pixels and 1 or 3 channels"))
@@ -42,8 +42,7 @@ def load_picture_folder(folder: Path, size: int = 32, channels: int = 3) -> Data
     if classes and unknown:
         what = f"classes that train has not: {', '.join(unknown[:5])}"
         problems.append(Problem(what, "remove or rename them", str(parts["test"])))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     train = _read(parts["train"], classes, size, channels, problems, whole=True)
     test = _read(parts["test"], classes, size, channels, problems, whole=False)
     if problems or train is None or test is None:
@@ -77,11 +76,9 @@ def _read(
         if whole and not paths:
             problems.append(Problem("the class has no pictures", _FORM, str(inside)))
         for path in paths:
-            try:
+            with collect(problems):
                 images.append(resize(open_image(path, channels), size, size))
                 labels.append(label)
-            except InputError as error:
-                problems.extend(error.problems)
     if not images:
         problems.append(Problem("the split has no pictures", _FORM, str(place)))
         return None

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 
 __all__ = [
     "MAX_BIAS",
@@ -59,7 +59,7 @@ class AdaptivFloatFormat:
     exponent_bits: int = 3
 
     def __post_init__(self) -> None:
-        problems = []
+        problems = Problems()
         if not 3 <= self.bits <= _MAX_BITS:
             problems.append(
                 Problem(f"AdaptivFloat of {self.bits} bits", f"use 3 to {_MAX_BITS} bits")
@@ -72,8 +72,7 @@ class AdaptivFloatFormat:
                     f"use 1 to {most} exponent bits",
                 )
             )
-        if problems:
-            raise InputError(problems)
+        problems.stop()
 
     @property
     def mantissa_bits(self) -> int:

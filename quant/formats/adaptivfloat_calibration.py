@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problem, Problems
 from shiftforge.quant.formats.adaptivfloat import (
     MIN_BIAS,
     AdaptivFloatFormat,
@@ -51,15 +51,14 @@ def calibrate_bias(
     Raises InputError for no batches, NaN or infinity, an unknown method, a percentile out of range,
     and values too large for any bias or for the register.
     """
-    problems = []
+    problems = Problems()
     if method not in METHODS:
         problems.append(Problem(f"unknown method {method!r}", "use one of " + ", ".join(METHODS)))
     if not 0 < percentile <= 100:
         problems.append(Problem(f"percentile {percentile}", "use one above 0 and up to 100"))
     if len(batches) == 0:
         problems.append(Problem("no values to calibrate from", "give at least one batch"))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     if method == "percentile":
         bias = bias_of_peak(_binade(batches, percentile / 100), fmt)
     else:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problem, Problems
 from shiftforge.quant.graph.example_builder import Builder, Layer, Padding, Requant
 from shiftforge.quant.graph.types import Grid, QuantizedModel, ShiftFormat, Tensor, WeightFormat
 
@@ -88,13 +88,12 @@ def random_conv(seed: int, options: ConvOptions | None = None) -> QuantizedModel
     kernel = given.kernel
     reach = given.dilation * (kernel - 1) + 1
     pad = given.padding or _draw_padding(rng, reach, h, w)
-    problems = []
+    problems = Problems()
     if i % g or o % g:
         problems.append(Problem(f"{i} input and {o} output channels do not divide by {g} groups"))
     if h + pad[0] + pad[2] < reach or w + pad[1] + pad[3] < reach:
         problems.append(Problem(f"a {kernel}x{kernel} kernel does not fit a {h}x{w} map", "pad it"))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     image = Tensor("input", i, h, w, given.input_grid())
     b = Builder(rng, image, given.weight_format, given.requant)
     signed = bool(rng.integers(2))

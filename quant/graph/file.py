@@ -20,7 +20,8 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.graph.jsonform import from_json, to_json
+from shiftforge.quant.graph.jsonform import to_json
+from shiftforge.quant.graph.jsonread import from_json
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.graph.verify import verify
 

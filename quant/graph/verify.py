@@ -14,7 +14,7 @@ from typing import assert_never
 
 import numpy as np
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problem, Problems
 from shiftforge.quant.formats import reciprocal
 from shiftforge.quant.graph.types import Add, Conv, Grid, Node, Pool, QuantizedModel, Tensor
 from shiftforge.quant.graph.verify_conv import check_conv
@@ -36,7 +36,7 @@ def verify(model: QuantizedModel) -> None:
     requantisation ranges, clamps, the exponents of additions, pool constants, the preprocessing
     against the input tensor, labels, and the float weights.
     """
-    problems: list[Problem] = []
+    problems = Problems()
     sound = _check_tensors(model, problems)
     _check_wiring(model, problems)
     for node in model.nodes:
@@ -59,8 +59,7 @@ def verify(model: QuantizedModel) -> None:
         json.dumps(model.meta, allow_nan=False)
     except (TypeError, ValueError) as error:
         problems.append(Problem(f"cannot be written as JSON: {error}", "", "meta"))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
 
 
 def _place(node: Node) -> str:

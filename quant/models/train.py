@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.calibrate.convert import convert
 from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
@@ -88,7 +88,7 @@ class TrainResult:
 
 
 def _check(config: TrainConfig) -> None:
-    problems = []
+    problems = Problems()
     if not 0.1 <= config.width <= 1.4:
         problems.append(Problem(f"width {config.width}", "choose 0.1 to 1.4"))
     if not 32 <= config.resolution <= 224:
@@ -97,8 +97,7 @@ def _check(config: TrainConfig) -> None:
         problems.append(Problem(f"{config.calibration} calibration images", "use at least 1"))
     if config.folder.exists() and not config.folder.is_dir():
         problems.append(Problem("the output is no folder", "name a folder", str(config.folder)))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
 
 
 def train(config: TrainConfig, report: Report | None = None) -> TrainResult:

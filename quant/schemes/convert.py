@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problems, collect
 from shiftforge.quant.calibrate.convert import Requant
 from shiftforge.quant.calibrate.convert import convert as integer_graph
 from shiftforge.quant.graph.types import QuantizedModel
@@ -29,17 +29,14 @@ def convert(
     """
     codes: dict[str, Codes] = {}
     schemes: dict[str, str] = {}
-    problems: list[Problem] = []
+    problems = Problems()
     for name, quantiser in network.quantisers().items():
         if not isinstance(quantiser, ParametrisedWeight):
             raise TypeError(f"{name} is quantised by no scheme of this interface")
         schemes[name] = quantiser.site.quantiser.scheme.name
-        try:
+        with collect(problems):
             codes[name] = quantiser.found()
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     biases = {n: network.conv(n).bias.detach().cpu().double().numpy() for n in codes}
     model = integer_graph(
         network.graph,

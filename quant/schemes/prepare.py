@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.schemes.base import ActivationQuantiser, Scheme, Site
 from shiftforge.quant.schemes.training import sites
 from shiftforge.quant.schemes.uniform import Uniform
@@ -140,7 +140,7 @@ def prepare(
 
 
 def _refuse(model: nn.Module, names: list[str]) -> None:
-    problems = []
+    problems = Problems()
     for name in names:
         layer = model.get_submodule(name)
         if parametrize.is_parametrized(layer):
@@ -155,8 +155,7 @@ def _refuse(model: nn.Module, names: list[str]) -> None:
             problems.append(
                 Problem("weights hold NaN or infinity", "train or load the network again", name)
             )
-    if problems:
-        raise InputError(problems)
+    problems.stop()
 
 
 def strip(model: nn.Module) -> nn.Module:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems, collect
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.folds import Fold
 from shiftforge.quant.text.tsv import Rows, joined, read_tsv
@@ -59,14 +59,11 @@ def load_glue(folder: Path, task: str) -> Corpus:
     layout = TASKS[task]
     columns = (*layout.texts, layout.label)
     read: list[Rows] = []
-    problems: list[Problem] = []
+    problems = Problems()
     for name in ("train.tsv", layout.dev):
-        try:
+        with collect(problems):
             read.append(read_tsv(folder / name, columns, layout.lenient))
-        except InputError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     train, dev = (rows.cells for rows in read)
     classes = tuple(sorted({row[-1] for row in train}))
     unknown = sorted({row[-1] for row in dev} - set(classes))
@@ -77,8 +74,7 @@ def load_glue(folder: Path, task: str) -> Corpus:
     if len(classes) < 2:
         what = f"one label only, {classes[0]}"
         problems.append(Problem(what, "give the whole file", str(folder / "train.tsv")))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     index = {label: i for i, label in enumerate(classes)}
     both = (*train, *dev)
     places = np.arange(len(both))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.albert.compression.distil import Distillation
 from shiftforge.quant.albert.compression.pruning import (
     Schedule,
@@ -86,7 +86,7 @@ def _place_table(
 
     table = load_table(folder)
     held = model.albert.embeddings.word_embeddings.weight
-    problems = []
+    problems = Problems()
     if table.words.shape != tuple(held.shape):
         what = f"a table of {table.words.shape}, a network with words of {tuple(held.shape)}"
         problems.append(Problem(what, "use a table of the network's sizes", str(folder)))
@@ -98,8 +98,7 @@ def _place_table(
         what = f"the table has read the training texts of fold {table.fold}, split {table.split}"
         remedy = f"use one of fold {seen[0]}, split {seen[1]}: this one has read held-out texts"
         problems.append(Problem(what, remedy, str(folder)))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     with torch.no_grad():
         held.copy_(torch.from_numpy(table.words))
     return table.notes()

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.albert.network.model import OffRampAlbert
 
 __all__ = [
@@ -69,14 +69,13 @@ class Schedule:
     cool_down: float = 0.3
 
     def __post_init__(self) -> None:
-        problems = []
+        problems = Problems()
         if not 0 <= self.sparsity < 1:
             problems.append(Problem(f"sparsity {self.sparsity}", "use 0 to below 1", "sparsity"))
         if min(self.warm_up, self.cool_down) < 0 or self.warm_up + self.cool_down >= 1:
             what = f"a warm-up of {self.warm_up} and a cool-down of {self.cool_down} of a training"
             problems.append(Problem(what, "use shares whose sum is below 1", "schedule"))
-        if problems:
-            raise InputError(problems)
+        problems.stop()
 
     def keep(self, progress: float) -> float:
         """Kept share at 0..1 of the training: Zhu and Gupta, equation 1, from 1 down."""

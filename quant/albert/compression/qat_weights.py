@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problem, Problems
 from shiftforge.quant.albert.compression.pruning import encoder_linears
 from shiftforge.quant.albert.network.model import OffRampAlbert
 from shiftforge.quant.albert.network.weights import LEAST_BIAS, WeightChoice, af_format
@@ -71,7 +71,7 @@ def register(model: OffRampAlbert, choice: WeightChoice) -> dict[Scheme, dict[st
     Raises InputError where weights are not finite or already quantised.
     """
     linears = quantised_linears(model)
-    problems = []
+    problems = Problems()
     for name, linear in linears.items():
         if not bool(torch.isfinite(linear.weight).all()):
             problems.append(Problem("weights hold NaN or infinity", "train again", name))
@@ -80,8 +80,7 @@ def register(model: OffRampAlbert, choice: WeightChoice) -> dict[Scheme, dict[st
             steps["weight"][-1], (WeightQuantiser, AdaptivFloatWeight)
         ):
             problems.append(Problem("the weights are quantised already", "fold them first", name))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     scheme = scheme_of(choice)
     groups: dict[Scheme, dict[str, MaskedSite]] = {}
     for name, linear in linears.items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problem, Problems
 
 __all__ = ["Compression"]
 
@@ -57,7 +57,7 @@ class Compression:
     minutes: float | None = None
 
     def __post_init__(self) -> None:
-        problems = []
+        problems = Problems()
         for name in ("spans", "span_travel", "score_rate"):
             if getattr(self, name) < 0:
                 problems.append(Problem(f"{name} {getattr(self, name)}", "use 0 or more", name))
@@ -79,8 +79,7 @@ class Compression:
             problems.append(Problem(f"sparsity {self.sparsity}", "use 0 to below 1", "sparsity"))
         if self.table is not None and self.train_words:
             problems.append(Problem("words of a table do not learn", "leave one out", "table"))
-        if problems:
-            raise InputError(problems)
+        problems.stop()
 
     def notes(self) -> dict[str, Any]:
         """The options as JSON has them; a table's place on a disk and a time limit are none."""

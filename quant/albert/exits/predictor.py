@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 
 __all__ = [
     "ENTROPY_ONE",
@@ -160,14 +160,13 @@ class Curves:
 
 def _entropies(entropies: NDArray[Any]) -> Floats:
     h = np.asarray(entropies, dtype=np.float64)
-    problems = []
+    problems = Problems()
     if h.ndim != 2 or h.shape[0] < 2 or not 2 <= h.shape[1] <= MOST_LAYERS:
         what = f"entropies of shape {h.shape}"
         problems.append(Problem(what, "(N, layers), 2 texts and 2 layers at least", "entropies"))
     elif not np.isfinite(h).all() or h.min() < 0:
         problems.append(Problem("entropies below 0 or not finite", "give nats", "entropies"))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return h
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.albert.network.embedding import EmbeddingTable
 from shiftforge.quant.albert.network.integer import (
     EMBEDDED,
@@ -157,13 +157,12 @@ def mask_tables(spans: ArrayLike, ramp: int, length: int) -> NDArray[np.uint16]:
     spans: z of each head, in tokens, -R or more. ramp: R, 1 or more. Raises InputError.
     """
     z = np.asarray(spans, dtype=np.float64)
-    problems = []
+    problems = Problems()
     if ramp < 1:
         problems.append(Problem(f"a ramp of {ramp} tokens", "use 1 or more", "spans"))
     if z.ndim != 1 or not np.isfinite(z).all():
         problems.append(Problem(f"spans {z}", "give a finite number a head", "spans"))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     top = np.int64(SPAN_ONE) * ramp
     z8 = np.rint(SPAN_ONE * np.clip(z, -ramp, length)).astype(np.int64)
     # Clamped before the division: what is left is 0 .. 256 R.

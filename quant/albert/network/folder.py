@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from transformers import AlbertConfig, AlbertModel
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans
 from shiftforge.quant.albert.network.notes import NOTES, load_notes
 from shiftforge.quant.albert.network.settings import Shape
@@ -122,14 +122,13 @@ def float_network(model: OffRampAlbert, classes: tuple[str, ...]) -> FloatNetwor
     Raises InputError for what the unit does not compute.
     """
     config = model.config
-    problems = []
+    problems = Problems()
     if config.num_hidden_groups != 1 or config.inner_group_num != 1:
         what = f"{config.num_hidden_groups} groups of {config.inner_group_num} layers"
         problems.append(Problem(what, "layers share their weights: one group of one layer"))
     if config.hidden_act != "gelu_new":
         problems.append(Problem(f"activation {config.hidden_act}", "use gelu_new"))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     held = {n: t.detach().cpu().double().numpy() for n, t in model.albert.state_dict().items()}
     values: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {
         "word": held["embeddings.word_embeddings.weight"],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problem, Problems
 from shiftforge.quant.albert.network.convert import convert
 from shiftforge.quant.albert.network.integer import IntegerAlbert, Weights
 from shiftforge.quant.albert.network.settings import Shape
@@ -102,7 +102,7 @@ def from_pretrained_folder(
     model = pretrained(folder, len(names))
     network = float_network(model, names)
     most, words = min(length, network.length), len(network.values["word"])
-    problems = []
+    problems = Problems()
     if len(names) < 2:
         problems.append(Problem(f"{len(names)} classes", "give at least 2", "classes"))
     if length < 1:
@@ -113,8 +113,7 @@ def from_pretrained_folder(
             problems.append(Problem(f"shape {ids.shape}", f"give 1 to {most} tokens", where))
         elif ids.min() < 0 or ids.max() >= words:
             problems.append(Problem(f"a token past {words}", "use its tokeniser", where))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     rng = np.random.default_rng([2, seed])
     width = network.values["mapping"].shape[0]
     values = {**network.values, "position": network.values["position"][:most]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import Problem, Problems
 
 __all__ = ["Recipe", "Shape", "usual_length", "usual_recipe"]
 
@@ -26,7 +26,7 @@ class Shape:
     vocabulary: int = 8000
 
     def __post_init__(self) -> None:
-        problems = []
+        problems = Problems()
         for name in ("hidden", "heads", "ffn", "layers", "embedding"):
             if getattr(self, name) < 1:
                 problems.append(Problem(f"{name} {getattr(self, name)}", "use 1 or more", name))
@@ -37,8 +37,7 @@ class Shape:
         ):
             what = f"{self.heads} heads in {self.hidden} columns"
             problems.append(Problem(what, "use heads of 4, 16, 64 or 256 columns", "heads"))
-        if problems:
-            raise InputError(problems)
+        problems.stop()
 
 
 @dataclass(frozen=True)

@@ -290,7 +290,7 @@ def load_table(folder: Path) -> SharedTable:
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
         remedy = f"build the table again; it is {_WORDS}, {_NOTES} and a tokeniser"
         raise InputError(Problem(f"no word table: {error}", remedy, where)) from error
-    problems = []
+    problems = Problems()
     if words.ndim != 2 or words.dtype != np.float32:
         problems.append(Problem(f"words {words.dtype} {words.shape}", "build it again", where))
     else:
@@ -302,6 +302,5 @@ def load_table(folder: Path) -> SharedTable:
             decode(encode(words, _FORMAT, bias), _FORMAT, bias), words
         ):
             problems.append(Problem("values are not AF<8,3>", "build it again", where))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return _measured(words, bias, *source)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.folds import Fold, stratified_folds
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
@@ -56,14 +56,13 @@ def validation_part(
     """
     own = labels[fold.train]
     classes, sizes = np.unique(own, return_counts=True)
-    problems = []
+    problems = Problems()
     if not 0 < share <= 0.5:
         problems.append(Problem(f"validation share {share}", "use more than 0, at most 1/2"))
     if not len(sizes) or sizes.min() < 2:
         what = "a class with fewer than two training texts"
         problems.append(Problem(what, "give more texts, or leave the class out"))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     rng = np.random.default_rng(seed)
     kept = np.ones(len(own), dtype=bool)
     for label, size in zip(classes, sizes, strict=True):

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems, collect
 from shiftforge.quant.capture.loaders.screen import check_safetensors
 
 __all__ = ["check_folder", "read_json"]
@@ -32,7 +32,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def check_folder(folder: Path) -> tuple[dict[str, Any], list[Path]]:
     """config.json and the screened safetensors files; all problems of the folder at once."""
-    problems: list[Problem] = []
+    problems = Problems()
     config: dict[str, Any] = {}
     if (folder / "config.json").is_file():
         config = read_json(folder / "config.json")
@@ -60,10 +60,7 @@ def check_folder(folder: Path) -> tuple[dict[str, Any], list[Path]]:
             Problem(what, "save it with save_pretrained(..., safe_serialization=True)", str(folder))
         )
     for file in files:
-        try:
+        with collect(problems):
             check_safetensors(file)
-        except InputError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return config, files

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.capture.loaders.screen import check_hdf5
 
 __all__ = ["KerasFile", "read_keras"]
@@ -38,7 +38,7 @@ def read_keras(path: Path) -> KerasFile:
     check_hdf5(path)
     where = str(path)
     arrays: dict[tuple[str, str], NDArray[np.float32]] = {}
-    problems: list[Problem] = []
+    problems = Problems()
 
     def visit(name: str, item: object) -> None:
         if not isinstance(item, h5py.Dataset):
@@ -65,6 +65,5 @@ def read_keras(path: Path) -> KerasFile:
         raise InputError(
             Problem(f"it cannot be read as HDF5: {error}", "fetch it again, it is cut short", where)
         ) from error
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return KerasFile(arrays, config)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 
 __all__ = ["fill", "require"]
 
@@ -20,7 +20,7 @@ def fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: st
     batches may be missing: it plays no part in inference.
     """
     wanted = module.state_dict()
-    problems = []
+    problems = Problems()
     for name, held in wanted.items():
         given = tensors.get(name)
         if given is None:
@@ -36,8 +36,7 @@ def fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: st
             )
     for name in sorted(set(tensors) - set(wanted)):
         problems.append(Problem(f"tensor {name} belongs to no layer", REMEDY, where))
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     module.load_state_dict({k: v for k, v in tensors.items() if k in wanted}, strict=False)
 
 

@@ -13,7 +13,7 @@ from albert_cases import float_case, integer_case, sentences
 from shiftforge.errors import InputError
 from shiftforge.quant.albert.network.convert import calibrate, convert, mask_tables, zero_shares
 from shiftforge.quant.albert.network.file import load_package
-from shiftforge.quant.albert.network.quantize import calibration_texts, quantise_folder
+from shiftforge.quant.albert.network.quantise import calibration_texts, quantise_folder
 from shiftforge.quant.albert.network.stages import LINEARS, FloatNetwork
 from shiftforge.quant.albert.network.weights import (
     LEAST_BIAS,

@@ -16,7 +16,7 @@ from shiftforge.errors import InputError
 from shiftforge.quant.albert.network.folder import load_classifier, save_classifier
 from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans, configuration
 from shiftforge.quant.albert.network.notes import load_notes
-from shiftforge.quant.albert.network.quantize import quantise_folder
+from shiftforge.quant.albert.network.quantise import quantise_folder
 from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.quant.albert.training.texts import save_calibration
 
