@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.generator.channel import EMULATION_DEPTH
+from shiftforge.generator.edgebert.kernel_memory import Image
 from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.sim.edgebert.opencl.memory import Image
 from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.devices import device_spec, open_device
 from shiftforge.sim.opencl.launch import LOWERED_DEPTH, launch_channels, launch_scheduler
