@@ -12,7 +12,7 @@ from shiftforge.boards.types import Board
 from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.design import Design
 from shiftforge.generator.edgebert.area import UnitArea, unit_area
-from shiftforge.generator.edgebert.folder import PLAN, plan_file
+from shiftforge.generator.edgebert.folder import host_values, project_files
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.rtl import rtl_design
 from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
@@ -116,12 +116,12 @@ def _sizes(network: IntegerAlbert, lanes: int) -> dict[str, Any]:
 
 
 def _texts(
-    network: IntegerAlbert, board: Board, figures: dict[str, Any], lanes: int, tokenised: bool
+    network: IntegerAlbert, board: Board, figures: dict[str, Any], unit: UnitDesign, tokenised: bool
 ) -> dict[str, str]:
     kinds = {"af": f"AF<{network.bits},3>", "shift1": "SHIFT4 of one term",
              "shift2": "SHIFT4 of two terms"}  # fmt: skip
     values: dict[str, Any] = {
-        "version": __version__,
+        **host_values(unit, board),
         "board_title": plain_text(board.title),
         "bsp": board.sdk.bsp,
         "sdk": f"Intel FPGA SDK for OpenCL {board.sdk.edition} {board.sdk.version}",
@@ -130,7 +130,7 @@ def _texts(
         "sizes": f"{network.layers} layers of {network.hidden} columns, {network.heads} heads, "
         f"{network.ffn} columns between the feed-forward products",
         "length": network.length,
-        "lanes": lanes,
+        "lanes": unit.config.lanes,
         "weights": kinds[network.weights],
         "skipped": len(network.skipped),
         "tokenised": tokenised,
@@ -170,12 +170,12 @@ def albert_design(
     source = render_edgebert(unit)
     _check_rules(source)
     report = {"kind": KIND, "board": board.name, **_sizes(network, lanes), **figures}
-    texts = _texts(network, board, figures, lanes, tokeniser is not None)
+    texts = _texts(network, board, figures, unit, tokeniser is not None)
     files = {
         **rtl_design(unit).files,
         DEVICE: source.encode(),
         NETWORK: data,
-        PLAN: plan_file(plan),
+        **project_files(unit, network, plan, board),
         "report.json": (json.dumps(report, indent=1, sort_keys=True) + "\n").encode(),
         **{name: text.encode() for name, text in texts.items()},
     }
