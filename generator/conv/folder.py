@@ -8,6 +8,7 @@ from shiftforge import __version__
 from shiftforge.generator.channel import EMULATION_DEPTH
 from shiftforge.generator.conv.plan import Plan
 from shiftforge.generator.render import plain_text, render
+from shiftforge.generator.sdk import emulator_platform
 
 __all__ = ["INTERFACE", "KERNELS", "render_project"]
 
@@ -27,12 +28,6 @@ KERNELS = (
 )
 
 
-def _emulator_platform(edition: str, version: str) -> str:
-    """Part of the platform name of the SDK's default emulator (the fast one since Pro 19.3)."""
-    parts = tuple(int(part) for part in version.split(".") if part.isdigit())
-    return "Emulation" if edition == "pro" and parts >= (19, 3) else "FPGA SDK"
-
-
 def render_project(plan: Plan) -> dict[str, str]:
     """Texts by path: Makefile, host/host.py and README.md of a design folder."""
     board = plan.board
@@ -48,7 +43,7 @@ def render_project(plan: Plan) -> dict[str, str]:
         "sdk": f"Intel FPGA SDK for OpenCL {board.sdk.edition} {board.sdk.version}",
         "flags": " ".join(board.sdk.flags),
         "emulator_flags": "".join(f"{flag} " for flag in board.sdk.emulator_flags),
-        "emulator_platform": _emulator_platform(board.sdk.edition, board.sdk.version),
+        "emulator_platform": emulator_platform(board.sdk.edition, board.sdk.version),
         "depth_flags": " ".join(depths),
         "depth_options": repr(depths),
         "kernels": repr(KERNELS),

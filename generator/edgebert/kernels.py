@@ -14,7 +14,7 @@ from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.render import MAX_VECTOR, render
 
-__all__ = ["auxiliary_words", "render_edgebert", "unit_channels", "unit_kernels"]
+__all__ = ["auxiliary_words", "channel_bytes", "render_edgebert", "unit_channels", "unit_kernels"]
 
 # operand: name, buffer, whether its tile is the inner loop's, channel of a sum
 _OPERANDS = (
@@ -75,6 +75,13 @@ def unit_channels(design: UnitDesign) -> tuple[Channel, ...]:
         Channel("next_b", "int", "store", "fetch_b", _TOKENS),
     )
     return (*matrix, *(special if design.sfu else ()), *order)
+
+
+def channel_bytes(config: UnitConfig, channel: Channel) -> int:
+    """Bytes of a word of a channel."""
+    lanes, accumulator = config.lanes, 8 if config.acc_bits > 32 else 4
+    sizes = {"vec_t": lanes, "sums_t": accumulator * lanes, "fixed_t": 4 * lanes, "int": 4}
+    return sizes[channel.type]
 
 
 def render_edgebert(design: UnitDesign) -> str:

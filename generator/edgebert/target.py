@@ -14,7 +14,7 @@ from shiftforge.errors import InputError
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.design import Design
 from shiftforge.generator.edgebert.area import UnitArea, unit_area
-from shiftforge.generator.edgebert.folder import PLAN, plan_file
+from shiftforge.generator.edgebert.folder import host_values, project_files
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.options import Options
 from shiftforge.generator.edgebert.rtl import rtl_design
@@ -104,12 +104,12 @@ def _sizes(network: IntegerAlbert, lanes: int) -> dict[str, Any]:
 
 
 def _texts(
-    network: IntegerAlbert, board: Board, figures: dict[str, Any], lanes: int, tokenised: bool
+    network: IntegerAlbert, board: Board, figures: dict[str, Any], unit: UnitDesign, tokenised: bool
 ) -> dict[str, str]:
     kinds = {"af": f"AF<{network.bits},3>", "shift1": "SHIFT4 of one term",
              "shift2": "SHIFT4 of two terms"}  # fmt: skip
     values: dict[str, Any] = {
-        "version": __version__,
+        **host_values(unit, board),
         "board_title": plain_text(board.title),
         "bsp": board.sdk.bsp,
         "sdk": f"Intel FPGA SDK for OpenCL {board.sdk.edition} {board.sdk.version}",
@@ -118,7 +118,7 @@ def _texts(
         "sizes": f"{network.layers} layers of {network.hidden} columns, {network.heads} heads, "
         f"{network.ffn} columns between the feed-forward products",
         "length": network.length,
-        "lanes": lanes,
+        "lanes": unit.config.lanes,
         "weights": kinds[network.weights],
         "skipped": len(network.skipped),
         "tokenised": tokenised,
@@ -180,15 +180,14 @@ class EdgebertTarget:
     def emit(self, plan: UnitPlan) -> Design:
         """See ``Target``."""
         network, tokeniser = plan.package.network, plan.package.tokeniser
-        lanes = plan.unit.config.lanes
-        sizes = _sizes(network, lanes)
+        sizes = _sizes(network, plan.unit.config.lanes)
         report = {"kind": KIND, "board": plan.board.name, **sizes, **plan.figures}
-        texts = _texts(network, plan.board, plan.figures, lanes, tokeniser is not None)
+        texts = _texts(network, plan.board, plan.figures, plan.unit, tokeniser is not None)
         files = {
             **rtl_design(plan.unit).files,
             DEVICE: render_edgebert(plan.unit).encode(),
             NETWORK: plan.data,
-            PLAN: plan_file(plan.sentence),
+            **project_files(plan.unit, network, plan.sentence, plan.board),
             "report.json": (json.dumps(report, indent=1, sort_keys=True) + "\n").encode(),
             **{name: text.encode() for name, text in texts.items()},
         }
@@ -199,7 +198,7 @@ class EdgebertTarget:
             "board": plan.board.name,
             "unit": asdict(plan.unit.config),
             "sfu": asdict(plan.unit.functions),
-            "sizes": {NETWORK: len(plan.data)},
+            "sizes": {n: len(d) for n, d in files.items() if n.startswith(("data/", NETWORK))},
             **sizes,
         }
         return Design(files, report, manifest)

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.channel import EMULATION_DEPTH
+from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
 from shiftforge.sim.conv.layout import direct_to_map, lines_to_map
 from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.devices import device_spec, open_device
-from shiftforge.sim.opencl.launch import LOWERED_DEPTH, launch_channels, launch_scheduler
+from shiftforge.sim.opencl.launch import launch_channels, launch_scheduler
 
 __all__ = ["Accelerator", "Outputs"]
 

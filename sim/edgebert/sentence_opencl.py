@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.edgebert.norm import NormNumbers
+from shiftforge.generator.edgebert.kernel_commands import af_bits
+from shiftforge.generator.edgebert.kernel_layer import Traced
+from shiftforge.generator.edgebert.kernel_memory import Image
+from shiftforge.generator.edgebert.kernel_sentence import Launch, SentenceKernels
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.quant.albert.network.integer import IntegerAlbert, IntegerLinear
+from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.host import check_threshold, label_at, looked_up
-from shiftforge.sim.edgebert.opencl.encoder import EncoderUnit
-from shiftforge.sim.edgebert.opencl.memory import Image, Stored
-from shiftforge.sim.edgebert.opencl.product import af_bits, multiply, value_bits
-from shiftforge.sim.edgebert.opencl.sfu import add_norm, norm_table
-from shiftforge.sim.edgebert.sentence_golden import (
-    Codes,
-    LayerResult,
-    Sentence,
-    Stages,
-    layer_weights,
-)
+from shiftforge.sim.edgebert.opencl.encoder import check_layer, read_layer
+from shiftforge.sim.edgebert.opencl.program import UnitProgram
+from shiftforge.sim.edgebert.sentence_golden import LayerResult, Sentence, Stages, layer_weights
 from shiftforge.sim.golden.edgebert.encoder import Unit
 
 __all__ = ["ClassifierKernels"]
 
 
 class ClassifierKernels:
-    """The unit built for a device. text: its device text, if it is not to be the rendered one.
-    seconds: of all kernels so far.
+    """The unit built for a device, with a network's memory as its project's data hold it.
 
+    text: the device text, if it is not to be the rendered one. seconds: of all kernels so far.
     The runtimes can hang or abort the process that they run in.
     """
 
@@ -36,8 +34,12 @@ class ClassifierKernels:
         self, design: UnitDesign, device: str, network: IntegerAlbert, unit: Unit,
         *, text: str | None = None,
     ) -> None:  # fmt: skip
-        self.network, self.unit, self.config = network, unit, design.config
-        self.encoder = EncoderUnit(design, device, text=text)
+        self.design, self.network, self.unit = design, network, unit
+        x = np.zeros((network.length, network.hidden), dtype=np.int64)
+        for index in range(network.layers):
+            check_layer(design, x, layer_weights(network, index), unit)
+        self.kernels = SentenceKernels(design, network)
+        self.program = UnitProgram(design, device, text=text)
         self.seconds = 0.0
 
     def run(
@@ -48,78 +50,49 @@ class ClassifierKernels:
     ) -> Sentence:
         """A sentence, as ``golden_sentence``. Raises InputError, and CheckFailed for a hang."""
         check_threshold(threshold)
-        network = self.network
-        embedding = self._embed(*looked_up(network, ids, types))
-        x: Codes = embedding["input"]
-        layers = []
-        for index in range(network.layers):
-            weights = layer_weights(network, index, len(ids))
-            stages = self.encoder.run(x, weights, self.unit, skip=True)
-            self.seconds += self.encoder.seconds
-            x = stages["norm2"]
-            logits, entropy, exits = self._off_ramp(index, x[:1], threshold)
-            layers.append(LayerResult(stages, logits, entropy, exits))
-            if exits:
-                break
-        return Sentence(embedding, tuple(layers), label_at(layers[-1].logits), self.encoder.skipped)
+        word, place = looked_up(self.network, ids, types)
+        kernels, bits = self.kernels, af_bits(self.design.config)
+        image = kernels.image.fresh()
+        image.write(kernels.operand(kernels.word, len(ids)), word, bits)
+        image.write(kernels.operand(kernels.place, len(ids)), place, bits)
+        embedding: Stages = {}
+        stages: Stages = {}
+        layers: list[LayerResult] = []
+        for launch in kernels.launches(len(ids), threshold):
+            self._launch(image, launch)
+            if launch.kind == "embedding":
+                embedding = self._embedding(image, len(ids), launch.traced["embedded"])
+            elif launch.kind == "layer":
+                stages = self._layer(image, len(ids), launch.layer, launch.traced)
+            else:
+                entropy, exits = image.outcomes[kernels.outcome : kernels.outcome + 2].tolist()
+                logits = image.read(kernels.logits)[0]
+                done = threshold is not None and bool(exits)
+                layers.append(LayerResult(stages, logits, int(entropy), done))
+                if done:
+                    break
+        skipped = tuple(sorted(kernels.layer.data.skipped))
+        return Sentence(embedding, tuple(layers), label_at(layers[-1].logits), skipped)
 
-    def _channels(self, image: Image, linear: IntegerLinear, bias: int) -> int:
-        m, f = self.config.man_bits, self.unit.fraction
-        own = m if self.config.weights == "af" else 0
-        shift = m + own - bias - linear.exponent.astype(np.int64) - f
-        return image.channels(shift, linear.bias, len(linear.codes))
+    def _launch(self, image: Image, launch: Launch) -> None:
+        image.load(launch.commands)
+        self.seconds += self.program.run(image)
 
-    def _product(
-        self, image: Image, a: Stored, linear: IntegerLinear, bias: int, out: int, **fields: int
-    ) -> Stored:
-        weights = image.codes(linear.codes, value_bits(self.config))
-        c = image.tensor(a.rows, len(linear.codes))
-        multiply(
-            image, a, weights, c, self._channels(image, linear, bias), out_bias=out,
-            fraction=self.unit.fraction, **fields,
-        )  # fmt: skip
-        return c
-
-    def _launch(self, image: Image) -> None:
-        image.freeze()
-        self.seconds += self.encoder.program.run(image)
-
-    def _embed(self, word: Codes, place: Codes) -> Stages:
-        network, bits = self.network, af_bits(self.config)
-        bias, norm = network.embedding_biases, network.norms["embedding_norm"]
-        image = Image(self.config.lanes)
-        a, b = image.codes(word, bits), image.codes(place, bits)
-        c = image.tensor(*word.shape)
-        at = image.trace(c.vectors)
-        add_norm(
-            image, (a, bias["word"]), (b, bias["place"]), (at, bias["embedded"]),
-            (c, bias["embedding_norm"]), NormNumbers(norm.gamma_fraction, network.epsilon),
-            fraction=self.unit.fraction,
-            table=image.table(norm_table(norm.gamma, norm.beta, image.lanes)),
-        )  # fmt: skip
-        x = self._product(
-            image, c, network.linears["mapping"], bias["embedding_norm"], bias["input"]
-        )
-        self._launch(image)
-        sums = image.read_rows(image.traced, at, *word.shape).astype(np.uint8)
+    def _embedding(self, image: Image, tokens: int, sums: Traced) -> Stages:
+        kernels = self.kernels
+        names = {"word": kernels.word, "place": kernels.place, "embedding_norm": kernels.normed}
+        found = {n: image.read(kernels.operand(at, tokens)) for n, at in names.items()}
+        embedded = image.read_rows(image.traced, sums.at, sums.rows, sums.columns)
         return {
-            "word": image.read(a),
-            "place": image.read(b),
-            "embedded": sums,
-            "embedding_norm": image.read(c),
-            "input": image.read(x),
+            "word": found["word"],
+            "place": found["place"],
+            "embedded": embedded.astype(np.uint8),
+            "embedding_norm": found["embedding_norm"],
+            "input": image.read(kernels.state(0, tokens)),
         }
 
-    def _off_ramp(self, index: int, row: Codes, threshold: int | None) -> tuple[Codes, int, bool]:
-        network, own = self.network, self.network.biases[index]
-        image = Image(self.config.lanes)
-        a = image.codes(row, af_bits(self.config))
-        at = image.outcome()
-        c = self._product(
-            image, a, network.ramps[index], own["norm2"], own["logits"], entropy=1,
-            threshold=threshold or 0, outcome=at,
-        )  # fmt: skip
-        image.trace(c.vectors)
-        self._launch(image)
-        entropy, exits = image.outcomes[at : at + 2].tolist()
-        return image.read(c)[0], int(entropy), threshold is not None and bool(exits)
+    def _layer(
+        self, image: Image, tokens: int, index: int, traced: Mapping[str, Traced]
+    ) -> dict[str, NDArray[Any]]:
+        step = self.kernels.step(index, tokens)
+        return read_layer(image, self.kernels.layer, step, traced)

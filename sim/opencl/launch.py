@@ -14,11 +14,9 @@ from shiftforge.errors import CheckFailed
 if TYPE_CHECKING:
     import pyopencl
 
-__all__ = ["LOWERED_DEPTH", "fifo_fills", "launch_channels", "launch_scheduler"]
+__all__ = ["fifo_fills", "launch_channels", "launch_scheduler"]
 
 STATUS_WORDS = 3
-LOWERED_DEPTH = 256
-"""Words of a deep FIFO in global memory: small ones stay in the processor's cache."""
 
 
 def launch_channels(

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rtl_coverage import ColumnPost
+from scoreboard import check_rows
+from sfu_model import Ports, SfuModel, build_with_files
 
 from shiftforge.generator.edgebert.rtl import render_bench, render_unit
 from shiftforge.generator.edgebert.unit import UnitConfig
-from shiftforge.sim.edgebert.rtl.sfu import Ports, SfuModel, build_with_files
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, signed_value
 from shiftforge.sim.golden.edgebert.mac import accumulate, shift_values
 from shiftforge.sim.golden.edgebert.post import Activation, post_af
-from shiftforge.sim.rtl.checks import check_rows
-from shiftforge.sim.rtl.coverage import ColumnPost
 
 INT32 = (-(1 << 31), (1 << 31) - 1)
 SETTLE = 12  # cycles after which nothing is under way and the post-processing may change

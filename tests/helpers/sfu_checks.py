@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scoreboard import check_rows
+from sfu_model import SfuModel, SfuRun, unpack_lanes
 from sfu_streams import Beat, Group, Row
 
 from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.sim.edgebert.rtl.sfu import SfuModel, SfuRun, unpack_lanes
-from shiftforge.sim.rtl.checks import check_rows
 
 
 def words(rows: Sequence[Row], valid: str) -> list[Beat]:

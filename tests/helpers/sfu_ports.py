@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sfu_model import Ports
+
 from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.sim.edgebert.rtl.sfu import Ports
 
 EXP2 = Ports("sfu_exp2_probe", (("valid", 1), ("v", 21)), (("exp", 23),))
 LOG2 = Ports("sfu_log2", (("valid", 1), ("sum", 32)), (("log", 19),))

@@ -6,36 +6,31 @@ sums never leave the unit in hardware; the build for checks copies them to a tra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.edgebert.job import FUNCTIONS
+from shiftforge.generator.edgebert.encoder import MATRICES
+from shiftforge.generator.edgebert.kernel_commands import af_bits
+from shiftforge.generator.edgebert.kernel_layer import (
+    LayerData,
+    LayerPlaces,
+    LayerStep,
+    NormData,
+    Traced,
+    layer_commands,
+)
+from shiftforge.generator.edgebert.kernel_memory import Image
 from shiftforge.generator.edgebert.kernels import auxiliary_words
 from shiftforge.generator.edgebert.norm import NormNumbers
-from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.sim.edgebert.opencl.memory import Image, Stored
-from shiftforge.sim.edgebert.opencl.product import af_bits, multiply, value_bits
 from shiftforge.sim.edgebert.opencl.program import UnitProgram
-from shiftforge.sim.edgebert.opencl.sfu import add_norm, norm_table
-from shiftforge.sim.golden.edgebert.encoder import STAGES, LayerWeights, Linear, Norm, Unit
+from shiftforge.sim.golden.edgebert.encoder import STAGES, LayerWeights, Unit
 
-__all__ = ["EncoderUnit", "check_layer"]
-
-GELU, SOFTMAX = FUNCTIONS.index("gelu"), FUNCTIONS.index("softmax")
-
-
-@dataclass(frozen=True, eq=False)
-class _Traced:
-    """Where a stage lies in the trace: rows, columns."""
-
-    at: int
-    rows: int
-    columns: int
+__all__ = ["EncoderUnit", "check_layer", "read_layer"]
 
 
 class EncoderUnit:
@@ -73,128 +68,65 @@ class EncoderUnit:
         """
         codes = np.asarray(x, dtype=np.int64)
         check_layer(self.design, codes, layer, unit)
-        plan = _LayerImage(self.design.config, codes, layer, unit, skip)
-        self.skipped = tuple(sorted(set(range(layer.heads)) - set(plan.heads)))
-        self.seconds = self.program.run(plan.image)
-        return plan.stages()
-
-
-class _LayerImage:
-    """A layer's memory image and where its stages lie."""
-
-    def __init__(
-        self, config: UnitConfig, x: NDArray[np.int64], layer: LayerWeights, unit: Unit,
-        skip: bool,
-    ) -> None:  # fmt: skip
-        self.config, self.layer, self.unit = config, layer, unit
-        self.image = image = Image(config.lanes)
-        self.length, self.hidden = x.shape
-        self.width = self.hidden // layer.heads
-        self.stored: dict[str, Stored] = {}
-        self.heads: dict[int, tuple[_Traced, Stored]] = {}
-        self.traced: dict[str, _Traced] = {}
-        bias = layer.biases
-        source = image.codes(x, af_bits(config))
-        for name, linear in (("q", layer.q), ("k", layer.k)):
-            self._linear(name, source, "input", linear, layer.heads)
-        self._linear("v", source, "input", layer.v, transposed=True)
-        context = image.tensor(self.length, self.hidden, layer.heads)
-        self.stored["context"] = context
-        for head in range(layer.heads):
-            if not skip or layer.spans is None or np.any(layer.spans[head]):
-                self._attention(head, context.part(head))
-        self._linear("attention_output", context, "context", layer.output)
-        self._norm("add1", "norm1", (source, bias["input"]), "attention_output", layer.norm1)
-        self._linear("gelu", self.stored["norm1"], "norm1", layer.ffn1, traced="ffn1")
-        self._linear("ffn2", self.stored["gelu"], "gelu", layer.ffn2)
-        self._norm("add2", "norm2", (self.stored["norm1"], bias["norm1"]), "ffn2", layer.norm2)
+        image, config = Image(self.design.config.lanes), self.design.config
+        data = _data(layer, skip)
+        places = LayerPlaces(image, config, data, len(codes))
+        source = image.codes(codes, af_bits(config))
+        places.place_stages(image)
+        target = image.tensor(*codes.shape)
+        channels = places.channels(image, layer.biases, unit.fraction)
+        step = LayerStep(len(codes), source, target, layer.biases, channels, unit.fraction)
+        traced = layer_commands(image, places, step)
         image.freeze()
+        self.skipped = tuple(sorted(data.skipped))
+        self.seconds = self.program.run(image)
+        return read_layer(image, places, step, traced)
 
-    def _trace(self, rows: int, columns: int) -> _Traced:
-        n = self.image.lanes
-        return _Traced(self.image.trace(-(-rows // n) * -(-columns // n) * n), rows, columns)
 
-    def _linear(
-        self, name: str, a: Stored, a_name: str, linear: Linear, parts: int = 1,
-        *, transposed: bool = False, traced: str = "",
-    ) -> None:  # fmt: skip
-        image, config, f = self.image, self.config, self.unit.fraction
-        n, m = len(linear.codes), config.man_bits
-        if linear.kind == "af":
-            shift: Any = 2 * m - self.layer.biases[a_name] - int(np.asarray(linear.exponent)) - f
-        else:
-            shift = m - self.layer.biases[a_name] - f - np.asarray(linear.exponent, dtype=np.int64)
-        weights = image.codes(linear.codes, value_bits(config))
-        rows, columns = (n, self.length) if transposed else (self.length, n)
-        c = self.stored[name] = image.tensor(rows, columns, parts)
-        fields = {}
-        if traced:
-            self.traced[traced] = self._trace(self.length, n)
-            fields = {"function": GELU, "trace": self.traced[traced].at}
-        multiply(
-            image, a, weights, c, image.channels(shift, linear.bias, n), fraction=f,
-            out_bias=self.layer.biases[name], transposed=int(transposed), **fields,
-        )  # fmt: skip
+def _data(layer: LayerWeights, skip: bool) -> LayerData:
+    """A layer of the reference, for the kernels."""
+    skipped = []
+    if skip and layer.spans is not None:
+        skipped = [head for head, table in enumerate(layer.spans) if not np.any(table)]
+    norms = {"norm1": layer.norm1, "norm2": layer.norm2}
+    return LayerData(
+        layer.heads,
+        {name: getattr(layer, name) for name in MATRICES},
+        {
+            name: NormData(n.gamma, n.beta, NormNumbers(n.gamma_fraction, n.epsilon))
+            for name, n in norms.items()
+        },
+        layer.spans,
+        frozenset(skipped),
+    )
 
-    def _attention(self, head: int, context: Stored) -> None:
-        image, bias, f = self.image, self.layer.biases, self.unit.fraction
-        half = (self.width.bit_length() - 1) // 2
-        twice = 2 * self.config.man_bits
-        codes = int(self.config.takes_codes)
-        traced = self._trace(self.length, self.length)
-        probabilities = image.tensor(self.length, self.length)
-        fields = {"function": SOFTMAX, "trace": traced.at, "fraction": f, "codes": codes}
-        if self.layer.spans is not None:
-            # past its end a mask is zero
-            table = np.zeros(self.length, np.int64)
-            given = np.asarray(self.layer.spans[head])[: self.length]
-            table[: len(given)] = given
-            fields |= {"masked": 1, "table": image.table(table)}
-        q, k = self.stored["q"].part(head), self.stored["k"].part(head)
-        shift = twice - bias["q"] - bias["k"] - f + half
-        multiply(
-            image, q, k, probabilities, image.channels(shift, 0, self.length),
-            out_bias=bias["probabilities"], **fields,
-        )  # fmt: skip
-        values = self.stored["v"].band(head * self.width, self.width)
-        shift = twice - bias["probabilities"] - bias["v"] - f
-        multiply(
-            image, probabilities, values, context, image.channels(shift, 0, self.width),
-            out_bias=bias["context"], fraction=f, codes=codes,
-        )  # fmt: skip
-        self.heads[head] = traced, probabilities
 
-    def _norm(self, added: str, name: str, a: tuple[Stored, int], b: str, norm: Norm) -> None:
-        bias = self.layer.biases
-        self.traced[added] = self._trace(self.length, self.hidden)
-        c = self.stored[name] = self.image.tensor(self.length, self.hidden)
-        add_norm(
-            self.image, a, (self.stored[b], bias[b]), (self.traced[added].at, bias[added]),
-            (c, bias[name]), NormNumbers(norm.gamma_fraction, norm.epsilon),
-            fraction=self.unit.fraction,
-            table=self.image.table(norm_table(norm.gamma, norm.beta, self.image.lanes)),
-        )  # fmt: skip
+def read_layer(
+    image: Image, places: LayerPlaces, step: LayerStep, traced: Mapping[str, Traced]
+) -> dict[str, NDArray[Any]]:
+    """Every stage of a layer after its run, in golden's order; scores of heads that were left out
+    are 0."""
+    tokens, heads = step.tokens, places.data.heads
 
-    def stages(self) -> dict[str, NDArray[Any]]:
-        """Every stage after a run, in golden's order."""
-        image = self.image
+    def shown(where: Traced) -> NDArray[Any]:
+        return image.read_rows(image.traced, where.at, where.rows, where.columns)
 
-        def shown(where: _Traced) -> NDArray[Any]:
-            return image.read_rows(image.traced, where.at, where.rows, where.columns)
-
-        out: dict[str, NDArray[Any]] = {name: image.read(at) for name, at in self.stored.items()}
-        out["vt"] = out["v"]
-        out["v"] = np.ascontiguousarray(out["vt"].T)
-        out |= {name: shown(at) for name, at in self.traced.items()}
-        for name in ("add1", "add2"):
-            out[name] = out[name].astype(np.uint8)
-        square = (self.layer.heads, self.length, self.length)
-        out["scores"] = np.zeros(square, dtype=image.traced.dtype)
-        out["probabilities"] = np.zeros(square, dtype=np.uint8)
-        for head, (traced, probabilities) in self.heads.items():
-            out["scores"][head] = shown(traced)
-            out["probabilities"][head] = image.read(probabilities)
-        return {stage: out[stage] for stage in STAGES}
+    out: dict[str, NDArray[Any]] = {
+        name: image.read(places.at(name, tokens)) for name in places.stages
+    }
+    out["norm2"] = image.read(step.target)
+    out["vt"] = out["v"]
+    out["v"] = np.ascontiguousarray(out["vt"].T)
+    out["ffn1"] = shown(traced["ffn1"])
+    for name in ("add1", "add2"):
+        out[name] = shown(traced[name]).astype(np.uint8)
+    square = (heads, tokens, tokens)
+    out["scores"] = np.zeros(square, dtype=image.traced.dtype)
+    out["probabilities"] = np.zeros(square, dtype=np.uint8)
+    for head in places.data.computed:
+        out["scores"][head] = shown(traced[f"scores {head}"])
+        out["probabilities"][head] = out[f"probabilities {head}"]
+    return {stage: out[stage] for stage in STAGES}
 
 
 def check_layer(design: UnitDesign, x: NDArray[np.int64], layer: LayerWeights, unit: Unit) -> None:

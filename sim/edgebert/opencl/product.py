@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.generator.edgebert.kernel_commands import af_bits, multiply, value_bits
+from shiftforge.generator.edgebert.kernel_memory import Image, Packed, pack, unpack
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.sim.edgebert.opencl.memory import Image, Packed, Stored, pack, unpack
 from shiftforge.sim.edgebert.opencl.program import UnitProgram
 
 __all__ = [
@@ -19,11 +20,8 @@ __all__ = [
     "Packed",
     "Product",
     "ProductOptions",
-    "af_bits",
-    "multiply",
     "pack",
     "unpack",
-    "value_bits",
 ]
 
 
@@ -37,35 +35,6 @@ class Product:
     values: NDArray[Any]
     packed: Packed | None
     seconds: float
-
-
-def af_bits(config: UnitConfig) -> int:
-    """The bits that make an AF code other than zero."""
-    return (1 << (config.af_bits - 1)) - 1
-
-
-def value_bits(config: UnitConfig) -> int:
-    """The bits that make a weight other than zero."""
-    if config.weights == "af":
-        return af_bits(config)
-    return 0x77 & ((1 << config.weight_bits) - 1)
-
-
-def multiply(
-    image: Image, a: Stored, b: Stored, c: Stored | None, p_base: int, **fields: int
-) -> None:
-    """Add the command C = post(A B); c is None for fixed point, which goes to ``c_base``."""
-    n = image.lanes
-    m_tiles, n_tiles = a.tiles, b.tiles
-    outers, inners = (n_tiles, m_tiles) if fields.get("transposed") else (m_tiles, n_tiles)
-    result = {"c_part_steps": inners, "c_part_strips": outers, "c_parts": 1}
-    if c is not None:
-        result |= c.operand("c") | {"c_parts": c.parts}
-    image.command(
-        m=a.rows, n=b.rows, m_tiles=m_tiles, n_tiles=n_tiles,
-        k_tiles=-(-a.columns // a.parts // n) * a.parts, p_base=p_base,
-        **a.operand("a"), **b.operand("b"), **{**result, **fields},
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.channel import EMULATION_DEPTH
-from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels
+from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
+from shiftforge.generator.edgebert.kernel_memory import Image
+from shiftforge.generator.edgebert.kernels import channel_bytes, render_edgebert, unit_channels
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.sim.edgebert.opencl.memory import Image
 from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.devices import device_spec, open_device
-from shiftforge.sim.opencl.launch import LOWERED_DEPTH, launch_channels, launch_scheduler
+from shiftforge.sim.opencl.launch import launch_channels, launch_scheduler
 from shiftforge.sim.opencl.watch import Watch
 
 __all__ = ["UnitProgram"]
@@ -45,7 +45,6 @@ class UnitProgram:
     ) -> None:
         import pyopencl as cl
 
-        config = design.config
         self.sfu, self.stall_s = design.sfu, stall_s
         self.lowered = device_spec(device).channels == "lowered"
         self.context = cl.Context([open_device(device)])
@@ -55,9 +54,8 @@ class UnitProgram:
             c.name: c.depth if strict_depth or c.type == "int" else max(c.depth, deep)
             for c in self.channels
         }
-        lanes, acc_bytes = config.lanes, 8 if config.acc_bits > 32 else 4
-        word = {"vec_t": lanes, "sums_t": acc_bytes * lanes, "fixed_t": 4 * lanes, "int": 4}
-        self.arena = sum(self.depths[c.name] * word[c.type] for c in self.channels)
+        config = design.config
+        self.arena = sum(self.depths[c.name] * channel_bytes(config, c) for c in self.channels)
         options = [f"-DSF_DEPTH_{name}={depth}" for name, depth in self.depths.items()]
         options.append("-DSF_LOWERED" if self.lowered else "-DSF_EMULATOR")
         if design.sfu is not None:

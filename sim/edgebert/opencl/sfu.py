@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
-from fractions import Fraction
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.edgebert.job import FUNCTIONS
+from shiftforge.generator.edgebert.kernel_commands import (
+    GELU,
+    SOFTMAX,
+    add_norm,
+    af_bits,
+    multiply,
+    norm_table,
+)
+from shiftforge.generator.edgebert.kernel_memory import Image, Stored
 from shiftforge.generator.edgebert.kernels import auxiliary_words
 from shiftforge.generator.edgebert.norm import NormNumbers
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.sim.edgebert.opencl.memory import Image, Stored
-from shiftforge.sim.edgebert.opencl.product import af_bits, multiply
 from shiftforge.sim.edgebert.opencl.program import UnitProgram
 
-__all__ = ["Dvfs", "Outcome", "SpecialUnit", "add_norm", "norm_table"]
+__all__ = ["Dvfs", "Outcome", "SpecialUnit"]
 
 Codes = NDArray[np.uint8]
-Operand: TypeAlias = tuple[Stored, int]
-"""A stored matrix with its exponent bias."""
-GELU, SOFTMAX, NORM = (FUNCTIONS.index(name) for name in ("gelu", "softmax", "norm"))
 MOST_POINTS = 16
 
 
@@ -54,58 +54,6 @@ class Outcome:
     layer: int
     point: int
     late: bool
-
-
-def norm_table(gamma: ArrayLike, beta: ArrayLike, lanes: int) -> NDArray[np.int64]:
-    """The words of a layer norm's table: n gammas, n betas, and so on."""
-    size = len(np.asarray(gamma))
-    steps = -(-size // lanes)
-    words = np.zeros((steps, 2, lanes), np.int64)
-    for i, values in enumerate((gamma, beta)):
-        padded = np.zeros(steps * lanes, np.int64)
-        padded[:size] = values
-        words[:, i] = padded.reshape(steps, lanes)
-    return words.reshape(-1)
-
-
-def add_norm(
-    image: Image, a: Operand, b: Operand, total: tuple[int, int], c: Operand,
-    numbers: NormNumbers, *, fraction: int, table: int,
-) -> None:  # fmt: skip
-    """Add the command C = layer norm of A + B.
-
-    total: where the sums go in the trace, and their exponent bias. table: where ``norm_table``
-    lies. Raises InputError for biases more
-    than 16 apart, a gamma's fraction outside 0..15 or an epsilon that does not fit.
-    """
-    (left, a_bias), (right, b_bias), (result, out_bias) = a, b, c
-    (trace, sum_bias), gamma_fraction = total, numbers.gamma_fraction
-    size = left.columns
-    hb = (size - 1).bit_length()
-    root_shift = (size.bit_length() - 1) // 2
-    eps = round(Fraction(numbers.epsilon) * size * 2 ** (2 * fraction + 8))
-    problems = []
-    if abs(a_bias - b_bias) > 16:
-        problems.append(Problem(f"exponent biases {a_bias} and {b_bias}", "at most 16 apart"))
-    if not 0 <= eps < 1 << 32:
-        problems.append(
-            Problem(f"epsilon {numbers.epsilon} does not fit 32 bits", "use a smaller one")
-        )
-    if not 0 <= gamma_fraction <= 15:
-        problems.append(Problem(f"{gamma_fraction} fraction bits of gamma", "0 to 15"))
-    if problems:
-        raise InputError(problems)
-    with localcontext() as context:
-        context.prec = 60
-        scaled = Decimal(size).sqrt() * 2 ** (15 - root_shift)
-        root = int(scaled.to_integral_value(rounding=ROUND_HALF_EVEN))
-    image.command(
-        m=left.rows, n=size, m_tiles=left.tiles, n_tiles=left.steps, k_tiles=left.steps,
-        function=NORM, fraction=fraction, out_bias=out_bias, a_bias=a_bias, b_bias=b_bias,
-        sum_bias=sum_bias, reciprocal=round(Fraction(1 << (23 + hb), size)), size_bits=hb,
-        root=root, root_shift=root_shift, epsilon=eps, gamma_fraction=gamma_fraction, table=table,
-        trace=trace, c_parts=1, **left.operand("a"), **right.operand("b"), **result.operand("c"),
-    )  # fmt: skip
 
 
 class SpecialUnit:

@@ -6,11 +6,11 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 from numpy.typing import NDArray
+from rtl_benches import ArrayBench, pack
+from scoreboard import Scoreboard
 
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.mac import matmul_af, matmul_shift
-from shiftforge.sim.rtl.benches import ArrayBench, pack
-from shiftforge.sim.rtl.checks import Scoreboard
 from shiftforge.sim.rtl.cocotb_run import bench_config
 
 CONFIG = bench_config()

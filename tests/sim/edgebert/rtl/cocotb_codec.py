@@ -7,11 +7,11 @@ import random
 import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
+from rtl_benches import CodecBench, pack
+from rtl_coverage import Coverage, mask_coverage
+from scoreboard import Scoreboard
 
-from shiftforge.sim.rtl.benches import CodecBench, pack
-from shiftforge.sim.rtl.checks import Scoreboard
 from shiftforge.sim.rtl.cocotb_run import bench_config
-from shiftforge.sim.rtl.coverage import Coverage, mask_coverage
 
 CONFIG = bench_config()
 BITS = CONFIG.af_bits

@@ -9,11 +9,11 @@ import numpy as np
 import unit_model
 from cocotb.triggers import RisingEdge
 from column_cases import accumulators, directed, want, words
+from rtl_benches import ColumnBench, pack
+from rtl_coverage import Coverage, column_coverage
+from scoreboard import Scoreboard
 
-from shiftforge.sim.rtl.benches import ColumnBench, pack
-from shiftforge.sim.rtl.checks import Scoreboard
 from shiftforge.sim.rtl.cocotb_run import bench_config
-from shiftforge.sim.rtl.coverage import Coverage, column_coverage
 
 CONFIG = bench_config()
 LANES, BITS, EXP_BITS = CONFIG.lanes, CONFIG.af_bits, CONFIG.exp_bits

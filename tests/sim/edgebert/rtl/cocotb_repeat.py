@@ -8,9 +8,9 @@ from typing import Any
 
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
+from rtl_benches import CodecBench, pack
+from scoreboard import Scoreboard
 
-from shiftforge.sim.rtl.benches import CodecBench, pack
-from shiftforge.sim.rtl.checks import Scoreboard
 from shiftforge.sim.rtl.cocotb_run import bench_config
 
 CONFIG = bench_config()

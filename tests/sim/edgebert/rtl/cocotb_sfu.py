@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import cocotb
+from sfu_benches import (
+    AddBench,
+    DvfsBench,
+    EntropyBench,
+    GeluBench,
+    LayerNormBench,
+    SfuBench,
+    SoftmaxBench,
+)
 from sfu_streams import (
     Group,
     dvfs_groups,
@@ -16,15 +25,6 @@ from sfu_streams import (
 )
 
 from shiftforge.sim.rtl.cocotb_run import sfu_bench_config
-from shiftforge.sim.rtl.sfu_benches import (
-    AddBench,
-    DvfsBench,
-    EntropyBench,
-    GeluBench,
-    LayerNormBench,
-    SfuBench,
-    SoftmaxBench,
-)
 
 CONFIG = sfu_bench_config()
 IDLE = [0.0, 0.5]

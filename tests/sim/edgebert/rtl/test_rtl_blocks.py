@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from column_cases import build_column, check_column, pairs
 from matmul_cases import small
+from rtl_coverage import ColumnPost
+from scoreboard import Scoreboard
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.rtl import render_unit
-from shiftforge.sim.rtl.checks import Scoreboard
 from shiftforge.sim.rtl.cocotb_run import build_bench, run_cocotb
-from shiftforge.sim.rtl.coverage import ColumnPost
 
 HERE = [Path(__file__).parent]
 SLOW = pytest.mark.slow

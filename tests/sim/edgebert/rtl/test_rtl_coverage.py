@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from column_cases import build_column, check_column, directed, masks
 from matmul_cases import small
+from rtl_coverage import Coverage, column_coverage, mask_coverage
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.unit import UnitConfig
-from shiftforge.sim.rtl.coverage import Coverage, column_coverage, mask_coverage
 
 SLOW = pytest.mark.slow
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import sfu_ports
 from sfu_cases import SLOW, planted
+from sfu_model import build_sfu_blocks
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.sim.edgebert.rtl.sfu import build_sfu_blocks
 from shiftforge.sim.rtl.cocotb_run import run_cocotb
 
 HERE = [Path(__file__).parent]
@@ -60,7 +60,7 @@ def test_a_bench_that_compares_nothing_fails(tmp_path: Path) -> None:
         "from cocotb_sfu import compare\n"
         "from sfu_streams import Group\n"
         "from shiftforge.sim.rtl.cocotb_run import sfu_bench_config\n"
-        "from shiftforge.sim.rtl.sfu_benches import GeluBench\n\n\n"
+        "from sfu_benches import GeluBench\n\n\n"
         "@cocotb.test()\n"
         "async def no_rows(dut):\n"
         "    await compare(GeluBench(dut, sfu_bench_config(), 1), [Group([])], 0.0)\n",

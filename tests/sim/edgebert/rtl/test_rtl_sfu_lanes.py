@@ -7,13 +7,13 @@ import pytest
 import sfu_ports
 from sfu_cases import SLOW, planted, same, used
 from sfu_checks import check_gelu, check_sum
+from sfu_model import SfuModel, build_sfu
 from sfu_streams import gelu_group, sum_group
 
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.edgebert import sfu as plan
 from shiftforge.generator.edgebert.rtl_sfu import render_sfu
 from shiftforge.generator.edgebert.sfu import SfuConfig, sfu_tables
-from shiftforge.sim.edgebert.rtl.sfu import SfuModel, build_sfu
 from shiftforge.sim.golden.edgebert import tables
 from shiftforge.sim.golden.edgebert.softmax import log2_sum, power
 from shiftforge.sim.rtl.verilator import lint

@@ -6,12 +6,12 @@ import pytest
 import sfu_ports
 from sfu_cases import SLOW, planted, used
 from sfu_checks import check_entropy, check_softmax
+from sfu_model import build_sfu
 from sfu_streams import entropy_group, softmax_group
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.rtl_sfu import render_sfu
 from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.sim.edgebert.rtl.sfu import build_sfu
 from shiftforge.sim.rtl.verilator import lint
 
 CONFIG = SfuConfig(lanes=4)

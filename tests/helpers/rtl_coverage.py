@@ -20,8 +20,6 @@ from shiftforge.sim.golden.edgebert.afcode import AfFormat, af_fields, signed_va
 from shiftforge.sim.golden.edgebert.fixed import bit_length, saturate, shift_round
 from shiftforge.sim.golden.edgebert.mac import shift_values
 
-__all__ = ["ColumnPost", "Coverage", "column_coverage", "mask_coverage"]
-
 Codes: TypeAlias = NDArray[Any]
 Marks: TypeAlias = dict[str, Any]
 INT32 = (-(1 << 31), (1 << 31) - 1)

@@ -1,4 +1,4 @@
-"""The EdgeBERT unit's memory image on the host: stored matrices, parameters, tables, commands.
+"""The kernels' memory image: stored matrices, parameters, tables, commands.
 
 A stored matrix lies in parts of neighbouring columns, a part in strips, one a row tile; a strip is
 its masks and, apart from them, its values, each lane's packed one after the other
@@ -8,6 +8,7 @@ its masks and, apart from them, its values, each lane's packed one after the oth
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.generator.edgebert.job import JOB_FIELDS, OUTCOME_WORDS
 
-__all__ = ["Image", "Packed", "Stored", "blocked", "matrix_of", "pack", "unpack"]
+__all__ = ["Commands", "Image", "Packed", "Stored", "blocked", "matrix_of", "pack", "unpack"]
 
 Int32s = NDArray[np.int32]
 _FIELDS = {name: i for i, (name, _) in enumerate(JOB_FIELDS)}
@@ -126,22 +127,52 @@ class Stored:
         return {f"{name}_{key}": value for key, value in fields.items()}
 
 
-class Image:
+class Commands:
+    """A program of commands, and the rows of the trace that they fill where one is kept."""
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        self.trace_rows = 0
+        self._commands: list[Mapping[str, int]] = []
+
+    def command(self, **fields: int) -> None:
+        """The next command; fields that are not given are 0."""
+        self._commands.append(fields)
+
+    def trace(self, count: int) -> int:
+        """Room for rows of the trace."""
+        self.trace_rows += count
+        return self.trace_rows - count
+
+    def words(self) -> NDArray[np.uint32]:
+        """(commands, fields), as the kernels read them."""
+        found = np.zeros((len(self._commands), len(JOB_FIELDS)), np.uint32)
+        for row, fields in zip(found, self._commands, strict=True):
+            for name, value in fields.items():
+                row[_FIELDS[name]] = value & 0xFFFFFFFF
+        return found
+
+
+class Image(Commands):
     """What the kernels find in memory, and the program of commands.
 
     Everything is added before ``freeze``, which lays the arrays out; results are read after a run.
     """
 
     def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
-        self._vectors = self._strips = self._rows = self._trace_rows = 0
+        super().__init__(lanes)
+        self._vectors = self._strips = self._rows = 0
         self._codes: list[tuple[Stored, Packed]] = []
         self._shift: list[Int32s] = []
         self._bias: list[Int32s] = []
         self._tables: list[Int32s] = []
         self._tiles = self._table_words = 0
-        self._commands: list[Mapping[str, int]] = []
         self._outcomes = 0
+
+    @property
+    def taken(self) -> tuple[int, int]:
+        """Vectors and strips of the tensors so far."""
+        return self._vectors, self._strips
 
     def tensor(self, rows: int, columns: int, parts: int = 1) -> Stored:
         """Room for AF codes."""
@@ -162,11 +193,6 @@ class Image:
         """Room for rows of fixed point."""
         self._rows += count
         return self._rows - count
-
-    def trace(self, count: int) -> int:
-        """Room for rows of the trace."""
-        self._trace_rows += count
-        return self._trace_rows - count
 
     def channels(self, shift: ArrayLike, bias: ArrayLike, n: int) -> int:
         """Shifts and biases of n output channels (one value, or n): their first column tile."""
@@ -190,32 +216,44 @@ class Image:
         self._outcomes += 1
         return (self._outcomes - 1) * OUTCOME_WORDS
 
-    def command(self, **fields: int) -> None:
-        """The next command; fields that are not given are 0."""
-        self._commands.append(fields)
-
     def freeze(self) -> None:
         """Lay out the arrays that the kernels get."""
         n = self.lanes
-        self.program = np.zeros((len(self._commands), len(JOB_FIELDS)), np.uint32)
-        for row, fields in zip(self.program, self._commands, strict=True):
-            for name, value in fields.items():
-                row[_FIELDS[name]] = value & 0xFFFFFFFF
+        self.program = self.words()
         self.masks = np.zeros(max(self._vectors, 1), np.uint32)
         self.values = np.zeros((max(self._vectors, 1), n), np.uint8)
         self.beats = np.zeros(max(self._strips, 1), np.int32)
         for stored, packed in self._codes:
-            part = slice(stored.base, stored.base + stored.vectors)
-            self.masks[part] = packed.masks.reshape(-1)
-            self.values[part] = packed.values.reshape(-1, n)
-            self.beats[stored.strip : stored.strip + len(packed.beats)] = packed.beats
+            self._put(stored, packed)
         none = [np.zeros(n, np.int32)]
         self.shift = np.concatenate(self._shift or none)
         self.bias = np.concatenate(self._bias or none)
         self.tables = np.concatenate(self._tables or none)
         self.fixed = np.zeros((max(self._rows, 1), n), np.int32)
-        self.traced = np.zeros((max(self._trace_rows, 1), n), np.int32)
+        self.traced = np.zeros((max(self.trace_rows, 1), n), np.int32)
         self.outcomes = np.zeros(max(self._outcomes, 1) * OUTCOME_WORDS, np.int32)
+
+    def _put(self, where: Stored, packed: Packed) -> None:
+        part = slice(where.base, where.base + where.vectors)
+        self.masks[part] = packed.masks.reshape(-1)
+        self.values[part] = packed.values.reshape(-1, self.lanes)
+        self.beats[where.strip : where.strip + len(packed.beats)] = packed.beats
+
+    def write(self, where: Stored, matrix: ArrayLike, value_bits: int) -> None:
+        """Put the codes of a matrix of one part into the frozen image."""
+        self._put(where, pack(matrix, self.lanes, value_bits))
+
+    def fresh(self) -> Image:
+        """A frozen image as it was laid out, with arrays of its own for what a run writes."""
+        made = copy(self)
+        for name in ("masks", "values", "beats", "fixed", "outcomes"):
+            setattr(made, name, getattr(self, name).copy())
+        return made
+
+    def load(self, commands: Commands) -> None:
+        """Make commands the program of the next run, with a trace of their own."""
+        self.program = commands.words()
+        self.traced = np.zeros((max(commands.trace_rows, 1), self.lanes), np.int32)
 
     def stored(self, where: Stored) -> Packed:
         """A matrix of one part as it lies in memory."""

@@ -12,22 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from cocotb.triggers import ReadOnly, RisingEdge
+from rtl_benches import Bench
+from scoreboard import Scoreboard
+from sfu_model import unpack_lanes
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.sim.edgebert.rtl.sfu import unpack_lanes
-from shiftforge.sim.rtl.benches import Bench
-from shiftforge.sim.rtl.checks import Scoreboard
-
-__all__ = [
-    "AddBench",
-    "DvfsBench",
-    "EntropyBench",
-    "GeluBench",
-    "LayerNormBench",
-    "SfuBench",
-    "SoftmaxBench",
-]
 
 PATIENCE = 20000  # cycles without a result after which the rest is missing
 SETTLE = 12  # cycles after the last result in which nothing more may come

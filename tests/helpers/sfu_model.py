@@ -17,17 +17,6 @@ from shiftforge.sim.rtl.cocotb_run import build_for_cocotb
 from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model, simulation_failure
 
-__all__ = [
-    "Ports",
-    "SfuModel",
-    "SfuRun",
-    "build_sfu",
-    "build_sfu_blocks",
-    "build_with_files",
-    "pack_lanes",
-    "unpack_lanes",
-]
-
 TOP = "sfu_bench"
 BLOCKS = "sfu_blocks"
 DEPTH = 1 << 17

@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
-__all__ = ["ArrayBench", "Bench", "CodecBench", "ColumnBench", "pack"]
-
 
 def pack(values: Sequence[int], width: int) -> int:
     """Lanes of ``width`` bits as one integer, lane 0 lowest."""
