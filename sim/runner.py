@@ -1,23 +1,19 @@
-"""What runs a generated project: one protocol for every target, and the same few steps on top.
+"""What runs a generated project: one protocol for every target.
 
-``emulate`` and ``compare`` run the same samples at two checkpoints and find the first difference.
-A runner is registered beside its target (``shiftforge.generator.target``) and found by the kind
-that the project's manifest names.
+``shiftforge.sim.compare`` has the steps on top. A runner is registered beside its target
+(``shiftforge.generator.target``) and found by the kind that the project's manifest names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.generator.project import Project, open_project
+from shiftforge.errors import InputError, Problem
+from shiftforge.generator.project import Project
 from shiftforge.generator.target import load_object
 from shiftforge.sim.opencl.devices import DEVICES
-from shiftforge.sim.opencl.probe import require_device
 from shiftforge.sim.trace import Comparison, Divergence, Trace
 from shiftforge.sim.trace import compare as compare_traces
 
@@ -30,9 +26,7 @@ __all__ = [
     "Run",
     "Runner",
     "Table",
-    "check_checkpoints",
-    "default_pairs",
-    "open_samples",
+    "exact_pair",
     "register_runner",
     "runner_kinds",
     "runner_of",
@@ -309,127 +303,3 @@ def runner_of(kind: str) -> Runner[Any]:
 
 register_runner("conv", "shiftforge.sim.conv.runner:RUNNER")
 register_runner("edgebert", "shiftforge.sim.edgebert.runner:RUNNER")
-
-
-def check_checkpoints(known: Sequence[str], *names: str) -> list[Problem]:
-    """Problems of names that are no checkpoints, of a pair that is one, of unusable devices."""
-    problems = Problems(
-        Problem(f"unknown checkpoint {name!r}", f"use one of: {', '.join(known)}")
-        for name in names
-        if name not in known
-    )
-    if len(names) > 1 and len(set(names)) == 1:
-        what = f"{names[0]!r} would be compared with itself"
-        problems.append(Problem(what, f"use two of: {', '.join(known)}"))
-    for name in dict.fromkeys(names):
-        if name in DEVICE_NAMES and name in known:
-            problems.check(require_device, name)
-    return problems
-
-
-def default_pairs(flow: Sequence[str], devices: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """The whole flow: what comes before the reference in a chain, then it and each device."""
-    return (*pairwise(flow), *((GOLDEN, device) for device in devices))
-
-
-@dataclass(frozen=True)
-class Request:
-    """A project and samples to run. spec: of the samples; limit: how many at most."""
-
-    folder: Path
-    spec: Any
-    limit: int | None = None
-    options: Any = None
-
-
-def open_samples(
-    request: Request, names: Sequence[str], problems: Iterable[Problem] = ()
-) -> tuple[Project, Runner[Any], Any]:
-    """The project of a request, its runner and the samples.
-
-    names: checkpoints that will be asked for. problems: of the caller's other arguments. Raises
-    InputError with those and everything wrong with the request.
-    """
-    found = Problems(problems)
-    project = found.check(open_project, request.folder)
-    runner = None if project is None else found.check(runner_of, project.kind)
-    if project is None or runner is None:
-        for name in names:
-            if name in DEVICE_NAMES:
-                found.check(require_device, name)
-        found.stop()
-    assert project is not None and runner is not None
-    found += check_checkpoints(runner.checkpoints, *names)
-    options = runner.options() if request.options is None else request.options
-    samples = found.check(runner.samples, project, request.spec, request.limit, options)
-    if samples is not None:
-        found += runner.check(samples, names)
-    found.stop()
-    return project, runner, samples
-
-
-def emulate(
-    project: Project,
-    runner: Runner[Any],
-    samples: Any,
-    at: str,
-    *,
-    every_stage: bool = False,
-    time_limit_s: float = 600.0,
-    progress: Progress | None = None,
-) -> Emulation:
-    """Run the samples at a checkpoint and hold the result against the reference.
-
-    every_stage: compare all of them, not the outputs alone. time_limit_s: for each batch.
-    """
-    got, want = [], []
-    elements = mismatches = 0
-    first: Divergence | None = None
-    for part in runner.batches(samples, every_stage):
-        got.append(
-            runner.run(
-                project, part, at,
-                every_stage=every_stage, time_limit_s=time_limit_s, progress=progress,
-            )
-        )  # fmt: skip
-        want.append(runner.run(project, part, GOLDEN, every_stage=every_stage, progress=progress))
-        found = compare_traces(want[-1].trace, got[-1].trace)
-        elements += found.values
-        mismatches += found.mismatches
-        if first is None and found.differences:
-            first = found.differences[0]
-        # The tensors of a batch are of no use after it.
-        got[-1] = Run(at, (), got[-1].result, got[-1].facts)
-        want[-1] = Run(GOLDEN, (), want[-1].result, want[-1].facts)
-    return Emulation(
-        device=at,
-        samples=runner.count(samples),
-        checked=runner.whole if every_stage else "output",
-        elements=elements,
-        mismatches=mismatches,
-        divergence=first,
-        outputs=runner.outputs(got),
-        facts=runner.facts(samples, got, want),
-        wanted=runner.outputs(want),
-    )
-
-
-def compare(
-    project: Project,
-    runner: Runner[Any],
-    samples: Any,
-    pairs: Sequence[tuple[str, str]],
-    *,
-    time_limit_s: float = 600.0,
-    progress: Progress | None = None,
-) -> list[Pair]:
-    """The samples at every checkpoint of the pairs, once each, compared pair by pair."""
-    names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    held: dict[str, Run] = {}
-    for done, name in enumerate(names):
-        if progress is not None:
-            progress("checkpoints", done, len(names))
-        held[name] = runner.run(
-            project, samples, name, time_limit_s=time_limit_s, progress=progress
-        )
-    return [runner.pair(samples, held[a], held[b]) for a, b in pairs]

@@ -209,7 +209,7 @@ def emulate(
     (data_dir; threshold). Raises InputError for a device that is named and not usable, ToolFailed
     where none is, or where the device's runtime fails.
     """
-    from shiftforge.sim.runner import emulate as run
+    from shiftforge.sim.compare import emulate as run
 
     if device is None:
         device = default_device()
@@ -225,7 +225,8 @@ def _opened(
 ) -> tuple[Any, Any, Any]:
     from shiftforge.generator.project import open_project
     from shiftforge.generator.target import options_from
-    from shiftforge.sim.runner import Request, open_samples, runner_of
+    from shiftforge.sim.compare import Request, open_samples
+    from shiftforge.sim.runner import runner_of
 
     kind = open_project(folder).kind
     chosen = options_from(runner_of(kind).options, options)
@@ -264,9 +265,9 @@ def compare(
     """
     import warnings
 
+    from shiftforge.sim.compare import compare as run
+    from shiftforge.sim.compare import default_pairs
     from shiftforge.sim.opencl.probe import probe_all, skipped_text
-    from shiftforge.sim.runner import compare as run
-    from shiftforge.sim.runner import default_pairs
 
     if pairs is not None and not pairs:
         raise InputError(Problem("no pair of checkpoints", "name at least one"))

@@ -49,7 +49,8 @@ def command(
     from shiftforge.cli.devices import split_usable, tell_skipped
     from shiftforge.cli.output import print_json, print_table, print_tables, progress
     from shiftforge.cli.runs import opened
-    from shiftforge.sim.runner import DEVICE_NAMES, compare, default_pairs
+    from shiftforge.sim.compare import compare, default_pairs
+    from shiftforge.sim.runner import DEVICE_NAMES
     from shiftforge.sim.trace import divergence_text
 
     if (first is None) != (second is None):

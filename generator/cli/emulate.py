@@ -40,7 +40,7 @@ def command(
     from shiftforge.cli.output import note, print_json, print_tables, progress
     from shiftforge.cli.runs import known_device, opened
     from shiftforge.errors import CheckFailed
-    from shiftforge.sim.runner import emulate
+    from shiftforge.sim.compare import emulate
     from shiftforge.sim.trace import divergence_text
 
     project, runner, samples = opened(folder, source, limit, values, [device], known_device(device))

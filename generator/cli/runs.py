@@ -44,7 +44,8 @@ def opened(
     from shiftforge.cli.output import warn
     from shiftforge.errors import Problems
     from shiftforge.generator.project import open_project
-    from shiftforge.sim.runner import Request, open_samples, runner_of
+    from shiftforge.sim.compare import Request, open_samples
+    from shiftforge.sim.runner import runner_of
 
     found = Problems(problems)
     told = {problem.what for problem in found}

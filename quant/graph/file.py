@@ -25,9 +25,11 @@ from shiftforge.quant.graph.jsonread import from_json
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.graph.verify import verify
 
-__all__ = ["METADATA_KEY", "load_model", "model_bytes", "save_model"]
+__all__ = ["KIND", "METADATA_KEY", "load_model", "model_bytes", "save_model"]
 
 METADATA_KEY = "shiftforge"
+KIND = "conv"
+"""What the file says of itself; its target's kind."""
 _HEADER_LIMIT = 64 << 20
 _DTYPES = {"U8", "I8", "I32", "I64", "F32"}
 _MAGICS = (
@@ -43,6 +45,7 @@ def model_bytes(model: QuantizedModel) -> bytes:
     """The model file's bytes. Raises InputError where the model is not valid."""
     verify(model)
     graph, arrays = to_json(model)
+    graph = {"kind": KIND, **graph}
     text = json.dumps(graph, sort_keys=True, separators=(",", ":"), allow_nan=False)
     # A single metadata key: safetensors keeps several in no fixed order.
     return save_arrays(arrays, metadata={METADATA_KEY: text})
@@ -85,6 +88,11 @@ def load_model(path: str | os.PathLike[str]) -> QuantizedModel:
     source = Path(path)
     data = _read(source)
     graph, arrays = _open(data, str(source))
+    # Files of before kinds name none.
+    kind = graph.pop("kind", KIND) if isinstance(graph, dict) else KIND
+    if kind != KIND:
+        what = f"a model of the kind {kind!r}, not a convolutional network"
+        raise InputError(Problem(what, _REMEDY, str(source)))
     try:
         model = from_json(graph, arrays)
         verify(model)

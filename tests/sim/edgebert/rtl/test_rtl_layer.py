@@ -293,9 +293,7 @@ def test_a_malformed_tensor_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("wrong", ["RTL", "golden", "OpenCL", "all"])
 def test_who_of_three_differs(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
-    def kernels(
-        config: Any, sfu: Any, device: str, x: Any, layers: Any, unit: Any, **_: Any
-    ) -> Any:
+    def kernels(design: Any, device: str, x: Any, layers: Any, unit: Any, **_: Any) -> Any:
         (layer,) = layers
         stages = {name: value.copy() for name, value in encoder_layer(x, layer, unit).items()}
         stages["gelu"][5, 5] ^= {"RTL": 0, "golden": 1, "OpenCL": 1, "all": 2}[wrong]
