@@ -31,7 +31,7 @@ from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.random import ALBERT_BASE, random_albert, random_ids
 from shiftforge.sim.edgebert.difference import Comparison, compare_sentences
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, RtlSentence
 

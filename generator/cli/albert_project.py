@@ -63,7 +63,7 @@ class AlbertProject:
     @property
     def unit(self) -> Unit:
         """The unit's numbers for the reference."""
-        from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+        from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 
         return golden_unit(self.design)
 

@@ -13,8 +13,8 @@ from shiftforge.errors import CheckFailed, InputError, Problem
 
 if TYPE_CHECKING:
     from shiftforge.generator.edgebert.encoder import LayerShape
-    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
-    from shiftforge.sim.edgebert.rtl.cosim_layer import LayerReport
+    from shiftforge.sim.edgebert.rtl.encoder_cosim import LayerReport
+    from shiftforge.sim.edgebert.rtl.matmul_cosim import CosimReport
 
 __all__ = ["UNITS", "command"]
 
@@ -149,8 +149,8 @@ def command(
     from shiftforge.generator.edgebert.unit import UnitConfig
     from shiftforge.generator.edgebert.unit_design import UnitDesign
     from shiftforge.generator.project import output_folder_problems
-    from shiftforge.sim.edgebert.rtl.cosim import check_product, cosim_matmul
-    from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer, cosim_layer
+    from shiftforge.sim.edgebert.rtl.encoder_cosim import check_layer, cosim_layer
+    from shiftforge.sim.edgebert.rtl.matmul_cosim import check_product, cosim_matmul
     from shiftforge.sim.rtl.verilator import verilator_root
 
     # Everything wrong with the arguments and the tools is told at once.
@@ -269,7 +269,7 @@ def _layer(size: tuple[int, ...]) -> LayerShape:
 
 def _print(report: CosimReport | LayerReport) -> None:
     from shiftforge.cli.output import print_table
-    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
+    from shiftforge.sim.edgebert.rtl.matmul_cosim import CosimReport
 
     terms = f", {report.terms} term{'s' if report.terms > 1 else ''}"
     kernels = "not compared"

@@ -16,7 +16,7 @@ from shiftforge.quant.albert.network.embedding import EmbeddingTable
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.compare import compare_sentences
 from shiftforge.sim.edgebert.difference import Difference
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 
