@@ -65,7 +65,7 @@ from shiftforge.sim.edgebert.models.latency import (
     switch_cost,
 )
 from shiftforge.sim.edgebert.models.latency_check import check_outcomes
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, CommandCycles
 
 BASE_LAYERS = 12

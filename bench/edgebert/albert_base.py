@@ -30,7 +30,7 @@ from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.random import ALBERT_BASE, random_albert, random_ids
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl, RtlSentence
 from shiftforge.sim.edgebert.sentence_trace import compare_sentences

@@ -33,8 +33,8 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.matmul import MatmulOptions, MatmulPlan, plan_matmul
 from shiftforge.generator.edgebert.rtl import render_bench, render_unit
 from shiftforge.generator.edgebert.unit import UnitConfig
-from shiftforge.sim.edgebert.rtl.cosim import FRACTION, Operands, golden, random_operands
 from shiftforge.sim.edgebert.rtl.matmul import build_clocked, build_matmul, run_matmul
+from shiftforge.sim.edgebert.rtl.matmul_cosim import FRACTION, Operands, golden, random_operands
 from shiftforge.sim.edgebert.rtl.operands import build_image, read_result
 from shiftforge.sim.rtl.checks import check_codes
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb

@@ -43,7 +43,7 @@ from shiftforge.quant.albert.network.quantise import quantise_folder
 from shiftforge.quant.albert.training.texts import HeldOut, held_out
 from shiftforge.quant.text.catalogue import load_corpus
 from shiftforge.sim.edgebert.accuracy import Outputs, reference_outputs
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.edgebert.sentence_trace import compare_sentences

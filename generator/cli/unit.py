@@ -15,8 +15,8 @@ from shiftforge.errors import CheckFailed, InputError, Problem, Problems
 if TYPE_CHECKING:
     from shiftforge.generator.edgebert.encoder import LayerShape
     from shiftforge.generator.edgebert.unit_design import UnitDesign
-    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
-    from shiftforge.sim.edgebert.rtl.cosim_layer import LayerReport
+    from shiftforge.sim.edgebert.rtl.encoder_cosim import LayerReport
+    from shiftforge.sim.edgebert.rtl.matmul_cosim import CosimReport
 
 __all__ = ["UNITS", "Choice", "command", "simulate"]
 
@@ -117,8 +117,8 @@ def simulate(choice: Choice, as_json: bool) -> None:
     from shiftforge.cli.output import note, print_json
     from shiftforge.generator.design import check_folder
     from shiftforge.generator.edgebert.rtl import rtl_design
-    from shiftforge.sim.edgebert.rtl.cosim import cosim_matmul
-    from shiftforge.sim.edgebert.rtl.cosim_layer import cosim_layer
+    from shiftforge.sim.edgebert.rtl.encoder_cosim import cosim_layer
+    from shiftforge.sim.edgebert.rtl.matmul_cosim import cosim_matmul
     from shiftforge.sim.rtl.verilator import verilator_root
 
     # Everything wrong with the arguments and the tools is told at once.
@@ -163,8 +163,8 @@ def _design(choice: Choice, kind: str, size: tuple[int, ...] | None) -> UnitDesi
     from shiftforge.generator.edgebert.sentence import choose_layer_unit
     from shiftforge.generator.edgebert.unit import UnitConfig
     from shiftforge.generator.edgebert.unit_design import UnitDesign
-    from shiftforge.sim.edgebert.rtl.cosim import check_product
-    from shiftforge.sim.edgebert.rtl.cosim_layer import check_layer
+    from shiftforge.sim.edgebert.rtl.encoder_cosim import check_layer
+    from shiftforge.sim.edgebert.rtl.matmul_cosim import check_product
 
     numbers: dict[str, Any] = {
         "weights": choice.weights, "terms": choice.terms, "accumulator": choice.accumulator
@@ -234,7 +234,7 @@ def _layer(size: tuple[int, ...]) -> LayerShape:
 
 def _print(report: CosimReport | LayerReport) -> None:
     from shiftforge.cli.output import print_table
-    from shiftforge.sim.edgebert.rtl.cosim import CosimReport
+    from shiftforge.sim.edgebert.rtl.matmul_cosim import CosimReport
 
     terms = f", {report.terms} term{'s' if report.terms > 1 else ''}"
     kernels = "not compared"

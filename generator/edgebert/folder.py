@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from shiftforge import __version__
 from shiftforge.boards.types import Board
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
-from shiftforge.generator.edgebert.job import JOB_FIELDS, OUTCOME_WORDS
 from shiftforge.generator.edgebert.kernel_commands import af_bits
+from shiftforge.generator.edgebert.kernel_fields import COMMAND_FIELDS, OUTCOME_WORDS
 from shiftforge.generator.edgebert.kernel_memory import Stored
 from shiftforge.generator.edgebert.kernel_sentence import SentenceKernels
 from shiftforge.generator.edgebert.kernels import channel_bytes, unit_channels, unit_kernels
 from shiftforge.generator.edgebert.sentence import memory_map
-from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
+from shiftforge.generator.edgebert.sentence_program import SentencePlan
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.render import render
 from shiftforge.generator.sdk import emulator_platform
@@ -27,10 +27,10 @@ from shiftforge.quant.albert.network.integer import IntegerAlbert
 __all__ = ["PLAN", "affine_words", "data_files", "host_values", "plan_file", "project_files"]
 
 PLAN = "plan.json"
-_FIELDS = tuple(name for name, _ in JOB_FIELDS)
+_FIELDS = tuple(name for name, _ in COMMAND_FIELDS)
 
 
-def plan_file(plan: ClassifierPlan) -> bytes:
+def plan_file(plan: SentencePlan) -> bytes:
     """The RTL's program of a sentence as JSON: its memory map and its commands.
 
     Addresses count beats of ``beat_bytes``; the image that a run starts from has ``beats`` of them.
@@ -153,7 +153,7 @@ def host_values(design: UnitDesign, board: Board) -> dict[str, Any]:
 
 
 def project_files(
-    design: UnitDesign, network: IntegerAlbert, plan: ClassifierPlan, board: Board
+    design: UnitDesign, network: IntegerAlbert, plan: SentencePlan, board: Board
 ) -> dict[str, bytes]:
     """Files by path: ``plan.json``, ``data/`` and ``host/host.py``.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.edgebert.job import FUNCTIONS
+from shiftforge.generator.edgebert.kernel_fields import FUNCTIONS
 from shiftforge.generator.edgebert.kernel_memory import Commands, Stored
 from shiftforge.generator.edgebert.norm import NormNumbers
 from shiftforge.generator.edgebert.unit import UnitConfig

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shiftforge.generator.edgebert.job import JOB_FIELDS, OUTCOME_WORDS
+from shiftforge.generator.edgebert.kernel_fields import COMMAND_FIELDS, OUTCOME_WORDS
 
 __all__ = ["Commands", "Image", "Packed", "Stored", "blocked", "matrix_of", "pack", "unpack"]
 
 Int32s = NDArray[np.int32]
-_FIELDS = {name: i for i, (name, _) in enumerate(JOB_FIELDS)}
+_FIELDS = {name: i for i, (name, _) in enumerate(COMMAND_FIELDS)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,7 @@ class Commands:
 
     def words(self) -> NDArray[np.uint32]:
         """(commands, fields), as the kernels read them."""
-        found = np.zeros((len(self._commands), len(JOB_FIELDS)), np.uint32)
+        found = np.zeros((len(self._commands), len(COMMAND_FIELDS)), np.uint32)
         for row, fields in zip(found, self._commands, strict=True):
             for name, value in fields.items():
                 row[_FIELDS[name]] = value & 0xFFFFFFFF

@@ -8,7 +8,7 @@ from typing import Any
 
 from shiftforge import __version__
 from shiftforge.generator.channel import Channel
-from shiftforge.generator.edgebert.job import FUNCTIONS, JOB_FIELDS
+from shiftforge.generator.edgebert.kernel_fields import COMMAND_FIELDS, FUNCTIONS
 from shiftforge.generator.edgebert.sfu import LN2, LOG2E, SfuConfig, sfu_tables
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
@@ -118,7 +118,7 @@ def render_edgebert(design: UnitDesign) -> str:
         "b_rows": config.b_rows // 2,
         "c_rows": config.c_rows // 2,
         "functions": FUNCTIONS,
-        "job_fields": JOB_FIELDS,
+        "job_fields": COMMAND_FIELDS,
         "operands": _OPERANDS,
         "channels": unit_channels(design),
         "stages": _stages(sfu),

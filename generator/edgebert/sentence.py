@@ -15,9 +15,9 @@ from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerSha
 from shiftforge.generator.edgebert.encoder_program import tiles_needed
 from shiftforge.generator.edgebert.norm import NormNumbers
 from shiftforge.generator.edgebert.sentence_program import (
-    ClassifierNumbers,
-    ClassifierPlan,
-    plan_classifier,
+    SentenceNumbers,
+    SentencePlan,
+    plan_commands,
 )
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import LANES, UnitConfig
@@ -101,7 +101,7 @@ def plan_sentence(
     *,
     apart: bool = True,
     skip: bool = True,
-) -> ClassifierPlan:
+) -> SentencePlan:
     """The program of sentences of ``length`` tokens through all layers, or up to their exit.
 
     threshold: entropy of the exit, 16 fraction bits; None runs all layers. apart: every layer's
@@ -125,7 +125,7 @@ def plan_sentence(
         )
         for own in network.biases
     ]
-    numbers = ClassifierNumbers(
+    numbers = SentenceNumbers(
         network.words.columns,
         len(network.classes),
         network.embedding_biases,
@@ -133,7 +133,7 @@ def plan_sentence(
         norms["embedding_norm"],
         threshold,
     )
-    return plan_classifier(design, _shape(network, length), layers, numbers, apart=apart)
+    return plan_commands(design, _shape(network, length), layers, numbers, apart=apart)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Region:
     beats: int
 
 
-def memory_map(plan: ClassifierPlan) -> tuple[Region, ...]:
+def memory_map(plan: SentencePlan) -> tuple[Region, ...]:
     """What lies where in the external memory of a sentence's program, by address.
 
     Names: weights, parameters and tables of the products and norms, ``layer i`` with a stage's
@@ -155,7 +155,7 @@ def memory_map(plan: ClassifierPlan) -> tuple[Region, ...]:
     return tuple(found[first] for first in sorted(found))
 
 
-def _regions(plan: ClassifierPlan) -> Iterator[Region]:
+def _regions(plan: SentencePlan) -> Iterator[Region]:
     """All of them; of layers that share memory, the first one's last."""
     whole, n = plan.program, plan.program.config.lanes
     shape = whole.shape

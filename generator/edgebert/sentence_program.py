@@ -28,7 +28,7 @@ from shiftforge.generator.edgebert.product import ProductMode
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 
-__all__ = ["ClassifierNumbers", "ClassifierPlan", "plan_classifier"]
+__all__ = ["SentenceNumbers", "SentencePlan", "plan_commands"]
 
 LAST, IF_EXIT = 1, 2  # register stop
 _EMBEDDED = ("word", "place", "embedded", "embedding_norm", "input")
@@ -36,7 +36,7 @@ _FEWEST, _MOST = 2, 512  # classes: the entropy unit's rows
 
 
 @dataclass(frozen=True)
-class ClassifierNumbers:
+class SentenceNumbers:
     """embedding: columns of the embeddings. biases: exponent biases of ``word``, ``place``,
     ``embedded``, ``embedding_norm`` and ``input``. logits: the bias of each layer's logits.
     threshold: entropy of the exit, 16 fraction bits; None runs all layers."""
@@ -74,7 +74,7 @@ class ClassifierNumbers:
 
 
 @dataclass(frozen=True)
-class ClassifierPlan:
+class SentencePlan:
     """program: the whole, with the commands of embeddings and off-ramps among those of the layers.
 
     tensors: ``word``, ``place`` (operands), ``embedding_norm``, ``logits i``. weights: ``mapping``,
@@ -82,7 +82,7 @@ class ClassifierPlan:
     """
 
     program: LayerPlan
-    numbers: ClassifierNumbers
+    numbers: SentenceNumbers
     tensors: Mapping[str, Tensor]
     weights: Mapping[str, Tensor]
     params: Mapping[str, int]
@@ -108,7 +108,7 @@ class _Parts:
 
 
 def _placed(
-    config: UnitConfig, shape: LayerShape, numbers: ClassifierNumbers, memory: Memory
+    config: UnitConfig, shape: LayerShape, numbers: SentenceNumbers, memory: Memory
 ) -> _Parts:
     n, length, e = config.lanes, shape.length, numbers.embedding
     ramps = range(len(numbers.logits))
@@ -130,9 +130,7 @@ def _placed(
     )  # fmt: skip
 
 
-def _embedding(
-    builder: ProgramBuilder, parts: _Parts, numbers: ClassifierNumbers, x: Tensor
-) -> None:
+def _embedding(builder: ProgramBuilder, parts: _Parts, numbers: SentenceNumbers, x: Tensor) -> None:
     """Layer norm of the sum, then the mapping into a layer's columns."""
     bias, t = numbers.biases, parts.tensors
     constants = norm_registers(numbers.embedding, builder.sfu.fraction, numbers.norm)
@@ -157,7 +155,7 @@ def _embedding(
 
 
 def _off_ramp(
-    builder: ProgramBuilder, parts: _Parts, numbers: ClassifierNumbers, state: Tensor
+    builder: ProgramBuilder, parts: _Parts, numbers: SentenceNumbers, state: Tensor
 ) -> None:
     """The first token's row through the off-ramp; the last one ends the program."""
     index = builder.layer
@@ -181,14 +179,14 @@ def _unended(command: Command) -> Command:
     return replace(command, registers={**command.registers, "stop": 0})
 
 
-def plan_classifier(
+def plan_commands(
     design: UnitDesign,
     shape: LayerShape,
     layers: Sequence[LayerNumbers],
-    numbers: ClassifierNumbers,
+    numbers: SentenceNumbers,
     *,
     apart: bool = True,
-) -> ClassifierPlan:
+) -> SentencePlan:
     """The program of a sentence of ``shape.length`` tokens. apart: as in ``plan_layers``.
 
     Raises InputError with everything that does not fit the unit.
@@ -221,4 +219,4 @@ def plan_classifier(
         results=base.layers[0].tensors["input"].desc,
         beats=memory.beats,
     )
-    return ClassifierPlan(whole, numbers, parts.tensors, parts.weights, parts.params, parts.table)
+    return SentencePlan(whole, numbers, parts.tensors, parts.weights, parts.params, parts.table)

@@ -19,7 +19,7 @@ from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.options import Options
 from shiftforge.generator.edgebert.rtl import rtl_design
 from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
-from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
+from shiftforge.generator.edgebert.sentence_program import SentencePlan
 from shiftforge.generator.edgebert.unit import LANES
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.render import plain_text, render
@@ -55,7 +55,7 @@ def _fitting(network: IntegerAlbert, board: Board, lanes: int) -> list[int]:
 
 
 def _figures(
-    network: IntegerAlbert, unit: UnitDesign, whole: ClassifierPlan, board: Board, area: UnitArea
+    network: IntegerAlbert, unit: UnitDesign, whole: SentencePlan, board: Board, area: UnitArea
 ) -> dict[str, Any]:
     """What the plan says of the longest sentence, storage, and the modelled area."""
     plan = whole.program
@@ -143,7 +143,7 @@ class UnitPlan:
     data: bytes
     board: Board
     unit: UnitDesign
-    sentence: ClassifierPlan
+    sentence: SentencePlan
     area: UnitArea
     figures: dict[str, Any]
 

@@ -15,7 +15,7 @@ from shiftforge.quant.albert.network.macs import sentence_macs
 from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.sim.edgebert.checkpoints import RTL
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, threshold_of
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.edgebert.sentence_trace import compare_sentences

@@ -12,7 +12,7 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence, threshold_of
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.opencl.devices import DEVICES

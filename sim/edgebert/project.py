@@ -15,7 +15,7 @@ from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.project import AGAIN, Project, check_interface
 from shiftforge.quant.albert.network.file import Package, load_package
 from shiftforge.quant.albert.network.integer import IntegerAlbert
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.golden.edgebert.encoder import Unit
 
 __all__ = ["UnitProject", "load_unit_project"]

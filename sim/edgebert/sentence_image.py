@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.command import TABLE_BEATS
-from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
+from shiftforge.generator.edgebert.sentence_program import SentencePlan
 from shiftforge.quant.albert.network.integer import IntegerAlbert, IntegerLinear, IntegerNorm
-from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image
+from shiftforge.sim.edgebert.rtl.encoder_image import build_layer_image
 from shiftforge.sim.edgebert.rtl.operands import write_params, write_tensor
 from shiftforge.sim.edgebert.sentence_golden import layer_weights
 
@@ -30,7 +30,7 @@ def _norm_table(norm: IntegerNorm, lanes: int) -> Beats:
     return values.reshape(rows, lanes, TABLE_BEATS).transpose(0, 2, 1).reshape(-1, lanes)
 
 
-def _shift(plan: ClassifierPlan, linear: IntegerLinear, bias: int) -> NDArray[np.int64]:
+def _shift(plan: SentencePlan, linear: IntegerLinear, bias: int) -> NDArray[np.int64]:
     """Post-shifts of a product whose A has an exponent bias (docs/EDGEBERT_UNIT.md 1.5)."""
     config, fraction = plan.program.config, plan.program.sfu.fraction
     m = config.man_bits
@@ -42,7 +42,7 @@ def _shift(plan: ClassifierPlan, linear: IntegerLinear, bias: int) -> NDArray[np
     return np.asarray(shift)
 
 
-def network_image(plan: ClassifierPlan, network: IntegerAlbert) -> Beats:
+def network_image(plan: SentencePlan, network: IntegerAlbert) -> Beats:
     """(beats, lanes) bytes: everything but a sentence; what a run will write is 0."""
     whole = plan.program
     # The program itself writes the first layer's input.
@@ -60,7 +60,7 @@ def network_image(plan: ClassifierPlan, network: IntegerAlbert) -> Beats:
     return image
 
 
-def write_sentence(plan: ClassifierPlan, image: Beats, word: Beats, place: Beats) -> None:
+def write_sentence(plan: SentencePlan, image: Beats, word: Beats, place: Beats) -> None:
     """Put the codes of a sentence, (length, embedding) both, into an image."""
     write_tensor(image, plan.tensors["word"], word)
     write_tensor(image, plan.tensors["place"], place)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.sentence import plan_sentence
-from shiftforge.generator.edgebert.sentence_program import ClassifierPlan
+from shiftforge.generator.edgebert.sentence_program import SentencePlan
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.host import label_at, looked_up
-from shiftforge.sim.edgebert.rtl.layer import COMMAND, DONE, FIGURE, build_unit, simulate
-from shiftforge.sim.edgebert.rtl.layer_stages import read_stages
+from shiftforge.sim.edgebert.rtl.encoder_run import COMMAND, DONE, FIGURE, build_unit, simulate
+from shiftforge.sim.edgebert.rtl.encoder_stages import read_stages
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.edgebert.rtl.operands import read_tensor
 from shiftforge.sim.edgebert.sentence_golden import LayerResult, Sentence
@@ -74,16 +74,16 @@ class ClassifierRtl:
         cache: Path | None = None,
     ) -> None:
         self.design, self.network, self.threshold = design, network, threshold
-        self._plans: dict[int, tuple[ClassifierPlan, NDArray[np.uint8]]] = {}
+        self._plans: dict[int, tuple[SentencePlan, NDArray[np.uint8]]] = {}
         most, _ = self._planned(longest or network.length)
         bits = max(_MEMORY_BITS, (most.program.beats - 1).bit_length())
         self.model = build_unit(design, bits, replace=replace, cache=cache)
 
-    def plan(self, length: int) -> ClassifierPlan:
+    def plan(self, length: int) -> SentencePlan:
         """The program of sentences of ``length`` tokens. Raises InputError."""
         return self._planned(length)[0]
 
-    def _planned(self, length: int) -> tuple[ClassifierPlan, NDArray[np.uint8]]:
+    def _planned(self, length: int) -> tuple[SentencePlan, NDArray[np.uint8]]:
         if length not in self._plans:
             plan = plan_sentence(self.design, self.network, length, self.threshold)
             self._plans[length] = plan, network_image(plan, self.network)
@@ -125,7 +125,7 @@ class ClassifierRtl:
 
     def _read(
         self,
-        plan: ClassifierPlan,
+        plan: SentencePlan,
         image: NDArray[np.uint8],
         taps: bytes,
         rows: list[dict[str, int]],
@@ -161,7 +161,7 @@ class ClassifierRtl:
         return Sentence(embedding, tuple(layers), label_at(layers[-1].logits), skipped)
 
 
-def _ran(plan: ClassifierPlan, log: str) -> list[dict[str, int]]:
+def _ran(plan: SentencePlan, log: str) -> list[dict[str, int]]:
     """The counters of the commands that ran.
 
     Raises CheckFailed where they are not the program's first ones, up to an off-ramp.
@@ -175,7 +175,7 @@ def _ran(plan: ClassifierPlan, log: str) -> list[dict[str, int]]:
     return [{key: int(value) for key, value in FIGURE.findall(text)} for _, text in found]
 
 
-def _split(plan: ClassifierPlan, taps: bytes) -> tuple[NDArray[np.uint8], bytes]:
+def _split(plan: SentencePlan, taps: bytes) -> tuple[NDArray[np.uint8], bytes]:
     """The sums of the embeddings, and the taps of the layers."""
     lanes, tensor = plan.program.config.lanes, plan.tensors["embedding_norm"]
     count = tensor.row_tiles * tensor.steps * lanes

@@ -17,9 +17,9 @@ from shiftforge.cli import unit as command
 from shiftforge.cli.main import run
 from shiftforge.errors import ToolFailed
 from shiftforge.generator.edgebert.unit import UnitConfig
-from shiftforge.sim.edgebert.rtl import cosim, cosim_layer
-from shiftforge.sim.edgebert.rtl.layer import CommandRun, UnitRun
-from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages
+from shiftforge.sim.edgebert.rtl import encoder_cosim, matmul_cosim
+from shiftforge.sim.edgebert.rtl.encoder_run import CommandRun, UnitRun
+from shiftforge.sim.edgebert.rtl.encoder_stages import LayerStages
 from shiftforge.sim.edgebert.rtl.matmul import MatmulRun
 from shiftforge.sim.golden.edgebert.encoder import encoder_layer
 from shiftforge.sim.rtl import verilator
@@ -44,23 +44,23 @@ def stand_in(
     Returns what stands in for the run.
     """
     monkeypatch.setattr(verilator, "verilator_root", lambda: Path())
-    monkeypatch.setattr(cosim, "build_matmul", lambda config, **_: Path("stand-in"))
-    monkeypatch.setattr(cosim, "_Kernels", None)
-    given: list[cosim.Operands] = []
-    true_operands = cosim.random_operands
+    monkeypatch.setattr(matmul_cosim, "build_matmul", lambda config, **_: Path("stand-in"))
+    monkeypatch.setattr(matmul_cosim, "_Kernels", None)
+    given: list[matmul_cosim.Operands] = []
+    true_operands = matmul_cosim.random_operands
 
-    def operands(*rest: Any) -> cosim.Operands:
+    def operands(*rest: Any) -> matmul_cosim.Operands:
         given.append(true_operands(*rest))
         return given[-1]
 
     def run_matmul(program: Path, plan: Any, *rest: Any, **_: Any) -> MatmulRun:
-        codes = cosim.golden(plan.config, given[-1]).copy()
+        codes = matmul_cosim.golden(plan.config, given[-1]).copy()
         if fault is not None and len(given) - 1 == product:
             codes[fault] ^= 1
         return MatmulRun(codes, 1000, 800, 0, 0, 0, 0, 0, plan.ideal_cycles, 0.5)
 
-    monkeypatch.setattr(cosim, "random_operands", operands)
-    monkeypatch.setattr(cosim, "run_matmul", run_matmul)
+    monkeypatch.setattr(matmul_cosim, "random_operands", operands)
+    monkeypatch.setattr(matmul_cosim, "run_matmul", run_matmul)
     return run_matmul
 
 
@@ -120,7 +120,7 @@ def test_a_result_of_another_shape_is_a_mismatch(
         done = true_run(*rest, **more)
         return replace(done, codes=done.codes[:-1])
 
-    monkeypatch.setattr(cosim, "run_matmul", short)
+    monkeypatch.setattr(matmul_cosim, "run_matmul", short)
     assert run([*SMALL, *ALONE, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["mismatches"] == 2 * 13 * 9
 
@@ -129,9 +129,9 @@ def test_rtl_that_cannot_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> Path:
         raise BuildError("syntax error")
 
-    monkeypatch.setattr(cosim, "build_matmul", refuse)
+    monkeypatch.setattr(matmul_cosim, "build_matmul", refuse)
     with pytest.raises(ToolFailed, match="syntax error"):
-        cosim.cosim_matmul(UnitConfig(lanes=4), (4, 4, 4))
+        matmul_cosim.cosim_matmul(UnitConfig(lanes=4), (4, 4, 4))
 
 
 def test_all_bad_arguments_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,13 +189,15 @@ def test_missing_tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 def test_operands_are_varied(weights: Any) -> None:
     config = UnitConfig(lanes=4, weights=weights)
     rng = np.random.default_rng(1)
-    dense, sparse = (cosim.random_operands(config, 40, 50, 30, k, rng) for k in cosim.KINDS)
+    dense, sparse = (
+        matmul_cosim.random_operands(config, 40, 50, 30, k, rng) for k in matmul_cosim.KINDS
+    )
     assert np.mean(dense.a == 0) < 0.1
     assert 0.6 < np.mean(sparse.a == 0) < 0.95
     assert (~sparse.a.any(axis=1)).any()
     assert np.mean(sparse.b == 0) > 0.5
     for given in (dense, sparse):
-        codes = cosim.golden(config, given)
+        codes = matmul_cosim.golden(config, given)
         assert len(np.unique(codes)) > 60
         assert np.mean(codes == 127) < 0.05  # not saturated throughout
 
@@ -227,13 +229,13 @@ def test_who_of_three_differs(
             self.config = config
             assert device == "pocl"
 
-        def run(self, given: cosim.Operands) -> Any:
-            codes = cosim.golden(self.config, given).copy()
+        def run(self, given: matmul_cosim.Operands) -> Any:
+            codes = matmul_cosim.golden(self.config, given).copy()
             codes[6, 5] ^= kernels * self.runs
             self.runs += 1
             return codes
 
-    monkeypatch.setattr(cosim, "_Kernels", Kernels)
+    monkeypatch.setattr(matmul_cosim, "_Kernels", Kernels)
     monkeypatch.setattr(command, "_opencl_device", lambda asked: "pocl")
     assert run([*SMALL, "--json"]) == 1
     printed = capsys.readouterr()
@@ -298,18 +300,18 @@ def test_a_layer_that_differs(
 ) -> None:
     """The RTL is replaced by the reference, one code of one stage changed."""
     monkeypatch.setattr(verilator, "verilator_root", lambda: Path())
-    monkeypatch.setattr(cosim_layer, "build_unit", lambda *_, **__: Path("stand-in"))
+    monkeypatch.setattr(encoder_cosim, "build_unit", lambda *_, **__: Path("stand-in"))
 
     def run_image(program: Path, plan: Any, image: Any, **_: Any) -> UnitRun:
-        case = cosim_layer.random_case(plan.config, plan.shape, 0, True)
-        stages = encoder_layer(case.x, case.layer, cosim_layer.golden_unit(plan.design))
+        case = encoder_cosim.random_case(plan.config, plan.shape, 0, True)
+        stages = encoder_layer(case.x, case.layer, encoder_cosim.golden_unit(plan.design))
         stages["context"][9, 22] ^= 1
         commands = tuple(
             CommandRun(c, 50 * i, 50 * i + 50, 9, 0, 0, 0) for i, c in enumerate(plan.commands)
         )
         return UnitRun((LayerStages(stages, {}),), commands, 600, 1, 1, 0.1)
 
-    monkeypatch.setattr(cosim_layer, "run_image", run_image)
+    monkeypatch.setattr(encoder_cosim, "run_image", run_image)
     assert run([*LAYER, *ALONE, "--json"]) == 1
     printed = capsys.readouterr()
     told = json.loads(printed.out)
@@ -324,5 +326,5 @@ def test_a_layer_that_differs(
 @pytest.mark.slow
 def test_traces(tmp_path: Path) -> None:
     assert run([*SMALL, *ALONE, "--trace", str(tmp_path / "it.vcd")]) == 0
-    for kind in cosim.KINDS:
+    for kind in matmul_cosim.KINDS:
         assert "$enddefinitions" in (tmp_path / f"it-{kind}.vcd").read_text()[: 10**6]

@@ -147,7 +147,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, fault: str = "") -> list[dict[str,
 
     class Unit:
         def __init__(self, design: Any, network: Any, threshold: Any, **more: Any):
-            from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+            from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 
             calls.append({"device": "rtl", **more})
             self.network, self.threshold = network, threshold

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from shiftforge.sim.edgebert.rtl.random_layer import (
+from shiftforge.sim.edgebert.rtl.random_encoder import (
     MATRICES,
     Case,
     Floats,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftforge.generator.edgebert.job import FUNCTIONS, JOB_FIELDS
+from shiftforge.generator.edgebert.kernel_fields import COMMAND_FIELDS, FUNCTIONS
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.registers import FUNCTIONS as REGISTER_FUNCTIONS
 from shiftforge.generator.edgebert.sfu import SfuConfig
@@ -61,5 +61,5 @@ def test_the_text_is_ready_to_be_read(case: str) -> None:
 
 def test_a_command_has_the_functions_of_the_registers() -> None:
     assert FUNCTIONS == REGISTER_FUNCTIONS
-    names = [name for name, _ in JOB_FIELDS]
+    names = [name for name, _ in COMMAND_FIELDS]
     assert len(set(names)) == len(names)

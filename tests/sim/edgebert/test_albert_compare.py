@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from shiftforge.generator.edgebert.sentence import choose_unit
 from shiftforge.quant.albert.network.embedding import EmbeddingTable
 from shiftforge.quant.albert.network.integer import IntegerAlbert
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.edgebert.sentence_trace import compare_sentences

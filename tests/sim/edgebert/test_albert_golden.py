@@ -9,7 +9,7 @@ import pytest
 from albert_cases import optimised_case, sentences
 
 from shiftforge.generator.edgebert.sentence import choose_unit
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence
 from shiftforge.sim.golden.edgebert import mac
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, signed_value

@@ -16,9 +16,9 @@ from shiftforge.sim.edgebert.check import check_sentences, macs_of
 from shiftforge.sim.edgebert.checkpoints import run_checkpoint
 from shiftforge.sim.edgebert.compare import compare_checkpoints
 from shiftforge.sim.edgebert.host import looked_up
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
-from shiftforge.sim.edgebert.rtl.layer import simulate
-from shiftforge.sim.edgebert.rtl.layer_stages import read_stages
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_run import simulate
+from shiftforge.sim.edgebert.rtl.encoder_stages import read_stages
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, word_rows
 from shiftforge.sim.edgebert.sentence_image import network_image, write_sentence
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl

@@ -10,14 +10,14 @@ from albert_cases import float_case, integer_case, sentences
 
 from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
-from shiftforge.generator.edgebert.sentence_program import plan_classifier
+from shiftforge.generator.edgebert.sentence_program import plan_commands
 from shiftforge.quant.albert.network.integer import Weights
 from shiftforge.quant.albert.network.stages import float_stages
 from shiftforge.sim.edgebert.accuracy import exit_points, reference_outputs
 from shiftforge.sim.edgebert.compare import compare_sentences
 from shiftforge.sim.edgebert.host import label_at
 from shiftforge.sim.edgebert.opencl.sentence_run import run_sentences
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import golden_sentence, label_of, threshold_of
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 from shiftforge.sim.golden.edgebert.afcode import af_values
@@ -139,11 +139,11 @@ def test_programs_that_do_not_fit() -> None:
     assert [c.registers["stop"] for c in none.program.commands if c.registers["stop"]] == [1]
     shape, layers = plan.program.shape, [at.numbers for at in plan.program.layers]
     with pytest.raises(InputError, match="1 classes"):
-        plan_classifier(design, shape, layers, replace(plan.numbers, classes=1))
+        plan_commands(design, shape, layers, replace(plan.numbers, classes=1))
     with pytest.raises(InputError, match="threshold -1"):
-        plan_classifier(design, shape, layers, replace(plan.numbers, threshold=-1))
+        plan_commands(design, shape, layers, replace(plan.numbers, threshold=-1))
     with pytest.raises(InputError, match="2 off-ramps for 3 layers"):
-        plan_classifier(design, shape, layers, replace(plan.numbers, logits=[0, 0]))
+        plan_commands(design, shape, layers, replace(plan.numbers, logits=[0, 0]))
     with pytest.raises(InputError, match="shift2 weights on a unit of af"):
         plan_sentence(design, integer_case("shift2"), 12)
     with pytest.raises(InputError, match="not in the vocabulary"):

@@ -31,9 +31,9 @@ from shiftforge.generator.edgebert.energy.unit_energy import (
 )
 from shiftforge.generator.edgebert.norm import NormNumbers
 from shiftforge.generator.edgebert.sentence_program import (
-    ClassifierNumbers,
-    ClassifierPlan,
-    plan_classifier,
+    SentenceNumbers,
+    SentencePlan,
+    plan_commands,
 )
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
@@ -57,12 +57,12 @@ class Row:
     gated: int = 0
 
 
-def plan() -> ClassifierPlan:
+def plan() -> SentencePlan:
     """Three layers of 64 columns, 32 tokens, without a threshold."""
     biases = dict.fromkeys(("word", "place", "embedded", "embedding_norm", "input"), 0)
-    numbers = ClassifierNumbers(64, 5, biases, [0] * LAYERS, NormNumbers())
+    numbers = SentenceNumbers(64, 5, biases, [0] * LAYERS, NormNumbers())
     layers = [LayerNumbers(dict.fromkeys(BIASED, 0)) for _ in range(LAYERS)]
-    return plan_classifier(
+    return plan_commands(
         UnitDesign(CONFIG, SfuConfig(lanes=16)), LayerShape(32, 64, 4, 256), layers, numbers
     )
 

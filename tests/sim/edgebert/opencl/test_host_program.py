@@ -16,13 +16,13 @@ from albert_projects import make_project
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.edgebert.folder import affine_words, project_files
-from shiftforge.generator.edgebert.job import JOB_FIELDS
+from shiftforge.generator.edgebert.kernel_fields import COMMAND_FIELDS
 from shiftforge.generator.edgebert.kernel_sentence import SentenceKernels
 from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence, threshold_of
 
-TRACE = [name for name, _ in JOB_FIELDS].index("trace")
+TRACE = [name for name, _ in COMMAND_FIELDS].index("trace")
 
 
 @pytest.fixture(scope="module")

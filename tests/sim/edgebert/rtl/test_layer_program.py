@@ -15,10 +15,10 @@ from shiftforge.generator.edgebert.encoder_program import plan_layer, plan_layer
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.sim.edgebert.rtl.cosim_layer import golden_unit, random_case
-from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
-from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages, read_stages
-from shiftforge.sim.edgebert.rtl.random_layer import Case
+from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit, random_case
+from shiftforge.sim.edgebert.rtl.encoder_image import build_layer_image, numbers_of
+from shiftforge.sim.edgebert.rtl.encoder_stages import LayerStages, read_stages
+from shiftforge.sim.edgebert.rtl.random_encoder import Case
 from shiftforge.sim.golden.edgebert.encoder import STAGES, encoder_layer
 
 SHAPES = {

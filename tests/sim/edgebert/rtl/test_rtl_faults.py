@@ -8,7 +8,7 @@ from matmul_cases import Case, build, random_case, run_case, small, tie_case
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.rtl import render_bench, render_unit
 from shiftforge.generator.edgebert.unit import UnitConfig
-from shiftforge.sim.edgebert.rtl import cosim
+from shiftforge.sim.edgebert.rtl import matmul_cosim
 
 CONFIG = small(2)
 
@@ -84,8 +84,8 @@ def test_a_planted_fault_is_caught(name: str) -> None:
 def test_a_planted_fault_is_told_with_its_cycle(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path, right, wrong = FAULTS[name]
     text = render_unit(CONFIG)[path].replace(right, wrong)
-    monkeypatch.setattr(cosim, "build_matmul", lambda *_, **__: build(CONFIG, {path: text}))
-    report = cosim.cosim_matmul(CONFIG, (13, 30, 9))
+    monkeypatch.setattr(matmul_cosim, "build_matmul", lambda *_, **__: build(CONFIG, {path: text}))
+    report = matmul_cosim.cosim_matmul(CONFIG, (13, 30, 9))
     told = report.divergence
     assert report.mismatches and told is not None
     assert (told["stage"], told["command"], told["start"]) == ("dense product", "product", 0)

@@ -16,15 +16,15 @@ from shiftforge.generator.edgebert.rtl import render_processing_unit
 from shiftforge.generator.edgebert.sentence import choose_layer_unit
 from shiftforge.sim.edgebert.opencl import run as edgebert_run
 from shiftforge.sim.edgebert.opencl.run import LayersRun
-from shiftforge.sim.edgebert.rtl import cosim_layer as module
-from shiftforge.sim.edgebert.rtl.cosim_layer import (
+from shiftforge.sim.edgebert.rtl import encoder_cosim as module
+from shiftforge.sim.edgebert.rtl.encoder_compare import compare_layer
+from shiftforge.sim.edgebert.rtl.encoder_cosim import (
     cosim_layer,
     golden_unit,
     random_case,
 )
-from shiftforge.sim.edgebert.rtl.layer import UnitRun, build_unit, parse_log, run_image
-from shiftforge.sim.edgebert.rtl.layer_compare import compare_layer
-from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
+from shiftforge.sim.edgebert.rtl.encoder_image import build_layer_image, numbers_of
+from shiftforge.sim.edgebert.rtl.encoder_run import UnitRun, build_unit, parse_log, run_image
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.golden.edgebert.encoder import encoder_layer
 
@@ -237,7 +237,7 @@ def report_of(monkeypatch: pytest.MonkeyPatch, spoil: Any) -> module.LayerReport
 
 
 def module_stages(stages: dict[str, Any], malformed: dict[str, str]) -> Any:
-    from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages
+    from shiftforge.sim.edgebert.rtl.encoder_stages import LayerStages
 
     return LayerStages(stages, malformed, {"scores": np.full((2, 13, 4), 555)})
 

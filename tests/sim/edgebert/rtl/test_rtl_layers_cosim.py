@@ -12,17 +12,17 @@ import pytest
 from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.encoder import LayerPlan, LayerShape
 from shiftforge.generator.edgebert.sentence import choose_layer_unit
-from shiftforge.sim.edgebert.rtl import cosim_layer as module
-from shiftforge.sim.edgebert.rtl.cosim_layer import (
+from shiftforge.sim.edgebert.rtl import encoder_cosim as module
+from shiftforge.sim.edgebert.rtl.encoder_cosim import (
     LayerReport,
     check_layer,
     cosim_layer,
     golden_unit,
     random_case,
 )
-from shiftforge.sim.edgebert.rtl.layer import UnitRun, parse_log
-from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages
-from shiftforge.sim.edgebert.rtl.random_layer import random_layers
+from shiftforge.sim.edgebert.rtl.encoder_run import UnitRun, parse_log
+from shiftforge.sim.edgebert.rtl.encoder_stages import LayerStages
+from shiftforge.sim.edgebert.rtl.random_encoder import random_layers
 from shiftforge.sim.golden.edgebert.encoder import encoder_layer
 
 RAGGED = LayerShape(13, 32, 2, 64)

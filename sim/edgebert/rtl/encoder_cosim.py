@@ -17,10 +17,9 @@ from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerSha
 from shiftforge.generator.edgebert.encoder_program import plan_layers
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.sim.edgebert.rtl.layer import build_unit, run_image
-from shiftforge.sim.edgebert.rtl.layer_compare import StageCheck, compare_layer, written_in
-from shiftforge.sim.edgebert.rtl.layer_image import build_layer_image, numbers_of
-from shiftforge.sim.edgebert.rtl.layer_report import (
+from shiftforge.sim.edgebert.rtl.encoder_compare import StageCheck, compare_layer, written_in
+from shiftforge.sim.edgebert.rtl.encoder_image import build_layer_image, numbers_of
+from shiftforge.sim.edgebert.rtl.encoder_report import (
     CommandTotal,
     LayerFigures,
     LayerReport,
@@ -28,7 +27,8 @@ from shiftforge.sim.edgebert.rtl.layer_report import (
     command_totals,
     joined,
 )
-from shiftforge.sim.edgebert.rtl.random_layer import Case, random_layer, random_layers
+from shiftforge.sim.edgebert.rtl.encoder_run import build_unit, run_image
+from shiftforge.sim.edgebert.rtl.random_encoder import Case, random_layer, random_layers
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import Codes
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit, encoder_layer

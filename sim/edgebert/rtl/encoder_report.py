@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shiftforge.generator.edgebert.encoder import LayerPlan
-from shiftforge.sim.edgebert.rtl.layer import CommandRun, UnitRun
-from shiftforge.sim.edgebert.rtl.layer_compare import StageCheck
+from shiftforge.sim.edgebert.rtl.encoder_compare import StageCheck
+from shiftforge.sim.edgebert.rtl.encoder_run import CommandRun, UnitRun
 
 __all__ = ["CommandTotal", "LayerFigures", "LayerReport", "by_layer", "command_totals", "joined"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FUNCTIONS", "JOB_FIELDS", "OUTCOME_WORDS"]
+__all__ = ["FUNCTIONS", "COMMAND_FIELDS", "OUTCOME_WORDS"]
 
 FUNCTIONS = ("none", "gelu", "softmax", "norm")
 """What happens between accumulators and store; norm takes no product, but A + B."""
@@ -10,7 +10,7 @@ FUNCTIONS = ("none", "gelu", "softmax", "norm")
 OUTCOME_WORDS = 8
 """Words that a command with ``entropy`` leaves: entropy, exit, layer, point, late, and padding."""
 
-JOB_FIELDS = (
+COMMAND_FIELDS = (
     ("m", "rows of A"),
     ("n", "columns of the result"),
     ("m_tiles", "row tiles"),

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.encoder import LayerPlan
-from shiftforge.sim.edgebert.rtl.layer import CommandRun
-from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages
+from shiftforge.sim.edgebert.rtl.encoder_run import CommandRun
+from shiftforge.sim.edgebert.rtl.encoder_stages import LayerStages
 from shiftforge.sim.golden.edgebert.encoder import STAGES
 from shiftforge.sim.rtl.divergence import Divergence, at_code, in_strips
 

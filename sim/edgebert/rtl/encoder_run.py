@@ -19,7 +19,7 @@ from shiftforge.generator.edgebert.command import Command
 from shiftforge.generator.edgebert.encoder import LayerPlan
 from shiftforge.generator.edgebert.rtl import render_processing_unit, render_unit_bench
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.sim.edgebert.rtl.layer_stages import LayerStages, read_stages
+from shiftforge.sim.edgebert.rtl.encoder_stages import LayerStages, read_stages
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.rtl.divergence import read_times
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
