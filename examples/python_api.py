@@ -31,7 +31,7 @@ def main() -> None:
         (pair,) = shiftforge.compare(
             folder, input="fashion-mnist:test", limit=4, pairs=(("float", "golden"),)
         )
-        print(f"output SQNR {pair.output_sqnr_db:.1f} dB")
+        print(f"output SQNR {pair.figures['output_sqnr_db']:.1f} dB")
 
 
 if __name__ == "__main__":
