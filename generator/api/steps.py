@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 
 if TYPE_CHECKING:
     from shiftforge.boards.types import Board
@@ -32,13 +32,13 @@ FASHION = "mobilenet_v2_fashion"
 
 
 def quantize(
-    source: str,
+    source: Any,
     *,
     scheme: str = "shift",
     bits: int | None = None,
     terms: int | None = None,
     activation_bits: int = 8,
-    calib: str | None = None,
+    calib: Any = None,
     calib_limit: int = 256,
     data_dir: Path | None = None,
     resolution: int | None = None,
@@ -46,18 +46,21 @@ def quantize(
     say: Callable[[str], None] | None = None,
     **options: Any,
 ) -> QuantizedModel:
-    """The integer network of a source (see ``shiftforge quantize --help`` for what a source is).
+    """The integer network of a source.
 
+    source: what ``shiftforge quantize`` takes, or a ``torch.nn.Module``, which may carry
+    ``input_shape``, ``preprocess`` and ``labels`` as a factory's may.
     scheme: "shift" (sums of powers of two; bits 3 or 4 a term, terms 1 or 2), "int" (uniform,
     bits 4 to 8), or "dtssq": the shipped network's retrained codes, which takes no options.
-    calib: frames that activations are measured on, by default the best installed.
+    calib: frames that activations are measured on, by default the best installed; or images, uint8
+    (N, H, W, C) of the network's size.
     options: rounding, bias_correction, equalisation, calibration, requant and first_last, as in
     ``shiftforge.quant.quantize.Quantisation``. progress: called with (stage, done, total). say:
     called with lines for the user.
     Raises InputError with everything that is wrong.
     """
     from shiftforge.quant.capture.source import load_source
-    from shiftforge.quant.data.inputs import load_frames
+    from shiftforge.quant.data.inputs import given_frames, load_frames
     from shiftforge.quant.quantize import Quantisation, weight_formats
     from shiftforge.quant.quantize import quantize as quantize_graph
 
@@ -65,8 +68,16 @@ def quantize(
         given = {"bits": bits, "terms": terms, "calib": calib, "resolution": resolution}
         return _retrained(source, {**given, "activation_bits": activation_bits, **options})
     tell = say if say is not None else lambda text: None
-    tell(f"reading {source}")
-    graph = load_source(source, resolution=resolution)
+    if isinstance(source, str | Path):
+        source = str(source)
+        tell(f"reading {source}")
+        graph = load_source(source, resolution=resolution)
+    else:
+        from shiftforge.quant.capture.loaders.factory import load_module
+
+        module, source = source, type(source).__name__
+        tell(f"capturing {source}")
+        graph = load_module(module, source, resolution=resolution)
     if calib is None:
         calib = default_calibration(source, graph.preprocess)
         if calib.startswith("random"):
@@ -75,19 +86,19 @@ def quantize(
                 "give --calib, or pip install scikit-image"
             )
     # What is wrong with the frames and with the format is told together.
-    problems: list[Problem] = []
-    frames = None
-    try:
-        frames = load_frames(calib, graph.preprocess, limit=calib_limit, data_dir=data_dir)
-    except InputError as error:
-        problems += error.problems
-    try:
-        weight_formats(graph, scheme, bits, terms, options.get("first_last", "wide"))
-    except InputError as error:
-        problems += error.problems
-    if problems or frames is None:
-        raise InputError(problems)
-    tell(f"measuring activations on {len(frames)} frames of {calib}")
+    problems = Problems()
+    if isinstance(calib, str | Path):
+        named = f" of {calib}"
+        frames = problems.check(
+            load_frames, str(calib), graph.preprocess, limit=calib_limit, data_dir=data_dir
+        )
+    else:
+        named = ""
+        frames = problems.check(given_frames, calib[:calib_limit], graph.preprocess)
+    problems.check(weight_formats, graph, scheme, bits, terms, options.get("first_last", "wide"))
+    problems.stop()
+    assert frames is not None
+    tell(f"measuring activations on {len(frames)} frames{named}")
     how = Quantisation(scheme, bits, terms, activation_bits, **options)
     return quantize_graph(graph, frames.images, how, progress=progress)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from shiftforge.quant.data.images import SUFFIXES, from_array, open_image, resiz
 from shiftforge.quant.data.photos import load_photos
 from shiftforge.quant.graph.types import Grid, Preprocess
 
-__all__ = ["Frames", "load_frames", "to_codes"]
+__all__ = ["Frames", "given_frames", "load_frames", "to_codes"]
 
 RANDOM_COUNT = 16
 _SPLITS: dict[str, fashion_mnist.SplitName] = {"test": "test", "train": "train"}
@@ -146,6 +147,21 @@ def _resized(images: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.ui
     if images.shape[1:] == (height, width, channels):
         return np.ascontiguousarray(images)
     return np.stack([resize(from_array(i, channels), height, width) for i in images])
+
+
+def given_frames(images: NDArray[Any], preprocess: Preprocess) -> Frames:
+    """Images uint8 (N, H, W, C) of the network's own size as frames. Raises InputError."""
+    wanted = (preprocess.height, preprocess.width, preprocess.channels)
+    if (
+        images.dtype != np.uint8
+        or images.ndim != 4
+        or images.shape[1:] != wanted
+        or not len(images)
+    ):
+        what = f"images {images.dtype} {images.shape}"
+        shape = ", ".join(map(str, wanted))
+        raise InputError(Problem(what, f"give uint8 (N, {shape}), N >= 1"))
+    return Frames(images, None, tuple(f"image {i}" for i in range(len(images))))
 
 
 def to_codes(

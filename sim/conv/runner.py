@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.errors import Problems
 from shiftforge.generator.conv.target import MODEL_FILE
 from shiftforge.generator.project import Project
-from shiftforge.quant.data.inputs import Frames, load_frames, to_codes
+from shiftforge.quant.data.inputs import Frames, given_frames, load_frames, to_codes
 from shiftforge.quant.graph.file import load_model
-from shiftforge.quant.graph.types import Preprocess, QuantizedModel
+from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.layers import (
     LayerComparison,
     compare_checkpoints,
@@ -83,21 +83,6 @@ class FrameSamples:
         """Input codes (N, C, H, W)."""
         model = self.model
         return to_codes(self.frames.images, model.preprocess, model.tensors[model.input].grid)
-
-
-def given_frames(images: NDArray[Any], preprocess: Preprocess) -> Frames:
-    """Images uint8 (N, H, W, C) of the network's own size as frames. Raises InputError."""
-    wanted = (preprocess.height, preprocess.width, preprocess.channels)
-    if (
-        images.dtype != np.uint8
-        or images.ndim != 4
-        or images.shape[1:] != wanted
-        or not len(images)
-    ):
-        what = f"images {images.dtype} {images.shape}"
-        shape = ", ".join(map(str, wanted))
-        raise InputError(Problem(what, f"give uint8 (N, {shape}), N >= 1"))
-    return Frames(images, None, tuple(f"image {i}" for i in range(len(images))))
 
 
 def top1(outputs: NDArray[Any], labels: NDArray[np.int64] | None) -> float | None:

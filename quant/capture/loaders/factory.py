@@ -13,7 +13,7 @@ from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.types import Preprocess
 
-__all__ = ["load_factory"]
+__all__ = ["load_factory", "load_module"]
 
 DEFAULT_SHAPE = (3, 224, 224)
 
@@ -69,6 +69,21 @@ def load_factory(source: str, *, resolution: int | None = None) -> FloatGraph:
         problem = f"it returns {type(network).__name__}"
         raise InputError(Problem(problem, "return a torch.nn.Module", source))
 
+    return load_module(network, source, resolution=resolution, factory=factory)
+
+
+def load_module(
+    network: torch.nn.Module,
+    source: str,
+    *,
+    resolution: int | None = None,
+    factory: object = None,
+) -> FloatGraph:
+    """Capture a module, with what it or its factory carries (see ``load_factory``).
+
+    source: what it is called; its last part names the network. Raises InputError.
+    """
+
     def carried(name: str) -> object:
         return getattr(factory, name, None) or getattr(network, name, None)
 
@@ -100,6 +115,6 @@ def load_factory(source: str, *, resolution: int | None = None) -> FloatGraph:
         network,
         (channels, height, width),
         Preprocess(channels, height, width, tuple(mean), tuple(std)),
-        attribute,
+        source.rpartition(":")[2],
         names,
     )
