@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,59 +12,109 @@ from numpy.typing import NDArray
 from shiftforge.generator.edgebert.command import Tensor
 from shiftforge.generator.edgebert.unit import MASKS_PER_BEAT
 from shiftforge.sim.edgebert.rtl.operands import write_tensor
+from shiftforge.sim.trace import Divergence
 
-__all__ = ["Divergence", "at_code", "in_strips", "read_times", "who_differs"]
+__all__ = ["RtlDivergence", "at_code", "first_place", "in_strips", "read_times", "who_differs"]
 
 NEVER = -1
 BITS = 8
 WORDS = ("scores", "ffn1")  # stages of fixed-point words; all others are codes
+KEYS = (
+    *("stage", "command", "start", "end", "layer", "head", "row_tile", "column_tile", "row"),
+    *("column", "lane", "rtl", "golden", "opencl", "cycle", "tapped", "fault"),
+)
 
 
-@dataclass(frozen=True)
-class Divergence:
+@dataclass(frozen=True, kw_only=True)
+class RtlDivergence(Divergence):
     """The first difference, in the order of computation, of the first stage that differs.
 
-    layer, head: of a layer's stage. row, column: of the value in its tensor; row_tile, column_tile
-    and lane follow from them; None where only the strip is known. rtl, golden, opencl: the values;
-    opencl is None where the kernels did not run, all are where the RTL's tensor cannot be read and
-    fault says why. cycle: in which the beat with the value (or with its mask, where one of the two
-    is zero) was written, or in which a value that never reaches memory passed; None where that
-    beat was never written. command: the one that computes the stage, cycles start to end (which
-    is the next one's start). Cycles count from the unit's start.
+    at: head (of a layer's stage), row and column of the value in its tensor, those that are known.
+    row_tile, column_tile, lane: the unit's place of the value; a strip may be known where row and
+    column are not. got, want: the values of RTL and golden; differing: values in which the RTL or
+    OpenCL differs from golden. opencl: its value, None where the kernels did not run. fault: why
+    the tensor cannot be compared, or empty; every value counts as different then, got is 0 and want
+    the tensor's size, and the sides have no values. cycle: in which the beat with the value (or
+    with its mask, where one of the two is zero) was written, or, where tapped, in which a value
+    that never reaches memory passed; None where that beat was never written. command: the one that
+    computes the stage, cycles start to end (which is the next one's start). Cycles count from the
+    unit's start.
     """
 
-    stage: str
     command: str
     start: int
     end: int
-    layer: int | None = None
-    head: int | None = None
     row_tile: int | None = None
     column_tile: int | None = None
-    row: int | None = None
-    column: int | None = None
     lane: int | None = None
-    rtl: int | None = None
-    golden: int | None = None
     opencl: int | None = None
     cycle: int | None = None
     tapped: bool = False
     fault: str = ""
 
+    @classmethod
+    def of_fault(
+        cls, stage: str, fault: str, size: int, ran: tuple[str, int, int], layer: int | None = None
+    ) -> RtlDivergence:
+        """That of a tensor of ``size`` values that cannot be compared. ran: command, start, end."""
+        command, start, end = ran
+        return cls(
+            stage,
+            at=(),
+            got=0,
+            want=size,
+            differing=size,
+            total=size,
+            layer=layer,
+            command=command,
+            start=start,
+            end=end,
+            fault=fault,
+        )
+
+    @property
+    def head(self) -> int | None:
+        """The attention head, None where there is none or it is not known."""
+        return dict(self.at).get("head")
+
+    @property
+    def row(self) -> int | None:
+        """The row in the tensor, None where only the strip is known."""
+        return dict(self.at).get("row")
+
+    @property
+    def column(self) -> int | None:
+        """The column in the tensor, None where only the strip is known."""
+        return dict(self.at).get("column")
+
+    @property
+    def rtl(self) -> int | None:
+        """The RTL's value, None with a fault."""
+        return None if self.fault else self.got
+
+    @property
+    def golden(self) -> int | None:
+        """Golden's value, None with a fault."""
+        return None if self.fault else self.want
+
+    @property
+    def where(self) -> str:
+        """The stage, and its layer."""
+        plain = self.stage if self.layer is None else f"{self.stage} of layer {self.layer}"
+        return self.label or plain
+
     @property
     def place(self) -> str:
-        """The stage, and where in it."""
-        parts = [self.stage if self.layer is None else f"{self.stage} of layer {self.layer}"]
+        """The position in words, with its tiles and its lane."""
+        parts = []
         for name in ("head", "row_tile", "column_tile", "row", "column"):
             value = getattr(self, name)
             parts += [] if value is None else [f"{name.replace('_', ' ')} {value}"]
-        if self.lane is None:
-            return ", ".join(parts)
-        return (
-            ", ".join(parts)
-            + (", " if self.column is None else " (")
-            + (f"lane {self.lane}" + ("" if self.column is None else ")"))
-        )
+        if self.lane is not None and self.column is None:
+            parts.append(f"lane {self.lane}")
+        elif self.lane is not None:
+            parts[-1] += f" (lane {self.lane})"
+        return ", ".join(parts)
 
     @property
     def when(self) -> str:
@@ -74,13 +125,18 @@ class Divergence:
         return f"{cycle} (command {self.command}: {self.start:,} to {self.end:,})"
 
     def __str__(self) -> str:
+        first = ", ".join(filter(None, (self.where, self.place)))
         sides = {"RTL": self.rtl, "golden": self.golden, "OpenCL": self.opencl}
         known = {name: value for name, value in sides.items() if value is not None}
         if self.fault:
-            return f"RTL: {self.fault}; first: {self.place}; {self.when}"
+            return f"RTL: {self.fault}; first: {first}; {self.when}"
         form = "d" if self.stage in WORDS else "#04x"
         values = ", ".join(f"{value:{form}} in {name}" for name, value in known.items())
-        return f"{who_differs(known)}; first: {self.place}: {values}; {self.when}"
+        return f"{who_differs(known)}; first: {first}: {values}; {self.when}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form, that of ``shiftforge unit --json``."""
+        return {name: getattr(self, name) for name in KEYS}
 
 
 def who_differs(sides: Mapping[str, int]) -> str:
@@ -94,6 +150,14 @@ def who_differs(sides: Mapping[str, int]) -> str:
         if len(others) == 1 and value not in others:
             return f"{name} differs from " + " and ".join(n for n in sides if n != name)
     return "no difference"
+
+
+def first_place(different: NDArray[np.bool_], lanes: int) -> tuple[int, int, int]:
+    """(head, row, column) of the first True in (heads, rows, columns), in the order of computation:
+    head, row tile, column tile, row, lane."""
+    head, row, column = np.nonzero(different)
+    first = np.lexsort((column, row, column // lanes, row // lanes, head))[0]
+    return int(head[first]), int(row[first]), int(column[first])
 
 
 def read_times(text: bytes, beats: int) -> NDArray[np.int64]:
@@ -118,12 +182,12 @@ def _masks(image: NDArray[np.uint8], strip: int, tensor: Tensor) -> NDArray[np.u
 
 
 def at_code(
-    found: Divergence,
+    found: RtlDivergence,
     tensor: Tensor,
     image: NDArray[np.uint8],
     written: NDArray[np.int64],
     part: int = 0,
-) -> Divergence:
+) -> RtlDivergence:
     """The same with the cycle of its code.
 
     image: that the run left. written: from ``read_times`` of the same run. part: of the tensor, in
@@ -144,12 +208,12 @@ def at_code(
 
 
 def in_strips(
-    found: Divergence,
+    found: RtlDivergence,
     tensor: Tensor,
     image: NDArray[np.uint8],
     want: NDArray[np.uint8],
     written: NDArray[np.int64],
-) -> Divergence:
+) -> RtlDivergence:
     """The same with place and cycle of the first written beat that is not as it should be.
 
     For tensors that cannot be read. want: the tensor's codes (rows, columns).
@@ -185,7 +249,6 @@ def in_strips(
     column = part * tensor.width + inside
     return replace(
         found,
-        row=tile * tensor.lanes + vector % tensor.lanes,
-        column=column,
+        at=(("row", tile * tensor.lanes + vector % tensor.lanes), ("column", column)),
         column_tile=column // tensor.lanes,
     )

@@ -14,7 +14,7 @@ from shiftforge.generator.edgebert.encoder import LayerPlan
 from shiftforge.sim.edgebert.rtl.encoder_run import CommandRun
 from shiftforge.sim.edgebert.rtl.encoder_stages import LayerStages
 from shiftforge.sim.golden.edgebert.encoder import STAGES
-from shiftforge.sim.rtl.divergence import Divergence, at_code, in_strips
+from shiftforge.sim.rtl.divergence import RtlDivergence, at_code, first_place, in_strips
 
 __all__ = ["StageCheck", "compare_layer", "written_in"]
 
@@ -57,13 +57,6 @@ def _vectors(values: NDArray[Any], lanes: int) -> int:
     return values.size // values.shape[-1] * -(-values.shape[-1] // lanes) if values.size else 0
 
 
-def _first(different: NDArray[np.bool_], lanes: int) -> tuple[int, ...]:
-    """(head, row, column) of the first difference: head, row tile, column tile, row, lane."""
-    head, row, column = np.nonzero(different)
-    order = np.lexsort((column, row, column // lanes, row // lanes, head))
-    return int(head[order[0]]), int(row[order[0]]), int(column[order[0]])
-
-
 def _ran(
     commands: Sequence[CommandRun], layer: int, stage: str, head: int | None = None
 ) -> tuple[str, int, int]:
@@ -92,7 +85,7 @@ def compare_layer(
     commands: Sequence[CommandRun],
     golden: Mapping[str, NDArray[Any]],
     opencl: Mapping[str, NDArray[Any]] | None = None,
-) -> tuple[list[StageCheck], Divergence | None]:
+) -> tuple[list[StageCheck], RtlDivergence | None]:
     """Every stage of one layer, in the order of computation, and the first difference.
 
     Its cycle is known where the stage never reaches memory; for the others see ``written_in``.
@@ -103,7 +96,7 @@ def compare_layer(
     lanes = plan.config.lanes
     kept = [h for h in range(plan.shape.heads) if h not in plan.layers[layer].numbers.skipped]
     checks: list[StageCheck] = []
-    first: Divergence | None = None
+    first: RtlDivergence | None = None
     for stage in COMPARED:
         want = golden[stage]
         if stage in got.malformed:
@@ -111,8 +104,8 @@ def compare_layer(
             checks.append(
                 StageCheck(stage, want.size, _vectors(want, lanes), want.size, None, wrong)
             )
-            place = _ran(commands, layer, stage)
-            first = first or Divergence(stage, *place, layer=layer, fault=wrong)
+            ran = _ran(commands, layer, stage)
+            first = first or RtlDivergence.of_fault(stage, wrong, want.size, ran, layer)
             continue
         if stage not in got.stages:
             raise CheckFailed(f"the RTL left no {stage}")
@@ -143,10 +136,10 @@ def _located(
     sides: Mapping[str, NDArray[Any]],
     got: LayerStages,
     commands: Sequence[CommandRun],
-) -> Divergence:
+) -> RtlDivergence:
     lanes = plan.config.lanes
     by_head = different.ndim == 3
-    index, row, column = _first(different if by_head else different[None], lanes)
+    index, row, column = first_place(different if by_head else different[None], lanes)
     at = (index, row, column) if by_head else (row, column)
     head: int | None = None
     if by_head:
@@ -158,18 +151,22 @@ def _located(
         marks = got.cycles[stage]
         cycle = int((marks if head is None else marks[head])[row, column // lanes])
     values = {name: int(value[at]) for name, value in sides.items()}
-    return Divergence(
+    command, start, end = _ran(commands, layer, stage, head)
+    place = (("row", row), ("column", column))
+    return RtlDivergence(
         stage,
-        *_ran(commands, layer, stage, head),
+        at=place if head is None else (("head", head), *place),
+        got=values["RTL"],
+        want=values["golden"],
+        differing=int(np.count_nonzero(different)),
+        total=different.size,
         layer=layer,
-        head=head,
+        command=command,
+        start=start,
+        end=end,
         row_tile=row // lanes,
         column_tile=column // lanes,
-        row=row,
-        column=column,
         lane=column % lanes,
-        rtl=values["RTL"],
-        golden=values["golden"],
         opencl=values.get("OpenCL"),
         cycle=cycle,
         tapped=stage in TAPPED,
@@ -178,11 +175,11 @@ def _located(
 
 def written_in(
     plan: LayerPlan,
-    found: Divergence,
+    found: RtlDivergence,
     image: NDArray[np.uint8],
     written: NDArray[np.int64],
     golden: Mapping[str, NDArray[Any]],
-) -> Divergence:
+) -> RtlDivergence:
     """The difference with its cycle.
 
     image: that the run left. written: the cycles of its writes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,7 +32,7 @@ from shiftforge.sim.edgebert.rtl.random_encoder import Case, random_layer, rando
 from shiftforge.sim.golden.edgebert.afcode import AfFormat
 from shiftforge.sim.golden.edgebert.bitmask import Codes
 from shiftforge.sim.golden.edgebert.encoder import LayerWeights, Unit, encoder_layer
-from shiftforge.sim.rtl.divergence import Divergence
+from shiftforge.sim.rtl.divergence import RtlDivergence
 from shiftforge.sim.rtl.trace import trace_kind
 from shiftforge.sim.rtl.verilator import BuildError
 
@@ -175,7 +175,7 @@ def cosim_layer(
         want = task.result()
         took("wait")
     checks: list[list[StageCheck]] = []
-    first: Divergence | None = None
+    first: RtlDivergence | None = None
     for index, golden in enumerate(want.golden):
         kernels = None if want.kernels is None else want.kernels[index]
         own, found = compare_layer(plan, index, run.layers[index], run.commands, golden, kernels)
@@ -214,6 +214,6 @@ def cosim_layer(
         commands=command_totals(run),
         opencl_seconds=want.kernel_seconds,
         wall={**want.wall, **wall},
-        divergence=None if first is None else asdict(first),
+        divergence=None if first is None else first.to_dict(),
         first="" if first is None else str(first),
     )

@@ -53,7 +53,7 @@ class LayerReport:
     and of the kernels, that differ from golden. ideal_cycles: of all products; utilisation:
     ideal_cycles over cycles; ratio: the inverse. cycles_per_second: simulated cycles a second of
     wall-clock, files included. opencl_seconds: wall-clock of the kernels. divergence: the first
-    difference, the fields of ``Divergence``; first: the same as text, empty where there is none.
+    difference, from ``RtlDivergence.to_dict``; first: the same as text, empty where there is none.
     by_layer, stages, commands: of each layer; of each stage and of each command, over all layers.
     wall: seconds by part; ``golden`` and ``opencl`` run beside ``build`` and ``simulate``, ``wait``
     is what they took longer.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from shiftforge.sim.golden.edgebert.post import (
     shift_amount_af,
     shift_amount_shift,
 )
-from shiftforge.sim.rtl.divergence import Divergence, at_code, in_strips
+from shiftforge.sim.rtl.divergence import RtlDivergence, at_code, first_place, in_strips
 from shiftforge.sim.rtl.trace import trace_kind
 from shiftforge.sim.rtl.verilator import BuildError
 
@@ -65,8 +65,8 @@ class CosimReport:
     vectors of up to n codes; codes: those codes. mismatches: codes of the RTL, and of the kernels,
     that differ from golden. utilisation: ideal_cycles over cycles. cycles_per_second: simulated
     cycles a second of wall-clock, files included. opencl_seconds: wall-clock of the kernels.
-    divergence: the first difference, the fields of ``Divergence``; first: the same as text, empty
-    where there is none.
+    divergence: the first difference, as ``RtlDivergence.to_dict`` gives it; first: the same as
+    text, empty where there is none.
     """
 
     unit: str
@@ -185,7 +185,7 @@ def cosim_matmul(
     rng = np.random.default_rng(seed)
     codes = mismatches = cycles = ideal = 0
     seconds = 0.0
-    first: Divergence | None = None
+    first: RtlDivergence | None = None
     told = ""
     for kind in KINDS:
         given = random_operands(config, *shape, kind, rng)
@@ -206,11 +206,9 @@ def cosim_matmul(
             told = f"{first}; of {want.size:,} codes, {wrong} differ from golden"
         mismatches += sum(counts.values())
         codes += want.size
-        cycles, ideal, seconds = (
-            cycles + run.cycles,
-            ideal + run.ideal_cycles,
-            seconds + run.seconds,
-        )
+        cycles += run.cycles
+        ideal += run.ideal_cycles
+        seconds += run.seconds
     m, _, n = shape
     return CosimReport(
         unit="matmul",
@@ -229,7 +227,7 @@ def cosim_matmul(
         utilisation=ideal / cycles,
         cycles_per_second=cycles / seconds,
         opencl_seconds=None if kernels is None else kernels.seconds,
-        divergence=None if first is None else asdict(first),
+        divergence=None if first is None else first.to_dict(),
         first=told,
     )
 
@@ -264,34 +262,36 @@ def _located(
     sides: dict[str, NDArray[np.uint8]],
     want: NDArray[Any],
     lanes: int,
-) -> Divergence:
+) -> RtlDivergence:
     """The first difference in the order of computation."""
-    wrong = run.malformed
+    wrong, stage = run.malformed, f"{kind} product"
     for side, found in sides.items():
         if found.shape != want.shape:
             wrong = wrong or f"{side} has the shape {found.shape}, expected {want.shape}"
-    nowhere = Divergence(f"{kind} product", "product", 0, run.cycles, fault=wrong)
     if wrong:
-        return nowhere
-    rows, columns = np.nonzero(np.logical_or.reduce([found != want for found in sides.values()]))
-    order = np.lexsort((columns, rows, columns // lanes, rows // lanes))
-    row, column = int(rows[order[0]]), int(columns[order[0]])
-    return replace(
-        nowhere,
+        return RtlDivergence.of_fault(stage, wrong, want.size, ("product", 0, run.cycles))
+    different = np.logical_or.reduce([found != want for found in sides.values()])
+    _, row, column = first_place(different[None], lanes)
+    return RtlDivergence(
+        stage,
+        at=(("row", row), ("column", column)),
+        got=int(sides["RTL"][row, column]),
+        want=int(want[row, column]),
+        differing=int(np.count_nonzero(different)),
+        total=want.size,
+        command="product",
+        start=0,
+        end=run.cycles,
         row_tile=row // lanes,
         column_tile=column // lanes,
-        row=row,
-        column=column,
         lane=column % lanes,
-        rtl=int(sides["RTL"][row, column]),
-        golden=int(want[row, column]),
         opencl=int(sides["OpenCL"][row, column]) if "OpenCL" in sides else None,
     )
 
 
 def _written_in(
-    plan: MatmulPlan, found: Divergence, again: MatmulRun, want: NDArray[Any]
-) -> Divergence:
+    plan: MatmulPlan, found: RtlDivergence, again: MatmulRun, want: NDArray[Any]
+) -> RtlDivergence:
     """The difference with its cycle, from a second run that noted its writes."""
     if again.written is None or again.image is None:
         return found

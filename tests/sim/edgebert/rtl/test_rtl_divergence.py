@@ -9,12 +9,13 @@ import pytest
 
 from shiftforge.generator.edgebert.command import Memory, Tensor
 from shiftforge.sim.edgebert.rtl.operands import write_tensor
-from shiftforge.sim.rtl.divergence import Divergence, at_code, in_strips, read_times
+from shiftforge.sim.rtl.divergence import RtlDivergence, at_code, in_strips, read_times
+from shiftforge.sim.trace import Divergence, divergence_text
 
 ROWS, COLUMNS, PARTS = 10, 24, 2
 PLACED = Memory()
 TENSOR = Tensor(4, ROWS, COLUMNS, parts=PARTS).placed(PLACED)
-FOUND = Divergence("q", "q", 100, 900, layer=0)
+FOUND = RtlDivergence("q", (), 0, 0, 1, 240, layer=0, command="q", start=100, end=900)
 
 
 def made() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -44,13 +45,14 @@ def test_the_beat_of_a_code(zero: bool) -> None:
         other = np.zeros_like(image)
         write_tensor(other, TENSOR, spoiled)
         wrong = set(np.flatnonzero((other != image).any(axis=1)).tolist())
-        place = replace(FOUND, row=row, column=column, rtl=int(spoiled[row, column]), golden=code)
+        at = (("row", row), ("column", column))
+        place = replace(FOUND, at=at, got=int(spoiled[row, column]), want=code)
         cycle = at_code(place, TENSOR, other, written).cycle
         assert cycle is not None and cycle - 100 in wrong
         if not zero:
             assert len(wrong) == 1
         half = COLUMNS // PARTS
-        apart = replace(place, column=column % half)
+        apart = replace(place, at=(("row", row), ("column", column % half)))
         assert at_code(apart, TENSOR, other, written, column // half).cycle == cycle
     never = np.full_like(written, -1)
     assert at_code(place, TENSOR, other, never).when == "never written (command q: 100 to 900)"
@@ -97,3 +99,29 @@ def test_the_first_wrong_beat_of_a_tensor_that_cannot_be_read() -> None:
     told = in_strips(fault, TENSOR, image, codes, written)
     assert (told.row_tile, told.column, told.lane) == (row // 4, None, lane)
     assert in_strips(fault, TENSOR, right, codes, written) == fault
+
+
+def test_it_is_a_divergence_that_knows_more() -> None:
+    """Code that takes any divergence takes it; its JSON has the keys of ``unit --json``."""
+    at = (("head", 1), ("row", 6), ("column", 9))
+    tiles = {"row_tile": 1, "column_tile": 2, "lane": 1}
+    found: Divergence = replace(FOUND, at=at, got=0x12, want=3, opencl=3, cycle=555, **tiles)
+    assert (found.index("head"), found.index("column"), found.got, found.want) == (1, 9, 0x12, 3)
+    assert found.place == "head 1, row tile 1, column tile 2, row 6, column 9 (lane 1)"
+    assert divergence_text(found, "golden", "rtl").endswith(
+        f"first: q of layer 0, {found.place}: 0x12 in RTL, 0x03 in golden, 0x03 in OpenCL; written "
+        "in cycle 555 (command q: 100 to 900)"
+    )
+    command = {"stage": "q", "command": "q", "start": 100, "end": 900, "layer": 0}
+    sides = {"rtl": 0x12, "golden": 3, "opencl": 3}
+    told = {**command, **dict(at), **tiles, **sides, "cycle": 555, "tapped": False, "fault": ""}
+    assert found.to_dict() == told
+
+    lost = RtlDivergence.of_fault("q", "no masks", 240, ("q", 100, 900), layer=0)
+    assert (lost.at, lost.got, lost.want, lost.differing, lost.total) == ((), 0, 240, 240, 240)
+    nowhere = dict.fromkeys(("head", "row", "column", *tiles, *sides, "cycle"))
+    assert lost.to_dict() == {**command, **nowhere, "tapped": False, "fault": "no masks"}
+    assert list(lost.to_dict()) == [
+        *("stage", "command", "start", "end", "layer", "head", "row_tile", "column_tile", "row"),
+        *("column", "lane", "rtl", "golden", "opencl", "cycle", "tapped", "fault"),
+    ]
