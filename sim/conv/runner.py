@@ -62,6 +62,7 @@ class FrameOptions(Options):
         metadata={
             "name": "data",
             "metavar": "DIR",
+            "commands": ("emulate", "compare"),
             "help": "Folder of the Fashion-MNIST IDX files.",
         },
     )
