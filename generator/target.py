@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -71,7 +72,7 @@ class Entry:
 
     takes: the networks it is for, in words, for messages such as "--lanes is for text classifiers".
     options: "module:class" of the target's options, which the command line reads without the
-    target. file_kinds: how the kinds in model files begin.
+    target. file_kinds: how the kinds in model files begin; the longest of all targets' decides.
     """
 
     kind: str
@@ -117,10 +118,13 @@ def target_of(kind: str) -> Target[Any, Any, Any]:
 def target_of_file(path: Path) -> Target[Any, Any, Any]:
     """The target that a model file is for. Raises InputError where it is no model file."""
     kind = file_kind(path)
-    for entry in _ENTRIES.values():
-        if any(kind.startswith(own) for own in entry.file_kinds):
-            return target_of(entry.kind)
-    raise InputError(Problem(f"a model of the unknown kind {kind!r}", _REMEDY, str(path)))
+    owners = {own: entry.kind for entry in _ENTRIES.values() for own in entry.file_kinds}
+    # "convex" begins with "conv", too.
+    begins = max((own for own in owners if kind.startswith(own)), key=len, default=None)
+    if begins is None:
+        what = f"a model of the unknown kind {kind!r} (known: {', '.join(owners)})"
+        raise InputError(Problem(what, _REMEDY, str(path)))
+    return target_of(owners[begins])
 
 
 def file_kind(path: Path) -> str:
@@ -149,16 +153,34 @@ def _own_header(path: Path) -> dict[str, Any] | None:
 
 
 def options_from(options: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
-    """A dataclass of options from values by name. Raises InputError for names that it has not."""
+    """A dataclass of options from values by name. Raises InputError for names that it has not, and
+    for numbers out of their field's "min" or "above"."""
     known = [field.name for field in fields(options)]  # type: ignore[arg-type]
     unknown = [
         Problem(f"no option is called {name!r}", f"there are: {', '.join(known) or 'none'}")
         for name in given
         if name not in known
     ]
-    if unknown:
-        raise InputError(unknown)
+    outside = [
+        Problem(f"{field.name} is {given[field.name]!r}", f"use {bound}")
+        for field in fields(options)  # type: ignore[arg-type]
+        if given.get(field.name) is not None
+        for bound in [_broken_bound(given[field.name], field.metadata)]
+        if bound
+    ]
+    if unknown or outside:
+        raise InputError(unknown + outside)
     return options(**given)
+
+
+def _broken_bound(value: Any, metadata: Mapping[str, Any]) -> str:
+    """The bound that a value breaks, in words; "" where it keeps both."""
+    least, above = metadata.get("min"), metadata.get("above")
+    if least is not None and not (isinstance(value, Integral) and int(value) >= least):
+        return f"a whole number from {least}"
+    if above is not None and not (isinstance(value, Real) and float(value) > above):
+        return f"a number above {above:g}"
+    return ""
 
 
 register_target(

@@ -48,7 +48,8 @@ def runner_options() -> Mapping[str, tuple[str, type[Any]]]:
 
 class DynamicCommand(click.Command):
     """A command with more options than it was written with. source: of those; they come before
-    ``--json`` in the help."""
+    ``--json`` in the help. Two kinds may share an option of one type; ValueError for a field that
+    is called as another type's, or as a parameter of the command."""
 
     source: Source = staticmethod(target_options)
 
@@ -56,14 +57,15 @@ class DynamicCommand(click.Command):
         """See click."""
         own = super().get_params(ctx)
         taken = {parameter.name for parameter in own}
-        more: list[click.Parameter] = []
-        for _, options in self.source().values():
+        more: dict[str, click.Option] = {}
+        for takes, options in self.source().values():
             for option in _options(options, self.name or ""):
-                if option.name not in taken:
-                    taken.add(option.name)
-                    more.append(option)
+                name = option.name or ""
+                other = more.setdefault(name, option)
+                if name in taken or repr(option.type) != repr(other.type):
+                    raise ValueError(f"the option {name!r} for {takes} is another one already")
         at = next((i for i, p in enumerate(own) if p.name == "as_json"), len(own))
-        return [*own[:at], *more, *own[at:]]
+        return [*own[:at], *more.values(), *own[at:]]
 
 
 def _options(options: type[Any], command: str) -> list[click.Option]:
@@ -103,9 +105,19 @@ def _type(kind: type[Any], metadata: Mapping[str, Any]) -> Any:
 
 
 def chosen_options(options: type[Any], values: Mapping[str, Any]) -> Any:
-    """The dataclass of the current command's values."""
+    """The dataclass of what was given to the current command.
+
+    Else its own defaults: an option of two kinds has the first one's on the command line.
+    """
+    context = click.get_current_context()
     known = {field.name for field in fields(options)}
-    return options(**{name: value for name, value in values.items() if name in known})
+    return options(
+        **{
+            name: value
+            for name, value in values.items()
+            if name in known and context.get_parameter_source(name) in _GIVEN
+        }
+    )
 
 
 def foreign_options(kind: str, source: Source) -> list[Problem]:
