@@ -1,6 +1,6 @@
 """The generated device text: goldens that are compared, checked by the rules, compiled and run.
 
-After a change of the templates that is meant: ``pytest tests/generator/test_emit.py
+After a change of the templates that is meant: ``pytest tests/generator/conv/test_emit.py
 --refresh-goldens``, and look at the difference before it is committed.
 """
 
@@ -67,7 +67,7 @@ def test_the_text_is_the_golden_one(case: Case, generated: Generate, refresh_gol
         path.write_text(text, encoding="utf-8")
     assert path.is_file(), "no golden: run pytest with --refresh-goldens"
     assert text == path.read_text(encoding="utf-8"), (
-        f"{path.name} differs; if that is meant: pytest tests/generator/test_emit.py "
+        f"{path.name} differs; if that is meant: pytest tests/generator/conv/test_emit.py "
         "--refresh-goldens"
     )
 
