@@ -34,10 +34,6 @@ FASHION = "mobilenet_v2_fashion"
 def quantize(
     source: Any,
     *,
-    scheme: str = "shift",
-    bits: int | None = None,
-    terms: int | None = None,
-    activation_bits: int = 8,
     calib: Any = None,
     calib_limit: int = 256,
     data_dir: Path | None = None,
@@ -50,23 +46,25 @@ def quantize(
 
     source: what ``shiftforge quantize`` takes, or a ``torch.nn.Module``, which may carry
     ``input_shape``, ``preprocess`` and ``labels`` as a factory's may.
-    scheme: "shift" (sums of powers of two; bits 3 or 4 a term, terms 1 or 2), "int" (uniform,
-    bits 4 to 8), or "dtssq": the shipped network's retrained codes, which takes no options.
     calib: frames that activations are measured on, by default the best installed; or images, uint8
     (N, H, W, C) of the network's size.
-    options: rounding, bias_correction, equalisation, calibration, requant and first_last, as in
-    ``shiftforge.quant.quantize.Quantisation``. progress: called with (stage, done, total). say:
-    called with lines for the user.
+    options: the fields of ``shiftforge.quant.quantize.Quantisation``: scheme, "shift" (sums of
+    powers of two; bits 3 or 4 a term, terms 1 or 2), "int" (uniform, bits 4 to 8), or "dtssq" (the
+    shipped network's retrained codes, which takes no others); bits, terms, activation_bits,
+    rounding, bias_correction, equalisation, calibration, requant and first_last. progress: called
+    with (stage, done, total). say: called with lines for the user.
     Raises InputError with everything that is wrong.
     """
+    from shiftforge.generator.target import options_from
     from shiftforge.quant.capture.source import load_source
     from shiftforge.quant.data.inputs import given_frames, load_frames
-    from shiftforge.quant.quantize import Quantisation, weight_formats
+    from shiftforge.quant.quantize import Quantisation
     from shiftforge.quant.quantize import quantize as quantize_graph
 
-    if scheme == "dtssq":
-        given = {"bits": bits, "terms": terms, "calib": calib, "resolution": resolution}
-        return _retrained(source, {**given, "activation_bits": activation_bits, **options})
+    if options.get("scheme") == "dtssq":
+        given = {"calib": calib, "resolution": resolution, **options}
+        return _retrained(source, {k: v for k, v in given.items() if k != "scheme"})
+    how = options_from(Quantisation, options)
     tell = say if say is not None else lambda text: None
     if isinstance(source, str | Path):
         source = str(source)
@@ -95,11 +93,10 @@ def quantize(
     else:
         named = ""
         frames = problems.check(given_frames, calib[:calib_limit], graph.preprocess)
-    problems.check(weight_formats, graph, scheme, bits, terms, options.get("first_last", "wide"))
+    problems.check(how.formats, graph)
     problems.stop()
     assert frames is not None
     tell(f"measuring activations on {len(frames)} frames{named}")
-    how = Quantisation(scheme, bits, terms, activation_bits, **options)
     return quantize_graph(graph, frames.images, how, progress=progress)
 
 
