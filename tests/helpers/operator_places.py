@@ -16,6 +16,7 @@ from pathlib import Path
 
 TYPES = "quant/graph/types.py"
 CAPTURE = "quant/capture/operators.py"
+SCHEDULE = "generator/conv/schedule.py"
 PAGE = "docs/OPERATORS.md"
 
 
@@ -35,18 +36,31 @@ class Place:
         """What the module has to name."""
         return self.form.format(operator, operator.lower())
 
+    def missed(self, known: Sequence[str], text: str) -> list[str]:
+        """One line for every known operator that the module's text does not name."""
+        names = named(text)
+        return [
+            f"{operator} has no place in {self.what}: {self.path} does not name "
+            f"{self.name_of(operator)}"
+            for operator in known
+            if self.name_of(operator) not in names
+        ]
+
 
 # In the order in which an operator is added; CONTRIBUTING.md walks down this list.
 PLACES = (
     Place("the node type of the integer graph", TYPES),
     Place("the verifier", "quant/graph/verify.py"),
     Place("the JSON form", "quant/graph/jsonform.py"),
+    Place("the reader of the JSON form", "quant/graph/jsonread.py"),
     Place("the golden reference", "sim/golden/conv/network.py"),
     Place("the fuzzer of random networks", "tests/helpers/random_networks.py"),
     Place("the example network", "quant/graph/example_builder.py"),
     Place("the fake-quantised network", "quant/simulate.py"),
     Place("the ONNX export", "quant/export/qdq.py"),
     Place("the float node", "quant/capture/types.py", "Float{0}"),
+    Place("the value of the float node", "quant/capture/evaluate.py", "Float{0}"),
+    Place("the value in calibration", "quant/calibrate/network.py", "Float{0}"),
     Place("the draft of capture", "quant/capture/draft.py", "Draft{0}"),
     Place("the operators of capture", CAPTURE, "Draft{0}"),
     Place("capture's float graph", "quant/capture/export.py", "Float{0}"),
@@ -54,14 +68,15 @@ PLACES = (
     Place("conversion of float nodes", "quant/calibrate/convert.py", "Float{0}"),
     Place("conversion to integer nodes", "quant/calibrate/convert.py"),
     Place("the network in training", "quant/schemes/network.py", "Float{0}"),
-    Place("the schedule", "generator/conv/schedule.py"),
-    Place("the instruction", "generator/conv/lower.py", "{1}"),
+    Place("the schedule", SCHEDULE),
 )
+# Asked only of operators that are a field of the schedule's Layer: it may refuse others.
+INSTRUCTION = Place("the instruction", "generator/conv/lower.py", "{1}")
 # Modules that tell some operators apart and need not know all, with the reason.
 PARTIAL = {
-    "quant/calibrate/equalise.py": "moves factors between convolutions; a pool ends a group",
-    "quant/calibrate/network.py": "its last branch is the global average",
-    "quant/capture/evaluate.py": "its last branch is the global average",
+    "bench/conv/float_onnx.py": "its last branch is the global average",
+    "bench/conv/shapes.py": "makes MobileNetV2's shapes, for plans",
+    "quant/calibrate/equalise.py": "moves factors between convolutions; other nodes tie maps",
     "quant/capture/export.py": "its last branch is the global average",
 }
 
@@ -88,6 +103,15 @@ def operators(types: str) -> tuple[str, ...]:
     raise AssertionError(f"{TYPES} has no union Node")
 
 
+def layer_fields(schedule: str) -> frozenset[str]:
+    """The fields of the class ``Layer`` in the text of generator/conv/schedule.py."""
+    for node in ast.parse(schedule).body:
+        if isinstance(node, ast.ClassDef) and node.name == "Layer":
+            own = (part.target for part in node.body if isinstance(part, ast.AnnAssign))
+            return frozenset(ast.unparse(target) for target in own)
+    raise AssertionError(f"{SCHEDULE} has no class Layer")
+
+
 def captured(text: str) -> tuple[str, ...]:
     """The ATen operators in the text of quant/capture/operators.py: words given to _family."""
     found: list[str] = []
@@ -98,11 +122,11 @@ def captured(text: str) -> tuple[str, ...]:
 
 
 def read(root: Path) -> dict[str, str]:
-    """Texts by path: every module of quant, generator and sim, every other place, the page."""
-    folders = ("quant", "generator", "sim")
+    """Texts by path: modules of quant, generator, sim and bench, every other place, the page."""
+    folders = ("quant", "generator", "sim", "bench")
     modules = [path for folder in folders for path in sorted((root / folder).rglob("*.py"))]
     paths = {str(path.relative_to(root)) for path in modules}
-    paths |= {place.path for place in PLACES} | {PAGE}
+    paths |= {place.path for place in (*PLACES, INSTRUCTION)} | {PAGE}
     return {path: (root / path).read_text(encoding="utf-8") for path in sorted(paths)}
 
 
@@ -111,13 +135,10 @@ def missing(texts: Mapping[str, str], places: Sequence[Place] = PLACES) -> list[
     known = operators(texts[TYPES])
     found = []
     for place in places:
-        names = named(texts[place.path])
-        for operator in known:
-            if place.name_of(operator) not in names:
-                found.append(
-                    f"{operator} has no place in {place.what}: {place.path} does not name "
-                    f"{place.name_of(operator)}"
-                )
+        found += place.missed(known, texts[place.path])
+    fields = layer_fields(texts[SCHEDULE])
+    mapped = [operator for operator in known if operator.lower() in fields]
+    found += INSTRUCTION.missed(mapped, texts[INSTRUCTION.path])
     return found + _undocumented(texts, known) + _unlisted(texts, known)
 
 
