@@ -59,6 +59,12 @@ def test_a_place_that_loses_an_operator_is_named(
     assert f"{operator} has no place in {place.what}: {place.path} does not name {name}" in found
 
 
+def test_an_operator_without_an_instruction_is_named(texts: dict[str, str]) -> None:
+    """Where it is a field of the accelerator's layers."""
+    found = missing({**texts, "generator/conv/lower.py": ""})
+    assert any(text.startswith("Add has no place in the instruction: ") for text in found)
+
+
 def test_a_module_that_tells_operators_apart_joins_the_list(texts: dict[str, str]) -> None:
     text = "def kind(node):\n    return 1 if isinstance(node, Add) else isinstance(node, Conv)\n"
     found = missing({**texts, "sim/conv/kinds.py": text})

@@ -1,7 +1,7 @@
 """The text of the EdgeBERT unit: goldens.
 
-After a change of the templates that is meant: ``pytest tests/generator/edgebert/test_emit_edgebert.py
---refresh-goldens``, and look at the difference before it is committed.
+After a change of the templates that is meant:
+``pytest tests/generator/edgebert/test_emit_edgebert.py --refresh-goldens``, and look at the difference before it is committed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def test_the_text_is_the_golden_one(case: str, refresh_goldens: bool) -> None:
         path.write_text(text, encoding="utf-8")
     assert path.is_file(), "no golden: run pytest with --refresh-goldens"
     assert text == path.read_text(encoding="utf-8"), (
-        f"{path.name} differs; if that is meant: pytest tests/generator/edgebert/test_emit_edgebert.py "
-        "--refresh-goldens"
+        f"{path.name} differs; if that is meant: pytest "
+        "tests/generator/edgebert/test_emit_edgebert.py --refresh-goldens"
     )
 
 

@@ -192,5 +192,5 @@ def test_a_wrong_pool_constant_and_a_wrong_input() -> None:
     bad = run_golden(model, wrong)
     first = first_divergence(good, bad, tensor_order(model), model=model)
     assert first is not None
-    assert (first.tensor, first.node, first.source) == (model.input, "", "")
-    assert (first.frame, first.channel, first.row, first.column) == (2, 1, 3, 5)
+    assert (first.stage, first.node, first.source) == (model.input, "", "")
+    assert tuple(index for _, index in first.at) == (2, 1, 3, 5)
