@@ -1,7 +1,8 @@
 """The text of the EdgeBERT unit: goldens.
 
 After a change of the templates that is meant:
-``pytest tests/generator/edgebert/test_emit_edgebert.py --refresh-goldens``, and look at the difference before it is committed.
+``pytest tests/generator/edgebert/test_emit_edgebert.py --refresh-goldens``, and look at the
+difference before it is committed.
 """
 
 from __future__ import annotations
