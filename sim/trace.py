@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.errors import CheckFailed
+
 __all__ = [
     "Comparison",
     "Divergence",
@@ -151,7 +153,10 @@ class Comparison:
 
 
 def compare(want: Trace, got: Trace) -> Comparison:
-    """Every stage that both traces have, in the order of ``want``."""
+    """Every stage that both traces have, in the order of ``want``.
+
+    Raises CheckFailed where that is no value at all: what was not compared does not agree.
+    """
     values, found = 0, []
     for stage, other in _common(want, got):
         right, left = np.asarray(stage.read()), np.asarray(other.read())
@@ -159,18 +164,25 @@ def compare(want: Trace, got: Trace) -> Comparison:
         one = _divergence(stage, left, right)
         if one is not None:
             found.append(one)
+    if not values:
+        raise CheckFailed("nothing was compared")
     return Comparison(values, tuple(found))
 
 
 def first_divergence(want: Trace, got: Trace) -> Divergence | None:
     """The first value that differs in the first stage that differs; None where all agree.
 
-    Stages after it are not read.
+    Stages after it are not read. Raises CheckFailed where there is nothing to compare.
     """
+    values = 0
     for stage, other in _common(want, got):
-        one = _divergence(stage, np.asarray(other.read()), np.asarray(stage.read()))
+        right, left = np.asarray(stage.read()), np.asarray(other.read())
+        one = _divergence(stage, left, right)
         if one is not None:
             return one
+        values += right.size
+    if not values:
+        raise CheckFailed("nothing was compared")
     return None
 
 
