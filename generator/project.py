@@ -39,6 +39,8 @@ def open_project(folder: str | Path) -> Project:
     kind = manifest.get("kind")
     if not isinstance(kind, str):
         what = "the manifest names no kind: the project is of an earlier version"
+        if "kind" in manifest:
+            what = f"the manifest's kind is {kind!r}, which is no name"
         raise InputError(Problem(what, AGAIN, str(root / MANIFEST)))
     return Project(root, kind, manifest)
 

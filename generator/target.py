@@ -13,10 +13,11 @@ from dataclasses import dataclass, fields
 from importlib import import_module
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from types import NoneType
+from typing import Any, Protocol, TypeVar, get_args, get_type_hints
 
 from shiftforge.boards.types import Board
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.generator.board_fit import Estimate
 from shiftforge.generator.design import Design
 
@@ -153,34 +154,51 @@ def _own_header(path: Path) -> dict[str, Any] | None:
 
 
 def options_from(options: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
-    """A dataclass of options from values by name. Raises InputError for names that it has not, and
-    for numbers out of their field's "min" or "above"."""
-    known = [field.name for field in fields(options)]  # type: ignore[arg-type]
-    unknown = [
-        Problem(f"no option is called {name!r}", f"there are: {', '.join(known) or 'none'}")
-        for name in given
-        if name not in known
-    ]
-    outside = [
-        Problem(f"{field.name} is {given[field.name]!r}", f"use {bound}")
-        for field in fields(options)  # type: ignore[arg-type]
-        if given.get(field.name) is not None
-        for bound in [_broken_bound(given[field.name], field.metadata)]
-        if bound
-    ]
-    if unknown or outside:
-        raise InputError(unknown + outside)
-    return options(**given)
+    """A dataclass of options from values by name, for Python's own callers.
+
+    A path may be a string and a whole number numpy's. Raises InputError for names that it has not,
+    for values of another type, and for numbers out of their field's "min" or "above".
+    """
+    hints = get_type_hints(options)
+    known = {field.name: field for field in fields(options)}  # type: ignore[arg-type]
+    remedy = f"there are: {', '.join(known) or 'none'}"
+    problems = Problems(
+        Problem(f"no option is called {name!r}", remedy) for name in given if name not in known
+    )
+    values = {}
+    for name, value in ((name, given[name]) for name in known if name in given):
+        wanted = get_args(hints[name]) or (hints[name],)
+        values[name] = problems.check(_typed, name, value, wanted, known[name].metadata)
+    problems.stop()
+    return options(**values)
 
 
-def _broken_bound(value: Any, metadata: Mapping[str, Any]) -> str:
-    """The bound that a value breaks, in words; "" where it keeps both."""
-    least, above = metadata.get("min"), metadata.get("above")
-    if least is not None and not (isinstance(value, Integral) and int(value) >= least):
-        return f"a whole number from {least}"
-    if above is not None and not (isinstance(value, Real) and float(value) > above):
-        return f"a number above {above:g}"
-    return ""
+def _typed(name: str, value: Any, wanted: tuple[Any, ...], metadata: Mapping[str, Any]) -> Any:
+    """The value as its field's type. Raises InputError."""
+    if value is None and NoneType in wanted:
+        return None
+    if Path in wanted and isinstance(value, str | Path):
+        return Path(value)
+    flag, least, above = isinstance(value, bool), metadata.get("min"), metadata.get("above")
+    if int in wanted and isinstance(value, Integral) and not flag:
+        if least is None or int(value) >= least:
+            return int(value)
+        raise InputError(Problem(f"{name} is {value!r}", f"use a whole number from {least}"))
+    if float in wanted and isinstance(value, Real) and not flag:
+        if above is None or float(value) > above:
+            return float(value)
+        raise InputError(Problem(f"{name} is {value!r}", f"use a number above {above:g}"))
+    plain = tuple(kind for kind in wanted if kind in (str, bool))
+    if plain and isinstance(value, plain):
+        return value
+    if not {int, float, str, bool, Path} & set(wanted):
+        return value  # names that the step itself checks
+    if int in wanted and least is not None:
+        raise InputError(Problem(f"{name} is {value!r}", f"use a whole number from {least}"))
+    if float in wanted and above is not None:
+        raise InputError(Problem(f"{name} is {value!r}", f"use a number above {above:g}"))
+    kinds = " or ".join(getattr(kind, "__name__", str(kind)) for kind in wanted)
+    raise InputError(Problem(f"{name} is {value!r}", f"give {kinds.replace('NoneType', 'None')}"))
 
 
 register_target(
@@ -194,5 +212,5 @@ register_target(
     "text classifiers",
     "shiftforge.generator.edgebert.target:TARGET",
     "shiftforge.generator.edgebert.options:Options",
-    ("edgebert", "albert-integer"),
+    ("albert-integer",),
 )

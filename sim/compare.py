@@ -42,10 +42,10 @@ def check_checkpoints(known: Sequence[str], *names: str) -> list[Problem]:
     """Problems of names that are no checkpoints, of a pair that is one, of unusable devices."""
     problems = Problems(
         Problem(f"unknown checkpoint {name!r}", f"use one of: {', '.join(known)}")
-        for name in names
+        for name in dict.fromkeys(names)
         if name not in known
     )
-    if len(names) > 1 and len(set(names)) == 1:
+    if not problems and len(names) > 1 and len(set(names)) == 1:
         what = f"{names[0]!r} would be compared with itself"
         problems.append(Problem(what, f"use two of: {', '.join(known)}"))
     for name in dict.fromkeys(names):
@@ -87,6 +87,10 @@ def open_samples(
         found.stop()
     assert project is not None and runner is not None
     found += check_checkpoints(runner.checkpoints, *names)
+    limit = request.limit
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        found.append(Problem(f"a limit of {limit!r} samples", "use a whole number from 1, or None"))
+        found.stop()
     options = runner.options() if request.options is None else request.options
     samples = found.check(runner.samples, project, request.spec, request.limit, options)
     if samples is not None:

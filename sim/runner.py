@@ -296,7 +296,8 @@ def runner_of(kind: str) -> Runner[Any]:
     """The runner of a kind. Raises InputError for an unknown one."""
     if kind not in _ENTRIES:
         what = f"nothing here runs projects of the kind {kind!r}"
-        raise InputError(Problem(what, f"known ones: {', '.join(_ENTRIES)}"))
+        remedy = f"generate it again, as one of: {', '.join(_ENTRIES)}"
+        raise InputError(Problem(what, remedy))
     runner: Runner[Any] = load_object(_ENTRIES[kind].runner)
     return runner
 

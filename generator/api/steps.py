@@ -71,8 +71,13 @@ def quantize(
         tell(f"reading {source}")
         graph = load_source(source, resolution=resolution)
     else:
+        import torch
+
         from shiftforge.quant.capture.loaders.factory import load_module
 
+        if not isinstance(source, torch.nn.Module):
+            what = f"a source of the type {type(source).__name__}"
+            raise InputError(Problem(what, "give a torch.nn.Module, or what quantize takes"))
         module, source = source, type(source).__name__
         tell(f"capturing {source}")
         graph = load_module(module, source, resolution=resolution)
@@ -85,6 +90,10 @@ def quantize(
             )
     # What is wrong with the frames and with the format is told together.
     problems = Problems()
+    if not isinstance(calib, str | Path) and not hasattr(calib, "dtype"):
+        what = f"calib is of the type {type(calib).__name__}"
+        problems.append(Problem(what, "give what --calib takes, or an array"))
+        problems.stop()
     if isinstance(calib, str | Path):
         named = f" of {calib}"
         frames = problems.check(
@@ -116,7 +125,7 @@ def _retrained(source: str, options: dict[str, Any]) -> QuantizedModel:
     problems = [
         Problem(f"{name} {value} for codes that are already trained", "leave it out")
         for name, value in options.items()
-        if value is not None and value != _RETRAINED.get(name)
+        if value is not None and (name not in _RETRAINED or value != _RETRAINED[name])
     ]
     if problems:
         raise InputError(problems)
@@ -182,14 +191,18 @@ def generate(
     from shiftforge.generator.build import build
     from shiftforge.generator.design import check_folder
     from shiftforge.generator.target import options_from, target_of, target_of_file
+    from shiftforge.quant.graph.types import QuantizedModel
 
     if output is not None:
         check_folder(output)
     if isinstance(model, str | Path):
         target = target_of_file(Path(model))
         model = target.load(Path(model))
-    else:
+    elif isinstance(model, QuantizedModel):
         target = target_of("conv")
+    else:
+        what = f"a model of the type {type(model).__name__}"
+        raise InputError(Problem(what, "give a model file, or what quantize returned"))
     if isinstance(board, str | Path):
         board = load_board(board)
     design = build(target, model, board, options_from(target.options, options))
@@ -218,9 +231,9 @@ def emulate(
     where none is, or where the device's runtime fails.
     """
     from shiftforge.sim.compare import emulate as run
+    from shiftforge.sim.opencl.devices import device_spec
 
-    if device is None:
-        device = default_device()
+    device = default_device() if device is None else device_spec(device).name
     project, runner, samples = _opened(folder, input, limit, options, [device])
     return run(
         project, runner, samples, device,
@@ -239,6 +252,24 @@ def _opened(
     kind = open_project(folder).kind
     chosen = options_from(runner_of(kind).options, options)
     return open_samples(Request(Path(folder), input, limit, chosen), names)
+
+
+def _check_pairs(pairs: Any) -> None:
+    """Raise InputError unless these are pairs of two names each, no two of them the same."""
+    problems = Problems()
+    if not isinstance(pairs, list | tuple) or not pairs:
+        problems.append(
+            Problem("no pair of checkpoints", 'name at least one: (("golden", "pocl"),)')
+        )
+        problems.stop()
+    for pair in pairs:
+        two = isinstance(pair, list | tuple) and len(pair) == 2
+        if not two or not all(isinstance(name, str) for name in pair):
+            problems.append(Problem(f"{pair!r} is no pair of checkpoints", "name two"))
+        elif pair[0] == pair[1]:
+            what = f"{pair[0]!r} would be compared with itself"
+            problems.append(Problem(what, "name two of them"))
+    problems.stop()
 
 
 def default_device() -> str:
@@ -277,8 +308,8 @@ def compare(
     from shiftforge.sim.compare import default_pairs
     from shiftforge.sim.opencl.probe import probe_all, skipped_text
 
-    if pairs is not None and not pairs:
-        raise InputError(Problem("no pair of checkpoints", "name at least one"))
+    if pairs is not None:
+        _check_pairs(pairs)
     names = [] if pairs is None else list(dict.fromkeys(name for pair in pairs for name in pair))
     project, runner, samples = _opened(folder, input, limit, options, names)
     if pairs is None:

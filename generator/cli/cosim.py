@@ -97,8 +97,8 @@ def _run(
     from shiftforge.sim.runner import GOLDEN, RTL
     from shiftforge.sim.trace import divergence_text
 
-    _refuse_without_rtl(folder)
     names = (*dict.fromkeys(devices), RTL)
+    problems += _without_rtl(folder)
     problems += [p for name in names[:-1] for p in known_device(name)]
     project, runner, samples = opened(folder, source, limit, values, names, problems)
     note(f"{runner.count(samples):,} samples of {source} on the RTL")
@@ -119,10 +119,15 @@ def _run(
         raise CheckFailed("\n".join(divergence_text(p.divergence, p.a, p.b) for p in wrong))
 
 
-def _refuse_without_rtl(folder: Path) -> None:
+def _without_rtl(folder: Path) -> list[Problem]:
+    """A problem where the folder holds a project that has no RTL."""
     from shiftforge.generator.project import open_project
     from shiftforge.sim.runner import RTL, runner_of
 
-    if RTL not in runner_of(open_project(folder).kind).checkpoints:
-        what = "the project has no RTL: it is not of a text classifier"
-        raise InputError(Problem(what, "run it with: shiftforge emulate", str(folder)))
+    try:
+        if RTL in runner_of(open_project(folder).kind).checkpoints:
+            return []
+    except InputError:
+        return []  # told when it is opened
+    what = "the project has no RTL: it is not of a text classifier"
+    return [Problem(what, "run it with: shiftforge emulate", str(folder))]

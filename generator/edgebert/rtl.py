@@ -39,7 +39,6 @@ __all__ = [
     "render_processing_unit",
     "render_unit",
     "render_unit_bench",
-    "render_unit_clocked",
     "rtl_design",
 ]
 
@@ -206,14 +205,6 @@ def render_clocked(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
     """The bench modules and ``clocked_bench``, which brings its own clock (needs --timing)."""
     values = {**_values(config, memory_bits), "bench_top": "matmul_bench"}
     return {**_render("edgebert/rtl/bench", values), **_render("edgebert/rtl/cocotb", values)}
-
-
-def render_unit_clocked(design: UnitDesign, memory_bits: int) -> dict[str, str]:
-    """The same for the whole unit: ``clocked_bench`` around ``unit_bench``."""
-    bench = render_unit_bench(design, memory_bits)
-    bench.pop("main.cpp")
-    values = {**_values(design.config, memory_bits), "bench_top": "unit_bench"}
-    return {**bench, **_render("edgebert/rtl/cocotb", values)}
 
 
 def register_table(config: UnitConfig, registers: tuple[Register, ...], top: str) -> str:

@@ -66,15 +66,21 @@ def source_problems(source: str) -> list[Problem]:
     return [Problem("there is no such input", remedy + "random:0", source)]
 
 
-def load_texts(source: str | Sequence[str], package: Package, limit: int | None = None) -> Texts:
+def load_texts(
+    source: str | Path | Sequence[str], package: Package, limit: int | None = None
+) -> Texts:
     """The sentences of an input (see ``source_problems``), or texts, at most ``limit`` of them.
 
     Held-out texts are those of the fold that the package's notes name, evenly spread over the fold,
     as it lies in the order of its classes. Raises InputError.
     """
+    if isinstance(source, Path):
+        source = str(source)
     if not isinstance(source, str):
-        if not source:
-            raise InputError(Problem("no sentences", "give one or more"))
+        texts = source if isinstance(source, list | tuple) else ()
+        if not texts or not all(isinstance(text, str) for text in texts):
+            what = f"no sentences in an input of the type {type(source).__name__}"
+            raise InputError(Problem(what, "give what --input takes, or a list of texts"))
         return _tokenised("given texts", package, list(source)[:limit], None)
     problems = source_problems(source)
     if problems:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import Problems
+from shiftforge import __version__
+from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.generator.conv.folder import INTERFACE
 from shiftforge.generator.conv.target import MODEL_FILE
-from shiftforge.generator.project import Project
+from shiftforge.generator.project import Project, check_interface
 from shiftforge.quant.data.inputs import Frames, given_frames, load_frames, to_codes
 from shiftforge.quant.graph.file import load_model
 from shiftforge.quant.graph.types import QuantizedModel
@@ -118,14 +120,19 @@ class ImageRunner(Base):
         self, project: Project, spec: Any, limit: int | None, options: FrameOptions
     ) -> FrameSamples:
         """See ``Runner``. spec: see ``load_frames``, or images uint8 (N, H, W, C)."""
-        problems = Problems()
-        model = problems.check(load_model, project.path(MODEL_FILE))
+        problems = Problems(check_interface(project, f"{__version__}/{INTERFACE}"))
         problems.stop()
-        assert model is not None
+        model = load_model(project.path(MODEL_FILE))
+        if not isinstance(spec, str | Path | np.ndarray):
+            what = f"an input of the type {type(spec).__name__}"
+            remedy = "give what --input takes, or images as an array uint8 (N, H, W, C)"
+            raise InputError(Problem(what, remedy))
         if isinstance(spec, np.ndarray):
             frames = given_frames(spec[:limit], model.preprocess)
         else:
-            frames = load_frames(spec, model.preprocess, limit=limit, data_dir=options.data_dir)
+            frames = load_frames(
+                str(spec), model.preprocess, limit=limit, data_dir=options.data_dir
+            )
         return FrameSamples(model, frames)
 
     def batches(self, samples: FrameSamples, every_stage: bool) -> Iterable[FrameSamples]:

@@ -75,6 +75,10 @@ class TextRunner(Base):
         if FLOAT in names and classifier is None:
             remedy = "give --classifier, the folder that was quantised"
             problems.append(Problem("the project holds no float weights", remedy, FLOAT))
+        if FLOAT in names and classifier is not None:
+            from shiftforge.quant.albert.network.folder import load_classifier
+
+            problems.check(load_classifier, classifier)
         if FLOAT not in names and classifier is not None:
             remedy = "leave it out, or --from float --to golden"
             problems.append(Problem("--classifier without float", remedy))

@@ -45,7 +45,7 @@ def test_a_kind_that_begins_as_another(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_an_unknown_kind_is_told_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"unknown kind 'nonsense' \(known: conv, edgebert, "):
+    with pytest.raises(InputError, match=r"unknown kind 'nonsense' \(known: conv, "):
         target_of_file(of_kind("nonsense", tmp_path))
 
 
