@@ -138,11 +138,13 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
         table.add_column(escape(name), overflow="fold", no_wrap=position == 0)
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    console = Console()
     # Without a terminal there is no width to keep to.
+    console = Console(width=None if Console().is_terminal else _PIPE_WIDTH)
+    # Written by us: rich ends the process where the reader has left.
+    with console.capture() as held:
+        console.print(table)
     with _to_reader():
-        Console(width=None if console.is_terminal else _PIPE_WIDTH).print(table)
-        sys.stdout.flush()
+        print(held.get(), end="", flush=True)
 
 
 def print_tables(tables: Iterable[Table], title: str) -> None:

@@ -124,13 +124,13 @@ def command(output: Path, as_json: bool, **given: Any) -> None:
     from shiftforge.cli.options import is_model_file, output_file_problems, refuse_options
     from shiftforge.cli.output import note, progress
     from shiftforge.cli.quantize_text import TextOptions, quantize_texts
-    from shiftforge.cli.text_source import is_albert_source
+    from shiftforge.cli.text_source import is_text_source
     from shiftforge.errors import Problems
     from shiftforge.quant.graph.file import save_model
     from shiftforge.steps import quantize
 
     problems = Problems(output_file_problems(output, ".safetensors", is_model_file))
-    if is_albert_source(given["source"]):
+    if is_text_source(given["source"]):
         theirs = (*_SHARED, *_OF_TEXTS)
         problems += refuse_options([name for name in given if name not in theirs], "is for images")
         options = TextOptions(output=output, **{name: given[name] for name in theirs})

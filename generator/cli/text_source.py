@@ -15,7 +15,7 @@ from shiftforge.errors import InputError, Problem
 if TYPE_CHECKING:
     from shiftforge.quant.albert.network.settings import Shape
 
-__all__ = ["CONFIG", "RANDOM", "folder_problems", "is_albert_source", "random_shape"]
+__all__ = ["CONFIG", "RANDOM", "folder_problems", "is_text_source", "random_shape"]
 
 RANDOM = "albert-random"
 CONFIG = "config.json"
@@ -24,7 +24,7 @@ _NOTES, _WEIGHTS = "classifier.json", "model.safetensors"
 _PICKLES = (b"\x80", b"PK\x03\x04")
 
 
-def is_albert_source(source: str) -> bool:
+def is_text_source(source: str) -> bool:
     """Whether a source is a classifier's folder, an ALBERT's, or random weights by name."""
     if source == RANDOM or source.startswith(RANDOM + ":"):
         return True

@@ -68,8 +68,9 @@ class Accelerator:
             for c in manifest["channels"]
         }
         started = time.perf_counter()
-        source = (folder / "device/accelerator.cl").read_text(encoding="utf-8")
-        self.program = build_program(self.context, source, self._options())
+        text = folder / "device/accelerator.cl"
+        source = text.read_text(encoding="utf-8")
+        self.program = build_program(self.context, source, self._options(), str(text))
         self.build_seconds = time.perf_counter() - started
         data = {
             n: (folder / f"data/{n}.bin").read_bytes() for n in ("program", "weights", "params")

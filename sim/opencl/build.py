@@ -19,15 +19,18 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _SAVED = re.compile(r"\(source saved as (.*)\)")
+# PoCL's temporary file, and Intel's number of the source.
+_OWN_FILE = re.compile(r"\S*tempfile_\w+\.cl:|^1:(?=\d+:\d+: )", re.MULTILINE)
 _MOST_LINES = 40
 
 
 def build_program(
-    context: pyopencl.Context, source: str, options: Sequence[str] = ()
+    context: pyopencl.Context, source: str, options: Sequence[str] = (), name: str = "kernels"
 ) -> pyopencl.Program:
     """Device text compiled for the device of a context.
 
-    Raises ToolFailed with the compiler's log from its first error on where it refuses the text.
+    name: of the text in messages, in place of the compiler's own temporary file. Raises ToolFailed
+    with the compiler's log from its first error on where it refuses the text.
     """
     import pyopencl as cl
 
@@ -39,7 +42,7 @@ def build_program(
         # pyopencl leaves a copy of the source in the temporary folder; the project has its own.
         for path in _SAVED.findall(text):
             Path(path).unlink(missing_ok=True)
-        log = _SAVED.sub("", text)
+        log = _OWN_FILE.sub(f"{name}:", _SAVED.sub("", text))
     raise ToolFailed(f"the device's compiler refused the kernels\n{from_first_error(log)}")
 
 

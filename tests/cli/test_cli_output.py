@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +71,17 @@ def test_own_output_file_may_be_overwritten(tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").write_text("ours")
     assert not output_file_problems(tmp_path / "m.safetensors", ".safetensors", lambda path: True)
     assert not output_file_problems(tmp_path / "n.safetensors", ".safetensors", lambda path: False)
+
+
+def test_a_reader_that_leaves_is_no_failure() -> None:
+    code = (
+        "import sys\nfrom shiftforge.cli import output\n"
+        "from shiftforge.cli.output import ReaderLeftError, print_table\n"
+        "try:\n    for _ in range(2000): print_table('t', ('a', 'b'), [(1, 2)] * 9)\n"
+        "except ReaderLeftError: sys.exit(7)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.read(10)
+    child.stdout.close()
+    assert child.wait(timeout=60) == 7
