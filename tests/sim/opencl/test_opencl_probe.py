@@ -68,6 +68,7 @@ def test_a_processor_that_pocl_does_not_know() -> None:
     assert f"told {SUBSTITUTE}" in state.detail and MEND in state.detail
 
 
+@pytest.mark.slow
 def test_a_name_below_the_librarys_own_is_not_usable() -> None:
     """It builds; the numbers are garbage, or the process dies of it."""
     use_device("pocl")
