@@ -141,7 +141,6 @@ def emulate(
         divergence=first,
         outputs=runner.outputs(got),
         facts=runner.facts(samples, got, want),
-        wanted=runner.outputs(want),
     )
 
 

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.project import Project
 from shiftforge.generator.target import load_object
+from shiftforge.sim.opencl.child import Progress
 from shiftforge.sim.opencl.devices import DEVICES
 from shiftforge.sim.trace import Comparison, Divergence, Trace
 from shiftforge.sim.trace import compare as compare_traces
@@ -34,8 +35,6 @@ __all__ = [
 
 GOLDEN, RTL = "golden", "rtl"
 DEVICE_NAMES = tuple(spec.name for spec in DEVICES)
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
 SamplesT = TypeVar("SamplesT")
 
 
@@ -84,7 +83,6 @@ class Emulation:
     divergence: Divergence | None
     outputs: Any
     facts: Mapping[str, Any] = field(default_factory=dict)
-    wanted: Any = None
 
     @property
     def bit_exact(self) -> bool:

@@ -93,20 +93,19 @@ def _run(
     as_json: bool,
 ) -> None:
     from shiftforge.cli.output import note, print_json, print_tables, progress
-    from shiftforge.cli.runs import known_device, opened
+    from shiftforge.cli.runs import opened
     from shiftforge.sim.runner import GOLDEN, RTL
     from shiftforge.sim.trace import divergence_text
 
-    names = (*dict.fromkeys(devices), RTL)
+    devices = tuple(dict.fromkeys(devices))
     problems += _without_rtl(folder)
-    problems += [p for name in names[:-1] for p in known_device(name)]
-    project, runner, samples = opened(folder, source, limit, values, names, problems)
+    project, runner, samples = opened(folder, source, limit, values, [RTL], devices, problems)
     note(f"{runner.count(samples):,} samples of {source} on the RTL")
     with progress() as advance:
         golden = runner.run(project, samples, GOLDEN, progress=advance)
         runs = {
             name: runner.run(project, samples, name, time_limit_s=time_limit, progress=advance)
-            for name in names
+            for name in (*devices, RTL)
         }
     pairs = {name: runner.pair(samples, golden, run) for name, run in runs.items()}
     report, tables = runner.cosim(samples, runs[RTL], pairs)

@@ -38,12 +38,12 @@ def command(
     sentiment:held-out[:N] or random:SEED. Exit code 1 when any integer differs.
     """
     from shiftforge.cli.output import note, print_json, print_tables, progress
-    from shiftforge.cli.runs import known_device, opened
+    from shiftforge.cli.runs import opened
     from shiftforge.errors import CheckFailed
     from shiftforge.sim.compare import emulate
     from shiftforge.sim.trace import divergence_text
 
-    project, runner, samples = opened(folder, source, limit, values, [device], known_device(device))
+    project, runner, samples = opened(folder, source, limit, values, devices=[device])
     note(f"{runner.count(samples):,} samples of {source} on {device}")
     with progress() as advance:
         report = emulate(

@@ -12,18 +12,7 @@ if TYPE_CHECKING:
     from shiftforge.generator.project import Project
     from shiftforge.sim.runner import Runner
 
-__all__ = ["known_device", "opened"]
-
-
-def known_device(name: str) -> list[Problem]:
-    """A problem where a name is no OpenCL device at all."""
-    from shiftforge.sim.opencl.devices import device_spec
-
-    try:
-        device_spec(name)
-    except InputError as error:
-        return list(error.problems)
-    return []
+__all__ = ["opened"]
 
 
 def opened(
@@ -31,13 +20,14 @@ def opened(
     source: str,
     limit: int | None,
     values: Mapping[str, Any],
-    names: Sequence[str],
+    names: Sequence[str] = (),
+    devices: Sequence[str] = (),
     problems: Iterable[Problem] = (),
 ) -> tuple[Project, Runner[Any], Any]:
     """The project in a folder, its runner and the samples; warns of what a user should know.
 
-    values: the runner's options, by name. names: checkpoints that will run. problems: of the
-    command's other arguments; unknown devices among them are told there. Raises InputError with
+    values: the runner's options, by name. names: checkpoints that will run; devices: those that
+    have to be OpenCL devices. problems: of the command's other arguments. Raises InputError with
     everything that is wrong.
     """
     from shiftforge.cli.dynamic import chosen_options, foreign_options, runner_options
@@ -45,11 +35,11 @@ def opened(
     from shiftforge.errors import Problems
     from shiftforge.generator.project import open_project
     from shiftforge.sim.compare import Request, open_samples
+    from shiftforge.sim.opencl.devices import device_spec
     from shiftforge.sim.runner import runner_of
 
     found = Problems(problems)
-    told = {problem.what for problem in found}
-    named = [name for name in names if f"unknown device {name!r}" not in told]
+    known = [name for name in devices if found.check(device_spec, name) is not None]
     options = None
     try:
         kind = open_project(folder).kind
@@ -58,7 +48,7 @@ def opened(
     except InputError:
         pass  # told by open_samples
     request = Request(folder, source, limit, options)
-    project, runner, samples = open_samples(request, named, found)
+    project, runner, samples = open_samples(request, [*known, *names], found)
     for text in runner.notes(samples):
         warn(text)
     return project, runner, samples

@@ -153,14 +153,14 @@ def require_device(name: str) -> DeviceState:
     raise InputError(Problem(f"device {name} is not usable: {state.detail}", remedy))
 
 
-def first_usable(among: Iterable[str] | None = None) -> tuple[str | None, tuple[DeviceState, ...]]:
+def first_usable() -> tuple[str | None, tuple[DeviceState, ...]]:
     """The first usable device, and those before it that are not: they are skipped by name and
     reason. None where no device is usable."""
     skipped: list[DeviceState] = []
-    for name in [spec.name for spec in DEVICES] if among is None else among:
-        state = probe(name)
+    for spec in DEVICES:
+        state = probe(spec.name)
         if state.usable:
-            return name, tuple(skipped)
+            return state.name, tuple(skipped)
         skipped.append(state)
     return None, tuple(skipped)
 

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
+from shiftforge.generator.channel import Channel
 
 __all__ = ["Watch", "describe_waits"]
 
 COMPILE_SECONDS = 60.0
 """Allowance for the compilation of a first launch on a busy machine, on top of the stall limit."""
-
-
-class Ends(Protocol):
-    """A channel and the kernels at its ends."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def writer(self) -> str: ...
-    @property
-    def reader(self) -> str: ...
 
 
 class Watch:
@@ -36,7 +25,9 @@ class Watch:
     cannot be stopped: the process is of no use for OpenCL after that.
     """
 
-    def __init__(self, channels: Sequence[Ends], waits: NDArray[np.int32], stall_s: float) -> None:
+    def __init__(
+        self, channels: Sequence[Channel], waits: NDArray[np.int32], stall_s: float
+    ) -> None:
         self.channels, self.waits, self.stall_s = channels, waits, stall_s
         self.words, self.since = -1, time.monotonic()
 
@@ -52,7 +43,7 @@ class Watch:
             raise CheckFailed("the kernels hang: " + describe_waits(self.channels, waits))
 
 
-def describe_waits(channels: Sequence[Ends], waits: NDArray[np.int32]) -> str:
+def describe_waits(channels: Sequence[Channel], waits: NDArray[np.int32]) -> str:
     """Who waits for what, from rows (reader waits, writer waits, words read) of all channels."""
     parts = []
     for channel, (reader, writer, words) in zip(channels, waits.tolist(), strict=True):
