@@ -1,0 +1,348 @@
+"""Files read and written with care: regular ones only, of bounded size; whole or not at all.
+
+Every module that takes a path from outside reads it here, and every file that the project writes
+is written here.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from shiftforge.errors import InputError, Problem
+
+__all__ = [
+    "MOST_JSON",
+    "MOST_TEXT",
+    "check_file",
+    "check_output_folder",
+    "clear_leftovers",
+    "is_leftover",
+    "open_file",
+    "output_problems",
+    "parse_json",
+    "read_bytes",
+    "read_json",
+    "read_text",
+    "replacing",
+    "system_problem",
+    "write_file",
+]
+
+MOST_JSON = 64 << 20
+MOST_TEXT = 256 << 20
+_DEEPEST = 200
+_NAME_BYTES = 255
+# mkstemp's 8 characters between; the name of the file that it will become is cut where it is long.
+_LEFTOVER = re.compile(r"\..{1,200}\.[A-Za-z0-9_]{8}\.shiftforge-part")
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or choose a folder on another disk",
+    errno.EDQUOT: "free some of your quota, or choose a folder on another disk",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.EACCES: "choose another place, or change its permissions",
+    errno.EPERM: "choose another place, or change its permissions",
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path: a part of it is a file",
+    errno.EISDIR: "name a file",
+    errno.ELOOP: "remove the circle of symbolic links",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENOMEM: "free some memory, or take a smaller input",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), or choose another disk",
+}
+
+
+def system_problem(error: OSError, where: str | os.PathLike[str] | None = None) -> Problem:
+    """What the system refused, with what mends it; where: in place of the error's own file."""
+    place = os.fspath(where) if where is not None else error.filename
+    reason = error.strerror or str(error) or type(error).__name__
+    remedy = _REMEDIES.get(error.errno or 0, "check the path, its permissions and the disk")
+    text = place.decode("utf-8", "replace") if isinstance(place, bytes) else str(place or "")
+    return Problem(f"the system refused: {reason}", remedy, text)
+
+
+def _kind(mode: int) -> str:
+    for test, name in (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a named pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+    ):
+        if test(mode):
+            return name
+    return "no regular file"
+
+
+@contextmanager
+def open_file(path: str | os.PathLike[str], remedy: str = "give a file") -> Iterator[BinaryIO]:
+    """A regular file, open to be read. A pipe or device is refused without waiting for it.
+
+    Raises InputError where there is none, or it cannot be opened or read.
+    """
+    where = os.fspath(path)
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
+        handle = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise InputError(_unopened(error, where, remedy)) from error
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise InputError(Problem(f"is {_kind(mode)}", remedy, where))
+    with os.fdopen(handle, "rb") as stream:
+        try:
+            yield stream
+        except OSError as error:
+            raise InputError(system_problem(error, where)) from error
+
+
+def _unopened(error: OSError | ValueError, where: str, remedy: str) -> Problem:
+    if isinstance(error, ValueError):  # a NUL in the name
+        return Problem(f"no file can have this name: {error}", remedy, repr(where))
+    if error.errno == errno.ENOENT:
+        return Problem("there is no such file", remedy, where)
+    if error.errno == errno.ENXIO:
+        return Problem("is a socket or a device", remedy, where)
+    return system_problem(error, where)
+
+
+def check_file(path: str | os.PathLike[str], remedy: str = "give a file") -> int:
+    """Size in bytes of a regular file that can be read. Raises InputError for anything else."""
+    with open_file(path, remedy) as stream:
+        return os.fstat(stream.fileno()).st_size
+
+
+def read_bytes(
+    path: str | os.PathLike[str], *, most: int | None = None, remedy: str = "give a file"
+) -> bytes:
+    """A regular file's content. most: in bytes; a longer file is refused before it is read."""
+    with open_file(path, remedy) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if most is not None and size > most:
+            what = f"is {size:,} bytes long; at most {most:,} are read"
+            raise InputError(Problem(what, remedy, os.fspath(path)))
+        # One byte beyond: a file that grows, or one of /proc that claims to be empty.
+        data = stream.read(size + 1 if most is None else most + 1)
+        if most is not None and len(data) > most:
+            raise InputError(Problem(f"is longer than {most:,} bytes", remedy, os.fspath(path)))
+        return data if most is not None else data + stream.read()
+
+
+def read_text(
+    path: str | os.PathLike[str],
+    *,
+    most: int = MOST_TEXT,
+    remedy: str = "give a text file in UTF-8",
+    encoding: str = "utf-8",
+) -> str:
+    """A UTF-8 file's text. Raises InputError."""
+    data = read_bytes(path, most=most, remedy=remedy)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        what = f"is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02X}"
+        raise InputError(Problem(what, remedy, os.fspath(path))) from error
+
+
+def read_json(
+    path: str | os.PathLike[str], *, most: int = MOST_JSON, remedy: str = "mend the file"
+) -> Any:
+    """The value of a JSON file, as ``parse_json`` takes it. Raises InputError."""
+    return parse_json(read_text(path, most=most, remedy=remedy), os.fspath(path), remedy)
+
+
+def parse_json(text: str, where: str, remedy: str = "mend the file") -> Any:
+    """The value of JSON text: no infinities, at most 200 levels deep, no name twice.
+
+    Raises InputError, which names the place.
+    """
+    try:
+        value = json.loads(text, parse_constant=_constant, object_pairs_hook=_unique)
+        _check_depth(value)
+    except RecursionError as error:
+        what = f"is nested more than {_DEEPEST} levels deep"
+        raise InputError(Problem(what, remedy, where)) from error
+    except ValueError as error:  # json's own, and Python's for numbers of thousands of digits
+        raise InputError(Problem(f"is not valid JSON: {error}", remedy, where)) from error
+    return value
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"{', '.join(twice)} stands twice in one object")
+    return found
+
+
+def _check_depth(value: Any) -> None:
+    """Raise RecursionError beyond the depth that code which walks the value can rely on."""
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise RecursionError
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file's name is that of a write that was cut short."""
+    return _LEFTOVER.fullmatch(name) is not None
+
+
+def clear_leftovers(folder: str | os.PathLike[str], name: str | None = None) -> None:
+    """Remove what killed runs left in a folder: of one file's writes, or of all without a name.
+
+    What another process is writing at this moment is left: its writer holds a lock on it.
+    """
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    start = None if name is None else f".{_stem(name)}."
+    for entry in entries:
+        ours = is_leftover(entry.name) and (start is None or entry.name.startswith(start))
+        if not ours or not entry.is_file(follow_symlinks=False):
+            continue
+        try:
+            handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(entry.path)
+        except OSError:
+            pass  # being written, or gone
+        finally:
+            os.close(handle)
+
+
+def _stem(name: str) -> str:
+    """As much of a name as leaves room for what a temporary one adds, whole characters only."""
+    room = _NAME_BYTES - len("..12345678.shiftforge-part")
+    return os.fsencode(name)[:room].decode("utf-8", "ignore")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new file that takes the place of ``path`` when the block ends, and never half of it.
+
+    The block writes to the path that it is given: in the same folder, of a name that nobody can
+    foretell. It is on the disk before it is renamed. Where the block fails nothing is left and the
+    old file stays; what a kill leaves, the next write of the same file removes. A link at ``path``
+    is replaced, not followed. Raises InputError for what the system refuses.
+    """
+    target = Path(path)
+    clear_leftovers(target.parent, target.name)
+    temporary: str | None = None
+    handle = -1
+    try:
+        handle, temporary = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{_stem(target.name)}.", suffix=".shiftforge-part"
+        )
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield Path(temporary)
+        _settle(temporary)
+        os.replace(temporary, target)
+        temporary = None
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise InputError(system_problem(error, target)) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        if handle >= 0:
+            os.close(handle)
+
+
+def _settle(name: str) -> None:
+    """The file's data on the disk, readable as any file that a user makes."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    with open(name, "rb+") as stream:
+        os.fchmod(stream.fileno(), 0o666 & ~mask)
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass  # some file systems cannot; the file itself is safe
+    finally:
+        os.close(handle)
+
+
+def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write a file whole or not at all, as ``replacing`` does; text in UTF-8."""
+    with replacing(path) as part:
+        part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def output_problems(path: str | os.PathLike[str]) -> list[Problem]:
+    """What would stop a file from being written to ``path``, found without writing it."""
+    target = Path(path)
+    where = str(target)
+    if "\0" in where:
+        return [Problem("no file can have this name", "use another", repr(where))]
+    try:
+        if target.is_dir():
+            return [Problem("is a folder", "name a file in it", where)]
+        if not target.parent.is_dir():
+            remedy = f"mkdir -p {target.parent}"
+            return [Problem("its folder does not exist", remedy, where)]
+        if target.exists() and not target.is_file():
+            return [Problem(f"is {_kind(target.stat().st_mode)}", "name a file", where)]
+        _try_folder(target.parent)
+    except OSError as error:
+        return [system_problem(error, where)]
+    return []
+
+
+def _try_folder(folder: Path) -> None:
+    """Raise OSError unless a file can be made in the folder; permissions alone do not tell."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def check_output_folder(path: str | os.PathLike[str]) -> None:
+    """Raise InputError unless files can be made in the folder, or it can be made."""
+    folder = Path(path)
+    where = str(folder)
+    try:
+        if folder.is_dir():
+            _try_folder(folder)
+        elif folder.exists() or folder.is_symlink():
+            raise InputError(Problem("is not a folder", "choose another output folder", where))
+        elif not folder.parent.is_dir():
+            remedy = f"mkdir -p {folder.parent}"
+            raise InputError(Problem("the parent folder does not exist", remedy, where))
+        else:
+            _try_folder(folder.parent)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            raise InputError(system_problem(error, where)) from error
+        raise InputError(Problem(f"no folder can have this name: {error}", "", where)) from error
