@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftforge.quant.data.images import open_image
 from shiftforge.quant.data.photos import photo_paths
 
 __all__ = ["crop", "crops", "photographs", "varied"]
@@ -24,11 +25,7 @@ def photographs(names: tuple[str, ...]) -> list[Image.Image]:
     missing = [name for name in names if name not in paths]
     if missing:
         raise SystemExit(f"missing: {missing}; pip install scikit-image scikit-learn matplotlib")
-    found = []
-    for name in names:
-        with Image.open(paths[name]) as opened:
-            found.append(opened.convert("RGB"))
-    return found
+    return [open_image(paths[name], 3) for name in names]
 
 
 def crop(image: Image.Image, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -35,6 +35,7 @@ from shiftforge.quant.calibrate.network import walk
 from shiftforge.quant.calibrate.sequential import Options, Rounded, round_network
 from shiftforge.quant.capture.source import load_source
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
+from shiftforge.quant.data.images import open_image
 from shiftforge.quant.data.photos import photo_paths
 from shiftforge.quant.evaluate import Agreement, agreement, quantised_logits
 from shiftforge.quant.quantize import Quantisation, quantize, weight_formats
@@ -65,8 +66,7 @@ def crops(size: int, apart: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]
         raise SystemExit(f"photographs missing: {missing}; pip install scikit-image scikit-learn")
     frames = []
     for name in NAMES:
-        with Image.open(paths[name]) as opened:
-            image = opened.convert("RGB")
+        image = open_image(paths[name], 3)
         for _ in range(CROPS):
             side = int(rng.integers(size, min(image.size) + 1))
             left = int(rng.integers(0, image.width - side + 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ def quantize(
     calib_limit: int = 256,
     data_dir: Path | None = None,
     resolution: int | None = None,
+    resize: str | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
     **options: Any,
@@ -48,6 +50,8 @@ def quantize(
     ``input_shape``, ``preprocess`` and ``labels`` as a factory's may.
     calib: frames that activations are measured on, by default the best installed; or images, uint8
     (N, H, W, C) of the network's size.
+    resize: how pictures come to that size in place of what the source says, here and in the
+    project: "squash", or "crop", which keeps proportions and takes the centre.
     options: the fields of ``shiftforge.quant.quantize.Quantisation``: scheme, "shift" (sums of
     powers of two; bits 3 or 4 a term, terms 1 or 2), "int" (uniform, bits 4 to 8), or "dtssq" (the
     shipped network's retrained codes, which takes no others); bits, terms, activation_bits,
@@ -56,20 +60,23 @@ def quantize(
     Raises InputError with everything that is wrong.
     """
     from shiftforge.generator.target import options_from
-    from shiftforge.quant.capture.source import load_source
+    from shiftforge.quant.capture.source import builtin_source, load_source
     from shiftforge.quant.data.inputs import given_frames, load_frames
+    from shiftforge.quant.graph.resizing import chosen_resize, describe
     from shiftforge.quant.quantize import Quantisation
     from shiftforge.quant.quantize import quantize as quantize_graph
 
     if options.get("scheme") == "dtssq":
-        given = {"calib": calib, "resolution": resolution, **options}
+        given = {"calib": calib, "resolution": resolution, "resize": resize, **options}
         return _retrained(source, {k: v for k, v in given.items() if k != "scheme"})
     how = options_from(Quantisation, options)
     tell = say if say is not None else lambda text: None
     if isinstance(source, str | Path):
         source = str(source)
+        known = builtin_source(source)
         tell(f"reading {source}")
         graph = load_source(source, resolution=resolution)
+        source = known or source
     else:
         import torch
 
@@ -81,6 +88,11 @@ def quantize(
         module, source = source, type(source).__name__
         tell(f"capturing {source}")
         graph = load_module(module, source, resolution=resolution)
+    graph = replace(graph, preprocess=chosen_resize(graph.preprocess, resize))
+    for text in graph.notes:
+        tell(text)
+    if resize is not None:
+        tell(f"{describe(graph.preprocess)} (--resize)")
     if calib is None:
         calib = default_calibration(source, graph.preprocess)
         if calib.startswith("random"):
@@ -97,14 +109,17 @@ def quantize(
     if isinstance(calib, str | Path):
         named = f" of {calib}"
         frames = problems.check(
-            load_frames, str(calib), graph.preprocess, limit=calib_limit, data_dir=data_dir
-        )
+            load_frames, str(calib), graph.preprocess, limit=calib_limit, data_dir=data_dir,
+            classes=graph.labels,
+        )  # fmt: skip
     else:
         named = ""
         frames = problems.check(given_frames, calib[:calib_limit], graph.preprocess)
     problems.check(how.formats, graph)
     problems.stop()
     assert frames is not None
+    for text in frames.notes:
+        tell(text)
     tell(f"measuring activations on {len(frames)} frames{named}")
     return quantize_graph(graph, frames.images, how, progress=progress)
 
@@ -116,9 +131,11 @@ _RETRAINED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _retrained(source: str, options: dict[str, Any]) -> QuantizedModel:
+def _retrained(source: Any, options: dict[str, Any]) -> QuantizedModel:
     """The shipped DTSSQ network; InputError for another source or options other than its own."""
-    if source != FASHION:
+    from shiftforge.quant.capture.source import builtin_source
+
+    if not isinstance(source, str) or builtin_source(source) != FASHION:
         what = f"DTSSQ is a way of training, and {source!r} is not shipped with trained codes"
         remedy = f"train it (`train --network`), use --scheme shift, or name {FASHION}"
         raise InputError(Problem(what, remedy))

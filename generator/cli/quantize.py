@@ -86,6 +86,12 @@ _OF_TEXTS = ("weights", "af_bits", "seed", "untrained")
 )
 @click.option("--resolution", type=int, help="Side of a square input in place of the source's.")
 @click.option(
+    "--resize",
+    type=click.Choice(["squash", "crop"]),
+    help="How pictures come to the network's size: squashed, or by the shorter side and the "
+    "centre; by default as the source says.",
+)
+@click.option(
     "--data",
     "data_dir",
     type=click.Path(path_type=Path),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +123,7 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         "preprocess": {
             "mean": list(model.preprocess.mean),
             "std": list(model.preprocess.std),
+            "resize": asdict(model.preprocess.resize),
             "exponent": model.tensors[model.input].grid.exponent,
             "range": [model.tensors[model.input].grid.qmin, model.tensors[model.input].grid.qmax],
         },

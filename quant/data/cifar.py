@@ -14,7 +14,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.errors import InputError, Problem, Problems, collect
+from shiftforge.files import read_bytes, read_text
 from shiftforge.quant.data.labelled import Dataset, Labelled
 
 __all__ = ["CifarName", "load_cifar"]
@@ -23,6 +24,9 @@ CifarName: TypeAlias = Literal["cifar10", "cifar100"]
 
 _SIDE = 32
 _PIXELS = 3 * _SIDE * _SIDE
+# The published files hold 10,000 or 50,000.
+_MOST_RECORDS = 50_000
+_MOST_NAMES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def load_cifar(name: CifarName, folder: Path) -> Dataset:
     get = f"unpack {layout.archive} (the binary version) there"
     if not place.is_dir():
         raise InputError(Problem(f"the {name} folder does not exist", get, str(folder)))
-    absent = [f for f in (*layout.train, *layout.test) if not (place / f).is_file()]
+    absent = [f for f in (*layout.train, *layout.test) if not (place / f).exists()]
     pickled = [f for f in layout.pickled if (place / f).exists()]
     if absent and pickled:
         raise InputError(
@@ -114,10 +118,11 @@ def _records(path: Path, layout: _Layout, problems: list[Problem]) -> NDArray[np
     """uint8 (N, record); with its problems noted, (0, record)."""
     none = np.zeros((0, layout.record), dtype=np.uint8)
     again = f"unpack {layout.archive} again"
-    try:
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        problems.append(Problem(f"cannot be read: {error}", again, str(path)))
+    data = np.zeros(0, dtype=np.uint8)
+    with collect(problems):
+        most = _MOST_RECORDS * layout.record
+        data = np.frombuffer(read_bytes(path, most=most, remedy=again), dtype=np.uint8)
+    if not data.size and problems:
         return none
     if not data.size or data.size % layout.record:
         what = f"{data.size} bytes are no whole number of records of {layout.record} bytes"
@@ -133,12 +138,13 @@ def _records(path: Path, layout: _Layout, problems: list[Problem]) -> NDArray[np
 
 def _names(path: Path, layout: _Layout, problems: list[Problem]) -> tuple[str, ...]:
     """The classes' names, a line each; their numbers where the file is not there."""
-    if not path.is_file():
+    if not path.exists():
         return tuple(str(i) for i in range(layout.classes))
-    try:
-        names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(Problem(f"cannot be read: {error}", "remove the file", str(path)))
+    names: tuple[str, ...] | None = None
+    with collect(problems):
+        text = read_text(path, most=_MOST_NAMES, remedy="remove the file")
+        names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if names is None:
         return ()
     if len(names) != layout.classes:
         what = f"{len(names)} names for {layout.classes} classes"

@@ -20,6 +20,7 @@ from shiftforge.quant.data import fashion_mnist
 from shiftforge.quant.data.cifar import load_cifar
 from shiftforge.quant.data.images import from_array, resize
 from shiftforge.quant.data.labelled import Dataset, Labelled, first_of, split_off
+from shiftforge.quant.data.memory import check_memory
 from shiftforge.quant.data.picture_folder import load_picture_folder
 
 __all__ = ["FORMS", "load_dataset"]
@@ -71,6 +72,8 @@ def _resized(data: Labelled, size: int | None) -> Labelled:
     if size is None or data.images.shape[1:3] == (size, size):
         return data
     channels = data.images.shape[3]
+    room = 2 * len(data) * size * size * channels
+    check_memory(room, f"{len(data):,} pictures of {size}x{size}", "give a smaller --limit or size")
     images = np.stack([resize(from_array(i, channels), size, size) for i in data.images])
     return Labelled(images, data.labels)
 

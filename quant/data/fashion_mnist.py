@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems, collect
+from shiftforge.files import open_file
 
 __all__ = [
     "LABELS",
@@ -55,6 +56,9 @@ _SAMPLE: dict[SplitName, str] = {
 }
 _SIDE = 28
 _PIECE = 1 << 20
+# Five times the 60,000 training images; a gzip file of a few hundred kilobytes can claim as much.
+_MOST = 256 << 20
+_AGAIN = "fetch the file again"
 _PREFIX = {"train": "train", "test": "t10k"}
 _REMEDY = (
     "install Debian's package dataset-fashion-mnist (apt install dataset-fashion-mnist), or give "
@@ -68,12 +72,6 @@ class Split:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-
-
-def _open(path: Path) -> BinaryIO | gzip.GzipFile:
-    with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else path.open("rb")
 
 
 def _read(stream: BinaryIO | gzip.GzipFile, limit: int) -> bytearray:
@@ -91,35 +89,40 @@ def _read(stream: BinaryIO | gzip.GzipFile, limit: int) -> bytearray:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The uint8 array of one IDX file, raw or gzip (told by content).
+    """The uint8 array of one IDX file, raw or gzip (told by content), of at most 256 MiB.
 
     Raises InputError for a file that cannot be read, is no unsigned-byte IDX file, is truncated,
     or goes on after its data.
     """
-    again = "fetch the file again"
     where = str(path)
-    try:
-        with _open(path) as stream:
-            head = stream.read(4)
-            if len(head) < 4 or head[:3] != b"\0\0\x08" or not 1 <= head[3] <= 4:
-                raise InputError(
-                    Problem(
-                        f"not an IDX file of unsigned bytes (starts with {head!r})", again, where
-                    )
-                )
-            sizes = stream.read(4 * head[3])
-            if len(sizes) < 4 * head[3]:
-                raise InputError(Problem("the IDX header is truncated", again, where))
-            shape = struct.unpack(f">{head[3]}I", sizes)
-            wanted = math.prod(shape)
-            data = _read(stream, wanted + 1)
-    except OSError as error:  # gzip.BadGzipFile is one
-        raise InputError(Problem(f"cannot be read: {error}", again, where)) from error
-    except (EOFError, zlib.error) as error:
-        raise InputError(Problem(f"damaged gzip data: {error}", again, where)) from error
+    with open_file(path, _AGAIN) as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        try:
+            return _parse(gzip.GzipFile(fileobj=stream) if packed else stream, where)
+        except gzip.BadGzipFile as error:
+            raise InputError(Problem(f"cannot be read: {error}", _AGAIN, where)) from error
+        except (EOFError, zlib.error) as error:
+            raise InputError(Problem(f"damaged gzip data: {error}", _AGAIN, where)) from error
+
+
+def _parse(stream: BinaryIO | gzip.GzipFile, where: str) -> NDArray[np.uint8]:
+    head = stream.read(4)
+    if len(head) < 4 or head[:3] != b"\0\0\x08" or not 1 <= head[3] <= 4:
+        what = f"not an IDX file of unsigned bytes (starts with {head!r})"
+        raise InputError(Problem(what, _AGAIN, where))
+    sizes = stream.read(4 * head[3])
+    if len(sizes) < 4 * head[3]:
+        raise InputError(Problem("the IDX header is truncated", _AGAIN, where))
+    shape = struct.unpack(f">{head[3]}I", sizes)
+    wanted = math.prod(shape)
+    if wanted > _MOST:
+        what = f"the header says {wanted:,} bytes; at most {_MOST:,} are read"
+        raise InputError(Problem(what, _AGAIN, where))
+    data = _read(stream, wanted + 1)
     if len(data) != wanted:
         found = f"only {len(data)} bytes follow" if len(data) < wanted else "more bytes follow"
-        raise InputError(Problem(f"the header says {wanted} bytes, {found}", again, where))
+        raise InputError(Problem(f"the header says {wanted} bytes, {found}", _AGAIN, where))
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
@@ -130,7 +133,7 @@ def _find(folder: Path, split: SplitName, kind: str) -> Path | None:
         f"{_PREFIX[split]}-{kind}-idx{dimensions}-ubyte",
         f"{_PREFIX[split]}-{kind}.idx{dimensions}-ubyte",
     ):
-        if (folder / name).is_file():
+        if (folder / name).exists():
             return folder / name
     return None
 

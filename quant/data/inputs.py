@@ -2,17 +2,22 @@
 
 ==========================  ====================================================================
 ``photo.png``               one picture
-``folder/``                 every picture in it, ordered by name
+``folder/``                 every picture in it, ordered by name; in a folder of class folders every
+                            picture of those, ordered by path and labelled
 ``batch.npy``               uint8 (N, H, W, C), or without N, or grey without C; no pickles
 ``fashion-mnist:test``      10,000 images, or the 500 that ship with the project
 ``fashion-mnist:train``     60,000 images; up to 256 ship with the project
 ``random:SEED``             uniform noise, 16 frames unless a limit says otherwise
 ``photos``                  sample photographs of scikit-image and scikit-learn, if installed
 ==========================  ====================================================================
+
+Where a file or folder has the name of one of the last four, ``./NAME`` is the file and
+``builtin:NAME`` the other; the bare name is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,20 +26,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems, collect
+from shiftforge.files import check_file
+from shiftforge.quant.builtin import builtin_name
 from shiftforge.quant.data import fashion_mnist
 from shiftforge.quant.data.batch import load_npy
-from shiftforge.quant.data.images import SUFFIXES, from_array, open_image, resize
+from shiftforge.quant.data.images import fit, from_array, open_image
+from shiftforge.quant.data.listing import Listing, list_pictures
+from shiftforge.quant.data.memory import check_memory
 from shiftforge.quant.data.photos import load_photos
 from shiftforge.quant.graph.types import Grid, Preprocess
 
-__all__ = ["Frames", "given_frames", "load_frames", "to_codes"]
+__all__ = ["Frames", "given_frames", "is_builtin_input", "load_frames", "to_codes"]
 
 RANDOM_COUNT = 16
+_LARGEST_SEED = (1 << 64) - 1
 _SPLITS: dict[str, fashion_mnist.SplitName] = {"test": "test", "train": "train"}
 _FORMS = (
     "give an image, a folder of images, an .npy batch, fashion-mnist:test, fashion-mnist:train, "
     "random:SEED or photos"
 )
+# A value of a frame is a byte, and its code another two; both are held once more on the way.
+_BYTES = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +55,21 @@ class Frames:
 
     images: uint8 (N, height, width, channels), N >= 1.
     labels: int64 (N,), class indices; None where the input has none.
-    names: N of them, for reports.
+    names: N of them, for reports. notes: lines for the user, on what was left aside.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None
     names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+def is_builtin_input(spec: str) -> bool:
+    """Whether an input is built in, by its form alone."""
+    return spec == "photos" or spec.startswith(("random:", "fashion-mnist:"))
 
 
 def load_frames(
@@ -60,25 +78,36 @@ def load_frames(
     *,
     limit: int | None = None,
     data_dir: Path | None = None,
+    classes: Sequence[str] = (),
 ) -> Frames:
-    """Read an input and resize it (PIL, bilinear) to preprocess.height x preprocess.width.
+    """Read an input and bring it to the network's size as preprocess says.
 
     limit: the most frames to take, from the first; None takes all. data_dir: folder of the
     Fashion-MNIST IDX files, used by the fashion-mnist inputs alone; without it the shipped images
     are taken where limit asks for no more (500 test, 256 training), and for the test split also
-    where the full set is not installed. Raises InputError listing every problem of the input.
+    where the full set is not installed. classes: the network's labels; class folders of these names
+    label their pictures. Raises InputError listing every problem of the input, and before it is
+    read for one that memory cannot hold.
     """
     if limit is not None and limit < 1:
         raise InputError(Problem(f"limit {limit}", "give a limit of at least 1"))
-    kind, _, rest = spec.partition(":")
+    name = builtin_name(spec, is_builtin_input, _FORMS)
+    if name is None:
+        return _files(spec, preprocess, limit, classes)
+    kind, _, rest = name.partition(":")
     if kind == "fashion-mnist":
         return _fashion(rest, preprocess, limit, data_dir)
     if kind == "random":
         return _random(rest, preprocess, limit)
-    if spec == "photos":
-        images, names = load_photos(preprocess.channels, preprocess.height, preprocess.width, limit)
-        return Frames(images, None, names)
-    return _files(spec, preprocess, limit)
+    images, names = load_photos(preprocess, limit)
+    return Frames(images, None, names)
+
+
+def _check_room(count: int, preprocess: Preprocess, where: str) -> None:
+    """Raise InputError where so many frames do not fit into memory."""
+    values = count * preprocess.height * preprocess.width * preprocess.channels
+    size = f"{preprocess.height}x{preprocess.width}x{preprocess.channels}"
+    check_memory(_BYTES * values, f"{count:,} frames of {size}", "give a smaller --limit", where)
 
 
 def _fashion(
@@ -97,56 +126,79 @@ def _fashion(
         if data_dir is None and (enough or absent)
         else fashion_mnist.load_split(name, data_dir)
     )
-    images = _resized(split.images[:limit, :, :, None], preprocess)
+    images = _fitted(split.images[:limit, :, :, None], preprocess, f"fashion-mnist:{which}")
     names = tuple(f"fashion-mnist:{which}/{i}" for i in range(len(images)))
     return Frames(images, split.labels[:limit], names)
 
 
 def _random(seed: str, preprocess: Preprocess, limit: int | None) -> Frames:
-    if not (seed.isascii() and seed.isdigit()):
-        raise InputError(
-            Problem(f"random seed {seed!r}", "give a whole number >= 0, such as random:0")
-        )
+    digits = seed.isascii() and seed.isdigit() and len(seed) <= len(str(_LARGEST_SEED))
+    if not digits or int(seed) > _LARGEST_SEED:
+        text = repr(seed) if len(seed) <= 40 else f"of {len(seed):,} characters"
+        remedy = "give a whole number from 0 to 2^64 - 1, such as random:0"
+        raise InputError(Problem(f"random seed {text}", remedy))
     count = RANDOM_COUNT if limit is None else limit
+    _check_room(count, preprocess, f"random:{seed}")
     shape = (count, preprocess.height, preprocess.width, preprocess.channels)
     images = np.random.default_rng(int(seed)).integers(0, 256, shape, dtype=np.uint8)
     return Frames(images, None, tuple(f"random:{seed}/{i}" for i in range(count)))
 
 
-def _files(spec: str, preprocess: Preprocess, limit: int | None) -> Frames:
+def _files(spec: str, preprocess: Preprocess, limit: int | None, classes: Sequence[str]) -> Frames:
     path = Path(spec)
-    if path.is_dir():
-        paths = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not paths:
-            raise InputError(
-                Problem(
-                    "the folder holds no images", f"put {', '.join(sorted(SUFFIXES))} in it", spec
-                )
-            )
-    elif path.is_file():
-        paths = [path]
-    else:
-        raise InputError(Problem("no such input", _FORMS, spec))
-    if path.suffix.lower() == ".npy" and path.is_file():
-        batch = load_npy(path, preprocess.channels)[:limit]
+    if "\0" not in spec and path.is_dir():
+        return _folder(list_pictures(path), path, preprocess, limit, classes)
+    check_file(path, _FORMS)
+    if path.suffix.lower() == ".npy":
+        batch = load_npy(path, preprocess.channels, limit)
         names = tuple(f"{path.name}/{i}" for i in range(len(batch)))
-        return Frames(_resized(batch, preprocess), None, names)
+        return Frames(_fitted(batch, preprocess, spec), None, names)
+    return Frames(_pictures([path], preprocess), None, (path.name,))
+
+
+def _folder(
+    found: Listing, folder: Path, preprocess: Preprocess, limit: int | None, classes: Sequence[str]
+) -> Frames:
+    paths = found.paths[:limit]
+    _check_room(len(paths), preprocess, str(folder))
+    images = _pictures(paths, preprocess)
+    if found.classes is None:
+        return Frames(images, None, tuple(p.name for p in paths), found.notes)
+    names = tuple(f"{p.parent.name}/{p.name}" for p in paths)
+    numbers = {label: index for index, label in reversed(tuple(enumerate(classes)))}
+    missing = sorted(set(found.classes) - set(numbers))
+    if not missing:
+        labels = np.array([numbers[name] for name in found.classes[:limit]], dtype=np.int64)
+        return Frames(images, labels, names, found.notes)
+    shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    text = f"{folder}: no labels are taken: the network has none called {shown}"
+    return Frames(images, None, names, (*found.notes, text))
+
+
+def _pictures(paths: Sequence[Path], preprocess: Preprocess) -> NDArray[np.uint8]:
     frames: list[NDArray[np.uint8]] = []
     problems = Problems()
-    for each in paths[:limit]:
+    white = preprocess.resize.alpha == "white"
+    for path in paths:
         with collect(problems):
-            image = open_image(each, preprocess.channels)
-            frames.append(resize(image, preprocess.height, preprocess.width))
+            image = open_image(path, preprocess.channels, white=white)
+            frame = fit(image, preprocess, str(path))
+            if not problems:
+                frames.append(frame)
     problems.stop()
-    return Frames(np.stack(frames), None, tuple(p.name for p in paths[:limit]))
+    return np.stack(frames)
 
 
-def _resized(images: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:
-    """images: uint8 (N, H, W, C); C is the network's count, or 1 or 3 and then converted."""
+def _fitted(images: NDArray[np.uint8], preprocess: Preprocess, where: str) -> NDArray[np.uint8]:
+    """images: uint8 (N, H, W, C); C is the network's count, or 1 or 3 and then converted.
+
+    What has the network's own size passes as it is.
+    """
     height, width, channels = preprocess.height, preprocess.width, preprocess.channels
     if images.shape[1:] == (height, width, channels):
         return np.ascontiguousarray(images)
-    return np.stack([resize(from_array(i, channels), height, width) for i in images])
+    _check_room(len(images), preprocess, where)
+    return np.stack([fit(from_array(i, channels), preprocess, where) for i in images])
 
 
 def given_frames(images: NDArray[Any], preprocess: Preprocess) -> Frames:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.data.images import centre_crop, open_image, resize
+from shiftforge.quant.data.images import centre_crop, fit, open_image
+from shiftforge.quant.graph.types import Preprocess
 
 __all__ = ["load_photos", "photo_paths"]
 
@@ -55,9 +56,10 @@ def photo_paths() -> tuple[Path, ...]:
 
 
 def load_photos(
-    channels: int, height: int, width: int, limit: int | None
+    preprocess: Preprocess, limit: int | None
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Square crops resized to uint8 (N, height, width, channels), and their names.
+    """Square crops, each taken for a picture and brought to uint8 (N, height, width, channels) as
+    preprocess says, and their names.
 
     Order: the largest centre crop of every photograph, then crops of 0.7 and 0.4 of its shorter
     side at the centre and the four corners; 11 a photograph unless limit stops earlier. Raises
@@ -73,7 +75,9 @@ def load_photos(
             )
         )
     wanted = [(path, crop) for crop in _CROPS for path in paths][:limit]
-    held = {path: open_image(path, channels) for path in dict.fromkeys(p for p, _ in wanted)}
-    frames = [resize(centre_crop(held[path], *crop), height, width) for path, crop in wanted]
+    held = {
+        path: open_image(path, preprocess.channels) for path in dict.fromkeys(p for p, _ in wanted)
+    }
+    frames = [fit(centre_crop(held[path], *crop), preprocess) for path, crop in wanted]
     names = tuple(f"{path.name}@{share:g},{x:g},{y:g}" for path, (share, x, y) in wanted)
     return np.stack(frames), names

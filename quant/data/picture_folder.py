@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems, collect
-from shiftforge.quant.data.images import SUFFIXES, open_image, resize
+from shiftforge.quant.data.images import open_image, resize
 from shiftforge.quant.data.labelled import Dataset, Labelled
+from shiftforge.quant.data.listing import class_folders, picture_files
+from shiftforge.quant.data.memory import check_memory
 
 __all__ = ["load_picture_folder"]
 
@@ -19,6 +21,7 @@ _FORM = "put pictures in train/<class>/ and test/<class>/"
 def load_picture_folder(folder: Path, size: int = 32, channels: int = 3) -> Dataset:
     """Every picture, resized (PIL, bilinear) to size x size; classes are ordered by name.
 
+    Hidden files and folders, whose names begin with a dot, are left aside.
     channels: 3 for RGB, 1 for grey. ``val`` or ``validation`` serves where there is no ``test``.
     Raises InputError listing what is missing and every picture that cannot be read.
     """
@@ -51,7 +54,7 @@ def load_picture_folder(folder: Path, size: int = 32, channels: int = 3) -> Data
 
 
 def _classes(place: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.name for p in place.iterdir() if p.is_dir()))
+    return tuple(class_folders(place))
 
 
 def _read(
@@ -66,13 +69,12 @@ def _read(
     """One split; whole: a class without pictures is a problem."""
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
+    count = 0
     for label, name in enumerate(classes):
         inside = place / name
-        paths = (
-            sorted(p for p in inside.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-            if inside.is_dir()
-            else []
-        )
+        paths = picture_files(inside)[0] if inside.is_dir() else []
+        count += len(paths)
+        check_memory(2 * count * size * size * channels, f"{count:,} pictures", where=str(place))
         if whole and not paths:
             problems.append(Problem("the class has no pictures", _FORM, str(inside)))
         for path in paths:

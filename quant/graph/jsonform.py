@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.quant.formats import packing
+from shiftforge.quant.graph.resizing import resize_to_json
 from shiftforge.quant.graph.types import (
     Add,
     Conv,
@@ -73,6 +74,7 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
             "width": p.width,
             "mean": list(p.mean),
             "std": list(p.std),
+            **resize_to_json(p.resize),
         },
         "tensors": [
             {

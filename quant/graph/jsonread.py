@@ -12,6 +12,7 @@ from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.formats import packing, shift, uniform
 from shiftforge.quant.graph.fields import Fields
 from shiftforge.quant.graph.jsonform import SCHEMA, Arrays, arrays_digest, codes_digest
+from shiftforge.quant.graph.resizing import resize_from_json
 from shiftforge.quant.graph.types import (
     Add,
     Conv,
@@ -61,6 +62,7 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
         pre.integer("width"),
         pre.reals("mean"),
         pre.reals("std"),
+        resize_from_json(pre),
     )
     tensors: dict[str, Tensor] = {}
     for fields in top.children("tensors"):

@@ -20,7 +20,7 @@ Semantics (all arithmetic is exact in integers; nothing wraps):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = [
     "Pool",
     "Preprocess",
     "QuantizedModel",
+    "Resize",
     "ShiftFormat",
     "Tensor",
     "WeightFormat",
@@ -190,11 +191,34 @@ Node: TypeAlias = Conv | Add | Pool
 
 
 @dataclass(frozen=True)
+class Resize:
+    """How a picture of any size comes to the size that a network takes: resized, then cropped.
+
+    kind, sides: "squash" resizes to sides (height, width), or without any straight to the network's
+    size, whatever becomes of the picture's proportions; "edge" resizes the shorter side to
+    sides[0] and the longer one to ``int(sides[0] * longer / shorter)``; "none" does not resize;
+    "exact" takes no picture but one of the network's size.
+    What then is larger than the network's size is cropped at its centre, and what is smaller is
+    put at the centre of zeros.
+    filter: PIL's. alpha: what is transparent is drawn on white, or the alpha channel is dropped.
+    centre: where an odd number of rows or columns is cut away, the half before the picture is
+    rounded "down" (as transformers does) or to "even" (as torchvision does).
+    """
+
+    kind: Literal["squash", "edge", "none", "exact"] = "squash"
+    sides: tuple[int, ...] = ()
+    filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bilinear"
+    alpha: Literal["drop", "white"] = "drop"
+    centre: Literal["down", "even"] = "down"
+
+
+@dataclass(frozen=True)
 class Preprocess:
     """How the host turns an 8-bit image into the network's input codes.
 
-    An image of shape (H, W, channels) with values 0..255 is resized (bilinear) to (height, width),
-    normalised as ``(pixel / 255 - mean[c]) / std[c]`` and rounded half to even onto the input grid.
+    An image of values 0..255 is brought to (height, width) as ``resize`` says, normalised as
+    ``(pixel / 255 - mean[c]) / std[c]`` and rounded half to even onto the input grid. An image of
+    the shape (height, width, channels) that is given as an array is not resized or cropped.
     """
 
     channels: int
@@ -202,6 +226,16 @@ class Preprocess:
     width: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    resize: Resize = Resize()
+
+    def at(self, height: int, width: int) -> Preprocess:
+        """The same for another size of the network: what is resized to grows or shrinks with it."""
+        sides = self.resize.sides
+        if len(sides) == 1:
+            sides = (round(sides[0] * max(height, width) / max(self.height, self.width)),)
+        elif sides:
+            sides = (round(sides[0] * height / self.height), round(sides[1] * width / self.width))
+        return replace(self, height=height, width=width, resize=replace(self.resize, sides=sides))
 
 
 @dataclass(frozen=True, eq=False)

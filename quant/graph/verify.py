@@ -16,6 +16,7 @@ import numpy as np
 
 from shiftforge.errors import Problem, Problems
 from shiftforge.quant.formats import reciprocal
+from shiftforge.quant.graph.resizing import check_resize
 from shiftforge.quant.graph.types import Add, Conv, Grid, Node, Pool, QuantizedModel, Tensor
 from shiftforge.quant.graph.verify_conv import check_conv
 
@@ -222,6 +223,7 @@ def _check_preprocess(model: QuantizedModel) -> list[Problem]:
             texts.append(f"{what} is not finite: {values}")
     if any(v <= 0 for v in p.std):
         texts.append(f"std is not positive: {p.std}")
+    texts += check_resize(p.resize)
     return [Problem(text, "", "preprocess") for text in texts]
 
 

@@ -131,9 +131,14 @@ class ImageRunner(Base):
             frames = given_frames(spec[:limit], model.preprocess)
         else:
             frames = load_frames(
-                str(spec), model.preprocess, limit=limit, data_dir=options.data_dir
-            )
+                str(spec), model.preprocess, limit=limit, data_dir=options.data_dir,
+                classes=model.labels,
+            )  # fmt: skip
         return FrameSamples(model, frames)
+
+    def notes(self, samples: FrameSamples) -> Sequence[str]:
+        """See ``Runner``."""
+        return samples.frames.notes
 
     def batches(self, samples: FrameSamples, every_stage: bool) -> Iterable[FrameSamples]:
         """See ``Runner``."""

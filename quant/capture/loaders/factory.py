@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -105,7 +106,9 @@ def load_module(
     if resolution is not None:
         height = width = resolution
     half = (0.5,) * channels
-    mean, std = (half, half) if preprocess is None else (preprocess.mean, preprocess.std)
+    usual = Preprocess(channels, height, width, half, half)
+    taken = usual if preprocess is None else preprocess.at(height, width)
+    mean, std = taken.mean, taken.std
     if len(mean) != channels or len(std) != channels:
         problem = f"preprocess normalises {len(mean)} channels, input_shape has {channels}"
         raise InputError(Problem(problem, "give both the same channels", source))
@@ -114,7 +117,7 @@ def load_module(
     return capture(
         network,
         (channels, height, width),
-        Preprocess(channels, height, width, tuple(mean), tuple(std)),
+        replace(taken, channels=channels, mean=tuple(mean), std=tuple(std)),
         source.rpartition(":")[2],
         names,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from shiftforge import files
 from shiftforge.errors import InputError, Problem, Problems, collect
-from shiftforge.quant.capture.loaders.screen import check_safetensors
+from shiftforge.quant.capture.loaders.hf_weights import weight_files
 
 __all__ = ["check_folder", "read_json"]
 
@@ -17,24 +17,20 @@ ARCHITECTURE = "MobileNetV2ForImageClassification"
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of at most 16 MiB; InputError otherwise."""
-    try:
-        if path.stat().st_size > MAX_JSON:
-            raise ValueError(f"it holds more than {MAX_JSON} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            Problem(f"it is not readable JSON: {error}", "save the model again", str(path))
-        ) from error
+    content = files.read_json(path, most=MAX_JSON, remedy="save the model again")
     if not isinstance(content, dict):
         raise InputError(Problem("it is no JSON object", "save the model again", str(path)))
     return content
 
 
-def check_folder(folder: Path) -> tuple[dict[str, Any], list[Path]]:
-    """config.json and the screened safetensors files; all problems of the folder at once."""
+def check_folder(folder: Path) -> tuple[dict[str, Any], list[Path], tuple[str, ...]]:
+    """config.json, the screened safetensors files of the weights, and notes on what else is there.
+
+    Raises InputError with all problems of the folder at once.
+    """
     problems = Problems()
     config: dict[str, Any] = {}
-    if (folder / "config.json").is_file():
+    if (folder / "config.json").exists():
         config = read_json(folder / "config.json")
         kind = config.get("model_type")
         architectures = config.get("architectures") or [ARCHITECTURE]
@@ -50,17 +46,9 @@ def check_folder(folder: Path) -> tuple[dict[str, Any], list[Path]]:
         problems.append(
             Problem("there is no config.json", "give the folder save_pretrained wrote", str(folder))
         )
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        pickled = sorted(p.name for p in [*folder.glob("*.bin"), *folder.glob("*.pt*")])
-        what = "there is no safetensors file"
-        if pickled:
-            what += f", and {', '.join(pickled)} is a pickle: loading it could run code"
-        problems.append(
-            Problem(what, "save it with save_pretrained(..., safe_serialization=True)", str(folder))
-        )
-    for file in files:
-        with collect(problems):
-            check_safetensors(file)
+    weights: list[Path] = []
+    notes: tuple[str, ...] = ()
+    with collect(problems):
+        weights, notes = weight_files(folder)
     problems.stop()
-    return config, files
+    return config, weights, notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,14 +15,16 @@ from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.loaders.screen import check_torch_zip
 from shiftforge.quant.capture.loaders.state import fill, require
 from shiftforge.quant.capture.types import FloatGraph
-from shiftforge.quant.graph.types import Preprocess
+from shiftforge.quant.graph.resizing import describe
+from shiftforge.quant.graph.types import Preprocess, Resize
 
 __all__ = ["TorchvisionMobileNetV2", "load_torchvision"]
 
-# torchvision's ImageNet preprocessing; its resize to 256 and centre crop become one resize.
+# torchvision's ImageNet preprocessing.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 RESOLUTION = 224
+RESIZE = Resize("edge", (256,), centre="even")
 # features.1 to features.17 of the published network; those that halve the map.
 BLOCKS = 17
 STRIDED = {2, 4, 7, 14}
@@ -112,12 +115,16 @@ def _state_dict(path: Path) -> dict[str, torch.Tensor]:
 def load_torchvision(path: Path, *, resolution: int | None = None) -> FloatGraph:
     """The folded graph of a torchvision MobileNetV2 state dict of any width.
 
-    The resolution is not in the file: 224 unless given. Raises InputError for a file that is no
-    plain checkpoint of tensors or does not fit MobileNetV2.
+    The resolution is not in the file: 224 unless given; pictures are resized and cropped as
+    torchvision does it for ImageNet (256 and 224, or in the same proportion). Raises
+    InputError for a file that is no plain checkpoint of tensors or does not fit MobileNetV2.
     """
     module = TorchvisionMobileNetV2(_state_dict(path), str(path))
     side = RESOLUTION if resolution is None else resolution
     channels = int(module.get_parameter("features.0.0.weight").shape[1])
     mean, std = (MEAN, STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
-    preprocess = Preprocess(channels, side, side, mean, std)
-    return capture(module, (channels, side, side), preprocess, path.stem)
+    usual = Preprocess(channels, RESOLUTION, RESOLUTION, mean, std, RESIZE)
+    preprocess = usual.at(side, side)
+    graph = capture(module, (channels, side, side), preprocess, path.stem)
+    line = f"{describe(preprocess)} (as torchvision does; the file says nothing of it)"
+    return replace(graph, notes=(line,))

@@ -18,7 +18,7 @@ from shiftforge.errors import InputError
 from shiftforge.quant.capture.evaluate import run_float
 from shiftforge.quant.capture.source import load_source
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
-from shiftforge.quant.graph.types import Preprocess
+from shiftforge.quant.graph.types import Preprocess, Resize
 
 CLASSES = 6
 
@@ -87,6 +87,8 @@ def test_torchvision(plain: MobileNetV2ForImageClassification, tmp_path: Path) -
     graph = load_source(str(tmp_path / "net.pth"), resolution=64)
     assert relative_difference(plain, graph) < 1e-4
     assert graph.preprocess.mean == (0.485, 0.456, 0.406)
+    # torchvision's 256 and 224, in proportion.
+    assert graph.preprocess.resize == Resize("edge", (73,), centre="even")
     sources = {n.name: n.source for n in graph.nodes}
     assert sources["features_2_conv_0"] == "features.2.conv.0.0"
     assert sources["features_3_add"] == "features.3"
@@ -196,6 +198,8 @@ def test_hugging_face_folder(
     for shard in range(2):
         part = {n: tensors[n].clone() for n in names[shard::2]}
         save_file(part, tmp_path / f"model-0000{shard + 1}-of-00002.safetensors")
+    mapped = {n: f"model-0000{k % 2 + 1}-of-00002.safetensors" for k, n in enumerate(names)}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": mapped}))
     settings = {
         "size": {"shortest_edge": 80},
         "crop_size": {"height": 64, "width": 48},
@@ -205,6 +209,7 @@ def test_hugging_face_folder(
     }
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
     graph = load_source(str(tmp_path))
-    assert graph.preprocess == Preprocess(3, 64, 48, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+    rule = Resize("edge", (80,))
+    assert graph.preprocess == Preprocess(3, 64, 48, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), rule)
     assert graph.labels == tuple(f"LABEL_{n}" for n in range(CLASSES))
     assert relative_difference(same_padded, graph) < 1e-4

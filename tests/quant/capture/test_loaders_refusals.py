@@ -69,7 +69,7 @@ def test_folder_lists_all_its_problems(tmp_path: Path) -> None:
     refused(tmp_path, "no safetensors file")
     refused(folder(tmp_path, {"model_type": "bert"}), "describes a bert")
     (tmp_path / "config.json").write_text("{")
-    refused(tmp_path, "not readable JSON")
+    refused(tmp_path, "is not valid JSON")
 
 
 def test_truncated_files(tmp_path: Path) -> None:

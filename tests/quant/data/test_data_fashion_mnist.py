@@ -79,8 +79,11 @@ def test_damage_is_refused(tmp_path: Path, spoil: object, message: str) -> None:
 
 def test_a_huge_size_in_the_header_reads_no_more_than_the_file(tmp_path: Path) -> None:
     path = tmp_path / "images"
-    path.write_bytes(struct.pack(">4I", 0x803, 0xFFFFFFF, 28, 28))
+    path.write_bytes(struct.pack(">4I", 0x803, 300_000, 28, 28))
     with pytest.raises(InputError, match="only 0 bytes follow"):
+        fm.read_idx(path)
+    path.write_bytes(struct.pack(">4I", 0x803, 0xFFFFFFF, 28, 28))
+    with pytest.raises(InputError, match="at most 268,435,456 are read"):
         fm.read_idx(path)
 
 
