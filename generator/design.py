@@ -1,21 +1,45 @@
-"""A design: the generated files in memory, their digest, and writing them safely."""
+"""A design: the generated files in memory, their digest, and writing them safely.
+
+A folder is complete, or its manifest says that it is not: the manifest is replaced by one that says
+``unfinished`` before the first file changes, and by the new one after the last. Whatever moment a
+kill takes, the same command finishes the folder.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import json
 import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import (
+    check_output_folder,
+    clear_leftovers,
+    is_leftover,
+    system_problem,
+    write_file,
+)
+from shiftforge.generator.manifest import (
+    MANIFEST,
+    Content,
+    could_hold,
+    file_content,
+    is_sealed,
+    manifest_text,
+    read_manifest,
+    recorded,
+    unfinished_text,
+)
 
-__all__ = ["MANIFEST", "Design", "read_manifest"]
+__all__ = ["Design", "check_folder"]
 
-MANIFEST = "shiftforge.json"
+_FOLDERS = ("data", "device", "host", "rtl")
+_OTHER = "choose an empty folder, or one that `generate` wrote"
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +48,17 @@ class Design:
 
     report: what ``generate --json`` prints; ``digest`` is added to it.
     manifest: what the runtime needs to know (sizes, file names), stored in the folder.
+    Raises ValueError for a path that is none of a design's (see ``could_hold``).
     """
 
     files: Mapping[str, bytes]
     report: Mapping[str, Any]
     manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        foreign = [path for path in self.files if not could_hold(path)]
+        if foreign:
+            raise ValueError(f"no paths of a design: {', '.join(foreign)}")
 
     @property
     def digest(self) -> str:
@@ -39,101 +69,135 @@ class Design:
             total.update(self.files[path])
         return total.hexdigest()
 
-    def write(self, folder: str | Path) -> list[str]:
+    def write(self, folder: str | Path, *, overwrite: bool = False) -> list[str]:
         """Write the files; returns the paths whose contents changed.
 
-        A file is replaced in one step and left alone where it is equal already. Files of an
-        earlier design that this one does not have are removed. The manifest goes last.
-        Raises InputError where the folder holds anything that is not a design's.
+        A file that is equal already is left alone. Files of an earlier design that this one does
+        not have are removed, if they are what that design wrote. overwrite: also replace files that
+        were edited. Raises InputError where the folder holds anything that is not a design's, where
+        a file was edited, and for what the system refuses.
         """
         root = Path(folder)
-        old = _owned_files(root)
-        changed = []
-        manifest = {**self.manifest, "digest": self.digest, "files": sorted(self.files)}
-        text = (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
-        for path in sorted(set(old) - set(self.files)):
+        check_folder(root)
+        try:
+            root.mkdir(exist_ok=True)
+            with _alone(root):
+                return self._write(root, overwrite)
+        except OSError as error:
+            raise InputError(system_problem(error)) from error
+
+    def _write(self, root: Path, overwrite: bool) -> list[str]:
+        for name in ("", *_FOLDERS):
+            clear_leftovers(root / name)
+        old = _recorded(root)
+        new = {path: Content.of(data) for path, data in self.files.items()}
+        held = {path: file_content(root / path) for path in {*old, *new}}
+        wrong = [] if overwrite else _edited(root, old, new, held)
+        wrong += [
+            Problem("is a folder", "move it away", str(root / path))
+            for path in sorted(new)
+            if (root / path).is_dir()
+        ]
+        if wrong:
+            raise InputError(wrong)
+        stale = sorted(p for p in set(old) - set(new) if could_hold(p) and held[p] in old[p])
+        wanted = [path for path in sorted(new) if held[path] != new[path]]
+        manifest = manifest_text({**self.manifest, "digest": self.digest}, new)
+        changed = [] if _same(root / MANIFEST, manifest) else [MANIFEST]
+        if not stale and not wanted and not changed:
+            return []
+        if stale or wanted:
+            both = {p: old.get(p, frozenset()) | _alone_in(new, p) for p in {*old, *new}}
+            write_file(root / MANIFEST, unfinished_text(self.manifest, both))
+        for path in wanted:
+            (root / path).parent.mkdir(exist_ok=True)
+            write_file(root / path, self.files[path])
+        for path in stale:
             (root / path).unlink(missing_ok=True)
-            changed.append(path)
-        for path in [*sorted(self.files), MANIFEST]:
-            data = text if path == MANIFEST else self.files[path]
-            target = root / path
-            if target.is_file() and not target.is_symlink() and target.read_bytes() == data:
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _replace(target, data)
-            changed.append(path)
-        return changed
+        _remove_empty(root, set(old) - set(new))
+        write_file(root / MANIFEST, manifest)
+        return [*stale, *wanted, *changed]
 
 
-def _replace(target: Path, data: bytes) -> None:
-    """Write to a temporary file beside the target and rename it: never half a file."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+def _alone_in(new: Mapping[str, Content], path: str) -> frozenset[Content]:
+    return frozenset([new[path]] if path in new else [])
+
+
+def _same(path: Path, data: bytes) -> bool:
+    return file_content(path, frozenset([Content.of(data)])) == Content.of(data)
+
+
+def _remove_empty(root: Path, paths: Iterable[str]) -> None:
+    """Remove the folders that these files were the last ones in."""
+    for folder in {(root / path).parent for path in paths if could_hold(path)} - {root}:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _edited(
+    root: Path,
+    old: Mapping[str, frozenset[Content]],
+    new: Mapping[str, Content],
+    held: Mapping[str, Content | None],
+) -> list[Problem]:
+    """A problem for each file in the way that neither design wrote."""
+    found = []
+    for path, wanted in sorted(new.items()):
+        own = held[path]
+        if own is None or own == wanted or own in old.get(path, ()):
+            continue
+        what = "was edited since it was generated" if path in old else "is not of this design"
+        remedy = "move it away if you need it, then give --overwrite"
+        found.append(Problem(what, remedy, str(root / path)))
+    return found
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """No other process writes a design to the folder meanwhile. Raises InputError."""
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        what = "another process is writing a design to the folder"
+        raise InputError(Problem(what, "wait for it, or choose another", str(root))) from error
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_folder(folder: str | Path) -> None:
     """Raise InputError unless a design may be written to the folder."""
-    _owned_files(Path(folder))
-
-
-def _owned_files(root: Path) -> list[str]:
-    """Files of the design that lies in the folder; empty for a new or empty folder."""
-    if root.is_symlink() or (root.exists() and not root.is_dir()):
+    root = Path(folder)
+    if root.is_symlink():
         raise InputError(Problem("is not a folder", "choose another output folder", str(root)))
+    check_output_folder(root)
     if not root.exists():
-        if not root.parent.is_dir():
-            raise InputError(
-                Problem("the parent folder does not exist", "create it first", str(root))
+        return
+    problems = Problems()
+    problems.check(_recorded, root)
+    problems.stop()
+    for path in (root / name for name in _FOLDERS):
+        if path.is_symlink():
+            problems.append(
+                Problem("a folder of the design is a symbolic link", "remove it", str(path))
             )
-        return []
-    if not any(root.iterdir()):
-        return []
-    linked = sorted(p for p in root.rglob("*") if p.is_symlink() and p.is_dir())
-    if linked:
-        raise InputError(
-            [Problem("a folder of the design is a symbolic link", "remove it", str(p))
-             for p in linked]
-        )  # fmt: skip
+        elif path.exists() and not path.is_dir():
+            problems.append(Problem("is no folder, as the design needs", "move it away", str(path)))
+    problems.stop()
+
+
+def _recorded(root: Path) -> dict[str, frozenset[Content]]:
+    """What an earlier design's files may hold; empty for a new or empty folder, and for a manifest
+    that was edited. Raises InputError where the folder is somebody else's."""
+    if not any(not is_leftover(path.name) for path in root.iterdir()):
+        return {}
     if not (root / MANIFEST).is_file():
-        raise InputError(
-            Problem(
-                "the output folder is not empty and holds no earlier design",
-                "choose an empty folder, or one that `generate` wrote",
-                str(root),
-            )
-        )
-    return [str(p) for p in read_manifest(root)["files"]]
-
-
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a design folder; raises InputError where it is missing or malformed."""
-    path = Path(folder) / MANIFEST
-    remedy = "give a folder that `shiftforge generate` wrote"
-    if not path.is_file():
-        raise InputError(Problem(f"no {MANIFEST} in the folder", remedy, str(folder)))
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InputError(
-            Problem(f"cannot read the manifest: {error}", remedy, str(path))
-        ) from error
-    manifest: dict[str, Any] = data if isinstance(data, dict) else {}
-    names = manifest.get("files")
-    if not isinstance(names, list) or not all(_plain(name) for name in names):
-        raise InputError(Problem("the manifest lists no valid files", remedy, str(path)))
-    return manifest
-
-
-def _plain(name: object) -> bool:
-    """Whether a listed path stays inside the folder."""
-    if not isinstance(name, str) or not name:
-        return False
-    path = Path(name)
-    return not path.is_absolute() and ".." not in path.parts
+        what = "the output folder is not empty and holds no earlier design"
+        raise InputError(Problem(what, _OTHER, str(root)))
+    manifest = read_manifest(root)
+    return recorded(manifest) if is_sealed(manifest) else {}

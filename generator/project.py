@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.design import MANIFEST, read_manifest
+from shiftforge.generator.manifest import MANIFEST, edited_files, is_unfinished, read_manifest
 
-__all__ = ["AGAIN", "Project", "check_interface", "open_project"]
+__all__ = ["AGAIN", "Project", "check_interface", "check_unedited", "open_project"]
 
 AGAIN = "run `shiftforge generate` again into an empty folder"
 
@@ -29,13 +29,19 @@ class Project:
 
 
 def open_project(folder: str | Path) -> Project:
-    """The project in a folder. Raises InputError where the folder holds none."""
+    """The project in a folder. Raises InputError where the folder holds none, or half of one.
+
+    Its files are not read: see ``check_unedited``.
+    """
     root = Path(folder)
     if not root.is_dir():
         remedy = "make one with: shiftforge generate MODEL.safetensors --board NAME -o DIR"
         what = "is a file, not a project's folder" if root.is_file() else "there is no such folder"
         raise InputError(Problem(what, remedy, str(root)))
     manifest = read_manifest(root)
+    if is_unfinished(manifest):
+        what = "the project is unfinished: `shiftforge generate` was interrupted"
+        raise InputError(Problem(what, "run the same command again", str(root)))
     kind = manifest.get("kind")
     if not isinstance(kind, str):
         what = "the manifest names no kind: the project is of an earlier version"
@@ -43,6 +49,13 @@ def open_project(folder: str | Path) -> Project:
             what = f"the manifest's kind is {kind!r}, which is no name"
         raise InputError(Problem(what, AGAIN, str(root / MANIFEST)))
     return Project(root, kind, manifest)
+
+
+def check_unedited(project: Project) -> None:
+    """Raise InputError, naming each, where files are missing or not what was generated."""
+    problems = edited_files(project.folder, project.manifest)
+    if problems:
+        raise InputError(problems)
 
 
 def check_interface(project: Project, wanted: str) -> list[Problem]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import Problem, Problems
-from shiftforge.generator.project import Project, open_project
+from shiftforge.generator.project import Project, check_unedited, open_project
 from shiftforge.sim.opencl.probe import require_device
 from shiftforge.sim.runner import (
     DEVICE_NAMES,
@@ -61,12 +61,14 @@ def default_pairs(flow: Sequence[str], devices: Iterable[str]) -> tuple[tuple[st
 
 @dataclass(frozen=True)
 class Request:
-    """A project and samples to run. spec: of the samples; limit: how many at most."""
+    """A project and samples to run. spec: of the samples; limit: how many at most; edited: the
+    project may hold files that were edited."""
 
     folder: Path
     spec: Any
     limit: int | None = None
     options: Any = None
+    edited: bool = False
 
 
 def open_samples(
@@ -86,6 +88,8 @@ def open_samples(
                 found.check(require_device, name)
         found.stop()
     assert project is not None and runner is not None
+    if not request.edited:
+        found.check(check_unedited, project)
     found += check_checkpoints(runner.checkpoints, *names)
     limit = request.limit
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):

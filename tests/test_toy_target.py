@@ -135,5 +135,7 @@ def test_from_a_file_to_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert shiftforge(compare) == 0
     text = Path(folder, "device/toy.cl")
     text.write_text(text.read_text().replace("<< 3", "<< 4"))
-    assert shiftforge(compare) == 1
+    assert shiftforge(compare) == 2
+    assert "is not what was generated" in capsys.readouterr().err
+    assert shiftforge([*compare, "--edited"]) == 1
     assert "first differ in the scaled vector: " in capsys.readouterr().err

@@ -15,8 +15,9 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from shiftforge.errors import InputError, Problem
 
@@ -85,7 +86,9 @@ def _kind(mode: int) -> str:
 
 
 @contextmanager
-def open_file(path: str | os.PathLike[str], remedy: str = "give a file") -> Iterator[BinaryIO]:
+def open_file(
+    path: str | os.PathLike[str], remedy: str = "give a file"
+) -> Iterator[BufferedReader]:
     """A regular file, open to be read. A pipe or device is refused without waiting for it.
 
     Raises InputError where there is none, or it cannot be opened or read.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shiftforge.generator.design import Design
     from shiftforge.quant.data.inputs import Frames
     from shiftforge.quant.graph.types import Preprocess, QuantizedModel
+    from shiftforge.sim.compare import Request
     from shiftforge.sim.runner import Emulation, Pair
 
 __all__ = [
@@ -197,10 +198,12 @@ def generate(
     board: Board | str | Path,
     *,
     output: str | Path | None = None,
+    overwrite: bool = False,
     **options: Any,
 ) -> Design:
     """The project of a model for a board; written to ``output`` where that is given.
 
+    overwrite: also replace files of an earlier project that were edited.
     model: a model file of any target, or a ``QuantizedModel``. options: of its target, as
     ``shiftforge generate`` has them (units, pixels, target_fps; lanes). ``Design.report`` holds the
     figures that ``shiftforge generate --json`` prints.
@@ -224,7 +227,7 @@ def generate(
         board = load_board(board)
     design = build(target, model, board, options_from(target.options, options))
     if output is not None:
-        design.write(output)
+        design.write(output, overwrite=overwrite)
     return design
 
 
@@ -237,38 +240,42 @@ def emulate(
     check: bool = False,
     time_limit_s: float = 600.0,
     progress: Progress | None = None,
+    edited: bool = False,
     **options: Any,
 ) -> Emulation:
     """Run a generated project on a device and hold the results against the reference.
 
     input: what ``--input`` takes, or the samples themselves: images as uint8 (N, H, W, C) of the
     network's size, or a sequence of texts. device: by default the first usable one of pocl,
-    intel-cpu and intel-fpga-emu; a warning names those that are not. options: of the project's kind
+    intel-cpu and intel-fpga-emu; a warning names those that are not. edited: run files that were
+    edited since they were generated, too. options: of the project's kind
     (data_dir; threshold). Raises InputError for a device that is named and not usable, ToolFailed
     where none is, or where the device's runtime fails.
     """
     from shiftforge.sim.compare import emulate as run
+    from shiftforge.sim.compare import open_samples
     from shiftforge.sim.opencl.devices import device_spec
 
     device = default_device() if device is None else device_spec(device).name
-    project, runner, samples = _opened(folder, input, limit, options, [device])
+    request = _request(folder, input, limit, edited, options)
+    project, runner, samples = open_samples(request, [device])
     return run(
         project, runner, samples, device,
         every_stage=check, time_limit_s=time_limit_s, progress=progress,
     )  # fmt: skip
 
 
-def _opened(
-    folder: str | Path, input: Any, limit: int | None, options: dict[str, Any], names: list[str]
-) -> tuple[Any, Any, Any]:
+def _request(
+    folder: str | Path, input: Any, limit: int | None, edited: bool, options: dict[str, Any]
+) -> Request:
     from shiftforge.generator.project import open_project
     from shiftforge.generator.target import options_from
-    from shiftforge.sim.compare import Request, open_samples
+    from shiftforge.sim.compare import Request
     from shiftforge.sim.runner import runner_of
 
     kind = open_project(folder).kind
     chosen = options_from(runner_of(kind).options, options)
-    return open_samples(Request(Path(folder), input, limit, chosen), names)
+    return Request(Path(folder), input, limit, chosen, edited)
 
 
 def _check_pairs(pairs: Any) -> None:
@@ -312,23 +319,25 @@ def compare(
     pairs: tuple[tuple[str, str], ...] | None = None,
     time_limit_s: float = 600.0,
     progress: Progress | None = None,
+    edited: bool = False,
     **options: Any,
 ) -> list[Pair]:
     """Compare checkpoints of a generated project on the same samples, stage by stage.
 
-    input, options: as for ``emulate``. pairs: (from, to), by default the whole flow with the usable
-    devices; a warning names the others. Every stage of every sample is kept in memory.
+    input, edited, options: as for ``emulate``. pairs: (from, to), by default the whole flow with
+    the usable devices; a warning names the others. Every stage of every sample is kept in memory.
     """
     import warnings
 
     from shiftforge.sim.compare import compare as run
-    from shiftforge.sim.compare import default_pairs
+    from shiftforge.sim.compare import default_pairs, open_samples
     from shiftforge.sim.opencl.probe import probe_all, skipped_text
 
     if pairs is not None:
         _check_pairs(pairs)
     names = [] if pairs is None else list(dict.fromkeys(name for pair in pairs for name in pair))
-    project, runner, samples = _opened(folder, input, limit, options, names)
+    request = _request(folder, input, limit, edited, options)
+    project, runner, samples = open_samples(request, names)
     if pairs is None:
         states = probe_all()
         for state in (state for state in states if not state.usable):

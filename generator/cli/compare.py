@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from shiftforge.cli.options import RunCommand, json_option, sample_options, time_limit_option
+from shiftforge.cli.options import (
+    RunCommand,
+    edited_option,
+    json_option,
+    sample_options,
+    time_limit_option,
+)
 from shiftforge.errors import CheckFailed
 
 __all__ = ["command"]
@@ -24,6 +30,7 @@ _SAMPLES = 8
 @click.option("--to", "second", metavar="CHECKPOINT", help="Needs --from.")
 @click.option("--layers", is_flag=True, help="Print every layer, not the summary alone.")
 @time_limit_option()
+@edited_option
 @json_option
 def command(
     folder: Path,

@@ -9,6 +9,7 @@ import click
 
 from shiftforge.cli.options import (
     RunCommand,
+    edited_option,
     json_option,
     refuse_options,
     sample_options,
@@ -21,7 +22,7 @@ from shiftforge.errors import CheckFailed, InputError, Problem
 __all__ = ["command"]
 
 _OLD = "`cosim` without DIR is `shiftforge unit` now; the old spelling works for one release"
-_OWN = ("source", "limit", "threshold", "devices", "time_limit")
+_OWN = ("source", "limit", "threshold", "devices", "time_limit", "edited")
 
 
 @click.command(
@@ -38,6 +39,7 @@ _OWN = ("source", "limit", "threshold", "devices", "time_limit")
 )
 @time_limit_option("End a device's run after this long.")
 @click.option("--unit", default=UNITS[0], hidden=True)
+@edited_option
 @json_option
 def command(
     folder: Path | None,

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from shiftforge.cli.options import RunCommand, json_option, sample_options, time_limit_option
+from shiftforge.cli.options import (
+    RunCommand,
+    edited_option,
+    json_option,
+    sample_options,
+    time_limit_option,
+)
 
 __all__ = ["command"]
 
@@ -20,6 +26,7 @@ __all__ = ["command"]
 @sample_options()
 @click.option("--check", is_flag=True, help="Compare every layer, not the output alone.")
 @time_limit_option("End the device's run after this long.")
+@edited_option
 @json_option
 def command(
     folder: Path,

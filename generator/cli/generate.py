@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from shiftforge.cli.dynamic import DynamicCommand
-from shiftforge.cli.options import json_option
+from shiftforge.cli.options import json_option, overwrite_option
 
 __all__ = ["command", "figure_text"]
 
@@ -22,12 +22,16 @@ __all__ = ["command", "figure_text"]
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Project folder."
 )
+@overwrite_option
 @json_option
-def command(model: Path, board: str, output: Path, as_json: bool, **values: Any) -> None:
+def command(
+    model: Path, board: str, output: Path, overwrite: bool, as_json: bool, **values: Any
+) -> None:
     """Generate the OpenCL project of MODEL (a .safetensors file of `quantize`) for a board.
 
     A text classifier's project has the EdgeBERT unit's RTL as well. Only files that changed are
-    written. A folder that holds anything else is refused.
+    written. A folder that holds anything else is refused, and so are files that were edited since
+    they were generated. Interrupted, the same command finishes the folder.
     """
     import time
 
@@ -53,7 +57,7 @@ def command(model: Path, board: str, output: Path, as_json: bool, **values: Any)
     problems.stop()
     assert target is not None and wanted is not None
     design = build(target, network, wanted, options)
-    design.write(output)
+    design.write(output, overwrite=overwrite)
     seconds = time.monotonic() - started
     report = dict(design.report)
     if as_json:

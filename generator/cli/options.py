@@ -14,9 +14,11 @@ from shiftforge.errors import Problem
 
 __all__ = [
     "RunCommand",
+    "edited_option",
     "is_model_file",
     "json_option",
     "output_file_problems",
+    "overwrite_option",
     "refuse_options",
     "sample_options",
     "time_limit_option",
@@ -49,6 +51,18 @@ def sample_options(required: bool = True, of: str = "") -> Callable[[F], F]:
         return source(limit(command))
 
     return add
+
+
+def edited_option(command: F) -> F:
+    """``--edited``: run a project some of whose files are not what was generated."""
+    text = "Run files that were edited since they were generated; they are named."
+    return click.option("--edited", is_flag=True, help=text)(command)
+
+
+def overwrite_option(command: F) -> F:
+    """``--overwrite``: replace files of an earlier design that were edited."""
+    text = "Replace files of the folder that were edited since they were generated."
+    return click.option("--overwrite", is_flag=True, help=text)(command)
 
 
 def refuse_options(names: Iterable[str], why: str) -> list[Problem]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from shiftforge.cli.options import json_option
+from shiftforge.cli.options import json_option, overwrite_option
 from shiftforge.errors import CheckFailed, InputError, Problem, Problems
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ NO_DEVICE = "none"
     metavar="DIR",
     help="Keep the generated SystemVerilog here.",
 )
+@overwrite_option
 @json_option
 def command(unit: str, as_json: bool, **values: Any) -> None:
     """Generate a unit in SystemVerilog, simulate it with Verilator, compare with the reference.
@@ -110,6 +111,7 @@ class Choice:
     device: str | None
     trace: Path | None
     output: Path | None
+    overwrite: bool
 
 
 def simulate(choice: Choice, as_json: bool) -> None:
@@ -140,7 +142,7 @@ def simulate(choice: Choice, as_json: bool) -> None:
     problems.stop()
     assert design is not None and size is not None
     if choice.output is not None:
-        rtl_design(design).write(choice.output)
+        rtl_design(design).write(choice.output, overwrite=choice.overwrite)
         note(f"SystemVerilog in {choice.output}")
     seed, trace = choice.seed, choice.trace
     report: CosimReport | LayerReport

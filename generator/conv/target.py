@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -98,12 +97,7 @@ def _emit(model: QuantizedModel, plan: Plan) -> Design:
         "plan.json": plan.to_json().encode(),
         MODEL_FILE: model_bytes(model),
     }
-    return Design(files, plan.totals(), {**_manifest(model, plan), "sizes": _data_sizes(files)})
-
-
-def _data_sizes(files: Mapping[str, bytes]) -> dict[str, int]:
-    """Sizes by which the runtime sees a truncated file; text may be edited and is not listed."""
-    return {name: len(data) for name, data in files.items() if name.startswith(("data/", "model"))}
+    return Design(files, plan.totals(), _manifest(model, plan))
 
 
 def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:

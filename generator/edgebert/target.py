@@ -198,7 +198,6 @@ class EdgebertTarget:
             "board": plan.board.name,
             "unit": asdict(plan.unit.config),
             "sfu": asdict(plan.unit.functions),
-            "sizes": {n: len(d) for n, d in files.items() if n.startswith(("data/", NETWORK))},
             **sizes,
         }
         return Design(files, report, manifest)

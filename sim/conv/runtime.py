@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
+from shiftforge.generator.conv.manifest import ConvManifest
 from shiftforge.sim.conv.layout import direct_to_map, lines_to_map
 from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.devices import device_spec, open_device
@@ -49,7 +50,7 @@ class Accelerator:
     def __init__(
         self,
         folder: Path,
-        manifest: Mapping[str, Any],
+        manifest: ConvManifest,
         shapes: Mapping[str, tuple[tuple[int, int, int], bool]],
         device: str,
         *,
@@ -62,10 +63,9 @@ class Accelerator:
         self.device = open_device(device)
         self.lowered = device_spec(device).channels == "lowered"
         self.context = cl.Context([self.device])
-        self.units, self.pixels = int(manifest["units"]), int(manifest["pixels"])
+        self.units, self.pixels = manifest.units, manifest.pixels
         self.depths = {
-            c["name"]: self._depth(c["name"], int(c["depth"]), strict_depth)
-            for c in manifest["channels"]
+            c.name: self._depth(c.name, c.depth, strict_depth) for c in manifest.channels
         }
         started = time.perf_counter()
         text = folder / "device/accelerator.cl"
@@ -96,7 +96,7 @@ class Accelerator:
         options = [f"-DSF_DEPTH_{name}={depth}" for name, depth in self.depths.items()]
         options.append("-DSF_LOWERED" if self.lowered else "-DSF_EMULATOR")
         if self.trace:
-            options.append(f"-DSF_TRACE={self.manifest['trace_lines']}")
+            options.append(f"-DSF_TRACE={self.manifest.trace_lines}")
         return options
 
     def _word_bytes(self, channel_type: str) -> int:
@@ -106,7 +106,7 @@ class Accelerator:
         if channel_type == "weight_word_t":
             return 9 * self.units
         # param_word_t: int32 rows; the file tells how many there are
-        return int(self.constants["params"].size) // int(self.manifest["channel_groups"])
+        return int(self.constants["params"].size) // self.manifest.channel_groups
 
     def run(self, codes: NDArray[np.integer], tick: Callable[[], None] | None = None) -> Outputs:
         """Run (N, C, H, W) codes as one inference of N frames: one enqueue of each kernel.
@@ -118,12 +118,12 @@ class Accelerator:
         frames = len(codes)
         image = np.ascontiguousarray(codes.astype(np.int64) & 0xFF).astype(np.uint8)
         line = self.units * self.pixels
-        output = self.manifest["output"]
-        direct_words = output["groups"] * output["tiles"] if output["direct"] else 1
-        export_lines = 1 if output["direct"] else output["lines"]
+        output = self.manifest.output
+        direct_words = output.groups * output.tiles if output.direct else 1
+        export_lines = 1 if output.direct else output.lines
         result = np.zeros((frames, direct_words, line), np.int32)
         exported = np.zeros((frames, export_lines, line), np.uint8)
-        trace_lines = self.manifest["trace_lines"] if self.trace else 1
+        trace_lines = self.manifest.trace_lines if self.trace else 1
         trace = np.zeros((frames, trace_lines, line), np.uint8)
         flags = cl.mem_flags
         inputs = cl.Buffer(self.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=image)
@@ -145,7 +145,7 @@ class Accelerator:
         return Outputs(self._output(result, exported), self._maps(trace), seconds)
 
     def _run_lowered(self, image: Any, out: Mapping[str, Any], frames: int) -> None:
-        types = {c["name"]: c["type"] for c in self.manifest["channels"]}
+        types = {c.name: c.type for c in self.manifest.channels}
         arena = sum(d * self._word_bytes(types[n]) for n, d in self.depths.items())
         constants = self.constants
         arguments = (
@@ -175,21 +175,19 @@ class Accelerator:
         launch_channels(self.context, self.program, arguments, self.waits, tick)
 
     def _output(self, result: NDArray[np.int32], exported: NDArray[np.uint8]) -> NDArray[np.int64]:
-        out = self.manifest["output"]
-        channels, rows, columns = (int(v) for v in out["shape"])
-        shape = (channels, rows, columns)
-        if out["direct"]:
-            return direct_to_map(result, shape, self.units, self.pixels)
-        return lines_to_map(exported, shape, self.units, self.pixels, bool(out["signed"]))
+        out = self.manifest.output
+        if out.direct:
+            return direct_to_map(result, out.shape, self.units, self.pixels)
+        return lines_to_map(exported, out.shape, self.units, self.pixels, out.signed)
 
     def _maps(self, trace: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
         if not self.trace:
             return {}
         maps = {}
-        for entry in self.manifest["trace"]:
-            shape, signed = self.shapes[entry["tensor"]]
-            lines = trace[:, entry["base"] : entry["base"] + entry["lines"]]
-            maps[entry["tensor"]] = lines_to_map(
+        for entry in self.manifest.trace:
+            shape, signed = self.shapes[entry.tensor]
+            lines = trace[:, entry.base : entry.base + entry.lines]
+            maps[entry.tensor] = lines_to_map(
                 np.ascontiguousarray(lines), shape, self.units, self.pixels, signed
             )
         return maps

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.channel import Channel
-from shiftforge.generator.design import read_manifest
+from shiftforge.generator.conv.manifest import check_model, read_conv_manifest
+from shiftforge.generator.manifest import read_manifest
 from shiftforge.quant.graph.file import load_model
 from shiftforge.sim.conv.runtime import Accelerator, Outputs
 from shiftforge.sim.opencl.child import tell_progress
@@ -55,7 +55,7 @@ def _run(
 ) -> tuple[list[Outputs], float]:
     watch = None
     if not accelerator.lowered:
-        ends = [Channel(**entry) for entry in accelerator.manifest["channels"]]
+        ends = accelerator.manifest.channels
         watch = Watch(ends, accelerator.waits, job.stall_s)
     parts = []
     seconds = 0.0
@@ -70,8 +70,9 @@ def _run(
 
 def run_job(job: FrameJob) -> FrameRun:
     """Run a job's frames. Raises InputError for codes outside the input's grid."""
-    manifest = read_manifest(job.folder)
+    manifest = read_conv_manifest(job.folder, read_manifest(job.folder))
     model = load_model(job.folder / "model.safetensors")
+    check_model(job.folder, manifest, model)
     shapes = {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
     grid, codes = model.tensors[model.input].grid, job.codes
     if codes.min() < grid.qmin or codes.max() > grid.qmax:

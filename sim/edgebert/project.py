@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.generator.design import MANIFEST
+from shiftforge.errors import Problems
+from shiftforge.fields import read_fields
+from shiftforge.files import read_text
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.target import DEVICE, INTERFACE, NETWORK
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
+from shiftforge.generator.manifest import MANIFEST
 from shiftforge.generator.project import AGAIN, Project, check_interface
 from shiftforge.quant.albert.network.file import Package, load_package
 from shiftforge.quant.albert.network.integer import IntegerAlbert
@@ -59,17 +61,19 @@ def load_unit_project(project: Project) -> UnitProject:
     return UnitProject(project.folder, package, design, text, rtl)
 
 
+@dataclass(frozen=True)
+class _Manifest:
+    """unit, sfu: the processing unit that was generated."""
+
+    unit: UnitConfig
+    sfu: SfuConfig
+
+
 def _unit(project: Project) -> UnitDesign:
-    try:
-        config, sfu = project.manifest["unit"], project.manifest["sfu"]
-        return UnitDesign(UnitConfig(**config), SfuConfig(**sfu))
-    except (KeyError, TypeError) as error:
-        where = str(project.path(MANIFEST))
-        raise InputError(Problem(f"no unit: {error}", AGAIN, where)) from error
+    where = str(project.path(MANIFEST))
+    found = read_fields(_Manifest, project.manifest, where, AGAIN)
+    return UnitDesign(found.unit, found.sfu)
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Problem(f"cannot be read: {error}", AGAIN, str(path))) from error
+    return read_text(path, remedy=AGAIN)

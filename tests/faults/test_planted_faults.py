@@ -17,7 +17,7 @@ from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
 from shiftforge.generator.conv.instruction import instruction_fields
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.generator.design import read_manifest
+from shiftforge.generator.manifest import read_manifest
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.emulate import emulate

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from shiftforge.errors import InputError
-from shiftforge.generator.design import MANIFEST, Design, check_folder, read_manifest
+from shiftforge.generator.design import Design, check_folder
+from shiftforge.generator.manifest import MANIFEST, edited_files, read_manifest
 
 FILES = {"device/a.cl": b"kernel", "data/w.bin": bytes(range(9)), "plan.json": b"{}\n"}
 
@@ -32,8 +33,16 @@ def test_a_new_folder_holds_the_files_and_the_manifest(tmp_path: Path) -> None:
     written = tree(folder)
     manifest = json.loads(written.pop(MANIFEST))
     assert written == FILES
-    assert manifest == {"schema": 1, "digest": design().digest, "files": sorted(FILES)}
-    assert read_manifest(folder) == manifest
+    assert manifest.pop("manifest") == read_manifest(folder)["manifest"]
+    assert manifest == {
+        "schema": 1,
+        "digest": design().digest,
+        "files": {
+            path: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for path, data in FILES.items()
+        },
+    }
+    assert edited_files(folder, read_manifest(folder)) == []
 
 
 def test_the_digest_is_over_sorted_paths_and_contents() -> None:
@@ -45,7 +54,7 @@ def test_the_digest_is_over_sorted_paths_and_contents() -> None:
     assert backwards.digest == design().digest
     others = [
         design(**{"plan.json": b"{ }\n"}),
-        design(x=b""),
+        design(**{"data/x.bin": b""}),
         # the same bytes, cut elsewhere
         design(**{"data/w.bin": FILES["data/w.bin"] + b"1"}),
     ]
@@ -66,10 +75,10 @@ def test_equal_files_are_left_alone(tmp_path: Path) -> None:
 
 def test_files_of_an_earlier_design_are_removed_and_others_kept(tmp_path: Path) -> None:
     folder = tmp_path / "d"
-    design(old=b"1").write(folder)
+    design(**{"host/old.py": b"1"}).write(folder)
     (folder / "notes.txt").write_text("mine")
-    assert "old" in design().write(folder)
-    assert not (folder / "old").exists()
+    assert "host/old.py" in design().write(folder)
+    assert not (folder / "host").exists()
     assert (folder / "notes.txt").read_text() == "mine"
 
 
@@ -84,7 +93,7 @@ def test_a_failed_write_leaves_the_old_file_whole(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match="No space left"):
         design(**{"data/w.bin": b"new"}).write(folder)
     assert tree(folder) == before  # and no temporary file is left
 

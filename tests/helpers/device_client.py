@@ -93,7 +93,8 @@ class DeviceClient:
 
 def _work(device: str, job: dict[str, Any]) -> str:
     from shiftforge.errors import CheckFailed, ToolFailed
-    from shiftforge.generator.design import read_manifest
+    from shiftforge.generator.conv.manifest import read_conv_manifest
+    from shiftforge.generator.manifest import read_manifest
     from shiftforge.quant.graph.file import load_model
     from shiftforge.sim.conv.runtime import Accelerator
 
@@ -102,7 +103,7 @@ def _work(device: str, job: dict[str, Any]) -> str:
     shapes = {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
     try:
         accelerator = Accelerator(
-            folder, read_manifest(folder), shapes, device,
+            folder, read_conv_manifest(folder, read_manifest(folder)), shapes, device,
             trace=job["trace"], strict_depth=job["strict"],
         )  # fmt: skip
         found = accelerator.run(np.load(work / "codes.npy", allow_pickle=False))

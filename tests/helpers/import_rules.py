@@ -23,6 +23,8 @@ FOLDERS = {
 HEAVY = {"torch", "torchvision", "transformers", "pyopencl"}
 TORCH = HEAVY - {"pyopencl"}
 _VERSION = "shiftforge.__version__"
+# What every room may use: errors, and careful reading and writing.
+BASE = {"shiftforge.errors", "shiftforge.fields", "shiftforge.files"}
 DATA = {"shiftforge.boards", "shiftforge.kernels", "shiftforge.templates"}
 
 
@@ -45,7 +47,7 @@ def _room(
     own: set[str], barred: set[str], unreachable: set[str], foreign: set[str] | None = None
 ) -> Room:
     return Room(
-        frozenset(own | {"shiftforge.errors"}),
+        frozenset(own | BASE),
         frozenset(barred),
         frozenset(unreachable),
         None if foreign is None else frozenset(foreign),
@@ -56,6 +58,8 @@ def _room(
 ROOMS = {
     "shiftforge": _room({"shiftforge"}, set(), set()),
     "shiftforge.errors": _room(set(), HEAVY, HEAVY, set()),
+    "shiftforge.files": _room(set(), HEAVY, HEAVY, set()),
+    "shiftforge.fields": _room(set(), HEAVY, HEAVY, {"pydantic"}),
     **{name: _room({name}, HEAVY, HEAVY) for name in DATA},
     "shiftforge.quant": _room({"shiftforge.quant"}, {"pyopencl"}, {"pyopencl"}),
     "shiftforge.quant.data": _room({"shiftforge.quant"}, HEAVY, HEAVY),

@@ -1,0 +1,96 @@
+"""What the manifest of a convolution project tells its runtime, with types and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from annotated_types import Ge, Le
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.fields import read_fields
+from shiftforge.generator.channel import Channel
+from shiftforge.generator.manifest import MANIFEST
+from shiftforge.generator.project import AGAIN
+from shiftforge.quant.graph.types import QuantizedModel
+
+__all__ = ["ConvManifest", "OutputLines", "StoredMap", "check_model", "read_conv_manifest"]
+
+_DEEPEST = 1 << 20
+Side: TypeAlias = Annotated[int, Ge(1), Le(1 << 16)]
+Count: TypeAlias = Annotated[int, Ge(1), Le(1 << 26)]
+Lines: TypeAlias = Annotated[int, Ge(0), Le(1 << 26)]
+
+
+@dataclass(frozen=True)
+class OutputLines:
+    """The network's output. direct: accumulators of ``groups`` x ``tiles`` words from the
+    classifier, else ``lines`` lines that the controller exports. shape: (C, H, W)."""
+
+    tensor: str
+    shape: tuple[Side, Side, Side]
+    signed: bool
+    direct: bool
+    groups: Count
+    tiles: Count
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class StoredMap:
+    """A tensor in the trace: ``lines`` lines from ``base``."""
+
+    tensor: str
+    base: Lines
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class ConvManifest:
+    """units x pixels: the array. image: (C, H, W). channel_groups: rows of ``params.bin``."""
+
+    units: Annotated[int, Ge(1), Le(4096)]
+    pixels: Annotated[int, Ge(1), Le(4096)]
+    image: tuple[Side, Side, Side]
+    output: OutputLines
+    channel_groups: Count
+    trace_lines: Lines
+    trace: tuple[StoredMap, ...]
+    channels: tuple[Channel, ...]
+
+
+def read_conv_manifest(folder: Path, manifest: Mapping[str, Any]) -> ConvManifest:
+    """The typed part of a folder's manifest. Raises InputError with every field that is wrong."""
+    where = str(folder / MANIFEST)
+    found = read_fields(ConvManifest, manifest, where, AGAIN)
+    odd = [c for c in found.channels if not c.name.isidentifier() or not 0 < c.depth <= _DEEPEST]
+    if odd:
+        what = f"channels of no name or depth: {', '.join(f'{c.name!r} {c.depth}' for c in odd)}"
+        raise InputError(Problem(what, AGAIN, where))
+    if any(own.base + own.lines > found.trace_lines for own in found.trace):
+        what = f"a map lies beyond the trace's {found.trace_lines} lines"
+        raise InputError(Problem(what, AGAIN, where))
+    return found
+
+
+def check_model(folder: Path, manifest: ConvManifest, model: QuantizedModel) -> None:
+    """Raise InputError unless the manifest and the model of a folder are of one network."""
+    output, shape = model.tensors[model.output], model.tensors[model.input].shape
+    stored = {own.tensor for own in manifest.trace}
+    pairs = {
+        "image": (manifest.image, shape),
+        "output": (
+            (manifest.output.tensor, manifest.output.shape, manifest.output.signed),
+            (output.name, output.shape, output.grid.signed),
+        ),
+        "trace": (sorted(stored - set(model.tensors)), []),
+    }
+    problems = [
+        Problem(f"{name}: {told} in the manifest, {held} in the model", AGAIN, str(folder))
+        for name, (told, held) in pairs.items()
+        if told != held
+    ]
+    if problems:
+        raise InputError(problems)
