@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar, get_args, get_type_hints
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import open_file
 from shiftforge.generator.board_fit import Estimate
 from shiftforge.generator.design import Design
 
@@ -143,12 +144,12 @@ def says_it_is_ours(path: Path) -> bool:
 def _own_header(path: Path) -> dict[str, Any] | None:
     """Our part of a safetensors file's header; None where there is none that can be read."""
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             size = int.from_bytes(stream.read(_HEADER), "little")
             if not 0 < size <= _MOST_HEADER:
                 return None
             text = json.loads(json.loads(stream.read(size))["__metadata__"][_KEY])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (InputError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return text if isinstance(text, dict) else None
 

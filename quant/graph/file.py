@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import open_file, parse_json, write_file
 from shiftforge.quant.graph.jsonform import to_json
 from shiftforge.quant.graph.jsonread import from_json
 from shiftforge.quant.graph.types import QuantizedModel
@@ -52,31 +52,11 @@ def model_bytes(model: QuantizedModel) -> bytes:
 
 
 def save_model(model: QuantizedModel, path: str | os.PathLike[str]) -> None:
-    """Write the model file, whole or not at all (a temporary file in the same folder, renamed).
+    """Write the model file, whole or not at all.
 
     Raises InputError where the model is not valid or the folder cannot be written to.
     """
-    data = model_bytes(model)
-    target = Path(path)
-    temporary: str | None = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-        temporary = None
-    except OSError as error:
-        raise InputError(
-            Problem(
-                f"cannot write the model file: {error.strerror}",
-                "name a file in an existing folder that you may write to",
-                str(target),
-            )
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    write_file(path, model_bytes(model))
 
 
 def load_model(path: str | os.PathLike[str]) -> QuantizedModel:
@@ -105,18 +85,10 @@ def load_model(path: str | os.PathLike[str]) -> QuantizedModel:
 
 
 def _read(source: Path) -> bytes:
-    try:
-        with source.open("rb") as stream:
-            head = stream.read(9)
-            size = os.fstat(stream.fileno()).st_size
-            _screen(head, size, str(source))
-            return head + stream.read()
-    except FileNotFoundError as error:
-        raise InputError(Problem("no such file", _REMEDY, str(source))) from error
-    except OSError as error:
-        raise InputError(
-            Problem(f"cannot be read: {error.strerror}", "name a model file", str(source))
-        ) from error
+    with open_file(source, _REMEDY) as stream:
+        head = stream.read(9)
+        _screen(head, os.fstat(stream.fileno()).st_size, str(source))
+        return head + stream.read()
 
 
 def _screen(head: bytes, size: int, where: str) -> None:
@@ -187,14 +159,9 @@ def _open(data: bytes, where: str) -> tuple[Any, dict[str, NDArray[Any]]]:
 
 
 def _parse(text: str | bytes, what: str, where: str) -> Any:
-    # ValueError covers malformed JSON, bad UTF-8 and over-long integers.
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InputError(Problem(f"the {what} is not valid JSON ({error})", _REMEDY, where)) from (
-            error
-        )
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+        decoded = text if isinstance(text, str) else text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        what = f"the {what} is not UTF-8 text"
+        raise InputError(Problem(what, _REMEDY, where)) from error
+    return parse_json(decoded, f"{where}: {what}", _REMEDY)
