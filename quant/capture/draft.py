@@ -24,6 +24,7 @@ class Value:
     flat: the network holds it as (N, C*H*W) rather than (N, C, H, W).
     sole: the drafted tensor has this one reader, so that its producer may absorb what follows.
     padding: (top, left, bottom, right) zeros still to be merged into the convolutions that read it.
+    lines: the network holds it as (N, C, H*W).
     """
 
     tensor: str
@@ -31,11 +32,12 @@ class Value:
     flat: bool
     sole: bool
     padding: Padding = NO_PADDING
+    lines: bool = False
 
 
 @dataclass
 class DraftConv:
-    """A convolution in float64; scale marks a lone batch norm kept as a 1x1 depthwise one."""
+    """A convolution in float64; scale marks a lone ``x * gain + offset``, a 1x1 depthwise one."""
 
     source: str
     operator: str
@@ -61,7 +63,10 @@ class DraftConv:
         self.bias = self.bias * gain + offset
 
     def absorb_input(self, gain: NDArray[np.float64], offset: NDArray[np.float64]) -> None:
-        """Absorb ``x * gain + offset`` (per input channel) that precedes it; needs no padding."""
+        """Absorb ``x * gain + offset`` (per input channel) that precedes it.
+
+        Exact without padding, or where the offset is 0.
+        """
         outputs, per_group = self.weight.shape[:2]
         group = np.arange(outputs) // (outputs // self.groups)
         channel = group[:, None] * per_group + np.arange(per_group)[None, :]
@@ -106,10 +111,10 @@ Draft: TypeAlias = DraftConv | DraftAdd | DraftPool
 
 
 def merge_scales(drafts: list[Draft], output: str) -> list[Draft]:
-    """Fold each lone batch norm into the convolution that follows it, where that is exact.
+    """Fold each lone scale and offset into the convolution that follows it, where that is exact.
 
-    It is exact when that convolution is its only reader and pads nothing: a padded zero lies
-    behind the batch norm, so a border would otherwise receive the offset.
+    It is exact when that convolution is its only reader and pads nothing or the offset is 0: a
+    padded zero lies behind the offset, so a border would otherwise receive it.
     """
     kept: list[Draft] = []
     readers: dict[str, list[Draft]] = {}
@@ -125,7 +130,7 @@ def merge_scales(drafts: list[Draft], output: str) -> list[Draft]:
             and draft.output != output
             and len(after) == 1
             and isinstance(after[0], DraftConv)
-            and after[0].padding == NO_PADDING
+            and (after[0].padding == NO_PADDING or not draft.bias.any())
         ):
             after[0].absorb_input(draft.weight[:, 0, 0, 0], draft.bias)
             after[0].input = draft.input

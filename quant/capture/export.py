@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from shiftforge.quant.capture.draft import Draft, DraftAdd, DraftConv, Value, me
 from shiftforge.quant.capture.lower import Lowering, Poisoned, Unsupported
 from shiftforge.quant.capture.naming import node_names
 from shiftforge.quant.capture.operators import OPERATORS
+from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.trace import Trace, trace
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode, FloatPool
 from shiftforge.quant.graph.types import Preprocess
@@ -21,9 +24,12 @@ from shiftforge.quant.graph.types import Preprocess
 __all__ = ["capture"]
 
 INPUT = "input"
+# Of one frame, or of one constant that is computed: far beyond what an accelerator's memory holds.
+MOST_VALUES = 1 << 24
 SUPPORTED = (
     "supported: conv2d, batch_norm, relu, relu6, hardtanh(0, 6), add, global average pooling, "
-    "zero padding before a convolution, flatten, dropout and linear"
+    "zero padding before a convolution, flatten, dropout, linear, and + - * / by one constant, or "
+    "one a channel"
 )
 
 
@@ -51,6 +57,10 @@ def capture(
                 where=name,
             )
         )
+    if min(example_shape) < 1 or math.prod(example_shape) > MOST_VALUES:
+        what = f"a frame of shape {tuple(example_shape)}"
+        remedy = f"give sizes of at least 1, and at most {MOST_VALUES:,} values in all"
+        raise InputError(Problem(what, remedy, name))
     traced = trace(module, example_shape)
     state = Lowering(traced)
     state.problems.extend(_bad_numbers(traced))
@@ -66,8 +76,9 @@ def capture(
 def _bad_numbers(traced: Trace) -> list[Problem]:
     problems = []
     for name, tensor in traced.constants.values():
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() or tensor.layout is not torch.strided:
             continue
+        tensor = tensor.float() if tensor.element_size() < 2 else tensor
         nans, infs = int(tensor.isnan().sum()), int(tensor.isinf().sum())
         if nans or infs:
             problems.append(
@@ -82,23 +93,13 @@ def _bad_numbers(traced: Trace) -> list[Problem]:
 
 def _lower(state: Lowering, node: Node) -> None:
     """Lower one call, or list why it cannot be and go on with a stand-in of the same shape."""
-    operands = node.all_input_nodes
-    if operands and all(n in state.constants for n in operands):
-        # Weights computed from parameters alone (weight normalisation and the like).
-        held = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: state.constants[n])
-        args, kwargs = held
-        result = node.target(*args, **kwargs) if callable(node.target) else None
-        if isinstance(result, torch.Tensor):
-            state.constants[node] = result
-            return
     try:
+        constant = _constant(state, node)
+        if constant is not None:
+            state.constants[node] = constant
+            return
         if node.target is operator.getitem:
-            source = state.values.get(operands[0])
-            if source is None or node.args[1] != 0:
-                raise Poisoned
-            state.values[node] = Value(
-                source.tensor, source.shape, source.flat, state.sole(node), source.padding
-            )
+            state.values[node] = _first(state, node)
             return
         function = OPERATORS.get(str(node.target).rpartition(".")[0])
         if function is None:
@@ -112,8 +113,44 @@ def _lower(state: Lowering, node: Node) -> None:
     multiple = isinstance(node.meta.get("val"), (tuple, list))
     try:
         state.values[node] = None if multiple else state.new_value(node)
-    except Poisoned:
+    except (Poisoned, Unsupported):
         state.values[node] = None
+
+
+def _constant(state: Lowering, node: Node) -> torch.Tensor | None:
+    """What a call makes of parameters and numbers alone, such as weight normalisation does."""
+    operands, target = node.all_input_nodes, node.target
+    made = node.meta.get("val")
+    if (
+        not isinstance(target, torch._ops.OpOverload)
+        or not isinstance(made, torch.Tensor)
+        or any(n not in state.constants for n in operands)
+        or torch.Tag.nondeterministic_seeded in target.tags
+        or "empty" in str(target)
+        or any(type(n) is not int for n in made.shape)
+    ):
+        return None
+    if made.numel() > MOST_VALUES:
+        what = f"it makes a constant of {made.numel():,} values"
+        raise Unsupported(what, f"use one of at most {MOST_VALUES:,}")
+    held = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: state.constants[n])
+    args, kwargs = held
+    try:
+        result = target(*args, **kwargs)
+    except Exception as error:
+        what = f"it cannot be computed beforehand: {reason(error)}"
+        raise Unsupported(what, "compute it once, outside forward") from error
+    return result if isinstance(result, torch.Tensor) else None
+
+
+def _first(state: Lowering, node: Node) -> Value:
+    """The first of a call's results, which alone may be read."""
+    source = state.values.get(node.all_input_nodes[0])
+    if source is None:
+        raise Poisoned
+    if node.args[1] != 0:
+        raise Unsupported("only the first of its results can be read", "leave the others out")
+    return replace(source, sole=state.sole(node))
 
 
 def _finish(

@@ -14,7 +14,7 @@ from shiftforge.errors import Problem
 from shiftforge.quant.capture.draft import Draft, Value
 from shiftforge.quant.capture.trace import BATCH, Trace, module_path, module_type
 
-__all__ = ["Lowering", "Poisoned", "Unsupported", "operator_name"]
+__all__ = ["Call", "Lowering", "Poisoned", "Unsupported", "operator_name"]
 
 
 class Unsupported(Exception):
@@ -28,6 +28,13 @@ class Unsupported(Exception):
 
 class Poisoned(Exception):
     """An operand comes from an operator that was already listed as unsupported."""
+
+
+class Call(dict[str, Any]):
+    """A call's arguments; looking up one that this overload has not raises Unsupported."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Unsupported(f"this form of it has no argument {name!r}", "use its usual form")
 
 
 def operator_name(node: Node) -> str:
@@ -50,10 +57,10 @@ class Lowering:
     shapes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def arguments(self, node: Node) -> dict[str, Any]:
+    def arguments(self, node: Node) -> Call:
         """The call's arguments by their names in the operator's schema, defaults filled in."""
         schema = cast(Any, node.target)._schema
-        bound: dict[str, Any] = {}
+        bound = Call()
         for index, argument in enumerate(schema.arguments):
             if index < len(node.args):
                 bound[argument.name] = node.args[index]
@@ -63,10 +70,19 @@ class Lowering:
                 bound[argument.name] = argument.default_value
         return bound
 
-    def value(self, operand: object, *, padded: bool = False) -> Value:
-        """The value of an operand; Unsupported for a constant, or a pad no convolution reads."""
+    def is_map(self, operand: object) -> bool:
+        """Whether an operand depends on the image, rather than on parameters or numbers alone."""
+        return isinstance(operand, Node) and operand not in self.constants
+
+    def value(self, operand: object, *, padded: bool = False, lines: bool = False) -> Value:
+        """The value of an operand; Unsupported for a constant, or a pad no convolution reads.
+
+        lines: maps whose rows stand one after another, (N, C, H*W), are taken too.
+        """
         if not isinstance(operand, Node) or operand in self.constants:
-            raise Unsupported("one operand is a constant, not a feature map")
+            raise Unsupported(
+                "it reads a constant, not a feature map", "compute it once, outside forward"
+            )
         value = self.values.get(operand)
         if value is None:
             raise Poisoned
@@ -75,13 +91,31 @@ class Lowering:
                 "it reads a zero-padded map, and padding can only be merged into a convolution",
                 "pad in the convolution instead",
             )
+        if value.lines and not lines:
+            raise Unsupported(
+                "it reads a map whose rows and columns are one axis, (N, C, H*W)",
+                "keep (N, C, H, W); the average over both is x.mean((2, 3))",
+            )
         return value
 
     def constant(self, operand: object, what: str) -> NDArray[np.float64]:
         """A parameter or buffer in float64; Unsupported where the network computes it."""
         if not isinstance(operand, Node) or operand not in self.constants:
-            raise Unsupported(f"its {what} depends on the image, it is not a parameter")
-        array: NDArray[np.float64] = self.constants[operand].to(torch.float64).numpy()
+            if isinstance(operand, Node) and self.values.get(operand) is None:
+                raise Poisoned
+            raise Unsupported(
+                f"its {what} depends on the image, it is not a parameter", "make it a parameter"
+            )
+        held = self.constants[operand]
+        for bad, kind in (
+            (held.is_quantized, "is already quantised"),
+            (held.layout is not torch.strided, "is sparse"),
+            (held.is_complex(), "is complex"),
+            (held.device.type == "meta", "holds no values (it is on the device meta)"),
+        ):
+            if bad:
+                raise Unsupported(f"its {what} {kind}", "give plain float tensors")
+        array: NDArray[np.float64] = held.to(torch.float64).numpy()
         return array
 
     def result_shape(self, node: Node) -> tuple[int, ...] | None:
@@ -89,20 +123,32 @@ class Lowering:
         result = node.meta.get("val")
         if isinstance(result, (tuple, list)):
             result = result[0] if result else None
-        return tuple(int(n) for n in result.shape) if isinstance(result, torch.Tensor) else None
+        if not isinstance(result, torch.Tensor) or any(type(n) is not int for n in result.shape):
+            return None  # no tensor, or a size that depends on the image
+        return tuple(result.shape)
 
     def sole(self, node: Node) -> bool:
         """Whether exactly one live operator reads the node."""
         return self.trace.users[node] == 1
 
     def new_value(self, node: Node) -> Value:
-        """A fresh tensor for the node's result; Poisoned where that is no batch of maps."""
+        """A fresh tensor for the node's result; Unsupported where that is no batch of maps."""
         shape = self.result_shape(node)
         if shape is None or len(shape) not in (2, 4) or shape[0] != BATCH:
-            raise Poisoned
+            raise Unsupported(
+                f"its result, of shape {list(shape or ())}, is no batch of maps",
+                "keep (N, C, H, W) or (N, C)",
+            )
         chw = (shape[1], shape[2], shape[3]) if len(shape) == 4 else (shape[1], 1, 1)
         self.shapes[node.name] = chw
         return Value(node.name, chw, flat=len(shape) == 2, sole=self.sole(node))
+
+    def alike(self, node: Node, operand: object, x: Value) -> Value:
+        """A fresh tensor of x's form, for a result that is computed value by value from it."""
+        if not isinstance(operand, Node) or self.result_shape(node) != self.result_shape(operand):
+            raise Unsupported("it makes another shape of its operand", "keep the shape")
+        self.shapes[node.name] = x.shape
+        return Value(node.name, x.shape, flat=x.flat, sole=self.sole(node))
 
     def emit(self, draft: Draft, value: Value) -> Value:
         """Append a draft that produces value."""

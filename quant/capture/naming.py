@@ -8,12 +8,16 @@ from collections.abc import Sequence
 __all__ = ["node_names"]
 
 
+_LONGEST = 100
+
+
 def _parent(path: str) -> str:
     return path.rpartition(".")[0]
 
 
 def _identifier(path: str) -> str:
-    text = re.sub(r"\W", "_", path)
+    # They stand in generated code and in names of files: letters of ASCII, and not too many.
+    text = re.sub(r"\W", "_", path, flags=re.ASCII)[:_LONGEST]
     return text if not text or text[0].isalpha() else f"m{text}"
 
 

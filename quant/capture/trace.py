@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import keyword
+import logging
+import re
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
 import torch
 from torch.fx import Node
+from torch.nn.parameter import is_lazy
 
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.quant.capture.raised import reason
 
 __all__ = ["BATCH", "Trace", "module_path", "module_type", "trace"]
 
@@ -65,26 +71,86 @@ def _evaluation(module: torch.nn.Module) -> Iterator[None]:
             m.training = mode
 
 
-def _export(module: torch.nn.Module, shape: tuple[int, int, int]) -> torch.export.ExportedProgram:
-    first = next((p for p in module.parameters() if p.is_floating_point()), None)
-    example = torch.zeros((BATCH, *shape)) if first is None else first.new_zeros((BATCH, *shape))
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """PyTorch's warnings and logs kept off the screen: what fails is told as a problem.
+
+    What the network prints goes to stderr: stdout is the command's own.
+    """
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        level = logging.root.manager.disable
+        logging.disable(max(level, logging.ERROR))
+        try:
+            yield
+        finally:
+            logging.disable(level)
+
+
+def _unusable(module: torch.nn.Module) -> list[Problem]:
+    """Why the network cannot be traced at all: a compiled program, tensors without values."""
+    where = type(module).__name__
     try:
-        with _evaluation(module), warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        scripted = any(isinstance(m, torch.jit.ScriptModule) for m in module.modules())
+        tensors = [*module.named_parameters(), *module.named_buffers()]
+    except Exception as error:  # a module may override all of these
+        remedy = "give a plain torch.nn.Module"
+        return [Problem(f"its parameters cannot be listed: {reason(error)}", remedy, where)]
+    if scripted:
+        what = "it is a TorchScript program, which torch.export does not trace"
+        remedy = (
+            "give the torch.nn.Module it was made of, with load_state_dict(program.state_dict())"
+        )
+        return [Problem(what, remedy, where)]
+    problems = Problems()
+    for name, tensor in tensors:
+        if is_lazy(tensor):
+            remedy = "call the network once on an image, or give in_channels and in_features"
+            problems.append(Problem("its shape is not known yet (lazy)", remedy, name))
+        elif tensor.device.type == "meta":
+            remedy = "load the weights, or make the network without device='meta'"
+            problems.append(Problem("it holds no values (device meta)", remedy, name))
+    return problems
+
+
+def _unwritable(module: torch.nn.Module) -> list[str]:
+    """Names of submodules and parameters that torch.export cannot write into its own code."""
+    names = {part for name, _ in module.named_modules() for part in name.split(".") if part}
+    names |= {name.rpartition(".")[2] for name, _ in module.named_parameters()}
+    names |= {name.rpartition(".")[2] for name, _ in module.named_buffers()}
+    return sorted(n for n in names if keyword.iskeyword(n) or not re.fullmatch(r"[\w-]+", n))
+
+
+def _export(module: torch.nn.Module, shape: tuple[int, int, int]) -> torch.export.ExportedProgram:
+    problems = Problems(_unusable(module))
+    problems.stop()
+    try:
+        with _quiet(), _evaluation(module), torch.no_grad():
+            first = next((p for p in module.parameters() if p.is_floating_point()), None)
+            size = (BATCH, *shape)
+            example = torch.zeros(size) if first is None else first.new_zeros(size)
             # Functional form: in-place operators and aliases are gone, composite ones are kept.
             program = torch.export.export(module, (example,))
             functional: torch.export.ExportedProgram = program.run_decompositions({})
             return functional
-    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
-        reason = str(error).strip().splitlines()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a forward raises, SystemExit too
+        named = _unwritable(module) if isinstance(error, SyntaxError | UnicodeError) else []
+        remedy = (
+            "give a module whose forward takes one (N, C, H, W) tensor, accepts this shape (a "
+            "factory's attribute input_shape = (C, H, W) sets another) and does not branch on "
+            "values"
+        )
+        if named:
+            remedy = f"rename what is called {', '.join(map(ascii, named))} in it: these are no "
+            remedy += "names of Python"
         raise InputError(
             Problem(
-                what=f"torch.export cannot trace the network on an input of shape {shape}: "
-                f"{type(error).__name__}: {reason[0] if reason else ''}",
-                remedy="give a module whose forward takes one (N, C, H, W) tensor, accepts this "
-                "shape (a factory's attribute input_shape = (C, H, W) sets another) and does not "
-                "branch on values",
-                where=type(module).__name__,
+                f"torch.export cannot trace the network on an input of shape {shape}: "
+                f"{reason(error)}",
+                remedy,
+                type(module).__name__,
             )
         ) from error
 
@@ -122,14 +188,18 @@ def trace(module: torch.nn.Module, shape: tuple[int, int, int]) -> Trace:
             )
         )
     problems.stop()
+    output = by_name[outputs[0]]
+    live = _live(output)
+    if placeholders[inputs[0]] not in live:
+        remedy = "return what is computed from the image"
+        problems.append(Problem("the network's output does not depend on its input", remedy))
+        problems.stop()
 
     names = {
         **signature.inputs_to_parameters,
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    output = by_name[outputs[0]]
-    live = _live(output)
     constants: dict[Node, tuple[str, torch.Tensor]] = {}
     for placeholder, name in names.items():
         node = placeholders[placeholder]

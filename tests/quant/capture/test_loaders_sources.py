@@ -74,8 +74,8 @@ from shiftforge.quant.graph.types import Preprocess
 from shiftforge.quant.models.random import random_mobilenet_v2
 
 def make():
-    return torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten(),
-                               torch.nn.Linear(2 * 38 * 30, 3))
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, 13), torch.nn.ReLU(), torch.nn.Flatten(),
+                               torch.nn.Linear(2 * 3 * 3, 3))
 
 make.preprocess = Preprocess(1, 40, 32, (0.1,), (0.3,))
 make.labels = ["a", "b", "c"]
@@ -95,7 +95,7 @@ def test_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sys.path == before
     assert graph.name == "make" and graph.labels == ("a", "b", "c")
     assert graph.preprocess == Preprocess(1, 40, 32, (0.1,), (0.3,))
-    assert graph.shapes == {"input": (1, 40, 32), "m0": (2, 38, 30), "m3": (3, 1, 1)}
+    assert graph.shapes == {"input": (1, 40, 32), "m0": (2, 3, 3), "m3": (3, 1, 1)}
     with pytest.raises(InputError, match="input_shape"):
         load_source("users_network:bad_shape")
     sys.modules.pop("users_network")
