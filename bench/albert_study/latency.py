@@ -35,6 +35,7 @@ from bench.common.records import write_json, write_whole
 from bench.edgebert.area import CYCLES, read_cycles
 from bench.edgebert.model import layer_plan, unit_config
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
+from shiftforge.files import replacing
 from shiftforge.generator.edgebert.energy.dvfs import alpha_power_table
 from shiftforge.generator.edgebert.energy.energy import (
     Work,
@@ -150,9 +151,8 @@ def _outputs(
             _say(f"{name}: {done} of {len(ids)}")
 
     found = reference_outputs(network, ids, unit, say)
-    part = path.with_name(path.name + ".part.npz")
-    np.savez(part, labels=found.labels, entropies=found.entropies)
-    os.replace(part, path)
+    with replacing(path) as part, part.open("wb") as stream:
+        np.savez(stream, labels=found.labels, entropies=found.entropies)
     return found
 
 

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftforge.files import replacing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -43,5 +45,6 @@ def save(drawn: Figure, name: str, folder: Path) -> None:
     """Write the picture; the same figure gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn.tight_layout()
-    drawn.savefig(folder / name, dpi=120, metadata={"Software": None})
+    with replacing(folder / name) as part:
+        drawn.savefig(part, format="png", dpi=120, metadata={"Software": None})
     print(f"wrote {os.path.relpath(folder / name)}")

@@ -7,11 +7,12 @@ not done again.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+from shiftforge.files import write_file
 
 __all__ = ["Record", "Records", "write_json", "write_whole"]
 
@@ -23,9 +24,7 @@ Run = TypeVar("Run")
 def write_whole(path: Path, text: str) -> None:
     """A text file, whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    write_file(path, text)
 
 
 def write_json(path: Path, found: object, *, sort_keys: bool = False) -> None:

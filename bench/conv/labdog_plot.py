@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shiftforge.files import replacing
+
 __all__ = ["plot"]
 
 
@@ -28,4 +30,5 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
         axis.legend(fontsize=8, loc="upper right")
     first = next(iter(rows.values()))["post_training"]["layers_db"]
     axes[-1].set_xticks(range(len(first)), list(first), rotation=90, fontsize=6)
-    figure.savefig(path, dpi=110)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=110)

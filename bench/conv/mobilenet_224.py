@@ -11,7 +11,6 @@ Needs ``pip install 'shiftforge[all,bench]'``. See README.md for what is covered
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from bench.common.machine import (
     usable_devices,
     versions,
 )
+from bench.common.records import write_json
 from bench.conv.child import Child
 
 BOARD = "a10gx1150"
@@ -257,7 +257,7 @@ def main() -> int:
     if busy:
         print("Other work ran when this began: these are not the times of an idle machine.")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        write_json(arguments.json, facts)
     for fault in faults:
         print(f"WRONG: {fault}")
     if not faults:

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 import shiftforge
 from bench.common.machine import command_line, load, machine, print_table, usable_devices, versions
+from bench.common.records import write_whole
 from shiftforge.boards.load import load_board
 from shiftforge.errors import InputError, ToolFailed
 from shiftforge.generator.conv.schedule import schedule
@@ -174,7 +175,7 @@ def main() -> int:
     if arguments.json is not None:
         facts = {"command": command_line(), "machine": machine(), "versions": versions()}
         text = json.dumps({**facts, "networks": networks, "faults": found}, indent=1)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        write_whole(arguments.json, text + "\n")
     print("\n".join(found) if found else "PASS: every integer equals the reference's")
     return int(bool(found))
 

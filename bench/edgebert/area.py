@@ -141,7 +141,7 @@ def simulate(lanes: Sequence[int], path: Path) -> None:
             kept = {name: report[name] for name in KEPT}
             found[f"{key}-{n}"] = {"command": f"shiftforge {' '.join(arguments)}", **kept}
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            write_whole(path, json.dumps(found, indent=2, sort_keys=True) + "\n")
 
 
 def read_cycles(path: Path) -> dict[str, Any]:

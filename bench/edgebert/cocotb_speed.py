@@ -13,7 +13,6 @@ processor's time is printed beside it, for machines with other work.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import resource
 import sys
@@ -28,6 +27,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 import numpy as np
 
 from bench.common.machine import BENCH, command_line, load, machine, print_table
+from bench.common.records import write_json
 from bench.edgebert import cocotb_per_edge
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.matmul import MatmulOptions, MatmulPlan, plan_matmul
@@ -174,7 +174,7 @@ def main() -> int:
     if arguments.json is not None:
         runs = [{**asdict(s), "cycles_per_second": s.cycles_per_second} for s in found]
         saved = {"command": command_line(), "machine": machine(), "runs": runs}
-        arguments.json.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
+        write_json(arguments.json, saved)
     return 0 if good else 1
 
 

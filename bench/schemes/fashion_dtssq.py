@@ -30,6 +30,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 import numpy as np
 import torch
 
+from bench.common.records import write_whole
 from shiftforge.quant.capture.types import FloatConv
 from shiftforge.quant.data.datasets import load_dataset
 from shiftforge.quant.data.images import from_array, resize
@@ -126,7 +127,7 @@ def main() -> None:
         test = _examples(_resized(data.test))
         result["float_test"] = accuracy(teacher, test)
         result["test"] = integer_accuracy(found.model, test)
-    (given.output / "result.json").write_text(json.dumps(result, indent=1, default=str) + "\n")
+    write_whole(given.output / "result.json", json.dumps(result, indent=1, default=str) + "\n")
     print(json.dumps({k: result[k] for k in ("watched", "second_terms", "test", "float_test")}))
 
 

@@ -14,7 +14,6 @@ was broken off goes on where it stopped; the float networks lie in build/study.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -27,6 +26,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[2]))
 
 from bench.common.machine import BENCH, RESULTS
+from bench.common.records import write_json
 from bench.schemes import report, runs
 from bench.schemes.runs import Folders, Job
 from bench.schemes.settings import STUDIES, Row, Study, ablation_rows, rows
@@ -125,7 +125,7 @@ def main() -> None:
 
         plots.draw(study, summary, arguments.results / f"{name}.png")
     target = arguments.json or arguments.results / f"{name}.json"
-    target.write_text(json.dumps({"rows": summary, "paired": gaps}, indent=1) + "\n")
+    write_json(target, {"rows": summary, "paired": gaps})
 
 
 if __name__ == "__main__":

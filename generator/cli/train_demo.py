@@ -6,7 +6,9 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shiftforge.errors import Problem, Problems
+from shiftforge.cli.train_checks import demonstration_problems
+from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.quant.models.folder import MODEL
 
 if TYPE_CHECKING:
     from shiftforge.cli.train_image import ImageOptions
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["train_demonstration"]
 
-_MODEL = "model.safetensors"
 _SCHEME = "shift"
 # Options that are called otherwise on the command line.
 _SPELLED = {"settings": "set", "overrides": "override"}
@@ -27,13 +28,17 @@ def train_demonstration(given: ImageOptions, as_json: bool) -> None:
     Raises InputError where options were given that have no part in the recipe, and as
     ``quant.models.train.train`` does.
     """
+    problems = Problems([*_network_options(given), *demonstration_problems(given)])
+    scheme, ends = given.scheme or _SCHEME, given.first_last
+    weights = problems.check(_format, scheme, given.bits, given.terms, ends)
+    if problems or weights is None:
+        raise InputError(problems)
     from shiftforge.cli.output import note, progress
     from shiftforge.quant.graph.file import save_model
     from shiftforge.quant.models.fit import Progress
     from shiftforge.quant.models.train import train
 
-    _refuse_network_options(given)
-    config = _config(given)
+    config = _config(given, weights)
     note(f"training in {given.output}")
     with progress() as advance:
 
@@ -46,25 +51,24 @@ def train_demonstration(given: ImageOptions, as_json: bool) -> None:
         result = train(config, report)
     model = None
     if result.model is not None:
-        model = given.output / _MODEL
+        model = given.output / MODEL
         save_model(result.model, model)
     _print(result, given.scheme or _SCHEME, model, as_json)
 
 
-def _refuse_network_options(given: ImageOptions) -> None:
+def _network_options(given: ImageOptions) -> list[Problem]:
     """The demonstration has a recipe of its own."""
-    problems = Problems(
+    return [
         Problem(
             f"--{_SPELLED.get(field.name, field.name).replace('_', '-')} without --network",
             "name a network",
         )
         for field in fields(given)
         if field.default is not MISSING and getattr(given, field.name) != field.default
-    )
-    problems.stop()
+    ]
 
 
-def _config(given: ImageOptions) -> TrainConfig:
+def _config(given: ImageOptions, weights: WeightFormat) -> TrainConfig:
     from shiftforge.quant.models.train import FLOAT_RECIPE, TUNE_RECIPE, TrainConfig
 
     tune = None
@@ -78,7 +82,7 @@ def _config(given: ImageOptions) -> TrainConfig:
         resolution=48 if given.resolution is None else given.resolution,
         recipe=replace(FLOAT_RECIPE, seed=given.seed, epochs=given.epochs or FLOAT_RECIPE.epochs),
         tune=tune,
-        weights=_format(given.scheme or _SCHEME, given.bits, given.terms, given.first_last),
+        weights=weights,
         wide_ends=given.first_last == "wide",
         device=given.device,
         limit=given.limit,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-from shiftforge.errors import InputError, Problem, Problems, collect
+from shiftforge.cli.train_checks import SCHEME, network_run_problems, read_settings
+from shiftforge.errors import InputError
+from shiftforge.quant.models.folder import MODEL
 
 if TYPE_CHECKING:
     from shiftforge.quant.models.run import Outcome, RunConfig
     from shiftforge.quant.schemes.base import Scheme
 
 __all__ = ["ImageOptions", "train_network"]
-
-_MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +61,8 @@ def train_network(given: ImageOptions, as_json: bool) -> None:
     given.network is a name. Raises InputError with everything that is wrong with the options, the
     data and the folder.
     """
+    if problems := network_run_problems(given):
+        raise InputError(problems)
     from shiftforge.cli.output import note, progress
     from shiftforge.quant.graph.file import save_model
     from shiftforge.quant.models.fit import Progress
@@ -83,7 +84,7 @@ def train_network(given: ImageOptions, as_json: bool) -> None:
         outcome = run(config, report)
     model = None
     if outcome.model is not None:
-        model = given.output / _MODEL
+        model = given.output / MODEL
         save_model(outcome.model, model)
     _print(outcome, model, as_json)
 
@@ -113,27 +114,18 @@ def _print(outcome: Outcome, model: Path | None, as_json: bool) -> None:
 
 
 def _config(given: ImageOptions) -> RunConfig:
-    """InputError with everything that is wrong with the options, the data and the folder."""
+    """What the options say; they have been checked."""
     from shiftforge.quant.models.qat import Options
-    from shiftforge.quant.models.run import RunConfig, checked
+    from shiftforge.quant.models.run import RunConfig
 
-    if given.width is not None:
-        raise InputError(Problem("--width with --network", "leave it out"))
-    problems = Problems()
-    if given.data is None:
-        problems.append(Problem("--network without --data", "name a data set, such as digits"))
-    scheme = None
-    if given.tune_epochs != 0:
-        settings = problems.check(_settings, given.settings) or {}
-        scheme = problems.check(_scheme, given, settings)
-    overrides = problems.check(_overrides, given)
+    scheme = None if given.tune_epochs == 0 else _scheme(given)
     ends = cast("Literal['wide', 'same', 'float']", given.first_last)
-    config = RunConfig(
+    return RunConfig(
         folder=given.output,
         network=given.network or "",
         data=given.data or "digits",
         scheme=scheme,
-        options=Options(ends, ends, overrides or {}),
+        options=Options(ends, ends, _overrides(given)),
         start=given.start,
         epochs=given.epochs,
         tune_epochs=given.tune_epochs or None,
@@ -150,41 +142,17 @@ def _config(given: ImageOptions) -> RunConfig:
         device=given.device,
         resume=given.resume,
     )
-    if problems:
-        # What the run itself would refuse is told in the same breath.
-        problems.check(checked, config)
-        raise InputError(dict.fromkeys(problems))
-    return config
 
 
-def _scheme(given: ImageOptions, options: dict[str, Any]) -> Scheme:
+def _scheme(given: ImageOptions) -> Scheme:
     from shiftforge.quant.schemes.catalogue import by_name
 
+    options = read_settings(given.settings)
     if given.terms is not None:
-        options = {**options, "terms": given.terms}
-    activation_bits = given.activation_bits or None
-    name = given.scheme or "dtssq"
-    if name == "xnor":
-        activation_bits = None
-    return by_name(name, bits=given.bits, activation_bits=activation_bits, **options)
-
-
-def _settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE pairs; a value is JSON where it can be read as such, and text otherwise."""
-    found: dict[str, Any] = {}
-    problems = Problems()
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            problems.append(Problem(f"--set {pair!r}", "give NAME=VALUE, such as target=0.25"))
-            continue
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        found[name] = tuple(value) if isinstance(value, list) else value
-    problems.stop()
-    return found
+        options["terms"] = given.terms
+    name = given.scheme or SCHEME
+    bits = None if name == "xnor" else given.activation_bits or None
+    return by_name(name, bits=given.bits, activation_bits=bits, **options)
 
 
 def _overrides(given: ImageOptions) -> dict[str, Scheme | None]:
@@ -192,21 +160,13 @@ def _overrides(given: ImageOptions) -> dict[str, Scheme | None]:
     from shiftforge.quant.schemes.catalogue import by_name
 
     found: dict[str, Scheme | None] = {}
-    problems = Problems()
     for pair in given.overrides:
-        pattern, equals, text = pair.rpartition("=")
+        pattern, _, text = pair.rpartition("=")
         name, _, bits = text.partition(":")
-        if not equals or not pattern or (bits and not bits.isdigit()):
-            remedy = "give PATTERN=SCHEME[:BITS] or PATTERN=float, such as 'layer.*=int:8'"
-            problems.append(Problem(f"--override {pair!r}", remedy))
-        elif name == "float":
-            found[pattern] = None
-        else:
-            with collect(problems):
-                found[pattern] = by_name(
-                    name,
-                    bits=int(bits) if bits else None,
-                    activation_bits=given.activation_bits or None,
-                )
-    problems.stop()
+        width = None if name == "xnor" else given.activation_bits or None
+        found[pattern] = (
+            None
+            if name == "float"
+            else by_name(name, bits=int(bits) if bits else None, activation_bits=width)
+        )
     return found

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import parse_json, replacing
+from shiftforge.quant.tensor_file import KEY, read_tensors
 
-__all__ = ["load_checkpoint", "optimiser_state", "restore_optimiser", "save_checkpoint"]
+__all__ = ["digest", "load_checkpoint", "optimiser_state", "restore_optimiser", "save_checkpoint"]
 
-_KEY = "shiftforge"
+_REMEDY = "train again"
 
 
 def save_checkpoint(
@@ -25,27 +26,30 @@ def save_checkpoint(
     """Write tensors and a JSON-serialisable header; the file appears whole or not at all."""
     flat = {name: t.detach().cpu().contiguous() for name, t in sorted(tensors.items())}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    save_file(flat, part, metadata={_KEY: json.dumps(header, sort_keys=True)})
-    os.replace(part, path)
+    with replacing(path) as part:
+        save_file(flat, part, metadata={KEY: json.dumps(header, sort_keys=True)})
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors and header of a checkpoint. Raises InputError for any other or damaged file."""
     where = str(path)
-    try:
-        with safe_open(path, framework="pt") as held:
-            metadata = held.metadata() or {}
-            names = held.keys()
-            tensors = {name: held.get_tensor(name) for name in names}
-        header = json.loads(metadata[_KEY])
-    except (OSError, SafetensorError) as error:
-        raise InputError(Problem(f"no safetensors file: {error}", "train again", where)) from error
-    except (KeyError, ValueError) as error:
-        raise InputError(Problem("no training checkpoint", "train again", where)) from error
+    tensors, metadata = read_tensors(path, _REMEDY, "pt")
+    if KEY not in metadata:
+        raise InputError(Problem("no training checkpoint", _REMEDY, where))
+    header = parse_json(metadata[KEY], where, _REMEDY)
     if not isinstance(header, dict):
-        raise InputError(Problem("the checkpoint's header is damaged", "train again", where))
+        raise InputError(Problem("the checkpoint's header is damaged", _REMEDY, where))
     return tensors, header
+
+
+def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values: equal for tensors that train to the same end."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        held = tensor.detach().cpu().contiguous()
+        found.update(f"{name} {held.dtype} {tuple(held.shape)}\n".encode())
+        found.update(held.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -6,12 +6,10 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -24,12 +22,7 @@ from shiftforge.quant.models.batches import (
     normalised,
     training_batches,
 )
-from shiftforge.quant.models.checkpoint import (
-    load_checkpoint,
-    optimiser_state,
-    restore_optimiser,
-    save_checkpoint,
-)
+from shiftforge.quant.models.checkpoint import digest
 from shiftforge.quant.models.recipe import (
     Group,
     Recipe,
@@ -38,6 +31,7 @@ from shiftforge.quant.models.recipe import (
     plain_groups,
     recipe_problems,
 )
+from shiftforge.quant.models.stage import Progress, Report, Stage, keep, resume
 
 __all__ = [
     "Hooks",
@@ -52,41 +46,6 @@ __all__ = [
 ]
 
 _REPORT_STEPS = 10
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands. loss: mean of the epoch so far; accuracy: of the last epoch, 0..1."""
-
-    stage: str
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    accuracy: float | None
-    seconds_left: float
-
-
-Report: TypeAlias = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One run of the loop: what it is called, where it is kept, who is told.
-
-    folder: where ``<name>-<epoch>.safetensors`` is written after every epoch, and where a run with
-    the same recipe and facts goes on to the same weights; None keeps nothing. facts: what else the
-    run depends on, JSON-serialisable. keep: checkpoints that stay, the newest; None keeps all.
-    stop_after: leave after this many epochs in all, the schedule unchanged.
-    """
-
-    name: str
-    folder: Path | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    keep: int | None = 2
-    stop_after: int | None = None
-    report: Report | None = None
 
 
 @dataclass(frozen=True)
@@ -127,33 +86,6 @@ def accuracy(network: nn.Module, examples: Examples, batch: int = 500) -> float:
     return hits / len(examples)
 
 
-def _file(folder: Path, stage: str, epoch: int) -> Path:
-    return folder / f"{stage}-{epoch:03d}.safetensors"
-
-
-def _resume(
-    stage: Stage, facts: Mapping[str, Any], epochs: int
-) -> tuple[int, dict[str, torch.Tensor]]:
-    """(epochs done, tensors) of the newest checkpoint, (0, {}) where there is none."""
-    if stage.folder is None:
-        return 0, {}
-    for epoch in range(epochs, 0, -1):
-        path = _file(stage.folder, stage.name, epoch)
-        if not path.is_file():
-            continue
-        tensors, header = load_checkpoint(path)
-        if header.get("facts") != facts:
-            raise InputError(
-                Problem(
-                    "the checkpoint comes from another training recipe or data set",
-                    "use another folder, or remove it to start again",
-                    str(path),
-                )
-            )
-        return epoch, tensors
-    return 0, {}
-
-
 def _task_loss(
     found: torch.Tensor,
     labels: torch.Tensor,
@@ -172,10 +104,6 @@ def _task_loss(
     # heat^2 keeps the gradient's size whatever the temperature.
     far = nn.functional.kl_div(given, wanted, reduction="batchmean", log_target=True) * heat**2
     return (1 - recipe.distil) * loss + recipe.distil * far
-
-
-def _pick(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 @contextmanager
@@ -259,11 +187,10 @@ def fit(
         teacher.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimiser = make_optimiser(chosen.groups(network, recipe), recipe)
     known = {"recipe": asdict(recipe), "images": len(train), "stage": stage.name, **stage.facts}
+    if stage.folder is not None:
+        known["digest"] = digest({"images": train.images, "labels": train.labels})
     known = json.loads(json.dumps(known))  # as a checkpoint's header gives it back
-    done, tensors = _resume(stage, known, recipe.epochs)
-    if tensors:
-        network.load_state_dict(_pick(tensors, "network."))
-        restore_optimiser(optimiser, _pick(tensors, "optimiser."))
+    done = resume(stage, known, network, optimiser)
     limit = recipe.epochs if stage.stop_after is None else stage.stop_after
     last = min(limit, recipe.epochs)
     results: list[float] = []
@@ -289,19 +216,5 @@ def fit(
                 )
             results.append(accuracy(network, data.watched))
             header = {"facts": known, "epoch": epoch + 1, "accuracy": results[-1]}
-            _keep(stage, network, optimiser, header)
+            keep(stage, network, optimiser, header)
     return results
-
-
-def _keep(
-    stage: Stage, network: nn.Module, optimiser: torch.optim.Optimizer, header: Mapping[str, Any]
-) -> None:
-    """Write the checkpoint of the header's epoch and remove the one that is too old."""
-    if stage.folder is None:
-        return
-    epoch: int = header["epoch"]
-    held = {f"network.{n}": t for n, t in network.state_dict().items()}
-    held |= {f"optimiser.{n}": t for n, t in optimiser_state(optimiser).items()}
-    save_checkpoint(_file(stage.folder, stage.name, epoch), held, header)
-    if stage.keep is not None and epoch > stage.keep:
-        _file(stage.folder, stage.name, epoch - stage.keep).unlink(missing_ok=True)

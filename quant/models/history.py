@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
+from shiftforge.errors import InputError, Problem
+from shiftforge.files import read_json, write_file
 from shiftforge.quant.schemes.dtssq import DtssqQuantiser
 from shiftforge.quant.schemes.training import sites
 
 __all__ = ["History", "Record", "read_history"]
+
+_REMEDY = "remove the file, or train in another folder"
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,29 @@ class Record:
 
 
 def read_history(path: Path) -> list[Record]:
-    """The records of a file, none where there is no file."""
-    if not path.is_file():
+    """The records of a file, none where there is no file. Raises InputError for any other file."""
+    if not path.exists():
         return []
-    return [Record(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    held = read_json(path, remedy=_REMEDY)
+    if not isinstance(held, list):
+        raise InputError(Problem("the history is no list of records", _REMEDY, str(path)))
+    return [_record(own, f"{path}: record {i}") for i, own in enumerate(held)]
+
+
+def _record(own: Any, where: str) -> Record:
+    fields = set(own) if isinstance(own, dict) else set()
+    if fields != set(Record.__dataclass_fields__):
+        raise InputError(Problem("no record of a layer's threshold", _REMEDY, where))
+    wrong = [name for name in ("threshold", "second") if not _number(own[name])]
+    wrong += ["epoch"] if type(own["epoch"]) is not int else []
+    wrong += ["layer"] if not isinstance(own["layer"], str) else []
+    if wrong:
+        raise InputError(Problem(f"{n} is {own[n]!r:.40}", _REMEDY, where) for n in wrong)
+    return Record(own["epoch"], own["layer"], float(own["threshold"]), float(own["second"]))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 2**1000 and math.isfinite(value)
 
 
 class History:
@@ -52,6 +76,4 @@ class History:
                 self.records.append(Record(epoch, name, float(quantiser.threshold()), second))
         if self.path is not None and self.records:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part = self.path.with_suffix(".part")
-            part.write_text(json.dumps([asdict(r) for r in self.records]), encoding="utf-8")
-            os.replace(part, self.path)
+            write_file(self.path, json.dumps([asdict(r) for r in self.records]))

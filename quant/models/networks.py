@@ -20,6 +20,7 @@ from torch import nn
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.graph.types import Preprocess
 from shiftforge.quant.models import fashion
+from shiftforge.quant.models.limits import NETWORKS, network_problems
 from shiftforge.quant.models.resnet import ResNet
 
 __all__ = ["NETWORKS", "build"]
@@ -31,7 +32,6 @@ _RESNETS: dict[str, Callable[[int, int], ResNet]] = {
     "resnet20": ResNet,
     "resnet18": partial(ResNet, widths=(64, 128, 256, 512), blocks=(2, 2, 2, 2)),
 }
-NETWORKS = (*_RESNETS, "mobilenet_v2")
 _SMALLEST = {"mobilenet_v2": 32}
 
 
@@ -40,8 +40,8 @@ def build(name: str, preprocess: Preprocess, classes: int, seed: int = 0) -> nn.
 
     Raises InputError for an unknown name, and for pictures that are too small for the network.
     """
-    if name not in NETWORKS:
-        raise InputError(Problem(f"there is no network {name!r}", "use " + ", ".join(NETWORKS)))
+    if problems := network_problems(name):
+        raise InputError(problems)
     side, smallest = min(preprocess.height, preprocess.width), _SMALLEST.get(name, 8)
     if side < smallest:
         what = f"{name} on pictures of {preprocess.height}x{preprocess.width}"

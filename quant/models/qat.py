@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from shiftforge.quant.models.batches import Examples, TrainingSet, normalised
+from shiftforge.quant.models.checkpoint import digest
 from shiftforge.quant.models.fit import Hooks, Recipe, Stage, accuracy, fit
 from shiftforge.quant.models.history import History, Record
 from shiftforge.quant.models.recipe import Group
@@ -163,6 +164,7 @@ def train_scheme(
         with torch.no_grad():
             network(example)  # activation quantisers find their range
     known = {**scheme_facts(scheme), "ends": repr((chosen.first, chosen.last)), **stage.facts}
+    known["start"] = digest(start.state_dict())
     known["overrides"] = repr(sorted((chosen.overrides or {}).items(), key=lambda item: item[0]))
     history = History(None if stage.folder is None else stage.folder / f"{stage.name}.history.json")
     hooks = scheme_hooks(network, history)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,18 @@ import torch
 from torch import nn
 
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import clear_leftovers
 from shiftforge.quant.data.datasets import load_dataset
 from shiftforge.quant.data.labelled import Dataset, Labelled, split_off
 from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.quant.models import limits
 from shiftforge.quant.models.batches import Examples, TrainingSet
-from shiftforge.quant.models.checkpoint import load_checkpoint, save_checkpoint
+from shiftforge.quant.models.checkpoint import digest, load_checkpoint, save_checkpoint
 from shiftforge.quant.models.device import find_device
 from shiftforge.quant.models.fit import Recipe, Report, Stage, accuracy, fit
-from shiftforge.quant.models.networks import NETWORKS, build
-from shiftforge.quant.models.qat import Options, scheme_hooks, train_scheme
+from shiftforge.quant.models.limits import FINAL, FLOAT, TUNED
+from shiftforge.quant.models.networks import build
+from shiftforge.quant.models.qat import Options, scheme_facts, scheme_hooks, train_scheme
 from shiftforge.quant.models.recipe import recipe_problems
 from shiftforge.quant.models.training_pictures import write_pictures
 from shiftforge.quant.schemes.base import Scheme
@@ -34,7 +37,6 @@ from shiftforge.quant.schemes.summary import LayerSummary, summary
 
 __all__ = ["FLOAT", "Outcome", "RunConfig", "checked", "float_recipe", "run", "tune_recipe"]
 
-FLOAT, TUNED, FINAL = "float", "quantised", "final"
 # Share of the training split that is held out by default.
 _VALIDATION = 0.1
 _CALIBRATION = 256
@@ -147,18 +149,23 @@ def _recipes(config: RunConfig, data: Dataset) -> tuple[Recipe, Recipe]:
 def checked(config: RunConfig) -> tuple[Parts, Recipe, Recipe]:
     """Data on the device, and recipes; everything wrong is listed before anything is written."""
     problems = Problems()
-    if config.network not in NETWORKS:
-        what = f"there is no network {config.network!r}"
-        problems.append(Problem(what, "use " + ", ".join(NETWORKS)))
+    problems += limits.network_problems(config.network)
+    problems += limits.number_problems(
+        rates=(config.rate, config.tune_rate),
+        epochs=(config.epochs, config.tune_epochs, config.final_epochs),
+        seed=config.seed,
+        size=config.size,
+        channels=config.channels,
+    )
     if config.final_epochs < 0:
         problems.append(Problem(f"{config.final_epochs} final epochs", "give 0 or more"))
-    problems += _folder_problems(config)
+    problems += limits.run_folder_problems(config.folder, resume=config.resume)
     device = problems.check(find_device, config.device)
     data = problems.check(
         load_dataset, config.data, limit=config.limit, size=config.size, channels=config.channels
     )
     if data is None or device is None or problems:
-        raise InputError(problems)
+        raise InputError(dict.fromkeys(problems))
     count = config.validation
     rest, watched = split_off(
         data.train, max(1, round(_VALIDATION * len(data.train))) if count is None else count
@@ -176,16 +183,6 @@ def checked(config: RunConfig) -> tuple[Parts, Recipe, Recipe]:
     return Parts(data, images, examples(data.test)), start, tune
 
 
-def _folder_problems(config: RunConfig) -> list[Problem]:
-    where = str(config.folder)
-    if config.folder.exists() and not config.folder.is_dir():
-        return [Problem("the output is no folder", "name a folder", where)]
-    begun = config.folder.is_dir() and any(config.folder.glob("*.safetensors"))
-    if begun and not config.resume:
-        return [Problem("the folder holds a run", "go on with --resume, or name another", where)]
-    return []
-
-
 def run(config: RunConfig, report: Report | None = None) -> Outcome:
     """Train as the config says; the same config gives the same model on the same machine.
 
@@ -194,6 +191,7 @@ def run(config: RunConfig, report: Report | None = None) -> Outcome:
     listing all that is wrong.
     """
     parts, start_recipe, tune = checked(config)
+    clear_leftovers(config.folder)
     network = build(config.network, parts.data.preprocess, len(parts.data.labels), config.seed)
     facts = {"network": config.network, "data": parts.data.name}
     path = config.folder / f"{FLOAT}.safetensors"
@@ -261,6 +259,12 @@ def _integer(
         name=config.network, labels=parts.data.labels, activation_bits=config.activation_bits,
     )  # fmt: skip
     if config.final_epochs:
+        facts = {
+            "network": config.network,
+            "float": digest(teacher.state_dict()),
+            "tune": asdict(tune),
+            **scheme_facts(config.scheme),
+        }
         # Fails before the time is spent where a scheme has no integers.
         convert(folded)
         recipe = replace(
@@ -268,7 +272,7 @@ def _integer(
         )
         fit(
             folded, parts.images, recipe,
-            Stage(FINAL, config.folder, {"network": config.network}, report=report),
+            Stage(FINAL, config.folder, facts, report=report),
             hooks=scheme_hooks(folded), teacher=teacher if recipe.distil else None,
         )  # fmt: skip
     folded.eval()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import clear_leftovers
 from shiftforge.quant.calibrate.convert import convert
 from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
@@ -28,6 +29,12 @@ from shiftforge.quant.models.batches import Examples, TrainingSet
 from shiftforge.quant.models.checkpoint import save_checkpoint
 from shiftforge.quant.models.device import find_device
 from shiftforge.quant.models.fit import Hooks, Recipe, Report, Stage, accuracy, fit
+from shiftforge.quant.models.limits import (
+    FLOAT,
+    POLISH,
+    demonstration_folder_problems,
+    number_problems,
+)
 from shiftforge.quant.models.start import PostTraining
 from shiftforge.quant.schemes.folded import FoldedScheme
 from shiftforge.quant.schemes.ste import StraightThrough
@@ -95,8 +102,9 @@ def _check(config: TrainConfig) -> None:
         problems.append(Problem(f"resolution {config.resolution}", "choose 32 to 224"))
     if config.calibration < 1:
         problems.append(Problem(f"{config.calibration} calibration images", "use at least 1"))
-    if config.folder.exists() and not config.folder.is_dir():
-        problems.append(Problem("the output is no folder", "name a folder", str(config.folder)))
+    epochs = [own.epochs for own in (config.recipe, config.polish, config.tune) if own is not None]
+    problems += number_problems(epochs=epochs, seed=config.recipe.seed)
+    problems += demonstration_folder_problems(config.folder)
     problems.stop()
 
 
@@ -122,7 +130,8 @@ def train(config: TrainConfig, report: Report | None = None) -> TrainResult:
     )
     settings = fashion.network_config(config.width, config.resolution)
     network = fashion.build(settings, config.recipe.seed)
-    stage = Stage("float", config.folder, keep=None, report=report)
+    clear_leftovers(config.folder)
+    stage = Stage(FLOAT, config.folder, {"config": settings}, keep=None, report=report)
     fit(network, data, config.recipe, stage)
     epochs = config.recipe.epochs
     if config.polish is not None:
@@ -131,7 +140,7 @@ def train(config: TrainConfig, report: Report | None = None) -> TrainResult:
             epochs=min(config.polish.epochs, epochs),
             seed=config.recipe.seed + 1,
         )
-        fit(network, data, polish, replace(stage, name="polish"))
+        fit(network, data, polish, replace(stage, name=POLISH))
         epochs += polish.epochs
     reached = accuracy(network, data.watched)
     path = config.folder / f"{fashion.NAME}.safetensors"

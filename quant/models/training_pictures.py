@@ -5,14 +5,20 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
+from shiftforge.files import replacing
+from shiftforge.quant.models.folder import SOFTWARE
 from shiftforge.quant.models.history import Record
 from shiftforge.quant.schemes.summary import LayerSummary
 from shiftforge.quant.schemes.training import sites
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["write_pictures"]
 
@@ -31,6 +37,13 @@ def write_pictures(
     if records:
         written.append(_thresholds(folder / "thresholds.png", records))
     return written
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    """The picture, which names this program: a later run may replace it."""
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=110, metadata={"Software": SOFTWARE})
+    return path
 
 
 @torch.no_grad()
@@ -56,8 +69,7 @@ def _weights(path: Path, network: nn.Module) -> Path:
     axes[0].legend(fontsize=7)
     figure.supxlabel("weight", fontsize=9)
     figure.supylabel("weights in a bin", fontsize=9)
-    figure.savefig(path, dpi=110)
-    return path
+    return _save(figure, path)
 
 
 def _layers(path: Path, layers: Sequence[LayerSummary]) -> Path:
@@ -70,8 +82,7 @@ def _layers(path: Path, layers: Sequence[LayerSummary]) -> Path:
     axis.invert_yaxis()
     axis.tick_params(axis="y", labelsize=7)
     axis.set_xlabel("SQNR of the weights, dB")
-    figure.savefig(path, dpi=110)
-    return path
+    return _save(figure, path)
 
 
 def _thresholds(path: Path, records: Sequence[Record]) -> Path:
@@ -92,5 +103,4 @@ def _thresholds(path: Path, records: Sequence[Record]) -> Path:
         axis.set_xlabel("epochs trained")
     if len(names) <= 12:
         figure.legend(loc="outside right center", fontsize=7)
-    figure.savefig(path, dpi=110)
-    return path
+    return _save(figure, path)

@@ -20,6 +20,7 @@ from shiftforge.quant.schemes.dorefa import Dorefa
 from shiftforge.quant.schemes.dtssq import DTSSQ
 from shiftforge.quant.schemes.flightnn import FLightNN
 from shiftforge.quant.schemes.inq import Inq
+from shiftforge.quant.schemes.settings import NAMES, scheme_problems
 from shiftforge.quant.schemes.shift import Shift
 from shiftforge.quant.schemes.ternary import Twn
 from shiftforge.quant.schemes.uniform import Uniform
@@ -46,8 +47,6 @@ _MAKERS: dict[str, Callable[..., Scheme]] = {
     "xnor": Xnor,
 }
 
-NAMES: tuple[str, ...] = tuple(_MAKERS)
-
 
 def by_name(
     name: str, *, bits: int | None = None, activation_bits: int | None = None, **options: Any
@@ -60,11 +59,12 @@ def by_name(
     power-of-two step. options: the scheme's own fields, `activations` among them.
     Raises InputError for a name, a field or a value that does not exist.
     """
-    if name not in _MAKERS:
-        raise InputError(Problem(f"unknown scheme {name!r}", "use one of: " + ", ".join(NAMES)))
     given = dict(options)
     if bits is not None:
         given["bits"] = bits
+    settings = {option: value for option, value in given.items() if option != "activations"}
+    if problems := scheme_problems(name, settings):
+        raise InputError(problems)
     if name == "xnor":
         if activation_bits not in (None, 1):
             raise InputError(Problem("xnor with wider activations", 'use "bwn" for those'))
@@ -72,9 +72,4 @@ def by_name(
     elif activation_bits is not None:
         kind = {"dorefa": DorefaActivations, "pact": PactActivations}.get(name, LsqActivations)
         given.setdefault("activations", kind(bits=activation_bits))
-    try:
-        return _MAKERS[name](**given)
-    except TypeError as error:
-        raise InputError(
-            Problem(f"scheme {name!r} has no such option: {error}", "leave it out")
-        ) from error
+    return _MAKERS[name](**given)

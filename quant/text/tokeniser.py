@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import write_file
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer, models
@@ -134,7 +135,7 @@ def load_tokeniser(folder: Path) -> Tokenizer:
 
 def save_tokeniser(tokeniser: Tokenizer, folder: Path) -> None:
     """Write ``FILE`` into a folder."""
-    tokeniser.save(str(folder / FILE))
+    write_file(folder / FILE, tokeniser.to_str(pretty=True))
 
 
 def encode(tokeniser: Tokenizer, texts: Sequence[str]) -> list[NDArray[np.int64]]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import InputError, Problem, ToolFailed
+from shiftforge.files import write_file
 
 __all__ = ["FAMILY", "Cells", "Memory", "Synthesis", "area_cache", "synthesise"]
 
@@ -225,9 +226,7 @@ def synthesise(
         return _loaded(json.loads(kept.read_text(encoding="utf-8")))
     found = _run({name: text[name] for name in sources}, commands, top)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=kept.parent, delete=False) as file:
-        json.dump(asdict(found), file, indent=1)
-    os.replace(file.name, kept)
+    write_file(kept, json.dumps(asdict(found), indent=1))
     return found
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import write_file
 
 __all__ = [
     "ENTROPY_ONE",
@@ -243,9 +243,7 @@ def save_exit_table(table: ExitTable, path: Path) -> None:
         "scale": table.scale,
         "rows": table.rows.tolist(),
     }
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(text) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_file(path, json.dumps(text) + "\n")
 
 
 def load_exit_table(path: Path) -> ExitTable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import write_file
 from shiftforge.quant.albert.network.embedding import EmbeddingTable
 from shiftforge.quant.albert.network.integer import NORMS, IntegerAlbert, IntegerLinear, IntegerNorm
 
@@ -67,10 +67,7 @@ def save_integer(
         told = json.dumps(text, sort_keys=True)
     except (TypeError, ValueError) as error:
         raise InputError(Problem(f"notes: {error}", "give JSON values", str(path))) from error
-    data = save(arrays, metadata={_KEY: told})
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    write_file(path, save(arrays, metadata={_KEY: told}))
 
 
 def load_integer(path: Path) -> IntegerAlbert:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.torch import load_file, save
 from transformers import AlbertConfig, AlbertModel
 
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import write_file
 from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans
 from shiftforge.quant.albert.network.notes import NOTES, load_notes
 from shiftforge.quant.albert.network.settings import Shape
@@ -56,9 +56,7 @@ def save_classifier(model: OffRampAlbert, classes: tuple[str, ...], folder: Path
     held = json.dumps(text, indent=1, sort_keys=True).encode() + b"\n"
     weights = save(tensors, metadata={"format": "pt"})
     for name, content in ((_CONFIG, config), (_WEIGHTS, weights), (NOTES, held)):
-        part = folder / f"{name}.part"
-        part.write_bytes(content)
-        os.replace(part, folder / name)
+        write_file(folder / name, content)
 
 
 def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import write_file
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.folds import Fold, stratified_folds
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
@@ -86,9 +86,8 @@ def calibration_places(
 
 def save_calibration(ids: Sequence[NDArray[np.int64]], folder: Path) -> None:
     """Write token identities of calibration texts, cut to the network's length."""
-    part = folder / (CALIBRATION + ".part")
-    part.write_text(json.dumps({"ids": [one.tolist() for one in ids]}) + "\n", encoding="utf-8")
-    os.replace(part, folder / CALIBRATION)
+    text = json.dumps({"ids": [one.tolist() for one in ids]}) + "\n"
+    write_file(folder / CALIBRATION, text)
 
 
 def load_calibration(folder: Path) -> tuple[NDArray[np.int64], ...]:

@@ -120,7 +120,8 @@ train_scheme(small(), scheme, TrainingSet(data, data), RECIPE, stage)
 
 
 def test_killed_in_an_epoch_and_resumed(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, str(tmp_path)], env=environment, capture_output=True
     )
