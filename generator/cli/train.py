@@ -127,7 +127,8 @@ def images(as_json: bool, **options: Any) -> None:
     shiftforge train embeddings [OPTIONS]  the word table that text classifiers share
     """
     from shiftforge.cli.train_demo import train_demonstration
-    from shiftforge.cli.train_image import ImageOptions, train_network
+    from shiftforge.cli.train_image import train_network
+    from shiftforge.cli.train_options import ImageOptions
 
     given = ImageOptions(**options)
     train = train_demonstration if given.network is None else train_network

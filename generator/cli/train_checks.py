@@ -14,7 +14,7 @@ from shiftforge.quant.models import limits
 from shiftforge.quant.schemes.settings import scheme_problems
 
 if TYPE_CHECKING:
-    from shiftforge.cli.train_image import ImageOptions
+    from shiftforge.cli.train_options import ImageOptions
 
 __all__ = ["SCHEME", "demonstration_problems", "network_run_problems", "read_settings"]
 

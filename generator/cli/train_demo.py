@@ -11,7 +11,7 @@ from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.models.folder import MODEL
 
 if TYPE_CHECKING:
-    from shiftforge.cli.train_image import ImageOptions
+    from shiftforge.cli.train_options import ImageOptions
     from shiftforge.quant.graph.types import WeightFormat
     from shiftforge.quant.models.train import TrainConfig, TrainResult
 

@@ -48,7 +48,7 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     for name, tensor in sorted(tensors.items()):
         held = tensor.detach().cpu().contiguous()
         found.update(f"{name} {held.dtype} {tuple(held.shape)}\n".encode())
-        found.update(held.reshape(-1).view(torch.uint8).numpy())
+        found.update(held.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

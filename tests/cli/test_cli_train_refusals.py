@@ -73,7 +73,8 @@ def test_outputs_are_checked_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    for output, what in (("file", "not a folder"), ("no/where", "parent folder"), ("/", "holds no")):
+    refused = (("file", "not a folder"), ("no/where", "parent folder"), ("/", "holds no"))
+    for output, what in refused:
         assert run([*NETWORK, "-o", str(tmp_path / output)]) == 2
         assert what in capsys.readouterr().err
 
