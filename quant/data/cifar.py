@@ -118,12 +118,12 @@ def _records(path: Path, layout: _Layout, problems: list[Problem]) -> NDArray[np
     """uint8 (N, record); with its problems noted, (0, record)."""
     none = np.zeros((0, layout.record), dtype=np.uint8)
     again = f"unpack {layout.archive} again"
-    data = np.zeros(0, dtype=np.uint8)
+    raw: bytes | None = None
     with collect(problems):
-        most = _MOST_RECORDS * layout.record
-        data = np.frombuffer(read_bytes(path, most=most, remedy=again), dtype=np.uint8)
-    if not data.size and problems:
+        raw = read_bytes(path, most=_MOST_RECORDS * layout.record, remedy=again)
+    if raw is None:
         return none
+    data = np.frombuffer(raw, dtype=np.uint8)
     if not data.size or data.size % layout.record:
         what = f"{data.size} bytes are no whole number of records of {layout.record} bytes"
         problems.append(Problem(what, again, str(path)))

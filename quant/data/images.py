@@ -49,6 +49,7 @@ def open_image(path: Path, channels: int, *, white: bool = False) -> Image.Image
     """
     mode, where = _mode(channels), str(path)
     with open_file(path, "give a picture") as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of damaged EXIF data
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(stream, formats=FORMATS) as image:

@@ -59,7 +59,7 @@ def _groups() -> list[int]:
     """What each control group above this process leaves, of version 2 and version 1."""
     found = []
     for line in _lines(Path("/proc/self/cgroup")):
-        _, kinds, place = line.split(":", 2)
+        _, kinds, place = (*line.split(":", 2), "", "")[:3]
         if kinds and "memory" not in kinds.split(","):
             continue
         root = _CGROUPS / "memory" if kinds else _CGROUPS

