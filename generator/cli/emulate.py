@@ -40,8 +40,9 @@ def command(
 ) -> None:
     """Run the project in DIR (made by `generate`) and compare with the reference, bit for bit.
 
-    INPUT is an image, a folder of images, an .npy batch, fashion-mnist:test, random:SEED or photos;
-    for a text classifier a file of texts, one a line, - for standard input, bbc:held-out[:N],
+    INPUT is an image, a folder of images or of class folders, an .npy batch, fashion-mnist:test,
+    random:SEED or photos (./photos or builtin:photos where a folder has that name); for a text
+    classifier a file of texts, one a line, - for standard input, bbc:held-out[:N],
     sentiment:held-out[:N] or random:SEED. Exit code 1 when any integer differs.
     """
     from shiftforge.cli.output import note, print_json, print_tables, progress
