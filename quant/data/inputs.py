@@ -17,6 +17,7 @@ Where a file or folder has the name of one of the last four, ``./NAME`` is the f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ from shiftforge.quant.data.memory import check_memory
 from shiftforge.quant.data.photos import load_photos
 from shiftforge.quant.graph.types import Grid, Preprocess
 
-__all__ = ["Frames", "given_frames", "is_builtin_input", "load_frames", "to_codes"]
+__all__ = ["Frames", "check_input", "given_frames", "is_builtin_input", "load_frames", "to_codes"]
 
 RANDOM_COUNT = 16
 _LARGEST_SEED = (1 << 64) - 1
@@ -72,13 +73,31 @@ def is_builtin_input(spec: str) -> bool:
     return spec == "photos" or spec.startswith(("random:", "fashion-mnist:"))
 
 
+def check_input(spec: str) -> str | None:
+    """The name of a built-in input, None for a file or folder; nothing is read.
+
+    Raises InputError for what is neither, for a name that may be both and for a bad seed.
+    """
+    name = builtin_name(spec, is_builtin_input, _FORMS)
+    if name is None:
+        if not os.path.isdir(spec):  # of an empty one Path makes the current folder
+            check_file(spec, _FORMS)
+        return None
+    kind, _, rest = name.partition(":")
+    if kind == "random":
+        _seed(rest)
+    elif kind == "fashion-mnist":
+        _split(rest)
+    return name
+
+
 def load_frames(
     spec: str,
     preprocess: Preprocess,
     *,
     limit: int | None = None,
     data_dir: Path | None = None,
-    classes: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
 ) -> Frames:
     """Read an input and bring it to the network's size as preprocess says.
 
@@ -86,12 +105,12 @@ def load_frames(
     Fashion-MNIST IDX files, used by the fashion-mnist inputs alone; without it the shipped images
     are taken where limit asks for no more (500 test, 256 training), and for the test split also
     where the full set is not installed. classes: the network's labels; class folders of these names
-    label their pictures. Raises InputError listing every problem of the input, and before it is
-    read for one that memory cannot hold.
+    label their pictures, and without them no labels are looked for. Raises InputError listing every
+    problem of the input, and before it is read for one that memory cannot hold.
     """
     if limit is not None and limit < 1:
         raise InputError(Problem(f"limit {limit}", "give a limit of at least 1"))
-    name = builtin_name(spec, is_builtin_input, _FORMS)
+    name = check_input(spec)
     if name is None:
         return _files(spec, preprocess, limit, classes)
     kind, _, rest = name.partition(":")
@@ -110,14 +129,26 @@ def _check_room(count: int, preprocess: Preprocess, where: str) -> None:
     check_memory(_BYTES * values, f"{count:,} frames of {size}", "give a smaller --limit", where)
 
 
+def _split(which: str) -> fashion_mnist.SplitName:
+    if which not in _SPLITS:
+        remedy = "use fashion-mnist:test or fashion-mnist:train"
+        raise InputError(Problem(f"unknown Fashion-MNIST split {which!r}", remedy))
+    return _SPLITS[which]
+
+
+def _seed(seed: str) -> int:
+    digits = seed.isascii() and seed.isdigit() and len(seed) <= len(str(_LARGEST_SEED))
+    if not digits or int(seed) > _LARGEST_SEED:
+        text = repr(seed) if len(seed) <= 40 else f"of {len(seed):,} characters"
+        remedy = "give a whole number from 0 to 2^64 - 1, such as random:0"
+        raise InputError(Problem(f"random seed {text}", remedy))
+    return int(seed)
+
+
 def _fashion(
     which: str, preprocess: Preprocess, limit: int | None, data_dir: Path | None
 ) -> Frames:
-    name = _SPLITS.get(which)
-    if name is None:
-        raise InputError(
-            Problem(f"unknown Fashion-MNIST split {which!r}", "use fashion-mnist:test or :train")
-        )
+    name = _split(which)
     enough = limit is not None and limit <= fashion_mnist.SAMPLE_COUNT[name]
     # Training images run out loudly: whoever wants them all must not train on a few instead.
     absent = name == "test" and not fashion_mnist.available("test")
@@ -132,23 +163,20 @@ def _fashion(
 
 
 def _random(seed: str, preprocess: Preprocess, limit: int | None) -> Frames:
-    digits = seed.isascii() and seed.isdigit() and len(seed) <= len(str(_LARGEST_SEED))
-    if not digits or int(seed) > _LARGEST_SEED:
-        text = repr(seed) if len(seed) <= 40 else f"of {len(seed):,} characters"
-        remedy = "give a whole number from 0 to 2^64 - 1, such as random:0"
-        raise InputError(Problem(f"random seed {text}", remedy))
+    number = _seed(seed)
     count = RANDOM_COUNT if limit is None else limit
     _check_room(count, preprocess, f"random:{seed}")
     shape = (count, preprocess.height, preprocess.width, preprocess.channels)
-    images = np.random.default_rng(int(seed)).integers(0, 256, shape, dtype=np.uint8)
+    images = np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
     return Frames(images, None, tuple(f"random:{seed}/{i}" for i in range(count)))
 
 
-def _files(spec: str, preprocess: Preprocess, limit: int | None, classes: Sequence[str]) -> Frames:
+def _files(
+    spec: str, preprocess: Preprocess, limit: int | None, classes: Sequence[str] | None
+) -> Frames:
     path = Path(spec)
-    if "\0" not in spec and path.is_dir():
+    if path.is_dir():
         return _folder(list_pictures(path), path, preprocess, limit, classes)
-    check_file(path, _FORMS)
     if path.suffix.lower() == ".npy":
         batch = load_npy(path, preprocess.channels, limit)
         names = tuple(f"{path.name}/{i}" for i in range(len(batch)))
@@ -157,7 +185,11 @@ def _files(spec: str, preprocess: Preprocess, limit: int | None, classes: Sequen
 
 
 def _folder(
-    found: Listing, folder: Path, preprocess: Preprocess, limit: int | None, classes: Sequence[str]
+    found: Listing,
+    folder: Path,
+    preprocess: Preprocess,
+    limit: int | None,
+    classes: Sequence[str] | None,
 ) -> Frames:
     paths = found.paths[:limit]
     _check_room(len(paths), preprocess, str(folder))
@@ -165,6 +197,8 @@ def _folder(
     if found.classes is None:
         return Frames(images, None, tuple(p.name for p in paths), found.notes)
     names = tuple(f"{p.parent.name}/{p.name}" for p in paths)
+    if classes is None:
+        return Frames(images, None, names, found.notes)
     numbers = {label: index for index, label in reversed(tuple(enumerate(classes)))}
     missing = sorted(set(found.classes) - set(numbers))
     if not missing:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from shiftforge.errors import InputError
 from shiftforge.quant.capture.source import builtin_source, load_source
-from shiftforge.quant.data.inputs import load_frames
+from shiftforge.quant.data.inputs import check_input, load_frames
 from shiftforge.quant.data.photos import photo_paths
 from shiftforge.quant.data.picture_folder import load_picture_folder
 from shiftforge.quant.graph.types import Preprocess
@@ -153,3 +153,17 @@ def test_a_source_that_may_be_a_folder_or_built_in(
         load_source(f"./{name}")
     with pytest.raises(InputError, match="nothing is built in"):
         load_source("builtin:resnet")
+
+
+def test_an_input_is_looked_at_without_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "folder").mkdir()
+    assert check_input("a.png") is None and check_input("folder") is None
+    assert check_input("photos") == check_input("builtin:photos") == "photos"
+    for spec in ("absent.png", "random:x", "fashion-mnist:all", "builtin:x", "a\0b", ""):
+        with pytest.raises(InputError) as caught:
+            check_input(spec)
+        assert caught.value.problems[0].remedy
