@@ -11,23 +11,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
+from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
-from typing import Any, Protocol, TypeVar, get_args, get_type_hints
+from typing import Any, Protocol, TypeVar, get_args, get_type_hints, runtime_checkable
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.files import open_file
 from shiftforge.generator.board_fit import Estimate
+from shiftforge.generator.checking import CheckReport
 from shiftforge.generator.design import Design
 
 __all__ = [
+    "Checks",
     "Entry",
     "Target",
     "file_kind",
     "kinds",
     "load_object",
+    "option_problems",
     "options_from",
     "register_target",
     "says_it_is_ours",
@@ -45,11 +49,12 @@ _REMEDY = "make one with: shiftforge quantize SOURCE -o MODEL.safetensors"
 
 
 class Target(Protocol[NetworkT, OptionsT, PlanT]):
-    """An accelerator.
+    """An accelerator; where it tells before calibration what it runs, it fulfils ``Checks`` too.
 
     kind: what manifests and model files call it. options: a frozen dataclass with defaults; each
     field is a command-line option of ``generate``, its metadata holds "help", and "min" or "above"
-    where a number is bounded.
+    where a number is bounded. A method ``problems()`` lists what is wrong with the values whatever
+    the network and the board.
     """
 
     kind: str
@@ -66,6 +71,18 @@ class Target(Protocol[NetworkT, OptionsT, PlanT]):
 
     def emit(self, plan: PlanT) -> Design:
         """The files of the plan: kernels, data, host program, plan.json."""
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A target that tells, before calibration, what of a network it runs; a target need not."""
+
+    def check(self, draft: Any, board: Board | None, options: Any) -> CheckReport:
+        """What maps where, what does not and why; on a board, whether there is room.
+
+        draft: what the target's front end gives before calibration. Nothing of the network raises:
+        the report holds every problem.
+        """
 
 
 @dataclass(frozen=True)
@@ -158,7 +175,8 @@ def options_from(options: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
     """A dataclass of options from values by name, for Python's own callers.
 
     A path may be a string and a whole number numpy's. Raises InputError for names that it has not,
-    for values of another type, and for numbers out of their field's "min" or "above".
+    for values of another type, for numbers out of their field's "min" or "above", and for what the
+    dataclass's own ``problems`` lists.
     """
     hints = get_type_hints(options)
     known = {field.name: field for field in fields(options)}  # type: ignore[arg-type]
@@ -171,7 +189,16 @@ def options_from(options: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
         wanted = get_args(hints[name]) or (hints[name],)
         values[name] = problems.check(_typed, name, value, wanted, known[name].metadata)
     problems.stop()
-    return options(**values)
+    made = options(**values)
+    problems += option_problems(made)
+    problems.stop()
+    return made
+
+
+def option_problems(options: Any) -> list[Problem]:
+    """What is wrong with the values of a dataclass of options, whatever they are used for."""
+    own = getattr(options, "problems", None)
+    return list(own()) if callable(own) else []
 
 
 def _typed(name: str, value: Any, wanted: tuple[Any, ...], metadata: Mapping[str, Any]) -> Any:
@@ -179,6 +206,8 @@ def _typed(name: str, value: Any, wanted: tuple[Any, ...], metadata: Mapping[str
     if value is None and NoneType in wanted:
         return None
     if Path in wanted and isinstance(value, str | Path):
+        if metadata.get("folder") and not Path(value).is_dir():
+            raise InputError(Problem(f"{name} is no folder", "give one", str(value)))
         return Path(value)
     flag, least, above = isinstance(value, bool), metadata.get("min"), metadata.get("above")
     if int in wanted and isinstance(value, Integral) and not flag:
@@ -186,8 +215,10 @@ def _typed(name: str, value: Any, wanted: tuple[Any, ...], metadata: Mapping[str
             return int(value)
         raise InputError(Problem(f"{name} is {value!r}", f"use a whole number from {least}"))
     if float in wanted and isinstance(value, Real) and not flag:
-        if above is None or float(value) > above:
+        if (above is None or float(value) > above) and isfinite(value):
             return float(value)
+        if above is None:
+            raise InputError(Problem(f"{name} is {value!r}", "use a finite number"))
         raise InputError(Problem(f"{name} is {value!r}", f"use a number above {above:g}"))
     plain = tuple(kind for kind in wanted if kind in (str, bool))
     if plain and isinstance(value, plain):

@@ -1,7 +1,8 @@
 """ShiftForge: from a PyTorch network to checked FPGA hardware without multipliers.
 
-The steps as functions: ``quantize``, ``generate``, ``emulate``, ``compare``, with ``load_model``,
-``save_model``, ``load_board`` and ``load_frames``. Importing this package imports none of them.
+The steps as functions: ``check``, ``quantize``, ``generate``, ``emulate``, ``compare``, with
+``load_model``, ``save_model``, ``load_board`` and ``load_frames``. Importing this
+package imports none of them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shiftforge.checking import check
     from shiftforge.steps import (
         compare,
         emulate,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "check",
     "compare",
     "emulate",
     "generate",
@@ -35,6 +38,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "check":
+        from shiftforge.checking import check
+
+        return check
     if name in __all__:
         from shiftforge import steps
 

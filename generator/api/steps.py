@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.quantizing import default_calibration, quantize
 
 if TYPE_CHECKING:
     from shiftforge.boards.types import Board
@@ -30,137 +30,6 @@ __all__ = [
 ]
 
 Progress = Callable[[str, int, int], None]
-FASHION = "mobilenet_v2_fashion"
-
-
-def quantize(
-    source: Any,
-    *,
-    calib: Any = None,
-    calib_limit: int = 256,
-    data_dir: Path | None = None,
-    resolution: int | None = None,
-    resize: str | None = None,
-    progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
-    **options: Any,
-) -> QuantizedModel:
-    """The integer network of a source.
-
-    source: what ``shiftforge quantize`` takes, or a ``torch.nn.Module``, which may carry
-    ``input_shape``, ``preprocess`` and ``labels`` as a factory's may.
-    calib: frames that activations are measured on, by default the best installed; or images, uint8
-    (N, H, W, C) of the network's size.
-    resize: how pictures come to that size in place of what the source says, here and in the
-    project: "squash", or "crop", which keeps proportions and takes the centre.
-    options: the fields of ``shiftforge.quant.quantize.Quantisation``: scheme, "shift" (sums of
-    powers of two; bits 3 or 4 a term, terms 1 or 2), "int" (uniform, bits 4 to 8), or "dtssq" (the
-    shipped network's retrained codes, which takes no others); bits, terms, activation_bits,
-    rounding, bias_correction, equalisation, calibration, requant and first_last. progress: called
-    with (stage, done, total). say: called with lines for the user.
-    Raises InputError with everything that is wrong.
-    """
-    from shiftforge.generator.target import options_from
-    from shiftforge.quant.capture.source import builtin_source, load_source
-    from shiftforge.quant.data.inputs import given_frames, load_frames
-    from shiftforge.quant.graph.resizing import chosen_resize, describe
-    from shiftforge.quant.quantize import Quantisation
-    from shiftforge.quant.quantize import quantize as quantize_graph
-
-    if options.get("scheme") == "dtssq":
-        given = {"calib": calib, "resolution": resolution, "resize": resize, **options}
-        return _retrained(source, {k: v for k, v in given.items() if k != "scheme"})
-    how = options_from(Quantisation, options)
-    tell = say if say is not None else lambda text: None
-    if isinstance(source, str | Path):
-        source = str(source)
-        known = builtin_source(source)
-        tell(f"reading {source}")
-        graph = load_source(source, resolution=resolution)
-        source = known or source
-    else:
-        import torch
-
-        from shiftforge.quant.capture.loaders.factory import load_module
-
-        if not isinstance(source, torch.nn.Module):
-            what = f"a source of the type {type(source).__name__}"
-            raise InputError(Problem(what, "give a torch.nn.Module, or what quantize takes"))
-        module, source = source, type(source).__name__
-        tell(f"capturing {source}")
-        graph = load_module(module, source, resolution=resolution)
-    graph = replace(graph, preprocess=chosen_resize(graph.preprocess, resize))
-    for text in graph.notes:
-        tell(text)
-    if resize is not None:
-        tell(f"{describe(graph.preprocess)} (--resize)")
-    if calib is None:
-        calib = default_calibration(source, graph.preprocess)
-        if calib.startswith("random"):
-            tell(
-                "warning: no photographs are installed, so activations are measured on noise: "
-                "give --calib, or pip install scikit-image"
-            )
-    # What is wrong with the frames and with the format is told together.
-    problems = Problems()
-    if not isinstance(calib, str | Path) and not hasattr(calib, "dtype"):
-        what = f"calib is of the type {type(calib).__name__}"
-        problems.append(Problem(what, "give what --calib takes, or an array"))
-        problems.stop()
-    if isinstance(calib, str | Path):
-        named = f" of {calib}"
-        frames = problems.check(
-            load_frames, str(calib), graph.preprocess, limit=calib_limit, data_dir=data_dir,
-            classes=graph.labels,
-        )  # fmt: skip
-    else:
-        named = ""
-        frames = problems.check(given_frames, calib[:calib_limit], graph.preprocess)
-    problems.check(how.formats, graph)
-    problems.stop()
-    assert frames is not None
-    for text in frames.notes:
-        tell(text)
-    tell(f"measuring activations on {len(frames)} frames{named}")
-    return quantize_graph(graph, frames.images, how, progress=progress)
-
-
-# What the shipped DTSSQ network was made with; None: not given.
-_RETRAINED: dict[str, Any] = {
-    "bits": 4, "terms": 2, "activation_bits": 8, "rounding": "compensated", "bias_correction": True,
-    "equalisation": "exact", "calibration": "mse", "requant": "shift", "first_last": "wide",
-}  # fmt: skip
-
-
-def _retrained(source: Any, options: dict[str, Any]) -> QuantizedModel:
-    """The shipped DTSSQ network; InputError for another source or options other than its own."""
-    from shiftforge.quant.capture.source import builtin_source
-
-    if not isinstance(source, str) or builtin_source(source) != FASHION:
-        what = f"DTSSQ is a way of training, and {source!r} is not shipped with trained codes"
-        remedy = f"train it (`train --network`), use --scheme shift, or name {FASHION}"
-        raise InputError(Problem(what, remedy))
-    problems = [
-        Problem(f"{name} {value} for codes that are already trained", "leave it out")
-        for name, value in options.items()
-        if value is not None and (name not in _RETRAINED or value != _RETRAINED[name])
-    ]
-    if problems:
-        raise InputError(problems)
-    from shiftforge.quant.models.shipped import dtssq_model
-
-    return dtssq_model()
-
-
-def default_calibration(source: str, preprocess: Preprocess) -> str:
-    """The best calibration input that is installed for a source."""
-    from shiftforge.quant.data.photos import photo_paths
-
-    if source == FASHION:
-        return "fashion-mnist:train"  # its first 256 images ship with the project
-    if photo_paths() and preprocess.channels in (1, 3):
-        return "photos"
-    return "random:0"
 
 
 def load_model(path: str | Path) -> QuantizedModel:

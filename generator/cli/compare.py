@@ -14,15 +14,37 @@ from shiftforge.cli.options import (
     sample_options,
     time_limit_option,
 )
-from shiftforge.errors import CheckFailed
+from shiftforge.errors import CheckFailed, Problem
 
 __all__ = ["command"]
 
 _SAMPLES = 8
 
 
+def _early(first: str | None, second: str | None, **values: Any) -> list[Problem]:
+    from shiftforge.sim.runner import runner_kinds, runner_of
+
+    if (first is None) != (second is None):
+        return [Problem("--from and --to go together", "give both, or neither")]
+    known = dict.fromkeys(name for kind in runner_kinds() for name in runner_of(kind).checkpoints)
+    remedy = f"use one of: {', '.join(known)}"
+    names = [name for name in (first, second) if name is not None]
+    found = [
+        Problem(f"unknown checkpoint {name!r}", remedy)
+        for name in dict.fromkeys(names)
+        if name not in known
+    ]
+    if names and len(set(names)) == 1:
+        what = f"{names[0]!r} would be compared with itself"
+        found.append(Problem(what, f"use two of: {', '.join(known)}"))
+    return found
+
+
 @click.command(
-    "compare", cls=RunCommand, short_help="Find the first difference between two checkpoints."
+    "compare",
+    cls=RunCommand,
+    early=_early,
+    short_help="Find the first difference between two checkpoints.",
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @sample_options()
@@ -60,8 +82,6 @@ def command(
     from shiftforge.sim.runner import DEVICE_NAMES
     from shiftforge.sim.trace import divergence_text
 
-    if (first is None) != (second is None):
-        raise click.UsageError("--from and --to go together")
     limit = _SAMPLES if limit is None else limit
     pairs = None if first is None or second is None else [(first, second)]
     named = [] if pairs is None else list(pairs[0])

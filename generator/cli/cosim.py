@@ -9,6 +9,7 @@ import click
 
 from shiftforge.cli.options import (
     RunCommand,
+    device_problems,
     edited_option,
     json_option,
     refuse_options,
@@ -25,8 +26,15 @@ _OLD = "`cosim` without DIR is `shiftforge unit` now; the old spelling works for
 _OWN = ("source", "limit", "threshold", "devices", "time_limit", "edited")
 
 
+def _early(folder: Path | None, devices: tuple[str, ...], **values: Any) -> list[Problem]:
+    return [] if folder is None else device_problems(devices or ())
+
+
 @click.command(
-    "cosim", cls=RunCommand, short_help="Run a project's samples on its RTL, bit for bit."
+    "cosim",
+    cls=RunCommand,
+    early=_early,
+    short_help="Run a project's samples on its RTL, bit for bit.",
 )
 @click.argument("folder", metavar="DIR", required=False, type=click.Path(path_type=Path))
 @sample_options(required=False)

@@ -15,11 +15,13 @@ from typing import Any, get_args, get_type_hints
 import click
 from click.core import ParameterSource
 
+from shiftforge.cli.command import CheckedCommand, FiniteRange, folder_type
 from shiftforge.errors import Problem
 
 __all__ = [
     "DynamicCommand",
     "chosen_options",
+    "early_options",
     "foreign_options",
     "runner_options",
     "target_options",
@@ -46,7 +48,7 @@ def runner_options() -> Mapping[str, tuple[str, type[Any]]]:
     return {kind: (takes.get(kind, kind), runner_of(kind).options) for kind in runner_kinds()}
 
 
-class DynamicCommand(click.Command):
+class DynamicCommand(CheckedCommand):
     """A command with more options than it was written with. source: of those; they come before
     ``--json`` in the help. Two kinds may share an option of one type; ValueError for a field that
     is called as another type's, or as a parameter of the command."""
@@ -96,12 +98,26 @@ def _options(options: type[Any], command: str) -> list[click.Option]:
 
 def _type(kind: type[Any], metadata: Mapping[str, Any]) -> Any:
     if kind is Path:
-        return click.Path(path_type=Path)
+        return folder_type() if metadata.get("folder") else click.Path(path_type=Path)
     if kind is int and "min" in metadata:
         return click.IntRange(metadata["min"])
     if kind is float and "above" in metadata:
-        return click.FloatRange(min=metadata["above"], min_open=True)
+        return FiniteRange(min=metadata["above"], min_open=True)
     return None if kind is bool else kind
+
+
+def early_options(source: Source, values: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the values given to the current command, whatever they will be used for.
+
+    Each kind's dataclass says so itself, by a method ``problems``.
+    """
+    from shiftforge.generator.target import option_problems
+
+    return [
+        problem
+        for _, options in source().values()
+        for problem in option_problems(chosen_options(options, values))
+    ]
 
 
 def chosen_options(options: type[Any], values: Mapping[str, Any]) -> Any:

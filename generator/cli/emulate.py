@@ -9,17 +9,26 @@ import click
 
 from shiftforge.cli.options import (
     RunCommand,
+    device_problems,
     edited_option,
     json_option,
     sample_options,
     time_limit_option,
 )
+from shiftforge.errors import Problem
 
 __all__ = ["command"]
 
 
+def _early(device: str, **values: Any) -> list[Problem]:
+    return device_problems([device])
+
+
 @click.command(
-    "emulate", cls=RunCommand, short_help="Run a project on an OpenCL device, bit for bit."
+    "emulate",
+    cls=RunCommand,
+    early=_early,
+    short_help="Run a project on an OpenCL device, bit for bit.",
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--device", required=True, metavar="NAME", help="pocl, intel-cpu or intel-fpga-emu.")

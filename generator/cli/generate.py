@@ -10,12 +10,32 @@ import click
 
 from shiftforge.cli.dynamic import DynamicCommand
 from shiftforge.cli.options import json_option, overwrite_option
+from shiftforge.errors import Problem
 
 __all__ = ["command", "figure_text"]
 
 
+def _early(**values: Any) -> list[Problem]:
+    from shiftforge.cli.dynamic import early_options, target_options
+
+    return early_options(target_options, values)
+
+
+def _output(output: Path, **values: Any) -> list[Problem]:
+    from shiftforge.errors import Problems
+    from shiftforge.generator.design import check_folder
+
+    problems = Problems()
+    problems.check(check_folder, output)
+    return problems
+
+
 @click.command(
-    "generate", cls=DynamicCommand, short_help="Generate the OpenCL project of a model for a board."
+    "generate",
+    cls=DynamicCommand,
+    early=_early,
+    output=_output,
+    short_help="Generate the OpenCL project of a model for a board.",
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--board", required=True, metavar="NAME", help="A name from `boards`, or a .toml.")

@@ -17,6 +17,7 @@ import click
 import shiftforge
 from shiftforge.cli import (
     boards,
+    check,
     compare,
     cosim,
     doctor,
@@ -47,11 +48,11 @@ __all__ = ["cli", "main", "run"]
 def cli() -> None:
     """From a PyTorch network to checked FPGA hardware without multipliers.
 
-    The usual order: quantize, generate, emulate.
+    The usual order: check, quantize, generate, emulate.
     """
 
 
-for _module in (doctor, boards, quantize, train, generate, emulate, compare, cosim, unit):
+for _module in (doctor, boards, check, quantize, train, generate, emulate, compare, cosim, unit):
     cli.add_command(_module.command)
 
 

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from shiftforge.cli.command import FiniteRange
 from shiftforge.cli.dynamic import DynamicCommand, runner_options
 from shiftforge.errors import Problem
 
 __all__ = [
     "RunCommand",
+    "device_problems",
     "edited_option",
     "is_model_file",
     "json_option",
@@ -84,12 +86,23 @@ def time_limit_option(text: str = "End a device's run after this long.") -> Call
     """``--time-limit`` in seconds, above 0. text: its help."""
     return click.option(
         "--time-limit",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         default=600.0,
         show_default=True,
         metavar="SECONDS",
         help=text,
     )
+
+
+def device_problems(names: Iterable[str]) -> list[Problem]:
+    """A problem for each name that no OpenCL device has; whether one works is seen later."""
+    from shiftforge.errors import Problems
+    from shiftforge.sim.opencl.devices import device_spec
+
+    problems = Problems()
+    for name in dict.fromkeys(names):
+        problems.check(device_spec, name)
+    return problems
 
 
 def output_file_problems(path: Path, suffix: str, is_ours: Callable[[Path], bool]) -> list[Problem]:

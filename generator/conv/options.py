@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Options"]
+from shiftforge.errors import Problem
+
+__all__ = ["PIXELS", "UNITS", "Options", "shape_problems"]
+
+UNITS = (16, 32)
+PIXELS = tuple(range(1, 17))
+
+
+def shape_problems(units: int, pixels: int) -> list[Problem]:
+    """What is wrong with an array's shape."""
+    if units in UNITS and pixels in PIXELS:
+        return []
+    what = f"array of {units} units x {pixels} pixels is not supported"
+    return [Problem(what, "units 16 or 32, pixels 1 to 16")]
 
 
 @dataclass(frozen=True)
@@ -28,3 +41,20 @@ class Options:
             "help": "Modelled frames a second to reach with the fewest lanes.",
         },
     )
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """(units, pixels) of the array that is fixed, None for a search."""
+        if self.units is None and self.pixels is None:
+            return None
+        return self.units or UNITS[0], self.pixels or 7
+
+    def problems(self) -> list[Problem]:
+        """What no network and no board make possible."""
+        if self.shape is None:
+            return []
+        found = shape_problems(*self.shape)
+        if self.target_fps is not None:
+            what = "--target-fps searches the array; --units and --pixels fix it"
+            found.append(Problem(what, "leave one of them out"))
+        return found

@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any
 
 from shiftforge.boards.types import Board
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area
@@ -18,6 +18,7 @@ from shiftforge.generator.conv.cycles import LayerCycles, loader_cycles, model_c
 from shiftforge.generator.conv.instruction import Instruction
 from shiftforge.generator.conv.lower import lower_layer
 from shiftforge.generator.conv.memory import MemoryPlan, StoredMap, plan_memory
+from shiftforge.generator.conv.options import shape_problems
 from shiftforge.generator.conv.schedule import ImageMap, Schedule, schedule
 from shiftforge.quant.graph.types import Conv, IntFormat, QuantizedModel
 
@@ -149,13 +150,8 @@ def array_for(model: QuantizedModel, units: int, pixels: int) -> ArrayShape:
 def make_plan(model: QuantizedModel, board: Board, array: ArrayShape) -> Plan:
     """Plan a model on a board with a given array; raises InputError where it does not fit."""
     scheduled = schedule(model)
-    if array.units not in (16, 32) or not 1 <= array.pixels <= 16:
-        raise InputError(
-            Problem(
-                f"array of {array.units} units x {array.pixels} pixels is not supported",
-                "units 16 or 32, pixels 1 to 16",
-            )
-        )
+    if problems := shape_problems(array.units, array.pixels):
+        raise InputError(problems)
     memory = _plan_maps(scheduled, array)
     shape = model.tensors[model.input].shape
     loading = loader_cycles(scheduled.image, shape, array, bytes_per_cycle(board))

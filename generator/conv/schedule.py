@@ -13,6 +13,7 @@ A kernel of 1 that is depthwise or strided is embedded in a 3x3 one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,15 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.generator.conv.geometry import geometry_problems, on_image, width_problems
 from shiftforge.quant.graph.types import Add, Conv, Pool, QuantizedModel, Tensor
 
-__all__ = ["ImageMap", "Layer", "Mode", "Schedule", "schedule"]
+__all__ = ["ImageMap", "Layer", "Mapped", "Mode", "Schedule", "map_nodes", "schedule"]
 
 Mode = Literal["pointwise", "depthwise", "standard"]
-
-MAX_IMAGE_KERNEL = 7
-LANE_BITS = 8
-INT32_MAX = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -94,9 +92,29 @@ class Schedule:
     image: ImageMap
 
 
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """The passes that the array can run, in execution order, and what is wrong with other nodes.
+
+    problems: by the node's name; "" has those of the network as a whole.
+    """
+
+    layers: tuple[Layer, ...]
+    problems: Mapping[str, tuple[Problem, ...]]
+
+
 def schedule(model: QuantizedModel) -> Schedule:
     """The model's nodes as passes; raises InputError listing everything that cannot be mapped."""
-    problems: list[Problem] = []
+    mapped = map_nodes(model)
+    problems = [problem for own in mapped.problems.values() for problem in own]
+    if problems:
+        raise InputError(problems)
+    return Schedule(mapped.layers, _image_map(model, mapped.layers[0]))
+
+
+def map_nodes(model: QuantizedModel) -> Mapped:
+    """Which nodes run as one pass, and what is wrong with those that none can run."""
+    problems: dict[str, tuple[Problem, ...]] = {}
     readers = _readers(model)
     taken: set[str] = set()
     layers: list[Layer] = []
@@ -118,27 +136,27 @@ def schedule(model: QuantizedModel) -> Schedule:
         taken.update(n.name for n in (node, add, pool) if n is not None)
         on_chip.add(result)
         direct = node.output == model.output and not readers.get(node.output)
-        fault = _fault(node, model)
-        faults = [] if fault is None else [fault]
-        faults += _too_wide(node, model.tensors[result], direct, model)
-        problems += faults
-        if not faults:
+        faults = geometry_problems(node, model)
+        faults += width_problems(node, model.tensors[result], direct, model)
+        if faults:
+            problems[node.name] = tuple(faults)
+        else:
             layers.append(_layer(model, len(layers), node, add, pool, skip, result, direct))
     for node in model.nodes:
         if node.name not in taken:
-            problems.append(
-                Problem(
-                    f"{type(node).__name__.lower()} does not follow a convolution whose result "
-                    "only it reads",
-                    "give it a convolution of its own, or keep this part on the host",
-                    f"{node.name} ({node.source})",
-                )
-            )
-    if problems:
-        raise InputError(problems)
-    if not layers:
-        raise InputError(Problem("the network has no convolution", "nothing to generate"))
-    return Schedule(tuple(layers), _image_map(model, layers[0]))
+            problems[node.name] = (_apart(node),)
+    if not taken and not problems:
+        problems[""] = (Problem("the network has no convolution", "nothing to generate"),)
+    return Mapped(tuple(layers), problems)
+
+
+def _apart(node: Add | Conv | Pool) -> Problem:
+    """A node that is no part of a convolution's pass."""
+    return Problem(
+        f"{type(node).__name__.lower()} does not follow a convolution whose result only it reads",
+        "give it a convolution of its own, or keep this part on the host",
+        f"{node.name} ({node.source})",
+    )
 
 
 def _readers(model: QuantizedModel) -> dict[str, list[Conv | Add | Pool]]:
@@ -154,89 +172,6 @@ def _only_reader(
 ) -> Conv | Add | Pool | None:
     found = readers.get(tensor, [])
     return found[0] if len(found) == 1 and tensor != model.output else None
-
-
-def _too_wide(conv: Conv, result: Tensor, direct: bool, model: QuantizedModel) -> list[Problem]:
-    """What is wrong with the width of a pass's result: 8 bits on chip, int32 where it leaves."""
-    place = f"{conv.name} ({conv.source})"
-    grid = result.grid
-    if not direct:
-        if grid.bits <= LANE_BITS:
-            return []
-        return [
-            Problem(
-                f"its result {result.name!r} has {grid.bits} bits",
-                "only a convolution that nothing follows may have more than 8",
-                place,
-            )
-        ]
-    if grid.qmax > INT32_MAX:
-        return [Problem("its 32-bit result is unsigned", "use a signed grid", place)]
-    if conv.multiplier is not None:
-        return []
-    left = model.tensors[conv.input].grid.exponent + conv.z.astype(np.int64) - grid.exponent
-    bits = conv.acc_bits.astype(np.int64) + np.maximum(left, 0)
-    worst = int(bits.argmax())
-    if bits[worst] > 32:
-        return [
-            Problem(
-                f"the result of channel {worst} needs {int(bits[worst])} bits, 32 at most: it is "
-                f"shifted left by {int(left[worst])}",
-                "use a coarser output grid or weight exponents that lie closer together",
-                place,
-            )
-        ]
-    return []
-
-
-def _fault(conv: Conv, model: QuantizedModel) -> Problem | None:
-    place = f"{conv.name} ({conv.source})"
-    kh, kw = conv.kernel
-    channels = model.tensors[conv.input].channels
-    out, per_group = int(conv.weight.shape[0]), int(conv.weight.shape[1])
-    if conv.dilation != 1:
-        return Problem(
-            f"dilation {conv.dilation} is not supported",
-            "use output_stride 32 (no dilation)",
-            place,
-        )
-    if conv.groups > 1 and not conv.groups == channels == out:
-        return Problem(
-            f"grouped convolution ({conv.groups} groups of {per_group} channels, {out} outputs) "
-            "is not supported",
-            "use groups 1 or a depthwise convolution with multiplier 1",
-            place,
-        )
-    if kh != kw:
-        return Problem(f"kernel {kh}x{kw} is not square", "use 1x1 or 3x3", place)
-    if _on_image(conv, model):
-        if kh > MAX_IMAGE_KERNEL:
-            return Problem(f"kernel {kh}x{kw} is too large", "use at most 7x7 on the image", place)
-        if max(conv.padding) > kh:
-            return Problem(
-                f"padding {conv.padding} is more than the kernel of {kh}x{kw}",
-                "pad the image on the host",
-                place,
-            )
-        return None
-    if kh not in (1, 3):
-        return Problem(f"kernel {kh}x{kw} is not supported here", "use 1x1 or 3x3", place)
-    if conv.stride not in (1, 2):
-        return Problem(f"stride {conv.stride} is not supported", "use stride 1 or 2", place)
-    top, left, bottom, right = conv.padding
-    if max(top, left) > 1 or max(top + bottom, left + right) > kh - 1:
-        return Problem(
-            f"padding {conv.padding} (top, left, bottom, right) is not supported",
-            f"use at most 1 at the top and left, and at most {kh - 1} in each direction",
-            place,
-        )
-    return None
-
-
-def _on_image(conv: Conv, model: QuantizedModel) -> bool:
-    """Whether the loader can lay this convolution's taps out as channels."""
-    readers = [n for n in model.nodes if model.input in n.inputs]
-    return conv.groups == 1 and conv.input == model.input and len(readers) == 1
 
 
 def _layer(
@@ -255,7 +190,7 @@ def _layer(
     in_shape = source.shape
     depthwise = conv.groups > 1
     mode: Mode
-    if _on_image(conv, model):
+    if on_image(conv, model):
         mode, weight = "pointwise", weight.reshape(weight.shape[0], -1)
         in_shape = (int(weight.shape[1]), target.height, target.width)
         stride, top, left = 1, 0, 0
@@ -295,7 +230,7 @@ def _layer(
 def _image_map(model: QuantizedModel, first: Layer) -> ImageMap:
     tensor = model.tensors[model.input]
     plain = ImageMap(tensor.channels, tensor.height, tensor.width, 1, 1, 0, 0)
-    if not _on_image(first.conv, model):
+    if not on_image(first.conv, model):
         return plain
     channels, rows, columns = first.in_shape
     conv = first.conv

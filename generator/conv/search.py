@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
+from shiftforge.generator.conv.options import PIXELS, UNITS, Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.quant.graph.types import QuantizedModel
 
-__all__ = ["Candidate", "explore_arrays", "search_array"]
+__all__ = ["Candidate", "choose_array", "explore_arrays", "search_array"]
 
-UNITS = (16, 32)
-PIXELS = tuple(range(1, 17))
 MIN_UTILISATION = 0.8
 
 
@@ -69,3 +68,12 @@ def search_array(model: QuantizedModel, board: Board, target_fps: float | None =
     if busy:
         return min(busy, key=lambda p: (p.modelled_cycles, p.array.lanes))
     return max(plans, key=lambda p: (p.modelled_fps * p.utilisation, -p.array.lanes))
+
+
+def choose_array(model: QuantizedModel, board: Board, options: Options) -> Plan:
+    """The plan that the options ask for: of one array, or of the best. Raises InputError."""
+    if problems := options.problems():
+        raise InputError(problems)
+    if options.shape is None:
+        return search_array(model, board, options.target_fps)
+    return make_plan(model, board, array_for(model, *options.shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,24 +10,35 @@ import numpy as np
 
 from shiftforge import __version__
 from shiftforge.boards.types import Board
-from shiftforge.errors import InputError, Problem
 from shiftforge.generator.board_fit import Estimate
 from shiftforge.generator.build import build
+from shiftforge.generator.checking import CheckReport
+from shiftforge.generator.conv.check import check_network
 from shiftforge.generator.conv.folder import INTERFACE, render_project
 from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.options import Options
-from shiftforge.generator.conv.plan import Plan, area_estimate, array_for, make_plan
+from shiftforge.generator.conv.plan import Plan, area_estimate
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.generator.conv.search import search_array
+from shiftforge.generator.conv.search import choose_array
+from shiftforge.generator.conv.terms import terms_note, two_term_layers
 from shiftforge.generator.conv.weights import pack_parameters, pack_weights
 from shiftforge.generator.design import Design
+from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.file import load_model, model_bytes
-from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.quant.graph.types import QuantizedModel, WeightFormat
 
-__all__ = ["MODEL_FILE", "TARGET", "ConvPlan", "ConvTarget", "generate"]
+__all__ = ["MODEL_FILE", "TARGET", "ConvDraft", "ConvPlan", "ConvTarget", "generate"]
 
 MODEL_FILE = "model.safetensors"
 """The quantised model inside a generated folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConvDraft:
+    """A network before calibration. formats: of its convolutions' weights, by name."""
+
+    graph: FloatGraph
+    formats: Mapping[str, WeightFormat]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +61,11 @@ class ConvTarget:
 
     def plan(self, network: QuantizedModel, board: Board, options: Options) -> ConvPlan:
         """See ``Target``. Raises InputError for operators that cannot be mapped."""
-        units, pixels = options.units, options.pixels
-        if units is None and pixels is None:
-            return ConvPlan(network, search_array(network, board, options.target_fps))
-        if options.target_fps is not None:
-            what = "--target-fps searches the array; --units and --pixels fix it"
-            raise InputError(Problem(what, "leave one of them out"))
-        array = array_for(network, units or 16, pixels or 7)
-        return ConvPlan(network, make_plan(network, board, array))
+        return ConvPlan(network, choose_array(network, board, options))
+
+    def check(self, draft: ConvDraft, board: Board | None, options: Options) -> CheckReport:
+        """See ``Checks``."""
+        return check_network(draft.graph, draft.formats, board, options)
 
     def estimate(self, plan: ConvPlan) -> Estimate:
         """See ``Target``."""
@@ -97,7 +106,14 @@ def _emit(model: QuantizedModel, plan: Plan) -> Design:
         "plan.json": plan.to_json().encode(),
         MODEL_FILE: model_bytes(model),
     }
-    return Design(files, plan.totals(), _manifest(model, plan))
+    report = {**plan.totals(), **_terms(model)}
+    return Design(files, report, _manifest(model, plan))
+
+
+def _terms(model: QuantizedModel) -> dict[str, object]:
+    """What made the array two-term, where it is."""
+    layers = two_term_layers(model)
+    return {"two_term_layers": layers, "two_terms": terms_note(model)} if layers else {}
 
 
 def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:

@@ -14,6 +14,7 @@ from shiftforge.generator.edgebert.command import PARAM_BEATS, TABLE_BEATS, comm
 from shiftforge.generator.edgebert.encoder import BIASED, LayerNumbers, LayerShape
 from shiftforge.generator.edgebert.encoder_program import tiles_needed
 from shiftforge.generator.edgebert.norm import NormNumbers
+from shiftforge.generator.edgebert.options import Options
 from shiftforge.generator.edgebert.sentence_program import (
     SentenceNumbers,
     SentencePlan,
@@ -24,7 +25,14 @@ from shiftforge.generator.edgebert.unit import LANES, UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 
-__all__ = ["Region", "choose_layer_unit", "choose_unit", "memory_map", "plan_sentence"]
+__all__ = [
+    "Region",
+    "choose_layer_unit",
+    "choose_unit",
+    "lane_problems",
+    "memory_map",
+    "plan_sentence",
+]
 
 _LEAST_TILES, _MOST_TILES = 256, 4096
 
@@ -33,13 +41,12 @@ def _shape(network: IntegerAlbert, length: int) -> LayerShape:
     return LayerShape(length, network.hidden, network.heads, network.ffn)
 
 
-def _lane_problems(network: IntegerAlbert, lanes: int) -> list[Problem]:
+def lane_problems(shape: LayerShape, lanes: int) -> list[Problem]:
     """Lanes that the unit does not offer, or that do not divide the heads."""
-    if lanes not in LANES:
-        what = f"{lanes} lanes are not offered"
-        return [Problem(what, f"choose one of {', '.join(map(str, LANES))}", "lanes")]
-    found = _shape(network, network.length).problems(lanes)
-    fitting = [n for n in LANES if not _shape(network, network.length).problems(n)]
+    if unknown := Options(lanes).problems():
+        return unknown
+    found = shape.problems(lanes)
+    fitting = [n for n in LANES if not shape.problems(n)]
     remedy = f"use --lanes {max(fitting)}" if fitting else "use heads of 16, 64 or 256 columns"
     return [replace(problem, remedy=remedy) for problem in found]
 
@@ -66,12 +73,12 @@ def choose_unit(network: IntegerAlbert, lanes: int = 16) -> UnitDesign:
 
     Raises InputError where the lanes do not suit the heads.
     """
-    if problems := _lane_problems(network, lanes):
+    shape = _shape(network, network.length)
+    if problems := lane_problems(shape, lanes):
         raise InputError(problems)
     weights: dict[str, Any] = {"weights": "af"}
     if network.weights != "af":
         weights = {"weights": "shift", "terms": 1 if network.weights == "shift1" else 2}
-    shape = _shape(network, network.length)
     return choose_layer_unit(lanes, shape, fraction=network.fraction, **weights)
 
 

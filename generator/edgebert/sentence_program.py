@@ -28,10 +28,10 @@ from shiftforge.generator.edgebert.product import ProductMode
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 
-__all__ = ["SentenceNumbers", "SentencePlan", "plan_commands"]
+__all__ = ["EMBEDDED", "SentenceNumbers", "SentencePlan", "plan_commands"]
 
 LAST, IF_EXIT = 1, 2  # register stop
-_EMBEDDED = ("word", "place", "embedded", "embedding_norm", "input")
+EMBEDDED = ("word", "place", "embedded", "embedding_norm", "input")
 _FEWEST, _MOST = 2, 512  # classes: the entropy unit's rows
 
 
@@ -52,7 +52,7 @@ class SentenceNumbers:
         """What cannot be planned."""
         found = [
             Problem(f"no exponent bias for {name}", "give one", "embedding")
-            for name in _EMBEDDED
+            for name in EMBEDDED
             if name not in self.biases
         ]
         if not _FEWEST <= self.classes <= _MOST:
@@ -92,7 +92,7 @@ class SentencePlan:
         """The first layers alone, with their own commands: what their stages are read by."""
         whole = self.program
         kept = tuple(
-            c for c in whole.commands if c.layer < layers and c.name not in ("off_ramp", *_EMBEDDED)
+            c for c in whole.commands if c.layer < layers and c.name not in ("off_ramp", *EMBEDDED)
         )
         return replace(whole, layers=whole.layers[:layers], commands=kept)
 

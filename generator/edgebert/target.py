@@ -12,8 +12,10 @@ from shiftforge import __version__
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
+from shiftforge.generator.checking import CheckReport
 from shiftforge.generator.design import Design
 from shiftforge.generator.edgebert.area import UnitArea, unit_area
+from shiftforge.generator.edgebert.check import TextDraft, check_sizes
 from shiftforge.generator.edgebert.folder import host_values, project_files
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.options import Options
@@ -167,6 +169,10 @@ class EdgebertTarget:
         sentence = plan_sentence(unit, own, own.length)
         figures = _figures(own, unit, sentence, board, area)
         return UnitPlan(package, data, board, unit, sentence, area, figures)
+
+    def check(self, draft: TextDraft, board: Board | None, options: Options) -> CheckReport:
+        """See ``Checks``."""
+        return check_sizes(draft, board, options)
 
     def estimate(self, plan: UnitPlan) -> Estimate:
         """See ``Target``."""

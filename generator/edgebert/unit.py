@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.generator.edgebert.options import LANES
 
 __all__ = ["LANES", "MASKS_PER_BEAT", "UnitConfig"]
 
-LANES = (2, 4, 8, 16, 32)
 LANE_BITS = 8  # a lane's slot in the buffers and on the external port
 MASKS_PER_BEAT = 8  # one beat is n bytes, so eight n-bit masks
 SHIFT_CODE_BITS = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,10 @@ from shiftforge.quant.graph.types import (
     Tensor,
     WeightFormat,
 )
+from shiftforge.quant.quantisation import Requant
 
 __all__ = ["Requant", "clamp_codes", "convert", "exponent_floor", "output_grid"]
 
-Requant: TypeAlias = Literal["shift", "multiplier"]
 IntegerWeights: TypeAlias = tuple[NDArray[np.int8], NDArray[np.int8]]
 
 # Fixed-point position of the multiplier variant: m = 2^30 stands for 1.

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +24,10 @@ from numpy.typing import NDArray
 from shiftforge.errors import Problem, Problems
 from shiftforge.quant.calibrate.network import inputs_of, walk
 from shiftforge.quant.capture.types import FloatConv, FloatGraph, FloatPool
+from shiftforge.quant.quantisation import Equalisation
 
 __all__ = ["Equalisation", "channel_maxima", "equalise"]
 
-Equalisation: TypeAlias = Literal["off", "exact", "calibrated"]
 LIMIT = 8.0
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, assert_never
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -21,10 +21,10 @@ from shiftforge.quant.calibrate.network import walk
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatPool
 from shiftforge.quant.graph.types import Grid, Preprocess
 from shiftforge.quant.graph.verify import MAX_EXPONENT
+from shiftforge.quant.quantisation import Method
 
 __all__ = ["METHODS", "Method", "calibrate_grids", "input_grid", "residual_groups", "signedness"]
 
-Method: TypeAlias = Literal["minmax", "percentile", "mse"]
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
 
 # Exponents tried below the one that covers the whole range; each halves the range.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ from shiftforge.quant.calibrate.rounding import compensate, moments, retarget
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
 from shiftforge.quant.graph.types import Grid, WeightFormat
+from shiftforge.quant.quantisation import Rounding
 
 __all__ = ["Options", "Progress", "Rounded", "Rounding", "round_network"]
 
-Rounding: TypeAlias = Literal["compensated", "nearest", "log"]
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 

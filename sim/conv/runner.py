@@ -64,6 +64,7 @@ class FrameOptions(Options):
         metadata={
             "name": "data",
             "metavar": "DIR",
+            "folder": True,
             "commands": ("emulate", "compare"),
             "help": "Folder of the Fashion-MNIST IDX files.",
         },

@@ -115,11 +115,11 @@ def test_own_model_may_be_replaced(tmp_path: Path, capsys: pytest.CaptureFixture
     [
         (["--bits", "9"], 1),
         (["--terms", "3"], 1),
-        (["--scheme", "int", "--bits", "9", "--calib", "random:x"], 2),
+        (["--scheme", "int", "--bits", "9", "--activation-bits", "99"], 2),
         (["--scheme", "int", "--terms", "2"], 1),
         (["--calib", "nowhere.png"], 1),
         (["--scheme", "dtssq"], 1),
-        (["--resolution", "31"], 1),
+        (["--resolution", "0"], 1),
     ],
 )
 def test_bad_options(

@@ -30,14 +30,20 @@ def _configured_shape(network: torch.nn.Module) -> tuple[int, int, int]:
     return shape
 
 
-def load_factory(source: str, *, resolution: int | None = None) -> FloatGraph:
+def load_factory(
+    source: str,
+    *,
+    resolution: int | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+) -> FloatGraph:
     """Import a callable that takes nothing and returns a torch.nn.Module, and capture that.
 
     The factory or the module it returns may carry attributes: ``preprocess``, a Preprocess;
     ``input_shape``, (C, H, W), by default the preprocessing's, that of the module's ``config``
     (``num_channels`` and ``image_size``, as transformers has them) or (3, 224, 224); ``labels``,
     class names. Without ``preprocess``, pixels are normalised to [-1, 1]. resolution overrides
-    height and width. The current folder is importable. Importing runs the user's own code.
+    height and width, input_shape all three. The current folder is importable. Importing runs the
+    user's own code.
 
     Raises InputError where the import, the call or an attribute is no good.
     """
@@ -70,7 +76,9 @@ def load_factory(source: str, *, resolution: int | None = None) -> FloatGraph:
         problem = f"it returns {type(network).__name__}"
         raise InputError(Problem(problem, "return a torch.nn.Module", source))
 
-    return load_module(network, source, resolution=resolution, factory=factory)
+    return load_module(
+        network, source, resolution=resolution, factory=factory, input_shape=input_shape
+    )
 
 
 def load_module(
@@ -79,16 +87,18 @@ def load_module(
     *,
     resolution: int | None = None,
     factory: object = None,
+    input_shape: tuple[int, int, int] | None = None,
 ) -> FloatGraph:
     """Capture a module, with what it or its factory carries (see ``load_factory``).
 
-    source: what it is called; its last part names the network. Raises InputError.
+    source: what it is called; its last part names the network. input_shape: (C, H, W) in place of
+    what they carry. Raises InputError.
     """
 
     def carried(name: str) -> object:
         return getattr(factory, name, None) or getattr(network, name, None)
 
-    preprocess, shape = carried("preprocess"), carried("input_shape")
+    preprocess, shape = carried("preprocess"), input_shape or carried("input_shape")
     if preprocess is not None and not isinstance(preprocess, Preprocess):
         problem = f"its attribute preprocess is a {type(preprocess).__name__}"
         raise InputError(Problem(problem, "make it a Preprocess", source))

@@ -1,0 +1,174 @@
+"""A float network against the array, before any calibration: what maps where, and what does not.
+
+A dry model has the network's shapes and formats and no values. The plan's own steps take it, so
+that what they refuse here is what they refuse of the quantised network, in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from shiftforge.boards.types import Board
+from shiftforge.errors import Problems
+from shiftforge.generator.board_fit import fit_problems
+from shiftforge.generator.checking import CheckReport, CheckRow
+from shiftforge.generator.conv.options import Options
+from shiftforge.generator.conv.plan import Plan, area_estimate
+from shiftforge.generator.conv.schedule import Layer, Mapped, map_nodes
+from shiftforge.generator.conv.search import choose_array
+from shiftforge.generator.conv.terms import terms_note
+from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode, FloatPool
+from shiftforge.quant.graph.types import (
+    Add,
+    Conv,
+    Grid,
+    Node,
+    Pool,
+    QuantizedModel,
+    ShiftFormat,
+    Tensor,
+    WeightFormat,
+)
+
+__all__ = ["check_network", "dry_model"]
+
+# Values decide neither what maps nor what it takes; any grid will do.
+_GRID = Grid(8, True, -4)
+_FIGURES = (
+    "units", "pixels", "lanes", "unit", "terms", "ideal_cycles", "modelled_cycles", "modelled_fps",
+    "utilisation", "buffer_bytes", "modelled_alm", "modelled_alm_fraction", "modelled_ram_blocks",
+)  # fmt: skip
+
+
+def dry_model(graph: FloatGraph, formats: Mapping[str, WeightFormat]) -> QuantizedModel:
+    """The integer network that a float one becomes, with zeros for weights that take no memory.
+
+    formats: of every convolution's weights, by name; two-term shift weights where one is missing.
+    """
+    last = graph.nodes[-1]
+    wide = graph.output if isinstance(last, FloatConv) else None
+    tensors = {
+        name: Tensor(name, *graph.shapes[name], _GRID if name != wide else Grid(32, True, -4))
+        for name in (graph.input, *(node.output for node in graph.nodes))
+    }
+    return QuantizedModel(
+        name=graph.name,
+        preprocess=graph.preprocess,
+        input=graph.input,
+        output=graph.output,
+        tensors=tensors,
+        nodes=tuple(_dry(node, tensors, formats) for node in graph.nodes),
+        labels=graph.labels,
+    )
+
+
+def _dry(
+    node: FloatNode, tensors: Mapping[str, Tensor], formats: Mapping[str, WeightFormat]
+) -> Node:
+    grid = tensors[node.output].grid
+    match node:
+        case FloatConv():
+            outputs = node.weight.shape[0]
+            return Conv(
+                name=node.name, source=node.source, input=node.input, output=node.output,
+                weight=np.broadcast_to(np.int8(0), node.weight.shape),
+                z=np.zeros(outputs, np.int8), bias=np.zeros(outputs, np.int32),
+                format=formats.get(node.name, ShiftFormat()), stride=node.stride,
+                padding=node.padding, dilation=node.dilation, groups=node.groups,
+                lo=grid.qmin, hi=grid.qmax, acc_bits=np.ones(outputs, np.uint8),
+            )  # fmt: skip
+        case FloatAdd():
+            return Add(node.name, node.source, node.a, node.b, node.output, grid.qmin, grid.qmax)
+        case FloatPool():
+            return Pool(node.name, node.source, node.input, node.output, 1, 0, grid.qmin, grid.qmax)
+
+
+def check_network(
+    graph: FloatGraph,
+    formats: Mapping[str, WeightFormat],
+    board: Board | None = None,
+    options: Options | None = None,
+) -> CheckReport:
+    """What of a network the array runs, and on a board the array that the plan would take.
+
+    formats: as in ``dry_model``. options: as ``generate`` has them. Never raises for the network;
+    the report holds what is wrong.
+    """
+    model = dry_model(graph, formats)
+    mapped = map_nodes(model)
+    problems = Problems(problem for own in mapped.problems.values() for problem in own)
+    plan: Plan | None = None
+    if board is not None and not problems:
+        plan = problems.check(choose_array, model, board, options or Options())
+        problems += [] if plan is None else fit_problems(area_estimate(plan))
+    note = terms_note(model) if any(_mixed(model)) else ""
+    return CheckReport(
+        kind="conv",
+        network=graph.name,
+        rows=_rows(graph, model, mapped),
+        problems=tuple(problems),
+        notes=(note,) if note else (),
+        board=None if board is None else board.name,
+        figures={} if plan is None else _figures(plan),
+    )
+
+
+def _mixed(model: QuantizedModel) -> list[bool]:
+    """Whether a convolution has one-term weights, by convolution."""
+    return [isinstance(c.format, ShiftFormat) and c.format.terms == 1 for c in model.conv_nodes()]
+
+
+def _figures(plan: Plan) -> dict[str, Any]:
+    totals = plan.totals()
+    return {name: totals[name] for name in _FIGURES}
+
+
+def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[CheckRow, ...]:
+    places: dict[str, tuple[str, str]] = {}
+    for layer in mapped.layers:
+        places[layer.conv.name] = _conv_place(layer, model)
+        if layer.add is not None and layer.skip is not None:
+            what = f"with {layer.conv.name}, which adds {layer.skip.name}"
+            places[layer.add.name] = ("residual", what)
+        if layer.pool is not None:
+            places[layer.pool.name] = ("pool", f"with {layer.conv.name}")
+    rows = []
+    for node in graph.nodes:
+        place, detail = places.get(node.name, (None, ""))
+        own = mapped.problems.get(node.name, ())
+        if place is None and not own:
+            # It would follow a convolution that does not map.
+            detail = "follows a convolution that does not map"
+        shape, maps = graph.shapes[node.output], None if own else place
+        rows.append(CheckRow(node.name, node.source, _operator(node), shape, maps, detail, own))
+    return tuple(rows)
+
+
+def _conv_place(layer: Layer, model: QuantizedModel) -> tuple[str, str]:
+    if layer.direct:
+        return "classifier", f"{layer.mode}; leaves as 32-bit integers"
+    kernel = layer.conv.kernel
+    if layer.input.name == model.input and layer.mode == "pointwise" and kernel != (1, 1):
+        return layer.mode, f"the {kernel[0]}x{kernel[1]} taps lie as channels"
+    if layer.mode != "pointwise" and kernel == (1, 1):
+        return layer.mode, "as one tap of 3x3"
+    return layer.mode, ""
+
+
+def _operator(node: FloatNode) -> str:
+    match node:
+        case FloatConv():
+            height, width = node.weight.shape[2:]
+            parts = [f"conv {height}x{width}"]
+            parts += [f"stride {node.stride}"] if node.stride != 1 else []
+            parts += [f"groups {node.groups}"] if node.groups != 1 else []
+            parts += [f"dilation {node.dilation}"] if node.dilation != 1 else []
+            parts += [node.activation] if node.activation != "none" else []
+            return ", ".join(parts)
+        case FloatAdd():
+            return "add" if node.activation == "none" else f"add, {node.activation}"
+        case FloatPool():
+            return "global average"
