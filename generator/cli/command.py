@@ -42,15 +42,16 @@ class CheckedCommand(click.Command):
     """Refuses bad options with all their problems, before the command itself begins.
 
     early: what is wrong with the options, all of them together; what click's types refuse comes
-    first. output: what is wrong with the output's path, told with these where there are any; the
-    command itself tells it otherwise, with what else it finds.
+    first. places: what is wrong with the paths that it reads and writes, as far as that is seen at
+    once; told with these where there are any. The command itself tells it otherwise, with what else
+    it finds.
     """
 
     def __init__(
-        self, *args: Any, early: Early | None = None, output: Early | None = None, **kwargs: Any
+        self, *args: Any, early: Early | None = None, places: Early | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.early, self.output = early, output
+        self.early, self.places = early, places
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does, but a value of a wrong type or range does not hide the others."""
@@ -85,8 +86,8 @@ class CheckedCommand(click.Command):
         problems = Problems(_told(ctx))
         if self.early is not None:
             problems += self.early(**ctx.params)
-        if problems and self.output is not None:
-            problems += self.output(**ctx.params)
+        if problems and self.places is not None:
+            problems += self.places(**ctx.params)
         problems.stop()
         return super().invoke(ctx)
 

@@ -11,6 +11,7 @@ from shiftforge.cli.options import (
     RunCommand,
     edited_option,
     json_option,
+    project_problems,
     sample_options,
     time_limit_option,
 )
@@ -44,6 +45,7 @@ def _early(first: str | None, second: str | None, **values: Any) -> list[Problem
     "compare",
     cls=RunCommand,
     early=_early,
+    places=project_problems,
     short_help="Find the first difference between two checkpoints.",
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))

@@ -12,6 +12,7 @@ from shiftforge.cli.options import (
     device_problems,
     edited_option,
     json_option,
+    project_problems,
     refuse_options,
     sample_options,
     time_limit_option,
@@ -34,6 +35,7 @@ def _early(folder: Path | None, devices: tuple[str, ...], **values: Any) -> list
     "cosim",
     cls=RunCommand,
     early=_early,
+    places=project_problems,
     short_help="Run a project's samples on its RTL, bit for bit.",
 )
 @click.argument("folder", metavar="DIR", required=False, type=click.Path(path_type=Path))

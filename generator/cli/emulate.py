@@ -12,6 +12,7 @@ from shiftforge.cli.options import (
     device_problems,
     edited_option,
     json_option,
+    project_problems,
     sample_options,
     time_limit_option,
 )
@@ -28,6 +29,7 @@ def _early(device: str, **values: Any) -> list[Problem]:
     "emulate",
     cls=RunCommand,
     early=_early,
+    places=project_problems,
     short_help="Run a project on an OpenCL device, bit for bit.",
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))

@@ -21,12 +21,17 @@ def _early(**values: Any) -> list[Problem]:
     return early_options(target_options, values)
 
 
-def _output(output: Path, **values: Any) -> list[Problem]:
+def _places(model: Path, output: Path, **values: Any) -> list[Problem]:
+    from shiftforge.cli.dynamic import foreign_options, target_options
     from shiftforge.errors import Problems
     from shiftforge.generator.design import check_folder
+    from shiftforge.generator.target import target_of_file
 
     problems = Problems()
     problems.check(check_folder, output)
+    target = problems.check(target_of_file, model) if model.is_file() else None
+    if target is not None:
+        problems += foreign_options(target.kind, target_options)
     return problems
 
 
@@ -34,7 +39,7 @@ def _output(output: Path, **values: Any) -> list[Problem]:
     "generate",
     cls=DynamicCommand,
     early=_early,
-    output=_output,
+    places=_places,
     short_help="Generate the OpenCL project of a model for a board.",
 )
 @click.argument("model", type=click.Path(path_type=Path))

@@ -20,6 +20,7 @@ __all__ = [
     "is_model_file",
     "json_option",
     "output_file_problems",
+    "project_problems",
     "overwrite_option",
     "refuse_options",
     "sample_options",
@@ -102,6 +103,19 @@ def device_problems(names: Iterable[str]) -> list[Problem]:
     problems = Problems()
     for name in dict.fromkeys(names):
         problems.check(device_spec, name)
+    return problems
+
+
+def project_problems(folder: Path | None, **values: Any) -> list[Problem]:
+    """What is wrong with a project's folder, and with options that its kind has not."""
+    from shiftforge.cli.dynamic import foreign_options
+    from shiftforge.errors import Problems
+    from shiftforge.generator.project import open_project
+
+    problems = Problems()
+    project = None if folder is None else problems.check(open_project, folder)
+    if project is not None:
+        problems += foreign_options(project.kind, runner_options)
     return problems
 
 

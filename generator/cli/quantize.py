@@ -53,7 +53,7 @@ def _python_options(values: Mapping[str, Any]) -> dict[str, Any]:
     "quantize",
     cls=CheckedCommand,
     early=_early,
-    output=_output,
+    places=_output,
     short_help="Quantise a network to shift weights.",
 )
 @click.argument("source")

@@ -233,15 +233,16 @@ BAD = {
         ["nosuch", "--device", "bogus", "--input", "random:0", "--time-limit", "nan", "--limit",
          "0", "--data", "/nosuch"],
         ("unknown device 'bogus'", "nan is no finite number", "0 is not in the range",
-         "'/nosuch' does not exist"),
+         "'/nosuch' does not exist", "there is no such folder"),
     ),
     "compare": (
         ["nosuch", "--input", "random:0", "--from", "x", "--to", "x", "--time-limit", "inf"],
-        ("unknown checkpoint 'x'", "'x' would be compared with itself", "inf is no finite number"),
+        ("unknown checkpoint 'x'", "'x' would be compared with itself", "inf is no finite number",
+         "there is no such folder"),
     ),
     "cosim": (
         ["nosuch", "--input", "random:0", "--device", "bogus", "--time-limit", "0"],
-        ("unknown device 'bogus'", "0.0 is not in the range"),
+        ("unknown device 'bogus'", "0.0 is not in the range", "there is no such folder"),
     ),
     "unit": (
         ["layer", "--n", "7", "--terms", "3", "--opencl", "bogus", "--seed", "-1", "--trace",
