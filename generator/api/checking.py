@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,10 +116,9 @@ def text_draft(source: str) -> TextDraft:
     A Hugging Face folder without trained off-ramps is taken for sentences of 128 tokens at most.
     """
     from shiftforge.cli.text_source import RANDOM
-    from shiftforge.generator.edgebert.check import TextDraft
 
     if source.partition(":")[0] == RANDOM:
-        return TextDraft(source, **_random_sizes(source))
+        return _draft(source, _random_sizes(source))
     from shiftforge.files import read_json
     from shiftforge.quant.albert.network.notes import NOTES, load_notes
 
@@ -137,14 +137,22 @@ def text_draft(source: str) -> TextDraft:
     )
     problems.stop()
     if not (Path(source) / NOTES).is_file():
-        length = min(_TEXT_LENGTH, sizes.pop("length"))
-        return TextDraft(source, length=length, **sizes)
+        return _draft(source, {**sizes, "length": min(_TEXT_LENGTH, sizes["length"])})
     notes = load_notes(Path(source), ["classes"])
     classes = notes["classes"]
     count = len(classes) if isinstance(classes, list) else 0
     weights = str(notes.get("weights") or "af")
     form: Any = weights if weights in ("shift1", "shift2") else "af"
-    return TextDraft(source, **sizes, classes=count, weights=form)
+    return replace(_draft(source, sizes), classes=count, weights=form)
+
+
+def _draft(source: str, sizes: Mapping[str, int]) -> TextDraft:
+    from shiftforge.generator.edgebert.check import TextDraft
+
+    return TextDraft(
+        source, sizes["length"], sizes["hidden"], sizes["heads"], sizes["ffn"], sizes["layers"],
+        sizes["embedding"],
+    )  # fmt: skip
 
 
 def _random_sizes(source: str) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,7 +19,13 @@ OVERRIDES = ("resolution", "input_shape", "mean", "std", "labels")
 """Parameters that replace what a source says of its input and output."""
 
 
-class _Numbers(click.ParamType):
+if TYPE_CHECKING:
+    _Type = click.ParamType[tuple[float, ...]]  # generic since click 8.4
+else:
+    _Type = click.ParamType
+
+
+class _Numbers(_Type):
     """Numbers between commas: whole ones from 1 (``whole``), or finite ones."""
 
     def __init__(self, name: str, whole: bool = False) -> None:
