@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import json
 import tomllib
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import read_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -38,6 +40,12 @@ SOURCED_FIELDS = (
 )
 """Fields whose origin every board file states in its ``sources`` table."""
 
+MOST_BYTES = 64 << 10
+"""A board file has three or four thousand."""
+_DEEPEST, _LONGEST, _LARGEST = 4, 2000, 1 << 63
+_GIVE = "give the path of a board TOML file, or a name from `shiftforge boards`"
+_MEND = "mend the syntax; CONTRIBUTING.md has the recipe of a board file"
+
 
 def list_boards() -> tuple[str, ...]:
     """Names of the boards that come with the package, sorted."""
@@ -55,18 +63,9 @@ def load_board(name_or_path: str | Path) -> Board:
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text:
-        path = Path(name_or_path)
-        try:
-            return parse_board(path.read_text(encoding="utf-8"), str(path))
-        except OSError as error:
-            remedy = "give the path of a board TOML file, or a name from `shiftforge boards`"
-            raise InputError(
-                Problem(f"cannot be read ({error.strerror})", remedy, str(path))
-            ) from error
-        except UnicodeDecodeError as error:
-            raise InputError(
-                Problem("is not UTF-8 text", "give a board TOML file", str(path))
-            ) from error
+        # Editors of Windows begin a file with a mark; it says nothing.
+        content = read_text(text, most=MOST_BYTES, remedy=_GIVE, encoding="utf-8-sig")
+        return parse_board(content, text)
     return _shipped(text)
 
 
@@ -78,7 +77,7 @@ def _shipped(name: str) -> Board:
         meant = f"did you mean {close[0]!r}? " if close else ""
         raise InputError(
             Problem(
-                f"unknown board {name!r}",
+                f"unknown board {_shown(name)}",
                 f"{meant}known boards: {', '.join(names)}; or give the path of your own .toml file",
             )
         )
@@ -89,31 +88,30 @@ def _shipped(name: str) -> Board:
 def parse_board(text: str, where: str) -> Board:
     """The board that TOML text describes; where names the text in problems.
 
-    Raises InputError with every problem: TOML syntax, unknown, missing or ill-typed fields, figures
-    out of range or contradicting each other, and figures without a source.
+    Raises InputError with every problem: TOML syntax, unknown, missing or ill-typed fields, texts
+    that are not spelled as their field is, figures out of range or contradicting each other, and
+    figures without a source.
     """
-    try:
-        raw: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(Problem(f"not valid TOML: {error}", "mend the syntax", where)) from error
-    problems = [*_source_problems(raw, where)]
+    problems: list[Problem] = []
+    raw = _cleaned(_parse(text, where), "", where, problems)
+    problems += _source_problems(raw, where)
     board: Board | None = None
     from pydantic import ValidationError
 
     try:
         # Through JSON, because strict validation of Python objects wants tuples and instances.
-        board = _adapter().validate_json(json.dumps(raw, default=str))
+        board = _adapter().validate_json(json.dumps(raw))
     except ValidationError as error:
         problems += [
-            Problem(
-                f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}"
-                + ("" if e["type"] in ("missing", "unexpected_keyword_argument")
-                   else f", got {e['input']!r}"),
-                _remedy(e["type"]),
+            _field_problem(
+                _path(".".join(str(part) for part in e["loc"])),
+                e["type"],
+                e["msg"],
+                e["input"],
                 where,
             )
             for e in error.errors(include_url=False)
-        ]  # fmt: skip
+        ]
     if board is not None:
         problems += _contradictions(board, where)
     if problems or board is None:
@@ -121,12 +119,74 @@ def parse_board(text: str, where: str) -> Board:
     return board
 
 
-def _remedy(kind: str) -> str:
+def _parse(text: str, where: str) -> dict[str, Any]:
+    """TOML text as tables. Raises InputError."""
+    # A key of thousands of parts would take the reader minutes; a key is on one line.
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > _LONGEST:
+            what = f"line {number} has {len(line):,} characters; at most {_LONGEST:,} are read"
+            raise InputError(Problem(what, "break the line, or shorten its text", where))
+    try:
+        raw = tomllib.loads(text)
+    except RecursionError as error:
+        raise InputError(Problem("not a board: nested too deep", _MEND, where)) from error
+    except ValueError as error:  # TOML's own, and Python's for numbers of thousands of digits
+        raise InputError(Problem(f"not valid TOML: {error}", _MEND, where)) from error
+    level: list[Any] = [raw]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    if any(isinstance(value, dict | list) for value in level):
+        raise InputError(Problem("not a board: nested too deep", _MEND, where))
+    return raw
+
+
+def _cleaned(value: object, path: str, where: str, problems: list[Problem]) -> Any:
+    """The value in JSON's types; what is of no field's is a problem, and something harmless."""
+    if isinstance(value, datetime.date | datetime.time):
+        what = f"{_path(path)}: is a date or a time"
+        problems.append(Problem(what, "write a text in quotes, or a number", where))
+        return value.isoformat()
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        problems.append(Problem(f"{_path(path)}: is beyond 64 bits", "correct the value", where))
+        return 1
+    if isinstance(value, list):
+        return [_cleaned(item, f"{path}.{i}", where, problems) for i, item in enumerate(value)]
+    if isinstance(value, dict):
+        begin = f"{path}." if path else ""
+        return {name: _cleaned(v, begin + name, where, problems) for name, v in value.items()}
+    return value
+
+
+def _shown(value: object) -> str:
+    """A value of a file, cut to what a line of a message has room for."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}… ({len(text):,} characters)"
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    return _path(".".join(str(part) for part in parts))
+
+
+def _path(text: str) -> str:
+    """The place of a field; a name that no field has is shown with what does not print escaped."""
+    return text if text.isprintable() and len(text) <= 80 else _shown(text)
+
+
+def _field_problem(field: str, kind: str, told: str, value: object, where: str) -> Problem:
+    """What the validator says of a field. kind, told: its kind of error and its message."""
     if kind == "missing":
-        return "add the field"
+        return Problem(f"{field}: {told}", "add the field", where)
     if kind == "unexpected_keyword_argument":
-        return "remove the field, or mend its spelling"
-    return "correct the value"
+        return Problem(f"{field}: {told}", "remove the field, or mend its spelling", where)
+    if kind == "value_error":  # a spelling's own words
+        what = f"{field}: {_shown(value)} holds what this field cannot"
+        return Problem(what, told.removeprefix("Value error, "), where)
+    return Problem(f"{field}: {told}, got {_shown(value)}", "correct the value", where)
 
 
 @cache
@@ -153,7 +213,9 @@ def _source_problems(raw: dict[str, Any], where: str) -> list[Problem]:
             for field in lacking
         ),
         *(
-            Problem(f"sources names {field!r}, which is no figure of a board", "remove it", where)
+            Problem(
+                f"sources names {_shown(field)}, which is no figure of a board", "remove it", where
+            )
             for field in surplus
         ),
     ]

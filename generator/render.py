@@ -1,4 +1,4 @@
-"""The Jinja environment of every template, and names as text that no template has to fear."""
+"""The Jinja environment of every template: values are escaped for the language, none is missing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ from typing import Any
 
 import jinja2
 
-__all__ = ["MAX_VECTOR", "plain_text", "render"]
+from shiftforge.generator import escape
+
+__all__ = ["MAX_VECTOR", "render"]
 
 MAX_VECTOR = 8
+_FILTERS = (
+    escape.c_comment,
+    escape.make_comment,
+    escape.make_word,
+    escape.make_words,
+    escape.markdown,
+    escape.markdown_code,
+    escape.python_doc,
+    escape.python_value,
+)
 
 
 @cache
@@ -19,21 +31,23 @@ def _environment() -> jinja2.Environment:
         path = files("shiftforge.templates").joinpath(name)
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(load),
         undefined=jinja2.StrictUndefined,
+        finalize=escape.guard,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters |= {function.__name__: function for function in _FILTERS}
+    return environment
 
 
 def render(template: str, values: dict[str, Any]) -> str:
-    """A template of the ``templates`` folder with its values; a missing value is an error."""
+    """A template of the ``templates`` folder with its values; a missing value is an error.
+
+    Texts from files of users go through a filter of ``escape``. Raises ValueError for one that
+    does not and could end what it stands in, InputError where a language cannot hold it.
+    """
     return _environment().get_template(template).render(values)
-
-
-def plain_text(text: str) -> str:
-    """A network's own names as text for comments and strings: only what cannot end either."""
-    return "".join(c if c.isalnum() or c in "._-/ ():" else "_" for c in text).replace("*/", "__")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from shiftforge import __version__
 from shiftforge.generator.channel import EMULATION_DEPTH
 from shiftforge.generator.conv.plan import Plan
-from shiftforge.generator.render import plain_text, render
+from shiftforge.generator.render import render
 from shiftforge.generator.sdk import emulator_platform
 
 __all__ = ["INTERFACE", "KERNELS", "render_project"]
@@ -28,8 +30,11 @@ KERNELS = (
 )
 
 
-def render_project(plan: Plan) -> dict[str, str]:
-    """Texts by path: Makefile, host/host.py and README.md of a design folder."""
+def render_project(plan: Plan, data: Mapping[str, bytes]) -> dict[str, str]:
+    """Texts by path: Makefile, host/host.py and README.md of a design folder.
+
+    data: the files ``data/*.bin`` by path, whose lengths the host program knows.
+    """
     board = plan.board
     depths = [
         f"-DSF_DEPTH_{c.name}={EMULATION_DEPTH * (2 if c.name == 'result' else 1)}"
@@ -37,16 +42,17 @@ def render_project(plan: Plan) -> dict[str, str]:
     ]
     values: dict[str, Any] = {
         "version": __version__,
-        "network": plain_text(plan.network),
-        "board_title": plain_text(board.title),
+        "network": plan.network,
+        "board_title": board.title,
         "bsp": board.sdk.bsp,
         "sdk": f"Intel FPGA SDK for OpenCL {board.sdk.edition} {board.sdk.version}",
-        "flags": " ".join(board.sdk.flags),
-        "emulator_flags": "".join(f"{flag} " for flag in board.sdk.emulator_flags),
+        "flags": board.sdk.flags,
+        "emulator_flags": board.sdk.emulator_flags,
         "emulator_platform": emulator_platform(board.sdk.edition, board.sdk.version),
+        "data_sizes": [(PurePath(path).stem, len(content)) for path, content in data.items()],
         "depth_flags": " ".join(depths),
-        "depth_options": repr(depths),
-        "kernels": repr(KERNELS),
+        "depth_options": depths,
+        "kernels": KERNELS,
         "kernel_count": len(KERNELS),
         "units": plan.array.units,
         "pixels": plan.array.pixels,

@@ -9,7 +9,8 @@ from shiftforge import __version__
 from shiftforge.generator.conv.cycles import LOADER_BLOCK, loader_blocks, weight_word_bytes
 from shiftforge.generator.conv.instruction import instruction_fields
 from shiftforge.generator.conv.plan import LayerPlan, Plan
-from shiftforge.generator.render import MAX_VECTOR, plain_text, render
+from shiftforge.generator.escape import verbatim
+from shiftforge.generator.render import MAX_VECTOR, render
 
 __all__ = ["render_accelerator"]
 
@@ -17,7 +18,7 @@ __all__ = ["render_accelerator"]
 def _layer_comment(layer: LayerPlan) -> str:
     extra = [n for n in ("residual", "pool", "direct") if getattr(layer.instruction, n)]
     note = f" + {', '.join(extra)}" if extra else ""
-    return plain_text(f"{layer.index:3d} {layer.mode}{note}  {layer.source}")
+    return f"{layer.index:3d} {layer.mode}{note}  {layer.source}"
 
 
 def render_accelerator(plan: Plan) -> str:
@@ -28,7 +29,7 @@ def render_accelerator(plan: Plan) -> str:
     note = "" if array.unit == "shift" else ", multiplier variant (not multiplier-free)"
     values: dict[str, Any] = {
         "version": __version__,
-        "network": plain_text(plan.network),
+        "network": plan.network,
         "board": plan.board.name,
         "units": array.units,
         "pixels": array.pixels,
@@ -48,7 +49,9 @@ def render_accelerator(plan: Plan) -> str:
         "instruction_fields": instruction_fields(),
         "channels": plan.channels,
         "layer_comments": [_layer_comment(layer) for layer in plan.layers],
-        "shift_include": files("shiftforge.kernels").joinpath("shift.clh").read_text("utf-8"),
+        "shift_include": verbatim(
+            files("shiftforge.kernels").joinpath("shift.clh").read_text("utf-8")
+        ),
         "image": {
             "channels": channels,
             "rows": rows,

@@ -97,12 +97,15 @@ def generate(
 def _emit(model: QuantizedModel, plan: Plan) -> Design:
     layers = schedule(model).layers
     program = np.array([layer.instruction.words() for layer in plan.layers], np.int32)
-    files = {
-        **{path: text.encode() for path, text in render_project(plan).items()},
-        "device/accelerator.cl": render_accelerator(plan).encode(),
+    data = {
         "data/program.bin": program.tobytes(),
         "data/weights.bin": pack_weights(layers, plan.array),
         "data/params.bin": pack_parameters(layers, plan.array, plan.multiplier_requant),
+    }
+    files = {
+        **{path: text.encode() for path, text in render_project(plan, data).items()},
+        "device/accelerator.cl": render_accelerator(plan).encode(),
+        **data,
         "plan.json": plan.to_json().encode(),
         MODEL_FILE: model_bytes(model),
     }

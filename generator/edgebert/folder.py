@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -143,11 +145,12 @@ def host_values(design: UnitDesign, board: Board) -> dict[str, Any]:
     ]
     return {
         "version": __version__,
-        "kernels": repr(unit_kernels(design.sfu)),
+        "bsp": board.sdk.bsp,
+        "kernels": unit_kernels(design.sfu),
         "deep": deep,
         "lowered": lowered,
         "depth_flags": " ".join(deep),
-        "emulator_flags": "".join(f"{flag} " for flag in board.sdk.emulator_flags),
+        "emulator_flags": board.sdk.emulator_flags,
         "emulator_platform": emulator_platform(board.sdk.edition, board.sdk.version),
     }
 
@@ -160,9 +163,11 @@ def project_files(
     plan: of the longest sentence, as it runs on the RTL. Raises InputError where the network does
     not suit the unit.
     """
-    host = render("edgebert/host/host.py.j2", host_values(design, board))
-    return {
-        PLAN: plan_file(plan),
-        "host/host.py": host.encode(),
-        **data_files(SentenceKernels(design, network)),
+    data = data_files(SentenceKernels(design, network))
+    values = {
+        **host_values(design, board),
+        "data_sizes": [(PurePath(p).stem, len(d)) for p, d in data.items() if p.endswith(".bin")],
+        "layout_digest": hashlib.sha256(data["data/layout.json"]).hexdigest(),
     }
+    host = render("edgebert/host/host.py.j2", values)
+    return {PLAN: plan_file(plan), "host/host.py": host.encode(), **data}

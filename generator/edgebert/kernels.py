@@ -12,6 +12,7 @@ from shiftforge.generator.edgebert.kernel_fields import COMMAND_FIELDS, FUNCTION
 from shiftforge.generator.edgebert.sfu import LN2, LOG2E, SfuConfig, sfu_tables
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
+from shiftforge.generator.escape import verbatim
 from shiftforge.generator.render import MAX_VECTOR, render
 
 __all__ = ["auxiliary_words", "channel_bytes", "render_edgebert", "unit_channels", "unit_kernels"]
@@ -122,8 +123,8 @@ def render_edgebert(design: UnitDesign) -> str:
         "operands": _OPERANDS,
         "channels": unit_channels(design),
         "stages": _stages(sfu),
-        "af_include": kernels.joinpath("adaptivfloat.clh").read_text("utf-8").rstrip(),
-        "shift_include": kernels.joinpath("shift.clh").read_text("utf-8").rstrip(),
+        "af_include": verbatim(kernels.joinpath("adaptivfloat.clh").read_text("utf-8").rstrip()),
+        "shift_include": verbatim(kernels.joinpath("shift.clh").read_text("utf-8").rstrip()),
         "sfu": sfu,
     }
     if sfu is not None:
@@ -135,7 +136,7 @@ def render_edgebert(design: UnitDesign) -> str:
                 {"name": t.name, "text": _TABLE_TEXTS[t.name], "entries": t.entries}
                 for t in sfu_tables()
             ],
-            "sfu_include": kernels.joinpath("sfu.clh").read_text("utf-8").rstrip(),
+            "sfu_include": verbatim(kernels.joinpath("sfu.clh").read_text("utf-8").rstrip()),
         }
     return render("edgebert/opencl/unit.cl.j2", values)
 

@@ -24,7 +24,7 @@ from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.generator.edgebert.sentence_program import SentencePlan
 from shiftforge.generator.edgebert.unit import LANES
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.generator.render import plain_text, render
+from shiftforge.generator.render import render
 from shiftforge.quant.albert.network.file import Package, load_package
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.network.storage import storage
@@ -112,11 +112,10 @@ def _texts(
              "shift2": "SHIFT4 of two terms"}  # fmt: skip
     values: dict[str, Any] = {
         **host_values(unit, board),
-        "board_title": plain_text(board.title),
-        "bsp": board.sdk.bsp,
+        "board_title": board.title,
         "sdk": f"Intel FPGA SDK for OpenCL {board.sdk.edition} {board.sdk.version}",
-        "flags": " ".join(board.sdk.flags),
-        "classes": ", ".join(plain_text(name) for name in network.classes),
+        "flags": board.sdk.flags,
+        "classes": ", ".join(network.classes),
         "sizes": f"{network.layers} layers of {network.hidden} columns, {network.heads} heads, "
         f"{network.ffn} columns between the feed-forward products",
         "length": network.length,

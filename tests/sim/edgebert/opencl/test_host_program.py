@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from albert_cases import integer_case, optimised_case, sentences
 from albert_projects import make_project
+from host_program import POCL, load_host, refused, run_host
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.edgebert.folder import affine_words, project_files
@@ -34,26 +33,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(whole / name, folder / name)
     shutil.copy(whole / "tokenizer.json", folder)
     return folder
-
-
-def run_host(folder: Path, *options: str, icd: Path | None = None) -> subprocess.CompletedProcess:
-    """The program under plain Python, which sees installed packages alone."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MYPYPATH")}
-    if icd is not None:
-        library = Path(sys.prefix) / "lib/libintelocl_emu.so"
-        icd.mkdir()
-        (icd / "emulator.icd").write_text(f"{library}\n")
-        environment |= {
-            "OCL_ICD_VENDORS": str(icd),
-            "LD_LIBRARY_PATH": str(library.parent),
-            "CL_CONFIG_CPU_TBB_NUM_WORKERS": "32",
-            "CL_CONFIG_CPU_FORCE_LOCAL_MEM_SIZE": "64MB",
-        }
-    command = [sys.executable, "-I", "host/host.py", "--source", *options]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200,
-        check=False,
-    )  # fmt: skip
 
 
 def check(found: list[dict[str, object]], wanted: list[Sentence], classes: tuple[str, ...]) -> None:
@@ -111,13 +90,86 @@ def test_texts_go_through_the_tokeniser(project: Path, tmp_path: Path) -> None:
     check(json.loads(out.read_text()), wanted, network.classes)
 
 
-@pytest.mark.device("pocl")
-def test_bad_input_is_told(project: Path, tmp_path: Path) -> None:
-    done = run_host(project, "--platform", "none such", "--input", "random:0")
-    assert done.returncode == 1 and "found: " in done.stderr
-    (tmp_path / "ids.json").write_text("[[99999]]")
-    done = run_host(project, "--platform", "Portable", "--input", str(tmp_path / "ids.json"))
-    assert done.returncode == 1 and "sentence 0: give 1 to 12 tokens" in done.stderr
+BAD_IDENTITIES = (
+    "[[99999]]",
+    "[[]]",
+    "[[2, 1.5]]",
+    "[[2, true]]",
+    "[2, 3]",
+    "{}",
+    "[]",
+    "[[2, -1]]",
+    "[[1e400]]",
+    f"[[{'9' * 5000}]]",
+    "[" * 100_000,
+    "[[2,",
+)
+
+
+def test_bad_input_of_the_classifiers_host_is_told(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    host = load_host(project, monkeypatch, [POCL])
+    binary = tmp_path / "latin.txt"
+    binary.write_bytes(b"caf\xe9\n")
+    for options, told in (
+        (["--platform", "none such", "--input", "random:0"], "there are 0: Portable"),
+        (["--platform", "0", "--device", "7", "--input", "random:0"], "there are 0: pthread"),
+        (["--input", "random:0"], "no OpenCL platform is called"),
+        (["--input", "random:x"], "no seed"),
+        (["--input", f"random:{'9' * 5000}"], "no seed"),
+        (["--input", "random:0", "--limit", "0"], "--limit"),
+        (["--input", "random:0", "--limit", str(1 << 60)], "--limit"),
+        (["--input", "random:0", "--threshold", "nan"], "--threshold"),
+        (["--input", "random:0", "--threshold", "-1"], "--threshold"),
+        (["--input", "none.json"], "cannot be read"),
+        (["--input", str(tmp_path)], "cannot be read"),
+        (["--input", str(binary)], "UTF-8"),
+        (["--input", os.devnull], "no regular file"),
+        (["--input", "random:0", "--output", str(tmp_path)], "is a folder"),
+        (["--input", "random:0", "--output", str(tmp_path / "a/b")], "cannot be written"),
+        (["--input", "random:0", "--output", str(tmp_path / ("a" * 300))], "cannot be written"),
+    ):
+        assert told in refused(host, monkeypatch, capfd, "--source", *options)
+
+
+def test_bad_token_identities_are_told(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    host = load_host(project, monkeypatch)
+    path = tmp_path / "ids.json"
+    for text in BAD_IDENTITIES:
+        path.write_text(text)
+        told = refused(host, monkeypatch, capfd, "--source", "--input", str(path))
+        assert "ids.json" in told or "sentence 0" in told
+
+
+@pytest.mark.parametrize("fault", ["short", "gone", "pipe", "layout"])
+def test_damaged_data_of_the_classifiers_host_are_told(
+    fault: str,
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(project, folder)
+    path = folder / "data" / ("layout.json" if fault == "layout" else "masks.bin")
+    content = path.read_bytes()
+    path.unlink()
+    if fault == "pipe":
+        os.mkfifo(path)
+    elif fault != "gone":
+        path.write_bytes(content[:-4])
+    host = load_host(folder, monkeypatch, [POCL])
+    line = refused(host, monkeypatch, capfd, "--source", "--platform", "0", "--input", "random:0")
+    assert "generate the project again" in line
 
 
 @pytest.mark.parametrize("lanes", [4, 16])
