@@ -77,9 +77,7 @@ def test_flags_are_single_words(field: str, value: str) -> None:
     assert f"sdk.{field}.1: " in told
 
 
-@pytest.mark.parametrize(
-    "flag", ["-fp-relaxed", "-DX=1", "-I", "lib/a.aoco", "-clock=250MHz"]
-)
+@pytest.mark.parametrize("flag", ["-fp-relaxed", "-DX=1", "-I", "lib/a.aoco", "-clock=250MHz"])
 def test_flags_of_the_compiler_are_taken(flag: str) -> None:
     assert parse_board(planted("\nflags = []", f'\nflags = ["{flag}"]'), "x").sdk.flags == (flag,)
 
