@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,24 @@ def test_a_board_file_runs_no_commands(
         assert run(["generate", str(tmp_path / "m.safetensors"), *options]) == 2
         assert place in capfd.readouterr().err
     assert not (tmp_path / "d").exists() and not mark.exists()
+
+
+def test_figures_at_their_bounds_end_in_a_design_or_a_refusal() -> None:
+    """No model of area, cycles or rates overflows or divides by nothing."""
+    model, good, built = random_network(3, layers=2), load_board("a10gx1150"), 0
+    bounds = ((1, 10**7), (0, 10**7), (1, 10**7), (1.0, 999.9), (0.001, 1e5), (0.001, 1.0))
+    for alm, dsp, blocks, clock, bandwidth, share in product(*bounds):
+        board = replace(
+            good, alm=alm, dsp=dsp, ram_blocks=blocks, clock_mhz_assumed=clock,
+            memory=replace(good.memory, bandwidth_gb_s=bandwidth, size_gb=bandwidth),
+            limits=replace(good.limits, alm=share, ram=share),
+        )  # fmt: skip
+        try:
+            generate(model, board)
+            built += 1
+        except InputError as error:
+            assert all(problem.remedy for problem in error.problems)
+    assert built
 
 
 @pytest.mark.parametrize("text", EVIL[:-1], ids=range(len(EVIL) - 1))

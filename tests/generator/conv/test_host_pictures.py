@@ -60,5 +60,5 @@ def test_a_picture_of_another_size_where_none_is_taken(tmp_path: Path) -> None:
     host: dict[str, Any] = {"__file__": str(tmp_path / "host" / "host.py"), "__name__": "host"}
     exec(compile(design.files["host/host.py"], "host.py", "exec"), host)
     Image.new("RGB", (33, 32)).save(tmp_path / "a.png")
-    with pytest.raises(SystemExit, match="takes 32x32 alone"):
+    with pytest.raises(host["Refused"], match="takes 32x32 alone"):
         host["load_codes"](str(tmp_path / "a.png"), design.manifest)
