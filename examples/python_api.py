@@ -11,6 +11,10 @@ import shiftforge
 def main() -> None:
     """Quantise the shipped MobileNetV2 and run its kernels with real channels."""
     # A network: a built-in example here; a Hugging Face folder, .pth or .h5 works the same way.
+    # Does all of it map, and onto what array? Nothing is calibrated yet; figures are modelled.
+    report = shiftforge.check("mobilenet_v2_fashion", "a10gx1150")
+    print(f"{len(report.rows)} nodes, all map: {report.maps}")
+
     model = shiftforge.quantize("mobilenet_v2_fashion", scheme="shift", bits=4, terms=2)
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,62 @@ def test_a_project_of_another_interface_is_refused(project: Path, tmp_path: Path
         (folder / "shiftforge.json").write_text(json.dumps({**manifest, **change}))
         with pytest.raises(InputError, match=re.escape(told)):
             shiftforge.compare(folder, input="random:0", pairs=(("fake-quantised", "golden"),))
+
+
+API: Any = shiftforge  # as callers without types use it
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda p: API.load_model(None), "the model's path is of the type NoneType"),
+        (lambda p: API.load_model(b"m"), "the model's path is of the type bytes"),
+        (lambda p: API.save_model(3, p / "m"), "a model of the type int"),
+        (lambda p: API.save_model(random_model(1), 3), "the output is of the type int"),
+        (lambda p: API.load_board(3), "the board is of the type int"),
+        (lambda p: API.load_board(b"x"), "the board is of the type bytes"),
+        (lambda p: API.load_frames(3, random_model(1).preprocess), "the input is of the type"),
+        (lambda p: API.load_frames("random:0", None), "preprocess is of the type"),
+        (lambda p: API.emulate(None, "pocl", input="random:0"), "the project's folder is"),
+        (lambda p: API.emulate(b"p", "pocl", input="random:0"), "the project's folder is"),
+        (lambda p: API.emulate(p, 3, input="random:0"), "unknown device 3"),
+        (lambda p: API.emulate(p, input=0, time_limit_s=float("nan")), "time_limit_s is nan"),
+        (lambda p: API.compare(p, input=0, time_limit_s=-1), "time_limit_s is -1"),
+        (lambda p: API.compare(p, input=0, limit=0), "a limit of 0 samples"),
+        (lambda p: API.quantize("x", calib_limit=0), "calib_limit is 0"),
+        (lambda p: API.quantize("x", calib_limit="9"), "calib_limit is '9'"),
+        (lambda p: API.quantize("x", calib=3), "calib is of the type int"),
+        (lambda p: API.quantize("x", data_dir=3), "data_dir is 3"),
+        (lambda p: API.quantize("x", data_dir=p / "no"), "is no folder"),
+        (lambda p: API.quantize("x", bits="4"), "bits is '4'"),
+        (lambda p: API.quantize("x", nope=1), "no option is called 'nope'"),
+        (lambda p: API.quantize(b"x"), "a source of the type bytes"),
+        (lambda p: API.quantize(Path("x.h5"), scheme="dtssq"), "'x.h5' is not shipped"),
+        (lambda p: API.quantize(None, scheme="dtssq"), "a source of the type NoneType"),
+        (lambda p: API.check("x", lanes=16.5), "no option is called 'lanes'"),
+        (lambda p: API.check("albert-random", lanes=7), "7 lanes are not offered"),
+        (lambda p: API.check("x", target_fps=float("inf")), "target_fps is inf"),
+    ],
+)  # fmt: skip
+def test_wrong_types_are_refused_before_anything_is_loaded(
+    call: Callable[[Path], object], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(told)) as error:
+        call(tmp_path)
+    assert all(problem.remedy for problem in error.value.problems)
+
+
+def test_generate_tells_every_wrong_argument_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        API.generate(random_model(1), 3, output=b"x", units=17, target_fps=float("nan"))
+    told = "\n".join(map(str, error.value.problems))
+    for part in ("the output is of the type bytes", "the board is of the type int", "target_fps"):
+        assert part in told
+    with pytest.raises(InputError, match="array of 17 units"):
+        shiftforge.generate(random_model(1), "a10gx1150", units=17)
+
+
+def test_modules_and_paths_are_no_trained_codes() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(InputError, match="'Linear' is not shipped with trained codes"):
+        shiftforge.quantize(torch.nn.Linear(2, 2), scheme="dtssq")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,33 +34,71 @@ __all__ = [
 Progress = Callable[[str, int, int], None]
 
 
+def _path(value: Any, name: str, remedy: str) -> Path:
+    """A path that a caller gave. Raises InputError for what is none."""
+    if isinstance(value, str | Path):
+        return Path(value)
+    what = f"{name} is of the type {type(value).__name__}"
+    raise InputError(Problem(what, remedy))
+
+
+def _check_run(limit: Any, time_limit_s: Any, **flags: Any) -> None:
+    """Raise InputError for a limit, a time or a flag of a wrong type or out of range."""
+    problems = Problems()
+    whole = isinstance(limit, Integral) and not isinstance(limit, bool)
+    if limit is not None and (not whole or limit < 1):
+        problems.append(Problem(f"a limit of {limit!r} samples", "use a whole number from 1"))
+    number = isinstance(time_limit_s, Real) and not isinstance(time_limit_s, bool)
+    if not number or not isfinite(time_limit_s) or time_limit_s <= 0:
+        remedy = "use a finite number of seconds above 0"
+        problems.append(Problem(f"time_limit_s is {time_limit_s!r}", remedy))
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            problems.append(Problem(f"{name} is {flag!r}", "give True or False"))
+    problems.stop()
+
+
 def load_model(path: str | Path) -> QuantizedModel:
-    """The quantised model of a file, screened and verified."""
+    """The quantised model of a file, screened and verified. Raises InputError."""
     from shiftforge.quant.graph.file import load_model
 
-    return load_model(path)
+    return load_model(_path(path, "the model's path", "give the path of a model file"))
 
 
 def save_model(model: QuantizedModel, path: str | Path) -> None:
-    """Write a model file, whole or not at all."""
+    """Write a model file, whole or not at all. Raises InputError."""
     from shiftforge.quant.graph.file import save_model
+    from shiftforge.quant.graph.types import QuantizedModel
 
-    save_model(model, path)
+    target = _path(path, "the output", "give the path of a file to write")
+    if not isinstance(model, QuantizedModel):
+        what = f"a model of the type {type(model).__name__}"
+        raise InputError(Problem(what, "give what quantize returned"))
+    save_model(model, target)
 
 
 def load_board(name_or_path: str | Path) -> Board:
-    """A shipped board by name, or your own by the path of its TOML file."""
+    """A shipped board by name, or your own by the path of its TOML file. Raises InputError."""
     from shiftforge.boards.load import load_board
 
+    _path(name_or_path, "the board", "give a name of shiftforge boards, or a .toml file")
     return load_board(name_or_path)
 
 
 def load_frames(
     spec: str, preprocess: Preprocess, *, limit: int | None = None, data_dir: Path | None = None
 ) -> Frames:
-    """The frames of an input, at the network's size."""
+    """The frames of an input, at the network's size. Raises InputError."""
     from shiftforge.quant.data.inputs import load_frames
+    from shiftforge.quant.graph.types import Preprocess
 
+    spec = str(_path(spec, "the input", "give what --input takes"))
+    if data_dir is not None:
+        data_dir = _path(data_dir, "data_dir", "give a folder")
+    if not isinstance(preprocess, Preprocess):
+        what = f"preprocess is of the type {type(preprocess).__name__}"
+        raise InputError(Problem(what, "give a model's preprocess"))
+    _check_run(limit, 1.0)
     return load_frames(spec, preprocess, limit=limit, data_dir=data_dir)
 
 
@@ -77,24 +117,32 @@ def generate(
     ``shiftforge generate`` has them (units, pixels, target_fps; lanes). ``Design.report`` holds the
     figures that ``shiftforge generate --json`` prints.
     """
+    from shiftforge.boards.types import Board
     from shiftforge.generator.build import build
     from shiftforge.generator.design import check_folder
     from shiftforge.generator.target import options_from, target_of, target_of_file
     from shiftforge.quant.graph.types import QuantizedModel
 
+    problems, file = Problems(), model if isinstance(model, str | Path) else None
     if output is not None:
-        check_folder(output)
-    if isinstance(model, str | Path):
-        target = target_of_file(Path(model))
-        model = target.load(Path(model))
+        folder = problems.check(_path, output, "the output", "give a folder")
+        if folder is not None:
+            problems.check(check_folder, folder)
+    target: Any = None
+    if file is not None:
+        target = problems.check(target_of_file, Path(file))
     elif isinstance(model, QuantizedModel):
         target = target_of("conv")
     else:
         what = f"a model of the type {type(model).__name__}"
-        raise InputError(Problem(what, "give a model file, or what quantize returned"))
-    if isinstance(board, str | Path):
-        board = load_board(board)
-    design = build(target, model, board, options_from(target.options, options))
+        problems.append(Problem(what, "give a model file, or what quantize returned"))
+    chosen = None if target is None else problems.check(options_from, target.options, options)
+    if not isinstance(board, Board):
+        board = problems.check(load_board, board)  # type: ignore[assignment]
+    problems.stop()
+    if file is not None:
+        model = target.load(Path(file))
+    design = build(target, model, board, chosen)
     if output is not None:
         design.write(output, overwrite=overwrite)
     return design
@@ -125,8 +173,10 @@ def emulate(
     from shiftforge.sim.compare import open_samples
     from shiftforge.sim.opencl.devices import device_spec
 
-    device = default_device() if device is None else device_spec(device).name
+    _check_run(limit, time_limit_s, check=check, edited=edited)
+    name = None if device is None else device_spec(device).name
     request = _request(folder, input, limit, edited, options)
+    device = name or default_device()
     project, runner, samples = open_samples(request, [device])
     return run(
         project, runner, samples, device,
@@ -142,9 +192,10 @@ def _request(
     from shiftforge.sim.compare import Request
     from shiftforge.sim.runner import runner_of
 
-    kind = open_project(folder).kind
+    root = _path(folder, "the project's folder", "give a folder that generate wrote")
+    kind = open_project(root).kind
     chosen = options_from(runner_of(kind).options, options)
-    return Request(Path(folder), input, limit, chosen, edited)
+    return Request(root, input, limit, chosen, edited)
 
 
 def _check_pairs(pairs: Any) -> None:
@@ -202,6 +253,7 @@ def compare(
     from shiftforge.sim.compare import default_pairs, open_samples
     from shiftforge.sim.opencl.probe import probe_all, skipped_text
 
+    _check_run(limit, time_limit_s, edited=edited)
     if pairs is not None:
         _check_pairs(pairs)
     names = [] if pairs is None else list(dict.fromkeys(name for pair in pairs for name in pair))

@@ -175,6 +175,19 @@ def test_options_replace_what_a_factory_has(
     assert load_model(output).preprocess.height == 28
 
 
+def test_quantize_says_what_makes_the_array_two_term(
+    networks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "m.safetensors")
+    arguments = ["quantize", networks + "good", "-o", output, "--calib", "random:0",
+                 "--calib-limit", "1", "--terms", "1", "--resolution", "32"]  # fmt: skip
+    assert run(arguments) == 0
+    told = capsys.readouterr().err
+    assert "note: two shifters a lane" in told and "--first-last same" in told
+    assert run([*arguments, "--first-last", "same"]) == 0
+    assert "two shifters" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
