@@ -137,12 +137,12 @@ def generate(
         what = f"a model of the type {type(model).__name__}"
         problems.append(Problem(what, "give a model file, or what quantize returned"))
     chosen = None if target is None else problems.check(options_from, target.options, options)
-    if not isinstance(board, Board):
-        board = problems.check(load_board, board)  # type: ignore[assignment]
+    on = board if isinstance(board, Board) else problems.check(load_board, board)
     problems.stop()
+    assert on is not None
     if file is not None:
         model = target.load(Path(file))
-    design = build(target, model, board, chosen)
+    design = build(target, model, on, chosen)
     if output is not None:
         design.write(output, overwrite=overwrite)
     return design
