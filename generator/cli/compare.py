@@ -71,8 +71,9 @@ def command(
 
     A CHECKPOINT is float, fake-quantised, golden, pocl, intel-cpu or intel-fpga-emu. Without --from
     and --to the whole flow is compared, on the devices that are usable here. The first 8 samples
-    are taken unless --limit says otherwise. Exit code 1 when two checkpoints that hold the same
-    integers differ; the float network is only measured.
+    are taken unless --limit, or a number in INPUT such as bbc:held-out:60, says otherwise. Exit
+    code 1 when two checkpoints that hold the same integers differ; the float network is only
+    measured.
 
     Of a text classifier every stage of every sentence is compared, and a CHECKPOINT is float (with
     --classifier), golden, pocl, intel-cpu, intel-fpga-emu or rtl; INPUT is that of `emulate`.
@@ -80,11 +81,13 @@ def command(
     from shiftforge.cli.devices import split_usable, tell_skipped
     from shiftforge.cli.output import print_json, print_table, print_tables, progress
     from shiftforge.cli.runs import opened
+    from shiftforge.quant.text.inputs import own_count
     from shiftforge.sim.compare import compare, default_pairs
     from shiftforge.sim.runner import DEVICE_NAMES
     from shiftforge.sim.trace import divergence_text
 
-    limit = _SAMPLES if limit is None else limit
+    if limit is None and own_count(source) is None:
+        limit = _SAMPLES
     pairs = None if first is None or second is None else [(first, second)]
     named = [] if pairs is None else list(pairs[0])
     project, runner, samples = opened(folder, source, limit, values, named)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from shiftforge.cli.text_source import CONFIG, RANDOM, folder_problems, random_shape
-from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.cli.text_source import RANDOM, folder_problems, random_shape
+from shiftforge.errors import Problem, Problems
+from shiftforge.files import MOST_JSON, check_file, read_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +25,7 @@ __all__ = ["TextOptions", "quantize_texts"]
 
 _METHODS: dict[str, Method] = {"mse": "mse", "percentile": "percentile", "minmax": "max"}
 _LENGTH = 128
+_MOST_SEED = (1 << 32) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,10 @@ def quantize_texts(given: TextOptions, found: Iterable[Problem], as_json: bool) 
             problems.append(Problem("--seed for a trained classifier", "leave it out"))
     if given.calib is not None and (random or not given.untrained):
         problems.append(Problem("--calib without --untrained-off-ramps", "leave it out"))
+    elif given.calib is not None:
+        problems.check(check_file, given.calib, "give a UTF-8 text, a sentence a line")
+    if given.seed is not None and given.seed > _MOST_SEED:
+        problems.append(Problem(f"seed {given.seed}", f"give 0 to {_MOST_SEED}", "--seed"))
     shape = problems.check(random_shape, given.source) if random else None
     problems.stop()
     made = _quantised(given, shape)
@@ -105,25 +110,31 @@ def _random(given: TextOptions, shape: Shape) -> IntegerAlbert:
 
 
 def _untrained(given: TextOptions) -> IntegerAlbert:
-    """An ALBERT's folder with random off-ramps of two classes, for runs without training."""
+    """An ALBERT's folder with random off-ramps of its config's classes, without training."""
     from shiftforge.cli.output import note
+    from shiftforge.quant.albert.network.config import class_names, read_config
     from shiftforge.quant.albert.network.file import save_integer
     from shiftforge.quant.albert.network.random import from_pretrained_folder
     from shiftforge.quant.text.tokeniser import FILE
 
     folder, seed = Path(given.source), given.seed or 0
-    settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    length = min(_LENGTH, int(settings.get("max_position_embeddings", _LENGTH)))
+    settings = read_config(folder)
+    places, classes = settings["max_position_embeddings"], class_names(settings)
+    length = min(_LENGTH, places)
+    if places > length:
+        note(
+            f"sentences of at most {length} tokens: of the {places:,} places of the network "
+            f"(max_position_embeddings) those past {length} are left out"
+        )
     if given.calib is None:
         rng = np.random.default_rng(seed)
-        words = int(settings.get("vocab_size", 30000))
-        ids = [rng.integers(0, words, length) for _ in range(2)]
+        ids = [rng.integers(0, settings["vocab_size"], length) for _ in range(2)]
     else:
         ids = _sentences(given.calib, folder, length)
     note("the off-ramps are random: labels and entropies mean nothing")
     made = from_pretrained_folder(
         folder,
-        ("class 0", "class 1"),
+        classes,
         ids,
         length=length,
         weights=_weights(given),
@@ -131,24 +142,23 @@ def _untrained(given: TextOptions) -> IntegerAlbert:
         seed=seed,
     )
     path = folder / FILE
-    tokeniser = path.read_text(encoding="utf-8") if path.is_file() else None
+    tokeniser = read_text(path, most=MOST_JSON) if path.is_file() else None
     save_integer(made, given.output, tokeniser=tokeniser, notes={"untrained_off_ramps": seed})
     return made
 
 
 def _sentences(calib: str, folder: Path, length: int) -> list[NDArray[np.int64]]:
     """Tokens, at most ``length`` of each line, by the folder's tokeniser. Raises InputError."""
+    from shiftforge.cli.output import note
+    from shiftforge.quant.text.lines import cut_note, read_lines
     from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
 
-    try:
-        lines = Path(calib).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"cannot be read: {error}"
-        raise InputError(Problem(what, "give a UTF-8 text, a sentence a line", calib)) from error
-    found = [line for line in lines if line.strip()]
-    if not found:
-        raise InputError(Problem("no sentences", "give one a line", calib))
-    return [window(own, length) for own in encode(load_tokeniser(folder), found)]
+    lines = read_lines(calib)
+    found = encode(load_tokeniser(folder), [line.text for line in lines.found])
+    for told in (lines.note(), cut_note(found, length)):
+        if told:
+            note(f"{calib}: {told}")
+    return [window(own, length) for own in found]
 
 
 def _weights(given: TextOptions) -> Weights:

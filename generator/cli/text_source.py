@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import open_file, read_json
 
 if TYPE_CHECKING:
     from shiftforge.quant.albert.network.settings import Shape
@@ -29,11 +29,14 @@ def is_text_source(source: str) -> bool:
     if source == RANDOM or source.startswith(RANDOM + ":"):
         return True
     folder = Path(source)
-    if (folder / _NOTES).is_file():
-        return True
     try:
-        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if (folder / _NOTES).is_file():
+            return True
     except (OSError, ValueError):
+        return False
+    try:
+        settings = read_json(folder / CONFIG)
+    except InputError:
         return False
     return isinstance(settings, dict) and settings.get("model_type") == "albert"
 
@@ -43,6 +46,7 @@ def random_shape(source: str) -> Shape:
 
     Raises InputError where what follows the name is no shape.
     """
+    from shiftforge.quant.albert.network.config import head_problems
     from shiftforge.quant.albert.network.random import ALBERT_BASE
 
     text = source.removeprefix(RANDOM).removeprefix(":")
@@ -56,6 +60,8 @@ def random_shape(source: str) -> Shape:
     length, hidden, heads, ffn, *layers = map(int, parts)
     own = layers[0] if layers else ALBERT_BASE.layers
     embedding = min(ALBERT_BASE.embedding, hidden)
+    if problems := head_problems(hidden, heads, source):
+        raise InputError(problems)
     return replace(
         ALBERT_BASE,
         length=length,
@@ -77,6 +83,12 @@ def folder_problems(folder: Path, untrained: bool) -> list[Problem]:
     if untrained and trained:
         what = "--untrained-off-ramps for a classifier whose off-ramps are trained"
         return [Problem(what, "leave it out", where)]
+    from shiftforge.quant.albert.network.config import head_problems, read_config, size_problems
+    from shiftforge.quant.albert.network.notes import load_notes
+
+    problems = Problems()
+    if trained:
+        problems.check(load_notes, folder, ["classes"])
     if not trained and not untrained:
         remedy = (
             f"train them: shiftforge train albert --corpus bbc --start {folder} -o CLASSIFIER; or "
@@ -93,32 +105,42 @@ def folder_problems(folder: Path, untrained: bool) -> list[Problem]:
         what = f"no {_WEIGHTS}" + (f", but {pickled[0]}" if pickled else "")
         remedy = "save the weights as safetensors: pickles run code, and are not read"
         return [Problem(what, remedy if pickled else "train the classifier again", where)]
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         start = stream.read(4)
     if start.startswith(_PICKLES) and not _is_header(path):
         remedy = "save the weights as safetensors: pickles run code, and are not read"
         return [Problem("a pickle with the name of a safetensors file", remedy, str(path))]
-    return _finite_problems(path)
+    settings = problems.check(read_config, folder)
+    if settings is not None:
+        at = str(folder / CONFIG)
+        problems += head_problems(settings["hidden_size"], settings["num_attention_heads"], at)
+        problems += size_problems(settings, folder)
+        if settings["num_hidden_groups"] != 1 or settings["inner_group_num"] != 1:
+            what = f"{settings['num_hidden_groups']} groups of {settings['inner_group_num']} layers"
+            problems.append(Problem(what, "layers share their weights: one group of one", at))
+        if settings["hidden_act"] != "gelu_new":
+            what = f"hidden_act {settings['hidden_act']!r:.40}"
+            problems.append(Problem(what, "the unit computes gelu_new", at))
+    return [*problems, *_finite_problems(path)]
 
 
 def _is_header(path: Path) -> bool:
     """Whether the file begins as safetensors do: a length, then a JSON object."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         size = int.from_bytes(stream.read(8), "little")
         return 0 < size <= path.stat().st_size - 8 and stream.read(1) == b"{"
 
 
 def _finite_problems(path: Path) -> list[Problem]:
     """Every tensor with a value that is not a number, or infinite."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from shiftforge.quant.tensor_file import read_tensors
 
     remedy = "train the classifier again, at a lower learning rate"
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        again = "train the classifier again"
-        return [Problem(f"no safetensors file: {error}", again, str(path))]
+    problems = Problems()
+    read = problems.check(read_tensors, path, "train the classifier again")
+    if read is None:
+        return problems
+    tensors, _ = read
     return [
         Problem(f"{name} has values that are not finite", remedy, str(path))
         for name, values in sorted(tensors.items())

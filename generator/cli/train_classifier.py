@@ -15,7 +15,8 @@ from shiftforge.cli.train_text_options import (
     LAYERS,
     NOTES,
     ClassifierOptions,
-    folder_problems,
+    classifier_problems,
+    number_problems,
 )
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.text.specs import FORMS, open_corpus
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compress_classifier", "train_classifier"]
 
-_SUMMARY = "summary.json"
 _SIZES = ("hidden", "heads", "ffn", "layers", "embedding", "vocabulary")
 _COMPRESSING = ("spans", "ramp", "prune", "sparsity", "distil", "weights")
 _TRAINING = ("fold", "tokeniser", *_SIZES, "length")
@@ -38,11 +38,13 @@ def train_classifier(given: ClassifierOptions, as_json: bool) -> None:
 
     Raises InputError with everything that is wrong with the options, the corpus and the folders.
     """
-    problems = Problems(folder_problems(given.output, NOTES, _SUMMARY, "fold-0"))
+    problems = Problems(number_problems(given.seed, given.threads, given.epochs))
     problems += _refused(given, _COMPRESSING, "without --from")
     problems += _origin_problems(given)
     shape = problems.check(_shape, given)
     folds = problems.check(_folds, given.fold)
+    several = folds if given.fold == ALL else None
+    problems += classifier_problems(given.output, several)
     corpus = None
     if given.corpus is None:
         remedy = f"give --corpus ({FORMS}), or --from a classifier to compress"
@@ -130,12 +132,16 @@ def _recipe(given: ClassifierOptions) -> Recipe:
 
 
 def _shape(given: ClassifierOptions) -> Shape:
+    from shiftforge.quant.albert.network.config import head_problems
     from shiftforge.quant.albert.network.settings import Shape, usual_length
 
     sizes = {name: getattr(given, name) for name in _SIZES if getattr(given, name) is not None}
     sizes.setdefault("layers", LAYERS)
     length = usual_length(given.corpus or "") if given.length is None else given.length
-    return Shape(length=length, **sizes)
+    made = Shape(length=length, **sizes)
+    if given.start is None and (problems := head_problems(made.hidden, made.heads, "--heads")):
+        raise InputError(problems)
+    return made
 
 
 def _folds(text: str | None) -> list[int]:
@@ -156,7 +162,8 @@ def compress_classifier(given: ClassifierOptions, as_json: bool) -> None:
     teacher = given.teacher
     if teacher is None:
         raise ValueError("there is no teacher to compress")
-    problems = Problems(folder_problems(given.output, NOTES))
+    problems = Problems(classifier_problems(given.output))
+    problems += number_problems(given.seed, given.threads, given.epochs)
     problems += _refused(given, _TRAINING, "with --from, whose classifier gives it")
     if not (teacher / NOTES).is_file():
         remedy = "give a folder of `shiftforge train albert --corpus ...`"

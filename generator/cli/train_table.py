@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shiftforge.cli.output import note, print_json, print_table
-from shiftforge.cli.train_text_options import EmbeddingsOptions, folder_problems
+from shiftforge.cli.train_text_options import EmbeddingsOptions, folder_problems, number_problems
 from shiftforge.errors import Problem, Problems, collect
 from shiftforge.quant.text.specs import open_corpus
 
@@ -22,7 +22,13 @@ def make_table(given: EmbeddingsOptions, as_json: bool) -> None:
 
     Raises InputError with everything that is wrong with the options, the corpora and the folder.
     """
-    problems = Problems(folder_problems(given.output, _TABLE))
+    problems = Problems(folder_problems(given.output, _TABLE, "bias", "digest", "corpora"))
+    problems += number_problems(given.seed, given.threads)
+    for name, value, most in (
+        ("vocabulary", given.vocabulary, 1 << 20), ("columns", given.columns, 1 << 14),
+    ):  # fmt: skip
+        if value > most:
+            problems.append(Problem(f"--{name} {value}", f"give at most {most:,}"))
     if not 0 < given.density <= 1:
         what = f"density {given.density:g}"
         problems.append(Problem(what, "give more than 0, at most 1", "--density"))

@@ -51,7 +51,7 @@ _PATH = click.Path(path_type=Path)
     help="Hugging Face folder of an ALBERT to start from; with --from a classifier to go on from.",
 )
 @click.option("--hidden", type=int, help="Columns of a layer (64).")
-@click.option("--heads", type=int, help="Of 4, 16, 64 or 256 columns each (4).")
+@click.option("--heads", type=int, help="Of 16, 64 or 256 columns each (4).")
 @click.option("--ffn", type=int, help="Columns between the feed-forward products (256).")
 @click.option("--layers", type=int, help=f"All with the same weights ({LAYERS}).")
 @click.option("--embedding", type=int, help="Columns of the word table (64).")

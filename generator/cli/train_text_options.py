@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftforge.errors import Problem
+from shiftforge.errors import Problem, Problems
+from shiftforge.files import check_output_folder, is_leftover
+from shiftforge.quant.albert.network.notes import is_notes
+from shiftforge.quant.models.limits import MOST_EPOCHS, MOST_SEED
 
 __all__ = [
     "ALL",
@@ -15,12 +19,16 @@ __all__ = [
     "NOTES",
     "ClassifierOptions",
     "EmbeddingsOptions",
+    "classifier_problems",
     "folder_problems",
+    "number_problems",
 ]
 
+_SUMMARY = "summary.json"
 NOTES = "classifier.json"
 """The file that makes a folder a classifier's."""
 FOLDS = 5
+_MOST_THREADS = 1024
 ALL = "all"
 """Every fold after another, as ``--fold`` takes it."""
 LAYERS = 6
@@ -81,17 +89,52 @@ class EmbeddingsOptions:
     threads: int
 
 
-def folder_problems(folder: Path, *ours: str) -> list[Problem]:
-    """What stops a folder from being written; one of ours among its files says that it is ours."""
-    where = str(folder)
-    if folder.exists() and not folder.is_dir():
-        return [Problem("is a file", "name a folder", where)]
-    if folder.is_dir():
-        if any(folder.iterdir()) and not any((folder / name).exists() for name in ours):
-            what = "the folder is not empty and was not written by this command"
-            return [Problem(what, "choose an empty folder, or another name", where)]
-        return []
-    parent = folder.parent
-    if not parent.is_dir():
-        return [Problem("its parent folder does not exist", f"mkdir -p {parent}", where)]
-    return []
+def folder_problems(folder: Path, name: str, *entries: str) -> list[Problem]:
+    """What stops a folder from being written, found without writing.
+
+    name: of the JSON file that tells whose the folder is; entries: those that it has.
+    """
+    problems = Problems()
+    problems.check(check_output_folder, folder)
+    if problems or not folder.is_dir():
+        return problems
+    held = any(not is_leftover(path.name) for path in folder.iterdir())
+    if held and not is_notes(folder / name, *entries):
+        what = "the folder is not empty and was not written by this command"
+        problems.append(Problem(what, "choose an empty folder, or another name", str(folder)))
+    return problems
+
+
+def classifier_problems(folder: Path, folds: Iterable[int] | None = None) -> list[Problem]:
+    """What stops a classifier's folder from being written, or with folds that of their folders."""
+    if folds is None:
+        return folder_problems(folder, NOTES, "classes")
+    problems = Problems()
+    problems.check(check_output_folder, folder)
+    if problems or not folder.is_dir():
+        return problems
+    names = [f"fold-{fold}" for fold in folds]
+    held = [path.name for path in folder.iterdir() if not is_leftover(path.name)]
+    summary = is_notes(folder / _SUMMARY, "corpus", "folds", "accuracy")
+    if held and not summary and not any(name in held for name in names):
+        what = "the folder is not empty and was not written by this command"
+        problems.append(Problem(what, "choose an empty folder, or another name", str(folder)))
+    if _SUMMARY in held and not summary:
+        remedy = "move it elsewhere, or name another folder"
+        what = "was not written by this command, which would replace it"
+        problems.append(Problem(what, remedy, str(folder / _SUMMARY)))
+    for name in names:
+        problems += folder_problems(folder / name, NOTES, "classes") if name in held else []
+    return problems
+
+
+def number_problems(seed: int, threads: int, epochs: int | None = None) -> list[Problem]:
+    """Numbers that no training of texts takes."""
+    found = []
+    if seed > MOST_SEED:
+        found.append(Problem(f"seed {seed}", f"give 0 to {MOST_SEED}", "--seed"))
+    if threads > _MOST_THREADS:
+        found.append(Problem(f"{threads} threads", f"give 1 to {_MOST_THREADS}", "--threads"))
+    if epochs is not None and epochs > MOST_EPOCHS:
+        found.append(Problem(f"{epochs} epochs", f"give at most {MOST_EPOCHS:,}", "--epochs"))
+    return found

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import check_file
 
 if TYPE_CHECKING:
     from shiftforge.quant.albert.network.file import Package
 
-__all__ = ["RANDOM_COUNT", "Texts", "load_texts", "source_problems"]
+__all__ = ["RANDOM_COUNT", "Texts", "load_texts", "own_count", "source_problems"]
 
 RANDOM_COUNT = 4
 """Random sentences, where no limit is given."""
 _HELD = "held-out"
 _SHORTEST = 3
 _SHOWN = 48
+_DIGITS = 18
+_MOST_RANDOM = 10_000
 
 
 @dataclass(frozen=True)
 class Texts:
     """names: what a sentence is called in tables. ids: token identities, cut to the network's
-    length. wanted: class of each, where the source knows. cut: sentences that were too long."""
+    length. wanted: class of each, where the source knows. cut: sentences that were too long.
+    lines: the line of each in its file, from 1. notes: what a user should know of the texts."""
 
     source: str
     names: tuple[str, ...]
     ids: tuple[NDArray[np.int64], ...]
     wanted: tuple[str, ...] | None
     cut: int
+    lines: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,19 +56,31 @@ def source_problems(source: str) -> list[Problem]:
     """What is wrong with an input whatever the network is: told with everything else."""
     held = _held(source)
     if held is not None:
-        if held[1] and not (held[1].isdecimal() and int(held[1])):
+        if held[1] and not (_is_count(held[1]) and int(held[1])):
             what = f"{held[1]!r} is no number of texts"
             return [Problem(what, "give 1 or more, such as bbc:held-out:20", source)]
         return []
     if source.startswith("random:"):
         seed = source.removeprefix("random:")
-        if seed.isdecimal():
+        if _is_count(seed):
             return []
-        return [Problem(f"{seed!r} is no seed", "write random:0", source)]
-    if source == "-" or Path(source).is_file():
+        return [Problem(f"{seed[:40]!r} is no seed", "write random:0", "--input")]
+    if source == "-":
         return []
     remedy = "give a text file, - for standard input, bbc:held-out:20, sentiment:held-out:20 or "
-    return [Problem("there is no such input", remedy + "random:0", source)]
+    problems = Problems()
+    problems.check(check_file, source, remedy + "random:0")
+    return [replace(p, what=p.what.replace("such file", "such input")) for p in problems]
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+
+
+def own_count(source: str) -> int | None:
+    """The number of texts that an input names itself, such as 20 of bbc:held-out:20."""
+    held = _held(source)
+    return int(held[1]) if held is not None and _is_count(held[1]) else None
 
 
 def load_texts(
@@ -83,6 +100,9 @@ def load_texts(
             raise InputError(Problem(what, "give what --input takes, or a list of texts"))
         return _tokenised("given texts", package, list(source)[:limit], None)
     problems = source_problems(source)
+    if limit is not None and limit > _MOST_RANDOM and source.startswith("random:"):
+        what = f"{limit:,} random sentences"
+        problems.append(Problem(what, f"give at most {_MOST_RANDOM:,}", "--limit"))
     if problems:
         raise InputError(problems)
     if source.startswith("random:"):
@@ -111,17 +131,12 @@ def _tokenised(
     if package.tokeniser is None:
         remedy = "quantise a classifier folder that has a tokenizer.json, or give random:0"
         raise InputError(Problem("the network's file has no tokeniser", remedy, source))
-    from tokenizers import Tokenizer
-
-    from shiftforge.quant.text.tokeniser import encode, window
+    from shiftforge.quant.text.lines import cut_note
+    from shiftforge.quant.text.tokeniser import encode, read_tokeniser, window
 
     network = package.network
-    try:
-        tokeniser = Tokenizer.from_str(package.tokeniser)
-    # The library raises Exception itself.
-    except Exception as error:
-        what = f"the network's tokeniser cannot be read: {error}"
-        raise InputError(Problem(what, "quantise the classifier again", source)) from error
+    remedy = "quantise the classifier again"
+    tokeniser = read_tokeniser(package.tokeniser, f"{source}: the network's tokeniser", remedy)
     whole = encode(tokeniser, texts)
     names = tuple(_short(" ".join(text.split())) for text in texts)
     ids = tuple(window(own, network.length) for own in whole)
@@ -130,7 +145,8 @@ def _tokenised(
         what = f"the tokeniser gives token {outside}, the network has {network.words.shape[0]}"
         raise InputError(Problem(what, "quantise the classifier with its own tokeniser", source))
     cut = sum(len(own) > network.length for own in whole)
-    return Texts(source, names, ids, wanted, cut)
+    told = cut_note(whole, network.length)
+    return Texts(source, names, ids, wanted, cut, notes=(told,) if told else ())
 
 
 def _short(text: str) -> str:
@@ -138,16 +154,14 @@ def _short(text: str) -> str:
 
 
 def _lines(source: str, package: Package, limit: int | None) -> Texts:
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"cannot be read: {error}"
-        raise InputError(Problem(what, "give a UTF-8 text, a sentence a line", source)) from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        where = "standard input" if source == "-" else source
-        raise InputError(Problem("no sentences", "give one a line", where))
-    return _tokenised(source, package, lines[:limit], None)
+    from shiftforge.quant.text.lines import read_lines
+
+    lines = read_lines(source)
+    taken = lines.found[:limit]
+    made = _tokenised(source, package, [line.text for line in taken], None)
+    told = lines.note()
+    notes = (*((told,) if told else ()), *made.notes)
+    return replace(made, lines=tuple(line.number for line in taken), notes=notes)
 
 
 def _noted(notes: dict[str, Any], name: str) -> int | None:

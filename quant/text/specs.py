@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import open_file
 
 if TYPE_CHECKING:
     from shiftforge.quant.text.corpus import Corpus
@@ -14,6 +15,7 @@ __all__ = ["FORMS", "open_corpus"]
 
 FORMS = "bbc, sentiment, glue:TASK:DIR or tsv:FILE"
 _LABEL = "label"
+_LONGEST = 1 << 20
 _NO_TEXT = ("index", "id", "idx")
 
 
@@ -36,15 +38,17 @@ def open_corpus(spec: str) -> Corpus:
 
 
 def _text_columns(path: Path) -> list[str]:
+    remedy = "give a TSV file with a header line"
+    with open_file(path, remedy) as stream:
+        first = stream.readline(_LONGEST)
     try:
-        with path.open(encoding="utf-8-sig") as stream:
-            header = stream.readline().rstrip("\r\n").split("\t")
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"cannot be read: {error}"
-        raise InputError(Problem(what, "give a TSV file with a header line", str(path))) from error
+        header = first.decode("utf-8-sig").rstrip("\r\n").split("\t")
+    except UnicodeDecodeError as error:
+        what = f"cannot be read: byte {error.start} is not UTF-8"
+        raise InputError(Problem(what, remedy, str(path))) from error
     columns = [name for name in header if name != _LABEL and name.lower() not in _NO_TEXT]
     if _LABEL not in header or not columns:
-        what = f"columns {', '.join(header)}"
+        what = f"columns {', '.join(header)[:200]}"
         remedy = f"give a header with a column {_LABEL} and a column of text"
         raise InputError(Problem(what, remedy, str(path)))
     return columns

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import write_file
+from shiftforge.files import MOST_JSON, parse_json, read_text, write_file
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer, models
@@ -21,6 +20,7 @@ __all__ = [
     "UNKNOWN_ID",
     "encode",
     "load_tokeniser",
+    "read_tokeniser",
     "save_tokeniser",
     "train_unigram",
     "train_wordpiece",
@@ -31,6 +31,8 @@ FILE = "tokenizer.json"
 PAD, UNKNOWN, FIRST, LAST = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 """Special tokens, with the identities 0..3 in a trained vocabulary."""
 _CONTINUED = "##"
+_REMEDY = "save the tokeniser again"
+_TOGETHER = 1 << 20
 UNKNOWN_ID = SPECIAL.index(UNKNOWN)
 """Identity of [UNK] in a trained vocabulary."""
 
@@ -104,23 +106,18 @@ def load_tokeniser(folder: Path) -> Tokenizer:
 
     Raises InputError where the folder has neither, or a damaged one.
     """
-    from tokenizers import Tokenizer, models
+    from tokenizers import models
 
     whole, words = folder / FILE, folder / "vocab.txt"
     if whole.is_file():
-        text = whole.read_text(encoding="utf-8")
-        try:
-            known = isinstance(json.loads(text).get("model"), dict)
-        except (ValueError, AttributeError):
-            known = False
-        if not known:
-            raise InputError(Problem("no tokeniser", "save the tokeniser again", str(whole)))
-        return Tokenizer.from_str(text)
+        return read_tokeniser(read_text(whole, most=MOST_JSON, remedy=_REMEDY), str(whole))
     if not words.is_file():
         what = f"neither {FILE} nor vocab.txt"
         remedy = f"save the tokeniser there, or convert a SentencePiece model to {FILE}"
         raise InputError(Problem(what, remedy, str(folder)))
-    names = words.read_text(encoding="utf-8").splitlines()
+    text = read_text(words, most=MOST_JSON, remedy="give a BERT vocabulary in UTF-8")
+    # Not splitlines(): tokens are characters that it takes for line ends.
+    names = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     missing = [name for name in SPECIAL if name not in names]
     if missing:
         what = f"no {', '.join(missing)} in the vocabulary"
@@ -133,6 +130,30 @@ def load_tokeniser(folder: Path) -> Tokenizer:
     return made
 
 
+def read_tokeniser(text: str, where: str, remedy: str = _REMEDY) -> Tokenizer:
+    """The tokeniser of a tokenizer.json's text, which neither cuts nor fills up what it encodes.
+
+    Raises InputError, which names the place.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        held = parse_json(text, where, remedy)
+        if not isinstance(held, dict) or not isinstance(held.get("model"), dict):
+            raise ValueError("it has no model")
+        made = Tokenizer.from_str(text)
+        # Sentences have their own length on the unit; a stored filling of any size is none of it.
+        made.no_truncation()
+        made.no_padding()
+    except InputError as error:
+        first = error.problems[0]
+        raise InputError(Problem(f"no tokeniser: {first.what}", remedy, where)) from error
+    # The library raises Exception itself.
+    except Exception as error:
+        raise InputError(Problem(f"no tokeniser: {error}", remedy, where)) from error
+    return made
+
+
 def save_tokeniser(tokeniser: Tokenizer, folder: Path) -> None:
     """Write ``FILE`` into a folder."""
     write_file(folder / FILE, tokeniser.to_str(pretty=True))
@@ -140,8 +161,25 @@ def save_tokeniser(tokeniser: Tokenizer, folder: Path) -> None:
 
 def encode(tokeniser: Tokenizer, texts: Sequence[str]) -> list[NDArray[np.int64]]:
     """Token identities of whole texts, with the tokeniser's first and last token."""
-    found = tokeniser.encode_batch(list(texts))
-    return [np.array(one.ids, dtype=np.int64) for one in found]
+    found: list[NDArray[np.int64]] = []
+    for part in _parts(texts):
+        # What the library gives of a text is a hundred times its identities.
+        found += [np.array(one.ids, dtype=np.int64) for one in tokeniser.encode_batch(part)]
+    return found
+
+
+def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in order, together few characters at a time."""
+    held: list[str] = []
+    size = 0
+    for text in texts:
+        held.append(text)
+        size += len(text)
+        if size >= _TOGETHER:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def window(ids: NDArray[np.int64], length: int, start: int = 0) -> NDArray[np.int64]:

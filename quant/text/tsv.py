@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import read_text
+from shiftforge.quant.text.lines import LONGEST
 
 __all__ = ["Rows", "joined", "read_tsv"]
 
@@ -33,16 +35,14 @@ def read_tsv(path: Path, columns: Sequence[str | int], lenient: float = 0.0) -> 
     not UTF-8, lacks a column or has no lines.
     """
     where = str(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        what = f"byte {error.start} is not UTF-8"
-        raise InputError(Problem(what, "convert the file to UTF-8", where)) from error
-    except OSError as error:
-        problem = Problem(f"cannot be read: {error.strerror}", "give a TSV file", where)
-        raise InputError(problem) from error
+    text = read_text(path, remedy="give a TSV file in UTF-8", encoding="utf-8-sig")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     # Not splitlines(): sentences hold characters that it takes for line ends.
     lines = [line for line in text.split("\n") if line.strip()]
+    longest = max((len(line) for line in lines), default=0)
+    if longest > LONGEST:
+        what = f"a line of {longest:,} characters"
+        raise InputError(Problem(what, f"give lines of at most {LONGEST:,}", where))
     named = any(isinstance(column, str) for column in columns)
     header = lines.pop(0).split("\t") if named and lines else []
     missing = [str(column) for column in columns if named and column not in header]

@@ -46,7 +46,8 @@ def text_rows(
     network: IntegerAlbert, texts: Texts, sentences: Iterable[Sentence]
 ) -> list[dict[str, Any]]:
     """One row a sentence: text, tokens, label, exit layer, entropies in nats, probability of the
-    label, margin (its distance to the next one's), and multiply-accumulates up to the exit."""
+    label, margin (its distance to the next one's), and multiply-accumulates up to the exit; the
+    line of the input, where it has lines."""
     rows = []
     for index, sentence in enumerate(sentences):
         shares = np.sort(probabilities(network, sentence))[::-1]
@@ -62,6 +63,8 @@ def text_rows(
         }
         if texts.wanted is not None:
             row["wanted"] = texts.wanted[index]
+        if texts.lines is not None:
+            row["line"] = texts.lines[index]
         rows.append(row)
     return rows
 
@@ -79,10 +82,13 @@ def sentence_table(
 ) -> Table:
     """Labelled sentences. extra: further fields of the rows, whole numbers."""
     wanted = "wanted" in rows[0]
-    columns = ("label", *(("wanted",) if wanted else ()), "probability", "margin",
+    lined = "line" in rows[0]
+    first = (*(("line",) if lined else ()), "label", *(("wanted",) if wanted else ()))
+    columns = (*first, "probability", "margin",
                f"exit layer of {layers}", "entropy there", "tokens", *extra, "text")  # fmt: skip
     shown = [
         (
+            *((row["line"],) if lined else ()),
             row["label"],
             *((row["wanted"],) if wanted else ()),
             f"{row['probability']:.3f}",

@@ -62,10 +62,7 @@ class TextRunner(Base):
 
     def notes(self, samples: TextSamples) -> Sequence[str]:
         """See ``Runner``."""
-        cut, length = samples.texts.cut, samples.own.network.length
-        if not cut:
-            return ()
-        return (f"{cut} of {len(samples)} texts are longer: their first {length} tokens are taken",)
+        return samples.texts.notes
 
     def check(self, samples: TextSamples, names: Sequence[str]) -> list[Problem]:
         """See ``Runner``. The float network is in the classifier's folder alone; the RTL needs

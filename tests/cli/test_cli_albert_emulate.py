@@ -70,7 +70,7 @@ def test_longer_texts_are_cut_and_told(
     assert run(["emulate", str(project), "--device", "pocl", "--input", "-", "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["sentences"][0]["tokens"] == 12
-    assert "their first 12 tokens are taken" in printed.err
+    assert "the first 11 tokens and the last, [SEP], are taken" in printed.err
 
 
 def test_a_difference_ends_in_1_and_is_located(

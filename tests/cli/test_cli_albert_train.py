@@ -152,7 +152,7 @@ def test_a_word_table(calls: list[Any], tmp_path: Path, capsys: pytest.CaptureFi
         (["--corpus", "news"], "unknown corpus 'news'"),
         (["--corpus", "glue:SST-3:."], "unknown GLUE task"),
         (["--corpus", "glue:SST-2"], "unknown"),
-        (["--corpus", "tsv:nowhere.tsv"], "cannot be read"),
+        (["--corpus", "tsv:nowhere.tsv"], "no such file"),
         (["--corpus", "bbc", "--fold", "5"], "fold '5'"),
         (["--corpus", "bbc", "--spans", "1"], "--spans without --from"),
         (["--corpus", "bbc", "--distil"], "--distil without --from"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import clear_leftovers
 from shiftforge.quant.albert.compression.distil import Distillation
 from shiftforge.quant.albert.compression.pruning import (
     Schedule,
@@ -24,8 +25,8 @@ from shiftforge.quant.albert.compression.pruning import (
 from shiftforge.quant.albert.compression.settings import Compression
 from shiftforge.quant.albert.network.folder import load_classifier, save_classifier
 from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans
-from shiftforge.quant.albert.network.notes import NOTES, load_notes
-from shiftforge.quant.albert.network.settings import Recipe
+from shiftforge.quant.albert.network.notes import begin_notes, load_notes
+from shiftforge.quant.albert.network.settings import Recipe, read_recipe
 from shiftforge.quant.albert.network.spans import SpanLearning, span_rate
 from shiftforge.quant.albert.network.weights import weight_choice
 from shiftforge.quant.albert.training.loop import (
@@ -82,7 +83,7 @@ def _place_table(
     model: OffRampAlbert, folder: Path, tokeniser: Any, notes: Mapping[str, Any]
 ) -> dict[str, object]:
     """The words of a table into a network; returns the table's notes. notes: of the teacher."""
-    from shiftforge.quant.albert.training.table import load_table
+    from shiftforge.quant.albert.training.table_file import load_table
 
     table = load_table(folder)
     held = model.albert.embeddings.word_embeddings.weight
@@ -106,11 +107,9 @@ def _place_table(
 
 def _recipe(notes: Mapping[str, Any], options: Compression) -> Recipe:
     """The teacher's recipe, with the compression's rate and time."""
-    known = {f.name for f in fields(Recipe)}
-    held = {n: v for n, v in dict(notes.get("recipe") or {}).items() if n in known}
     return replace(
-        Recipe(**held), epochs=options.epochs, minutes=options.minutes, rate=options.rate,
-        dropout=options.dropout,
+        read_recipe(notes.get("recipe")), epochs=options.epochs, minutes=options.minutes,
+        rate=options.rate, dropout=options.dropout,
     )  # fmt: skip
 
 
@@ -243,9 +242,9 @@ def compress(
         notes["table"] = table
     if options.weights is not None:
         notes["weights"] = weight_choice(options.weights).name
-    notes["seconds"] = round(time.monotonic() - began, 1)
     _save(model, classes, folder, notes, tokeniser, texts.calibration)
     _tell(notes, say)
+    say(f"compressed in {time.monotonic() - began:.0f} s")
     return notes
 
 
@@ -279,8 +278,8 @@ def _save(
     tokeniser: Any, calibration: Sequence[NDArray[np.int64]],
 ) -> None:  # fmt: skip
     # The notes, without which a folder is no classifier, are written last.
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / NOTES).unlink(missing_ok=True)
+    begin_notes(folder)
+    clear_leftovers(folder)
     save_tokeniser(tokeniser, folder)
     save_calibration(calibration, folder)
     save_classifier(model, classes, folder, notes)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import write_file
+from shiftforge.files import read_json, write_file
 
 __all__ = [
     "ENTROPY_ONE",
@@ -250,7 +250,9 @@ def load_exit_table(path: Path) -> ExitTable:
     """Read and check a table. Raises InputError for any other or damaged file."""
     where = str(path)
     try:
-        text = json.loads(path.read_text(encoding="utf-8"))
+        text = read_json(path, remedy=_REMEDY)
+        if not isinstance(text, dict) or not isinstance(text["rows"], list):
+            raise ValueError("it is no object with rows")
         if text["kind"] != _KIND:
             raise ValueError(f"kind {text['kind']!r}")
         values = [text["scale"], text["threshold"], text["layers"], *text["rows"]]
@@ -260,8 +262,6 @@ def load_exit_table(path: Path) -> ExitTable:
         if rows.size and not 0 <= rows.min() <= rows.max() <= MOST_LAYERS:
             raise ValueError("a row is no 8-bit number")
         return ExitTable(rows.astype(np.uint8), *values[:3])
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Problem(f"cannot be read: {error}", _REMEDY, where)) from error
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(Problem(f"no exit table: {error}", _REMEDY, where)) from error
     except InputError as error:

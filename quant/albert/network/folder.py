@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from transformers import AlbertConfig, AlbertModel
 
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.files import write_file
+from shiftforge.quant.albert.network.config import CONFIG, WEIGHTS, read_config, size_problems
 from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans
-from shiftforge.quant.albert.network.notes import NOTES, load_notes
+from shiftforge.quant.albert.network.notes import NOTES, begin_notes, load_notes
 from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.quant.albert.network.stages import FloatNetwork
+from shiftforge.quant.tensor_file import read_tensors
 
 __all__ = ["float_network", "load_classifier", "pretrained", "save_classifier", "shape_of"]
 
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _LAYER = "encoder.albert_layer_groups.0.albert_layers.0"
 _LINEARS = {
     "q": "attention.query",
@@ -46,7 +47,7 @@ def save_classifier(model: OffRampAlbert, classes: tuple[str, ...], folder: Path
 
     The notes get ``classes``, and ``spans`` (z in tokens, ramp) where the network has spans.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    begin_notes(folder)
     tensors = {n: t.detach().cpu().contiguous() for n, t in sorted(model.state_dict().items())}
     text: dict[str, Any] = {"classes": list(classes), **(notes or {})}
     text.pop("spans", None)
@@ -55,8 +56,13 @@ def save_classifier(model: OffRampAlbert, classes: tuple[str, ...], folder: Path
     config = model.config.to_json_string().encode()
     held = json.dumps(text, indent=1, sort_keys=True).encode() + b"\n"
     weights = save(tensors, metadata={"format": "pt"})
-    for name, content in ((_CONFIG, config), (_WEIGHTS, weights), (NOTES, held)):
+    for name, content in ((CONFIG, config), (WEIGHTS, weights), (NOTES, held)):
         write_file(folder / name, content)
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the network alone; names of classes are the notes'."""
+    return {n: v for n, v in settings.items() if n not in ("id2label", "label2id", "num_labels")}
 
 
 def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:
@@ -67,18 +73,18 @@ def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:
     """
     where = str(folder)
     notes = load_notes(folder, ["classes"])
+    settings = read_config(folder)
+    if problems := size_problems(settings, folder):
+        raise InputError(problems)
+    classes = tuple(notes["classes"])
+    remedy = f"train again; a classifier is {CONFIG}, {WEIGHTS} and {NOTES}"
+    tensors, _ = read_tensors(folder / WEIGHTS, remedy, "pt")
     try:
-        settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        tensors = load_file(folder / _WEIGHTS)
-        if not isinstance(notes["classes"], list):
-            raise ValueError(f"classes {notes['classes']!r}")
-        classes = tuple(str(c) for c in notes["classes"])
-        model = OffRampAlbert(AlbertConfig.from_dict(settings), len(classes))
+        model = OffRampAlbert(AlbertConfig.from_dict(_plain(settings)), len(classes))
         if notes.get("spans") is not None:
-            attach_spans(model, int(notes["spans"]["ramp"]))
+            attach_spans(model, notes["spans"]["ramp"])
         model.load_state_dict(tensors)
     except _DAMAGED as error:
-        remedy = f"train again; a classifier is {_CONFIG}, {_WEIGHTS} and {NOTES}"
         raise InputError(Problem(f"no classifier: {error}", remedy, where)) from error
     bad = [name for name, tensor in sorted(tensors.items()) if not bool(tensor.isfinite().all())]
     if bad:
@@ -92,13 +98,15 @@ def pretrained(folder: Path, classes: int, dropout: float = 0.0) -> OffRampAlber
     Nothing is fetched, and only safetensors are read. Raises InputError.
     """
     where = str(folder)
+    if problems := size_problems(read_config(folder), folder):
+        raise InputError(problems)
     try:
         albert = AlbertModel.from_pretrained(
             folder, add_pooling_layer=False, local_files_only=True, use_safetensors=True,
             hidden_dropout_prob=dropout, attention_probs_dropout_prob=0.0,
         )  # fmt: skip
     except _DAMAGED as error:
-        remedy = f"give a folder with {_CONFIG} and {_WEIGHTS} of an ALBERT"
+        remedy = f"give a folder with {CONFIG} and {WEIGHTS} of an ALBERT"
         raise InputError(Problem(f"no ALBERT: {error}", remedy, where)) from error
     return OffRampAlbert(albert.config, classes, albert)
 

@@ -36,7 +36,7 @@ NORMS = ("embedding_norm", "norm1", "norm2")
 
 def _is_epsilon(text: str) -> bool:
     try:
-        return 0 <= Decimal(text) < 1
+        return Decimal(text).is_finite() and 0 <= Decimal(text) < 1
     except InvalidOperation:
         return False
 
@@ -150,6 +150,11 @@ class IntegerAlbert:
                 problems.append(Problem(f"gamma or beta of {name}", f"give {size}", name))
             if not 0 <= norm.gamma_fraction <= 15:
                 problems.append(Problem(f"fraction of gamma of {name}", "0 to 15", name))
+        if not len(self.words.mask) or not self.place.size or self.length < 3:
+            what = f"{len(self.words.mask)} words and places {self.place.shape}"
+            problems.append(Problem(what, "give a word, a type and 3 places or more", "embeddings"))
+        if c < 2:
+            problems.append(Problem(f"{c} classes", "give at least 2", "classes"))
         if self.place.ndim != 3 or self.place.shape[2] != embedding:
             problems.append(Problem(f"place codes {self.place.shape}", f"{embedding} columns"))
         if self.heads < 1 or h % self.heads:

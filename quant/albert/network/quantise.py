@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import MOST_JSON, read_text
+from shiftforge.quant.albert.network.config import head_problems
 from shiftforge.quant.albert.network.convert import convert, zero_shares
 from shiftforge.quant.albert.network.file import save_integer
 from shiftforge.quant.albert.network.integer import IntegerAlbert
@@ -16,7 +18,7 @@ from shiftforge.quant.albert.network.weights import weight_choice
 from shiftforge.quant.albert.training.texts import CALIBRATION, held_out, load_calibration
 from shiftforge.quant.formats.adaptivfloat_calibration import Method
 from shiftforge.quant.text.catalogue import load_corpus
-from shiftforge.quant.text.tokeniser import FILE
+from shiftforge.quant.text.tokeniser import FILE, read_tokeniser
 
 __all__ = ["calibration_texts", "quantise_folder"]
 
@@ -56,11 +58,11 @@ def _training_texts(
 def _tokeniser(folder: Path) -> str | None:
     """The text of its tokenizer.json, if it has one."""
     path = folder / FILE
-    try:
-        return path.read_text(encoding="utf-8") if path.exists() else None
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"no tokeniser: {error}"
-        raise InputError(Problem(what, "save the tokeniser again", str(path))) from error
+    if not path.exists():
+        return None
+    text = read_text(path, most=MOST_JSON, remedy="save the tokeniser again")
+    read_tokeniser(text, str(path))
+    return text
 
 
 def quantise_folder(
@@ -83,7 +85,11 @@ def quantise_folder(
     """
     from shiftforge.quant.albert.network.folder import float_network, load_classifier
 
+    text = _tokeniser(folder)
     model, classes = load_classifier(folder)
+    config = model.config
+    if problems := head_problems(config.hidden_size, config.num_attention_heads, str(folder)):
+        raise InputError(problems)
     notes = load_notes(folder)
     trained = notes.get("weights")
     choice = weight_choice(weights or trained or "af", bits)
@@ -100,6 +106,5 @@ def quantise_folder(
     notes["quantised"] = {
         "weights": choice.name, "bits": choice.bits, "method": method, "zeros": zero_shares(made)
     }  # fmt: skip
-    text = _tokeniser(folder)
     save_integer(made, output, tokeniser=text, notes=notes)
     return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems, collect
+from shiftforge.files import clear_leftovers, write_file
 from shiftforge.quant.albert.network.folder import pretrained, save_classifier, shape_of
-from shiftforge.quant.albert.network.notes import NOTES, load_notes
+from shiftforge.quant.albert.network.notes import begin_notes, load_notes
 from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.quant.albert.training.baseline import tfidf_accuracy
 from shiftforge.quant.albert.training.loop import Labelled, accuracy
 from shiftforge.quant.albert.training.settings import Origin, TableOptions, Training
 from shiftforge.quant.albert.training.start import cooccurrence_embeddings
-from shiftforge.quant.albert.training.table import SharedTable, build_table, load_table
+from shiftforge.quant.albert.training.table import build_table
+from shiftforge.quant.albert.training.table_file import SharedTable, is_unbuilt, load_table
 from shiftforge.quant.albert.training.texts import (
     FOLDS,
     calibration_places,
@@ -59,11 +60,12 @@ def shared_table(
     split: int = 0,
     say: Say = print,
 ) -> SharedTable:
-    """The table of a folder, built from the corpora first where the folder does not exist.
+    """The table of a folder, built from the corpora first where the folder does not exist, is
+    empty, or holds a table whose making was broken off.
 
     Raises InputError.
     """
-    if not folder.exists():
+    if is_unbuilt(folder):
         build_table(corpora(), folder, options, fold=fold, split=split, say=say)
     return load_table(folder)
 
@@ -139,6 +141,11 @@ def train_fold(
         torch.manual_seed(training.seed)
         model = pretrained(source.network, len(corpus.classes), recipe.dropout)
         shape = shape_of(model, shape.length)
+        if (places := int(model.config.max_position_embeddings)) != shape.length:
+            say(
+                f"texts are cut to {shape.length} tokens (--length): the network has {places:,} "
+                "places (max_position_embeddings)"
+            )
     else:
         shape = replace(shape, vocabulary=size)
         rows = (
@@ -157,10 +164,9 @@ def train_fold(
         "accuracy": list(done.accuracy),
         "validation": list(accuracy(done.model, part(validates), shape.length)),
         "tfidf": baseline,
-        "seconds": round(done.seconds, 1),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / NOTES).unlink(missing_ok=True)
+    begin_notes(folder)
+    clear_leftovers(folder)
     save_tokeniser(words, folder)
     few = part(calibration_places(corpus.labels, trains))
     save_calibration([window(one, shape.length) for one in few.ids], folder)
@@ -196,6 +202,7 @@ def _complete(folder: Path, wanted: dict[str, object]) -> dict[str, Any] | None:
     for held in (notes, wanted := json.loads(json.dumps(wanted))):
         held.get("shape", {}).pop("vocabulary", None)
     same = all(notes.get(key) == value for key, value in wanted.items())
+    same = same and all(key in notes for key in ("accuracy", "validation", "tfidf"))
     return notes if same and ("table" in notes) == ("table" in wanted) else None
 
 
@@ -273,9 +280,8 @@ def train_folds(
             notes = train_fold(corpus, fold, place, training, origin=from_own, say=say)
         runs.append(notes)
     found = summary(runs)
-    part = folder / (SUMMARY + ".part")
-    part.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(part, folder / SUMMARY)
+    clear_leftovers(folder)
+    write_file(folder / SUMMARY, json.dumps(found, indent=1, sort_keys=True) + "\n")
     last = found["accuracy"][-1]
     say(f"{corpus.name}, {len(runs)} folds, last off-ramp: mean {last['mean']:.4f}")
     return found

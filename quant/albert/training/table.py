@@ -17,31 +17,34 @@ What classifies in step 3 is thrown away: every task trains its own network over
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save
 from torch import nn
 from torch.nn import functional
 
-from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.errors import Problem, Problems
+from shiftforge.files import clear_leftovers, write_file
 from shiftforge.quant.albert.network.model import batch_of
+from shiftforge.quant.albert.network.notes import mark_unfinished
 from shiftforge.quant.albert.training.loop import Labelled
 from shiftforge.quant.albert.training.settings import TableOptions, TableRecipe
 from shiftforge.quant.albert.training.start import cooccurrence_embeddings
+from shiftforge.quant.albert.training.table_file import (
+    FORMAT,
+    NOTES,
+    WORDS,
+    SharedTable,
+    measured,
+)
 from shiftforge.quant.albert.training.texts import chosen_fold, validation_part
 from shiftforge.quant.formats.adaptivfloat import (
-    MAX_BIAS,
-    MIN_BIAS,
-    AdaptivFloatFormat,
     choose_bias,
     decode,
     encode,
@@ -56,44 +59,12 @@ from shiftforge.quant.text.tokeniser import (
 )
 from shiftforge.quant.text.tokeniser import encode as encode_texts
 
-__all__ = ["SharedTable", "build_table", "load_table"]
+__all__ = ["build_table"]
 
-_WORDS, _NOTES = "table.safetensors", "table.json"
-_FORMAT = AdaptivFloatFormat()
 _WARM_UP = 0.05
 # Pruning begins and ends at these parts of the steps; the rest is recovery.
 _PRUNING = 0.3, 0.8
 _PRUNE_EVERY = 20
-
-
-@dataclass(frozen=True, eq=False)
-class SharedTable:
-    """words: float32 (V, E), every value exactly an AF<8,3> value of the exponent bias ``bias``.
-    density: part of the entries that are not zero. digest: SHA-256 of the values' bytes. corpora:
-    whose training texts of ``fold`` and ``split`` it has read."""
-
-    words: NDArray[np.float32]
-    bias: int
-    density: float
-    digest: str
-    corpora: tuple[str, ...] = ()
-    fold: int = 0
-    split: int = 0
-
-    def notes(self) -> dict[str, object]:
-        """density, bias and digest, as a classifier's notes hold them."""
-        return {"density": self.density, "bias": self.bias, "digest": self.digest}
-
-
-def _digest(words: NDArray[np.float32]) -> str:
-    return hashlib.sha256(words.astype("<f4").tobytes()).hexdigest()
-
-
-def _measured(
-    words: NDArray[np.float32], bias: int, corpora: Sequence[str], fold: int, split: int
-) -> SharedTable:
-    density = float(np.count_nonzero(words) / words.size)
-    return SharedTable(words, bias, density, _digest(words), tuple(corpora), fold, split)
 
 
 class _Averaging(nn.Module):
@@ -253,9 +224,9 @@ def build_table(
         for own, corpus, train in zip(ids, corpora, chosen, strict=True)
     ]
     words = _supervised(start, tasks, given, seed, say)
-    bias = choose_bias(words, _FORMAT)
-    words = decode(encode(words, _FORMAT, bias), _FORMAT, bias).astype(np.float32)
-    made = _measured(words, bias, [corpus.name for corpus in corpora], fold, split)
+    bias = choose_bias(words, FORMAT)
+    words = decode(encode(words, FORMAT, bias), FORMAT, bias).astype(np.float32)
+    made = measured(words, bias, [corpus.name for corpus in corpora], fold, split)
     notes = {
         **made.notes(),
         "corpora": list(made.corpora),
@@ -264,43 +235,10 @@ def build_table(
         "seed": seed,
         "recipe": asdict(given.recipe) | {"density": given.density, "vocabulary": size},
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _NOTES).unlink(missing_ok=True)
-    save_file({"words": words}, folder / _WORDS)
+    mark_unfinished(folder / NOTES)
+    clear_leftovers(folder)
+    write_file(folder / WORDS, save({"words": words}))
     save_tokeniser(tokens, folder)
-    part = folder / (_NOTES + ".part")
-    part.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(part, folder / _NOTES)
+    write_file(folder / NOTES, json.dumps(notes, indent=1, sort_keys=True) + "\n")
     say(f"table: {size} tokens, {made.density:.4f} of the entries are kept, bias {bias}")
     return made
-
-
-def load_table(folder: Path) -> SharedTable:
-    """The table of a folder of :func:`build_table`.
-
-    Raises InputError where a file is missing or damaged, where the values are not those that were
-    written, or not on AF<8,3> levels.
-    """
-    where = str(folder)
-    try:
-        notes = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
-        words = load_file(folder / _WORDS)["words"]
-        bias, digest = int(notes["bias"]), str(notes["digest"])
-        source = [str(name) for name in notes["corpora"]], int(notes["fold"]), int(notes["split"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
-        remedy = f"build the table again; it is {_WORDS}, {_NOTES} and a tokeniser"
-        raise InputError(Problem(f"no word table: {error}", remedy, where)) from error
-    problems = Problems()
-    if words.ndim != 2 or words.dtype != np.float32:
-        problems.append(Problem(f"words {words.dtype} {words.shape}", "build it again", where))
-    else:
-        if _digest(words) != digest:
-            problems.append(Problem("values differ from the digest", "build it again", where))
-        if not MIN_BIAS <= bias <= MAX_BIAS:
-            problems.append(Problem(f"exponent bias {bias}", "build it again", where))
-        elif not np.isfinite(words).all() or not np.array_equal(
-            decode(encode(words, _FORMAT, bias), _FORMAT, bias), words
-        ):
-            problems.append(Problem("values are not AF<8,3>", "build it again", where))
-    problems.stop()
-    return _measured(words, bias, *source)

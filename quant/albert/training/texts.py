@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import write_file
+from shiftforge.files import read_json, write_file
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.folds import Fold, stratified_folds
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window
@@ -30,6 +30,7 @@ __all__ = [
 
 FOLDS = 5
 CALIBRATION = "calibration.json"
+_MOST_ID = 1 << 31
 
 
 def chosen_fold(corpus: Corpus, fold: int, split: int = 0) -> Fold:
@@ -97,13 +98,15 @@ def load_calibration(folder: Path) -> tuple[NDArray[np.int64], ...]:
     """
     path = folder / CALIBRATION
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))["ids"]
-        if any(type(i) is not int or i < 0 for one in held for i in one):
+        held = read_json(path)["ids"]
+        if not isinstance(held, list) or not all(isinstance(one, list) for one in held):
+            raise ValueError("no list of texts")
+        if any(type(i) is not int or not 0 <= i < _MOST_ID for one in held for i in one):
             raise ValueError("a token identity that is no number from 0 up")
         ids = tuple(np.array(one, dtype=np.int64) for one in held)
         if not ids or any(one.ndim != 1 or not len(one) for one in ids):
             raise ValueError("no texts, or an empty one")
-    except (OSError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (InputError, KeyError, TypeError, ValueError) as error:
         remedy = f"train again, or remove {CALIBRATION} to take texts of the corpus"
         problem = Problem(f"no calibration texts: {error}", remedy, str(path))
         raise InputError(problem) from error

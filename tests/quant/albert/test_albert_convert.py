@@ -24,6 +24,7 @@ from shiftforge.quant.albert.network.weights import (
     weight_choice,
 )
 from shiftforge.quant.formats.adaptivfloat import decode, encode, values
+from shiftforge.quant.text.tokeniser import save_tokeniser, train_wordpiece
 from shiftforge.sim.golden.edgebert.softmax import span_table
 
 MATRICES = (*LINEARS, "mapping", "ramp 0", "ramp 1", "ramp 2")
@@ -204,7 +205,7 @@ def _folder(folder: Path, **notes: object) -> None:
     save_classifier(OffRampAlbert(configuration(shape, 40), 2).eval(), ("a", "b"), folder, notes)
     ids = [[2, 7, 9, 3], [2, *range(10, 30), 3]]
     (folder / "calibration.json").write_text(json.dumps({"ids": ids}))
-    (folder / "tokenizer.json").write_text("{}")
+    save_tokeniser(train_wordpiece(["a cat sat"], 40), folder)
 
 
 def test_a_folder_becomes_a_package(tmp_path: Path) -> None:
@@ -214,7 +215,8 @@ def test_a_folder_becomes_a_package(tmp_path: Path) -> None:
     made = quantise_folder(folder, path)
     package = load_package(path)
     assert (made.weights, made.bits, package.network.bits) == ("af", 5, 5)
-    assert package.tokeniser == "{}" and package.notes is not None
+    assert package.tokeniser == (folder / "tokenizer.json").read_text()
+    assert package.notes is not None
     assert package.notes["quantised"]["weights"] == "af5"
     assert quantise_folder(folder, path, "shift1").weights == "shift1"
     assert quantise_folder(folder, path, "af", bits=6).bits == 6

@@ -21,7 +21,7 @@ from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.quant.albert.training.texts import save_calibration
 
 Damage = Callable[[Path], object]
-SHAPE = Shape(hidden=16, heads=4, ffn=16, layers=1, length=12, embedding=8)
+SHAPE = Shape(hidden=16, heads=1, ffn=16, layers=1, length=12, embedding=8)
 WORDS = "albert.embeddings.word_embeddings.weight"
 
 
@@ -66,11 +66,11 @@ def _pickle(folder: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
-    "no config": (lambda f: (f / "config.json").unlink(), "no classifier"),
-    "config of a list": (_bytes("config.json", b"[]"), "no classifier"),
-    "a size as text": (_json("config.json", hidden_size="16"), "no classifier"),
-    "no heads": (_json("config.json", num_attention_heads=0), "no classifier"),
-    "padding past the words": (_json("config.json", pad_token_id=99), "no classifier"),
+    "no config": (lambda f: (f / "config.json").unlink(), "no ALBERT"),
+    "config of a list": (_bytes("config.json", b"[]"), "no ALBERT"),
+    "a size as text": (_json("config.json", hidden_size="16"), "no ALBERT"),
+    "no heads": (_json("config.json", num_attention_heads=0), "no ALBERT"),
+    "padding past the words": (_json("config.json", pad_token_id=99), "no ALBERT"),
     "no notes": (lambda f: (f / "classifier.json").unlink(), "classifier.json cannot be read"),
     "notes of a list": (_bytes("classifier.json", b"[]"), "the notes are no object"),
     "classes as text": (_json("classifier.json", classes="ab"), "classes 'ab'"),
@@ -78,14 +78,14 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "table without bias": (_json("classifier.json", table={}), "exponent bias None"),
     "weights as number": (_json("classifier.json", weights=3), "weights 3"),
     "another shape": (_of_another_shape, "size mismatch"),
-    "a pickle": (_pickle, "no classifier"),
+    "a pickle": (_pickle, "no safetensors file"),
     "a word that is NaN": (_number(WORDS, float("nan")), f"{WORDS} holds NaN"),
     "an infinite off-ramp": (_number("ramps.0.weight", float("inf")), r"ramps\.0\.weight holds"),
     "a span that is NaN": (_number("spans.z", float("nan")), r"spans\.z holds NaN"),
     "calibration cut": (_bytes("calibration.json", b'{"ids": ['), "no calibration texts"),
     "a broken token": (_json("calibration.json", ids=[[1.5, 2]]), "no calibration texts"),
     "a huge token": (_json("calibration.json", ids=[[1, 10**30]]), "no calibration texts"),
-    "tokeniser in bytes": (_bytes("tokenizer.json", b"\xff\xfe"), "no tokeniser"),
+    "tokeniser in bytes": (_bytes("tokenizer.json", b"\xff\xfe"), "is not UTF-8 text"),
 }
 
 

@@ -76,7 +76,7 @@ def test_a_classifier_folder(tmp_path: Path) -> None:
     with torch.no_grad():
         assert torch.equal(again(ids, mask)[-1], model(ids, mask)[-1])
     (tmp_path / "model.safetensors").write_bytes(b"\x80pickle")
-    with pytest.raises(InputError, match="no classifier"):
+    with pytest.raises(InputError, match="no safetensors file"):
         load_classifier(tmp_path)
 
 

@@ -21,7 +21,8 @@ from shiftforge.quant.albert.training.settings import (
     TableRecipe,
     Training,
 )
-from shiftforge.quant.albert.training.table import SharedTable, build_table, load_table
+from shiftforge.quant.albert.training.table import build_table
+from shiftforge.quant.albert.training.table_file import SharedTable, load_table
 from shiftforge.quant.albert.training.texts import chosen_fold, load_calibration, validation_part
 from shiftforge.quant.formats.adaptivfloat import AdaptivFloatFormat, values
 

@@ -108,13 +108,13 @@ def test_broken_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"labels positive that train\.tsv does not have"):
         load_glue(tmp_path, "SST-2")
     dev.write_bytes("sentence\tlabel\ncaf\u00e9\t1\n".encode("latin-1"))
-    with pytest.raises(InputError, match="byte 18 is not UTF-8"):
+    with pytest.raises(InputError, match="not UTF-8 text: byte 18"):
         load_glue(tmp_path, "SST-2")
     dev.write_text("sentence\tlabel\ngood\t1\ncut\n")
     with pytest.raises(InputError, match="1 of 2 lines have fewer than 2 columns"):
         load_glue(tmp_path, "SST-2")
     dev.unlink()
-    with pytest.raises(InputError, match="cannot be read: No such file"):
+    with pytest.raises(InputError, match="no such file"):
         load_glue(tmp_path, "SST-2")
     write(tmp_path, "SST-2", train=1)
     with pytest.raises(InputError, match="one label only"):
