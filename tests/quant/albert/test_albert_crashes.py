@@ -72,6 +72,7 @@ def test_a_classifier(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_folds(tmp_path: Path) -> None:
     corpus = topics("first", 2)
     killed_everywhere(
