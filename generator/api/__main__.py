@@ -1,8 +1,6 @@
 """``python -m shiftforge``: the command line."""
 
-from __future__ import annotations
-
-from shiftforge.cli.main import main
+from shiftforge.entry import main
 
 if __name__ == "__main__":
     main()

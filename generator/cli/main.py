@@ -1,20 +1,23 @@
 """The command line: ``shiftforge COMMAND``; one module a command.
 
-Exit codes: 0 done, 1 a check failed, 2 bad input (every problem is listed), 3 a tool failed (an
-OpenCL runtime, Verilator, a compiler: nothing is known of the check), 130 interrupted.
+Exit codes: 0 done, 1 a check failed, 2 bad input or a system that refuses (every problem is
+listed), 3 a tool failed (an OpenCL runtime, Verilator, a compiler: nothing is known of the check),
+4 a fault of shiftforge itself, 130 interrupted (128 and the number of another signal).
 Commands import what they run when they run, so that ``--help`` needs neither torch nor OpenCL.
 """
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Sequence
-from typing import NoReturn
+import io
+import os
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import click
 
 import shiftforge
+from shiftforge import signals
 from shiftforge.cli import (
     boards,
     check,
@@ -35,14 +38,16 @@ from shiftforge.cli.output import (
     print_json,
     print_problems,
 )
-from shiftforge.errors import CheckFailed, InputError, ToolFailed
+from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
+from shiftforge.faults import TRACEBACK, fault_text, refusal_of, traceback_wanted
 
-__all__ = ["cli", "main", "run"]
+__all__ = ["cli", "run"]
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 a check failed, 2 bad input, 3 a tool failed, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 a check failed, 2 bad input or a system that refuses, 3 a tool "
+    "failed, 4 a fault of shiftforge itself, 130 interrupted.",
 )
 @click.version_option(shiftforge.__version__, prog_name="shiftforge")
 def cli() -> None:
@@ -56,49 +61,91 @@ for _module in (doctor, boards, check, quantize, train, generate, emulate, compa
     cli.add_command(_module.command)
 
 
+@dataclass(frozen=True)
+class _End:
+    """How a command line ended: its exit code, lines for stderr, and what went wrong for JSON."""
+
+    code: int
+    lines: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code; prints what a user must know."""
-    as_json = "--json" in arguments
     begin_document()
     try:
         code = cli.main(list(arguments), prog_name="shiftforge", standalone_mode=False)
-    except InputError as error:
-        print_problems(error.problems, as_json=as_json)
-        return 2
-    except CheckFailed as error:
-        return _failed("check failed", error, 1, as_json)
-    except ToolFailed as error:
-        return _failed("tool failed", error, 3, as_json)
-    except OSError as error:
-        return _failed("the system refused", error, 3, as_json)
-    except click.UsageError as error:
-        error.show()
-        if as_json:
-            _json_usage(error)
-        return 2
-    except (KeyboardInterrupt, click.Abort):
-        note("interrupted")
-        return 130
-    except ReaderLeftError:
-        return 0
-    return code if isinstance(code, int) else 0
+        return code if isinstance(code, int) else 0
+    except BaseException as error:
+        end = _end_of(error)
+    for line in end.lines:
+        note(line)
+    try:
+        as_json = "--json" in arguments
+        if end.problems and end.code == 2 and not end.lines:
+            print_problems(end.problems, as_json=as_json and not document_printed())
+        elif end.problems and as_json and not document_printed():
+            print_json({"error": end.problems})
+    except (ReaderLeftError, InputError):
+        pass  # the lines have told it
+    return end.code
 
 
-def _failed(what: str, error: Exception, code: int, as_json: bool) -> int:
-    note(f"{what}: {error}")
-    if as_json and not document_printed():
-        print_json({"error": [{"what": str(error), "remedy": "", "where": ""}]})
-    return code
+def _end_of(error: BaseException) -> _End:
+    if signals.received():  # whatever became of the exception that the signal raised
+        number = signals.received()
+        return _End(128 + number, (signals.stop_text(number),))
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return _End(130, ("interrupted",))
+    if isinstance(error, ReaderLeftError):
+        return _End(0)
+    if isinstance(error, SystemExit):
+        # click's own way of saying that its reader has left
+        return _End(0 if isinstance(error.__context__, BrokenPipeError) else _status(error))
+    if isinstance(error, CheckFailed):
+        return _failed("check failed", error, 1)
+    if isinstance(error, ToolFailed):
+        return _failed("tool failed", error, 3)
+    if isinstance(error, click.ClickException):
+        return _usage(error)
+    problems = refusal_of(error)
+    if problems is not None:
+        _show_traceback(error, isinstance(error, InputError))
+        return _End(2, (), (*_lost_folder(), *problems))
+    _show_traceback(error)
+    return _fault(error)
 
 
-def _json_usage(error: click.UsageError) -> None:
-    remedy = f"see {error.ctx.command_path} --help" if error.ctx else "see shiftforge --help"
-    print_json({"error": [{"what": error.format_message(), "remedy": remedy, "where": ""}]})
+def _status(error: SystemExit) -> int:
+    return error.code if isinstance(error.code, int) else 0 if error.code is None else 1
 
 
-def main() -> NoReturn:
-    """Entry point of the ``shiftforge`` script."""
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        # Ended from outside, temporary folders and children go as after an error.
-        signal.signal(name, lambda number, frame: sys.exit(128 + number))
-    sys.exit(run(sys.argv[1:]))
+def _failed(what: str, error: Exception, code: int) -> _End:
+    return _End(code, (f"{what}: {error}",), (Problem(str(error)),))
+
+
+def _usage(error: click.ClickException) -> _End:
+    shown = io.StringIO()
+    error.show(file=shown)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    remedy = f"see {context.command_path if context else 'shiftforge'} --help"
+    return _End(2, tuple(shown.getvalue().splitlines()), (Problem(error.format_message(), remedy),))
+
+
+def _lost_folder() -> Iterable[Problem]:
+    """A folder that was deleted under the shell makes every relative path a wrong one."""
+    try:
+        os.getcwd()
+    except OSError:
+        yield Problem("the current folder no longer exists", "cd to one that does")
+
+
+def _fault(error: BaseException) -> _End:
+    what = f"a fault of shiftforge itself: {fault_text(error)}"
+    remedy = f"please report it with the command line and what {TRACEBACK}=1 shows"
+    return _End(4, (what, f"       {remedy}"), (Problem(what, remedy),))
+
+
+def _show_traceback(error: BaseException, known: bool = False) -> None:
+    if traceback_wanted() and not known:
+        note("".join(traceback.format_exception(error)).rstrip())

@@ -8,15 +8,17 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from shiftforge.errors import Problem
+from shiftforge.errors import InputError, Problem
+from shiftforge.files import system_problem
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
     from shiftforge.sim.runner import Table
 
@@ -31,6 +33,7 @@ __all__ = [
     "print_problems",
     "print_table",
     "print_tables",
+    "print_text",
     "progress",
     "warn",
 ]
@@ -39,7 +42,10 @@ Advance: TypeAlias = Callable[[str, int, int], None]
 """Called with (stage, done, total) as work goes on; each stage has a bar of its own."""
 
 _LINE_EVERY_S = 10.0
-_PIPE_WIDTH = 140
+# Of a terminal: a column of a table that is folded gets at least so many characters.
+_LEAST_COLUMN = 6
+_OUTPUT = "standard output"
+_ANY_WIDTH = 1_000_000
 
 
 class _Printed:
@@ -52,14 +58,35 @@ class ReaderLeftError(Exception):
     """Whoever read our output has left (``shiftforge boards | head``); nothing is wrong."""
 
 
-@contextmanager
-def _to_reader() -> Iterator[None]:
+def print_text(text: str) -> None:
+    """Text on stdout as it is, and a line's end.
+
+    Raises ReaderLeftError where nobody reads any more, InputError where it cannot be written.
+    """
+    _write(text + "\n")
+
+
+def _write(text: str) -> None:
+    if sys.stdout is None:
+        remedy = "redirect it to a file, or to /dev/null"
+        raise InputError(Problem("is closed, and there is something to print", remedy, _OUTPUT))
     try:
-        yield
+        sys.stdout.write(text)
+        sys.stdout.flush()
     except BrokenPipeError as error:
-        # What is still buffered must not fail again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go(sys.stdout)
         raise ReaderLeftError from error
+    except OSError as error:
+        _let_go(sys.stdout)
+        raise InputError(system_problem(error, _OUTPUT)) from error
+
+
+def _let_go(stream: TextIO) -> None:
+    """What is still buffered must not fail again when Python ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def plain(value: Any) -> Any:
@@ -88,8 +115,7 @@ def print_json(value: Any) -> None:
     """The one JSON document of a command's ``--json`` output."""
     text = json.dumps(plain(value), indent=2, allow_nan=False)
     _Printed.document = True
-    with _to_reader():
-        print(text, flush=True)
+    print_text(text)
 
 
 def begin_document() -> None:
@@ -106,7 +132,10 @@ def note(text: str) -> None:
     """A line about what is being done, for people."""
     if sys.stderr is None:  # closed: the standard output is for results
         return
-    print(text, file=sys.stderr, flush=True)
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        _let_go(sys.stderr)  # there is no other place to tell it
 
 
 def warn(text: str) -> None:
@@ -127,24 +156,43 @@ def print_problems(problems: Iterable[Problem], *, as_json: bool) -> None:
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """A table on stdout; its first column is never wrapped."""
+    """A table on stdout, as wide as it is; on a narrower terminal its cells are folded."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
+    from rich.measure import Measurement
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=escape(title) or None, title_justify="left", box=SIMPLE_HEAD)
-    for position, name in enumerate(columns):
-        table.add_column(escape(name), overflow="fold", no_wrap=position == 0)
+    table = Table(box=SIMPLE_HEAD)
+    for name in columns:
+        table.add_column(escape(name), overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    # Without a terminal there is no width to keep to.
-    console = Console(width=None if Console().is_terminal else _PIPE_WIDTH)
+    console = Console()
+    options = console.options.update(width=_ANY_WIDTH, max_width=_ANY_WIDTH)
+    whole = max(Measurement.get(console, options, table).maximum, 1)
+    # Without a terminal there is no width to keep to; in a very narrow one whole lines read best.
+    narrow = len(table.columns) * (_LEAST_COLUMN + 2)
+    if not console.is_terminal or console.width < min(narrow, whole):
+        console = Console(width=whole)
+    _keep_first(table, console)
     # Written by us: rich ends the process where the reader has left.
     with console.capture() as held:
+        if title:
+            console.print(Text(title, "italic"), soft_wrap=True)
         console.print(table)
-    with _to_reader():
-        print(held.get(), end="", flush=True)
+    lines = held.get().splitlines()
+    _write("".join(f"{line if console.is_terminal else line.rstrip()}\n" for line in lines))
+
+
+def _keep_first(table: RichTable, console: Console) -> None:
+    """The names in the first column stay whole where they leave half of the width."""
+    from rich.measure import Measurement
+
+    first = table.columns[0]
+    sizes = [Measurement.get(console, console.options, cell).maximum for cell in first.cells]
+    first.no_wrap = 2 * max(sizes, default=0) <= console.width
 
 
 def print_tables(tables: Iterable[Table], title: str) -> None:

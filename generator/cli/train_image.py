@@ -52,7 +52,7 @@ def train_network(given: ImageOptions, as_json: bool) -> None:
 
 
 def _print(outcome: Outcome, model: Path | None, as_json: bool) -> None:
-    from shiftforge.cli.output import note, print_json, print_table
+    from shiftforge.cli.output import note, print_json, print_table, print_text
     from shiftforge.quant.schemes.summary import table
 
     if as_json:
@@ -68,7 +68,7 @@ def _print(outcome: Outcome, model: Path | None, as_json: bool) -> None:
         )
         return
     if outcome.layers:
-        print(table(outcome.layers))
+        print_text(table(outcome.layers))
     rows = [(s, f"{outcome.validation[s]:.2%}", f"{t:.2%}") for s, t in outcome.test.items()]
     print_table("", ("stage", "validation", "test"), rows)
     for problem in outcome.refused:

@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.files import read_bytes
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
 from shiftforge.generator.conv.manifest import ConvManifest
 from shiftforge.sim.conv.layout import direct_to_map, lines_to_map
-from shiftforge.sim.opencl.build import build_program
+from shiftforge.sim.opencl.build import build_program, device_text
 from shiftforge.sim.opencl.devices import device_spec, open_device
 from shiftforge.sim.opencl.launch import launch_channels, launch_scheduler
+from shiftforge.sim.opencl.memory import fetch, filled, room
 
 __all__ = ["Accelerator", "Outputs"]
 
@@ -69,16 +71,14 @@ class Accelerator:
         }
         started = time.perf_counter()
         text = folder / "device/accelerator.cl"
-        source = text.read_text(encoding="utf-8")
+        source = device_text(text)
         self.program = build_program(self.context, source, self._options(), str(text))
         self.build_seconds = time.perf_counter() - started
-        data = {
-            n: (folder / f"data/{n}.bin").read_bytes() for n in ("program", "weights", "params")
-        }
-        flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
+        data = {n: read_bytes(folder / f"data/{n}.bin") for n in ("program", "weights", "params")}
+        self.sizes = {name: len(content) for name, content in data.items()}
         self.constants = {
-            n: cl.Buffer(self.context, flags, hostbuf=np.frombuffer(d, np.uint8))
-            for n, d in data.items()
+            name: filled(self.context, np.frombuffer(bytearray(content), np.uint8), constant=True)
+            for name, content in data.items()
         }
         self.waits = np.zeros(3 * len(self.depths), np.int32)
 
@@ -106,7 +106,7 @@ class Accelerator:
         if channel_type == "weight_word_t":
             return 9 * self.units
         # param_word_t: int32 rows; the file tells how many there are
-        return int(self.constants["params"].size) // self.manifest.channel_groups
+        return self.sizes["params"] // self.manifest.channel_groups
 
     def run(self, codes: NDArray[np.integer], tick: Callable[[], None] | None = None) -> Outputs:
         """Run (N, C, H, W) codes as one inference of N frames: one enqueue of each kernel.
@@ -125,13 +125,9 @@ class Accelerator:
         exported = np.zeros((frames, export_lines, line), np.uint8)
         trace_lines = self.manifest.trace_lines if self.trace else 1
         trace = np.zeros((frames, trace_lines, line), np.uint8)
-        flags = cl.mem_flags
-        inputs = cl.Buffer(self.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=image)
-        outputs = {
-            "output": cl.Buffer(self.context, flags.READ_WRITE, result.nbytes),
-            "exported": cl.Buffer(self.context, flags.READ_WRITE, exported.nbytes),
-            "trace": cl.Buffer(self.context, flags.READ_WRITE, trace.nbytes),
-        }
+        inputs = filled(self.context, image, constant=True)
+        hosts = {"output": result, "exported": exported, "trace": trace}
+        outputs = {name: room(self.context, host.nbytes) for name, host in hosts.items()}
         started = time.perf_counter()
         if self.lowered:
             self._run_lowered(inputs, outputs, frames)
@@ -139,8 +135,8 @@ class Accelerator:
             self._run_channels(inputs, outputs, frames, tick)
         seconds = time.perf_counter() - started
         queue = cl.CommandQueue(self.context)
-        for host, name in ((result, "output"), (exported, "exported"), (trace, "trace")):
-            cl.enqueue_copy(queue, host, outputs[name])
+        for name, host in hosts.items():
+            fetch(queue, host, outputs[name])
         queue.finish()
         return Outputs(self._output(result, exported), self._maps(trace), seconds)
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shiftforge.errors import ToolFailed
+from shiftforge.errors import InputError, Problem, ToolFailed
+from shiftforge.files import read_text
 
 if TYPE_CHECKING:
     import pyopencl
 
-__all__ = ["build_program", "from_first_error"]
+__all__ = ["build_program", "device_text", "from_first_error"]
 
 _ERROR = re.compile(
     r"^%(?:Error|Warning)|\b(?:fatal )?error\b\s*:|\bError\(s\)|\bunknown target CPU\b",
@@ -22,6 +23,15 @@ _SAVED = re.compile(r"\(source saved as (.*)\)")
 # PoCL's temporary file, and Intel's number of the source.
 _OWN_FILE = re.compile(r"\S*tempfile_\w+\.cl:|^1:(?=\d+:\d+: )", re.MULTILINE)
 _MOST_LINES = 40
+
+
+def device_text(path: Path) -> str:
+    """A project's device text. Raises InputError where it is missing, not text, or empty."""
+    remedy = "run `shiftforge generate` again into an empty folder"
+    text = read_text(path, remedy=remedy)
+    if not text.strip():
+        raise InputError(Problem("is empty", remedy, str(path)))
+    return text
 
 
 def build_program(

@@ -4,6 +4,8 @@ A child, because an OpenCL runtime can abort or hang the process it lives in (an
 kernels stop only with it), and because the runtimes must be found before a process's first OpenCL
 call. Every run on a device goes through ``in_child``; the child is this module, started as
 ``python -m shiftforge.sim.opencl.child MODULE:FUNCTION FOLDER``.
+
+Everything that a run writes lies in its work folder, the runtimes' temporary files included.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -25,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
+from shiftforge.faults import FaultError, fault_text, refusal_of
+from shiftforge.scratch import work_folder
 from shiftforge.sim.opencl.devices import SCRATCH
 
 __all__ = ["Progress", "child_environment", "end_with_parent", "in_child", "tell_progress"]
@@ -36,6 +41,7 @@ _JOB, _RESULT, _FAILURE, _ERRORS = "job.pickle", "result.pickle", "failure.json"
 _PATH = "path.json"
 _TOLD = 2000  # characters of what a crashed child said
 _PR_SET_PDEATHSIG = 1
+_PARENT = "SHIFTFORGE_PARENT"
 
 
 def in_child(
@@ -50,10 +56,10 @@ def in_child(
 
     function: "package.module:name", of one argument; job and result must pickle. remedy: for a run
     past the limit. Raises ToolFailed where the child crashes, takes longer or its compiler refuses
-    the text; CheckFailed and InputError where the function raises them.
+    the text; CheckFailed and InputError where the function raises them; FaultError for what else it
+    raises.
     """
-    with tempfile.TemporaryDirectory(prefix="shiftforge-run-") as name:
-        work = Path(name)
+    with work_folder("run") as work:
         (work / _PATH).write_text(json.dumps([entry for entry in sys.path if entry]))
         (work / _JOB).write_bytes(pickle.dumps(job))
         _run(function, work, device, time_limit_s, remedy, progress)
@@ -63,15 +69,16 @@ def in_child(
 def child_environment(work: Path) -> dict[str, str]:
     """The environment of a child: what its runtimes leave behind goes with the work folder."""
     caches = {"POCL_CACHE_DIR": str(work / "pocl")}
-    if not _writable(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")):
+    if not _writable(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")):
         caches["PYOPENCL_NO_CACHE"] = "1"
-    return {**caches, **os.environ, SCRATCH: str(work)}
+    own = {SCRATCH: str(work), "TMPDIR": str(work), _PARENT: str(os.getpid())}
+    return {**caches, **os.environ, **own}
 
 
-def _writable(folder: Path) -> bool:
+def _writable(folder: str) -> bool:
     """Asked by writing: what permissions say is not all (root, read-only mounts)."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError:
@@ -84,7 +91,7 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     except (AttributeError, OSError):
         return
-    if os.getppid() == 1:
+    if os.environ.get(_PARENT, str(os.getppid())) != str(os.getppid()):
         os._exit(1)  # it was gone before
 
 
@@ -101,10 +108,12 @@ def _run(
     with (work / _ERRORS).open("w", encoding="utf-8") as errors:
         child = subprocess.Popen(
             command,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             encoding="utf-8",
+            errors="replace",
             env=child_environment(work),
         )
         reader = threading.Thread(target=_follow, args=(child, device, progress), daemon=True)
@@ -136,6 +145,10 @@ def _failure(work: Path, device: str, code: int) -> Exception:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["kind"] == "input":
             return InputError([Problem(**p) for p in data["problems"]])
+        if data["kind"] == "fault":
+            fault = FaultError(data["message"])
+            fault.add_note(data["traceback"])
+            return fault
         kind = ToolFailed if data["kind"] == "tool" else CheckFailed
         return kind(f"{device}: {data['message']}")
     told = (work / _ERRORS).read_text(encoding="utf-8", errors="replace")
@@ -156,7 +169,20 @@ def _do(function: str, work: Path) -> dict[str, Any]:
         return {"kind": "check", "message": str(error)}
     except ToolFailed as error:
         return {"kind": "tool", "message": str(error)}
+    except Exception as error:
+        return _unexpected(error)
     return {}
+
+
+def _unexpected(error: Exception) -> dict[str, Any]:
+    """What the runtime refuses, what the system refuses, or a fault of ours."""
+    problems = refusal_of(error)
+    if problems is not None:
+        return {"kind": "input", "problems": [asdict(p) for p in problems]}
+    if type(error).__module__.partition(".")[0] == "pyopencl":
+        return {"kind": "tool", "message": f"the OpenCL runtime refused: {error}"}
+    shown = "".join(traceback.format_exception(error))
+    return {"kind": "fault", "message": fault_text(error), "traceback": shown}
 
 
 def main() -> None:

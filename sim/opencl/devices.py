@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from shiftforge.errors import InputError, Problem, ToolFailed
+from shiftforge.scratch import work_folder
 from shiftforge.sim.opencl.pocl_processor import apply_name
 
 if TYPE_CHECKING:
@@ -128,14 +129,20 @@ _prepared = ""
 """The device that this process was prepared for."""
 
 
-def _prepare_process(spec: DeviceSpec) -> Path:
+@contextmanager
+def _prepared_process(spec: DeviceSpec) -> Iterator[None]:
     """Make a device's platform visible to this process, before any OpenCL call of it.
 
-    One device, because a runtime that cannot be loaded must not take the others with it. Returns
-    the folder of the .icd file, of no use once the platforms have been listed.
+    One device, because a runtime that cannot be loaded must not take the others with it. The folder
+    of the .icd file is of no use once the platforms have been listed, and goes.
     """
     scratch = os.environ.get(SCRATCH)
-    vendors = Path(tempfile.mkdtemp(prefix="shiftforge-icd-", dir=scratch))
+    with work_folder("icd", Path(scratch) if scratch else None) as vendors:
+        _show_only(spec, vendors)
+        yield
+
+
+def _show_only(spec: DeviceSpec, vendors: Path) -> None:
     library = _find_library(spec.library) if spec.library else None
     if library is not None:
         for pattern in _PRELOAD:
@@ -144,7 +151,6 @@ def _prepare_process(spec: DeviceSpec) -> Path:
                 try:
                     ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
                 except OSError as error:
-                    shutil.rmtree(vendors, ignore_errors=True)
                     raise ToolFailed(f"{path.name} cannot be loaded: {error}") from error
         (vendors / f"{spec.name}.icd").write_text(f"{library}\n")
     os.environ["OCL_ICD_VENDORS"] = str(vendors)
@@ -156,7 +162,6 @@ def _prepare_process(spec: DeviceSpec) -> Path:
     os.environ.setdefault("CL_CONFIG_CPU_FORCE_LOCAL_MEM_SIZE", "64MB")
     # More kernels than workers never start; the emulator runs one thread a kernel.
     os.environ.setdefault("CL_CONFIG_CPU_TBB_NUM_WORKERS", "32")
-    return vendors
 
 
 def _platforms(spec: DeviceSpec) -> list[pyopencl.Platform]:
@@ -169,13 +174,11 @@ def _platforms(spec: DeviceSpec) -> list[pyopencl.Platform]:
             raise ToolFailed(f"this process uses {_prepared}; use {spec.name} in one of its own")
         return pyopencl.get_platforms()
     _prepared = spec.name
-    vendors = _prepare_process(spec)
-    try:
-        return pyopencl.get_platforms()
-    except pyopencl.Error:  # the loader says "none found" with an error
-        return []
-    finally:
-        shutil.rmtree(vendors, ignore_errors=True)
+    with _prepared_process(spec):
+        try:
+            return pyopencl.get_platforms()
+        except pyopencl.Error:  # the loader says "none found" with an error
+            return []
 
 
 def open_device(name: str) -> pyopencl.Device:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
+from shiftforge.sim.opencl.memory import room
 
 if TYPE_CHECKING:
     import pyopencl
@@ -70,9 +71,9 @@ def launch_scheduler(
     """
     import pyopencl as cl
 
-    fifos = cl.Buffer(context, cl.mem_flags.READ_WRITE, arena)
+    fifos = room(context, arena)
     status = np.zeros(STATUS_WORDS + 2 * len(depths), np.int32)
-    status_buffer = cl.Buffer(context, cl.mem_flags.READ_WRITE, status.nbytes)
+    status_buffer = room(context, status.nbytes)
     queue = cl.CommandQueue(context)
     kernel = cl.Kernel(program, "scheduler")
     kernel(queue, (1,), (1,), *arguments, fifos, status_buffer, *tail)

@@ -16,14 +16,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.scratch import work_folder
 from shiftforge.sim.opencl.child import child_environment
 from shiftforge.sim.opencl.devices import DEVICES, Channels, device_spec
 from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE, mend_allowed
@@ -182,14 +181,16 @@ def _ask_child(
     """What the child says; a crash or no answer is told as the reason."""
     failed = {"found": True, "usable": False}
     try:
-        with tempfile.TemporaryDirectory(prefix="shiftforge-run-") as work:
+        with work_folder("run") as work:
             done = subprocess.run(
                 [sys.executable, "-P", *command, name],
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=TIME_LIMIT_S,
-                env={**child_environment(Path(work)), **additions},
+                env={**child_environment(work), **additions},
                 check=False,
             )
     except subprocess.TimeoutExpired:

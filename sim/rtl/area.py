@@ -11,9 +11,7 @@ import importlib.util
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +21,8 @@ from typing import Any
 
 from shiftforge.errors import InputError, Problem, ToolFailed
 from shiftforge.files import write_file
+from shiftforge.scratch import work_folder
+from shiftforge.tools import run_tool
 
 __all__ = ["FAMILY", "Cells", "Memory", "Synthesis", "area_cache", "synthesise"]
 
@@ -190,7 +190,7 @@ def _count(cells: Mapping[str, int]) -> Cells:
 
 def area_cache() -> Path:
     """Where results are kept: $XDG_CACHE_HOME/shiftforge/area, by default in ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(base) / "shiftforge" / "area"
 
 
@@ -266,12 +266,11 @@ def _commands(top: str, dsp: bool, flat: bool) -> list[str]:
 
 def _run(text: Mapping[str, str], commands: Sequence[str], top: str) -> Synthesis:
     """In a process of its own: an error in Yosys ends the process."""
-    with tempfile.TemporaryDirectory(prefix="shiftforge-area-") as name:
-        folder = Path(name)
+    with work_folder("area") as folder:
         for file, data in {**text, "adders.v": ADDERS}.items():
             (folder / file).write_text(data, encoding="utf-8")
         command = [sys.executable, "-c", SCRIPT, *commands]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = run_tool(command, folder=folder)
         if done.returncode != 0:
             raise ToolFailed(f"Yosys refused {top}: {(done.stdout + done.stderr)[-2000:]}")
         before, after, rams = (

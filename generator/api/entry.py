@@ -1,0 +1,39 @@
+"""Where the ``shiftforge`` program begins: signals and standard streams before all imports."""
+
+import os
+import sys
+
+from shiftforge import signals
+
+__all__ = ["main"]
+
+
+def _open_streams() -> None:
+    """No file that is opened later may get the number of a standard stream that was closed."""
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, mode)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files need not be text, and not every text has a form in the terminal's code.
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def main() -> None:
+    """Entry point of the ``shiftforge`` script and of ``python -m shiftforge``."""
+    signals.install()
+    _open_streams()
+    from shiftforge.cli.main import run
+
+    try:
+        signals.ready()
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while run told of something else
+        code = 128 + signals.received()
+    signals.finished()
+    sys.exit(code)
