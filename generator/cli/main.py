@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
@@ -37,6 +37,7 @@ from shiftforge.cli.output import (
     note,
     print_json,
     print_problems,
+    unwritten,
 )
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
 from shiftforge.faults import TRACEBACK, fault_text, refusal_of, traceback_wanted
@@ -55,6 +56,11 @@ def cli() -> None:
 
     The usual order: check, quantize, generate, emulate.
     """
+    try:
+        os.getcwd()
+    except OSError as error:  # libraries end the process where it was deleted
+        what, remedy = "the current folder no longer exists", "cd to one that does"
+        raise InputError(Problem(what, remedy)) from error
 
 
 for _module in (doctor, boards, check, quantize, train, generate, emulate, compare, cosim, unit):
@@ -108,10 +114,11 @@ def _end_of(error: BaseException) -> _End:
         return _failed("tool failed", error, 3)
     if isinstance(error, click.ClickException):
         return _usage(error)
-    problems = refusal_of(error)
+    lost = unwritten() if isinstance(error, OSError) else None
+    problems = refusal_of(error) if lost is None else (lost,)
     if problems is not None:
         _show_traceback(error, isinstance(error, InputError))
-        return _End(2, (), (*_lost_folder(), *problems))
+        return _End(2, (), problems)
     _show_traceback(error)
     return _fault(error)
 
@@ -130,14 +137,6 @@ def _usage(error: click.ClickException) -> _End:
     context = error.ctx if isinstance(error, click.UsageError) else None
     remedy = f"see {context.command_path if context else 'shiftforge'} --help"
     return _End(2, tuple(shown.getvalue().splitlines()), (Problem(error.format_message(), remedy),))
-
-
-def _lost_folder() -> Iterable[Problem]:
-    """A folder that was deleted under the shell makes every relative path a wrong one."""
-    try:
-        os.getcwd()
-    except OSError:
-        yield Problem("the current folder no longer exists", "cd to one that does")
 
 
 def _fault(error: BaseException) -> _End:

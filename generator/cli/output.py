@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -35,6 +36,7 @@ __all__ = [
     "print_tables",
     "print_text",
     "progress",
+    "unwritten",
     "warn",
 ]
 
@@ -79,6 +81,17 @@ def _write(text: str) -> None:
     except OSError as error:
         _let_go(sys.stdout)
         raise InputError(system_problem(error, _OUTPUT)) from error
+
+
+def unwritten() -> Problem | None:
+    """Why what others (click) wrote to stdout cannot be written; None where it was."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _let_go(sys.stdout)
+        return system_problem(error, _OUTPUT)
+    return None
 
 
 def _let_go(stream: TextIO) -> None:
@@ -169,21 +182,30 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
         table.add_column(escape(name), overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    console = Console()
+    console, held = Console(), _Held()
     options = console.options.update(width=_ANY_WIDTH, max_width=_ANY_WIDTH)
     whole = max(Measurement.get(console, options, table).maximum, 1)
     # Without a terminal there is no width to keep to; in a very narrow one whole lines read best.
     narrow = len(table.columns) * (_LEAST_COLUMN + 2)
-    if not console.is_terminal or console.width < min(narrow, whole):
-        console = Console(width=whole)
-    _keep_first(table, console)
+    terminal, width = console.is_terminal, console.width
+    if not terminal or width < min(narrow, whole):
+        width = whole
     # Written by us: rich ends the process where the reader has left.
-    with console.capture() as held:
-        if title:
-            console.print(Text(title, "italic"), soft_wrap=True)
-        console.print(table)
-    lines = held.get().splitlines()
-    _write("".join(f"{line if console.is_terminal else line.rstrip()}\n" for line in lines))
+    console = Console(file=held, force_terminal=terminal, width=width)
+    _keep_first(table, console)
+    if title:
+        console.print(Text(title, "italic"), soft_wrap=True)
+    console.print(table)
+    lines = held.getvalue().splitlines()
+    _write("".join(f"{line if terminal else line.rstrip()}\n" for line in lines))
+
+
+class _Held(io.StringIO):
+    """Text for stdout, of what stdout can show."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def _keep_first(table: RichTable, console: Console) -> None:
