@@ -7,9 +7,12 @@ package imports none of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+# As typing has it; that module's import takes longer than the rest of a program's first steps.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from shiftforge.checking import check
     from shiftforge.steps import (
         compare,

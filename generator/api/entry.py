@@ -18,6 +18,9 @@ def _open_streams() -> None:
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)
+    # Libraries write to it without asking. Results are told where there is no standard output.
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # Names of files need not be text, and not every text has a form in the terminal's code.
         if stream is not None and hasattr(stream, "reconfigure"):

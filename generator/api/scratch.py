@@ -43,13 +43,12 @@ def work_folder(prefix: str, where: Path | None = None) -> Iterator[Path]:
     try:
         folder, lock = _make(root, prefix)
     except OSError as error:
-        raise InputError(Problem(system_problem(error).what, _REMEDY, str(root))) from error
+        raise InputError(_problem(error, "", str(root))) from error
     try:
         yield folder
     except OSError as error:
         if error.errno in _FULL and _within(error, folder):
-            told = Problem(system_problem(error).what, _REMEDY, str(root))
-            raise InputError(told) from error
+            raise InputError(_problem(error, "", str(root))) from error
         raise
     finally:
         _remove(folder)
@@ -73,10 +72,15 @@ def temporary_root() -> Path:
         with tempfile.TemporaryFile(dir=root) as file:
             _reserve(file.fileno())
         return root
-    except (OSError, ValueError) as error:
-        reason = system_problem(error).what if isinstance(error, OSError) else str(error)
-        what = f"no temporary files can be made: {reason}"
-        raise InputError(Problem(what, _REMEDY, f"TMPDIR={named}" if named else "")) from error
+    except OSError as error:
+        place = f"TMPDIR={named}" if named else ""
+        raise InputError(_problem(error, "no temporary files can be made: ", place)) from error
+
+
+def _problem(error: OSError, before: str, where: str) -> Problem:
+    told = system_problem(error)
+    remedy = told.remedy if error.errno == errno.EFBIG else _REMEDY
+    return Problem(before + told.what, remedy, where)
 
 
 def _reserve(handle: int) -> None:

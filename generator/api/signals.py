@@ -9,10 +9,14 @@ import os
 import signal
 import time
 
-__all__ = ["finished", "install", "ready", "received", "stop_text"]
+__all__ = ["StoppedError", "finished", "install", "ready", "received", "stop_text"]
 
 # A sender may signal a process and its group: one signal for the work in progress, not two.
 _SAME_S = 1.0
+
+
+class StoppedError(KeyboardInterrupt):
+    """A signal came. Python notes a plain KeyboardInterrupt, and kills itself after all is done."""
 
 
 class _State:
@@ -32,7 +36,7 @@ def _handle(number: int, frame: object) -> None:
     if repeated:
         return
     _State.number, _State.raised = _State.number or number, now
-    raise KeyboardInterrupt
+    raise StoppedError
 
 
 def install() -> None:

@@ -114,8 +114,9 @@ def _end_of(error: BaseException) -> _End:
         return _failed("tool failed", error, 3)
     if isinstance(error, click.ClickException):
         return _usage(error)
-    lost = unwritten() if isinstance(error, OSError) else None
-    problems = refusal_of(error) if lost is None else (lost,)
+    if isinstance(error, OSError) and (lost := unwritten(error)) is not None:
+        return _End(2, (), (lost,))
+    problems = refusal_of(error)
     if problems is not None:
         _show_traceback(error, isinstance(error, InputError))
         return _End(2, (), problems)

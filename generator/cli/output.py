@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
@@ -83,15 +84,13 @@ def _write(text: str) -> None:
         raise InputError(system_problem(error, _OUTPUT)) from error
 
 
-def unwritten() -> Problem | None:
-    """Why what others (click) wrote to stdout cannot be written; None where it was."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        _let_go(sys.stdout)
-        return system_problem(error, _OUTPUT)
-    return None
+def unwritten(error: OSError) -> Problem | None:
+    """Whether an error was that of writing to stdout by others (click): then what it means."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if error.filename is not None or not frames or "click" not in Path(frames[-1].filename).parts:
+        return None
+    _let_go(sys.stdout)
+    return system_problem(error, _OUTPUT)
 
 
 def _let_go(stream: TextIO) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from shiftforge.files import read_text
 if TYPE_CHECKING:
     import pyopencl
 
-__all__ = ["build_program", "device_text", "from_first_error"]
+__all__ = ["NO_LINKER", "build_program", "device_text", "from_first_error", "lacks_linker"]
 
 _ERROR = re.compile(
     r"^%(?:Error|Warning)|\b(?:fatal )?error\b\s*:|\bError\(s\)|\bunknown target CPU\b",
@@ -23,6 +24,8 @@ _SAVED = re.compile(r"\(source saved as (.*)\)")
 # PoCL's temporary file, and Intel's number of the source.
 _OWN_FILE = re.compile(r"\S*tempfile_\w+\.cl:|^1:(?=\d+:\d+: )", re.MULTILINE)
 _MOST_LINES = 40
+_LINKING = "final linking of kernel"
+NO_LINKER = "PoCL links its kernels with ld, which is not on PATH"
 
 
 def device_text(path: Path) -> str:
@@ -32,6 +35,11 @@ def device_text(path: Path) -> str:
     if not text.strip():
         raise InputError(Problem("is empty", remedy, str(path)))
     return text
+
+
+def lacks_linker(told: str) -> bool:
+    """Whether PoCL failed, or ended its process, because the system has no linker."""
+    return _LINKING in told.lower() and shutil.which("ld") is None
 
 
 def build_program(

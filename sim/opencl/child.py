@@ -30,6 +30,7 @@ from typing import Any
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
 from shiftforge.faults import FaultError, fault_text, refusal_of
 from shiftforge.scratch import work_folder
+from shiftforge.sim.opencl.build import NO_LINKER, lacks_linker
 from shiftforge.sim.opencl.devices import SCRATCH
 
 __all__ = ["Progress", "child_environment", "end_with_parent", "in_child", "tell_progress"]
@@ -153,6 +154,8 @@ def _failure(work: Path, device: str, code: int) -> Exception:
         return kind(f"{device}: {data['message']}")
     told = (work / _ERRORS).read_text(encoding="utf-8", errors="replace")
     tail = told if len(told) <= _TOLD else told[-_TOLD:].partition("\n")[2]
+    if lacks_linker(tail):
+        return ToolFailed(f"{device}: {NO_LINKER}: install binutils")
     return ToolFailed(f"{device}: the run ended with status {code}\n{tail}".rstrip())
 
 

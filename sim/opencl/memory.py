@@ -1,4 +1,4 @@
-"""Device memory. OpenCL has no buffer of 0 bytes: one for nothing holds a word that nobody reads."""
+"""Device memory. OpenCL has no buffer of 0 bytes: one for nothing holds a word nobody reads."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.scratch import work_folder
+from shiftforge.sim.opencl.build import NO_LINKER, lacks_linker
 from shiftforge.sim.opencl.child import child_environment
 from shiftforge.sim.opencl.devices import DEVICES, Channels, device_spec
 from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE, mend_allowed
@@ -123,9 +124,10 @@ def _state(name: str, answer: Answer) -> DeviceState:
     remedy = "" if answer["usable"] else str(answer.get("remedy") or _OTHERS)
     if not answer["usable"] and name == "pocl" and os.environ.get(NAME):
         remedy = f"unset {NAME}, or {_OTHERS}"
-    return DeviceState(
-        name, found, bool(answer["usable"]), str(answer["detail"]), spec.channels, remedy
-    )
+    detail = str(answer["detail"])
+    if not answer["usable"] and name == "pocl" and lacks_linker(detail):
+        detail, remedy = f"{detail.rstrip('.')}: {NO_LINKER}", "install binutils"
+    return DeviceState(name, found, bool(answer["usable"]), detail, spec.channels, remedy)
 
 
 def probe_all() -> tuple[DeviceState, ...]:
