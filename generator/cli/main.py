@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,8 +107,9 @@ def _end_of(error: BaseException) -> _End:
     if isinstance(error, ReaderLeftError):
         return _End(0)
     if isinstance(error, SystemExit):
-        # click's own way of saying that its reader has left
-        return _End(0 if isinstance(error.__context__, BrokenPipeError) else _status(error))
+        # What click puts there before it ends: its reader has left.
+        left = isinstance(sys.stdout, click.utils.PacifyFlushWrapper)
+        return _End(0 if left else _status(error))
     if isinstance(error, CheckFailed):
         return _failed("check failed", error, 1)
     if isinstance(error, ToolFailed):

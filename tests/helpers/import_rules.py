@@ -23,8 +23,11 @@ FOLDERS = {
 HEAVY = {"torch", "torchvision", "transformers", "pyopencl"}
 TORCH = HEAVY - {"pyopencl"}
 _VERSION = "shiftforge.__version__"
-# What every room may use: errors, and careful reading and writing.
-BASE = {"shiftforge.errors", "shiftforge.fields", "shiftforge.files"}
+# What every room may use: errors, careful reading and writing, temporary work, other programs.
+BASE = {
+    f"shiftforge.{name}"
+    for name in ("errors", "faults", "fields", "files", "scratch", "signals", "tools")
+}
 DATA = {"shiftforge.boards", "shiftforge.kernels", "shiftforge.templates"}
 
 
@@ -58,7 +61,10 @@ def _room(
 ROOMS = {
     "shiftforge": _room({"shiftforge"}, set(), set()),
     "shiftforge.errors": _room(set(), HEAVY, HEAVY, set()),
-    "shiftforge.files": _room(set(), HEAVY, HEAVY, set()),
+    **{
+        f"shiftforge.{name}": _room(set(), HEAVY, HEAVY, set())
+        for name in ("files", "faults", "scratch", "signals", "supervise", "tools")
+    },
     "shiftforge.fields": _room(set(), HEAVY, HEAVY, {"pydantic"}),
     **{name: _room({name}, HEAVY, HEAVY) for name in DATA},
     "shiftforge.quant": _room({"shiftforge.quant"}, {"pyopencl"}, {"pyopencl"}),
