@@ -85,3 +85,40 @@ def test_a_reader_that_leaves_is_no_failure() -> None:
     child.stdout.read(10)
     child.stdout.close()
     assert child.wait(timeout=60) == 7
+
+
+LONG = [(f"name-{i}-" + "n" * 30, "x" * 150, "y" * 90, "[bold]é×─") for i in range(3)]
+
+
+def printed_table(capsys: pytest.CaptureFixture[str]) -> str:
+    output.print_table("a title " + "t" * 200, ("first", "second", "third", "fourth"), LONG)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", ["80", "10", ""])
+def test_a_table_without_a_terminal_is_as_wide_as_it_is(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    printed = printed_table(capsys)
+    assert "a title " + "t" * 200 in printed.splitlines()
+    for row in LONG:
+        assert any(all(cell in line for cell in row) for line in printed.splitlines())
+    assert "…" not in printed and not any(line.endswith(" ") for line in printed.splitlines())
+
+
+@pytest.mark.parametrize("width", [300, 120, 79, 40, 20, 5])
+def test_a_table_in_a_narrow_terminal_keeps_every_character(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    printed = printed_table(capsys)
+    assert "…" not in printed
+    for letter, count in (("x", 450), ("y", 270), ("×", 3)):
+        assert printed.count(letter) == count
+    assert printed.count("n") >= 3 * 31
