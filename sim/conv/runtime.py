@@ -126,7 +126,7 @@ class Accelerator:
         trace_lines = self.manifest.trace_lines if self.trace else 1
         trace = np.zeros((frames, trace_lines, line), np.uint8)
         inputs = filled(self.context, image, constant=True)
-        hosts = {"output": result, "exported": exported, "trace": trace}
+        hosts: dict[str, NDArray[Any]] = {"output": result, "exported": exported, "trace": trace}
         outputs = {name: room(self.context, host.nbytes) for name, host in hosts.items()}
         started = time.perf_counter()
         if self.lowered:
