@@ -17,12 +17,14 @@ from devices import use_device
 from safetensors.numpy import load_file, save_file
 
 from shiftforge.boards.types import Board
+from shiftforge.checking import check_draft
 from shiftforge.cli.main import run as shiftforge
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.board_fit import Estimate, Use
+from shiftforge.generator.checking import CheckReport, CheckRow
 from shiftforge.generator.design import Design
 from shiftforge.generator.project import Project
-from shiftforge.generator.target import register_target
+from shiftforge.generator.target import Checks, register_target
 from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.child import in_child
 from shiftforge.sim.opencl.devices import open_device
@@ -139,3 +141,22 @@ def test_from_a_file_to_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "is not what was generated" in capsys.readouterr().err
     assert shiftforge([*compare, "--edited"]) == 1
     assert "first differ in the scaled vector: " in capsys.readouterr().err
+
+
+class CheckedToy(ToyTarget):
+    """A target may tell before anything is quantised what it runs."""
+
+    def check(self, draft: int, board: Board | None, options: ToyOptions) -> CheckReport:
+        row = CheckRow("scale", "toy", f"<< {draft}", (16,), "the kernel")
+        return CheckReport("checkedtoy", "a toy", (row,))
+
+
+CHECKED = CheckedToy()
+register_target("checkedtoy", "toys", "test_toy_target:CHECKED", "test_toy_target:ToyOptions")
+
+
+def test_a_check_is_an_optional_part_of_a_target() -> None:
+    assert isinstance(CHECKED, Checks) and not isinstance(TARGET, Checks)
+    assert check_draft("checkedtoy", 3).maps
+    with pytest.raises(InputError, match="'toy' tells nothing before"):
+        check_draft("toy", 3)

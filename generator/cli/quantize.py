@@ -173,7 +173,6 @@ def command(output: Path, as_json: bool, **given: Any) -> None:
     """
     import time
 
-    from shiftforge.checking import check
     from shiftforge.cli.options import refuse_options
     from shiftforge.cli.output import note, progress
     from shiftforge.cli.quantize_text import TextOptions, quantize_texts
@@ -183,12 +182,9 @@ def command(output: Path, as_json: bool, **given: Any) -> None:
     from shiftforge.quantizing import quantize
 
     problems = Problems(_output(output))
-    source = given["source"]
-    if is_text_source(source):
+    if is_text_source(given["source"]):
         theirs = (*_SHARED, *_OF_TEXTS)
         problems += refuse_options([name for name in given if name not in theirs], "is for images")
-        sizes = problems.check(check, source)
-        problems += [] if sizes is None else sizes.problems
         options = TextOptions(output=output, **{name: given[name] for name in theirs})
         quantize_texts(options, problems, as_json)
         return
@@ -210,6 +206,7 @@ def _print(model: QuantizedModel, output: Path, seconds: float, as_json: bool) -
             {
                 "output": output,
                 "name": model.name,
+                "input": model.preprocess,
                 "layers": layers,
                 "macs": sum(layer.macs for layer in layers),
                 "weights": sum(layer.weights for layer in layers),

@@ -51,6 +51,7 @@ def quantize_texts(given: TextOptions, found: Iterable[Problem], as_json: bool) 
 
     found: problems of the command's other arguments; InputError holds them and everything else.
     """
+    from shiftforge.checking import check
     from shiftforge.cli.output import print_json, print_table
 
     started = time.monotonic()
@@ -71,6 +72,7 @@ def quantize_texts(given: TextOptions, found: Iterable[Problem], as_json: bool) 
         problems.append(Problem(f"seed {given.seed}", f"give 0 to {_MOST_SEED}", "--seed"))
     shape = problems.check(random_shape, given.source) if random else None
     problems.stop()
+    check(given.source).stop()  # what no unit can run
     made = _quantised(given, shape)
     seconds = time.monotonic() - started
     report = _report(made, given.output, random, seconds)

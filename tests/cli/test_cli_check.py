@@ -129,11 +129,12 @@ def test_text_classifiers_are_checked_by_their_sizes(
     (folder / "config.json").write_text(json.dumps(config))
     report = document(["check", str(folder), "--board", "a10gx1150"], 2, capsys)
     assert "heads of 8 columns" in json.dumps(report["error"])
-    # quantize tells it with everything else.
-    output = str(tmp_path / "m.safetensors")
-    refused = document(["quantize", str(folder), "-o", output], 2, capsys)
-    told = json.dumps(refused["error"])
-    assert "heads of 8 columns" in told and "off-ramps are not trained" in told
+    # quantize says so before it makes a weight.
+    output = tmp_path / "m.safetensors"
+    wide = ["quantize", "albert-random:16x4096x64x64x1", "-o", str(output)]
+    refused = document(wide, 2, capsys)
+    assert "4096 columns a row of softmax or layer norm" in json.dumps(refused["error"])
+    assert not output.exists()
     for wrong in (True, "12", 0, 1 << 40):
         (folder / "config.json").write_text(json.dumps({**config, "hidden_size": wrong}))
         report = document(["check", str(folder)], 2, capsys)

@@ -47,6 +47,7 @@ def test_quantize_a_factory(small: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert run([*arguments, "--calib-limit", "2", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told["layers"]) == 2
+    assert told["input"]["height"] == 32 and told["input"]["mean"] == [0.5, 0.5, 0.5]
     assert told["macs"] == 16 * 16 * 8 * 27 + 80
     assert len(load_model(output).conv_nodes()) == 2
     before = output.read_bytes()
