@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.builtin import builtin_name
+from shiftforge.quant.capture.carried import check_name
 from shiftforge.quant.capture.loaders.hf_folder import check_folder
 from shiftforge.quant.capture.loaders.screen import check_hdf5, check_torch_zip
 from shiftforge.quant.capture.types import FloatGraph
@@ -55,19 +57,15 @@ def load_source(
     """
     name = builtin_source(source)
     if name is None and _is_factory(source):
+        check_name(source)
         from shiftforge.quant.capture.loaders import factory
 
         return factory.load_factory(source, resolution=resolution, input_shape=input_shape)
-    if input_shape is not None:
-        what = "an input shape for a source that is no package.module:factory"
-        raise InputError(Problem(what, "leave it out, or give a resolution", source))
-    if resolution is not None and not 32 <= resolution <= 224:
-        raise InputError(
-            Problem(f"resolution {resolution} is not from 32 to 224", "choose one", source)
-        )
+    problems = _fixed(source, resolution, input_shape)
     # Each reader imports its own libraries; most sources need only one of them.
     if name is None:
-        return _load_path(source, resolution)
+        return _load_path(source, resolution, problems)
+    problems.stop()
     if name == "mobilenet_v2_fashion":
         from shiftforge.quant.models import fashion
 
@@ -88,32 +86,52 @@ def load_source(
 
 def _is_factory(source: str) -> bool:
     """Whether a source names a factory: it has a colon and is nothing else that is known."""
-    path = Path(source)
-    known = path.exists() or path.suffix.lower() in TORCHVISION_SUFFIXES | KERAS_SUFFIXES
+    kind = os.path.splitext(source)[1].lower()
+    known = os.path.lexists(source) or kind in TORCHVISION_SUFFIXES | KERAS_SUFFIXES
     return ":" in source and not known
 
 
-def _load_path(source: str, resolution: int | None) -> FloatGraph:
-    path = Path(source)
+def _fixed(
+    source: str, resolution: int | None, input_shape: tuple[int, int, int] | None
+) -> Problems:
+    """What is wrong with what is given for a MobileNetV2, which takes a resolution alone."""
+    problems = Problems()
+    if input_shape is not None:
+        what = "an input shape for a source that is no package.module:factory"
+        problems.append(Problem(what, "leave it out, or give a resolution", source))
+    if resolution is not None and not 32 <= resolution <= 224:
+        what = f"resolution {resolution} is not from 32 to 224"
+        problems.append(Problem(what, "choose one, or leave it out", source))
+    return problems
+
+
+def _load_path(source: str, resolution: int | None, problems: Problems) -> FloatGraph:
+    """The graph of a folder or file. problems: found already, told with those of the file."""
+    path, kind = Path(source), os.path.splitext(source)[1].lower()
     # Each file is screened before its reader, and PyTorch with it, is even imported.
-    if path.is_dir():
-        check_folder(path)
+    if os.path.isdir(source):
+        problems.check(check_folder, path)
+        problems.stop()
         from shiftforge.quant.capture.loaders import huggingface
 
         return huggingface.load_huggingface(path, resolution=resolution)
-    if path.suffix.lower() in TORCHVISION_SUFFIXES:
-        check_torch_zip(path)
+    if kind in TORCHVISION_SUFFIXES:
+        problems.check(check_torch_zip, path)
+        problems.stop()
         from shiftforge.quant.capture.loaders import torchvision
 
         return torchvision.load_torchvision(path, resolution=resolution)
-    if path.suffix.lower() in KERAS_SUFFIXES:
-        check_hdf5(path)
+    if kind in KERAS_SUFFIXES:
+        problems.check(check_hdf5, path)
+        problems.stop()
         from shiftforge.quant.capture.loaders import keras
 
         return keras.load_keras(path, resolution=resolution)
-    if path.is_file():
+    if os.path.lexists(source):
         remedy = FORMS
-        if path.suffix == ".safetensors":
+        if kind == ".safetensors":
             remedy = "give the folder that holds it together with its config.json"
-        raise InputError(Problem("this kind of file is not read", remedy, source))
-    raise InputError(Problem("there is no such example, folder or file", FORMS, source))
+        problems.append(Problem("this kind of file is not read", remedy, source))
+    else:
+        problems.append(Problem("there is no such example, folder or file", FORMS, source))
+    raise InputError(problems)

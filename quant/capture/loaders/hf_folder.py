@@ -33,11 +33,13 @@ def check_folder(folder: Path) -> tuple[dict[str, Any], list[Path], tuple[str, .
     if (folder / "config.json").exists():
         config = read_json(folder / "config.json")
         kind = config.get("model_type")
-        architectures = config.get("architectures") or [ARCHITECTURE]
+        architectures = config.get("architectures", [ARCHITECTURE])
+        if not isinstance(architectures, list):
+            architectures = [architectures]
         if kind != "mobilenet_v2" or ARCHITECTURE not in architectures:
             problems.append(
                 Problem(
-                    f"it describes a {kind} ({', '.join(map(str, architectures))})",
+                    f"it describes a {kind} ({', '.join(map(str, architectures))})"[:200],
                     f"give a {ARCHITECTURE}, or load another network by package.module:factory",
                     str(folder / "config.json"),
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ import torch
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.capture.export import capture
+from shiftforge.quant.capture.loaders.hf_config import network_config
 from shiftforge.quant.capture.loaders.hf_folder import check_folder, read_json
 from shiftforge.quant.capture.loaders.hf_preprocess import read_preprocess
-from shiftforge.quant.capture.loaders.state import fill
+from shiftforge.quant.capture.loaders.state import check_fit, fill, require
+from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.resizing import describe
 from shiftforge.quant.graph.types import Preprocess
@@ -46,32 +47,34 @@ def load_huggingface(folder: Path, *, resolution: int | None = None) -> FloatGra
     ill-fitting, and settings that are not understood.
     """
     config, files, notes = check_folder(folder)
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
     from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
+    where = str(folder)
     tensors: dict[str, torch.Tensor] = {}
     try:
         for file in files:
             tensors.update(load_file(file))
-        settings: Any = MobileNetV2Config.from_dict(config)
-        module = MobileNetV2ForImageClassification(settings)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except Exception as error:  # the library's own kinds, and the system's
         raise InputError(
-            Problem(f"it cannot be loaded: {error}", "save the model again", str(folder))
+            Problem(f"it cannot be loaded: {reason(error)}", "save the model again", where)
         ) from error
-    fill(module, tensors, str(folder))
-    channels = int(settings.num_channels)
-    preprocess, line = _preprocess(folder, channels, int(settings.image_size), resolution)
-    shape = (channels, preprocess.height, preprocess.width)
-    labels = _labels(config, int(settings.num_labels))
+    outputs = int(require(tensors, "classifier.weight", 2, where).shape[0])
+    known, labels = network_config(config, outputs, str(folder / "config.json"))
+    try:
+        settings: Any = MobileNetV2Config.from_dict(known.settings(outputs))
+        # Without memory first: what the configuration claims has to be what the weights are.
+        with torch.device("meta"):
+            check_fit(MobileNetV2ForImageClassification(settings), tensors, where)
+        module = MobileNetV2ForImageClassification(settings)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            Problem(f"it cannot be made: {reason(error)}", "save the model again", where)
+        ) from error
+    fill(module, tensors, where)
+    preprocess, line = _preprocess(folder, known.num_channels, known.image_size, resolution)
+    shape = (known.num_channels, preprocess.height, preprocess.width)
     graph = capture(module, shape, preprocess, folder.resolve().name, labels)
     return replace(graph, notes=(*notes, line))
-
-
-def _labels(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
-    """Class names in order; none where the file gives them for other numbers of classes."""
-    named = config.get("id2label")
-    if not isinstance(named, dict) or set(named) != {str(n) for n in range(count)}:
-        return ()
-    return tuple(str(named[str(n)]) for n in range(count))

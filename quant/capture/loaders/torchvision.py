@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from torch import nn
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.loaders.screen import check_torch_zip
-from shiftforge.quant.capture.loaders.state import fill, require
+from shiftforge.quant.capture.loaders.state import fill, network_tensors, require
+from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.resizing import describe
 from shiftforge.quant.graph.types import Preprocess, Resize
@@ -89,27 +89,14 @@ class TorchvisionMobileNetV2(nn.Module):
         return logits
 
 
-def _state_dict(path: Path) -> dict[str, torch.Tensor]:
+def _state_dict(path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
     check_torch_zip(path)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(
-            Problem(f"PyTorch cannot load it: {error}", "save it again", str(path))
-        ) from error
-    # Training scripts wrap the state dict, and DataParallel prefixes its names.
-    for key in ("state_dict", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    if not isinstance(loaded, dict) or not loaded:
-        raise InputError(
-            Problem("it is no state dict", "torch.save(model.state_dict(), PATH)", str(path))
-        )
-    return {
-        str(name).removeprefix("module."): tensor
-        for name, tensor in loaded.items()
-        if isinstance(tensor, torch.Tensor)
-    }
+    except Exception as error:  # PyTorch's reader raises what its parts raise
+        what = f"PyTorch cannot load it: {reason(error)}"
+        raise InputError(Problem(what, "save it again", str(path))) from error
+    return network_tensors(loaded, "features.0.0.weight", str(path))
 
 
 def load_torchvision(path: Path, *, resolution: int | None = None) -> FloatGraph:
@@ -119,7 +106,14 @@ def load_torchvision(path: Path, *, resolution: int | None = None) -> FloatGraph
     torchvision does it for ImageNet (256 and 224, or in the same proportion). Raises
     InputError for a file that is no plain checkpoint of tensors or does not fit MobileNetV2.
     """
-    module = TorchvisionMobileNetV2(_state_dict(path), str(path))
+    tensors, found = _state_dict(path)
+    try:
+        module = TorchvisionMobileNetV2(tensors, str(path))
+    except InputError:
+        raise
+    except Exception as error:  # sizes that no layer can have
+        what = f"its layers cannot be made: {reason(error)}"
+        raise InputError(Problem(what, "give an unmodified MobileNetV2", str(path))) from error
     side = RESOLUTION if resolution is None else resolution
     channels = int(module.get_parameter("features.0.0.weight").shape[1])
     mean, std = (MEAN, STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
@@ -127,4 +121,4 @@ def load_torchvision(path: Path, *, resolution: int | None = None) -> FloatGraph
     preprocess = usual.at(side, side)
     graph = capture(module, (channels, side, side), preprocess, path.stem)
     line = f"{describe(preprocess)} (as torchvision does; the file says nothing of it)"
-    return replace(graph, notes=(line,))
+    return replace(graph, notes=(*found, line))
