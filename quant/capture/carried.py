@@ -13,7 +13,6 @@ from shiftforge.quant.graph.types import Preprocess
 
 __all__ = [
     "NAMED",
-    "Given",
     "check_name",
     "check_preprocess",
     "labels_of",

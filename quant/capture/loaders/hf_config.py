@@ -43,12 +43,13 @@ class NetworkConfig:
 
 
 def network_config(
-    config: Mapping[str, Any], outputs: int, where: str
+    config: Mapping[str, Any], outputs: int | None, where: str
 ) -> tuple[NetworkConfig, tuple[str, ...]]:
     """The checked fields, and the class names of ``id2label`` (none where it has none).
 
-    outputs: of the classifier, from its weights. Raises InputError that names every field of
-    another type or out of its bounds. Fields that the network is not built by are ignored.
+    outputs: of the classifier, from its weights; None where they have none. Raises InputError that
+    names every field of another type or out of its bounds. Fields that the network is not built by
+    are ignored.
     """
     problems = Problems()
     found = problems.check(read_fields, NetworkConfig, config, where, REMEDY)
@@ -62,15 +63,15 @@ def network_config(
         ):
             what = "id2label: is no object of texts by their numbers"
             problems.append(Problem(what, REMEDY, where))
-        elif len(named) != outputs:
+        elif outputs is not None and len(named) != outputs:
             what = f"id2label: has {len(named)} names, the classifier has {outputs} outputs"
             problems.append(Problem(what, REMEDY, where))
         elif set(named) != {str(n) for n in range(len(named))}:
-            what = f"id2label: is not numbered from 0 to {outputs - 1}"
+            what = f"id2label: is not numbered from 0 to {len(named) - 1}"
             problems.append(Problem(what, REMEDY, where))
         else:
-            labels = tuple(named[str(n)] for n in range(outputs))
-    if found is not None and found.num_labels not in (0, outputs):
+            labels = tuple(named[str(n)] for n in range(len(named)))
+    if found is not None and outputs is not None and found.num_labels not in (0, outputs):
         what = f"num_labels: {found.num_labels}, the classifier has {outputs} outputs"
         problems.append(Problem(what, REMEDY, where))
     problems.stop()

@@ -13,7 +13,7 @@ from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.loaders.hf_config import network_config
 from shiftforge.quant.capture.loaders.hf_folder import check_folder, read_json
 from shiftforge.quant.capture.loaders.hf_preprocess import read_preprocess
-from shiftforge.quant.capture.loaders.state import check_fit, fill, require
+from shiftforge.quant.capture.loaders.state import check_fit, fill
 from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.resizing import describe
@@ -59,10 +59,11 @@ def load_huggingface(folder: Path, *, resolution: int | None = None) -> FloatGra
         raise InputError(
             Problem(f"it cannot be loaded: {reason(error)}", "save the model again", where)
         ) from error
-    outputs = int(require(tensors, "classifier.weight", 2, where).shape[0])
+    head = tensors.get("classifier.weight")
+    outputs = None if head is None or head.ndim != 2 else int(head.shape[0])
     known, labels = network_config(config, outputs, str(folder / "config.json"))
     try:
-        settings: Any = MobileNetV2Config.from_dict(known.settings(outputs))
+        settings: Any = MobileNetV2Config.from_dict(known.settings(outputs or 1))
         # Without memory first: what the configuration claims has to be what the weights are.
         with torch.device("meta"):
             check_fit(MobileNetV2ForImageClassification(settings), tensors, where)

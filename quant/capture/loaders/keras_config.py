@@ -55,7 +55,7 @@ def _is_whole(value: Any, most: int) -> bool:
 
 def _input_shape(config: Mapping[str, Any]) -> tuple[int, int, int] | str:
     """(C, H, W), or what is wrong with it."""
-    key = "batch_shape" if config.get("batch_shape") is not None else "batch_input_shape"
+    key = "batch_shape" if "batch_shape" in config else "batch_input_shape"
     batch = config.get(key)
     if not isinstance(batch, list) or len(batch) != 4:
         return f"{key} is {_shown(batch)}, not (None, height, width, channels)"
