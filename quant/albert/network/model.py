@@ -14,7 +14,7 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.quant.albert.network.spans import ATTENTION, AttentionSpans
 
-__all__ = ["OffRampAlbert", "attach_spans", "batch_of", "configuration"]
+__all__ = ["OffRampAlbert", "attach_spans", "batch_of", "configuration", "shorten"]
 
 
 def configuration(shape: Shape, vocabulary: int, dropout: float = 0.0) -> AlbertConfig:
@@ -84,6 +84,22 @@ def attach_spans(model: OffRampAlbert, ramp: int, start: float | None = None) ->
     model.albert.set_attn_implementation(ATTENTION)
     model.spans = spans
     return spans
+
+
+def shorten(model: OffRampAlbert, length: int) -> None:
+    """Leave out the places past ``length`` tokens; shorter sentences are computed as before."""
+    embeddings = model.albert.embeddings
+    held = embeddings.position_embeddings.weight
+    if length >= len(held):
+        return
+    kept = nn.Embedding(length, held.shape[1])
+    with torch.no_grad():
+        kept.weight.copy_(held[:length])
+    embeddings.position_embeddings = kept
+    for name in ("position_ids", "token_type_ids"):
+        if (own := getattr(embeddings, name, None)) is not None:
+            setattr(embeddings, name, own[:, :length])
+    model.config.max_position_embeddings = length
 
 
 def batch_of(sentences: Sequence[NDArray[np.int64]]) -> tuple[torch.Tensor, torch.Tensor]:

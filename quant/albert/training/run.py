@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shiftforge.errors import InputError, Problem, Problems, collect
 from shiftforge.files import clear_leftovers, write_file
 from shiftforge.quant.albert.network.folder import pretrained, save_classifier, shape_of
+from shiftforge.quant.albert.network.model import shorten
 from shiftforge.quant.albert.network.notes import begin_notes, load_notes
 from shiftforge.quant.albert.network.settings import Shape
 from shiftforge.quant.albert.training.baseline import tfidf_accuracy
@@ -143,9 +144,10 @@ def train_fold(
         shape = shape_of(model, shape.length)
         if (places := int(model.config.max_position_embeddings)) != shape.length:
             say(
-                f"texts are cut to {shape.length} tokens (--length): the network has {places:,} "
-                "places (max_position_embeddings)"
+                f"texts are cut to {shape.length} tokens (--length): of the network's {places:,} "
+                f"places (max_position_embeddings) those past {shape.length} are left out"
             )
+            shorten(model, shape.length)
     else:
         shape = replace(shape, vocabulary=size)
         rows = (
