@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "check_draft", "check_graph", "text_draft"]
 
-_CONFIG = "config.json"
 _SIZES = {
     "hidden": "hidden_size",
     "heads": "num_attention_heads",
@@ -119,30 +118,19 @@ def text_draft(source: str) -> TextDraft:
 
     if source.partition(":")[0] == RANDOM:
         return _draft(source, _random_sizes(source))
-    from shiftforge.files import read_json
+    from shiftforge.quant.albert.network.config import class_names, read_config
     from shiftforge.quant.albert.network.notes import NOTES, load_notes
 
-    path = Path(source) / _CONFIG
-    settings = read_json(path, remedy="save the classifier again")
-    settings = settings if isinstance(settings, dict) else {}
-    # AlbertConfig's own defaults where the file leaves one out.
-    usual = {"hidden_size": 4096, "num_attention_heads": 64, "intermediate_size": 16384,
-             "num_hidden_layers": 12, "embedding_size": 128,
-             "max_position_embeddings": 512}  # fmt: skip
-    sizes = {name: settings.get(key, usual[key]) for name, key in _SIZES.items()}
-    problems = Problems(
-        Problem(f"{_SIZES[name]} is {value!r}", "use a whole number from 1 to 65,536", str(path))
-        for name, value in sizes.items()
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 16
-    )
-    problems.stop()
-    if not (Path(source) / NOTES).is_file():
-        return _draft(source, {**sizes, "length": min(_TEXT_LENGTH, sizes["length"])})
-    notes = load_notes(Path(source), ["classes"])
-    classes = notes["classes"]
-    count = len(classes) if isinstance(classes, list) else 0
-    weights = str(notes.get("weights") or "af")
+    folder = Path(source)
+    settings = read_config(folder)
+    sizes = {name: settings[key] for name, key in _SIZES.items()}
+    if not (folder / NOTES).is_file():
+        draft = _draft(source, {**sizes, "length": min(_TEXT_LENGTH, sizes["length"])})
+        return replace(draft, classes=len(class_names(settings)))
+    notes = load_notes(folder, ["classes"])
+    classes, weights = notes["classes"], str(notes.get("weights") or "af")
     form: Any = weights if weights in ("shift1", "shift2") else "af"
+    count = len(classes) if isinstance(classes, list) else 0
     return replace(_draft(source, sizes), classes=count, weights=form)
 
 

@@ -9,8 +9,10 @@ from albert_cases import integer_case
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.edgebert.check import TextDraft, check_sizes
-from shiftforge.generator.edgebert.options import Options
+from shiftforge.generator.edgebert.encoder import LayerShape
+from shiftforge.generator.edgebert.options import LANES, Options
 from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
+from shiftforge.quant.albert.network.config import head_problems
 
 GOOD = TextDraft("small", 16, 64, 4, 128, 2, 32)
 BOARD = load_board("a10gx1150")
@@ -65,3 +67,11 @@ def test_the_figures_are_those_of_the_network() -> None:
 def test_a_board_that_is_too_small_is_told() -> None:
     report = check_sizes(GOOD, replace(BOARD, alm=400), Options())
     assert [problem.where for problem in report.problems] == [BOARD.name]
+
+
+def test_heads_that_quantize_takes_are_those_that_a_unit_runs() -> None:
+    """quant knows no unit, and has the widths once more."""
+    for width in range(1, 513):
+        shape = LayerShape(16, 2 * width, 2, 64)
+        runs = any(not shape.problems(lanes) for lanes in LANES)
+        assert runs == (not head_problems(2 * width, 2)), width
