@@ -37,21 +37,21 @@ def captured(source: Any, overrides: Overrides, say: Say) -> tuple[FloatGraph, s
     the user.
     """
     check_source_type(source)
-    size, shape = overrides.resolution, overrides.input_shape
+    size = overrides.resolution
     if isinstance(source, str | Path):
         from shiftforge.quant.capture.source import builtin_source, load_source
 
         name = str(source)
         known = builtin_source(name)
         say(f"reading {name}")
-        graph = load_source(name, resolution=size, input_shape=shape)
+        graph = load_source(name, resolution=size, overrides=overrides)
         name = known or name
     else:
         from shiftforge.quant.capture.loaders.factory import load_module
 
         name = type(source).__name__
         say(f"capturing {name}")
-        graph = load_module(source, name, resolution=size, input_shape=shape)
+        graph = load_module(source, name, resolution=size, overrides=overrides)
     graph = overrides.apply(graph)
     for text in (*graph.notes, overrides.told(graph)):
         say(text)

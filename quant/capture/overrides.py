@@ -17,7 +17,7 @@ from shiftforge.files import read_text
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.resizing import ResizeChoice, chosen_resize, describe
 
-__all__ = ["Overrides", "labels_of"]
+__all__ = ["NOTHING", "Overrides", "labels_of"]
 
 _MOST_SIDE = 1 << 16
 _MOST_LABELS_BYTES = 16 << 20
@@ -135,6 +135,9 @@ class Overrides:
         told = f"input {size}, pixels (p/255 - mean) / std with mean {mean} and std {std}; "
         told += describe(taken)
         return told + (f" ({', '.join(own)})" if own else "")
+
+
+NOTHING = Overrides()
 
 
 def _many(values: Any) -> bool:

@@ -10,6 +10,7 @@ from shiftforge.quant.builtin import builtin_name
 from shiftforge.quant.capture.carried import check_name
 from shiftforge.quant.capture.loaders.hf_folder import check_folder
 from shiftforge.quant.capture.loaders.screen import check_hdf5, check_torch_zip
+from shiftforge.quant.capture.overrides import NOTHING, Overrides
 from shiftforge.quant.capture.types import FloatGraph
 
 __all__ = ["builtin_source", "load_source"]
@@ -41,7 +42,7 @@ def load_source(
     source: str,
     *,
     resolution: int | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    overrides: Overrides = NOTHING,
 ) -> FloatGraph:
     """The folded float graph of a source.
 
@@ -50,7 +51,7 @@ def load_source(
     dict (.pth), a Keras MobileNetV2 (.h5), or package.module:factory. Where a file or folder has an
     example's name, ./NAME is that one and builtin:NAME the example; the bare name is refused.
     resolution: side of a square input, 32 to 224 but for a factory's network, in place of the
-    source's own. input_shape: (C, H, W) in place of a factory's.
+    source's own. overrides: in place of what a factory carries.
 
     Files are screened by their bytes before anything that could run their content sees them.
     Raises InputError with everything that is wrong.
@@ -60,8 +61,8 @@ def load_source(
         check_name(source)
         from shiftforge.quant.capture.loaders import factory
 
-        return factory.load_factory(source, resolution=resolution, input_shape=input_shape)
-    problems = _fixed(source, resolution, input_shape)
+        return factory.load_factory(source, resolution=resolution, overrides=overrides)
+    problems = _fixed(source, resolution, overrides.input_shape)
     # Each reader imports its own libraries; most sources need only one of them.
     if name is None:
         return _load_path(source, resolution, problems)

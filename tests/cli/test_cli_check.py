@@ -34,6 +34,13 @@ def grey():
 
 grey.input_shape = (1, 9, 9)
 grey.labels = ["a", "b"]
+
+def wrong():
+    return grey()
+
+from shiftforge.quant.graph.types import Preprocess
+wrong.preprocess = Preprocess(3, 9, 9, (0.5,) * 3, (0.5,) * 3)
+wrong.labels = ["a", "b", "c"]
 """
 
 
@@ -171,6 +178,9 @@ def test_options_replace_what_a_factory_has(
     taken = made.preprocess
     assert (taken.channels, taken.height, taken.width) == (1, 12, 20)
     assert (taken.mean, taken.std, made.labels) == ((0.25,), (0.75,), ("cat", "dog"))
+    # Also where the factory's own are of another network.
+    wrong = ["check", networks + "wrong", *more[:2]]
+    assert run(wrong) == 2 and run([*wrong, *more[2:]]) == 0
     # Twenty-eight is a good size for a factory.
     assert run([*arguments, "--resolution", "28"]) == 0
     assert load_model(output).preprocess.height == 28

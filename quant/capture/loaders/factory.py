@@ -22,6 +22,7 @@ from shiftforge.quant.capture.carried import (
     shape_of,
 )
 from shiftforge.quant.capture.export import capture
+from shiftforge.quant.capture.overrides import NOTHING, Overrides
 from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.types import Preprocess
@@ -95,7 +96,7 @@ def load_factory(
     source: str,
     *,
     resolution: int | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    overrides: Overrides = NOTHING,
 ) -> FloatGraph:
     """Import a callable that takes nothing and returns a torch.nn.Module, and capture that.
 
@@ -103,15 +104,13 @@ def load_factory(
     ``input_shape``, (C, H, W), by default the preprocessing's, that of the module's ``config``
     (``num_channels`` and ``image_size``, as transformers has them) or (3, 224, 224); ``labels``,
     class names. Without ``preprocess``, pixels are normalised to [-1, 1]. resolution overrides
-    height and width, input_shape all three. The current folder is importable. Importing runs the
-    user's own code. The graph's notes tell what was taken from where.
+    height and width, overrides what its fields name. The current folder is importable. Importing
+    runs the user's own code. The graph's notes tell what was taken from where.
 
     Raises InputError where the import, the call or an attribute is no good.
     """
     factory, network = _call(source)
-    return load_module(
-        network, source, resolution=resolution, factory=factory, input_shape=input_shape
-    )
+    return load_module(network, source, resolution=resolution, factory=factory, overrides=overrides)
 
 
 def load_module(
@@ -120,23 +119,24 @@ def load_module(
     *,
     resolution: int | None = None,
     factory: object = None,
-    input_shape: tuple[int, int, int] | None = None,
+    overrides: Overrides = NOTHING,
 ) -> FloatGraph:
     """Capture a module, with what it or its factory carries (see ``load_factory``).
 
-    source: what it is called; its last part names the network. input_shape: (C, H, W) in place of
-    what they carry. Raises InputError.
+    source: what it is called; its last part names the network. overrides: what stands in place
+    of what they carry. Raises InputError.
     """
     problems = Problems()
     carried = {
         name: problems.check(_carried, name, factory, network, source)
         for name in ("preprocess", "input_shape", "labels")
     }
-    if input_shape is not None:
-        carried["input_shape"] = (input_shape, "as given")
+    for name in ("input_shape", "labels"):
+        if getattr(overrides, name) is not None:
+            carried[name] = (getattr(overrides, name), "as given")
     given = carried["labels"]
     names = problems.check(labels_of, given[0], source) if given else ()
-    taken = problems.check(_preprocess, carried, resolution, network, source)
+    taken = problems.check(_preprocess, carried, resolution, network, source, overrides)
     problems.stop()
     assert taken is not None and names is not None
     preprocess, note = taken
@@ -179,6 +179,7 @@ def _preprocess(
     resolution: int | None,
     network: torch.nn.Module,
     source: str,
+    overrides: Overrides,
 ) -> tuple[Preprocess, str]:
     """What the host does to a picture, and a line on what was taken from where."""
     problems = Problems()
@@ -201,6 +202,10 @@ def _preprocess(
         )
     problems.stop()
     assert size is not None
+    whole = overrides.mean is not None and overrides.std is not None
+    if preprocess is not None and preprocess.channels != size[0] and whole:
+        half = (0.5,) * size[0]  # in whose place mean and std come
+        preprocess = replace(preprocess, channels=size[0], mean=half, std=half)
     if preprocess is not None and preprocess.channels != size[0]:
         what = f"preprocess normalises {preprocess.channels} channels, input_shape has {size[0]}"
         raise InputError(Problem(what, "give both the same channels", source))
