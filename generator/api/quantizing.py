@@ -51,12 +51,15 @@ def quantize(
     from shiftforge.sources import captured
 
     chosen = quantize_options(source, calib, calib_limit, data_dir, options)
+    tell = say if say is not None else lambda text: None
     if chosen is None:
+        from shiftforge.generator.conv.terms import terms_note
         from shiftforge.quant.models.shipped import dtssq_model
 
-        return dtssq_model()
+        model = dtssq_model()
+        tell(f"note: {terms_note(model)}")
+        return model
     how, overrides = chosen
-    tell = say if say is not None else lambda text: None
     graph, source = captured(source, overrides, tell)
     report = check_graph(graph, how.formats(graph))
     report.stop()

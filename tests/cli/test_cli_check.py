@@ -197,6 +197,9 @@ def test_quantize_says_what_makes_the_array_two_term(
     assert "note: two shifters a lane" in told and "--first-last same" in told
     assert run([*arguments, "--first-last", "same"]) == 0
     assert "two shifters" not in capsys.readouterr().err
+    said: list[str] = []
+    model = shiftforge.quantize("builtin:mobilenet_v2_fashion", scheme="dtssq", say=said.append)
+    assert f"all {len(model.conv_nodes())} layers" in said[-1]
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_default_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--scheme", "int", "--bits", "9"], "9 bits"),
         (["--scheme", "int", "--terms", "2"], "terms"),
         (["--width", "9"], "width"),
-        (["--data", "/nowhere"], "does not exist"),
+        (["--data", "/nowhere"], "there is no such folder"),
     ],
 )
 def test_train_refuses(
