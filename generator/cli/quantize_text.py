@@ -117,7 +117,7 @@ def _untrained(given: TextOptions) -> IntegerAlbert:
     from shiftforge.quant.albert.network.config import class_names, read_config
     from shiftforge.quant.albert.network.file import save_integer
     from shiftforge.quant.albert.network.random import from_pretrained_folder
-    from shiftforge.quant.text.tokeniser import FILE
+    from shiftforge.quant.text.tokeniser import FILE, read_tokeniser
 
     folder, seed = Path(given.source), given.seed or 0
     settings = read_config(folder)
@@ -144,7 +144,9 @@ def _untrained(given: TextOptions) -> IntegerAlbert:
         seed=seed,
     )
     path = folder / FILE
-    tokeniser = read_text(path, most=MOST_JSON) if path.is_file() else None
+    tokeniser = read_text(path, most=MOST_JSON) if path.exists() else None
+    if tokeniser is not None:
+        read_tokeniser(tokeniser, str(path))
     save_integer(made, given.output, tokeniser=tokeniser, notes={"untrained_off_ramps": seed})
     return made
 

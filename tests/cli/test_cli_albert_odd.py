@@ -59,6 +59,15 @@ def test_places_past_the_longest_sentence_are_told(
         ({"num_labels": 3}, ("class 0", "class 1", "class 2")),
         ({"id2label": {"1": "bad", "0": "good", "2": "so"}}, ("good", "bad", "so")),
         ({}, ("class 0", "class 1")),
+        # What else a stranger's settings ask for is not done.
+        (
+            {
+                "quantization_config": {"quant_method": "bitsandbytes"},
+                "dtype": "no",
+                "auto_map": {"AutoModel": "x.Y"},
+            },
+            ("class 0", "class 1"),
+        ),
     ],
 )
 def test_classes_are_those_of_the_settings(
@@ -91,6 +100,7 @@ def test_heads_that_no_unit_runs(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ({"vocab_size": 2**60}, "vocab_size is 1152921504606846976"),
         ({"num_labels": 2**40}, "num_labels is 1099511627776"),
         ({"num_hidden_groups": 2}, "2 groups of 1 layers"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
         ({"vocab_size": 51}, "size mismatch: embeddings.word_embeddings.weight is (50, 24)"),
     ],

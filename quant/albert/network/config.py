@@ -14,8 +14,8 @@ from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.files import read_json
 from shiftforge.quant.tensor_file import read_header
 
-__all__ = ["CONFIG", "HEAD_WIDTHS", "WEIGHTS", "class_names", "head_problems", "read_config",
-           "size_problems"]  # fmt: skip
+__all__ = ["CONFIG", "HEAD_WIDTHS", "MOST_CLASSES", "WEIGHTS", "class_names", "head_problems",
+           "network_settings", "read_config", "size_problems"]  # fmt: skip
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 HEAD_WIDTHS = (16, 64, 256)
@@ -73,6 +73,9 @@ def read_config(folder: Path) -> dict[str, Any]:
             problems.append(_wrong(name, value, "give a number from 0 to below 1", path))
     if not isinstance(found.setdefault("hidden_act", "gelu_new"), str):
         problems.append(_wrong("hidden_act", found["hidden_act"], "use gelu_new", path))
+    kind = found.get("position_embedding_type", "absolute")
+    if kind not in ("absolute", None):
+        problems.append(_wrong("position_embedding_type", kind, "the unit adds places", path))
     if not isinstance(found.get("model_type", "albert"), str):
         problems.append(_wrong("model_type", found["model_type"], "use albert", path))
     problems.stop()
@@ -87,6 +90,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     problems.check(class_names, found, str(path))
     problems.stop()
     return found
+
+
+def network_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked settings that decide what a network computes; all others stay aside."""
+    names = (*_WHOLE, *_SHARES, "hidden_act")
+    return {name: config[name] for name in names if name != "num_labels"}
 
 
 def _wrong(name: str, value: Any, remedy: str, path: Path) -> Problem:

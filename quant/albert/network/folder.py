@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import save
@@ -15,7 +16,13 @@ from transformers import AlbertConfig, AlbertModel
 
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.files import write_file
-from shiftforge.quant.albert.network.config import CONFIG, WEIGHTS, read_config, size_problems
+from shiftforge.quant.albert.network.config import (
+    CONFIG,
+    WEIGHTS,
+    network_settings,
+    read_config,
+    size_problems,
+)
 from shiftforge.quant.albert.network.model import OffRampAlbert, attach_spans
 from shiftforge.quant.albert.network.notes import NOTES, begin_notes, load_notes
 from shiftforge.quant.albert.network.settings import Shape
@@ -60,11 +67,6 @@ def save_classifier(model: OffRampAlbert, classes: tuple[str, ...], folder: Path
         write_file(folder / name, content)
 
 
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the network alone; names of classes are the notes'."""
-    return {n: v for n, v in settings.items() if n not in ("id2label", "label2id", "num_labels")}
-
-
 def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:
     """A classifier of :func:`save_classifier`, in evaluation mode, and its class names.
 
@@ -80,7 +82,7 @@ def load_classifier(folder: Path) -> tuple[OffRampAlbert, tuple[str, ...]]:
     remedy = f"train again; a classifier is {CONFIG}, {WEIGHTS} and {NOTES}"
     tensors, _ = read_tensors(folder / WEIGHTS, remedy, "pt")
     try:
-        model = OffRampAlbert(AlbertConfig.from_dict(_plain(settings)), len(classes))
+        model = OffRampAlbert(AlbertConfig(**network_settings(settings)), len(classes))
         if notes.get("spans") is not None:
             attach_spans(model, notes["spans"]["ramp"])
         model.load_state_dict(tensors)
@@ -98,12 +100,15 @@ def pretrained(folder: Path, classes: int, dropout: float = 0.0) -> OffRampAlber
     Nothing is fetched, and only safetensors are read. Raises InputError.
     """
     where = str(folder)
-    if problems := size_problems(read_config(folder), folder):
+    settings = read_config(folder)
+    if problems := size_problems(settings, folder):
         raise InputError(problems)
+    shares = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": 0.0}
     try:
         albert = AlbertModel.from_pretrained(
-            folder, add_pooling_layer=False, local_files_only=True, use_safetensors=True,
-            hidden_dropout_prob=dropout, attention_probs_dropout_prob=0.0,
+            folder, config=AlbertConfig(**network_settings(settings) | shares),
+            add_pooling_layer=False, local_files_only=True, use_safetensors=True,
+            dtype=torch.float32,
         )  # fmt: skip
     except _DAMAGED as error:
         remedy = f"give a folder with {CONFIG} and {WEIGHTS} of an ALBERT"
