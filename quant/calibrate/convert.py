@@ -22,6 +22,7 @@ from shiftforge.quant.graph.types import (
     Tensor,
     WeightFormat,
 )
+from shiftforge.quant.graph.verify import MAX_EXPONENT
 from shiftforge.quant.quantisation import Requant
 
 __all__ = ["Requant", "clamp_codes", "convert", "exponent_floor", "output_grid"]
@@ -123,6 +124,18 @@ class _Builder:
         integer = np.rint(exact).astype(np.int64)
         if node.output not in self.grids:
             self.grids[node.output] = output_grid(w_int, integer, z, source)
+            exponent = self.grids[node.output].exponent
+            if abs(exponent) > MAX_EXPONENT:
+                size = "small" if exponent < 0 else "large"
+                self.problems.append(
+                    Problem(
+                        f"its results are too {size} for any grid: exponent {exponent} beyond "
+                        f"+-{MAX_EXPONENT}",
+                        "are these trained weights? rescale this layer, or load a checkpoint",
+                        place,
+                    )
+                )
+                return None
         target = self.grids[node.output]
         r = target.exponent - source.exponent - z.astype(np.int64)
         extra: dict[str, Any] = {}

@@ -72,7 +72,7 @@ def _factors(
         return None
     peak = np.max([maxima[name] for name in group], axis=0)
     top = float(peak.max())
-    if top == 0:
+    if top == 0 or not np.isfinite(top):  # calibrate_grids names the layer that overflows
         return None
     factors = (top / np.maximum(peak, top / LIMIT)) ** strength
     return np.asarray(np.minimum(factors, top / np.maximum(peak, top / LIMIT)), dtype=np.float64)

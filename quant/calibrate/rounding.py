@@ -25,6 +25,8 @@ __all__ = ["Moments", "compensate", "moments", "nearest", "retarget", "rounding_
 DAMPING = 0.01
 # Mean second moment below which inputs count as constant: what is left is the sums' own rounding.
 _FLOOR = 1e-20
+# Exponent of inputs whose squares, summed, are far from the ends of float32.
+_LARGEST = 32
 BLOCK = 32
 # Samples of a layer's inputs that its moments are taken from, at an even spatial stride.
 SAMPLES = 1 << 13
@@ -35,7 +37,9 @@ class Moments:
     """Centred second moments of a layer's inputs.
 
     hessian: (G, K, K), sum over samples of (q - mean q)(q - mean q)^T, q the quantised inputs.
-    cross: (G, K, K), sum of (f - mean f)(q - mean q)^T, f the float network's inputs.
+    cross: (G, K, K), sum of (f - mean f)(q - mean q)^T, f the float network's inputs. Both of
+    inputs times one power of two where their squares would leave the range of float32: rounding
+    depends on the moments' proportions alone.
     samples: how many columns were summed.
     """
 
@@ -70,9 +74,10 @@ def moments(node: FloatConv, floats: torch.Tensor, quantised: torch.Tensor) -> M
     samples = 0
     area = quantised.shape[0] * quantised.shape[2] * quantised.shape[3] / node.stride**2
     stride = node.stride * max(1, round(math.sqrt(area / max(SAMPLES, 16 * k))))
+    scale = _scale(quantised, floats)
     for part in chunks(quantised.shape[0]):
-        q = _columns(node, quantised[part], stride)
-        f = _columns(node, floats[part], stride)
+        q = _columns(node, quantised[part] * scale if scale != 1 else quantised[part], stride)
+        f = _columns(node, floats[part] * scale if scale != 1 else floats[part], stride)
         hessian += torch.bmm(q, q.transpose(1, 2)).double()
         cross += torch.bmm(f, q.transpose(1, 2)).double()
         sum_q += q.sum(2).double()
@@ -81,6 +86,13 @@ def moments(node: FloatConv, floats: torch.Tensor, quantised: torch.Tensor) -> M
     hessian -= sum_q.unsqueeze(2) * sum_q.unsqueeze(1) / samples
     cross -= sum_f.unsqueeze(2) * sum_q.unsqueeze(1) / samples
     return Moments(hessian, cross, samples)
+
+
+def _scale(*inputs: torch.Tensor) -> float:
+    """1, or the power of two that brings very large or small values near 1."""
+    peak = max(float(values.abs().max()) for values in inputs)
+    exponent = math.frexp(peak)[1]
+    return 1.0 if peak == 0 or abs(exponent) <= _LARGEST else math.ldexp(1.0, -exponent)
 
 
 def damped(hessian: torch.Tensor, damping: float = DAMPING) -> torch.Tensor:

@@ -25,6 +25,9 @@ __all__ = ["Options", "Progress", "Rounded", "Rounding", "round_network"]
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 
+_LEAST = 2.0**-110
+
+
 @dataclass(frozen=True)
 class Options:
     """How weights are rounded.
@@ -64,6 +67,9 @@ def sqnr_db(wanted: torch.Tensor, given: torch.Tensor) -> float:
     """10 log10 of signal over error power; at most 200 dB, -200 where there is no signal."""
     power = float(torch.linalg.vector_norm(wanted))
     error = float(torch.linalg.vector_norm(wanted - given))
+    if not 1e-15 < power < 1e15:  # squares beyond float32
+        power = float(torch.linalg.vector_norm(wanted, dtype=torch.float64))
+        error = float(torch.linalg.vector_norm(wanted - given, dtype=torch.float64))
     if power == 0:
         return -200.0
     return min(200.0, 20 * float(np.log10(power / error))) if error > 0 else 200.0
@@ -79,7 +85,9 @@ def _round_layer(
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """(w_int, z) of one convolution; floor (O,) is the smallest exponent allowed."""
     levels = format_levels(fmt)
-    z = np.maximum(choose_exponent(node.weight, levels), floor).astype(np.int8)
+    # No exponent of a format reaches weights this small: they become 0 whatever is done.
+    own = np.where(np.abs(node.weight) < _LEAST, np.float32(0), node.weight)
+    z = np.maximum(choose_exponent(own, levels), floor).astype(np.int8)
     if options.rounding != "compensated":
         return encode(node.weight, z, fmt, options.rounding), z
     found = moments(node, floats, quantised)
