@@ -103,6 +103,18 @@ def test_a_full_disk_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyP
     assert "TMPDIR" in refused.value.problems[0].remedy
 
 
+def test_a_program_that_failed_on_a_full_disk_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shiftforge.sim.rtl import verilator
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(verilator, "tool_environment", dict)
+    with pytest.raises(InputError, match="No space left"), work_folder("test") as folder:
+        monkeypatch.setattr(os, "posix_fallocate", full)
+        verilator._run(["false"], folder)
+
+
 def test_a_disk_that_fills_up_names_the_folder(temporary: Path) -> None:
     with pytest.raises(InputError, match="No space left") as refused, work_folder("test"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -20,7 +20,7 @@ from pathlib import Path
 from shiftforge.errors import InputError, Problem
 from shiftforge.files import system_problem
 
-__all__ = ["clear_dead", "temporary_root", "work_folder"]
+__all__ = ["check_room", "clear_dead", "temporary_root", "work_folder"]
 
 _NAME = re.compile(r"shiftforge-[a-z0-9]{1,20}-[A-Za-z0-9_]{8}")
 # Without it a folder of such a name may be somebody's own.
@@ -43,12 +43,12 @@ def work_folder(prefix: str, where: Path | None = None) -> Iterator[Path]:
     try:
         folder, lock = _make(root, prefix)
     except OSError as error:
-        raise InputError(_problem(error, "", str(root))) from error
+        raise InputError(_problem(error, "", str(root), where is None)) from error
     try:
         yield folder
     except OSError as error:
         if error.errno in _FULL and _within(error, folder):
-            raise InputError(_problem(error, "", str(root))) from error
+            raise InputError(_problem(error, "", str(root), where is None)) from error
         raise
     finally:
         _remove(folder)
@@ -69,17 +69,22 @@ def temporary_root() -> Path:
     named = os.environ.get("TMPDIR")
     try:
         root = Path(named or tempfile.gettempdir()).absolute()
-        with tempfile.TemporaryFile(dir=root) as file:
-            _reserve(file.fileno())
+        check_room(root)
         return root
     except OSError as error:
         place = f"TMPDIR={named}" if named else ""
         raise InputError(_problem(error, "no temporary files can be made: ", place)) from error
 
 
-def _problem(error: OSError, before: str, where: str) -> Problem:
+def check_room(folder: Path) -> None:
+    """Raise OSError where the disk of a folder is full: a program that failed may not say it."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        _reserve(file.fileno())
+
+
+def _problem(error: OSError, before: str, where: str, temporary: bool = True) -> Problem:
     told = system_problem(error)
-    remedy = told.remedy if error.errno == errno.EFBIG else _REMEDY
+    remedy = _REMEDY if temporary and error.errno != errno.EFBIG else told.remedy
     return Problem(before + told.what, remedy, where)
 
 

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["run_tool", "supervised"]
+__all__ = ["NOT_STARTED", "run_tool", "supervised"]
 
 _SUPERVISOR = str(Path(__file__).with_name("supervise.py"))
 _PATIENCE_S = 10.0
+NOT_STARTED = 127
+"""The status of a program that cannot be started."""
 
 
 def supervised(command: Sequence[str]) -> list[str]:
@@ -32,8 +34,8 @@ def run_tool(
     """Run a program to its end and return its status (below 0: the signal) and what it wrote.
 
     folder: that it runs in, and where it puts its temporary files. environment: in place of this
-    process's. text: its standard input. It ends with this process, however that ends. Status 127:
-    it cannot be started. Raises OSError where no process can be started.
+    process's. text: its standard input. It ends with this process, however that ends. Status
+    NOT_STARTED: it cannot be started. Raises OSError where no process can be started.
     """
     variables = dict(os.environ if environment is None else environment)
     if folder is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Sequence
@@ -45,6 +46,9 @@ from shiftforge.faults import TRACEBACK, fault_text, refusal_of, traceback_wante
 
 __all__ = ["cli", "run"]
 
+_WITH_TORCH = ("check", "quantize", "train")
+_TORCH_BYTES = 768 << 20
+
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -62,6 +66,13 @@ def cli() -> None:
     except OSError as error:  # libraries end the process where it was deleted
         what, remedy = "the current folder no longer exists", "cd to one that does"
         raise InputError(Problem(what, remedy)) from error
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    needs_torch = click.get_current_context().invoked_subcommand in _WITH_TORCH
+    if needs_torch and limit != resource.RLIM_INFINITY and limit < _TORCH_BYTES:
+        # Its libraries do not fail with less, they crash.
+        what = f"memory is limited to {limit >> 20:,} MiB (ulimit -v)"
+        remedy = f"raise the limit: torch needs {_TORCH_BYTES >> 20:,} MiB to begin"
+        raise InputError(Problem(what, remedy))
 
 
 for _module in (doctor, boards, check, quantize, train, generate, emulate, compare, cosim, unit):

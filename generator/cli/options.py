@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from shiftforge.cli.command import FiniteRange
 from shiftforge.cli.dynamic import DynamicCommand, runner_options
 from shiftforge.errors import Problem
+from shiftforge.files import output_problems, system_problem
 
 __all__ = [
     "RunCommand",
@@ -124,6 +125,13 @@ def output_file_problems(path: Path, suffix: str, is_ours: Callable[[Path], bool
 
     is_ours: tells whether an existing file was written by this program; no other is overwritten.
     """
+    try:
+        return _file_problems(path, suffix, is_ours) or output_problems(path)
+    except OSError as error:
+        return [system_problem(error, path)]
+
+
+def _file_problems(path: Path, suffix: str, is_ours: Callable[[Path], bool]) -> list[Problem]:
     where = str(path)
     if path.is_dir():
         return [Problem("is a folder", f"name a file, such as {path / ('model' + suffix)}", where)]

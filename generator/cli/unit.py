@@ -12,6 +12,7 @@ import click
 from shiftforge.cli.command import CheckedCommand
 from shiftforge.cli.options import device_problems, json_option, overwrite_option
 from shiftforge.errors import CheckFailed, InputError, Problem, Problems
+from shiftforge.files import output_problems
 
 if TYPE_CHECKING:
     from shiftforge.generator.edgebert.encoder import LayerShape
@@ -229,11 +230,7 @@ def _trace_problems(trace: Path) -> list[Problem]:
 
     problems = Problems()
     problems.check(trace_kind, trace)
-    if not trace.parent.is_dir():
-        problems.append(
-            Problem("its folder does not exist", f"mkdir -p {trace.parent}", str(trace))
-        )
-    return problems
+    return [*problems, *output_problems(trace)]
 
 
 def _shape(text: str, unit: str) -> tuple[int, ...]:

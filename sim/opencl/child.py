@@ -29,7 +29,7 @@ from typing import Any
 
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
 from shiftforge.faults import FaultError, fault_text, refusal_of
-from shiftforge.scratch import work_folder
+from shiftforge.scratch import check_room, work_folder
 from shiftforge.sim.opencl.build import NO_LINKER, lacks_linker
 from shiftforge.sim.opencl.devices import SCRATCH
 
@@ -129,6 +129,7 @@ def _run(
                 child.wait()
             reader.join(timeout=5)
     if child.returncode != 0:
+        check_room(work)
         raise _failure(work, device, child.returncode)
 
 

@@ -22,6 +22,7 @@ from functools import cache
 from typing import Any
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.files import system_problem
 from shiftforge.scratch import work_folder
 from shiftforge.sim.opencl.build import NO_LINKER, lacks_linker
 from shiftforge.sim.opencl.child import child_environment
@@ -198,7 +199,9 @@ def _ask_child(
     except subprocess.TimeoutExpired:
         return {**failed, "detail": f"no answer in {TIME_LIMIT_S:g} s"}
     except OSError as error:
-        return {**failed, "detail": f"its probe cannot be started: {error}"}
+        told = system_problem(error)
+        detail = f"its probe cannot be started: {told.what}"
+        return {**failed, "detail": detail, "remedy": told.remedy}
     if done.returncode == 0:
         try:
             answer = json.loads(done.stdout.strip().splitlines()[-1])

@@ -21,7 +21,7 @@ from typing import Any
 
 from shiftforge.errors import InputError, Problem, ToolFailed
 from shiftforge.files import write_file
-from shiftforge.scratch import work_folder
+from shiftforge.scratch import check_room, work_folder
 from shiftforge.tools import run_tool
 
 __all__ = ["FAMILY", "Cells", "Memory", "Synthesis", "area_cache", "synthesise"]
@@ -272,6 +272,7 @@ def _run(text: Mapping[str, str], commands: Sequence[str], top: str) -> Synthesi
         command = [sys.executable, "-c", SCRIPT, *commands]
         done = run_tool(command, folder=folder)
         if done.returncode != 0:
+            check_room(folder)
             raise ToolFailed(f"Yosys refused {top}: {(done.stdout + done.stderr)[-2000:]}")
         before, after, rams = (
             json.loads((folder / file).read_text(encoding="utf-8"))

@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
 from shiftforge.files import system_problem
-from shiftforge.scratch import work_folder
+from shiftforge.scratch import check_room, work_folder
 from shiftforge.sim.opencl.build import from_first_error
 from shiftforge.sim.rtl.trace import TraceBuild, TraceKind, trace_build
-from shiftforge.tools import run_tool
+from shiftforge.tools import NOT_STARTED, run_tool
 
 __all__ = [
     "BuildError",
@@ -93,19 +94,24 @@ def _make_cache(place: Path) -> None:
 def _run(command: Sequence[str], folder: Path) -> str:
     done = run_tool(command, folder=folder, environment=tool_environment())
     if done.returncode != 0:
+        check_room(folder)
         raise BuildError(
             f"{command[0]}: exit {done.returncode}\n{from_first_error(done.stdout + done.stderr)}"
         )
     return done.stdout + done.stderr
 
 
-def simulation_failure(what: str, code: int, log: str) -> CheckFailed | ToolFailed:
+def simulation_failure(what: str, code: int, log: str) -> CheckFailed | InputError | ToolFailed:
     """The error for a simulation that ended with a status other than 0.
 
-    A signal that ended it is the simulator's own failure; an assertion of the design leaves a
-    status above 0. The end of the log is told.
+    A signal that ended it, or that it cannot be started, is the simulator's own failure; an
+    assertion of the design leaves a status above 0. The end of the log is told.
     """
-    kind = ToolFailed if code < 0 else CheckFailed
+    unwritten = re.search(r"^cannot write (.+)$", log, re.MULTILINE)
+    if unwritten is not None:
+        remedy = "name a file in a folder that can be written to, on a disk with room"
+        return InputError(Problem("the simulation cannot write it", remedy, unwritten[1]))
+    kind = ToolFailed if code < 0 or code == NOT_STARTED else CheckFailed
     return kind(f"{what} (exit {code}): {log.strip()[-2000:]}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shiftforge import files
 from shiftforge.cli import output
 from shiftforge.cli.options import output_file_problems
 
@@ -122,3 +124,16 @@ def test_a_table_in_a_narrow_terminal_keeps_every_character(
     for letter, count in (("x", 450), ("y", 270), ("×", 3)):
         assert printed.count(letter) == count
     assert printed.count("n") >= 3 * 31
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "n" * 250 + ".safetensors"])
+def test_a_place_that_cannot_be_written_is_found_first(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(files, "_try_folder", refused)
+    (problem,) = output_file_problems(tmp_path / name, ".safetensors", lambda path: True)
+    assert "Permission denied" in problem.what or "too long" in problem.what
+    assert problem.remedy

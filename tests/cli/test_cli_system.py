@@ -149,6 +149,9 @@ def test_few_open_files_and_no_home(tmp_path: Path) -> None:
 def test_little_memory_is_refused_or_enough() -> None:
     done = shell("ulimit -v 200000; $SF boards --json")
     assert done.returncode in (0, 2) and "Traceback" not in done.stderr, done
+    for command in ("quantize", "check", "train"):
+        done = shell(f"ulimit -v 500000; $SF {command} --json")
+        assert done.returncode == 2 and "ulimit -v" in done.stderr, done
 
 
 def test_doctor_tells_of_a_temporary_folder_that_is_missing(

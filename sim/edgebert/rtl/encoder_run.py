@@ -17,7 +17,7 @@ from shiftforge.generator.edgebert.command import Command
 from shiftforge.generator.edgebert.encoder import LayerPlan
 from shiftforge.generator.edgebert.rtl import render_processing_unit, render_unit_bench
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.scratch import work_folder
+from shiftforge.scratch import check_room, work_folder
 from shiftforge.sim.edgebert.rtl.encoder_stages import LayerStages, read_stages
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.rtl.divergence import read_times
@@ -179,6 +179,7 @@ def simulate(
         done = run_tool([str(program), *arguments])
         seconds = time.perf_counter() - started
         log = done.stdout + done.stderr
+        check_room(folder)
         if done.returncode != 0:
             raise simulation_failure("the RTL failed", done.returncode, log)
         if DONE.search(log) is None:

@@ -15,7 +15,7 @@ from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.edgebert.matmul import MatmulPlan
 from shiftforge.generator.edgebert.rtl import render_bench, render_clocked, render_unit
 from shiftforge.generator.edgebert.unit import UnitConfig
-from shiftforge.scratch import work_folder
+from shiftforge.scratch import check_room, work_folder
 from shiftforge.sim.edgebert.operands import ProductOperands
 from shiftforge.sim.edgebert.rtl.operands import build_image, read_result
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
@@ -151,6 +151,7 @@ def run_matmul(
         else:
             log = _run(program, options)
         seconds = time.perf_counter() - started
+        check_room(folder)
         found = DONE.search(log)
         if found is None:
             raise CheckFailed(f"the RTL did not finish: {log.strip()[-2000:]}")

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from shiftforge.errors import InputError
+from shiftforge.cli.unit import _trace_problems
+from shiftforge.errors import InputError, ToolFailed
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.render import render
 from shiftforge.sim.rtl import trace as traces
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
 from shiftforge.sim.rtl.trace import TraceKind, trace_build, trace_kind
-from shiftforge.sim.rtl.verilator import build_model
+from shiftforge.sim.rtl.verilator import build_model, simulation_failure
 
 TOP = "tiny"
 COUNTER = """module tiny (
@@ -114,3 +115,11 @@ def test_a_trace_is_refused_where_there_is_none(tmp_path: Path) -> None:
     unwritable = [build("vcd"), f"+trace={tmp_path / 'no' / 'tiny.vcd'}"]
     done = subprocess.run(unwritable, check=False, capture_output=True, text=True)
     assert done.returncode == 1 and "cannot write" in done.stderr
+
+
+def test_a_trace_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    error = simulation_failure("the RTL did not finish", 1, "x\ncannot write /proc/x.vcd\n")
+    assert isinstance(error, InputError) and error.problems[0].where == "/proc/x.vcd"
+    assert isinstance(simulation_failure("the RTL failed", 127, "no such file"), ToolFailed)
+    problems = _trace_problems(tmp_path / "missing" / "x.vcd")
+    assert [problem.what for problem in problems] == ["its folder does not exist"]
