@@ -119,7 +119,7 @@ def _end_of(error: BaseException) -> _End:
         return _End(0)
     if isinstance(error, SystemExit):
         # What click puts there before it ends: its reader has left.
-        left = type(sys.stdout).__name__ == "PacifyFlushWrapper"
+        left = type(sys.stdout).__name__.endswith("PacifyFlushWrapper")
         return _End(0 if left else _status(error))
     if isinstance(error, CheckFailed):
         return _failed("check failed", error, 1)
