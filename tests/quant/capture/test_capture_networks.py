@@ -142,7 +142,7 @@ class PreActivation(nn.Module):
         self.conv2 = nn.Conv2d(6, 8, (3, 1), stride=2)
         self.pad = nn.ZeroPad2d((2, 0, 1, 3))
         self.conv3 = nn.Conv2d(8, 4, 3, stride=3, padding=(1, 0), groups=2)
-        self.head = nn.Linear(4 * 3 * 2, 6)
+        self.head = nn.Linear(4 * 2, 6)
         self.bn3 = nn.BatchNorm1d(6)
         self.drop = nn.Dropout(0.3, inplace=True)
 
