@@ -1,0 +1,294 @@
+"""Thousands of damaged inputs: each ends in success or a refusal, soon and in little memory.
+
+Every input is run as a command line, in a fork of a process that has imported everything. A refusal
+takes less than 2 s of processor time and at most the input's size and 500 MB; it names problems on
+stderr, prints no traceback, writes nothing and leaves nothing in TMPDIR.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from albert_projects import save_network
+from fork_server import TRACEBACK, Forks, Outcome
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mutations import (
+    content,
+    damaged_bytes,
+    damaged_json,
+    damaged_safetensors,
+    odd_place,
+)
+from PIL import Image
+
+from shiftforge.boards.load import load_board
+from shiftforge.generator.conv.target import generate
+from shiftforge.quant.graph.example import ModelOptions, random_model
+from shiftforge.quant.graph.file import save_model
+
+pytestmark = pytest.mark.slow
+
+REFUSAL_S = 2.0
+REFUSAL_BYTES = 500_000_000
+BOARD = Path(__file__).parents[2] / "boards/a10gx1150.toml"
+
+
+def fault(outcome: Outcome, size: int) -> str:
+    """What is wrong with how a run ended; empty where nothing is. size: of the input, in bytes."""
+    if outcome.code not in (0, 2):
+        return f"exit code {outcome.code}"
+    if "Traceback" in outcome.err:
+        return "a traceback"
+    if outcome.code == 0:
+        return ""
+    if "error: " not in outcome.err and "Error: " not in outcome.err:
+        return "a refusal without a problem"
+    if outcome.cpu_s > REFUSAL_S:
+        return f"a refusal after {outcome.cpu_s:.1f} s"
+    if outcome.grown > size + REFUSAL_BYTES:
+        return f"a refusal in {outcome.grown:,} bytes"
+    return ""
+
+
+class Bench:
+    """Good inputs in a folder, and a server that runs commands on damaged copies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.good = folder / "good"
+        self.good.mkdir()
+        model = random_model(6, ModelOptions(height=12, width=11))
+        save_model(model, self.good / "conv.safetensors")
+        save_network(self.good / "text.safetensors")
+        shutil.copy(BOARD, self.good / "board.toml")
+        generate(model, load_board("a10gx1150")).write(self.good / "conv")
+        (self.good / "texts.txt").write_text("the cat is good\nrain on the mat\n")
+        rng = np.random.default_rng(0)
+        pixels = rng.integers(0, 256, (15, 13, 3), dtype=np.uint8)
+        for kind in ("png", "jpg", "bmp", "gif", "tif", "webp", "ppm"):
+            Image.fromarray(pixels).save(self.good / f"picture.{kind}")
+        np.save(self.good / "batch.npy", pixels[None])
+        self.channels = model.preprocess.channels
+        self.work = folder / "work"
+        on = str(self.good)
+        text = ["generate", f"{on}/text.safetensors", "--board", "a10gx1150", "-o", f"{on}/text"]
+        conv = ["generate", f"{on}/conv.safetensors", "--board", f"{on}/board.toml", "-o"]
+        self.warm = [
+            text,
+            [*conv, f"{on}/unused"],
+            *(
+                [*run_conv(f"{on}/conv"), "--input", source]
+                for source in (f"{on}/picture.png", f"{on}/batch.npy", "random:0")
+            ),
+            [*run_text(f"{on}/text"), "--input", f"{on}/texts.txt"],
+        ]
+        self.forks = Forks(self.warm, folder)
+
+    def copy(self, *names: str) -> Path:
+        """A fresh folder with copies of good inputs."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        (self.work / "tmp").mkdir(parents=True)
+        for name in names:
+            source, target = self.good / name, self.work / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+        return self.work
+
+    def check(self, arguments: list[str], damaged: Path, output: Path | None = None) -> Outcome:
+        """Run, and assert that the end is a good one."""
+        size = sum(_size(path) for path in [damaged, *damaged.rglob("*")])
+        outcome = self.forks.run(arguments, cwd=self.work, temporary=self.work / "tmp")
+        assert not fault(outcome, size), f"{fault(outcome, size)}: {arguments}\n{outcome.err}"
+        assert list((self.work / "tmp").iterdir()) == []
+        if output is not None and outcome.code == 2:
+            assert not output.exists() or not any(output.iterdir())
+        return outcome
+
+
+def _size(path: Path) -> int:
+    """Bytes that a file takes on the disk: what a sparse one claims is no excuse."""
+    try:
+        return path.lstat().st_blocks * 512
+    except OSError:
+        return 0
+
+
+def run_conv(folder: str) -> list[str]:
+    return ["compare", folder, "--from", "fake-quantised", "--to", "golden", "--limit", "1"]
+
+
+def run_text(folder: str) -> list[str]:
+    """Refused in any case, but for one reason only where the project and the texts are good."""
+    return ["compare", folder, "--from", "golden", "--to", "golden", "--limit", "1"]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    made = Bench(tmp_path_factory.mktemp("mutations"))
+    with made.forks:
+        yield made
+
+
+def many(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Inputs that are the same in every run."""
+    return settings(
+        max_examples=count, deadline=None, derandomize=True, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+
+
+@many(450)
+@given(data=st.data())
+def test_damaged_models_of_images(bench: Bench, data: st.DataObject) -> None:
+    work = bench.copy("conv.safetensors")
+    path = work / "conv.safetensors"
+    damage = data.draw(content(damaged_safetensors(path.read_bytes())) | odd_place())
+    damage(path)
+    command = ["generate", str(path), "--board", "a10gx1150", "-o", str(work / "out")]
+    bench.check(command, path, work / "out")
+
+
+@many(300)
+@given(data=st.data())
+def test_damaged_models_of_texts(bench: Bench, data: st.DataObject) -> None:
+    work = bench.copy("text.safetensors")
+    path = work / "text.safetensors"
+    damage = data.draw(content(damaged_safetensors(path.read_bytes())) | odd_place())
+    damage(path)
+    command = ["generate", str(path), "--board", "a10gx1150", "-o", str(work / "out")]
+    bench.check(command, path, work / "out")
+
+
+@many(300)
+@given(data=st.data())
+def test_damaged_boards(bench: Bench, data: st.DataObject) -> None:
+    work = bench.copy("board.toml", "conv.safetensors")
+    path = work / "board.toml"
+    text = path.read_bytes()
+    lines = text.splitlines(keepends=True)
+    odd = [b"-1", b"0", b"1e308", b"nan", b"inf", b'""', b'"$(shell id)"', b"[]", b"{}", b"true"]
+    values = st.sampled_from([*odd, b"9" * 5000, b"[" * 100_000, b"1979-05-27"])
+
+    def line(at: int, value: bytes) -> bytes:
+        key, equals, _ = lines[at].partition(b"=")
+        new = key + equals + b" " + value + b"\n" if equals else lines[at] * 2
+        return b"".join([*lines[:at], new, *lines[at + 1 :]])
+
+    by_line = st.builds(line, st.integers(0, len(lines) - 1), values)
+    damage = data.draw(content(damaged_bytes(text) | by_line) | odd_place())
+    damage(path)
+    command = ["generate", str(work / "conv.safetensors"), "--board", str(path), "-o"]
+    bench.check([*command, str(work / "out")], path, work / "out")
+
+
+def _damage_project(bench: Bench, data: st.DataObject, name: str) -> Path:
+    """A copy of a project with one or two of its files damaged."""
+    work = bench.copy(name)
+    files = sorted(p for p in (work / name).rglob("*") if p.is_file())
+    for _ in range(data.draw(st.integers(1, 2))):
+        path = data.draw(st.sampled_from([*files, work / name / "shiftforge.json"]))
+        if not path.is_file():
+            continue
+        held = path.read_bytes()
+        kinds = damaged_bytes(held)
+        if path.suffix == ".json" and held.startswith(b"{"):
+            kinds = damaged_json(held)
+        elif path.suffix == ".safetensors":
+            kinds = damaged_safetensors(held)
+        try:
+            damage = data.draw(content(kinds) | odd_place())
+        except ValueError:  # the second damage of what is no JSON any more
+            continue
+        damage(path)
+    return work / name
+
+
+@many(350)
+@given(data=st.data())
+def test_damaged_projects_of_images(bench: Bench, data: st.DataObject) -> None:
+    folder = _damage_project(bench, data, "conv")
+    more = data.draw(st.sampled_from(([], ["--edited"])))
+    bench.check([*run_conv(str(folder)), "--input", "random:0", *more], folder)
+
+
+@many(250)
+@given(data=st.data())
+def test_damaged_projects_of_texts(bench: Bench, data: st.DataObject) -> None:
+    folder = _damage_project(bench, data, "text")
+    more = data.draw(st.sampled_from(([], ["--edited"])))
+    bench.check([*run_text(str(folder)), "--input", "random:0", *more], folder)
+
+
+@many(350)
+@given(data=st.data())
+def test_damaged_pictures(bench: Bench, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(p.name for p in bench.good.glob("picture.*"))))
+    work = bench.copy(name)
+    path = work / name
+    damage = data.draw(content(damaged_bytes(path.read_bytes())) | odd_place())
+    damage(path)
+    bench.check([*run_conv(str(bench.good / "conv")), "--input", str(path)], path)
+
+
+@many(250)
+@given(data=st.data())
+def test_damaged_arrays(bench: Bench, data: st.DataObject) -> None:
+    work = bench.copy("batch.npy")
+    path = work / "batch.npy"
+    held = path.read_bytes()
+
+    def header(shape: str, kind: str, fortran: bool, version: int) -> bytes:
+        text = f"{{'descr': {kind!r}, 'fortran_order': {fortran}, 'shape': {shape}, }}\n".encode()
+        size = len(text).to_bytes(2 if version == 1 else 4, "little")
+        return b"\x93NUMPY" + bytes([version, 0]) + size + text + held[-100:]
+
+    headers = st.builds(
+        header,
+        st.sampled_from(["()", "(1,)", "(1, 15, 13, 3)", "(1 << 60,)", f"({1 << 60}, 15, 13, 3)",
+                         "(-1, 15, 13, 3)", "(0, 15, 13, 3)", "(" + "1," * 60 + ")",
+                         f"(1, {1 << 40}, {1 << 40}, 3)", "15", "('a',)", "[" * 3000]),
+        st.sampled_from(["|u1", "<f8", "|O", "<U4", "<M8[s]", "|V8", "<c16", "x", "<f2"]),
+        st.booleans(), st.sampled_from([1, 2, 3, 9]),
+    )  # fmt: skip
+    damage = data.draw(content(damaged_bytes(held) | headers) | odd_place())
+    damage(path)
+    bench.check([*run_conv(str(bench.good / "conv")), "--input", str(path)], path)
+
+
+@many(200)
+@given(data=st.data())
+def test_damaged_texts(bench: Bench, data: st.DataObject) -> None:
+    work = bench.copy("texts.txt")
+    path = work / "texts.txt"
+    any_text = st.text(max_size=200).map(lambda t: t.encode("utf-8", "surrogatepass"))
+    long_line = st.sampled_from([b"a" * 10**6, b"a " * 10**5, b"\n" * 10**5, b"\0" * 10**4])
+    damage = data.draw(
+        content(damaged_bytes(path.read_bytes()) | any_text | long_line) | odd_place()
+    )
+    damage(path)
+    bench.check([*run_text(str(bench.good / "text")), "--input", str(path)], path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"code": TRACEBACK}, "exit code 99"), ({"code": 1}, "exit code 1"), ({"code": 4}, "code 4"),
+     ({"code": -9}, "exit code -9"), ({"err": "error: x\nTraceback (most"}, "traceback"),
+     ({"err": ""}, "without a problem"), ({"cpu_s": 2.1}, "2.1 s"), ({"grown": 10**9}, "bytes")],
+)  # fmt: skip
+def test_bad_ends_are_seen(change: dict[str, object], words: str) -> None:
+    good = {"code": 2, "cpu_s": 0.1, "wall_s": 9.0, "grown": 0, "out": "", "err": "error: x"}
+    assert fault(Outcome(**good), 10) == ""  # type: ignore[arg-type]
+    assert words in fault(Outcome(**{**good, **change}), 10)  # type: ignore[arg-type]
+
+
+def test_a_planted_fault_is_found(bench: Bench) -> None:
+    """A refusal whose limit is a byte, and a command that a kill ends."""
+    command = ["generate", "none.safetensors", "--board", "none", "-o", "out"]
+    outcome = bench.forks.run(command, cwd=bench.good, temporary=bench.good)
+    assert (outcome.code, fault(outcome, 0)) == (2, "")
+    assert "bytes" in fault(outcome, -REFUSAL_BYTES - 1)
+    killed = bench.forks.run(command, cwd=bench.good, temporary=bench.good, kill_after_s=0.0)
+    assert fault(killed, 0) == "exit code -9"
