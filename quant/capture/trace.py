@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.capture.raised import reason
+from shiftforge.quant.torch_cache import import_compiler
 
 __all__ = ["BATCH", "Trace", "module_path", "module_type", "trace"]
 
@@ -124,6 +125,7 @@ def _unwritable(module: torch.nn.Module) -> list[str]:
 def _export(module: torch.nn.Module, shape: tuple[int, int, int]) -> torch.export.ExportedProgram:
     problems = Problems(_unusable(module))
     problems.stop()
+    import_compiler()
     try:
         with _quiet(), _evaluation(module), torch.no_grad():
             first = next((p for p in module.parameters() if p.is_floating_point()), None)

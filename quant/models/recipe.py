@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from shiftforge.errors import Problem
+from shiftforge.quant.torch_cache import import_compiler
 
 __all__ = ["Group", "Recipe", "learning_rate", "make_optimiser", "plain_groups", "recipe_problems"]
 
@@ -101,6 +102,7 @@ def plain_groups(network: nn.Module, recipe: Recipe) -> list[Group]:
 
 def make_optimiser(groups: list[Group], recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser for parameter groups."""
+    import_compiler()
     if recipe.optimiser == "adam":
         return torch.optim.AdamW(groups, lr=recipe.rate)
     return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, nesterov=True)

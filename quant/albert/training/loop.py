@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 from shiftforge.quant.albert.network.model import OffRampAlbert, batch_of
 from shiftforge.quant.albert.network.settings import Recipe
 from shiftforge.quant.text.tokeniser import UNKNOWN_ID, window
+from shiftforge.quant.torch_cache import import_compiler
 
 __all__ = [
     "WARM_UP",
@@ -138,6 +139,7 @@ def _optimiser(
         {"params": [p for p in own if p.ndim <= 1], "weight_decay": 0.0},
         *more,
     ]
+    import_compiler()
     made = torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.rate)
     for group in made.param_groups:
         group["peak"] = group["lr"]
@@ -230,6 +232,7 @@ def fit_off_ramps(
                     kept.append(column.clone())  # not a view that keeps all states
                 wanted.append(own)
     answer = torch.cat(wanted)
+    import_compiler()
     for ramp, kept in list(zip(model.ramps, columns, strict=True))[:-1]:
         ramp.requires_grad_(True)
         x = torch.cat(kept).clone()

@@ -58,6 +58,7 @@ from shiftforge.quant.text.tokeniser import (
     window,
 )
 from shiftforge.quant.text.tokeniser import encode as encode_texts
+from shiftforge.quant.torch_cache import import_compiler
 
 __all__ = ["build_table"]
 
@@ -143,6 +144,7 @@ def _supervised(
     rng = np.random.default_rng(seed)
     model = _Averaging(words, [count for _, count in tasks], recipe)
     others = [p for p in model.parameters() if p is not model.words]
+    import_compiler()
     optimiser = torch.optim.AdamW(
         [{"params": [model.words], "weight_decay": 0.0}, {"params": others, "weight_decay": 0.01}]
     )
