@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import open_file, read_json
+from shiftforge.files import open_file
+from shiftforge.jsontext import read_json
 
 __all__ = [
     "MANIFEST",

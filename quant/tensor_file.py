@@ -12,7 +12,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import open_file, parse_json
+from shiftforge.files import open_file
+from shiftforge.jsontext import parse_json
 
 __all__ = ["KEY", "Header", "own_header", "read_header", "read_tensors", "refusals"]
 

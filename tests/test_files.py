@@ -16,13 +16,12 @@ from shiftforge.files import (
     clear_leftovers,
     is_leftover,
     output_problems,
-    parse_json,
     read_bytes,
-    read_json,
     read_text,
     replacing,
     write_file,
 )
+from shiftforge.jsontext import parse_json, read_json
 
 PART = ".model.bin.abcd1234.shiftforge-part"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 import stat
@@ -17,12 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 from shiftforge.errors import InputError, Problem
 
 __all__ = [
-    "MOST_JSON",
     "MOST_TEXT",
     "check_file",
     "check_output_folder",
@@ -30,18 +27,14 @@ __all__ = [
     "is_leftover",
     "open_file",
     "output_problems",
-    "parse_json",
     "read_bytes",
-    "read_json",
     "read_text",
     "replacing",
     "system_problem",
     "write_file",
 ]
 
-MOST_JSON = 64 << 20
 MOST_TEXT = 256 << 20
-_DEEPEST = 200
 _NAME_BYTES = 255
 # mkstemp's 8 characters between; the name of the file that it will become is cut where it is long.
 _LEFTOVER = re.compile(r"\..{1,200}\.[A-Za-z0-9_]{8}\.shiftforge-part")
@@ -156,58 +149,6 @@ def read_text(
     except UnicodeDecodeError as error:
         what = f"is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02X}"
         raise InputError(Problem(what, remedy, os.fspath(path))) from error
-
-
-def read_json(
-    path: str | os.PathLike[str], *, most: int = MOST_JSON, remedy: str = "mend the file"
-) -> Any:
-    """The value of a JSON file, as ``parse_json`` takes it. Raises InputError."""
-    return parse_json(read_text(path, most=most, remedy=remedy), os.fspath(path), remedy)
-
-
-def parse_json(text: str, where: str, remedy: str = "mend the file") -> Any:
-    """The value of JSON text: no infinities, at most 200 levels deep, no name twice.
-
-    Raises InputError, which names the place.
-    """
-    try:
-        value = json.loads(text, parse_constant=_constant, object_pairs_hook=_unique)
-        _check_depth(value)
-    except RecursionError as error:
-        what = f"is nested more than {_DEEPEST} levels deep"
-        raise InputError(Problem(what, remedy, where)) from error
-    except ValueError as error:  # json's own, and Python's for numbers of thousands of digits
-        raise InputError(Problem(f"is not valid JSON: {error}", remedy, where)) from error
-    return value
-
-
-def _constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"{', '.join(twice)} stands twice in one object")
-    return found
-
-
-def _check_depth(value: Any) -> None:
-    """Raise RecursionError beyond the depth that code which walks the value can rely on."""
-    level = [value]
-    for _ in range(_DEEPEST + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return
-    raise RecursionError
 
 
 def is_leftover(name: str) -> bool:

@@ -12,7 +12,8 @@ import numpy as np
 
 from shiftforge.cli.text_source import RANDOM, folder_problems, random_shape
 from shiftforge.errors import Problem, Problems
-from shiftforge.files import MOST_JSON, check_file, read_text
+from shiftforge.files import check_file, read_text
+from shiftforge.jsontext import MOST_JSON
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import open_file, read_json
+from shiftforge.files import open_file
+from shiftforge.jsontext import read_json
 
 if TYPE_CHECKING:
     from shiftforge.quant.albert.network.settings import Shape

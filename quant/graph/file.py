@@ -19,7 +19,8 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import open_file, parse_json, write_file
+from shiftforge.files import open_file, write_file
+from shiftforge.jsontext import parse_json
 from shiftforge.quant.graph.jsonform import to_json
 from shiftforge.quant.graph.jsonread import from_json
 from shiftforge.quant.graph.types import QuantizedModel

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import parse_json, replacing
+from shiftforge.files import replacing
+from shiftforge.jsontext import parse_json
 from shiftforge.quant.tensor_file import KEY, read_tensors
 
 __all__ = ["digest", "load_checkpoint", "optimiser_state", "restore_optimiser", "save_checkpoint"]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import check_output_folder, is_leftover, open_file, read_json
+from shiftforge.files import check_output_folder, is_leftover, open_file
+from shiftforge.jsontext import read_json
 from shiftforge.quant.tensor_file import own_header
 
 __all__ = ["MODEL", "SOFTWARE", "checkpoints", "folder_problems", "is_history"]

@@ -11,7 +11,8 @@ from typing import Any
 from torch import nn
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import read_json, write_file
+from shiftforge.files import write_file
+from shiftforge.jsontext import read_json
 from shiftforge.quant.schemes.dtssq import DtssqQuantiser
 from shiftforge.quant.schemes.training import sites
 

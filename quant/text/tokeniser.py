@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import MOST_JSON, parse_json, read_text, write_file
+from shiftforge.files import read_text, write_file
+from shiftforge.jsontext import MOST_JSON, parse_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer, models

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import read_json, write_file
+from shiftforge.files import write_file
+from shiftforge.jsontext import read_json
 
 __all__ = [
     "ENTROPY_ONE",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import read_json
+from shiftforge.jsontext import read_json
 from shiftforge.quant.tensor_file import read_header
 
 __all__ = ["CONFIG", "HEAD_WIDTHS", "MOST_CLASSES", "WEIGHTS", "class_names", "head_problems",

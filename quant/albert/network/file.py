@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import parse_json, write_file
+from shiftforge.files import write_file
+from shiftforge.jsontext import parse_json
 from shiftforge.quant.albert.network.config import MOST_CLASSES
 from shiftforge.quant.albert.network.embedding import EmbeddingTable
 from shiftforge.quant.albert.network.integer import (

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import read_json, write_file
+from shiftforge.files import write_file
+from shiftforge.jsontext import read_json
 
 __all__ = ["NOTES", "UNFINISHED", "begin_notes", "is_notes", "is_unfinished", "load_notes",
            "mark_unfinished"]  # fmt: skip

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import MOST_JSON, read_text
+from shiftforge.files import read_text
+from shiftforge.jsontext import MOST_JSON
 from shiftforge.quant.albert.network.config import head_problems
 from shiftforge.quant.albert.network.convert import convert, zero_shares
 from shiftforge.quant.albert.network.file import save_integer

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import is_leftover, read_json
+from shiftforge.files import is_leftover
+from shiftforge.jsontext import read_json
 from shiftforge.quant.albert.network.notes import UNFINISHED, is_unfinished
 from shiftforge.quant.formats.adaptivfloat import (
     MAX_BIAS,

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import read_json, write_file
+from shiftforge.files import write_file
+from shiftforge.jsontext import read_json
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.folds import Fold, stratified_folds
 from shiftforge.quant.text.tokeniser import encode, load_tokeniser, window

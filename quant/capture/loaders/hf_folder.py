@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shiftforge import files
+from shiftforge import jsontext
 from shiftforge.errors import InputError, Problem, Problems, collect
 from shiftforge.quant.capture.loaders.hf_weights import weight_files
 
@@ -17,7 +17,7 @@ ARCHITECTURE = "MobileNetV2ForImageClassification"
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of at most 16 MiB; InputError otherwise."""
-    content = files.read_json(path, most=MAX_JSON, remedy="save the model again")
+    content = jsontext.read_json(path, most=MAX_JSON, remedy="save the model again")
     if not isinstance(content, dict):
         raise InputError(Problem("it is no JSON object", "save the model again", str(path)))
     return content

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import open_file, read_json
+from shiftforge.files import open_file
+from shiftforge.jsontext import read_json
 from shiftforge.quant.capture.loaders.screen import check_safetensors
 
 __all__ = ["weight_files"]

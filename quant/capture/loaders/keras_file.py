@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import parse_json
+from shiftforge.jsontext import parse_json
 from shiftforge.quant.capture.loaders.screen import check_hdf5
 from shiftforge.quant.capture.raised import reason
 

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import open_file, parse_json
+from shiftforge.files import open_file
+from shiftforge.jsontext import parse_json
 from shiftforge.quant.capture.loaders.torch_zip import RESAVE_ZIP, check_archive
 
 __all__ = ["MAX_BYTES", "check_file", "check_hdf5", "check_safetensors", "check_torch_zip"]
