@@ -16,14 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shiftforge.atomic import Staged, clear_leftovers, is_leftover
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import (
-    check_output_folder,
-    clear_leftovers,
-    is_leftover,
-    system_problem,
-    write_file,
-)
+from shiftforge.files import check_output_folder, system_problem
 from shiftforge.generator.manifest import (
     MANIFEST,
     Content,
@@ -79,12 +74,16 @@ class Design:
         """
         root = Path(folder)
         check_folder(root)
+        new = not root.exists()
         try:
             root.mkdir(exist_ok=True)
             with _alone(root):
                 return self._write(root, overwrite)
         except OSError as error:
             raise InputError(system_problem(error)) from error
+        finally:
+            if new and root.is_dir() and not any(root.iterdir()):
+                root.rmdir()
 
     def _write(self, root: Path, overwrite: bool) -> list[str]:
         for name in ("", *_FOLDERS):
@@ -106,17 +105,42 @@ class Design:
         changed = [] if _same(root / MANIFEST, manifest) else [MANIFEST]
         if not stale and not wanted and not changed:
             return []
-        if stale or wanted:
-            both = {p: old.get(p, frozenset()) | _alone_in(new, p) for p in {*old, *new}}
-            write_file(root / MANIFEST, unfinished_text(self.manifest, both))
-        for path in wanted:
-            (root / path).parent.mkdir(exist_ok=True)
-            write_file(root / path, self.files[path])
-        for path in stale:
-            (root / path).unlink(missing_ok=True)
-        _remove_empty(root, set(old) - set(new))
-        write_file(root / MANIFEST, manifest)
+        both = {p: old.get(p, frozenset()) | _alone_in(new, p) for p in {*old, *new}}
+        begun = [(MANIFEST, unfinished_text(self.manifest, both))] if stale or wanted else []
+        files = [(path, self.files[path]) for path in wanted]
+        with _staged(root, [*begun, *files, (MANIFEST, manifest)]) as (*first, last):
+            # From here on nothing needs room on the disk.
+            for staged in first:
+                staged.commit()
+            for path in stale:
+                (root / path).unlink(missing_ok=True)
+            _remove_empty(root, set(old) - set(new))
+            last.commit()
         return [*stale, *wanted, *changed]
+
+
+@contextmanager
+def _staged(root: Path, files: Iterable[tuple[str, bytes]]) -> Iterator[list[Staged]]:
+    """Every file written beside its place, none of them there yet. A full disk ends it here, with
+    nothing left and the old design whole."""
+    made: list[Staged] = []
+    folders: list[Path] = []
+    try:
+        for path, data in files:
+            folder = (root / path).parent
+            if not folder.is_dir():
+                folder.mkdir()
+                folders.append(folder)
+            made.append(Staged(root / path))
+            made[-1].part.write_bytes(data)
+            made[-1].settle()
+        yield made
+    finally:
+        for staged in made:
+            staged.discard()
+        for folder in folders:
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _alone_in(new: Mapping[str, Content], path: str) -> frozenset[Content]:
@@ -194,10 +218,17 @@ def check_folder(folder: str | Path) -> None:
 def _recorded(root: Path) -> dict[str, frozenset[Content]]:
     """What an earlier design's files may hold; empty for a new or empty folder, and for a manifest
     that was edited. Raises InputError where the folder is somebody else's."""
-    if not any(not is_leftover(path.name) for path in root.iterdir()):
+    if all(_is_beginning(path) for path in root.iterdir()):
         return {}
     if not (root / MANIFEST).is_file():
         what = "the output folder is not empty and holds no earlier design"
         raise InputError(Problem(what, _OTHER, str(root)))
     manifest = read_manifest(root)
     return recorded(manifest) if is_sealed(manifest) else {}
+
+
+def _is_beginning(path: Path) -> bool:
+    """Whether an entry is what a kill leaves before the manifest says that writing has begun."""
+    if path.name in _FOLDERS and path.is_dir() and not path.is_symlink():
+        return all(is_leftover(inner.name) for inner in path.iterdir())
+    return is_leftover(path.name)

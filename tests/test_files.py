@@ -10,16 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from shiftforge.atomic import clear_leftovers, is_leftover, replacing, write_file
 from shiftforge.errors import InputError
 from shiftforge.files import (
     check_output_folder,
-    clear_leftovers,
-    is_leftover,
     output_problems,
     read_bytes,
     read_text,
-    replacing,
-    write_file,
 )
 from shiftforge.jsontext import parse_json, read_json
 

@@ -34,8 +34,8 @@ from bench.common.machine import RESULTS, command_line
 from bench.common.records import write_json, write_whole
 from bench.edgebert.area import CYCLES, read_cycles
 from bench.edgebert.model import layer_plan, unit_config
+from shiftforge.atomic import replacing
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
-from shiftforge.files import replacing
 from shiftforge.generator.edgebert.energy.dvfs import alpha_power_table
 from shiftforge.generator.edgebert.energy.energy import (
     Work,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftforge.files import replacing
+from shiftforge.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from shiftforge.files import write_file
+from shiftforge.atomic import write_file
 
 __all__ = ["Record", "Records", "write_json", "write_whole"]
 

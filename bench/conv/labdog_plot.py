@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftforge.files import replacing
+from shiftforge.atomic import replacing
 
 __all__ = ["plot"]
 

@@ -1,15 +1,12 @@
-"""Files read and written with care: regular ones only, of bounded size; whole or not at all.
+"""Files from outside: regular ones only, of bounded size; places to write to, looked at first.
 
-Every module that takes a path from outside reads it here, and every file that the project writes
-is written here.
+Every module that takes a path from outside reads it here; ``shiftforge.atomic`` writes.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -23,22 +20,14 @@ __all__ = [
     "MOST_TEXT",
     "check_file",
     "check_output_folder",
-    "clear_leftovers",
-    "is_leftover",
     "open_file",
     "output_problems",
     "read_bytes",
     "read_text",
-    "replacing",
     "system_problem",
-    "write_file",
 ]
 
 MOST_TEXT = 256 << 20
-_NAME_BYTES = 255
-# mkstemp's 8 characters between; the name of the file that it will become is cut where it is long.
-_LEFTOVER = re.compile(r"\..{1,200}\.[A-Za-z0-9_]{8}\.shiftforge-part")
-
 _REMEDIES = {
     errno.ENOSPC: "free some space, or choose a folder on another disk",
     errno.EDQUOT: "free some of your quota, or choose a folder on another disk",
@@ -149,101 +138,6 @@ def read_text(
     except UnicodeDecodeError as error:
         what = f"is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02X}"
         raise InputError(Problem(what, remedy, os.fspath(path))) from error
-
-
-def is_leftover(name: str) -> bool:
-    """Whether a file's name is that of a write that was cut short."""
-    return _LEFTOVER.fullmatch(name) is not None
-
-
-def clear_leftovers(folder: str | os.PathLike[str], name: str | None = None) -> None:
-    """Remove what killed runs left in a folder: of one file's writes, or of all without a name.
-
-    What another process is writing at this moment is left: its writer holds a lock on it.
-    """
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        return
-    start = None if name is None else f".{_stem(name)}."
-    for entry in entries:
-        ours = is_leftover(entry.name) and (start is None or entry.name.startswith(start))
-        if not ours or not entry.is_file(follow_symlinks=False):
-            continue
-        try:
-            handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(entry.path)
-        except OSError:
-            pass  # being written, or gone
-        finally:
-            os.close(handle)
-
-
-def _stem(name: str) -> str:
-    """As much of a name as leaves room for what a temporary one adds, whole characters only."""
-    room = _NAME_BYTES - len("..12345678.shiftforge-part")
-    return os.fsencode(name)[:room].decode("utf-8", "ignore")
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A new file that takes the place of ``path`` when the block ends, and never half of it.
-
-    The block writes to the path that it is given: in the same folder, of a name that nobody can
-    foretell. It is on the disk before it is renamed. Where the block fails nothing is left and the
-    old file stays; what a kill leaves, the next write of the same file removes. A link at ``path``
-    is replaced, not followed. Raises InputError for what the system refuses.
-    """
-    target = Path(path)
-    clear_leftovers(target.parent, target.name)
-    temporary: str | None = None
-    handle = -1
-    try:
-        handle, temporary = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{_stem(target.name)}.", suffix=".shiftforge-part"
-        )
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield Path(temporary)
-        _settle(temporary)
-        os.replace(temporary, target)
-        temporary = None
-        _sync_folder(target.parent)
-    except OSError as error:
-        raise InputError(system_problem(error, target)) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        if handle >= 0:
-            os.close(handle)
-
-
-def _settle(name: str) -> None:
-    """The file's data on the disk, readable as any file that a user makes."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    with open(name, "rb+") as stream:
-        os.fchmod(stream.fileno(), 0o666 & ~mask)
-        os.fsync(stream.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass  # some file systems cannot; the file itself is safe
-    finally:
-        os.close(handle)
-
-
-def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Write a file whole or not at all, as ``replacing`` does; text in UTF-8."""
-    with replacing(path) as part:
-        part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def output_problems(path: str | os.PathLike[str]) -> list[Problem]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from shiftforge.atomic import is_leftover
 from shiftforge.errors import Problem, Problems
-from shiftforge.files import check_output_folder, is_leftover
+from shiftforge.files import check_output_folder
 from shiftforge.quant.albert.network.notes import is_notes
 from shiftforge.quant.models.limits import MOST_EPOCHS, MOST_SEED
 

@@ -18,8 +18,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from shiftforge.atomic import write_file
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import open_file, write_file
+from shiftforge.files import open_file
 from shiftforge.jsontext import parse_json
 from shiftforge.quant.graph.jsonform import to_json
 from shiftforge.quant.graph.jsonread import from_json

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from shiftforge.atomic import replacing
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import replacing
 from shiftforge.jsontext import parse_json
 from shiftforge.quant.tensor_file import KEY, read_tensors
 

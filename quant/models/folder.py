@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from shiftforge.atomic import is_leftover
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import check_output_folder, is_leftover, open_file
+from shiftforge.files import check_output_folder, open_file
 from shiftforge.jsontext import read_json
 from shiftforge.quant.tensor_file import own_header
 

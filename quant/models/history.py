@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from shiftforge.atomic import write_file
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import write_file
 from shiftforge.jsontext import read_json
 from shiftforge.quant.schemes.dtssq import DtssqQuantiser
 from shiftforge.quant.schemes.training import sites

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from shiftforge.atomic import clear_leftovers
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import clear_leftovers
 from shiftforge.quant.data.datasets import load_dataset
 from shiftforge.quant.data.labelled import Dataset, Labelled, split_off
 from shiftforge.quant.graph.types import QuantizedModel

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from shiftforge.atomic import clear_leftovers
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import clear_leftovers
 from shiftforge.quant.calibrate.convert import convert
 from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.types import FloatConv, FloatGraph

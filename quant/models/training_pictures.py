@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftforge.files import replacing
+from shiftforge.atomic import replacing
 from shiftforge.quant.models.folder import SOFTWARE
 from shiftforge.quant.models.history import Record
 from shiftforge.quant.schemes.summary import LayerSummary

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.atomic import write_file
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import read_text, write_file
+from shiftforge.files import read_text
 from shiftforge.jsontext import MOST_JSON, parse_json
 
 if TYPE_CHECKING:

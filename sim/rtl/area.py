@@ -19,8 +19,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from shiftforge.atomic import write_file
 from shiftforge.errors import InputError, Problem, ToolFailed
-from shiftforge.files import write_file
 from shiftforge.scratch import check_room, work_folder
 from shiftforge.tools import run_tool
 

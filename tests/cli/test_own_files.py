@@ -47,13 +47,13 @@ def test_quantize_follows_no_link(tmp_path: Path) -> None:
 
 
 def test_no_module_replaces_files_in_a_way_of_its_own() -> None:
-    """Only shiftforge.files knows how: everything else asks it."""
+    """Only shiftforge.atomic knows how: everything else asks it."""
     own = ("os.replace", "tempfile.mkstemp", "tempfile.NamedTemporaryFile")
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for room in ("quant", "boards", "generator", "sim", "bench")
         for path in sorted((ROOT / room).rglob("*.py"))
-        if path != ROOT / "generator/api/files.py"
+        if path != ROOT / "generator/api/atomic.py"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and ast.unparse(node) in own
     ]

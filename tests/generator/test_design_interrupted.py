@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -11,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from shiftforge.atomic import is_leftover
 from shiftforge.errors import InputError
-from shiftforge.files import is_leftover
 from shiftforge.generator import design as design_module
 from shiftforge.generator.design import Design, check_folder
 from shiftforge.generator.manifest import (
@@ -206,3 +207,30 @@ def test_the_paths_that_a_design_can_have(path: str, ours: bool) -> None:
     if not ours:
         with pytest.raises(ValueError, match="no paths of a design"):
             Design({path: b""}, {})
+
+
+@pytest.mark.parametrize("over", [None, OLD], ids=["nothing", "an old design"])
+def test_a_full_disk_leaves_what_was_there(over: Design | None, tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    if over is not None:
+        over.write(folder)
+    before = tree(tmp_path)
+    real = Path.write_bytes
+    for full_at in range(5):
+        left = [full_at]
+
+        def write(path: Path, data: bytes, left: list[int] = left) -> int:
+            if left[0] == 0:
+                real(path, data[: len(data) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+            left[0] -= 1
+            return real(path, data)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "write_bytes", write)
+            with pytest.raises(InputError, match="No space left"):
+                NEW.write(folder)
+        assert tree(tmp_path) == before
+        assert folder.exists() == (over is not None)
+    NEW.write(folder)
+    assert edited_files(folder, read_manifest(folder)) == []

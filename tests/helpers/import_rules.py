@@ -26,7 +26,17 @@ _VERSION = "shiftforge.__version__"
 # What every room may use: errors, careful reading and writing, temporary work, other programs.
 BASE = {
     f"shiftforge.{name}"
-    for name in ("errors", "faults", "fields", "files", "jsontext", "scratch", "signals", "tools")
+    for name in (
+        "atomic",
+        "errors",
+        "faults",
+        "fields",
+        "files",
+        "jsontext",
+        "scratch",
+        "signals",
+        "tools",
+    )
 }
 DATA = {"shiftforge.boards", "shiftforge.kernels", "shiftforge.templates"}
 
@@ -63,7 +73,16 @@ ROOMS = {
     "shiftforge.errors": _room(set(), HEAVY, HEAVY, set()),
     **{
         f"shiftforge.{name}": _room(set(), HEAVY, HEAVY, set())
-        for name in ("files", "faults", "jsontext", "scratch", "signals", "supervise", "tools")
+        for name in (
+            "atomic",
+            "files",
+            "faults",
+            "jsontext",
+            "scratch",
+            "signals",
+            "supervise",
+            "tools",
+        )
     },
     "shiftforge.fields": _room(set(), HEAVY, HEAVY, {"pydantic"}),
     **{name: _room({name}, HEAVY, HEAVY) for name in DATA},

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from fork_server import Forks
 
+from shiftforge.atomic import is_leftover
 from shiftforge.errors import InputError
-from shiftforge.files import is_leftover
 from shiftforge.generator.project import check_unedited, open_project
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.file import load_model, save_model

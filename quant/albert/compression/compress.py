@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shiftforge.atomic import clear_leftovers
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import clear_leftovers
 from shiftforge.quant.albert.compression.distil import Distillation
 from shiftforge.quant.albert.compression.pruning import (
     Schedule,

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.atomic import write_file
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import write_file
 from shiftforge.jsontext import read_json
 
 __all__ = [

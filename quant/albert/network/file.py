@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from shiftforge.atomic import write_file
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import write_file
 from shiftforge.jsontext import parse_json
 from shiftforge.quant.albert.network.config import MOST_CLASSES
 from shiftforge.quant.albert.network.embedding import EmbeddingTable

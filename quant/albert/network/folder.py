@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from transformers import AlbertConfig, AlbertModel
 
+from shiftforge.atomic import write_file
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import write_file
 from shiftforge.quant.albert.network.config import (
     CONFIG,
     WEIGHTS,

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shiftforge.atomic import write_file
 from shiftforge.errors import InputError, Problem
-from shiftforge.files import write_file
 from shiftforge.jsontext import read_json
 
 __all__ = ["NOTES", "UNFINISHED", "begin_notes", "is_notes", "is_unfinished", "load_notes",

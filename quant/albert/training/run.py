@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shiftforge.atomic import clear_leftovers, write_file
 from shiftforge.errors import InputError, Problem, Problems, collect
-from shiftforge.files import clear_leftovers, write_file
 from shiftforge.quant.albert.network.folder import pretrained, save_classifier, shape_of
 from shiftforge.quant.albert.network.model import shorten
 from shiftforge.quant.albert.network.notes import begin_notes, load_notes

@@ -29,8 +29,8 @@ from safetensors.numpy import save
 from torch import nn
 from torch.nn import functional
 
+from shiftforge.atomic import clear_leftovers, write_file
 from shiftforge.errors import Problem, Problems
-from shiftforge.files import clear_leftovers, write_file
 from shiftforge.quant.albert.network.model import batch_of
 from shiftforge.quant.albert.network.notes import mark_unfinished
 from shiftforge.quant.albert.training.loop import Labelled

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.atomic import is_leftover
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import is_leftover
 from shiftforge.jsontext import read_json
 from shiftforge.quant.albert.network.notes import UNFINISHED, is_unfinished
 from shiftforge.quant.formats.adaptivfloat import (

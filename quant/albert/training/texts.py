@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.atomic import write_file
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import write_file
 from shiftforge.jsontext import read_json
 from shiftforge.quant.text.corpus import Corpus
 from shiftforge.quant.text.folds import Fold, stratified_folds
