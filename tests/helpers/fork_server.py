@@ -48,7 +48,12 @@ class Forks:
     that every import is done and no fork pays for it."""
 
     def __init__(self, warm: Sequence[Sequence[str]], folder: Path) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         self._server = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             cwd=folder, env=environment, text=True,

@@ -24,12 +24,25 @@ from shiftforge.quant.graph.file import load_model, save_model
 
 pytestmark = pytest.mark.slow
 
-POINTS = int(__import__("os").environ.get("PTS", "100"))
+POINTS = 100
 SIGKILL = -9
 SMALL = ModelOptions(height=12, width=11)
 _QUANTIZE = ("--calib", "random:0", "--calib-limit", "2")
 _TRAIN = ("train", "--network", "resnet8_small", "--data", "digits", "--limit", "40",
           "--batch", "16", "--epochs", "2", "--tune-epochs", "1")  # fmt: skip
+
+_NET = """
+from torch import manual_seed, nn
+
+def build():
+    manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1),
+        nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10),
+    )
+
+build.input_shape = (3, 32, 32)
+"""
 
 Tree = dict[str, bytes]
 
@@ -91,10 +104,10 @@ CASES = {
         ("generate", "old.safetensors", "--board", "de10_nano", "-o", "out"),
     ),
     "quantize": Case(
-        ("quantize", "mobilenet_v2_random:0.35:32", "-o", "out.safetensors", *_QUANTIZE),
-        ("quantize", "mobilenet_v2_random:0.35:32", "-o", "out.safetensors", *_QUANTIZE),
+        ("quantize", "net:build", "-o", "out.safetensors", *_QUANTIZE),
+        ("quantize", "net:build", "-o", "out.safetensors", *_QUANTIZE),
         _model_is_whole,
-        ("quantize", "mobilenet_v2_random:0.35:32", "-o", "out.safetensors", "--scheme", "int",
+        ("quantize", "net:build", "-o", "out.safetensors", "--scheme", "int",
          *_QUANTIZE),
     ),
     "train": Case(
@@ -105,6 +118,13 @@ CASES = {
         (*_TRAIN, "-o", "out"),
     ),
 }  # fmt: skip
+
+
+def inputs(folder: Path) -> None:
+    """What the commands read, in the folder that they run in."""
+    for name, seed in (("new", 6), ("old", 7)):
+        save_model(random_model(seed, SMALL), folder / f"{name}.safetensors")
+    (folder / "net.py").write_text(_NET)
 
 
 class Place:
@@ -171,7 +191,7 @@ class Place:
 @pytest.fixture(scope="module")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     folder = tmp_path_factory.mktemp("warm")
-    save_model(random_model(6, SMALL), folder / "new.safetensors")
+    inputs(folder)
     with Forks([case.command for case in CASES.values()], folder) as server:
         yield server
 
