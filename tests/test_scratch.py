@@ -63,19 +63,19 @@ def test_the_next_run_removes_what_a_kill_left(temporary: Path) -> None:
 
 
 def test_a_folder_of_somebody_else_stays(temporary: Path) -> None:
-    own = temporary / "shiftforge-run-abcdefgh"
+    own = temporary / "shiftforge-run-abcdefgh.work"
     own.mkdir()
     (own / "thesis.txt").write_text("x")
     target = temporary / "target"
     target.mkdir()
     (target / scratch._MARK).touch()
-    (temporary / "shiftforge-run-linkedto").symlink_to(target)
+    (temporary / "shiftforge-run-linkedto.work").symlink_to(target)
     clear_dead(temporary)
     assert (own / "thesis.txt").is_file() and (target / scratch._MARK).is_file()
 
 
 def test_a_kill_before_the_mark_leaves_an_empty_folder_that_goes(temporary: Path) -> None:
-    (temporary / "shiftforge-run-abcdefgh").mkdir()
+    (temporary / "shiftforge-run-abcdefgh.work").mkdir()
     clear_dead(temporary)
     assert not list(temporary.iterdir())
 

@@ -22,7 +22,7 @@ from shiftforge.files import system_problem
 
 __all__ = ["check_room", "clear_dead", "temporary_root", "work_folder"]
 
-_NAME = re.compile(r"shiftforge-[a-z0-9]{1,20}-[A-Za-z0-9_]{8}")
+_NAME = re.compile(r"shiftforge-[a-z0-9]{1,20}-[A-Za-z0-9_]{8}\.work")
 # Without it a folder of such a name may be somebody's own.
 _MARK = ".shiftforge-work"
 _REMEDY = "let TMPDIR name a folder on a disk with room that can be written to"
@@ -100,7 +100,7 @@ def _reserve(handle: int) -> None:
 def _make(root: Path, prefix: str) -> tuple[Path, int]:
     """A new folder and the lock on it."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=f"shiftforge-{prefix}-", dir=root))
+        folder = Path(tempfile.mkdtemp(".work", f"shiftforge-{prefix}-", root))
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -20,7 +20,6 @@ _FORMAT = ("scheme", "bits", "terms", "first_last")
 
 
 def _early(source: str, **values: Any) -> list[Problem]:
-    from shiftforge.cli.dynamic import early_options, target_options
     from shiftforge.cli.options import refuse_options
     from shiftforge.cli.text_source import is_text_source
     from shiftforge.errors import Problems
@@ -28,7 +27,7 @@ def _early(source: str, **values: Any) -> list[Problem]:
     from shiftforge.quant.capture.overrides import Overrides
     from shiftforge.quant.quantisation import Quantisation
 
-    problems = Problems(early_options(target_options, values))
+    problems = Problems()
     if is_text_source(source):
         return problems + refuse_options((*OVERRIDES, *_FORMAT), "is for images")
     problems.check(Overrides.of, given_options(values, OVERRIDES))

@@ -84,12 +84,17 @@ class CheckedCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Raises InputError with what is wrong with the options."""
         problems = Problems(_told(ctx))
+        problems += self.option_problems(ctx)
         if self.early is not None:
             problems += self.early(**ctx.params)
         if problems and self.places is not None:
             problems += self.places(**ctx.params)
         problems.stop()
         return super().invoke(ctx)
+
+    def option_problems(self, ctx: click.Context) -> list[Problem]:
+        """What is wrong with options that the command has from elsewhere; none here."""
+        return []
 
 
 def _told(ctx: click.Context) -> list[Problem]:

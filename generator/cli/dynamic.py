@@ -21,7 +21,6 @@ from shiftforge.errors import Problem
 __all__ = [
     "DynamicCommand",
     "chosen_options",
-    "early_options",
     "foreign_options",
     "runner_options",
     "target_options",
@@ -69,6 +68,16 @@ class DynamicCommand(CheckedCommand):
         at = next((i for i, p in enumerate(own) if p.name == "as_json"), len(own))
         return [*own[:at], *more.values(), *own[at:]]
 
+    def option_problems(self, ctx: click.Context) -> list[Problem]:
+        """What each kind's dataclass says is wrong with the values given, whatever they are for."""
+        from shiftforge.generator.target import option_problems
+
+        return [
+            problem
+            for _, options in self.source().values()
+            for problem in option_problems(chosen_options(options, ctx.params))
+        ]
+
 
 def _options(options: type[Any], command: str) -> list[click.Option]:
     """A click option for each field whose metadata does not keep it to other commands."""
@@ -104,20 +113,6 @@ def _type(kind: type[Any], metadata: Mapping[str, Any]) -> Any:
     if kind is float and "above" in metadata:
         return FiniteRange(min=metadata["above"], min_open=True)
     return None if kind is bool else kind
-
-
-def early_options(source: Source, values: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the values given to the current command, whatever they will be used for.
-
-    Each kind's dataclass says so itself, by a method ``problems``.
-    """
-    from shiftforge.generator.target import option_problems
-
-    return [
-        problem
-        for _, options in source().values()
-        for problem in option_problems(chosen_options(options, values))
-    ]
 
 
 def chosen_options(options: type[Any], values: Mapping[str, Any]) -> Any:

@@ -15,12 +15,6 @@ from shiftforge.errors import Problem
 __all__ = ["command", "figure_text"]
 
 
-def _early(**values: Any) -> list[Problem]:
-    from shiftforge.cli.dynamic import early_options, target_options
-
-    return early_options(target_options, values)
-
-
 def _places(model: Path, output: Path, **values: Any) -> list[Problem]:
     from shiftforge.cli.dynamic import foreign_options, target_options
     from shiftforge.errors import Problems
@@ -38,7 +32,6 @@ def _places(model: Path, output: Path, **values: Any) -> list[Problem]:
 @click.command(
     "generate",
     cls=DynamicCommand,
-    early=_early,
     places=_places,
     short_help="Generate the OpenCL project of a model for a board.",
 )

@@ -51,7 +51,7 @@ class TextRunner(Base):
         self, project: Project, spec: Any, limit: int | None, options: TextOptions
     ) -> TextSamples:
         """See ``Runner``. spec: see ``load_texts``, or texts."""
-        problems = Problems(threshold_problems(options.threshold))
+        problems = Problems(options.problems())
         own = problems.check(load_unit_project, project)
         texts = None if own is None else problems.check(load_texts, spec, own.package, limit)
         problems.stop()
@@ -206,15 +206,6 @@ class TextRunner(Base):
             told.insert(1, ("labels right", f"{facts['accuracy']:.2%}"))
         table = sentence_table(samples.own.network.layers, facts["sentences"])
         return (table, Table("", ("", ""), tuple(told)))
-
-
-def threshold_problems(threshold: float | None) -> list[Problem]:
-    """An entropy in nats that the unit's register can hold, or none."""
-    if threshold is None or 0 <= threshold < 1 << 16:
-        return []
-    what = f"a threshold of {threshold:g} nats"
-    remedy = "give 0 or more, such as 0.3; leave it out to run all layers"
-    return [Problem(what, remedy, "--threshold")]
 
 
 def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:

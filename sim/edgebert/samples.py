@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shiftforge.errors import Problem
 from shiftforge.quant.text.inputs import Texts
 from shiftforge.sim.edgebert.project import UnitProject
 from shiftforge.sim.runner import Options
@@ -33,6 +34,14 @@ class TextOptions(Options):
             "help": "A text classifier's: the trained folder, for the checkpoint float.",
         },
     )
+
+    def problems(self) -> list[Problem]:
+        """A threshold that the unit's register cannot hold."""
+        if self.threshold is None or 0 <= self.threshold < 1 << 16:
+            return []
+        what = f"a threshold of {self.threshold:g} nats"
+        remedy = "give 0 or more, such as 0.3; leave it out to run all layers"
+        return [Problem(what, remedy, "--threshold")]
 
 
 @dataclass(frozen=True, eq=False)
