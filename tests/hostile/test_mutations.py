@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from albert_projects import save_network
+from albert_projects import save_network, save_trained
 from fork_server import TRACEBACK, Forks, Outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,6 +25,7 @@ from mutations import (
     odd_place,
 )
 from PIL import Image
+from torchvision_state import torchvision_state
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.target import generate
@@ -72,7 +73,7 @@ class Bench:
         for kind in ("png", "jpg", "bmp", "gif", "tif", "webp", "ppm"):
             Image.fromarray(pixels).save(self.good / f"picture.{kind}")
         np.save(self.good / "batch.npy", pixels[None])
-        self.channels = model.preprocess.channels
+        save_float_sources(self.good)
         self.work = folder / "work"
         on = str(self.good)
         text = ["generate", f"{on}/text.safetensors", "--board", "a10gx1150", "-o", f"{on}/text"]
@@ -85,6 +86,9 @@ class Bench:
                 for source in (f"{on}/picture.png", f"{on}/batch.npy", "random:0")
             ),
             [*run_text(f"{on}/text"), "--input", f"{on}/texts.txt"],
+            ["check", f"{on}/folder"],
+            ["check", f"{on}/net.pth", "--resolution", "32"],
+            ["quantize", f"{on}/classifier", "-o", f"{on}/unused.safetensors"],
         ]
         self.forks = Forks(self.warm, folder)
 
@@ -106,6 +110,26 @@ class Bench:
         if output is not None and outcome.code == 2:
             assert not output.exists() or not any(output.iterdir())
         return outcome
+
+
+def save_float_sources(folder: Path) -> None:
+    """A small MobileNetV2 as a Hugging Face folder and as a .pth file, and a text classifier."""
+    import torch
+    from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
+    from transformers.models.mobilenet_v2.image_processing_pil_mobilenet_v2 import (
+        MobileNetV2ImageProcessorPil,
+    )
+
+    config = MobileNetV2Config(depth_multiplier=0.35, image_size=32, num_labels=4)
+    MobileNetV2ForImageClassification(config).save_pretrained(folder / "folder")
+    processor = MobileNetV2ImageProcessorPil(
+        size={"shortest_edge": 36}, crop_size={"height": 32, "width": 32}
+    )
+    processor.save_pretrained(folder / "folder")
+    plain = MobileNetV2Config(depth_multiplier=0.35, num_labels=4, tf_padding=False)
+    made = MobileNetV2ForImageClassification(plain)
+    torch.save(torchvision_state(made), folder / "net.pth")
+    save_trained(folder / "classifier")
 
 
 def _size(path: Path) -> int:
@@ -264,6 +288,32 @@ def test_damaged_texts(bench: Bench, data: st.DataObject) -> None:
     )
     damage(path)
     bench.check([*run_text(str(bench.good / "text")), "--input", str(path)], path)
+
+
+@many(150)
+@given(data=st.data())
+def test_damaged_folders_of_networks(bench: Bench, data: st.DataObject) -> None:
+    folder = _damage_project(bench, data, "folder")
+    bench.check(["check", str(folder)], folder)
+
+
+@many(100)
+@given(data=st.data())
+def test_damaged_checkpoints(bench: Bench, data: st.DataObject) -> None:
+    work = bench.copy("net.pth")
+    path = work / "net.pth"
+    damage = data.draw(content(damaged_bytes(path.read_bytes())) | odd_place())
+    damage(path)
+    bench.check(["check", str(path), "--resolution", "32"], path)
+
+
+@many(150)
+@given(data=st.data())
+def test_damaged_folders_of_text_classifiers(bench: Bench, data: st.DataObject) -> None:
+    folder = _damage_project(bench, data, "classifier")
+    output = bench.work / "out.safetensors"
+    outcome = bench.check(["quantize", str(folder), "-o", str(output)], folder)
+    assert output.is_file() == (outcome.code == 0)
 
 
 @pytest.mark.parametrize(

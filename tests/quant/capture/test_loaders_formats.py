@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torchvision_state import blocks, torchvision_state
 from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
 from shiftforge.errors import InputError
@@ -39,13 +40,6 @@ def network(**settings: object) -> MobileNetV2ForImageClassification:
     return made
 
 
-def blocks(made: MobileNetV2ForImageClassification) -> list[list[nn.Module]]:
-    """The convolution layers of each inverted residual, the stem's first."""
-    body = made.mobilenet_v2
-    first = [body.conv_stem.conv_3x3, body.conv_stem.reduce_1x1]
-    return [first, *([b.expand_1x1, b.conv_3x3, b.reduce_1x1] for b in body.layer)]
-
-
 def relative_difference(made: nn.Module, graph: FloatGraph) -> float:
     torch.manual_seed(12)
     x = torch.randn(2, *graph.shapes[graph.input])
@@ -53,27 +47,6 @@ def relative_difference(made: nn.Module, graph: FloatGraph) -> float:
         expected = made(x).logits
     got = run_float(graph, x)[graph.output].flatten(1)
     return float((got - expected).abs().max() / expected.abs().max())
-
-
-def torchvision_state(made: MobileNetV2ForImageClassification) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = {}
-
-    def put(conv: str, norm: str, layer: Any) -> None:
-        state[f"{conv}.weight"] = layer.convolution.weight.detach()
-        for name, tensor in layer.normalization.state_dict().items():
-            state[f"{norm}.{name}"] = tensor
-
-    put("features.0.0", "features.0.1", made.mobilenet_v2.conv_stem.first_conv)
-    for index, layers in enumerate(blocks(made), 1):
-        base = f"features.{index}.conv"
-        for position, layer in enumerate(layers[:-1]):
-            put(f"{base}.{position}.0", f"{base}.{position}.1", layer)
-        last = len(layers) - 1
-        put(f"{base}.{last}", f"{base}.{last + 1}", layers[-1])
-    put("features.18.0", "features.18.1", made.mobilenet_v2.conv_1x1)
-    state["classifier.1.weight"] = made.classifier.weight.detach()
-    state["classifier.1.bias"] = made.classifier.bias.detach()
-    return state
 
 
 @pytest.fixture(scope="module")
