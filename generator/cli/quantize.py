@@ -67,7 +67,7 @@ def _python_options(values: Mapping[str, Any]) -> dict[str, Any]:
     show_default=True,
     help="Sums of powers of two, uniform integers, or trained codes (mobilenet_v2_fashion's).",
 )
-@click.option("--bits", type=int, help="A weight: shift 3 or 4 a term (4), int 4 to 8 (8).")
+@click.option("--bits", type=int, help="A weight: shift 3 or 4 a term (4), int 2 to 8 (8).")
 @click.option("--terms", type=int, help="Powers of two a weight: 1 or 2 (2).")
 @click.option("--calib", metavar="INPUT", help="Frames that activations are measured on.")
 @click.option(

@@ -13,6 +13,7 @@ from shiftforge.quant.graph.types import Preprocess
 
 __all__ = [
     "NAMED",
+    "NORMALISED",
     "check_name",
     "check_preprocess",
     "labels_of",
@@ -21,6 +22,8 @@ __all__ = [
 ]
 
 NAMED = "name it package.module:factory, a function without arguments that returns a network"
+NORMALISED = {"mean": (-1e6, 1e6), "std": (1e-6, 1e6)}
+"""The least and the largest number of each: beyond these no picture has values in float32."""
 _MOST_LABELS = 1 << 20
 
 
@@ -83,7 +86,7 @@ def numbers_of(value: Any, channels: int, what: str, where: str) -> tuple[float,
         numbers = []
     if len(numbers) == 1:
         numbers *= channels
-    least, most = (1e-6, 1e6) if what == "std" else (-1e6, 1e6)
+    least, most = NORMALISED[what]
     if len(numbers) == channels and all(least <= n <= most for n in numbers):
         return tuple(numbers)
     remedy = f"make it {channels} numbers from {least:g} to {most:g}, for pixels of 0 to 1"

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 import torch
 from torch.nn import functional
 
-from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatPool
+from shiftforge.quant.capture.types import (
+    Activation,
+    FloatAdd,
+    FloatConv,
+    FloatGraph,
+    FloatNode,
+    FloatPool,
+)
 
-__all__ = ["run_float"]
+__all__ = ["run_float", "run_output"]
 
 
 def _activated(x: torch.Tensor, activation: Activation) -> torch.Tensor:
     if activation == "relu":
         return x.clamp(min=0)
     return x.clamp(0, 6) if activation == "relu6" else x
+
+
+def _computed(node: FloatNode, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    match node:
+        case FloatConv():
+            x = values[node.input]
+            top, left, bottom, right = node.padding
+            y = functional.conv2d(
+                functional.pad(x, (left, right, top, bottom)),
+                torch.from_numpy(node.weight).to(x.dtype),
+                torch.from_numpy(node.bias).to(x.dtype),
+                stride=node.stride,
+                dilation=node.dilation,
+                groups=node.groups,
+            )
+            return _activated(y, node.activation)
+        case FloatAdd():
+            return _activated(values[node.a] + values[node.b], node.activation)
+        case FloatPool():
+            return values[node.input].mean(dim=(2, 3), keepdim=True)
+        case _:
+            assert_never(node)
 
 
 def run_float(graph: FloatGraph, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -30,23 +60,27 @@ def run_float(graph: FloatGraph, x: torch.Tensor) -> dict[str, torch.Tensor]:
     values = {graph.input: x}
     with torch.no_grad():
         for node in graph.nodes:
-            match node:
-                case FloatConv():
-                    top, left, bottom, right = node.padding
-                    y = functional.conv2d(
-                        functional.pad(values[node.input], (left, right, top, bottom)),
-                        torch.from_numpy(node.weight).to(x.dtype),
-                        torch.from_numpy(node.bias).to(x.dtype),
-                        stride=node.stride,
-                        dilation=node.dilation,
-                        groups=node.groups,
-                    )
-                    values[node.output] = _activated(y, node.activation)
-                case FloatAdd():
-                    y = values[node.a] + values[node.b]
-                    values[node.output] = _activated(y, node.activation)
-                case FloatPool():
-                    values[node.output] = values[node.input].mean(dim=(2, 3), keepdim=True)
-                case _:
-                    assert_never(node)
+            values[node.output] = _computed(node, values)
     return values
+
+
+def run_output(graph: FloatGraph, x: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """(the output (N, C, H, W), the largest magnitude in the graph) for frames x, as run_float.
+
+    Maps are dropped after their last reader.
+    """
+    last = {name: node for node in graph.nodes for name in inputs_of(node)}
+    values, largest = {graph.input: x}, 0.0
+    with torch.no_grad():
+        for node in graph.nodes:
+            values[node.output] = _computed(node, values)
+            largest = max(largest, float(values[node.output].abs().max()))
+            for name in inputs_of(node):
+                if last[name] is node and name != graph.output:
+                    values.pop(name, None)
+    return values[graph.output], largest
+
+
+def inputs_of(node: FloatNode) -> tuple[str, ...]:
+    """Names of the tensors that a node reads."""
+    return (node.a, node.b) if isinstance(node, FloatAdd) else (node.input,)

@@ -17,6 +17,7 @@ from shiftforge.quant.capture.lower import Lowering, Poisoned, Unsupported
 from shiftforge.quant.capture.naming import node_names
 from shiftforge.quant.capture.operators import OPERATORS
 from shiftforge.quant.capture.raised import reason
+from shiftforge.quant.capture.same import check_same
 from shiftforge.quant.capture.trace import Trace, trace
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode, FloatPool
 from shiftforge.quant.graph.types import Preprocess
@@ -46,7 +47,8 @@ def capture(
     Batch norm is folded in float64 and stored as float32; zero padding is merged into the
     convolution behind it; a linear layer becomes a convolution over its whole (usually 1x1) map.
     Raises InputError listing every operator that cannot be mapped, with its module path, and every
-    parameter that holds NaN or infinity.
+    parameter that holds NaN or infinity; and where the network, run on single frames, computes
+    something else than its trace.
     """
     expected = (preprocess.channels, preprocess.height, preprocess.width)
     if tuple(example_shape) != expected:
@@ -70,7 +72,9 @@ def capture(
     with torch.no_grad():
         for node in traced.nodes:
             _lower(state, node)
-    return _finish(state, module, preprocess, name, tuple(labels))
+    graph = _finish(state, module, preprocess, name, tuple(labels))
+    check_same(module, traced, graph)
+    return graph
 
 
 def _bad_numbers(traced: Trace) -> list[Problem]:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.files import read_text
+from shiftforge.quant.capture.carried import NORMALISED
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.resizing import ResizeChoice, chosen_resize, describe
 
@@ -93,8 +94,10 @@ class Overrides:
             if not _many(values) or not values or not all(map(_finite, values)):
                 remedy = "give a finite number for every channel, such as 0.5,0.5,0.5"
                 found.append(Problem(f"{name} is {values!r}", remedy))
-            elif name == "std" and not all(v > 0 for v in values):
-                found.append(Problem(f"std is {values!r}", "give numbers above 0"))
+            elif not all(NORMALISED[name][0] <= v <= NORMALISED[name][1] for v in values):
+                least, most = NORMALISED[name]
+                remedy = f"give numbers from {least:g} to {most:g}, for pixels of 0 to 1"
+                found.append(Problem(f"{name} is {values!r}", remedy))
         if _many(self.mean) and _many(self.std) and len(self.mean or ()) != len(self.std or ()):
             what = f"mean of {len(self.mean or ())} channels and std of {len(self.std or ())}"
             found.append(Problem(what, "give both the network's channels"))

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import keyword
-import logging
 import re
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.capture.raised import reason
+from shiftforge.quant.capture.running import as_input, evaluation, quiet
 from shiftforge.quant.torch_cache import import_compiler
 
 __all__ = ["BATCH", "Trace", "module_path", "module_type", "trace"]
@@ -60,34 +56,6 @@ def module_type(node: Node) -> str:
     return str(kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]
 
 
-@contextmanager
-def _evaluation(module: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode for the while of a trace; every module gets its own mode back."""
-    modes = [(m, m.training) for m in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for m, mode in modes:
-            m.training = mode
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """PyTorch's warnings and logs kept off the screen: what fails is told as a problem.
-
-    What the network prints goes to stderr: stdout is the command's own.
-    """
-    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
-        warnings.simplefilter("ignore")
-        level = logging.root.manager.disable
-        logging.disable(max(level, logging.ERROR))
-        try:
-            yield
-        finally:
-            logging.disable(level)
-
-
 def _unusable(module: torch.nn.Module) -> list[Problem]:
     """Why the network cannot be traced at all: a compiled program, tensors without values."""
     where = type(module).__name__
@@ -127,10 +95,8 @@ def _export(module: torch.nn.Module, shape: tuple[int, int, int]) -> torch.expor
     problems.stop()
     import_compiler()
     try:
-        with _quiet(), _evaluation(module), torch.no_grad():
-            first = next((p for p in module.parameters() if p.is_floating_point()), None)
-            size = (BATCH, *shape)
-            example = torch.zeros(size) if first is None else first.new_zeros(size)
+        with quiet(), evaluation(module), torch.no_grad():
+            example = as_input(module, torch.zeros(BATCH, *shape))
             # Functional form: in-place operators and aliases are gone, composite ones are kept.
             program = torch.export.export(module, (example,))
             functional: torch.export.ExportedProgram = program.run_decompositions({})

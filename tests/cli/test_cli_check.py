@@ -209,6 +209,8 @@ def test_quantize_says_what_makes_the_array_two_term(
         (["--mean", "0.5", "--std", "0.5,0.5"], "mean of 1 channels and std of 2"),
         (["--std", "0"], "std is (0.0,)"),
         (["--std", "nan"], "'nan' is not numbers"),
+        (["--std", "1e-300"], "from 1e-06 to 1e+06"),
+        (["--mean", "1e300"], "from -1e+06 to 1e+06"),
         (["--input-shape", "1,9"], "'1,9' is not C,H,W"),
         (["--input-shape", "1,9,9", "--resolution", "9"], "input_shape and resolution"),
         (["--input-shape", "1,9,99999999"], "input_shape is"),

@@ -32,7 +32,8 @@ def network_tensors(
         remedy += "another network by package.module:factory"
         raise InputError(Problem(what, remedy, where))
     if len(sets) > 1:
-        what = f"it holds {len(sets)} sets of weights: {_listed(list(sets))}"
+        names = [name or "those without a prefix" for name in sets]
+        what = f"it holds {len(sets)} sets of weights: {_listed(names)}"
         remedy = "save one of them alone: torch.save({name of tensor: tensor, ...}, NEW_PATH)"
         raise InputError(Problem(what, remedy, where))
     (name, (tensors, left)) = next(iter(sets.items()))
@@ -48,12 +49,11 @@ def _sets(
     """Every set of tensors that has a tensor of the first name, with where it stands."""
     if not isinstance(held, Mapping) or depth == 0:
         return
-    # torch.compile's own level may stand anywhere in a name.
-    tensors = {
-        str(name).replace("_orig_mod.", ""): tensor
-        for name, tensor in held.items()
-        if isinstance(tensor, torch.Tensor)
-    }
+    tensors = {str(n): tensor for n, tensor in held.items() if isinstance(tensor, torch.Tensor)}
+    # torch.compile's own level may stand anywhere in a name; not where both names are there.
+    plain = {name.replace("_orig_mod.", ""): tensor for name, tensor in tensors.items()}
+    if len(plain) == len(tensors):
+        tensors = plain
     for name in tensors:
         if name == first or name.endswith(f".{first}"):
             prefix = name.removesuffix(first)

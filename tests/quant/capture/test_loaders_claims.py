@@ -152,7 +152,11 @@ def test_wrapped_state_dicts_are_taken(form: str) -> None:
     ("loaded", "said"),
     [
         ({"model": STATE, "ema": STATE}, "2 sets of weights: model, ema"),
-        ({**{f"a.{k}": v for k, v in STATE.items()}, **STATE}, "2 sets of weights"),
+        (
+            {**{f"a.{k}": v for k, v in STATE.items()}, **STATE},
+            "weights: a, those without a prefix",
+        ),
+        ({**{f"_orig_mod.{k}": v for k, v in STATE.items()}, **STATE}, "weights: _orig_mod, those"),
         ({"conv1.weight": torch.ones(1), "fc.weight": torch.ones(1)}, "conv1.weight, fc.weight"),
         ({"backbone": 3, "epoch": 1}, "backbone, epoch"),
         ({}, "nothing"),
