@@ -36,6 +36,8 @@ __all__ = [
 
 MANIFEST = "shiftforge.json"
 _MOST = 16 << 20
+# A design has some dozens, with names of some dozens of bytes.
+_MOST_FILES, _LONGEST = 2000, 255
 _REMEDY = "give a folder that `shiftforge generate` wrote"
 _AGAIN = "run `shiftforge generate` again into the same folder"
 _EDITED = (
@@ -107,15 +109,23 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         what = "the manifest lists files without digests: it is of an earlier version"
         remedy = "run `shiftforge generate` into an empty folder"
         raise InputError(Problem(what, remedy, str(path)))
-    if not isinstance(files, dict) or not all(_valid(p, d) for p, d in files.items()):
+    if isinstance(files, dict) and len(files) > _MOST_FILES:
+        what = f"the manifest lists {len(files):,} files; no design has more than {_MOST_FILES:,}"
+        raise InputError(Problem(what, _REMEDY, str(path)))
+    begun = isinstance(manifest, dict) and is_unfinished(manifest)
+    if not isinstance(files, dict) or not all(_valid(p, d, begun) for p, d in files.items()):
         raise InputError(Problem("the manifest lists no valid files", _REMEDY, str(path)))
     assert isinstance(manifest, dict)
     return manifest
 
 
-def _valid(path: str, contents: object) -> bool:
-    """Whether an entry stays inside the folder and says what the file holds."""
+def _valid(path: str, contents: object, begun: bool) -> bool:
+    """Whether an entry stays inside the folder and says what the file holds. begun: the design is
+    unfinished, and each file may have several contents, one at least."""
     if not path or not path.isprintable() or Path(path).is_absolute() or ".." in Path(path).parts:
+        return False
+    several = isinstance(contents, list)
+    if len(os.fsencode(path)) > _LONGEST or (several and not (begun and contents)):
         return False
     return all(
         isinstance(own, dict)

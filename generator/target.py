@@ -11,12 +11,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
-from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
 from typing import Any, Protocol, TypeVar, get_args, get_type_hints, runtime_checkable
 
+from shiftforge.arguments import is_finite, is_folder
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.files import open_file
@@ -206,7 +206,7 @@ def _typed(name: str, value: Any, wanted: tuple[Any, ...], metadata: Mapping[str
     if value is None and NoneType in wanted:
         return None
     if Path in wanted and isinstance(value, str | Path):
-        if metadata.get("folder") and not Path(value).is_dir():
+        if metadata.get("folder") and not is_folder(value):
             raise InputError(Problem(f"{name} is no folder", "give one", str(value)))
         return Path(value)
     flag, least, above = isinstance(value, bool), metadata.get("min"), metadata.get("above")
@@ -215,7 +215,7 @@ def _typed(name: str, value: Any, wanted: tuple[Any, ...], metadata: Mapping[str
             return int(value)
         raise InputError(Problem(f"{name} is {value!r}", f"use a whole number from {least}"))
     if float in wanted and isinstance(value, Real) and not flag:
-        if (above is None or float(value) > above) and isfinite(value):
+        if is_finite(value) and (above is None or float(value) > above):
             return float(value)
         if above is None:
             raise InputError(Problem(f"{name} is {value!r}", "use a finite number"))
@@ -224,6 +224,9 @@ def _typed(name: str, value: Any, wanted: tuple[Any, ...], metadata: Mapping[str
     if plain and isinstance(value, plain):
         return value
     if not {int, float, str, bool, Path} & set(wanted):
+        if all(isinstance(name, str) for name in wanted) and not isinstance(value, str):
+            known = f"use {', '.join(wanted[:-1])} or {wanted[-1]}"
+            raise InputError(Problem(f"{name} is {value!r}", known))
         return value  # names that the step itself checks
     if int in wanted and least is not None:
         raise InputError(Problem(f"{name} is {value!r}", f"use a whole number from {least}"))

@@ -105,6 +105,27 @@ def test_writing_follows_no_link_and_leaves_nothing(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.bin", "victim"]
 
 
+def test_a_device_a_pipe_and_a_socket_keep_their_places(tmp_path: Path) -> None:
+    """A rename would put a file in the place of /dev/null, for everybody on the machine."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    # Never the device itself: a test that fails would take it away.
+    (tmp_path / "device").symlink_to("/dev/null")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(tmp_path / "socket"))
+        held = {p.name: p.lstat() for p in tmp_path.iterdir()}
+        for name, word in (
+            ("pipe", "a named pipe"),
+            ("link", "a named pipe"),
+            ("device", "a device"),
+            ("socket", "a socket"),
+        ):
+            with pytest.raises(InputError) as error:
+                write_file(tmp_path / name, b"new")
+            assert f"is {word}" in _problem(error)
+        assert {p.name: p.lstat() for p in tmp_path.iterdir()} == held
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     write_file(tmp_path / "f", "old")
     with pytest.raises(RuntimeError), replacing(tmp_path / "f") as part:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from devices import pretend_usable
 
 import shiftforge
+from shiftforge.boards.load import load_board
 from shiftforge.errors import InputError
+from shiftforge.generator.conv.target import generate
 from shiftforge.quant.graph.example import random_model
 
 
@@ -58,6 +61,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"input": 3}, "an input of the type int"),
         ({"input": ["a text"]}, "an input of the type list"),
+        ({"input": np.array(3)}, "give uint8"),
+        ({"data_dir": "n" * 5000}, "data_dir is no folder"),
         ({"limit": 0}, "a limit of 0 samples"),
         ({"limit": "3"}, "a limit of '3' samples"),
         ({"limit": True}, "a limit of True samples"),
@@ -121,6 +126,7 @@ def test_a_project_of_another_interface_is_refused(project: Path, tmp_path: Path
 
 
 API: Any = shiftforge  # as callers without types use it
+BOARD = load_board("a10gx1150")
 
 
 @pytest.mark.parametrize(
@@ -153,6 +159,27 @@ API: Any = shiftforge  # as callers without types use it
         (lambda p: API.check("x", lanes=16.5), "no option is called 'lanes'"),
         (lambda p: API.check("albert-random", lanes=7), "7 lanes are not offered"),
         (lambda p: API.check("x", target_fps=float("inf")), "target_fps is inf"),
+        (lambda p: API.check("x", target_fps=10**400), "target_fps is 1000"),
+        (lambda p: API.check("x", board=3), "the board is of the type int"),
+        (lambda p: API.check("x", say=3), "say is of the type int"),
+        (lambda p: API.check("x", first_last=np.zeros(2)), "first_last is array"),
+        (lambda p: API.quantize("x", rounding=np.zeros(2)), "rounding is array"),
+        (lambda p: API.quantize("x", scheme=np.zeros(2)), "scheme is array"),
+        (lambda p: API.quantize("x", calib=np.array(3)), "calib is of the type ndarray"),
+        (lambda p: API.quantize("x", data_dir="n" * 5000), "is no folder"),
+        (lambda p: API.quantize("x", progress="p", say=1, bits="4"), "progress is of the type str"),
+        (lambda p: API.emulate(p, np.zeros(2), input=0), "unknown device array"),
+        (lambda p: API.emulate(p, input=0, time_limit_s=10**400), "time_limit_s is 1000"),
+        (lambda p: API.emulate(p, input=0, progress=3), "progress is of the type int"),
+        (lambda p: API.emulate("n" * 5000, "pocl", input=0), "File name too long"),
+        (lambda p: API.compare(p, input=0, time_limit_s=Fraction(10**400)), "time_limit_s is Fr"),
+        (lambda p: API.compare(p, input=0, progress=3), "progress is of the type int"),
+        (lambda p: API.save_model(random_model(1), p / "a\0b"), "no file can have this name"),
+        (lambda p: API.load_model("a\0b"), "no file can have this name"),
+        (lambda p: API.generate(p, "a10gx1150", output="a\0b"), "no file can have this name"),
+        (lambda p: API.generate(p, "a10gx1150", output="n" * 256), "File name too long"),
+        (lambda p: API.generate(p, "a10gx1150", overwrite="no"), "overwrite is 'no'"),
+        (lambda p: generate(random_model(1), BOARD).write("a\0b"), "no folder can have this name"),
     ],
 )  # fmt: skip
 def test_wrong_types_are_refused_before_anything_is_loaded(

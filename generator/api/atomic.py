@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shiftforge.errors import InputError
-from shiftforge.files import system_problem
+from shiftforge.files import refuse_special, system_problem
 
 __all__ = ["Staged", "clear_leftovers", "is_leftover", "replacing", "write_file"]
 
@@ -66,11 +66,13 @@ class Staged:
 
     part: where it is written; in the same folder, of a name that nobody can foretell. It is locked
     as long as it is not ended by ``commit`` or ``discard``, so that nobody takes it for a leftover.
-    Every method raises OSError for what the system refuses.
+    Every method raises OSError for what the system refuses; making one raises InputError where a
+    device, a pipe or a socket has the name, which a rename would take away from everybody.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.target = Path(path)
+        refuse_special(self.target)
         clear_leftovers(self.target.parent, self.target.name)
         self._handle, name = tempfile.mkstemp(
             dir=self.target.parent,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftforge.arguments import call_problems, path_of
 from shiftforge.errors import InputError, Problem, Problems
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def check(
     from shiftforge.sources import captured, check_source_type
 
     tell = say if say is not None else lambda text: None
-    problems = Problems()
+    problems = Problems(call_problems(say=say))
     problems.check(check_source_type, source)
     texts = isinstance(source, str | Path) and _is_text(str(source))
     kind = "edgebert" if texts else "conv"
@@ -68,16 +69,24 @@ def check(
     overrides = problems.check(Overrides.of, mine)
     how = problems.check(options_from, Quantisation, formats)
     chosen = problems.check(options_from, target.options, rest)
-    if not problems and isinstance(board, str | Path):
-        from shiftforge.boards.load import load_board
-
-        board = problems.check(load_board, board)
+    if not problems and board is not None:
+        board = problems.check(_board, board)
     problems.stop()
     assert overrides is not None and how is not None
     if texts:
         return check_draft(kind, text_draft(str(source)), board, chosen)
     graph, _ = captured(source, overrides, tell)
     return check_graph(graph, how.formats(graph), board, chosen)
+
+
+def _board(board: Any) -> Board:
+    from shiftforge.boards.load import load_board
+    from shiftforge.boards.types import Board
+
+    if isinstance(board, Board):
+        return board
+    path_of(board, "the board", "give a name of shiftforge boards, or a .toml file")
+    return load_board(board)
 
 
 def check_graph(

@@ -1,6 +1,7 @@
 """Where the ``shiftforge`` program begins: signals and standard streams before all imports."""
 
 import os
+import resource
 import sys
 
 from shiftforge import signals
@@ -27,12 +28,24 @@ def _open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _keep_bytecode() -> None:
+    """Where files are limited in size (ulimit -f) Python would cut what it compiles, and read the
+    half of it ever after."""
+    if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of children too
+
+
 def main() -> None:
     """Entry point of the ``shiftforge`` script and of ``python -m shiftforge``."""
     signals.install()
     _open_streams()
-    from shiftforge.cli.main import run
-
+    _keep_bytecode()
+    try:
+        from shiftforge.cli.main import run
+    except EOFError as error:
+        os.write(2, f"error: half of a file of Python's (remove __pycache__): {error}\n".encode())
+        sys.exit(2)
     try:
         signals.ready()
         code = run(sys.argv[1:])

@@ -41,6 +41,10 @@ def refusal_of(error: BaseException) -> tuple[Problem, ...] | None:
         return (system_problem(error),)
     if isinstance(error, UnicodeError):
         return (Problem(_not_text(error), "use names and texts in UTF-8"),)
+    if isinstance(error, EOFError):
+        what = f"a file ends too early: {_line(error)}"
+        remedy = f"get it again, or remove what Python left of it (__pycache__); {TRACEBACK}=1"
+        return (Problem(what, f"{remedy} shows where"),)
     if isinstance(error, ImportError):
         return _unloaded(error)
     if isinstance(error, RuntimeError):

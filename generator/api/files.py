@@ -24,6 +24,7 @@ __all__ = [
     "output_problems",
     "read_bytes",
     "read_text",
+    "refuse_special",
     "system_problem",
 ]
 
@@ -160,6 +161,16 @@ def output_problems(path: str | os.PathLike[str]) -> list[Problem]:
     return []
 
 
+def refuse_special(path: str | os.PathLike[str]) -> None:
+    """Raise InputError where a path leads to what no file may replace: a device, pipe or socket."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # nothing is there, or a link to nothing
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InputError(Problem(f"is {_kind(mode)}", "name a file", os.fspath(path)))
+
+
 def _try_folder(folder: Path) -> None:
     """Raise OSError unless a file can be made in the folder; permissions alone do not tell."""
     with tempfile.TemporaryFile(dir=folder):
@@ -171,6 +182,8 @@ def check_output_folder(path: str | os.PathLike[str]) -> None:
     folder = Path(path)
     where = str(folder)
     try:
+        if "\0" in where:
+            raise ValueError("embedded null character")
         if folder.is_dir():
             _try_folder(folder)
         elif folder.exists() or folder.is_symlink():
@@ -183,4 +196,8 @@ def check_output_folder(path: str | os.PathLike[str]) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, OSError):
             raise InputError(system_problem(error, where)) from error
-        raise InputError(Problem(f"no folder can have this name: {error}", "", where)) from error
+        raise InputError(_unnamed(error, where)) from error
+
+
+def _unnamed(error: ValueError, where: str) -> Problem:
+    return Problem(f"no folder can have this name: {error}", "use another", repr(where))

@@ -8,6 +8,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftforge.arguments import call_problems, is_folder
 from shiftforge.errors import Problem, Problems
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def quantize(
     from shiftforge.checking import check_graph
     from shiftforge.sources import captured
 
-    chosen = quantize_options(source, calib, calib_limit, data_dir, options)
+    problems = Problems(call_problems(progress=progress, say=say))
+    chosen = problems.check(quantize_options, source, calib, calib_limit, data_dir, options)
+    problems.stop()
     tell = say if say is not None else lambda text: None
     if chosen is None:
         from shiftforge.generator.conv.terms import terms_note
@@ -115,7 +118,9 @@ def quantize_options(
 
     problems = Problems()
     problems.check(check_source_type, source)
-    if calib is not None and not isinstance(calib, str | Path) and not hasattr(calib, "dtype"):
+    # A number of numpy's, or an array around one, has a type but no frames.
+    array = hasattr(calib, "dtype") and getattr(calib, "ndim", 0) > 0
+    if calib is not None and not isinstance(calib, str | Path) and not array:
         what = f"calib is of the type {type(calib).__name__}"
         problems.append(Problem(what, "give what --calib takes, or an array"))
     whole = isinstance(calib_limit, Integral) and not isinstance(calib_limit, bool)
@@ -124,9 +129,9 @@ def quantize_options(
         problems.append(Problem(f"calib_limit is {calib_limit!r}", remedy))
     if data_dir is not None and not isinstance(data_dir, str | Path):
         problems.append(Problem(f"data_dir is {data_dir!r}", "give a folder"))
-    elif data_dir is not None and not Path(data_dir).is_dir():
+    elif data_dir is not None and not is_folder(data_dir):
         problems.append(Problem("is no folder", "give the folder of the files", str(data_dir)))
-    if options.get("scheme") == "dtssq":
+    if isinstance(scheme := options.get("scheme"), str) and scheme == "dtssq":
         given = {"calib": calib, **{k: v for k, v in options.items() if k != "scheme"}}
         problems += _retrained_problems(source, given)
         problems.stop()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
-from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftforge.arguments import check_run, path_of
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quantizing import default_calibration, quantize
 
@@ -34,35 +33,11 @@ __all__ = [
 Progress = Callable[[str, int, int], None]
 
 
-def _path(value: Any, name: str, remedy: str) -> Path:
-    """A path that a caller gave. Raises InputError for what is none."""
-    if isinstance(value, str | Path):
-        return Path(value)
-    what = f"{name} is of the type {type(value).__name__}"
-    raise InputError(Problem(what, remedy))
-
-
-def _check_run(limit: Any, time_limit_s: Any, **flags: Any) -> None:
-    """Raise InputError for a limit, a time or a flag of a wrong type or out of range."""
-    problems = Problems()
-    whole = isinstance(limit, Integral) and not isinstance(limit, bool)
-    if limit is not None and (not whole or limit < 1):
-        problems.append(Problem(f"a limit of {limit!r} samples", "use a whole number from 1"))
-    number = isinstance(time_limit_s, Real) and not isinstance(time_limit_s, bool)
-    if not number or not isfinite(time_limit_s) or time_limit_s <= 0:
-        remedy = "use a finite number of seconds above 0"
-        problems.append(Problem(f"time_limit_s is {time_limit_s!r}", remedy))
-    for name, flag in flags.items():
-        if not isinstance(flag, bool):
-            problems.append(Problem(f"{name} is {flag!r}", "give True or False"))
-    problems.stop()
-
-
 def load_model(path: str | Path) -> QuantizedModel:
     """The quantised model of a file, screened and verified. Raises InputError."""
     from shiftforge.quant.graph.file import load_model
 
-    return load_model(_path(path, "the model's path", "give the path of a model file"))
+    return load_model(path_of(path, "the model's path", "give the path of a model file"))
 
 
 def save_model(model: QuantizedModel, path: str | Path) -> None:
@@ -70,7 +45,7 @@ def save_model(model: QuantizedModel, path: str | Path) -> None:
     from shiftforge.quant.graph.file import save_model
     from shiftforge.quant.graph.types import QuantizedModel
 
-    target = _path(path, "the output", "give the path of a file to write")
+    target = path_of(path, "the output", "give the path of a file to write")
     if not isinstance(model, QuantizedModel):
         what = f"a model of the type {type(model).__name__}"
         raise InputError(Problem(what, "give what quantize returned"))
@@ -81,7 +56,7 @@ def load_board(name_or_path: str | Path) -> Board:
     """A shipped board by name, or your own by the path of its TOML file. Raises InputError."""
     from shiftforge.boards.load import load_board
 
-    _path(name_or_path, "the board", "give a name of shiftforge boards, or a .toml file")
+    path_of(name_or_path, "the board", "give a name of shiftforge boards, or a .toml file")
     return load_board(name_or_path)
 
 
@@ -92,13 +67,13 @@ def load_frames(
     from shiftforge.quant.data.inputs import load_frames
     from shiftforge.quant.graph.types import Preprocess
 
-    spec = str(_path(spec, "the input", "give what --input takes"))
+    spec = str(path_of(spec, "the input", "give what --input takes"))
     if data_dir is not None:
-        data_dir = _path(data_dir, "data_dir", "give a folder")
+        data_dir = path_of(data_dir, "data_dir", "give a folder")
     if not isinstance(preprocess, Preprocess):
         what = f"preprocess is of the type {type(preprocess).__name__}"
         raise InputError(Problem(what, "give a model's preprocess"))
-    _check_run(limit, 1.0)
+    check_run(limit, 1.0)
     return load_frames(spec, preprocess, limit=limit, data_dir=data_dir)
 
 
@@ -124,8 +99,10 @@ def generate(
     from shiftforge.quant.graph.types import QuantizedModel
 
     problems, file = Problems(), model if isinstance(model, str | Path) else None
+    if not isinstance(overwrite, bool):
+        problems.append(Problem(f"overwrite is {overwrite!r}", "give True or False"))
     if output is not None:
-        folder = problems.check(_path, output, "the output", "give a folder")
+        folder = problems.check(path_of, output, "the output", "give a folder")
         if folder is not None:
             problems.check(check_folder, folder)
     target: Any = None
@@ -173,7 +150,7 @@ def emulate(
     from shiftforge.sim.compare import open_samples
     from shiftforge.sim.opencl.devices import device_spec
 
-    _check_run(limit, time_limit_s, check=check, edited=edited)
+    check_run(limit, time_limit_s, [("check", check), ("edited", edited)], progress)
     name = None if device is None else device_spec(device).name
     request = _request(folder, input, limit, edited, options)
     device = name or default_device()
@@ -192,7 +169,7 @@ def _request(
     from shiftforge.sim.compare import Request
     from shiftforge.sim.runner import runner_of
 
-    root = _path(folder, "the project's folder", "give a folder that generate wrote")
+    root = path_of(folder, "the project's folder", "give a folder that generate wrote")
     kind = open_project(root).kind
     chosen = options_from(runner_of(kind).options, options)
     return Request(root, input, limit, chosen, edited)
@@ -253,7 +230,7 @@ def compare(
     from shiftforge.sim.compare import default_pairs, open_samples
     from shiftforge.sim.opencl.probe import probe_all, skipped_text
 
-    _check_run(limit, time_limit_s, edited=edited)
+    check_run(limit, time_limit_s, [("edited", edited)], progress)
     if pairs is not None:
         _check_pairs(pairs)
     names = [] if pairs is None else list(dict.fromkeys(name for pair in pairs for name in pair))

@@ -46,8 +46,10 @@ from shiftforge.faults import TRACEBACK, fault_text, refusal_of, traceback_wante
 
 __all__ = ["cli", "run"]
 
-_WITH_TORCH = ("check", "quantize", "train")
-_TORCH_BYTES = 768 << 20
+_NEEDS = {  # libraries that do not fail with less memory, they end the process
+    **dict.fromkeys(("check", "quantize", "train"), ("torch", 768 << 20)),
+    **dict.fromkeys(("generate", "emulate", "compare", "cosim", "unit"), ("numpy", 192 << 20)),
+}
 
 
 @click.group(
@@ -67,11 +69,10 @@ def cli() -> None:
         what, remedy = "the current folder no longer exists", "cd to one that does"
         raise InputError(Problem(what, remedy)) from error
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    needs_torch = click.get_current_context().invoked_subcommand in _WITH_TORCH
-    if needs_torch and limit != resource.RLIM_INFINITY and limit < _TORCH_BYTES:
-        # Its libraries do not fail with less, they crash.
+    library, least = _NEEDS.get(click.get_current_context().invoked_subcommand or "", ("", 0))
+    if limit != resource.RLIM_INFINITY and limit < least:
         what = f"memory is limited to {limit >> 20:,} MiB (ulimit -v)"
-        remedy = f"raise the limit: torch needs {_TORCH_BYTES >> 20:,} MiB to begin"
+        remedy = f"raise the limit: {library} needs {least >> 20:,} MiB to begin"
         raise InputError(Problem(what, remedy))
 
 
@@ -113,6 +114,8 @@ def _end_of(error: BaseException) -> _End:
     if signals.received():  # whatever became of the exception that the signal raised
         number = signals.received()
         return _End(128 + number, (signals.stop_text(number),))
+    if isinstance(error, click.Abort) and isinstance(error.__cause__, EOFError):
+        error = error.__cause__  # click takes every end of a file for that of the terminal
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return _End(130, ("interrupted",))
     if isinstance(error, ReaderLeftError):

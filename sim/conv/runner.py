@@ -129,7 +129,7 @@ class ImageRunner(Base):
             remedy = "give what --input takes, or images as an array uint8 (N, H, W, C)"
             raise InputError(Problem(what, remedy))
         if isinstance(spec, np.ndarray):
-            frames = given_frames(spec[:limit], model.preprocess)
+            frames = given_frames(spec[:limit] if spec.ndim else spec, model.preprocess)
         else:
             frames = load_frames(
                 str(spec), model.preprocess, limit=limit, data_dir=options.data_dir,

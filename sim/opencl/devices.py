@@ -81,7 +81,7 @@ DEVICES: tuple[DeviceSpec, ...] = (
 def device_spec(name: str) -> DeviceSpec:
     """The device called ``name``; raises InputError that lists the known ones."""
     for spec in DEVICES:
-        if spec.name == name:
+        if isinstance(name, str) and spec.name == name:
             return spec
     known = ", ".join(d.name for d in DEVICES)
     raise InputError(Problem(f"unknown device {name!r}", f"use one of: {known}"))

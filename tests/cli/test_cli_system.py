@@ -38,6 +38,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (UnicodeEncodeError("utf-8", "a\udcff", 1, 2, "surrogates"), "UTF-8"),
         (UnicodeDecodeError("utf-8", b"a\xff", 1, 2, "invalid"), "0xFF"),
         (ImportError("libx.so: failed to map segment", name="x"), "doctor"),
+        (EOFError("marshal data too short"), "get it again"),
     ],
 )
 def test_what_the_system_refuses_is_bad_input(
@@ -141,6 +142,13 @@ def test_arguments_and_output_that_are_no_text(environment: dict[str, str], tmp_
     assert done.returncode == 0 and "a10gx1150" in done.stdout, done
 
 
+def test_a_limit_of_file_sizes_leaves_no_half_of_python_s_files(tmp_path: Path) -> None:
+    """Python writes what the limit has room for, and reads the half of it from then on."""
+    shell(f"ulimit -f 1; export PYTHONPYCACHEPREFIX={tmp_path}; $SF boards --json")
+    written = {path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")}
+    assert "main" not in written and "output" not in written
+
+
 def test_few_open_files_and_no_home(tmp_path: Path) -> None:
     done = shell("unset HOME XDG_CACHE_HOME; ulimit -n 16; $SF boards --json", tmp_path)
     assert done.returncode == 0, done
@@ -151,6 +159,9 @@ def test_little_memory_is_refused_or_enough() -> None:
     assert done.returncode in (0, 2) and "Traceback" not in done.stderr, done
     for command in ("quantize", "check", "train"):
         done = shell(f"ulimit -v 500000; $SF {command} --json")
+        assert done.returncode == 2 and "ulimit -v" in done.stderr, done
+    for command in ("generate", "unit"):
+        done = shell(f"ulimit -v 100000; $SF {command} --json")
         assert done.returncode == 2 and "ulimit -v" in done.stderr, done
 
 

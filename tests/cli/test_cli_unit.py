@@ -16,6 +16,8 @@ from devices import pretend_usable, use_device
 from shiftforge.cli import unit as command
 from shiftforge.cli.main import run
 from shiftforge.errors import ToolFailed
+from shiftforge.generator.edgebert.encoder import LayerShape
+from shiftforge.generator.edgebert.sentence import choose_layer_unit
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.sim.edgebert.rtl import encoder_cosim, matmul_cosim
 from shiftforge.sim.edgebert.rtl.encoder_run import CommandRun, UnitRun
@@ -328,3 +330,29 @@ def test_traces(tmp_path: Path) -> None:
     assert run([*SMALL, *ALONE, "--trace", str(tmp_path / "it.vcd")]) == 0
     for kind in matmul_cosim.KINDS:
         assert "$enddefinitions" in (tmp_path / f"it-{kind}.vcd").read_text()[: 10**6]
+
+
+@pytest.mark.parametrize("count", ["1001", "9" * 30])
+def test_more_layers_than_anybody_runs(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*LAYER, "--layers", count, *ALONE, "--json"]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["error"]
+    assert problem["what"] == f"{int(count):,} layers" and problem["remedy"] == "give 1 to 1,000"
+
+
+def test_memory_of_many_layers_is_told_without_planning_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned, plan = [], encoder_cosim.plan_layers
+
+    def counted(design: Any, shape: Any, layers: Any) -> Any:
+        planned.append(len(layers))
+        return plan(design, shape, layers)
+
+    monkeypatch.setattr(encoder_cosim, "plan_layers", counted)
+    assert run(["unit", "layer", "--layers", "1000", *ALONE, "--json"]) == 2
+    assert "1000 layers take 100,485,640 beats" in capsys.readouterr().err
+    assert max(planned) <= 2
+    shape = LayerShape(13, 32, 2, 64)
+    design = choose_layer_unit(4, shape)
+    beats = [encoder_cosim._beats(design, shape, count) for count in (1, 2, 9)]
+    assert beats[2] == beats[0] + 8 * (beats[1] - beats[0])

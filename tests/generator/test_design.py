@@ -159,6 +159,19 @@ def test_damaged_manifests_are_refused_and_remove_nothing(text: str, tmp_path: P
     assert (tmp_path / "x").exists()
 
 
+def test_a_pipe_in_a_design_s_place_is_told_and_nothing_changes(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    design().write(folder)
+    path = folder / sorted(design().files)[0]
+    path.unlink()
+    os.mkfifo(path)
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+    with pytest.raises(InputError, match="is a named pipe"):
+        design().write(folder)
+    assert path.is_fifo()
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
+
+
 def test_a_folder_without_manifest_is_no_design(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no shiftforge\.json"):
         read_manifest(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,8 +18,8 @@ from shiftforge.generator.conv.manifest import ConvManifest, check_model, read_c
 from shiftforge.generator.conv.target import generate
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
-from shiftforge.generator.manifest import MANIFEST, read_manifest
-from shiftforge.generator.project import Project, open_project
+from shiftforge.generator.manifest import MANIFEST, Content, manifest_text, read_manifest
+from shiftforge.generator.project import Project, check_unedited, open_project
 from shiftforge.quant.graph.example import random_model
 from shiftforge.sim.edgebert.project import _unit
 
@@ -113,6 +114,30 @@ def test_every_field_of_a_unit_is_checked() -> None:
                 refused += 1
                 assert all(p.remedy for p in error.problems)
     assert refused > 100
+
+
+def test_files_of_a_manifest_that_fits_its_own_digest(tmp_path: Path) -> None:
+    """What can be written by hand can be sealed by hand."""
+    DESIGN.write(tmp_path / "d")
+    good = {p: Content.of(data) for p, data in DESIGN.files.items()}
+    one, two = asdict(Content.of(b"1")), asdict(Content.of(b"12"))
+    for files, told in (
+        ({"Makefile": []}, "no valid files"),
+        ({"Makefile": [one]}, "no valid files"),
+        ({"Makefile": [one, two]}, "no valid files"),
+        ({"a" * 300: one}, "no valid files"),
+        ({f"data/a{index}.bin": one for index in range(60_000)}, "lists 60,0"),
+    ):
+        manifest = json.loads(manifest_text(DESIGN.manifest, good))
+        manifest["files"].update(files)
+        del manifest["manifest"]
+        sealed = hashlib.sha256((json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
+        (tmp_path / "d" / MANIFEST).write_text(
+            json.dumps({**manifest, "manifest": sealed.hexdigest()})
+        )
+        with pytest.raises(InputError, match=told) as error:
+            check_unedited(open_project(tmp_path / "d"))
+        assert len(error.value.problems) == 1
 
 
 @pytest.mark.parametrize("new", [*ODD, ...], ids=repr)

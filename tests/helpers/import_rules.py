@@ -27,6 +27,7 @@ _VERSION = "shiftforge.__version__"
 BASE = {
     f"shiftforge.{name}"
     for name in (
+        "arguments",
         "atomic",
         "errors",
         "faults",
@@ -74,6 +75,7 @@ ROOMS = {
     **{
         f"shiftforge.{name}": _room(set(), HEAVY, HEAVY, set())
         for name in (
+            "arguments",
             "atomic",
             "files",
             "faults",
