@@ -40,7 +40,7 @@ __all__ = ["command"]
     help="shift or int for the demonstration (shift); with --network any of the schemes, such as "
     "dtssq (the default there), flightnn, apot, inq, int, twn.",
 )
-@click.option("--bits", type=int, help="A weight: shift 3 or 4 a term (4), int 4 to 8 (8).")
+@click.option("--bits", type=int, help="A weight: shift 3 or 4 a term (4), int 2 to 8 (8).")
 @click.option("--terms", type=int, help="Powers of two a weight: 1 or 2 (2).")
 @click.option(
     "--first-last",

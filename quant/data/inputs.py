@@ -18,6 +18,7 @@ Where a file or folder has the name of one of the last four, ``./NAME`` is the f
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,13 +200,16 @@ def _folder(
     names = tuple(f"{p.parent.name}/{p.name}" for p in paths)
     if classes is None:
         return Frames(images, None, names, found.notes)
-    numbers = {label: index for index, label in reversed(tuple(enumerate(classes)))}
-    missing = sorted(set(found.classes) - set(numbers))
-    if not missing:
+    numbers = {label: index for index, label in enumerate(classes)}
+    wanted = set(found.classes)
+    missing = sorted(wanted - set(numbers))
+    twice = sorted(name for name, n in Counter(classes).items() if n > 1 and name in wanted)
+    if not missing and not twice:
         labels = np.array([numbers[name] for name in found.classes[:limit]], dtype=np.int64)
         return Frames(images, labels, names, found.notes)
-    shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-    text = f"{folder}: no labels are taken: the network has none called {shown}"
+    kind, unclear = ("none", missing) if missing else ("several", twice)
+    shown = ", ".join(unclear[:3]) + (", ..." if len(unclear) > 3 else "")
+    text = f"{folder}: no labels are taken: the network has {kind} called {shown}"
     return Frames(images, None, names, (*found.notes, text))
 
 

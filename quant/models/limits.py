@@ -73,7 +73,11 @@ def number_problems(
     def checks() -> Iterator[tuple[bool, str, str]]:
         for rate in rates:
             good = rate is None or (math.isfinite(rate) and 0 < rate <= 1000)
-            yield good, f"learning rate {rate}", "give a rate above 0, such as 0.1"
+            yield (
+                good,
+                f"learning rate {rate}",
+                "give one above 0, of at most 1000",
+            )
         for count in epochs:
             good = count is None or count <= MOST_EPOCHS
             yield good, f"{count} epochs", f"give at most {MOST_EPOCHS:,}"

@@ -96,6 +96,7 @@ def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
         (["--set", "tau=1", "--set", "tau=2"], "--set tau twice"),
         (["--scheme", "inq", "--set", "portions=[]"], "each a number 0 to 1"),
         (["--rate", "nan"], "learning rate nan"),
+        (["--rate", "1e30"], "of at most 1000"),
         (["--seed", str(10**30)], "seed 1000"),
         (["--epochs", str(10**12)], "1000000000000 epochs"),
         (["--channels", "7"], "7 channels"),

@@ -71,6 +71,18 @@ def test_class_folders_that_the_network_does_not_know(tmp_path: Path) -> None:
         assert "no labels are taken: the network has none called" in frames.notes[-1]
 
 
+def test_class_folders_of_a_name_that_two_classes_have(tmp_path: Path) -> None:
+    """Labels of the first of them would count half of the right answers as wrong."""
+    for place in ("crane/a.png", "dog/b.png"):
+        picture(tmp_path / place)
+    frames = load_frames(str(tmp_path), GREY, classes=("crane", "dog", "crane"))
+    assert frames.labels is None and len(frames) == 2
+    assert "the network has several called crane" in frames.notes[-1]
+    (tmp_path / "crane" / "a.png").unlink()
+    frames = load_frames(str(tmp_path), GREY, classes=("crane", "dog", "crane"))
+    assert frames.labels is not None and frames.labels.tolist() == [1]
+
+
 def test_folders_beside_pictures_are_told(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "more" / "b.png")
