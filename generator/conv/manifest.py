@@ -16,8 +16,10 @@ from shiftforge.generator.manifest import MANIFEST
 from shiftforge.generator.project import AGAIN
 from shiftforge.quant.graph.types import QuantizedModel
 
-__all__ = ["ConvManifest", "OutputLines", "StoredMap", "check_model", "read_conv_manifest"]
+__all__ = ["DATA", "ConvManifest", "OutputLines", "StoredMap", "check_model", "read_conv_manifest"]
 
+DATA = ("program", "weights", "params")
+"""Names of the files data/*.bin."""
 _DEEPEST = 1 << 20
 Side: TypeAlias = Annotated[int, Ge(1), Le(1 << 16)]
 Count: TypeAlias = Annotated[int, Ge(1), Le(1 << 26)]

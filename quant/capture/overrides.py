@@ -101,7 +101,8 @@ class Overrides:
         if _many(self.mean) and _many(self.std) and len(self.mean or ()) != len(self.std or ()):
             what = f"mean of {len(self.mean or ())} channels and std of {len(self.std or ())}"
             found.append(Problem(what, "give both the network's channels"))
-        if self.resize is not None and self.resize not in get_args(ResizeChoice):
+        named = isinstance(self.resize, str) and self.resize in get_args(ResizeChoice)
+        if self.resize is not None and not named:
             found.append(Problem(f"unknown way to resize {self.resize!r}", "use squash or crop"))
         found.check(labels_of, self.labels)
         return found

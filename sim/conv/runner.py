@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shiftforge import __version__
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.generator.conv.folder import INTERFACE
+from shiftforge.generator.conv.manifest import DATA
 from shiftforge.generator.conv.target import MODEL_FILE
 from shiftforge.generator.project import Project, check_interface
 from shiftforge.quant.data.inputs import Frames, given_frames, load_frames, to_codes
@@ -48,6 +49,8 @@ __all__ = [
     "top1",
 ]
 
+# What a run reads: the manifest has a digest of each.
+_NEEDED = ("device/accelerator.cl", *(f"data/{n}.bin" for n in DATA), MODEL_FILE)
 FLOAT, FAKE = "float", "fake-quantised"
 # Traces of one batch of a checked run are kept in memory twice: the device's and the reference's.
 _TRACE_BYTES = 512 << 20
@@ -121,7 +124,8 @@ class ImageRunner(Base):
         self, project: Project, spec: Any, limit: int | None, options: FrameOptions
     ) -> FrameSamples:
         """See ``Runner``. spec: see ``load_frames``, or images uint8 (N, H, W, C)."""
-        problems = Problems(check_interface(project, f"{__version__}/{INTERFACE}"))
+        wanted = f"{__version__}/{INTERFACE}"
+        problems = Problems(check_interface(project, wanted, _NEEDED))
         problems.stop()
         model = load_model(project.path(MODEL_FILE))
         if not isinstance(spec, str | Path | np.ndarray):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from shiftforge.files import read_bytes
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
-from shiftforge.generator.conv.manifest import ConvManifest
+from shiftforge.generator.conv.manifest import DATA, ConvManifest
 from shiftforge.sim.conv.layout import direct_to_map, lines_to_map
 from shiftforge.sim.opencl.build import build_program, device_text
 from shiftforge.sim.opencl.devices import device_spec, open_device
@@ -74,7 +74,7 @@ class Accelerator:
         source = device_text(text)
         self.program = build_program(self.context, source, self._options(), str(text))
         self.build_seconds = time.perf_counter() - started
-        data = {n: read_bytes(folder / f"data/{n}.bin") for n in ("program", "weights", "params")}
+        data = {n: read_bytes(folder / f"data/{n}.bin") for n in DATA}
         self.sizes = {name: len(content) for name, content in data.items()}
         self.constants = {
             name: filled(self.context, np.frombuffer(bytearray(content), np.uint8), constant=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from shiftforge.errors import Problems
 from shiftforge.fields import read_fields
 from shiftforge.files import read_text
+from shiftforge.generator.edgebert.rtl import UNIT_TOP
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.target import DEVICE, INTERFACE, NETWORK
 from shiftforge.generator.edgebert.unit import UnitConfig
@@ -21,6 +22,8 @@ from shiftforge.sim.edgebert.rtl.encoder_cosim import golden_unit
 from shiftforge.sim.golden.edgebert.encoder import Unit
 
 __all__ = ["UnitProject", "load_unit_project"]
+
+_TOP = f"rtl/{UNIT_TOP}.sv"
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class UnitProject:
 
 def load_unit_project(project: Project) -> UnitProject:
     """The parts of a project. Raises InputError where it cannot be run."""
-    problems = Problems(check_interface(project, INTERFACE))
+    problems = Problems(check_interface(project, INTERFACE, (DEVICE, NETWORK, _TOP)))
     problems.stop()
     names = [name for name in project.manifest["files"] if name.endswith(".sv")]
     texts = {name: problems.check(_text, project.path(name)) for name in (DEVICE, *names)}

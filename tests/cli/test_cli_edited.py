@@ -9,7 +9,7 @@ import pytest
 from shiftforge.boards.load import load_board
 from shiftforge.cli.main import run
 from shiftforge.generator.conv.target import generate
-from shiftforge.generator.manifest import MANIFEST, unfinished_text
+from shiftforge.generator.manifest import MANIFEST, Content, manifest_text, unfinished_text
 from shiftforge.quant.graph.example import random_model
 from shiftforge.quant.graph.file import save_model
 
@@ -90,3 +90,17 @@ def test_a_planted_manifest_costs_no_file(tmp_path: Path) -> None:
     generated = ["generate", str(tmp_path / "m.safetensors"), "--board", "a10gx1150", "-o"]
     assert run([*generated, str(folder)]) == 2
     assert (folder / "thesis.txt").read_text() == "years"
+
+
+@pytest.mark.parametrize("name", ["device/accelerator.cl", "data/params.bin", "model.safetensors"])
+def test_a_file_that_a_run_reads_is_listed(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A manifest with a digest of its own that fits, which leaves a file out."""
+    DESIGN.write(tmp_path / "d")
+    files = {path: Content.of(data) for path, data in DESIGN.files.items() if path != name}
+    text = manifest_text({**DESIGN.manifest, "kind": "conv"}, files)
+    (tmp_path / "d" / MANIFEST).write_bytes(text)
+    for command in RUNS:
+        assert _run(tmp_path / "d", command) == 2
+        assert f"the manifest does not list {name}" in capsys.readouterr().err
