@@ -80,10 +80,7 @@ def quantize(
             )
     if isinstance(calib, str | Path):
         named = f" of {calib}"
-        frames = load_frames(
-            str(calib), graph.preprocess, limit=calib_limit, data_dir=data_dir,
-            classes=graph.labels,
-        )  # fmt: skip
+        frames = load_frames(str(calib), graph.preprocess, limit=calib_limit, data_dir=data_dir)
     else:
         named = ""
         frames = given_frames(calib[:calib_limit], graph.preprocess)
@@ -113,6 +110,7 @@ def quantize_options(
     """
     from shiftforge.generator.target import options_from
     from shiftforge.quant.capture.overrides import Overrides
+    from shiftforge.quant.data.inputs import check_input
     from shiftforge.quant.quantisation import Quantisation
     from shiftforge.sources import check_source_type
 
@@ -123,6 +121,8 @@ def quantize_options(
     if calib is not None and not isinstance(calib, str | Path) and not array:
         what = f"calib is of the type {type(calib).__name__}"
         problems.append(Problem(what, "give what --calib takes, or an array"))
+    if isinstance(calib, str | Path):
+        problems.check(check_input, str(calib))
     whole = isinstance(calib_limit, Integral) and not isinstance(calib_limit, bool)
     if not whole or calib_limit < 1:
         remedy = "use a whole number from 1"
