@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
 from shiftforge.files import read_text
+from shiftforge.jsontext import check_depth
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -42,7 +43,7 @@ SOURCED_FIELDS = (
 
 MOST_BYTES = 64 << 10
 """A board file has three or four thousand."""
-_DEEPEST, _LONGEST, _LARGEST = 4, 2000, 1 << 63
+_DEEPEST, _LONGEST, _LARGEST = 3, 2000, 1 << 63
 _GIVE = "give the path of a board TOML file, or a name from `shiftforge boards`"
 _MEND = "mend the syntax; CONTRIBUTING.md has the recipe of a board file"
 
@@ -128,20 +129,11 @@ def _parse(text: str, where: str) -> dict[str, Any]:
             raise InputError(Problem(what, "break the line, or shorten its text", where))
     try:
         raw = tomllib.loads(text)
+        check_depth(raw, _DEEPEST)
     except RecursionError as error:
         raise InputError(Problem("not a board: nested too deep", _MEND, where)) from error
     except ValueError as error:  # TOML's own, and Python's for numbers of thousands of digits
         raise InputError(Problem(f"not valid TOML: {error}", _MEND, where)) from error
-    level: list[Any] = [raw]
-    for _ in range(_DEEPEST):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    if any(isinstance(value, dict | list) for value in level):
-        raise InputError(Problem("not a board: nested too deep", _MEND, where))
     return raw
 
 

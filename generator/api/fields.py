@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -12,7 +12,7 @@ from shiftforge.errors import InputError, Problem
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
-__all__ = ["field_problems", "read_fields"]
+__all__ = ["read_fields"]
 
 T = TypeVar("T")
 _SHOWN = 60
@@ -38,19 +38,17 @@ def read_fields(kind: type[T], value: Mapping[str, Any], where: str, remedy: str
         # As JSON, because strict validation of Python objects wants tuples for tuples.
         found: T = _adapter(cast(Hashable, kind)).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        raise InputError(field_problems(error, where, lambda _: remedy)) from error
+        raise InputError(_problems(error, where, remedy)) from error
     return found
 
 
-def field_problems(
-    error: ValidationError, where: str, remedy: Callable[[str], str]
-) -> list[Problem]:
-    """A problem for each error. remedy: called with pydantic's name of the error's kind."""
+def _problems(error: ValidationError, where: str, remedy: str) -> list[Problem]:
+    """A problem for each error."""
     found = []
     for each in error.errors(include_url=False):
         got = repr(each["input"])
         got = got if len(got) <= _SHOWN else f"{got[:_SHOWN]}..."
-        told = "" if each["type"] in ("missing", "unexpected_keyword_argument") else f", got {got}"
+        told = "" if each["type"] == "missing" else f", got {got}"
         place = ".".join(str(part) for part in each["loc"])
-        found.append(Problem(f"{place}: {each['msg']}{told}", remedy(each["type"]), where))
+        found.append(Problem(f"{place}: {each['msg']}{told}", remedy, where))
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from shiftforge.errors import InputError, Problem
 from shiftforge.files import read_text
 
-__all__ = ["MOST_JSON", "parse_json", "read_json"]
+__all__ = ["MOST_JSON", "check_depth", "parse_json", "read_json"]
 
 MOST_JSON = 64 << 20
 _DEEPEST = 200
@@ -29,7 +29,7 @@ def parse_json(text: str, where: str, remedy: str = "mend the file") -> Any:
     """
     try:
         value = json.loads(text, parse_constant=_constant, object_pairs_hook=_unique)
-        _check_depth(value)
+        check_depth(value, _DEEPEST)
     except RecursionError as error:
         what = f"is nested more than {_DEEPEST} levels deep"
         raise InputError(Problem(what, remedy, where)) from error
@@ -51,10 +51,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_depth(value: Any) -> None:
-    """Raise RecursionError beyond the depth that code which walks the value can rely on."""
+def check_depth(value: Any, deepest: int) -> None:
+    """Raise RecursionError for an object or list inside more than ``deepest`` others.
+
+    Code that walks the value can rely on it.
+    """
     level = [value]
-    for _ in range(_DEEPEST + 1):
+    for _ in range(deepest + 1):
         level = [
             inner
             for outer in level

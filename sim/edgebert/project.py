@@ -53,7 +53,10 @@ def load_unit_project(project: Project) -> UnitProject:
     problems = Problems(check_interface(project, INTERFACE, (DEVICE, NETWORK, _TOP)))
     problems.stop()
     names = [name for name in project.manifest["files"] if name.endswith(".sv")]
-    texts = {name: problems.check(_text, project.path(name)) for name in (DEVICE, *names)}
+    texts = {
+        name: problems.check(read_text, project.path(name), remedy=AGAIN)
+        for name in (DEVICE, *names)
+    }
     design = problems.check(_unit, project)
     package = problems.check(load_package, project.path(NETWORK))
     problems.stop()
@@ -76,7 +79,3 @@ def _unit(project: Project) -> UnitDesign:
     where = str(project.path(MANIFEST))
     found = read_fields(_Manifest, project.manifest, where, AGAIN)
     return UnitDesign(found.unit, found.sfu)
-
-
-def _text(path: Path) -> str:
-    return read_text(path, remedy=AGAIN)

@@ -164,26 +164,25 @@ def many(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     )  # fmt: skip
 
 
-@many(450)
-@given(data=st.data())
-def test_damaged_models_of_images(bench: Bench, data: st.DataObject) -> None:
-    work = bench.copy("conv.safetensors")
-    path = work / "conv.safetensors"
+def _generate_damaged(bench: Bench, data: st.DataObject, name: str) -> None:
+    work = bench.copy(name)
+    path = work / name
     damage = data.draw(content(damaged_safetensors(path.read_bytes())) | odd_place())
     damage(path)
     command = ["generate", str(path), "--board", "a10gx1150", "-o", str(work / "out")]
     bench.check(command, path, work / "out")
+
+
+@many(450)
+@given(data=st.data())
+def test_damaged_models_of_images(bench: Bench, data: st.DataObject) -> None:
+    _generate_damaged(bench, data, "conv.safetensors")
 
 
 @many(300)
 @given(data=st.data())
 def test_damaged_models_of_texts(bench: Bench, data: st.DataObject) -> None:
-    work = bench.copy("text.safetensors")
-    path = work / "text.safetensors"
-    damage = data.draw(content(damaged_safetensors(path.read_bytes())) | odd_place())
-    damage(path)
-    command = ["generate", str(path), "--board", "a10gx1150", "-o", str(work / "out")]
-    bench.check(command, path, work / "out")
+    _generate_damaged(bench, data, "text.safetensors")
 
 
 @many(300)

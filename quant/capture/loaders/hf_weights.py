@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import open_file
 from shiftforge.jsontext import read_json
 from shiftforge.quant.capture.loaders.screen import check_safetensors
+from shiftforge.quant.tensor_file import read_header
 
 __all__ = ["weight_files"]
 
@@ -84,9 +82,7 @@ def _shards(folder: Path) -> list[Path]:
 def _check_shard(path: Path, wanted: set[str]) -> None:
     """Raise InputError unless a file is whole and holds the tensors that the index says."""
     check_safetensors(path)
-    with open_file(path) as stream:
-        header: dict[str, Any] = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    held = set(header) - {"__metadata__"}
+    held = set(read_header(path, _AGAIN).shapes)
     if held == wanted:
         return
     parts = [
