@@ -39,7 +39,10 @@ SOURCED_FIELDS = (
     "limits.alm",
     "limits.ram",
 )
-"""Fields whose origin every board file states in its ``sources`` table."""
+"""Fields whose origin every board file states in its ``sources`` table.
+
+Those of its ``latencies`` come on top, where it has any.
+"""
 
 MOST_BYTES = 64 << 10
 """A board file has three or four thousand."""
@@ -193,13 +196,16 @@ def _source_problems(raw: dict[str, Any], where: str) -> list[Problem]:
     sources = raw.get("sources")
     if not isinstance(sources, dict):
         return []  # reported by the validator as missing or ill-typed
-    lacking = [field for field in SOURCED_FIELDS if field not in sources]
-    surplus = [field for field in sources if field not in SOURCED_FIELDS]
+    own = raw.get("latencies")
+    latencies = tuple(f"latencies.{name}" for name in own) if isinstance(own, dict) else ()
+    wanted = (*SOURCED_FIELDS, *latencies)
+    lacking = [field for field in wanted if field not in sources]
+    surplus = [field for field in sources if field not in wanted]
     return [
         *(
             Problem(
-                f"sources has no entry for {field}",
-                f'add "{field}" = "<document>" or "assumption: <reason>"',
+                f"sources has no entry for {_path(field)}",
+                f'add "{_path(field)}" = "<document>" or "assumption: <reason>"',
                 where,
             )
             for field in lacking

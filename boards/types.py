@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from annotated_types import Ge, Le, Lt, MaxLen, Predicate
 
-__all__ = ["Board", "Limits", "Memory", "Sdk", "Spelling"]
+__all__ = ["Board", "LatencyName", "Limits", "Memory", "Sdk", "Spelling"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,10 @@ Count: TypeAlias = Annotated[int, Ge(1), Le(10_000_000)]
 Banks: TypeAlias = Annotated[int, Ge(1), Le(1024)]
 Size: TypeAlias = Annotated[float, Ge(0.001), Le(100_000)]
 Fraction: TypeAlias = Annotated[float, Ge(0.001), Le(1)]
+Cycles: TypeAlias = Annotated[int, Ge(1), Le(10_000)]
+LatencyName: TypeAlias = Literal[
+    "loader", "feeder", "params", "controller", "conv", "post", "channel", "reentry", "global_load"
+]
 
 # Read by the loader's validator; a plain dictionary, so that this module needs no validator itself.
 _STRICT: Mapping[str, object] = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
@@ -126,6 +130,8 @@ class Board:
     dialect: which OpenCL text the emitter writes.
     sources: where each figure comes from, by field path ("memory.size_gb"); a text that begins
     with "assumption" has not been checked against a document.
+    latencies: what this board has instead of the latencies of ``generator/conv/latencies.py``, in
+    cycles, 1 to 10,000; each of them has a source, too ("latencies.conv").
     """
 
     __pydantic_config__: ClassVar[Mapping[str, object]] = _STRICT
@@ -146,6 +152,7 @@ class Board:
     sdk: Sdk
     limits: Limits
     sources: Mapping[str, Source]
+    latencies: Mapping[LatencyName, Cycles] = field(default_factory=dict)
 
     @property
     def ram_bytes(self) -> int:

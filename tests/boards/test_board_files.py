@@ -28,7 +28,8 @@ def test_shipped_boards() -> None:
 def test_each_shipped_board_is_valid_and_sourced(name: str) -> None:
     board = load_board(name)
     assert board.name == name
-    assert set(board.sources) == set(SOURCED_FIELDS)
+    latencies = {f"latencies.{name}" for name in board.latencies}
+    assert set(board.sources) == set(SOURCED_FIELDS) | latencies
     assert "clock_mhz_assumed" in board.assumptions
 
 
@@ -105,3 +106,31 @@ def test_every_problem_is_told_at_once() -> None:
     told = "\n".join(problems_of(broken))
     for part in ("alm", "dsp", "no entry for sdk.bsp", "'sdk.bps'"):
         assert part in told
+
+
+CONV = '[latencies]\nconv = 75\n\n[sources]\n"latencies.conv" = "own report"'
+
+
+def test_latencies_of_a_board() -> None:
+    assert load_board("a10gx1150").latencies == {}
+    assert parse_board(GOOD.replace("[sources]", CONV), "mine.toml").latencies == {"conv": 75}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("conv = 75", "conv = 0", "latencies.conv"),
+        ("conv = 75", "conv = -3", "latencies.conv"),
+        ("conv = 75", "conv = 75.0", "latencies.conv"),
+        ("conv = 75", "conv = true", "latencies.conv"),
+        ("conv = 75", 'conv = "75"', "latencies.conv"),
+        ("conv = 75", "conv = 10001", "latencies.conv"),
+        ("conv = 75", "conf = 75", "latencies.conf"),
+        ("conv = 75", "conv = 75\npost = 90", "no entry for latencies.post"),
+        ("conv = 75", "", "'latencies.conv', which is no figure"),
+        ("[latencies]", "[[latencies]]", "latencies"),
+    ],
+)
+def test_a_wrong_latency_is_told(old: str, new: str, told: str) -> None:
+    text = GOOD.replace("[sources]", CONV.replace(old, new))
+    assert any(told in what for what in problems_of(text))
