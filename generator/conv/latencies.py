@@ -86,11 +86,11 @@ LATENCY_SOURCES = {
 
 def board_latencies(board: Board) -> Latencies:
     """The table's latencies, with the board's own in their places."""
-    own: dict[str, int] = dict(board.latencies)
+    own = {str(name): cycles for name, cycles in board.latencies.items()}
     return Latencies(**own)
 
 
 def latency_sources(board: Board) -> dict[str, str]:
     """Where each of a board's latencies comes from."""
-    own = {name: board.sources[f"latencies.{name}"] for name in board.latencies}
+    own = {str(name): board.sources[f"latencies.{name}"] for name in board.latencies}
     return {**LATENCY_SOURCES, **own}
