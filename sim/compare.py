@@ -117,6 +117,12 @@ def emulate(
 
     every_stage: compare all of them, not the outputs alone. time_limit_s: for each batch.
     """
+    timed = runner.clocked(
+        project, samples, at,
+        every_stage=every_stage, time_limit_s=time_limit_s, progress=progress,
+    )  # fmt: skip
+    if timed is not None:
+        return timed
     got, want = [], []
     elements = mismatches = 0
     first: Divergence | None = None

@@ -197,6 +197,18 @@ class Runner(Protocol[SamplesT]):
     def rows(self, samples: SamplesT, emulation: Emulation) -> tuple[Table, ...]:
         """An emulation as tables for people."""
 
+    def clocked(
+        self,
+        project: Project,
+        samples: SamplesT,
+        at: str,
+        *,
+        every_stage: bool,
+        time_limit_s: float,
+        progress: Progress | None,
+    ) -> Emulation | None:
+        """An emulation with simulated time, where the samples' options ask for one; else None."""
+
     def cosim(
         self, samples: SamplesT, rtl: Run, pairs: Mapping[str, Pair]
     ) -> tuple[dict[str, Any], tuple[Table, ...]]:
@@ -244,6 +256,19 @@ class Base:
     def outputs(self, got: Sequence[Run]) -> Any:
         """See ``Runner``."""
         return [run.result for run in got]
+
+    def clocked(
+        self,
+        project: Project,
+        samples: Any,
+        at: str,
+        *,
+        every_stage: bool,
+        time_limit_s: float,
+        progress: Progress | None,
+    ) -> Emulation | None:
+        """See ``Runner``."""
+        return None
 
     def cosim(
         self, samples: Any, rtl: Run, pairs: Mapping[str, Pair]

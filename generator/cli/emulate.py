@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from shiftforge.cli.options import (
     device_problems,
     edited_option,
     json_option,
+    output_file_problems,
     project_problems,
     sample_options,
     time_limit_option,
@@ -20,9 +22,34 @@ from shiftforge.errors import Problem
 
 __all__ = ["command"]
 
+_CLOCKED = {"device": "pocl", "source": "random:0"}
 
-def _early(device: str, **values: Any) -> list[Problem]:
-    return device_problems([device])
+
+def _early(
+    device: str, clocked: bool = False, timeline: Path | None = None, **values: Any
+) -> list[Problem]:
+    problems = device_problems([device])
+    if clocked:
+        from shiftforge.sim.opencl.devices import clocked_problems
+
+        problems += clocked_problems([device])
+    if timeline is not None:
+        from shiftforge.sim.conv.clocked.timeline import is_timeline
+
+        problems += output_file_problems(timeline, ".json", is_timeline)
+    return problems
+
+
+class _NeededUnlessClocked(click.Option):
+    """Cycles hardly depend on samples and not on the device: a clocked run has its own."""
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """See click."""
+        if opts.get("clocked"):
+            opts = {**_CLOCKED, **opts}
+        return super().handle_parse_result(ctx, opts, args)
 
 
 @click.command(
@@ -33,8 +60,14 @@ def _early(device: str, **values: Any) -> list[Problem]:
     short_help="Run a project on an OpenCL device, bit for bit.",
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--device", required=True, metavar="NAME", help="pocl, intel-cpu or intel-fpga-emu.")
-@sample_options()
+@click.option(
+    "--device",
+    cls=_NeededUnlessClocked,
+    required=True,
+    metavar="NAME",
+    help="pocl, intel-cpu or intel-fpga-emu.",
+)
+@sample_options(cls=_NeededUnlessClocked)
 @click.option("--check", is_flag=True, help="Compare every layer, not the output alone.")
 @time_limit_option("End the device's run after this long.")
 @edited_option
@@ -55,6 +88,11 @@ def command(
     random:SEED or photos (./photos or builtin:photos where a folder has that name); for a text
     classifier a file of texts, one a line, - for standard input, bbc:held-out[:N],
     sentiment:held-out[:N] or random:SEED. Exit code 1 when any integer differs.
+
+    With --clocked every kernel issues at most one iteration a simulated cycle, at the latencies
+    that the project was planned with, at half and at double of them. The figures are of one frame
+    in the steady state, and counted, not measured on a board. Without --limit the first 3 samples
+    run; --device is pocl and --input random:0 unless they are given.
     """
     from shiftforge.cli.output import note, print_json, print_tables, progress
     from shiftforge.cli.runs import opened

@@ -42,15 +42,23 @@ class RunCommand(DynamicCommand):
     source = staticmethod(runner_options)
 
 
-def sample_options(required: bool = True, of: str = "") -> Callable[[F], F]:
-    """``--input`` and ``--limit``: which samples to run. of: when they apply, before their help."""
+def sample_options(
+    required: bool = True, of: str = "", cls: type[click.Option] = click.Option
+) -> Callable[[F], F]:
+    """``--input`` and ``--limit``: which samples to run. of: when they apply, before their help.
+    cls: of ``--input``."""
 
     def add(command: F) -> F:
         limit = click.option(
             "--limit", type=click.IntRange(1), metavar="N", help=f"{of}The first N samples."
         )
         source = click.option(
-            "--input", "source", required=required, metavar="INPUT", help=f"{of}What to run."
+            "--input",
+            "source",
+            cls=cls,
+            required=required,
+            metavar="INPUT",
+            help=f"{of}What to run.",
         )
         return source(limit(command))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,34 @@ from numpy.typing import NDArray
 
 from shiftforge import __version__
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.files import output_problems
 from shiftforge.generator.conv.folder import INTERFACE
 from shiftforge.generator.conv.manifest import DATA
 from shiftforge.generator.conv.target import MODEL_FILE
 from shiftforge.generator.project import Project, check_interface
-from shiftforge.quant.data.inputs import Frames, given_frames, load_frames, to_codes
+from shiftforge.quant.data.inputs import Frames, given_frames, load_frames
 from shiftforge.quant.graph.file import load_model
 from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.sim.conv.clocked.emulation import (
+    ClockedEmulation,
+    ClockedJob,
+    clocked_emulation,
+)
+from shiftforge.sim.conv.clocked.planned import PLAN_FILE
+from shiftforge.sim.conv.clocked.steady import FIRST_FRAMES
+from shiftforge.sim.conv.frames import FrameOptions, FrameSamples, top1
 from shiftforge.sim.conv.layers import (
     LayerComparison,
     compare_checkpoints,
     tensor_order,
     tensor_trace,
 )
+from shiftforge.sim.opencl.devices import clocked_problems
 from shiftforge.sim.runner import (
     DEVICE_NAMES,
     GOLDEN,
     Base,
     Emulation,
-    Options,
     Pair,
     Progress,
     Run,
@@ -56,47 +65,6 @@ FLOAT, FAKE = "float", "fake-quantised"
 _TRACE_BYTES = 512 << 20
 _GOLDEN_FRAMES = 16
 _SHOWN = 10
-
-
-@dataclass(frozen=True)
-class FrameOptions(Options):
-    """data_dir: folder of the Fashion-MNIST IDX files."""
-
-    data_dir: Path | None = field(
-        default=None,
-        metadata={
-            "name": "data",
-            "metavar": "DIR",
-            "folder": True,
-            "commands": ("emulate", "compare"),
-            "help": "Folder of the Fashion-MNIST IDX files.",
-        },
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class FrameSamples:
-    """model: of the project; frames: N of them; first: index of the first one in the input."""
-
-    model: QuantizedModel
-    frames: Frames
-    first: int = 0
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def codes(self) -> NDArray[Any]:
-        """Input codes (N, C, H, W)."""
-        model = self.model
-        return to_codes(self.frames.images, model.preprocess, model.tensors[model.input].grid)
-
-
-def top1(outputs: NDArray[Any], labels: NDArray[np.int64] | None) -> float | None:
-    """Share of rows of outputs (N, K) whose first largest element is at the label."""
-    if labels is None:
-        return None
-    return float(np.mean(outputs.argmax(axis=1) == labels))
 
 
 def golden_frames(
@@ -125,9 +93,12 @@ class ImageRunner(Base):
     ) -> FrameSamples:
         """See ``Runner``. spec: see ``load_frames``, or images uint8 (N, H, W, C)."""
         wanted = f"{__version__}/{INTERFACE}"
-        problems = Problems(check_interface(project, wanted, _NEEDED))
+        needed = (*_NEEDED, PLAN_FILE) if options.clocked else _NEEDED
+        problems = Problems(check_interface(project, wanted, needed))
         problems.stop()
         model = load_model(project.path(MODEL_FILE))
+        if options.clocked and limit is None:
+            limit = FIRST_FRAMES  # so many run anyway, and each takes seconds
         if not isinstance(spec, str | Path | np.ndarray):
             what = f"an input of the type {type(spec).__name__}"
             remedy = "give what --input takes, or images as an array uint8 (N, H, W, C)"
@@ -139,7 +110,16 @@ class ImageRunner(Base):
                 str(spec), model.preprocess, limit=limit, data_dir=options.data_dir,
                 classes=model.labels,
             )  # fmt: skip
-        return FrameSamples(model, frames)
+        return FrameSamples(model, frames, options=options)
+
+    def check(self, samples: FrameSamples, names: Sequence[str]) -> list[Problem]:
+        """See ``Runner``."""
+        if not samples.options.clocked:
+            return []
+        found = clocked_problems(names)
+        if samples.options.timeline is not None:
+            found += output_problems(samples.options.timeline)
+        return found
 
     def notes(self, samples: FrameSamples) -> Sequence[str]:
         """See ``Runner``."""
@@ -199,6 +179,26 @@ class ImageRunner(Base):
             a.at, b.at, len(samples), exact, values, mismatches, divergence, figures, (table,)
         )
 
+    def clocked(
+        self,
+        project: Project,
+        samples: FrameSamples,
+        at: str,
+        *,
+        every_stage: bool,
+        time_limit_s: float,
+        progress: Progress | None,
+    ) -> Emulation | None:
+        """See ``Runner``. Writes the timeline, where one is asked for."""
+        if not samples.options.clocked:
+            return None
+        want, _ = checkpoint_tensors(project, samples, GOLDEN, every_stage, time_limit_s, progress)
+        limits = (every_stage, time_limit_s, progress)
+        job = ClockedJob(
+            project.folder, samples.model, at, samples.codes, want, samples.first, *limits
+        )
+        return clocked_emulation(job, samples, self.whole)
+
     def facts(
         self, samples: FrameSamples, got: Sequence[Run], want: Sequence[Run]
     ) -> dict[str, Any]:
@@ -228,8 +228,12 @@ class ImageRunner(Base):
             ("samples", f"{emulation.samples:,}"),
             ("compared", f"{emulation.checked}: {emulation.elements:,} integers"),
             ("mismatches", f"{emulation.mismatches:,}"),
-            ("seconds a sample", f"{facts['seconds_per_sample']:.4f} (emulated, not the FPGA's)"),
         ]
+        if isinstance(emulation, ClockedEmulation):
+            rows += [("timeline", facts["timeline"])] if facts["timeline"] else []
+            return (Table("", ("", ""), tuple(rows)), *emulation.tables)
+        seconds = f"{facts['seconds_per_sample']:.4f} (emulated, not the FPGA's)"
+        rows.append(("seconds a sample", seconds))
         if facts["top1"] is not None:
             rows.insert(4, ("top-1 accuracy", f"{facts['top1']:.2%}"))
             return (Table("", ("", ""), tuple(rows)),)

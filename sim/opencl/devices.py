@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -32,7 +32,15 @@ from shiftforge.sim.opencl.pocl_processor import apply_name
 if TYPE_CHECKING:
     import pyopencl
 
-__all__ = ["DEVICES", "SCRATCH", "Channels", "DeviceSpec", "device_spec", "open_device"]
+__all__ = [
+    "DEVICES",
+    "SCRATCH",
+    "Channels",
+    "DeviceSpec",
+    "clocked_problems",
+    "device_spec",
+    "open_device",
+]
 
 # Loaded in this order with RTLD_GLOBAL: each needs symbols of the ones before it.
 _PRELOAD = (
@@ -85,6 +93,16 @@ def device_spec(name: str) -> DeviceSpec:
             return spec
     known = ", ".join(d.name for d in DEVICES)
     raise InputError(Problem(f"unknown device {name!r}", f"use one of: {known}"))
+
+
+def clocked_problems(names: Container[str]) -> list[Problem]:
+    """A problem for each known device that has real channels: those have no simulated time."""
+    usable = [spec.name for spec in DEVICES if spec.channels == "lowered"]
+    return [
+        Problem(f"{spec.name} has no simulated time", f"--clocked runs on {' or '.join(usable)}")
+        for spec in DEVICES
+        if spec.name in names and spec.name not in usable
+    ]
 
 
 def _library_folders() -> list[Path]:

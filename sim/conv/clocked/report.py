@@ -1,0 +1,209 @@
+"""A clocked run's figures as JSON and as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from shiftforge.sim.conv.clocked.losses import Loss, find_losses
+from shiftforge.sim.conv.clocked.planned import Planned
+from shiftforge.sim.conv.clocked.steady import SteadyFrame
+from shiftforge.sim.runner import Table
+
+__all__ = ["SCALES", "ClockedReport", "LayerFigures"]
+
+SCALES = {"half": 0.5, "declared": 1.0, "double": 2.0}
+"""The runs of a report: names of the latencies, and what the declared ones are multiplied by."""
+_LOSSES = 3
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """A layer of a steady-state frame; cycles and the rest are summed over its strips."""
+
+    name: str
+    mode: str
+    cycles: int
+    modelled_cycles: int
+    macs: int
+    utilisation: float
+
+
+@dataclass(frozen=True, eq=False)
+class ClockedReport:
+    """Three runs of one plan. half, declared, double: with so much of the plan's latencies."""
+
+    plan: Planned
+    half: SteadyFrame
+    declared: SteadyFrame
+    double: SteadyFrame
+
+    def fps(self, found: SteadyFrame) -> float:
+        """Frames a second at the board's clock."""
+        return self.plan.totals.clock_mhz * 1e6 / found.cycles
+
+    def utilisation(self, found: SteadyFrame) -> float:
+        """Sum of MACs / (cycles x lanes)."""
+        return sum(self.plan.macs) / (found.cycles * self.plan.totals.lanes)
+
+    @cached_property
+    def layers(self) -> tuple[LayerFigures, ...]:
+        """At the declared latencies, in order; several passes of one name are one layer."""
+        passes = list(zip(self.plan.layers, self.declared.layers, strict=True))
+        found = []
+        for name in self.plan.names:
+            own = [(layer, cycles) for layer, cycles in passes if layer.name == name]
+            cycles = sum(n for _, n in own)
+            macs = sum(layer.cycles.macs for layer, _ in own)
+            modelled = sum(layer.cycles.modelled for layer, _ in own)
+            share = macs / (cycles * self.plan.totals.lanes)
+            found.append(LayerFigures(name, own[0][0].mode, cycles, modelled, macs, share))
+        return tuple(found)
+
+    @cached_property
+    def losses(self) -> tuple[Loss, ...]:
+        """See ``find_losses``; at the declared latencies."""
+        return find_losses(self.declared, self.plan.macs, self.plan.totals.lanes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``emulate --clocked --json`` has beside the comparison.
+
+        All cycles, rates and shares are of one steady-state frame at the declared latencies, where
+        the name says nothing else; latency_cycles is of the first frame, which is alone. steady:
+        whether two successive frames agreed in every layer, in each run.
+        """
+        found, clock = self.declared, self.plan.totals.clock_mhz
+        return {
+            "cycles": found.cycles,
+            "cycles_at_half_latency": self.half.cycles,
+            "cycles_at_double_latency": self.double.cycles,
+            "modelled_cycles": sum(layer.modelled_cycles for layer in self.layers),
+            "latency_cycles": found.latency,
+            "clock_mhz": clock,
+            "fps": self.fps(found),
+            "fps_at_half_latency": self.fps(self.half),
+            "fps_at_double_latency": self.fps(self.double),
+            "utilisation": self.utilisation(found),
+            "utilisation_at_half_latency": self.utilisation(self.half),
+            "utilisation_at_double_latency": self.utilisation(self.double),
+            "steady": {name: getattr(self, name).steady for name in SCALES},
+            "frames": found.run.frames,
+            "latencies": self.plan.latencies.to_dict(),
+            "busy": found.busy,
+            "stalls": found.stalls,
+            "losses": [
+                {"name": x.name, "cycles": x.cycles, "layer": self.plan.layers[x.layer].name}
+                for x in self.losses
+            ],
+            "channel_fill": {
+                name: {"high_water": found.run.high_water[name], "depth": depth}
+                for name, depth in found.run.depths.items()
+            },
+            "layers": [
+                {
+                    "name": layer.name,
+                    "mode": layer.mode,
+                    "cycles": layer.cycles,
+                    "modelled_cycles": layer.modelled_cycles,
+                    "utilisation": layer.utilisation,
+                }
+                for layer in self.layers
+            ],
+        }
+
+    def tables(self) -> tuple[Table, ...]:
+        """For people: rates, layers, kernels, channels, losses."""
+        return (
+            self._rates(), self._layers(), self._kernels(), self._fill(), self._losses()
+        )  # fmt: skip
+
+    def _rates(self) -> Table:
+        clock = self.plan.totals.clock_mhz
+        rows = []
+        for name, scale in SCALES.items():
+            found: SteadyFrame = getattr(self, name)
+            own = self.plan.latencies.scaled(scale)
+            rows.append(
+                (
+                    name,
+                    f"{found.cycles:,}",
+                    f"{self.fps(found):,.1f}",
+                    f"{self.utilisation(found):.1%}",
+                    f"{found.latency:,} ({found.latency / clock:,.0f} us)",
+                    "yes" if found.steady else f"no, in {found.run.frames} frames",
+                    f"{own.conv} / {own.post} / {own.controller} / {own.global_load}",
+                )
+            )
+        columns = (
+            "latencies", "cycles a frame", "fps", "utilisation", "latency of one frame", "steady",
+            "conv / post / controller / load",
+        )  # fmt: skip
+        return Table(f"counted, at {clock:g} MHz (assumed clock)", columns, tuple(rows))
+
+    def _layers(self) -> Table:
+        stops = _most_stopped(self.declared)
+        rows = [
+            (
+                layer.name,
+                layer.mode,
+                f"{layer.cycles:,}",
+                f"{layer.modelled_cycles:,}",
+                f"{layer.cycles / layer.modelled_cycles - 1:+.1%}",
+                f"{layer.utilisation:.1%}",
+                ", ".join(
+                    stops[i] for i, p in enumerate(self.plan.layers)
+                    if p.name == layer.name and stops[i]
+                ),
+            )
+            for layer in self.layers
+        ]  # fmt: skip
+        columns = (
+            "layer", "mode", "counted cycles", "modelled", "difference", "utilisation",
+            "stopped most",
+        )  # fmt: skip
+        return Table("layers of a steady-state frame", columns, tuple(rows))
+
+    def _kernels(self) -> Table:
+        found, rows = self.declared, []
+        for kernel, busy in found.busy.items():
+            stalled = sum(found.stalls[kernel].values())
+            on = ", ".join(f"{name} {cycles:,}" for name, cycles in found.stalls[kernel].items())
+            idle = found.cycles - busy - stalled
+            rows.append(
+                (kernel, f"{busy:,}", f"{busy / found.cycles:.1%}", f"{stalled:,}", f"{idle:,}", on)
+            )
+        columns = ("kernel", "busy cycles", "of the frame", "stopped", "between layers", "by")
+        return Table("kernels of a steady-state frame", columns, tuple(rows))
+
+    def _fill(self) -> Table:
+        run = self.declared.run
+        rows = [
+            (name, f"{run.high_water[name]:,}", f"{depth:,}") for name, depth in run.depths.items()
+        ]
+        return Table("channels", ("channel", "high-water mark", "depth"), tuple(rows))
+
+    def _losses(self) -> Table:
+        found = self.declared
+        rows = [
+            (
+                loss.name,
+                f"{loss.cycles:,.0f}",
+                f"{loss.cycles / found.cycles:.1%}",
+                self.plan.layers[loss.layer].name,
+            )
+            for loss in self.losses[:_LOSSES]
+        ]
+        columns = ("largest losses", "cycles", "of the frame", "most in")
+        return Table("", columns, tuple(rows))
+
+
+def _most_stopped(found: SteadyFrame) -> Sequence[str]:
+    """For each layer the kernel that was stopped longest, and by what: "post by acc 120"."""
+    most = [(0, "")] * len(found.layers)
+    for span in found.spans:
+        for name, cycles in span.stalled.items():
+            text = f"{span.kernel} by {name} {cycles:,}"
+            most[span.layer] = max(most[span.layer], (cycles, text))
+    return [text for cycles, text in most]

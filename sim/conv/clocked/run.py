@@ -1,0 +1,86 @@
+"""What a clocked run gives: when each kernel worked on each layer, and when layers ended.
+
+All times are cycles of the kernel clock since the run began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ARRAY_KERNEL", "MEMORY", "ClockedOutputs", "ClockedRun", "Span"]
+
+ARRAY_KERNEL = "conv"
+"""The kernel whose iterations are the array's cycles."""
+MEMORY = "memory"
+"""What a kernel waits for where it waits for no channel: beats of global memory."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A kernel's invocation for a layer of a frame.
+
+    start: cycle of the first iteration slot. end: cycle when it has drained, start < end. busy:
+    iterations issued, at most one a cycle. stalled: cycles in which none was issued, by the channel
+    that stopped it, or ``MEMORY``.
+    """
+
+    frame: int
+    layer: int
+    kernel: str
+    start: int
+    end: int
+    busy: int
+    stalled: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class ClockedRun:
+    """A run of some frames, one after the other, without host work between them.
+
+    layer_ends: int64 (frames, layers), cycle of the layer's last stored result (of the last layer,
+    where its results leave directly, the last one that left). first: cycle at which frame 0 begins.
+    frame_starts: int64 (frames,), cycle when the loader takes the frame's first beat of the image.
+    high_water: the most words that were in each channel; depths: what each has room for.
+    """
+
+    spans: tuple[Span, ...]
+    layer_ends: NDArray[np.int64]
+    first: int
+    frame_starts: NDArray[np.int64]
+    high_water: Mapping[str, int]
+    depths: Mapping[str, int]
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return len(self.layer_ends)
+
+    def layer_cycles(self) -> NDArray[np.int64]:
+        """Cycles int64 (frames, layers): from the end of the layer before to the layer's own.
+
+        The first layer's begin where the frame before ends, so that a frame's sum is its period.
+        """
+        flat = self.layer_ends.reshape(-1)
+        return np.diff(flat, prepend=self.first).reshape(self.layer_ends.shape)
+
+    def periods(self) -> NDArray[np.int64]:
+        """Cycles int64 (frames,) from the end of the frame before to the frame's own."""
+        return np.asarray(self.layer_cycles().sum(axis=1), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class ClockedOutputs:
+    """What the frames of a clocked run gave.
+
+    output: codes (frames, K). maps: every stored map as codes (frames, C, H, W) by tensor, where
+    the run was asked to check; else empty. platform: of the device, in words.
+    """
+
+    output: NDArray[Any]
+    maps: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    platform: str = ""
