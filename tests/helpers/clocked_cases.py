@@ -24,8 +24,8 @@ def made_up(
 ) -> ClockedRun:
     """A loader that works on the first layer, conv and post on every layer, in turn.
 
-    A layer takes its cycles, those of re-entry and extra(frame, layer). Of its first cycles, conv is
-    stopped for ``STALLED``, by the memory in the first layer and by ``operand`` in others.
+    A layer takes its cycles, those of re-entry and extra(frame, layer). Of its first cycles, conv
+    is stopped for ``STALLED``, by the memory in the first layer and by ``operand`` in others.
     """
     spans, ends, starts, now = [], [], [], 0
     for frame in range(frames):
