@@ -16,10 +16,15 @@ from shiftforge.boards.types import Board
 __all__ = [
     "LATENCY_SOURCES",
     "LEAST_LATENCIES",
+    "MEMORY_EFFICIENCY",
     "Latencies",
     "board_latencies",
     "latency_sources",
 ]
+
+
+MEMORY_EFFICIENCY = 0.7
+"""Assumed share of the pins' bandwidth that kernels get from global memory."""
 
 
 @dataclass(frozen=True)

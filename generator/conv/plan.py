@@ -16,6 +16,7 @@ from shiftforge.generator.conv.area import AreaEstimate, estimate_area
 from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
 from shiftforge.generator.conv.cycles import LayerCycles, loader_cycles, model_cycles
 from shiftforge.generator.conv.instruction import Instruction
+from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY
 from shiftforge.generator.conv.lower import lower_layer
 from shiftforge.generator.conv.memory import MemoryPlan, StoredMap, plan_memory
 from shiftforge.generator.conv.options import shape_problems
@@ -135,7 +136,7 @@ class Plan:
 
 def bytes_per_cycle(board: Board) -> float:
     """Global memory bytes a kernel cycle: 70 % of the pins' bandwidth (assumed efficiency)."""
-    return 0.7 * board.memory.bandwidth_gb_s * 1e3 / board.clock_mhz_assumed
+    return MEMORY_EFFICIENCY * board.memory.bandwidth_gb_s * 1e3 / board.clock_mhz_assumed
 
 
 def array_for(model: QuantizedModel, units: int, pixels: int) -> ArrayShape:

@@ -259,3 +259,19 @@ def test_from_python(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         shiftforge.emulate(project, "intel-fpga-emu", input="random:1", clocked=True)
     with pytest.raises(InputError, match="add --clocked"):
         shiftforge.emulate(project, "pocl", input="random:1", timeline=path)
+
+
+def test_the_page_lists_the_document(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """docs/CLOCKED.md names every field that only a clocked run has, and no other."""
+    stand_in(monkeypatch)
+    assert run(clocked(project, "--json")) == 0
+    common = {
+        "device", "samples", "checked", "elements", "mismatches", "bit_exact", "divergence",
+        "platform", "channels", "top1", "reference_top1", "predictions",
+    }  # fmt: skip
+    text = (Path(__file__).resolve().parents[2] / "docs" / "CLOCKED.md").read_text()
+    table = text.split("| Field | Type |")[1].split("\n\n")[0].splitlines()[2:]
+    listed = {name for row in table for name in row.split("|")[1].strip().split(", ")}
+    assert listed == set(document(capsys)) - common
