@@ -28,6 +28,7 @@ from shiftforge.cli import (
     doctor,
     emulate,
     generate,
+    loops,
     quantize,
     train,
     unit,
@@ -76,7 +77,19 @@ def cli() -> None:
         raise InputError(Problem(what, remedy))
 
 
-for _module in (doctor, boards, check, quantize, train, generate, emulate, compare, cosim, unit):
+for _module in (
+    doctor,
+    boards,
+    check,
+    quantize,
+    train,
+    generate,
+    loops,
+    emulate,
+    compare,
+    cosim,
+    unit,
+):
     cli.add_command(_module.command)
 
 
