@@ -13,10 +13,10 @@ from shiftforge.cli.options import edited_option, json_option
 from shiftforge.errors import Problem
 
 if TYPE_CHECKING:
-    from shiftforge.generator.reports.compare import Comparison, Difference
+    from shiftforge.generator.reports.compare import Comparison
     from shiftforge.generator.reports.figures import Figure
     from shiftforge.generator.reports.ours import OurLoop, Ours
-    from shiftforge.generator.reports.types import AocReport
+    from shiftforge.generator.reports.types import AocLoop, AocReport
 
 __all__ = ["command"]
 
@@ -113,6 +113,7 @@ def _own(loop: OurLoop | None) -> tuple[object, ...]:
 
 def _print(report: AocReport, comparison: Comparison, where: str) -> None:
     from shiftforge.cli.output import print_table
+    from shiftforge.generator.reports.figures import RESOURCES
 
     rows = []
     for row in comparison.rows:
@@ -122,18 +123,20 @@ def _print(report: AocReport, comparison: Comparison, where: str) -> None:
         rows.append((*own, "-" if aoc is None else _state(aoc), row.verdict))
     title = f"{where}: {_about(report)}"
     print_table(title, (*_COLUMNS, "aoc", ""), rows)
-    for name, figures in (("Latency", comparison.latencies), ("Area", comparison.area)):
-        if figures:
-            print_table(name, ("of", "", "aoc", "plan"), [_figure(figure) for figure in figures])
+    if comparison.latencies:
+        cycles = [(one.of, _number(one.report), _number(one.plan)) for one in comparison.latencies]
+        print_table("Latency in cycles", ("of", "aoc", "plan"), cycles)
+    if comparison.area:
+        title = "Area: aoc's estimate, the plan's in brackets"
+        print_table(title, ("of", *RESOURCES), _areas(comparison.area))
     if comparison.differences:
         told = [
-            (d.kernel, d.loop, _told(d), "WORSE" if d.worse else "")
-            for d in (comparison.differences)
+            (d.kernel, d.loop, d.what, "WORSE" if d.worse else "") for d in (comparison.differences)
         ]
         print_table("Differences", ("of", "loop", "", ""), told)
 
 
-def _state(loop: Any) -> str:
+def _state(loop: AocLoop) -> str:
     from shiftforge.generator.reports.types import Kind
 
     if loop.kind is not Kind.ROLLED:
@@ -141,18 +144,22 @@ def _state(loop: Any) -> str:
     return "not pipelined" if loop.pipelined is False else loop.interval
 
 
-def _figure(figure: Figure) -> tuple[str, ...]:
-    numbers = ("-" if v is None else f"{v:,.10g}" for v in (figure.report, figure.plan))
-    return (figure.of, figure.name, *numbers)
+def _areas(figures: Iterable[Figure]) -> list[tuple[str, ...]]:
+    """A row for each kernel, with a cell for each resource."""
+    rows: dict[str, list[str]] = {}
+    for one in figures:
+        plan = "" if one.plan is None else f" ({_number(one.plan)})"
+        rows.setdefault(one.of, []).append(f"{_number(one.report)}{plan}")
+    return [(of, *cells) for of, cells in rows.items()]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.10g}"
 
 
 def _about(report: AocReport) -> str:
     version = f"aoc {report.version}" if report.version else f"format {report.form.value}"
     return f"{version}, {report.device}" if report.device else version
-
-
-def _told(difference: Difference) -> str:
-    return difference.what
 
 
 def _document(report: AocReport, comparison: Comparison) -> dict[str, Any]:

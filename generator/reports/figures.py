@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from shiftforge.generator.reports.ours import OurArea, Ours
 from shiftforge.generator.reports.types import AocArea, AocReport, Kind
 
-__all__ = ["Figure", "area_figures", "latency_figures"]
+__all__ = ["RESOURCES", "Figure", "area_figures", "latency_figures"]
 
+RESOURCES = ("ALM", "FF", "RAM", "DSP")
 _CLOSE = 0.1
 """Areas are estimates on both sides: those within a tenth of the larger count as agreeing."""
 
@@ -102,12 +103,9 @@ def area_figures(ours: Ours, report: AocReport) -> tuple[Figure, ...]:
 
 def _resources(of: str, area: AocArea, plan: OurArea | None) -> Iterator[Figure]:
     own = plan if plan is not None else OurArea()
-    for name, seen, planned in (
-        ("ALM", area.aluts / 2, own.alm),
-        ("FF", area.ffs, own.ff),
-        ("RAM", area.rams, own.ram_blocks),
-        ("DSP", area.dsps, own.dsp),
-    ):
+    amounts = (area.aluts / 2, area.ffs, area.rams, area.dsps)
+    planned_amounts = (own.alm, own.ff, own.ram_blocks, own.dsp)
+    for name, seen, planned in zip(RESOURCES, amounts, planned_amounts, strict=True):
         what = ""
         if planned is not None and abs(seen - planned) > _CLOSE * max(seen, planned):
             what = f"takes {seen:,.0f} {name} where {planned:,.0f} are modelled"

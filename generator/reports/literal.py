@@ -63,8 +63,10 @@ def read_assignments(text: str, wanted: Collection[str], where: str) -> Assignme
             value = text[start:position]
             in_strings |= value[:1] in ("'", '"')
             found[name] = problems.check(parse_json, _as_json(value), f"{where}: {name}", REMEDY)
-    if text[position:].strip(" \t\r\n;\ufeff"):
-        problems.append(_wrong(text, position, where, "is no assignment of data"))
+    rest = text[position:].lstrip(" \t\r\n;\ufeff")
+    if rest:
+        what = "is no assignment of data"
+        problems.append(_wrong(text, len(text) - len(rest), where, what))
     problems.stop()
     return Assignment(found, in_strings)
 

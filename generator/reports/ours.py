@@ -1,4 +1,4 @@
-"""What a project says of itself: its loop table, and the latencies and areas that its plan takes."""
+"""What a project says of itself: its loop table, and the latencies and areas of its plan."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _Amount = Annotated[float, Ge(0), Le(1e12)]
 class OurLoop:
     """A row of loops.json. ii: in cycles, None for a loop that is not pipelined.
 
-    loop: "accelerator.cl:120", or a name. trip_count: iterations of one entry, or how it is made up.
+    loop: "accelerator.cl:120", or a name. trip_count: iterations of one entry, or what
+    it depends on.
     """
 
     kernel: str

@@ -125,7 +125,7 @@ def _report(
 
 
 def _with_headers(loops: Sequence[AocLoop]) -> tuple[AocLoop, ...]:
-    """The loops, those around a rolled loop marked. In the report they come before what they hold."""
+    """The loops, those around a rolled loop marked; they come before what they hold."""
     outer: set[int] = set()
     around: list[int] = []
     for number, loop in enumerate(loops):

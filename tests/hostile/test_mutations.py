@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from albert_projects import save_network, save_trained
+from aoc_reports import FORMS, Kernel, Row, project, script
 from fork_server import TRACEBACK, Forks, Outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -39,13 +40,13 @@ REFUSAL_BYTES = 500_000_000
 BOARD = Path(__file__).parents[2] / "boards/a10gx1150.toml"
 
 
-def fault(outcome: Outcome, size: int) -> str:
+def fault(outcome: Outcome, size: int, codes: tuple[int, ...] = (0, 2)) -> str:
     """What is wrong with how a run ended; empty where nothing is. size: of the input, in bytes."""
-    if outcome.code not in (0, 2):
+    if outcome.code not in codes:
         return f"exit code {outcome.code}"
     if "Traceback" in outcome.err:
         return "a traceback"
-    if outcome.code == 0:
+    if outcome.code != 2:
         return ""
     if "error: " not in outcome.err and "Error: " not in outcome.err:
         return "a refusal without a problem"
@@ -74,6 +75,7 @@ class Bench:
             Image.fromarray(pixels).save(self.good / f"picture.{kind}")
         np.save(self.good / "batch.npy", pixels[None])
         save_float_sources(self.good)
+        save_reports(self.good)
         self.work = folder / "work"
         on = str(self.good)
         text = ["generate", f"{on}/text.safetensors", "--board", "a10gx1150", "-o", f"{on}/text"]
@@ -87,6 +89,7 @@ class Bench:
             ),
             [*run_text(f"{on}/text"), "--input", f"{on}/texts.txt"],
             ["check", f"{on}/folder"],
+            ["loops", f"{on}/looped", "--aoc", f"{on}/C.js"],
             ["check", f"{on}/net.pth", "--resolution", "32"],
             ["quantize", f"{on}/classifier", "-o", f"{on}/unused.safetensors"],
         ]
@@ -101,11 +104,18 @@ class Bench:
             (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
         return self.work
 
-    def check(self, arguments: list[str], damaged: Path, output: Path | None = None) -> Outcome:
+    def check(
+        self,
+        arguments: list[str],
+        damaged: Path,
+        output: Path | None = None,
+        codes: tuple[int, ...] = (0, 2),
+    ) -> Outcome:
         """Run, and assert that the end is a good one."""
         size = sum(_size(path) for path in [damaged, *damaged.rglob("*")])
         outcome = self.forks.run(arguments, cwd=self.work, temporary=self.work / "tmp")
-        assert not fault(outcome, size), f"{fault(outcome, size)}: {arguments}\n{outcome.err}"
+        bad = fault(outcome, size, codes)
+        assert not bad, f"{bad}: {arguments}\n{outcome.err}"
         assert list((self.work / "tmp").iterdir()) == []
         if output is not None and outcome.code == 2:
             assert not output.exists() or not any(output.iterdir())
@@ -130,6 +140,16 @@ def save_float_sources(folder: Path) -> None:
     made = MobileNetV2ForImageClassification(plain)
     torch.save(torchvision_state(made), folder / "net.pth")
     save_trained(folder / "classifier")
+
+
+def save_reports(folder: Path) -> None:
+    """A project with a loop table, and a compiler's report of it in each format."""
+    row = {"kernel": "conv", "loop": "a.cl:9", "trip_count": 4, "ii": 1, "limit": ""}
+    project(folder / "looped", [row], {"latencies": {"conv": 60}, "area": {"alm": 60}})
+    inner = (Row(9, "1", 60, reason="slow"),)
+    kernels = [Kernel("conv", (Row(3, ">=1", 5, inside=inner),), load=130), Kernel("post")]
+    for form in FORMS:
+        (folder / f"{form}.js").write_text(script(form, kernels))
 
 
 def _size(path: Path) -> int:
@@ -287,6 +307,17 @@ def test_damaged_texts(bench: Bench, data: st.DataObject) -> None:
     )
     damage(path)
     bench.check([*run_text(str(bench.good / "text")), "--input", str(path)], path)
+
+
+@many(400)
+@given(data=st.data())
+def test_damaged_reports_of_compilers(bench: Bench, data: st.DataObject) -> None:
+    name = f"{data.draw(st.sampled_from(FORMS))}.js"
+    work = bench.copy(name)
+    path = work / name
+    damage = data.draw(content(damaged_bytes(path.read_bytes())) | odd_place())
+    damage(path)
+    bench.check(["loops", str(bench.good / "looped"), "--aoc", str(path)], path, codes=(0, 1, 2))
 
 
 @many(150)
