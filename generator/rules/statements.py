@@ -159,7 +159,7 @@ class _Statements:
                 if token.text == "if" and self._text() == "else":
                     self._at += 1
                     children.append(self.statement())
-                return Block(tuple(children))
+                return Block(tuple(children), token.text)
             case "case" | "default":
                 return Plain(self._until(":"), pragmas)
         return Plain(self._until(";"), pragmas)

@@ -43,9 +43,13 @@ class Plain:
 
 @dataclass(frozen=True)
 class Block:
-    """Statements in order."""
+    """Statements in order; of an ``if`` or ``switch`` the head, then what it guards.
+
+    keyword: "if" or "switch", or "" for plain braces.
+    """
 
     children: tuple[Statement, ...]
+    keyword: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,173 @@
+"""Unrolled loops: walked once for all copies, or copy by copy where they are short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from shiftforge.generator.rules.pipeline.expressions import Assign, Binary, Name, Unary
+from shiftforge.generator.rules.pipeline.pragmas import read_pragmas
+from shiftforge.generator.rules.pipeline.state import Leaving, merge
+from shiftforge.generator.rules.pipeline.values import Value
+from shiftforge.generator.rules.syntax import Block, Loop, Plain, Statement
+
+if TYPE_CHECKING:
+    from shiftforge.generator.rules.pipeline.walk import Walk
+
+__all__ = ["Counted", "UnrolledLoops", "counted"]
+
+_MOST_VALUES = 65_536
+# Copies of a one-line body that are walked one by one: shift registers, chains.
+_MOST_COPIES = 260
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The head of a counting loop. least: copies; values: all that the variable takes."""
+
+    name: str
+    values: tuple[int, ...]
+    most: int
+    step: int
+
+
+def counted(walk: Walk, loop: Loop) -> Counted | None:
+    """What a ``for`` loop counts, where start, bound and step are known when compiled.
+
+    The first part of the head has been walked; evaluates nothing with side effects.
+    """
+    if loop.keyword != "for" or not loop.head[1] or not loop.head[2]:
+        return None
+    condition, step = walk.tree(loop.head[1]), walk.tree(loop.head[2])
+    if not isinstance(condition, Binary) or not isinstance(condition.left, Name):
+        return None
+    name = condition.left.text
+    by = _step(walk, step, name)
+    start = walk.evaluator.value(condition.left)
+    bound = walk.evaluator.value(condition.right)
+    if not by or not start.values or not bound.values or condition.operator not in _ENDS:
+        return None
+    values: dict[int, None] = {}
+    most = 0
+    for first in start.values:
+        for last in bound.values:
+            end = last + _ENDS[condition.operator]
+            span = range(first, end, by)
+            if len(span) > _MOST_VALUES:
+                return None
+            most = max(most, len(span))
+            values.update(dict.fromkeys(span))
+    return Counted(name, tuple(values), most, by)
+
+
+_ENDS = {"<": 0, "<=": 1, "!=": 0, ">": 0, ">=": -1}
+
+
+def _step(walk: Walk, step: object, name: str) -> int | None:
+    match step:
+        case Unary(operator="++" | "x++", operand=Name(text=text)) if text == name:
+            return 1
+        case Unary(operator="--" | "x--", operand=Name(text=text)) if text == name:
+            return -1
+        case Assign(operator="+" | "-", target=Name(text=text), value=value) if text == name:
+            by = walk.evaluator.value(value).constant
+            return None if by is None else by if step.operator == "+" else -by
+        case Assign(operator="", target=Name(text=text), value=Binary() as sum_) if text == name:
+            if isinstance(sum_.left, Name) and sum_.left.text == name and sum_.operator in "+-":
+                by = walk.evaluator.value(sum_.right).constant
+                return None if by is None else by if sum_.operator == "+" else -by
+    return None
+
+
+class UnrolledLoops:
+    """Walks loops that become copies in hardware."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+
+    def walk(self, loop: Loop) -> bool | None:
+        """Walk a fully unrolled loop; None if it stays rolled, else whether it falls through."""
+        pragmas = read_pragmas(loop.pragmas)
+        if pragmas.unroll is None or loop.keyword != "for":
+            return None
+        c = self._walk.context
+        scope = c.scope
+        c.scope = dict(scope)
+        before = dict(c.environment)
+        recording, c.recording = c.recording, False
+        if loop.head[0]:
+            self._walk.statement(Plain(loop.head[0]))
+        found = counted(self._walk, loop)
+        c.recording = recording
+        if found is None or (pragmas.unroll and pragmas.unroll < found.most):
+            c.scope, c.environment = scope, before
+            return None
+        falls = self._copies(loop, found)
+        c.scope = scope
+        return falls
+
+    def _copies(self, loop: Loop, found: Counted) -> bool:
+        c = self._walk.context
+        if not found.most:
+            return True
+        number = c.scope[found.name]
+        leaving = Leaving("loop")
+        self._walk.leaving.append(leaving)
+        guard = c.guard
+        if found.most == 1 or (found.most <= _MOST_COPIES and _short(loop.body)):
+            values = [Value((), v, (v,)) for v in found.values]
+        else:
+            key = ("unrolled", id(loop), found.values)
+            atom = c.atoms.of(key, (), found.values)
+            values = [Value(((atom, 1),), 0, found.values)]
+            c.unrolled.append(atom)
+        falls = True
+        for value in values:
+            c.put(number, value)
+            scope = c.scope
+            c.scope = dict(scope)
+            falls = self._walk.statement(loop.body)
+            c.scope = scope
+            for exit_ in leaving.continues:
+                joined = merge(
+                    c.atoms, exit_.environment, c.environment if falls else None, exit_.condition
+                )
+                assert joined is not None
+                c.environment, falls = joined, True
+            leaving.continues.clear()
+            if not falls:
+                break
+        if len(values) == 1 and found.most > 1:
+            c.unrolled.pop()
+            self._chains(found.most)
+        self._walk.leaving.pop()
+        c.guard = guard
+        for exit_ in leaving.breaks:
+            joined = merge(
+                c.atoms, exit_.environment, c.environment if falls else None, exit_.condition
+            )
+            assert joined is not None
+            c.environment, falls = joined, True
+        last = max(found.values) if found.step > 0 else min(found.values)
+        c.put(number, Value((), last + found.step, (last + found.step,)))
+        return falls
+
+    def _chains(self, copies: int) -> None:
+        """Floating-point sums that grow with every copy are as long as there are copies."""
+        c = self._walk.context
+        for variable, entries in c.environment.items():
+            grown = {}
+            for path, value in entries.items():
+                if value.real and "*" not in path and any(n for _, n in value.deps.values()):
+                    deps = {s: (o, n * copies) for s, (o, n) in value.deps.items()}
+                    grown[path] = replace(value, deps=deps)
+            if grown:
+                c.environment[variable] = {**entries, **grown}
+
+
+def _short(body: Statement) -> bool:
+    """Whether it is one assignment, without calls."""
+    if isinstance(body, Block):
+        filled = [b for b in body.children if not isinstance(b, Plain) or b.tokens]
+        return not body.keyword and len(filled) == 1 and _short(filled[0])
+    return isinstance(body, Plain) and not any(t.text == "(" for t in body.tokens)
