@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from shiftforge.generator.rules.pipeline.context import Frame
 from shiftforge.generator.rules.pipeline.expressions import Binary
@@ -21,10 +20,8 @@ from shiftforge.generator.rules.pipeline.state import (
 )
 from shiftforge.generator.rules.pipeline.unrolled import counted
 from shiftforge.generator.rules.pipeline.values import Chain, Dependences, Source, Value, merged
+from shiftforge.generator.rules.pipeline.walker import Walker
 from shiftforge.generator.rules.syntax import Loop, Plain
-
-if TYPE_CHECKING:
-    from shiftforge.generator.rules.pipeline.walk import Walk
 
 __all__ = ["RolledLoops"]
 
@@ -34,7 +31,7 @@ _COMPARISONS = ("<", "<=", ">", ">=", "!=")
 class RolledLoops:
     """Walks loops that stay loops."""
 
-    def __init__(self, walk: Walk) -> None:
+    def __init__(self, walk: Walker) -> None:
         self._walk = walk
         self._count = 0
 

@@ -18,9 +18,11 @@ _SCALAR = re.compile(
     r"|size_t|ptrdiff_t|u?int(8|16|32|64)_t)(2|3|4|8|16)?\Z"
 )
 _QUALIFIERS = frozenset(
-    ["const", "volatile", "restrict", "__restrict", "__restrict__", "static", "register", "inline"]
-    + ["extern", "__constant", "constant", "__private", "private", "__local", "local"]
-    + ["__global", "global", "__generic", "pipe"]
+    re.findall(
+        r"\w+",
+        "const volatile restrict __restrict __restrict__ static register inline extern __constant "
+        "constant __private private __local local __global global __generic pipe",
+    )
 )
 _SPACES = {"local": "local", "global": "global", "constant": "constant"}
 _REAL = re.compile(r"(half|float|double)\d*\Z")

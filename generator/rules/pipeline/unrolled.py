@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from shiftforge.generator.rules.pipeline.expressions import Assign, Binary, Name, Unary
 from shiftforge.generator.rules.pipeline.pragmas import read_pragmas
 from shiftforge.generator.rules.pipeline.state import Leaving, merge
 from shiftforge.generator.rules.pipeline.values import Value
+from shiftforge.generator.rules.pipeline.walker import Walker
 from shiftforge.generator.rules.syntax import Block, Loop, Plain, Statement
-
-if TYPE_CHECKING:
-    from shiftforge.generator.rules.pipeline.walk import Walk
 
 __all__ = ["Counted", "UnrolledLoops", "counted"]
 
@@ -31,7 +28,7 @@ class Counted:
     step: int
 
 
-def counted(walk: Walk, loop: Loop) -> Counted | None:
+def counted(walk: Walker, loop: Loop) -> Counted | None:
     """What a ``for`` loop counts, where start, bound and step are known when compiled.
 
     The first part of the head has been walked; evaluates nothing with side effects.
@@ -63,7 +60,7 @@ def counted(walk: Walk, loop: Loop) -> Counted | None:
 _ENDS = {"<": 0, "<=": 1, "!=": 0, ">": 0, ">=": -1}
 
 
-def _step(walk: Walk, step: object, name: str) -> int | None:
+def _step(walk: Walker, step: object, name: str) -> int | None:
     match step:
         case Unary(operator="++" | "x++", operand=Name(text=text)) if text == name:
             return 1
@@ -82,7 +79,7 @@ def _step(walk: Walk, step: object, name: str) -> int | None:
 class UnrolledLoops:
     """Walks loops that become copies in hardware."""
 
-    def __init__(self, walk: Walk) -> None:
+    def __init__(self, walk: Walker) -> None:
         self._walk = walk
 
     def walk(self, loop: Loop) -> bool | None:
