@@ -112,13 +112,13 @@ def _between(own: OurLoop, loop: AocLoop) -> Iterator[Difference]:
         if loop.pipelined:
             yield found("pipelined", f"is pipelined, II {loop.interval}, where ours is not")
     elif loop.pipelined is False:
-        yield found("not pipelined", f"is not pipelined where ours has II {own.ii}", True)
+        yield found("not pipelined", f"is not pipelined where ours has II {own.interval}", True)
     elif loop.ii is None:
-        yield found("ii", f"has no II in the report where ours has {own.ii}")
-    elif loop.ii > own.ii or loop.about == ">=":
-        yield found("ii", f"has II {loop.interval} where ours has {own.ii}", True)
+        yield found("ii", f"has no II in the report where ours has {own.interval}")
+    elif loop.ii > own.ii or (loop.about == ">=" and not own.at_least):
+        yield found("ii", f"has II {loop.interval} where ours has {own.interval}", True)
     elif loop.ii < own.ii:
-        yield found("ii", f"has II {loop.interval} where ours has {own.ii}: better")
+        yield found("ii", f"has II {loop.interval} where ours has {own.interval}: better")
 
 
 def _extra(loop: AocLoop) -> Difference:

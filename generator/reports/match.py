@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,15 +29,20 @@ def match_loops(ours: Sequence[OurLoop], report: Sequence[AocLoop]) -> Pairs:
     """
     by_place: dict[tuple[str, object], list[int]] = defaultdict(list)
     for number, loop in enumerate(report):
-        keys = {loop.name, loop.places[0].line if loop.places else None}
-        for key in keys - {None}:
-            by_place[loop.kernel, key].append(number)
+        by_place[loop.kernel, loop.name].append(number)
+        if loop.places:
+            by_place[loop.kernel, loop.places[0].line].append(number)
     taken: set[int] = set()
     found: list[list[int]] = []
-    for own in ours:
-        key = own.loop if own.line is None else own.line
-        rows = by_place.get((own.kernel, key)) or by_place.get(("", key)) or []
-        found.append(rows)
+    keys = [(own.kernel, own.loop if own.line is None else own.line) for own in ours]
+    times = Counter(keys)
+    seen: Counter[tuple[str, object]] = Counter()
+    for key in keys:
+        rows = by_place.get(key) or by_place.get(("", key[1])) or []
+        # A function that is called several times has its loops several times on both sides.
+        several = len(rows) == times[key]
+        found.append([rows[seen[key]]] if several else rows)
+        seen[key] += 1
         taken.update(rows)
     _by_order(ours, report, found, taken)
     alone = [loop for n, loop in enumerate(report) if n not in taken and loop.kind is Kind.ROLLED]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,10 +26,11 @@ _Amount = Annotated[float, Ge(0), Le(1e12)]
 
 @dataclass(frozen=True)
 class OurLoop:
-    """A row of loops.json. ii: in cycles, None for a loop that is not pipelined.
+    """A row of loops.json. ii: in cycles, None for a loop that is not pipelined; at_least: a rolled
+    loop is inside, so that an iteration may take more (">=1" in a report).
 
-    loop: "accelerator.cl:120", or a name. trip_count: iterations of one entry, or what
-    it depends on.
+    loop: "accelerator.cl:120" or "function:120", or a name. trip_count: iterations of one entry, or
+    what it depends on.
     """
 
     kernel: str
@@ -37,6 +38,7 @@ class OurLoop:
     trip_count: _Cycles | str
     ii: Annotated[int, Ge(1), Le(10**9)] | None
     limit: str
+    at_least: bool = False
 
     @property
     def line(self) -> int | None:
@@ -47,7 +49,7 @@ class OurLoop:
     @property
     def interval(self) -> str:
         """The initiation interval in words."""
-        return "not pipelined" if self.ii is None else str(self.ii)
+        return "not pipelined" if self.ii is None else f"{'>=' * self.at_least}{self.ii}"
 
 
 @dataclass(frozen=True)
@@ -127,4 +129,5 @@ def read_ours(folder: Path) -> Ours:
 
 def _shown(loop: OurLoop) -> OurLoop:
     trips = loop.trip_count if isinstance(loop.trip_count, int) else shown(loop.trip_count)
-    return OurLoop(shown(loop.kernel), shown(loop.loop), trips, loop.ii, shown(loop.limit))
+    kernel, place, limit = shown(loop.kernel), shown(loop.loop), shown(loop.limit)
+    return replace(loop, kernel=kernel, loop=place, trip_count=trips, limit=limit)

@@ -144,6 +144,27 @@ def test_loops_by_the_name_of_their_block(tmp_path: Path) -> None:
     assert [d.loop for d in found.differences if d.kind == "ii"] == ["conv.B2"]
 
 
+def test_loops_of_a_function_that_is_called_twice(tmp_path: Path) -> None:
+    slow = {**BODY, "loop": "f:110", "ii": 4}
+    rows = (BODY_ROW, Row(110, "4", 55))
+    assert compared(tmp_path, conv(*rows), loops=[BODY, slow, LOAD]).differences == ()
+    found = compared(tmp_path, conv(*reversed(rows)), loops=[BODY, slow, LOAD])
+    assert [(d.loop, d.worse) for d in found.differences if d.kind == "ii"] == [
+        ("accelerator.cl:110", True),
+        ("f:110", False),
+    ]
+
+
+def test_a_loop_that_ours_has_around_a_rolled_one(tmp_path: Path) -> None:
+    kernels = conv(replace(LAYER_ROW, ii=">=1"))
+    loops = [{**LAYER, "ii": 1, "at_least": True}, BODY, LOAD]
+    assert compared(tmp_path, kernels, loops=loops).differences == ()
+    found = compared(tmp_path, [CONV, LOADER], loops=loops)
+    assert [d.what for d in found.differences if d.worse] == [
+        "is not pipelined where ours has II >=1"
+    ]
+
+
 def test_kernels_of_one_side_alone(tmp_path: Path) -> None:
     found = compared(tmp_path, [CONV, Kernel("another")])
     told = [(d.kernel, d.what) for d in found.differences if d.kind == "kernel"]
