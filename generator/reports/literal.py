@@ -27,6 +27,8 @@ _QUOTED = re.compile(_STRING)
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(\r\n|[\s\S]))")
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 _ENDS_OF_LINES = ("\n", "\r", "\r\n", "\u2028", "\u2029")
+# Each takes some hundred bytes of memory; the largest of 110 published reports has 19,000.
+_MOST, _DEEPEST = 2_000_000, 200
 _CLOSES = {"]": "[", "}": "{"}
 
 
@@ -62,7 +64,7 @@ def read_assignments(text: str, wanted: Collection[str], where: str) -> Assignme
             seen.add(name)
             value = text[start:position]
             in_strings |= value[:1] in ("'", '"')
-            found[name] = problems.check(parse_json, _as_json(value), f"{where}: {name}", REMEDY)
+            found[name] = problems.check(_read, value, f"{where}: {name}")
     rest = text[position:].lstrip(" \t\r\n;\ufeff")
     if rest:
         what = "is no assignment of data"
@@ -90,6 +92,9 @@ def _end(text: str, start: int, where: str) -> int:
         position = token.end()
         if symbol in ("[", "{"):
             opened.append(symbol)
+            if len(opened) > _DEEPEST:
+                what = f"begins a value nested more than {_DEEPEST} levels deep"
+                raise InputError(_wrong(text, start, where, what))
         elif symbol in _CLOSES and (not opened or opened.pop() != _CLOSES[symbol]):
             raise InputError(_wrong(text, token.start(), where, f"has a {symbol} too many"))
         if not opened and symbol != ";":
@@ -101,10 +106,21 @@ def _wrong(text: str, position: int, where: str, what: str) -> Problem:
     return Problem(f"line {line:,} {what}", REMEDY, where)
 
 
+def _read(value: str, where: str) -> Any:
+    text = _as_json(value)
+    many = text.count("[") + text.count("{")
+    if many > _MOST:
+        what = f"holds {many:,} lists and objects; at most {_MOST:,} are read"
+        raise InputError(Problem(what, REMEDY, where))
+    return parse_json(text, where, REMEDY)
+
+
 def _as_json(value: str) -> str:
     """The JSON text of a JavaScript value: that in a string, or the literal with JSON's strings."""
     if value[:1] in ("'", '"'):
         return _decoded(value)
+    if "\\" not in value and "'" not in value:
+        return value
     return _QUOTED.sub(lambda quoted: json.dumps(_decoded(quoted[0])), value)
 
 

@@ -17,10 +17,11 @@ from shiftforge.generator.reports.literal import REMEDY, read_assignments
 from shiftforge.generator.reports.tree import tree_area, tree_loops
 from shiftforge.generator.reports.types import AocLoop, AocReport, Areas, Form, Kind, shown
 from shiftforge.generator.reports.view import View, read_view
-from shiftforge.jsontext import MOST_JSON, read_json
+from shiftforge.jsontext import read_json
 
 __all__ = ["find_report", "read_report"]
 
+_MOST_SCRIPT, _MOST_JSON = 64 << 20, 16 << 20
 _PARTS = ("loops", "area", "mav", "info", "loop_attr")
 _SCRIPTS = ("report_data.js", "lib/report_data.js", "resources/report_data.js")
 _SCRIPT = "reports/lib/report_data.js"
@@ -65,7 +66,7 @@ def read_report(path: str | os.PathLike[str]) -> AocReport:
     """The report in a file ``report_data.js`` or ``loops.json`` (with those beside it).
 
     Raises InputError with every problem of a file that is no report, is cut short, or holds values
-    that no compiler writes. At most 64 MiB are read of each file.
+    that no compiler writes. At most 64 MiB are read of a script, 16 of a JSON file.
     """
     file = find_report(path)
     where = str(file)
@@ -73,7 +74,7 @@ def read_report(path: str | os.PathLike[str]) -> AocReport:
         values = _of_folder(file)
         in_strings: bool | None = None
     else:
-        text = read_text(file, most=MOST_JSON, remedy=REMEDY)
+        text = read_text(file, most=_MOST_SCRIPT, remedy=REMEDY)
         parts = read_assignments(text, [f"{part}JSON" for part in _PARTS], where)
         values = {name.removesuffix("JSON"): value for name, value in parts.values.items()}
         in_strings = parts.in_strings
@@ -87,11 +88,11 @@ def read_report(path: str | os.PathLike[str]) -> AocReport:
 def _of_folder(file: Path) -> dict[str, Any]:
     """The parts of a report as JSON files: the one given is the table of loops."""
     problems = Problems()
-    values = {"loops": problems.check(read_json, file, remedy=REMEDY)}
+    values = {"loops": problems.check(read_json, file, most=_MOST_JSON, remedy=REMEDY)}
     for part in _PARTS[1:]:
         beside = file.with_name(f"{part}.json")
         if beside.is_file():
-            values[part] = problems.check(read_json, beside, remedy=REMEDY)
+            values[part] = problems.check(read_json, beside, most=_MOST_JSON, remedy=REMEDY)
     problems.stop()
     return values
 

@@ -82,6 +82,8 @@ def test_every_problem_of_a_script_is_told() -> None:
         "var a" + " " * 1_000_000,
         "var a=" + "1" * 1_000_000,
         "var a=[" + "1," * 300_000 + "1]",
+        "var a=[" + "[]," * 3_000_000 + "[]]",
+        "var a='[" + "[]," * 3_000_000 + "[]]'",
     ],
 )
 def test_a_hostile_script_costs_one_pass(text: str) -> None:
