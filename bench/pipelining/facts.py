@@ -39,6 +39,11 @@ class Report:
     defines: str
 
     @property
+    def family(self) -> str:
+        """The device's family, as in board files."""
+        return " ".join(self.device.split(",")[0].split()[:2])
+
+    @property
     def named(self) -> dict[str, str]:
         """The defines as a mapping."""
         pairs = (word.partition("=") for word in self.defines.split())

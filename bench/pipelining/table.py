@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 from bench.pipelining.facts import Fact, Report, Verdict
 from bench.pipelining.sources import read_source
 from shiftforge.generator.rules.pipeline import LoopEntry, loop_table
+from shiftforge.generator.rules.pipeline.target import Target
+from shiftforge.generator.rules.statements import ParseError
 
 __all__ = ["OURS", "THEIRS", "Ours", "Pair", "Score", "compare", "confusion", "score", "verdict"]
 
@@ -68,7 +70,7 @@ def verdict(entry: LoopEntry) -> Ours:
         return "no"
     if entry.ii is None or entry.ii > 1:
         return "higher"
-    return "outer" if entry.rolled_below else "1"
+    return "outer" if entry.at_least else "1"
 
 
 def compare(
@@ -80,7 +82,12 @@ def compare(
         if not here:
             continue
         source = read_source(folder, report)
-        entries = loop_table(source.text, defines=report.named)
+        target = Target(report.version.split()[0], report.family)
+        try:
+            entries = loop_table(source.text, defines=report.named, target=target)
+        except ParseError as error:
+            entries = ()
+            print(f"{report.key} is not read: {source.places[error.line - 1]}: {error.message}")
         found: dict[tuple[str, str, int], list[LoopEntry]] = {}
         for entry in entries:
             found.setdefault((entry.kernel, *source.places[entry.line - 1]), []).append(entry)

@@ -133,6 +133,9 @@ class _Statements:
         pragmas = self._pragmas()
         if self.at_end():
             return Plain((), pragmas)
+        if self._label():
+            self._at += 2
+            pragmas += self._pragmas()
         token = self._tokens[self._at]
         match token.text:
             case "for" | "while":
@@ -163,6 +166,16 @@ class _Statements:
             case "case" | "default":
                 return Plain(self._until(":"), pragmas)
         return Plain(self._until(";"), pragmas)
+
+    def _label(self) -> bool:
+        """Whether a label stands here and a statement behind it."""
+        at = self._at
+        return (
+            at + 2 < len(self._tokens)
+            and self._tokens[at].kind == "name"
+            and self._tokens[at].text not in ("case", "default")
+            and self._tokens[at + 1].text == ":"
+        )
 
     def _until(self, end: str) -> tuple[Token, ...]:
         start = self._at
