@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,32 @@ from shiftforge.generator.conv.schedule import Layer
 from shiftforge.quant.formats.shift import codes_from_ints
 from shiftforge.quant.graph.types import ShiftFormat
 
-__all__ = ["pack_parameters", "pack_weights", "weight_words"]
+__all__ = [
+    "REST_BEAT", "ShiftRanges", "negative_terms", "pack_parameters", "pack_weights",
+    "parameter_bytes", "shift_ranges", "weight_beat_bytes", "weight_word_bytes", "weight_words",
+]  # fmt: skip
+
+REST_BEAT = 64
 
 # SHIFT4 with two terms holds every value of the narrower formats, so the array needs one decoder.
 _ARRAY_FORMAT = ShiftFormat(bits=4, terms=2)
+
+
+def weight_word_bytes(array: ArrayShape) -> int:
+    """Bytes of one weight word: two codes a byte where weights have one term."""
+    codes = array.units * TAPS
+    return codes // 2 if array.unit == "shift" and array.terms == 1 else codes
+
+
+def weight_beat_bytes(array: ArrayShape) -> int:
+    """Bytes of a weight word that fill an aligned beat: 64 or a larger power of two."""
+    return weight_word_bytes(array) // TAPS * 8
+
+
+def parameter_bytes(array: ArrayShape, multiplier: bool) -> int:
+    """Bytes of a parameter record: a power of two."""
+    used = array.units * (4 + 4 * multiplier + 2)
+    return 1 << (used - 1).bit_length()
 
 
 def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
@@ -34,50 +58,112 @@ def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
 
 
 def _codes(values: NDArray[np.int8], array: ArrayShape) -> NDArray[np.uint8]:
-    """Bytes of the weight words: integers, two nibbles, or two one-term codes a byte."""
+    """Bytes of weight words (n, bytes): integers, two nibbles, or two one-term codes a byte."""
+    lanes = TAPS * array.units
     if array.unit == "multiplier":
-        return values.view(np.uint8)
+        return values.view(np.uint8).reshape(-1, lanes)
     first, second = codes_from_ints(values, _ARRAY_FORMAT)
     if array.terms == 2:
-        return (first | (second << 4)).astype(np.uint8)
+        return (first | (second << 4)).astype(np.uint8).reshape(-1, lanes)
     if second.any():
         raise ValueError("a two-term weight does not fit an array with one shifter a lane")
-    flat = first.reshape(-1, TAPS * array.units)
-    half = flat.shape[1] // 2
+    flat = first.reshape(-1, lanes)
+    half = lanes // 2
     return (flat[:, :half] | (flat[:, half:] << 4)).astype(np.uint8)
 
 
-def pack_weights(layers: tuple[Layer, ...], array: ArrayShape) -> bytes:
-    """All weight words in order of use: layer, group of output channels, word."""
-    return b"".join(
-        _codes(np.ascontiguousarray(weight_words(layer, array)), array).tobytes()
-        for layer in layers
+def pack_weights(layers: tuple[Layer, ...], array: ArrayShape) -> tuple[bytes, bytes]:
+    """All weight words in order of use (layer, group of output channels, word): beats and rests.
+
+    A word is nine taps: eight ninths of it fill a beat of 64 bytes or a larger power of two, the
+    last ninth lies in a beat of 64 bytes that several words share.
+    """
+    words = np.concatenate(
+        [_codes(np.ascontiguousarray(weight_words(layer, array)), array) for layer in layers]
     )
+    main = weight_beat_bytes(array)
+    rest = words[:, main:]
+    share = REST_BEAT // rest.shape[1]
+    padded = np.zeros((-(-len(rest) // share) * share, rest.shape[1]), np.uint8)
+    padded[: len(rest)] = rest
+    return np.ascontiguousarray(words[:, :main]).tobytes(), padded.tobytes()
+
+
+def negative_terms(layer: Layer, array: ArrayShape) -> NDArray[np.int64]:
+    """Terms below zero of each output channel, over all of its lanes (O,).
+
+    The array takes a negative term as its complement, -x - 1: a result lacks one a negative term,
+    also where a window lies outside the map. Multipliers lack none.
+    """
+    outputs = int(layer.weight.shape[0])
+    if array.unit == "multiplier":
+        return np.zeros(outputs, np.int64)
+    codes = codes_from_ints(np.ascontiguousarray(layer.weight), _ARRAY_FORMAT)
+    below = sum((c >= 9).astype(np.int64) for c in codes)
+    return np.asarray(below).reshape(outputs, -1).sum(axis=1)
 
 
 def pack_parameters(layers: tuple[Layer, ...], array: ArrayShape, multiplier: bool) -> bytes:
     """Requantisation constants in order of use, one record a group of output channels.
 
-    A record is int32 rows of ``units`` values: bias, [multiplier,] left shift, right shift.
+    A record is a beat: int32 bias, [int32 multiplier,] uint8 right shift, uint8 left shift of
+    ``units`` channels each. The bias has what the complements of negative terms lack, in 32 bits
+    that wrap: the sum with it is the exact one.
     """
+    least = shift_ranges(layers, multiplier).right_least
     records = []
     for layer in layers:
-        conv = layer.conv
-        exponents = layer.conv_output.grid.exponent - layer.input.grid.exponent
-        shifts = exponents - conv.z.astype(np.int64)
-        left, right = np.maximum(-shifts, 0), np.maximum(shifts, 0)
-        if not layer.direct:
-            # Eight places take any sum but 0 past every 8-bit code, where it is clamped all the
-            # same; more could leave 32 bits.
-            left = np.minimum(left, 8)
-        factor = np.int64(1) << np.minimum(left, 30)
-        if conv.multiplier is not None and conv.shift is not None:
-            factor, right, left = conv.multiplier, conv.shift, np.zeros_like(left)
-        rows = [conv.bias, factor, left, right] if multiplier else [conv.bias, left, right]
-        groups = ceil(len(conv.bias) / array.units)
-        table = np.zeros((len(rows), groups * array.units), np.int32)
-        for i, row in enumerate(rows):
-            table[i, : len(row)] = row
-        shaped = table.reshape(len(rows), groups, array.units).transpose(1, 0, 2)
-        records.append(np.ascontiguousarray(shaped).tobytes())
+        factor, left, right = _requantisation(layer)
+        bias = layer.conv.bias.astype(np.int64) + negative_terms(layer, array)
+        wrapped = (bias & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+        rows = [wrapped, factor.astype(np.int32)] if multiplier else [wrapped]
+        groups, size = ceil(len(bias) / array.units), parameter_bytes(array, multiplier)
+        channels = groups * array.units
+        table = np.zeros((groups, size), np.uint8)
+        at = 0
+        for row, kind in [(r, np.int32) for r in rows] + [(right - least, np.uint8), (left, np.uint8)]:
+            padded = np.zeros(channels, kind)
+            padded[: len(row)] = row
+            held = padded.reshape(groups, array.units).view(np.uint8)
+            table[:, at : at + held.shape[1]] = held
+            at += held.shape[1]
+        records.append(table.tobytes())
     return b"".join(records)
+
+
+@dataclass(frozen=True)
+class ShiftRanges:
+    """right_least, right_most: of all right shifts of the network; left_most: of its left shifts.
+
+    right_least is 0 where the plan cannot count on a right shift: with multipliers, or where some
+    channel shifts left or not at all.
+    """
+
+    right_least: int
+    right_most: int
+    left_most: int
+
+
+def shift_ranges(layers: tuple[Layer, ...], multiplier: bool) -> ShiftRanges:
+    """Which shifts requantisation has to do."""
+    parts = [_requantisation(layer) for layer in layers]
+    right = np.concatenate([r for _, _, r in parts])
+    left = int(max(l.max() for _, l, _ in parts))
+    least = int(right.min()) if left == 0 and not multiplier else 0
+    return ShiftRanges(least, int(right.max()), left)
+
+
+def _requantisation(layer: Layer) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """(multiplier, left shift, right shift) of every channel (O,)."""
+    conv = layer.conv
+    if conv.multiplier is not None and conv.shift is not None:
+        right = conv.shift.astype(np.int64)
+        return conv.multiplier, np.zeros_like(right), right
+    exponents = layer.conv_output.grid.exponent - layer.input.grid.exponent
+    shifts = exponents - conv.z.astype(np.int64)
+    left, right = np.maximum(-shifts, 0), np.maximum(shifts, 0)
+    if not layer.direct:
+        # Eight places take any sum but 0 past every 8-bit code, where it is clamped all the
+        # same; more could leave 32 bits.
+        left = np.minimum(left, 8)
+    return np.int64(1) << np.minimum(left, 30), left, right

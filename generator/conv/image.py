@@ -1,0 +1,123 @@
+"""How the image lies in global memory: beats in the order in which the loader reads them.
+
+For every row of the first layer's map, in beats of 64 bytes: the beats of a row first, in them
+channel and row of the kernel. A beat holds words of one image row, one a tile of the map: the columns
+that the tile's windows cover, zero padding included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.schedule import ImageMap
+
+__all__ = ["IMAGE_BEAT", "IMAGE_DISTANCE", "ImageLayout", "image_layout", "pack_image"]
+
+IMAGE_BEAT = 64
+IMAGE_DISTANCE = 8
+"""Iterations between a beat's store into the row memory and its use, or the other way, at least."""
+
+
+@dataclass(frozen=True)
+class ImageLayout:
+    """word: bytes of a tile's columns, a power of two. rows: image rows of a map row (channels x
+    kernel). beats: beats of each. lines: lines of a map row. step: iterations of the loader a map
+    row. passes: times that the image is read. streamed: lines go to the array and are not stored.
+    """
+
+    channels: int
+    kernel: int
+    stride: int
+    top: int
+    left: int
+    map_rows: int
+    map_tiles: int
+    map_groups: int
+    pixels: int
+    word: int
+    beats: int
+    step: int
+    passes: int
+    streamed: bool
+
+    @property
+    def rows(self) -> int:
+        """Image rows of a map row."""
+        return self.channels * self.kernel
+
+    @property
+    def lines(self) -> int:
+        """Lines of a map row."""
+        return self.map_tiles * self.map_groups
+
+    @property
+    def frame_beats(self) -> int:
+        """Beats of a frame, once."""
+        return self.map_rows * self.rows * self.beats
+
+    @property
+    def half(self) -> int:
+        """Beats of a row in the loader's memory: a power of two."""
+        return 1 << (self.beats - 1).bit_length()
+
+
+def image_layout(
+    image: ImageMap, channels: int, array: ArrayShape, streamed: bool, groups: int
+) -> ImageLayout:
+    """The layout of an image for an array. groups: of the first layer's output channels."""
+    tiles = ceil(image.columns / array.pixels)
+    reach = (array.pixels - 1) * image.stride + image.kernel
+    word = 1 << (reach - 1).bit_length()
+    beats = ceil(tiles * word / IMAGE_BEAT)
+    parts = ceil(image.channels / array.units)
+    rows = channels * image.kernel
+    fetch, lines = rows * beats, tiles * parts
+    step = max(fetch, lines)
+    while _distance(fetch, rows, lines, parts, IMAGE_BEAT // word, step) < IMAGE_DISTANCE:
+        step += 1
+    return ImageLayout(
+        channels, image.kernel, image.stride, image.top, image.left, image.rows, tiles, parts,
+        array.pixels, word, beats, step, groups if streamed else 1, streamed,
+    )  # fmt: skip
+
+
+def _distance(fetch: int, rows: int, lines: int, parts: int, low: int, step: int) -> int:
+    """Iterations between a store of a beat and a load of it in the next step, or the other way.
+
+    Every image row has a memory of its own; a line reads the same block of all of them.
+    """
+    blocks = [[line for line in range(lines) if line // parts // low == b]
+              for b in range(ceil(lines / parts / low))]  # fmt: skip
+    nearest = step
+    for beat in range(fetch):
+        used = blocks[beat // rows] if beat // rows < len(blocks) else []
+        for line in used:
+            nearest = min(nearest, step + line - beat, step + beat - line)
+    return nearest
+
+
+def pack_image(codes: NDArray[Any], layout: ImageLayout) -> NDArray[np.uint8]:
+    """(N, C, H, W) codes to bytes (N, beats, 64) as the loader reads them."""
+    frames, channels, rows, columns = codes.shape
+    down = (layout.map_rows - 1) * layout.stride + layout.kernel
+    across = layout.beats * IMAGE_BEAT // layout.word * layout.pixels * layout.stride + layout.word
+    room = np.zeros(
+        (frames, channels, max(down, layout.top + rows), max(across, layout.left + columns)),
+        np.uint8,
+    )
+    low = (codes.astype(np.int64) & 0xFF).astype(np.uint8)
+    room[:, :, layout.top : layout.top + rows, layout.left : layout.left + columns] = low
+    y = np.arange(layout.map_rows)[:, None] * layout.stride + np.arange(layout.kernel)
+    tiles = layout.beats * IMAGE_BEAT // layout.word
+    x = np.arange(tiles)[:, None] * (layout.pixels * layout.stride) + np.arange(layout.word)
+    # (N, C, map row, kernel row, tile, byte) -> (N, map row, beat, C, kernel row, bytes of a beat)
+    cut = room[:, :, y[:, :, None, None], x[None, None]]
+    cut = cut.reshape(frames, channels, layout.map_rows, layout.kernel, layout.beats, IMAGE_BEAT)
+    ordered = cut.transpose(0, 2, 4, 1, 3, 5)
+    return np.ascontiguousarray(ordered).reshape(frames, layout.frame_beats, IMAGE_BEAT)

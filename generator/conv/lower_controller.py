@@ -1,0 +1,177 @@
+"""Lowering of a layer for the controller: which line is sent when, and which result read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from shiftforge.generator.conv.array import Tiling
+from shiftforge.generator.conv.records import ControllerPass, Pace
+from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.walk import Walk, lines_a_tile
+
+__all__ = ["lower_controller", "lower_image", "result_lines"]
+
+# Past the last line: no row of any map.
+_OUTSIDE = 1 << 20
+_EVERY = ("every_tile", "every_inner", "every_row", "every_outer")
+
+
+def result_lines(layer: Layer, tiling: Tiling) -> int:
+    """Lines of a layer's result that come back to the controller."""
+    if layer.direct:
+        return 0
+    return tiling.out_groups * (1 if layer.pool is not None else tiling.tiles)
+
+
+def lower_controller(
+    layer: Layer,
+    tiling: Tiling,
+    walk: Walk,
+    bases: Mapping[str, int],
+    trace_base: int,
+    round_trip: int,
+) -> ControllerPass:
+    """The controller's record of a layer.
+
+    bases: first line of every stored map; the image has none where it is not stored.
+    trace_base: the layer's first line in a frame's trace. round_trip: iterations after which the
+    result of an operand is read.
+    """
+    stores = result_lines(layer, tiling)
+    residual = layer.skip is not None
+    complete = _completions(layer, tiling, walk)
+    sends, results = _last(complete, walk, layer, tiling) + 1, Pace()
+    if stores:
+        results = _results(layer, tiling, walk, complete).later(round_trip)
+    iterations = sends + (round_trip if stores else 0)
+    from_image = layer.input.name not in bases
+    steps = _order(walk, tiling)
+    store_steps = (1, 1, 1, 1) if layer.pool is not None or walk.inner == 1 else steps
+    corner = layer.top * tiling.in_tiles + layer.left if layer.mode == "standard" else 0
+    return ControllerPass(
+        iterations=iterations,
+        sends=sends,
+        from_image=int(from_image),
+        residual=int(residual),
+        base=0 if from_image else bases[layer.input.name] - corner,
+        in_rows=tiling.in_rows,
+        in_tiles=tiling.in_tiles,
+        skips=complete if residual else Pace(),
+        skip_base=bases[layer.skip.name] if layer.skip is not None else 0,
+        **_named("skip", steps),
+        results=results,
+        stores=stores,
+        out_base=bases[layer.result.name] if stores else 0,
+        **_named("store", store_steps),
+        trace_base=trace_base,
+        **_operands(layer, tiling, walk),
+    )
+
+
+def lower_image(groups: int, rows: int, tiles: int, base: int) -> ControllerPass:
+    """The record that stores the image as a map, where more than a first layer reads it.
+
+    Lines come in the order row, tile, group and lie in the order group, row, tile.
+    """
+    plane = rows * tiles
+    back = 1 - (groups - 1) * plane
+    return ControllerPass(
+        iterations=groups * plane,
+        from_image=1,
+        n0=1, n1=1, n2=1, n3=1, n4=1, n5=1,
+        results=Pace(tiles=groups, inner=tiles, rows=rows),
+        stores=groups * plane,
+        out_base=base,
+        store_tile=plane, store_inner=back, store_row=back, store_outer=back,
+        trace_base=-1,
+    )  # fmt: skip
+
+
+def _completions(layer: Layer, tiling: Tiling, walk: Walk) -> Pace:
+    """When the last line of a tile is sent: the line of the addition where there is one."""
+    extra = int(layer.skip is not None)
+    if layer.mode != "depthwise":
+        lines = lines_a_tile(layer, tiling) + extra
+        same = dict.fromkeys(_EVERY, lines)
+        return Pace(first=lines - 1, tiles=tiling.out_tiles, rows=tiling.out_rows, **same)
+    if not extra:
+        return walk.fires
+    # The line of the addition follows in an iteration of its own.
+    more = {name: getattr(walk.fires, name) + 1 for name in _EVERY}
+    return replace(walk.fires, first=walk.fires.first + 1, **more)
+
+
+def _last(complete: Pace, walk: Walk, layer: Layer, tiling: Tiling) -> int:
+    """Iteration of the last completion."""
+    tiles = tiling.out_tiles * walk.inner * tiling.out_rows * walk.outer
+    by_tile = (complete.tiles - 1) * walk.inner * tiling.out_rows * walk.outer
+    by_inner = (walk.inner - 1) * tiling.out_rows * walk.outer
+    by_row = (tiling.out_rows - 1) * walk.outer
+    assert 1 + by_tile + by_inner + by_row + walk.outer - 1 == tiles
+    return (
+        complete.first
+        + by_tile * complete.every_tile
+        + by_inner * complete.every_inner
+        + by_row * complete.every_row
+        + (walk.outer - 1) * complete.every_outer
+    )
+
+
+def _results(layer: Layer, tiling: Tiling, walk: Walk, complete: Pace) -> Pace:
+    """When results come: with every tile, or after a pool's last one in a group."""
+    if layer.pool is None:
+        return complete
+    group = _last(complete, replace(walk, outer=1), layer, tiling)
+    return Pace(
+        first=group, every_outer=group - complete.first + complete.every_outer,
+    )  # fmt: skip
+
+
+def _order(walk: Walk, tiling: Tiling) -> tuple[int, int, int, int]:
+    """Steps of a result's line where a tile, a group, a row and the rows end; maps lie in the order
+    group, row, tile."""
+    plane, tiles = tiling.out_rows * tiling.out_tiles, tiling.out_tiles
+    inner = plane - (tiles - 1)
+    row = 1 - (walk.inner - 1) * plane
+    return 1, inner, row, 1
+
+
+def _named(name: str, steps: Sequence[int]) -> dict[str, int]:
+    keys = [f"{name}_{end}" for end in ("tile", "inner", "row", "outer")]
+    return dict(zip(keys, steps, strict=True))
+
+
+def _operands(layer: Layer, tiling: Tiling, walk: Walk) -> dict[str, int]:
+    """Counters of operand lines: sizes, and how address, row and tile change with each."""
+    plane, width = tiling.in_rows * tiling.in_tiles, tiling.in_tiles
+    stride, top, left = layer.stride, layer.top, layer.left
+    first_y = first_t = zero_outside = 0
+    if layer.mode == "pointwise":
+        sizes = [tiling.in_groups, tiling.tiles, walk.outer]
+        moves = [(plane, 0, 0), (1, 0, 0), (0, 0, 0)]
+        groups = tiling.tiles
+    elif layer.mode == "standard":
+        sizes = [3, 3, tiling.in_groups, tiling.out_tiles, tiling.out_rows, walk.outer]
+        moves = [
+            (1, 0, 1), (width, 1, 0), (plane, 0, 0), (stride, 0, stride),
+            (stride * width, stride, 0), (0, 0, 0),
+        ]  # fmt: skip
+        first_y, first_t, zero_outside, groups = -top, -left, 1, 3
+    else:
+        sizes = [width, walk.row_length // width, walk.all_rows, walk.outer]
+        moves = [(1, 0, 1), (plane, 0, 0), (width, 1, 0), (plane, 0, 0)]
+        groups = walk.inner
+    found = {
+        "first_y": first_y, "first_t": first_t, "zero_outside": zero_outside, "groups": groups,
+    }  # fmt: skip
+    found |= {f"n{k}": (sizes[k] if k < len(sizes) else 1) for k in range(6)}
+    back: tuple[int, ...] = (0, 0, 0)
+    for k in range(6):
+        # A counter that steps puts those before it back to their start.
+        move = moves[k] if k < len(sizes) else (0, _OUTSIDE, 0)
+        step = tuple(m - b for m, b in zip(move, back, strict=True))
+        found |= {f"{n}{k}": v for n, v in zip("ayt", step, strict=True)}
+        if k < len(sizes):
+            back = tuple(b + (sizes[k] - 1) * m for b, m in zip(back, move, strict=True))
+    return found

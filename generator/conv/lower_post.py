@@ -1,0 +1,90 @@
+"""Lowering of a layer for what follows the convolution."""
+
+from __future__ import annotations
+
+from shiftforge.generator.conv.array import ArrayShape, Tiling
+from shiftforge.generator.conv.records import PostPass
+from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.walk import Walk
+
+__all__ = ["PARAM_DISTANCE", "lower_post", "signed_digits"]
+
+PARAM_DISTANCE = 8
+"""Iterations from a parameter word's store to its first use, at least."""
+
+
+def signed_digits(value: int) -> tuple[int, int]:
+    """(plus, minus) with value = plus - minus and the fewest set bits (non-adjacent form).
+
+    value >= 0. The product by a constant is then one addition or subtraction a set bit.
+    """
+    if value < 0:
+        raise ValueError(f"value must be a non-negative integer, not {value!r}")
+    plus = minus = bit = 0
+    while value:
+        if value & 1:
+            if value & 2:
+                minus |= 1 << bit
+                value += 1
+            else:
+                plus |= 1 << bit
+                value -= 1
+        value >>= 1
+        bit += 1
+    return plus, minus
+
+
+def lower_post(layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape, pool: int) -> PostPass:
+    """The record of a layer. pool: number of its pool's constant, from 1; 0 without a pool."""
+    before = max(tiling.out_groups, PARAM_DISTANCE)
+    tiles = tiling.out_groups * tiling.tiles
+    columns = layer.out_shape[2]
+    busy = tiling.out_groups * tiling.out_rows * columns if layer.direct else tiles
+    return PostPass(
+        iterations=before + busy,
+        before=before,
+        groups=tiling.out_groups,
+        tiles_all=tiles,
+        tiles=tiling.out_tiles,
+        inner=walk.inner,
+        rows=tiling.out_rows,
+        last_pixels=columns - (tiling.out_tiles - 1) * array.pixels,
+        direct=int(layer.direct),
+        exported=int(layer.exported),
+        low=layer.conv.lo,
+        high=layer.conv.hi,
+        pool=pool,
+        **_residual(layer),
+        **_pool(layer),
+    )
+
+
+def _residual(layer: Layer) -> dict[str, int]:
+    if layer.add is None or layer.skip is None:
+        return {}
+    own, skip = layer.conv_output.grid, layer.skip.grid
+    total = layer.add_output.grid
+    finer = min(own.exponent, skip.exponent)
+    shift = total.exponent - finer
+    return {
+        "residual": 1,
+        "skip_signed": int(skip.signed),
+        "skip_left": skip.exponent - finer,
+        "add_signed": int(own.signed),
+        "add_left": own.exponent - finer,
+        # Eight places take any sum but 0 past every 8-bit code, where it is clamped all the same.
+        "sum_left": min(max(-shift, 0), 8),
+        "sum_right": max(shift, 0),
+        "add_low": layer.add.lo,
+        "add_high": layer.add.hi,
+    }
+
+
+def _pool(layer: Layer) -> dict[str, int]:
+    if layer.pool is None:
+        return {}
+    return {
+        "pool_signed": int(layer.add_output.grid.signed),
+        "pool_low": layer.pool.lo,
+        "pool_high": layer.pool.hi,
+    }

@@ -1,0 +1,200 @@
+"""The accelerator's instructions: one record a layer and kernel, rows of 32-bit integers.
+
+They are described here once; the C structures are laid out from these classes. A record is as long
+as the next power of two, so that it is one word of a memory and one aligned beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+__all__ = [
+    "RECORDS", "ControllerPass", "ConvPass", "Pace", "PostPass", "record_bytes", "record_words",
+    "struct_fields",
+]  # fmt: skip
+
+
+def _word(comment: str = "") -> Any:
+    # The declared default only carries the comment; the planner gives the fields that matter.
+    return field(default=0, metadata={"comment": comment})
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When things happen that come in tiles, channel groups, rows and groups of rows.
+
+    first: iterations before the first one; the others: iterations from one to the next, by what
+    ends in between. All intervals are 1 or more. tiles, inner, rows: how many of each.
+    """
+
+    first: int = 0
+    every_tile: int = 1
+    every_inner: int = 1
+    every_row: int = 1
+    every_outer: int = 1
+    tiles: int = 1
+    inner: int = 1
+    rows: int = 1
+
+    def later(self, iterations: int) -> Pace:
+        """The same, so many iterations later."""
+        return Pace(self.first + iterations, *(getattr(self, f.name) for f in fields(self)[1:]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerPass:
+    """The controller's part of a layer. n: counters of operand lines, innermost first; a, y, t: how
+    address, row and tile change where a counter steps and those before it start again."""
+
+    iterations: int = _word("trip count of the layer's loop")
+    sends: int = _word("iterations in which lines are sent")
+    from_image: int = _word("lines come from the loader, not from the memory")
+    zero_outside: int = _word("lines outside the map are sent, as zeros")
+    residual: int = _word("the other operand of an addition is sent too")
+    base: int = _word("first line: address, row, tile")
+    first_y: int = _word()
+    first_t: int = _word()
+    in_rows: int = _word("rows and tiles of the map; the second counter's part inside it")
+    in_tiles: int = _word()
+    groups: int = _word()
+    n0: int = _word()
+    n1: int = _word()
+    n2: int = _word()
+    n3: int = _word()
+    n4: int = _word()
+    n5: int = _word()
+    a0: int = _word()
+    a1: int = _word()
+    a2: int = _word()
+    a3: int = _word()
+    a4: int = _word()
+    a5: int = _word()
+    y0: int = _word()
+    y1: int = _word()
+    y2: int = _word()
+    y3: int = _word()
+    y4: int = _word()
+    y5: int = _word()
+    t0: int = _word()
+    t1: int = _word()
+    t2: int = _word()
+    t3: int = _word()
+    t4: int = _word()
+    t5: int = _word()
+    skips: Pace = field(default=Pace(), metadata={"comment": "when lines of an addition are sent"})
+    skip_base: int = _word("their first address and its steps")
+    skip_tile: int = _word()
+    skip_inner: int = _word()
+    skip_row: int = _word()
+    skip_outer: int = _word()
+    results: Pace = field(default=Pace(), metadata={"comment": "when results are read"})
+    stores: int = _word("how many")
+    out_base: int = _word("their first address and its steps")
+    store_tile: int = _word()
+    store_inner: int = _word()
+    store_row: int = _word()
+    store_outer: int = _word()
+    trace_base: int = _word("first line of the layer in a frame's trace, or -1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvPass:
+    """The convolution unit's part of a layer."""
+
+    iterations: int = _word("trip count of the layer's loop")
+    mode: int = _word("0 pointwise, 1 depthwise, 2 standard, 3 first weights alone")
+    geometry: int = _word("which of the plan's pairs of stride and left padding")
+    stride: int = _word()
+    in_signed: int = _word("codes are int8, not uint8")
+    groups: int = _word("groups of weights; iterations of the first one and of the others")
+    first_group_iterations: int = _word()
+    group_iterations: int = _word()
+    words: int = _word("weight words of a group; when those of the next one are read")
+    take_first: int = _word()
+    take_every: int = _word()
+    last_words: int = _word("the same in the last group, of the next layer's first one")
+    last_first: int = _word()
+    last_every: int = _word()
+    tiles: int = _word("output tiles of a group (depthwise: times that the rows start again)")
+    tail: int = _word("idle iterations at a group's end")
+    lines: int = _word("operand lines of a tile (standard: channel groups)")
+    loads: int = _word("standard: windows of the layer; depthwise: output tiles")
+    last_lanes: int = _word("standard: channels of the last group")
+    last_step: int = _word("standard: iterations of its step")
+    row_lines: int = _word("depthwise: lines of a row, all channel groups")
+    row_length: int = _word("the same with idle iterations")
+    all_rows: int = _word("depthwise: rows, with zeros below the map")
+    in_rows: int = _word()
+    in_tiles: int = _word()
+    first_t: int = _word("depthwise: first tile of the first window")
+    word_row: int = _word("depthwise: step of the weight word at a row's end")
+    fires: Pace = field(default=Pace(), metadata={"comment": "depthwise: when windows are complete"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostPass:
+    """What follows the convolution in a layer."""
+
+    iterations: int = _word("trip count of the layer's loop")
+    before: int = _word("iterations before the first tile: parameters are read")
+    groups: int = _word("groups of output channels, one parameter word each")
+    tiles_all: int = _word("output tiles")
+    tiles: int = _word("of a row, of channel groups in a row, of rows")
+    inner: int = _word()
+    rows: int = _word()
+    last_pixels: int = _word("pixels of a row's last tile")
+    direct: int = _word("results leave as 32-bit integers and are not stored")
+    exported: int = _word("stored result lines also go to global memory")
+    low: int = _word("activation: smallest code")
+    high: int = _word("activation: largest code")
+    residual: int = _word("a residual addition follows")
+    skip_signed: int = _word("its codes are int8")
+    skip_left: int = _word("left shift of its codes to the finer grid")
+    add_signed: int = _word("the convolution's codes are int8")
+    add_left: int = _word("left shift of the convolution's codes")
+    sum_left: int = _word("left shift of the sum to the output grid")
+    sum_right: int = _word("right shift of the sum, rounded half to even")
+    add_low: int = _word("smallest code of the sum")
+    add_high: int = _word("largest code of the sum")
+    pool: int = _word("a global pool follows: number of its constant, from 1")
+    pool_signed: int = _word("its input codes are int8")
+    pool_low: int = _word("smallest code of the pooled map")
+    pool_high: int = _word("largest code of the pooled map")
+
+
+RECORDS = {
+    "controller_layer_t": ControllerPass,
+    "conv_layer_t": ConvPass,
+    "post_layer_t": PostPass,
+}
+
+
+def record_bytes(kind: type) -> int:
+    """Bytes of a record of a kind: the next power of two."""
+    return 4 * (1 << (sum(1 for _ in _words(kind())) - 1).bit_length())
+
+
+def _words(record: Any) -> Iterator[int]:
+    for f in fields(record):
+        value = getattr(record, f.name)
+        if isinstance(value, Pace):
+            yield from _words(value)
+        else:
+            yield int(value)
+
+
+def record_words(record: Any) -> tuple[int, ...]:
+    """A record as integers in field order, with zeros up to its length."""
+    words = tuple(_words(record))
+    return words + (0,) * (record_bytes(type(record)) // 4 - len(words))
+
+
+def struct_fields(kind: type) -> tuple[tuple[str, str, str], ...]:
+    """(name, C type, comment) of every member, in order."""
+    return tuple(
+        (f.name, "pace_layer_t" if isinstance(f.default, Pace) else "int",
+         str(f.metadata.get("comment", "")))
+        for f in fields(kind)
+    )  # fmt: skip

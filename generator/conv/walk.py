@@ -1,0 +1,70 @@
+"""How a layer walks: the orders of lines and results, and the iterations at which they come.
+
+Results come in the order (outer group, row, inner group, tile). Pointwise and standard layers have
+one inner group; a depthwise layer walks row by row over all of its channel groups, so that a line
+of the row above lies a whole row of all groups back. Only where a global pool follows it walks
+group by group, because the pool sums one group at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from shiftforge.generator.conv.array import Tiling
+from shiftforge.generator.conv.records import Pace
+from shiftforge.generator.conv.schedule import Layer
+
+__all__ = ["ROW_DISTANCE", "Walk", "lines_a_tile", "walk_layer"]
+
+ROW_DISTANCE = 16
+"""Iterations from a line that enters the line buffer to the one below it, at least: a load, a select
+and a store fit in it on every family (on-chip loads take up to 6 cycles in published reports)."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """outer, inner: channel groups. row_length, all_rows: of a depthwise layer's lines, idle ones
+    and zeros below the map included. fires: when its windows are complete. iterations: from the
+    first line to the last complete window; of other layers 0.
+    """
+
+    outer: int
+    inner: int
+    row_length: int
+    all_rows: int
+    fires: Pace
+    iterations: int
+
+
+def lines_a_tile(layer: Layer, tiling: Tiling) -> int:
+    """Operand lines that a tile of a pointwise or standard layer needs."""
+    return tiling.in_groups * (9 if layer.mode == "standard" else 1)
+
+
+def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
+    """The walk of a layer."""
+    if layer.mode != "depthwise":
+        return Walk(tiling.out_groups, 1, 0, 0, Pace(), 0)
+    by_group = layer.pool is not None
+    outer, inner = (tiling.in_groups, 1) if by_group else (1, tiling.in_groups)
+    tiles, stride = tiling.in_tiles, layer.stride
+    # Whole groups of idle lines at a row's end, where it is too short.
+    row = tiles * ceil(max(inner * tiles, ROW_DISTANCE) / tiles)
+    last_row = (tiling.out_rows - 1) * stride - layer.top + 2
+    all_rows = last_row + 1
+    first = (2 - layer.top) * row + 2 - layer.left
+    span = (inner - 1) * tiles + (tiling.out_tiles - 1) * stride
+    down = (tiling.out_rows - 1) * stride * row
+    fires = Pace(
+        first=first,
+        every_tile=stride,
+        every_inner=tiles - (tiling.out_tiles - 1) * stride,
+        every_row=stride * row - span,
+        every_outer=all_rows * row - down - span,
+        tiles=tiling.out_tiles,
+        inner=inner,
+        rows=tiling.out_rows,
+    )
+    iterations = (outer - 1) * all_rows * row + first + down + span + 1
+    return Walk(outer, inner, row, all_rows, fires, iterations)
