@@ -1,37 +1,44 @@
 """Cycle model of the accelerator: what each layer takes, and what an ideal array would take.
 
-Modelled, not measured. It counts, per frame in steady state:
+Modelled, not measured; the clocked run counts the same from the text. Every kernel is a loop over
+layers and in it one loop of a known trip count, an iteration a cycle. The model follows the kernels
+from layer to layer: when each may start (its invocation before has drained, and entry again takes
+its time), when its first word is there, and what its iterations wait for:
 
-* array cycles as the convolution unit issues them (padding to tiles and channel groups included;
-  for depthwise one cycle a line that enters the line buffer, outputs or not);
-* the feature-map memory's one read port: operand lines, and skip lines of a residual addition;
-* weight words from global memory, fetched behind the group of channels before;
-* the image: the loader fetches the rows of a window, ``LOADER_BLOCK`` bytes a cycle or what global
-  memory gives, and then sends its lines, one a cycle;
-* ``DRAIN_CYCLES`` between layers, because a layer starts when the last result of the one before
-  is stored.
+* the convolution unit's iterations, idle ones included;
+* the controller's, where lines are sent more slowly than they are used;
+* weight words, and for the first layer the image, at the board's bandwidth;
+* the latencies of the kernels and channels between the last operand and the last result.
+
+A layer lasts from the last stored result of the one before to its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer, window_end
-from shiftforge.generator.conv.schedule import ImageMap, Layer
+from shiftforge.generator.conv.array import ArrayShape, Tiling
+from shiftforge.generator.conv.image import IMAGE_BEAT, ImageLayout
+from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.weights import weight_word_bytes
 
-__all__ = ["DRAIN_CYCLES", "LOADER_BLOCK", "LayerCycles", "array_cycles", "model_cycles"]
+__all__ = ["LayerCycles", "model_cycles"]
 
-LOADER_BLOCK = 64
-"""Bytes of an image row that the loader fetches in a cycle."""
-
-DRAIN_CYCLES = 200
-"""Assumed latency from a layer's last operand to its last stored result, in cycles."""
+Passes = tuple[ControllerPass, ConvPass, PostPass]
 
 
 @dataclass(frozen=True)
 class LayerCycles:
-    """Cycles of one layer a frame, and the share of the array's lanes that do its work."""
+    """Cycles of one layer a frame, and the share of the array's lanes that do its work.
+
+    ideal: array cycles if every one were full. array: iterations of the convolution unit. memory:
+    of the controller. weights: cycles that its weights take from global memory. bound: which of
+    them decides.
+    """
 
     ideal: int
     array: int
@@ -43,83 +50,117 @@ class LayerCycles:
     bound: str
 
 
-def array_cycles(layer: Layer, tiling: Tiling) -> tuple[int, int]:
-    """(ideal, issued) array cycles. Ideal: every cycle a full tile, no line waits."""
-    tiles, groups = tiling.tiles, tiling.out_groups
-    if layer.mode == "pointwise":
-        cycles = groups * tiles * tiling.weight_words
-        return cycles, cycles
-    if layer.mode == "standard":
-        loads = 9 * tiling.in_groups
-        return groups * tiles * tiling.weight_words, groups * tiles * (tiling.weight_words + loads)
-    return groups * tiles, window_end(layer, tiling)
+@dataclass
+class _Kernels:
+    """First cycles in which the kernels can start their next invocation; end of the layer before."""
 
-
-def weight_word_bytes(array: ArrayShape) -> int:
-    """Bytes of one weight word in global memory: two codes a byte where weights have one term."""
-    codes = array.units * 9
-    return codes // 2 if array.unit == "shift" and array.terms == 1 else codes
+    controller: float = 0
+    conv: float = 0
+    post: float = 0
+    end: float = 0
 
 
 def model_cycles(
-    layers: tuple[Layer, ...], array: ArrayShape, image_cycles: int, bytes_per_cycle: float
+    layers: Sequence[Layer],
+    tilings: Sequence[Tiling],
+    passes: Sequence[Passes],
+    image: ImageLayout,
+    image_pass: ControllerPass | None,
+    array: ArrayShape,
+    latencies: Latencies,
+    bytes_per_cycle: float,
 ) -> tuple[LayerCycles, ...]:
-    """Cycles of every layer; the image (``loader_cycles``) is counted with the first.
+    """Cycles of every layer of a frame that follows another one.
 
     bytes_per_cycle: global memory bandwidth at the kernel clock.
     """
-    tilings = [tile_layer(layer, array) for layer in layers]
-    # A group's parameters (bias, two shifts) travel with its weights: 12 bytes a channel.
-    fetch = [
-        ceil((t.weight_words * weight_word_bytes(array) + 12 * array.units) / bytes_per_cycle)
-        for t in tilings
-    ]
-    found = []
-    for i, (layer, tiling) in enumerate(zip(layers, tilings, strict=True)):
-        ideal, issued = array_cycles(layer, tiling)
-        a_group = issued / tiling.out_groups
-        after = fetch[(i + 1) % len(layers)]
-        weights = (tiling.out_groups - 1) * fetch[i] + after
-        paced = (tiling.out_groups - 1) * max(a_group, fetch[i]) + max(a_group, after)
-        memory = _memory_cycles(layer, tiling)
-        total = max(ceil(paced), memory) + DRAIN_CYCLES
-        bound = "weights" if ceil(paced) > issued else "array"
-        if memory > paced:
-            bound = "memory"
-        if i == 0:
-            total += image_cycles
-        utilisation = layer.macs / (total * array.lanes)
-        found.append(
-            LayerCycles(ideal, issued, memory, weights, total, layer.macs, utilisation, bound)
-        )
+    at, found = _Kernels(), []
+    word = weight_word_bytes(array) / bytes_per_cycle
+    loading = image.rows * image.beats * IMAGE_BEAT / bytes_per_cycle
+    for frame in range(2):
+        for i, (layer, tiling, own) in enumerate(zip(layers, tilings, passes, strict=True)):
+            before, source = at.end, 0.0
+            if i == 0 and image_pass is not None:
+                start = at.controller
+                rows = image.map_rows * max(image.step, loading)
+                at.controller = start + max(image_pass.iterations, rows if frame == 0 else 0)
+                at.controller += latencies.controller + latencies.reentry
+            elif i == 0:
+                source = image.map_rows * image.passes * max(image.step, loading)
+            busy, bound = _busy(own, word, source)
+            _step(at, own, busy, latencies)
+            if frame:
+                total = round(at.end - before)
+                found.append(
+                    LayerCycles(
+                        _ideal(layer, tiling), own[1].iterations, own[0].iterations,
+                        ceil(own[1].words * own[1].groups * word), total, layer.macs,
+                        layer.macs / (total * array.lanes), bound,
+                    )
+                )  # fmt: skip
     return tuple(found)
 
 
-def loader_blocks(image: ImageMap, columns: int, array: ArrayShape) -> int:
-    """Blocks of an image row in the loader, padding and the last tile's reach included."""
-    reach = columns + image.left + image.kernel + array.pixels * image.stride
-    return ceil(reach / LOADER_BLOCK)
+def _ideal(layer: Layer, tiling: Tiling) -> int:
+    """Array cycles, every one a full tile, nothing waits."""
+    words = 1 if layer.mode == "depthwise" else tiling.weight_words
+    return tiling.out_groups * tiling.tiles * words
 
 
-def loader_cycles(
-    image: ImageMap, shape: tuple[int, int, int], array: ArrayShape, bytes_per_cycle: float
-) -> int:
-    """Cycles of the loader a frame: for every row of the map its window's rows, then its lines.
+def _busy(own: Passes, word: float, source: float) -> tuple[float, str]:
+    """Cycles from a layer's first operand to its last complete tile, and what decides."""
+    controller, conv, _ = own
+    wants = {"array": float(_last_complete(conv)), "memory": float(controller.sends)}
+    if conv.groups > 1:
+        group = max(float(conv.group_iterations), conv.words * word)
+        wants["weights"] = conv.first_group_iterations - conv.group_iterations + conv.groups * group
+    if source:
+        wants["image"] = source
+    bound = max(wants, key=lambda name: wants[name])
+    return wants[bound], bound
 
-    shape: (C, H, W) of the image.
-    """
-    channels, _, columns = shape
-    rows = image.kernel * channels
-    fetch = max(rows * loader_blocks(image, columns, array), ceil(rows * columns / bytes_per_cycle))
-    return image.rows * fetch + array.lines((image.channels, image.rows, image.columns))
+
+def _first_complete(conv: ConvPass) -> int:
+    """Iterations up to the first complete tile."""
+    if conv.mode == 1:
+        return conv.fires.first + 1
+    return conv.first_group_iterations - conv.group_iterations + conv.words
 
 
-def _memory_cycles(layer: Layer, tiling: Tiling) -> int:
-    """Reads of the feature-map memory: it has one read port, a line wide."""
-    outputs = tiling.out_groups * tiling.tiles
-    if layer.mode == "depthwise":
-        lines = tiling.in_groups * tiling.in_rows * tiling.in_tiles
-        operands = min(window_end(layer, tiling), lines)
+def _last_complete(conv: ConvPass) -> int:
+    """Iterations up to the last complete tile."""
+    if conv.mode == 2:
+        return conv.iterations - conv.tail - (conv.last_step - conv.last_lanes)
+    if conv.mode == 0:
+        return conv.iterations - conv.tail
+    p = conv.fires
+    span = (p.tiles - 1) * p.every_tile
+    row = (p.inner - 1) * (p.every_inner + span) + span
+    group = (p.rows - 1) * (p.every_row + row) + row
+    return p.first + (conv.tiles - 1) * (p.every_outer + group) + group + 1
+
+
+def _step(at: _Kernels, own: Passes, busy: float, latencies: Latencies) -> None:
+    """One layer further."""
+    controller, conv, post = own
+    sent = at.controller + latencies.controller + latencies.channel
+    first = max(at.conv, sent)
+    to_post = latencies.conv + latencies.channel
+    ready = at.post + post.before
+    # Post may still read parameters when the first tile is there: all of it is later then.
+    late = max(0.0, ready - (first + _first_complete(conv) - 1 + to_post))
+    complete = first + busy + late
+    stored = complete + to_post
+    if controller.stores:
+        end = stored + latencies.post + latencies.channel
+        at.controller = max(end, at.controller + controller.iterations)
+        at.controller += latencies.controller + latencies.reentry
+        at.end = end + latencies.controller
     else:
-        operands = outputs * tiling.in_groups * (9 if layer.mode == "standard" else 1)
-    return operands + (outputs if layer.add is not None else 0)
+        busy_post = ready + post.iterations - post.before
+        stored = max(stored + post.last_pixels - 1, busy_post)
+        at.controller += max(controller.iterations, busy - 64)
+        at.controller += latencies.controller + latencies.reentry
+        at.end = stored + latencies.post
+    at.conv = max(complete, first + conv.iterations) + latencies.conv + latencies.reentry
+    at.post = stored + latencies.post + latencies.reentry

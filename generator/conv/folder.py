@@ -14,20 +14,10 @@ from shiftforge.generator.sdk import emulator_platform
 
 __all__ = ["INTERFACE", "KERNELS", "render_project"]
 
-INTERFACE = 1
+INTERFACE = 2
 """Counts changes of kernel arguments and data layout: the runtime runs only its own designs."""
 
-KERNELS = (
-    "loader",
-    "controller",
-    "feeder",
-    "conv",
-    "requantise",
-    "activation",
-    "residual",
-    "pool",
-    "classifier",
-)
+KERNELS = ("loader", "feeder", "params", "controller", "conv", "post")
 
 
 def render_project(plan: Plan, data: Mapping[str, bytes]) -> dict[str, str]:
@@ -36,10 +26,7 @@ def render_project(plan: Plan, data: Mapping[str, bytes]) -> dict[str, str]:
     data: the files ``data/*.bin`` by path, whose lengths the host program knows.
     """
     board = plan.board
-    depths = [
-        f"-DSF_DEPTH_{c.name}={EMULATION_DEPTH * (2 if c.name == 'result' else 1)}"
-        for c in plan.channels
-    ]
+    depths = [f"-DSF_DEPTH_{c.name}={EMULATION_DEPTH}" for c in plan.channels]
     values: dict[str, Any] = {
         "version": __version__,
         "network": plan.network,

@@ -7,7 +7,7 @@ that the tile's windows cover, zero padding included.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
 
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.schedule import ImageMap
 
-__all__ = ["IMAGE_BEAT", "IMAGE_DISTANCE", "ImageLayout", "image_layout", "pack_image"]
+__all__ = [
+    "IMAGE_BEAT", "IMAGE_DISTANCE", "ImageLayout", "image_fields", "image_layout", "pack_image",
+]  # fmt: skip
 
 IMAGE_BEAT = 64
 IMAGE_DISTANCE = 8
@@ -85,6 +87,11 @@ def image_layout(
         channels, image.kernel, image.stride, image.top, image.left, image.rows, tiles, parts,
         array.pixels, word, beats, step, groups if streamed else 1, streamed,
     )  # fmt: skip
+
+
+def image_fields(layout: ImageLayout) -> dict[str, Any]:
+    """What of a layout the host packs images by."""
+    return asdict(layout)
 
 
 def _distance(fetch: int, rows: int, lines: int, parts: int, low: int, step: int) -> int:

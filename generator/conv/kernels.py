@@ -6,27 +6,106 @@ from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
-from shiftforge.generator.conv.cycles import LOADER_BLOCK, loader_blocks, weight_word_bytes
-from shiftforge.generator.conv.instruction import instruction_fields
+from shiftforge.generator.conv.image import IMAGE_BEAT
+from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.plan import LayerPlan, Plan
+from shiftforge.generator.conv.promises import PROMISES
+from shiftforge.generator.conv.records import RECORDS, record_bytes, struct_fields
+from shiftforge.generator.conv.weights import (
+    REST_BEAT,
+    parameter_bytes,
+    weight_beat_bytes,
+    weight_word_bytes,
+)
 from shiftforge.generator.escape import verbatim
 from shiftforge.generator.render import MAX_VECTOR, render
 
 __all__ = ["render_accelerator"]
 
+_COMMENTS = {
+    "controller_layer_t": "n, a, y, t: counters of operand lines, the innermost first, and how "
+    "address, row and tile change with each.",
+    "conv_layer_t": "The convolution unit's part.",
+    "post_layer_t": "Requantisation, activation, addition, pool.",
+}
+# Fields of post that hold where an addition or a pool follows, and there alone.
+_OF_ADDITIONS = (
+    "skip_signed", "skip_left", "add_signed", "add_left", "sum_left", "sum_right", "add_low",
+    "add_high",
+)  # fmt: skip
+_OF_POOLS = ("pool_signed", "pool_low", "pool_high")
+
+
+def _power_of_two(n: int) -> int:
+    return 1 << (n - 1).bit_length()
+
 
 def _layer_comment(layer: LayerPlan) -> str:
-    extra = [n for n in ("residual", "pool", "direct") if getattr(layer.instruction, n)]
-    note = f" + {', '.join(extra)}" if extra else ""
+    note = f" + {', '.join(layer.notes)}" if layer.notes else ""
     return f"{layer.index:3d} {layer.mode}{note}  {layer.source}"
+
+
+def _records() -> list[dict[str, Any]]:
+    found = []
+    for name, kind in RECORDS.items():
+        members = struct_fields(kind)
+        words = sum(8 if type_ == "pace_layer_t" else 1 for _, type_, _ in members)
+        found.append(
+            {"type": name, "fields": members, "comment": _COMMENTS[name],
+             "padding": record_bytes(kind) // 4 - words}
+        )  # fmt: skip
+    return found
+
+
+def _constants(plan: Plan) -> list[tuple[str, str]]:
+    """Fields of post as macros: numbers where all layers agree that use them, widths else."""
+    found = []
+    posts = [layer.post for layer in plan.layers]
+    for names, used in (
+        (_OF_ADDITIONS, [p for p in posts if p.residual]),
+        (_OF_POOLS, [p for p in posts if p.pool]),
+    ):
+        for name in names:
+            values = {getattr(p, name) for p in used}
+            text = f"((in)->{name})"
+            if len(values) == 1:
+                text = str(values.pop())
+            elif values and min(values) >= 0 and "low" not in name and "high" not in name:
+                text = f"((in)->{name} & {_power_of_two(max(values) + 1) - 1})"
+            found.append((f"SF_{name.upper()}(in)", text))
+    return found
+
+
+def _pool_terms(multiplier: int) -> list[str]:
+    """The product of ``whole[v]`` and a constant as shifts and additions."""
+    plus, minus = signed_digits(multiplier)
+    terms = []
+    for bit in range(multiplier.bit_length() + 1):
+        for digits, sign in ((plus, "+"), (minus, "-")):
+            if digits >> bit & 1:
+                terms.append(f" {sign} (whole[v] << {bit})")
+    return terms or ["(ints_t)(0)"]
+
+
+def _geometries(plan: Plan, mode: str) -> list[dict[str, int]]:
+    return [
+        {"index": i, "stride": stride, "origin": plan.array.pixels - 1 if left else 0}
+        for i, (kind, stride, left) in enumerate(plan.geometries)
+        if kind == mode
+    ]
 
 
 def render_accelerator(plan: Plan) -> str:
     """The whole device text: one file, the same for every device and for hardware."""
-    array, image = plan.array, plan.image
+    array, image, shifts = plan.array, plan.image, plan.shifts
     vector = min(array.units, MAX_VECTOR)
-    channels, rows, columns = plan.image_shape
     note = "" if array.unit == "shift" else ", multiplier variant (not multiplier-free)"
+    standard = _geometries(plan, "standard")
+    strides = sorted({g["stride"] for g in standard})
+    word, beat = weight_word_bytes(array), weight_beat_bytes(array)
+    rest = word - beat
+    parameter = parameter_bytes(array, plan.multiplier_requant)
+    used = array.units * (6 + 4 * plan.multiplier_requant)
     values: dict[str, Any] = {
         "version": __version__,
         "network": plan.network,
@@ -40,32 +119,63 @@ def render_accelerator(plan: Plan) -> str:
         "vector": vector,
         "vectors": array.units // vector,
         "packed_nibbles": array.unit == "shift" and array.terms == 1,
-        "packed_weight_bytes": weight_word_bytes(array),
         "multiplier_requant": plan.multiplier_requant,
-        "fm_lines": plan.memory.total_lines,
+        "fm_lines": plan.memory.total_lines or 1,
         "row_lines": plan.row_lines,
         "weight_words": plan.weight_words,
+        "weight_half": _power_of_two(plan.weight_words),
+        "groups": plan.max_groups,
         "layer_count": len(plan.layers),
-        "instruction_fields": instruction_fields(),
+        "pass_count": len(plan.layers) + (plan.image_pass is not None),
+        "stored_line_vectors": _power_of_two(array.line_bytes) // vector,
+        "weight_vectors": word // 8,
+        "stored_weight_vectors": _power_of_two(word) // 8,
+        "weight_main_bytes": beat,
+        "weight_rest_bytes": rest,
+        "words_a_rest": REST_BEAT // rest,
+        "param_bytes": parameter,
+        "param_padding": parameter - used,
+        "frame_words": plan.frame_words,
+        "frame_params": sum(layer.tiling.out_groups for layer in plan.layers),
+        "records": _records(),
+        "constants": _constants(plan),
         "channels": plan.channels,
         "layer_comments": [_layer_comment(layer) for layer in plan.layers],
-        "shift_include": verbatim(
-            files("shiftforge.kernels").joinpath("shift.clh").read_text("utf-8")
+        "modes": {m: any(layer.mode == m for layer in plan.layers)
+                  for m in ("pointwise", "depthwise", "standard")},
+        "ring_words": (8 + array.units) // 8,
+        "depthwise_geometries": _geometries(plan, "depthwise"),
+        "standard_geometries": standard,
+        "standard_strides": strides,
+        "window_columns": (array.pixels - 1) * max(strides, default=1) + 3,
+        "direct": any(layer.post.direct for layer in plan.layers),
+        "residual": any(layer.post.residual for layer in plan.layers),
+        "pools": [{"terms": _pool_terms(m), "right": right} for m, right in plan.pools],
+        "image_streams": image.streamed,
+        "round_trip": plan.latencies.round_trip,
+        "shifts": {
+            "right_least": shifts.right_least,
+            "right_mask": _power_of_two(shifts.right_most - shifts.right_least + 1) - 1,
+            "left": shifts.left_most,
+            "left_mask": _power_of_two(shifts.left_most + 1) - 1,
+        },
+        "promises": PROMISES,
+        "lanes_include": verbatim(
+            files("shiftforge.kernels").joinpath("lanes.clh").read_text("utf-8").rstrip()
         ),
         "image": {
-            "channels": channels,
-            "rows": rows,
-            "columns": columns,
+            "channels": image.channels,
             "kernel": image.kernel,
             "stride": image.stride,
-            "top": image.top,
-            "left": image.left,
-            "block": LOADER_BLOCK,
-            "blocks": loader_blocks(image, columns, array),
-            "map_rows": image.rows,
-            "map_columns": image.columns,
-            "map_tiles": -(-image.columns // array.pixels),
-            "map_groups": -(-image.channels // array.units),
+            "word": image.word,
+            "beats": image.beats,
+            "half": image.half,
+            "passes": image.passes,
+            "map_rows": image.map_rows,
+            "map_tiles": image.map_tiles,
+            "map_groups": image.map_groups,
+            "step": image.step,
+            "words_a_beat": IMAGE_BEAT // image.word,
         },
-    }
+    }  # fmt: skip
     return render("conv/opencl/accelerator.cl.j2", values)

@@ -53,6 +53,12 @@ class Latencies:
             if type(value) is not int or value < 1:
                 raise ValueError(f"latency {name} is {value!r}, not an integer of at least 1")
 
+    @property
+    def round_trip(self) -> int:
+        """Cycles from an operand's iteration in the controller to that in which its result, of no
+        further operand, can be read."""
+        return self.controller + self.conv + self.post + 3 * self.channel
+
     def scaled(self, factor: float | Fraction) -> Latencies:
         """Every latency times a factor above 0, rounded down, and at least 1."""
         exact = Fraction(factor)

@@ -12,13 +12,14 @@ from annotated_types import Ge, Le
 from shiftforge.errors import InputError, Problem
 from shiftforge.fields import read_fields
 from shiftforge.generator.channel import Channel
+from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.manifest import MANIFEST
 from shiftforge.generator.project import AGAIN
 from shiftforge.quant.graph.types import QuantizedModel
 
 __all__ = ["DATA", "ConvManifest", "OutputLines", "StoredMap", "check_model", "read_conv_manifest"]
 
-DATA = ("program", "weights", "params")
+DATA = ("controller", "conv", "post", "weights", "rests", "params")
 """Names of the files data/*.bin."""
 _DEEPEST = 1 << 20
 Side: TypeAlias = Annotated[int, Ge(1), Le(1 << 16)]
@@ -28,8 +29,8 @@ Lines: TypeAlias = Annotated[int, Ge(0), Le(1 << 26)]
 
 @dataclass(frozen=True)
 class OutputLines:
-    """The network's output. direct: accumulators of ``groups`` x ``tiles`` words from the
-    classifier, else ``lines`` lines that the controller exports. shape: (C, H, W)."""
+    """The network's output. direct: 32-bit results, a beat a pixel of each of ``groups``
+    channel groups, else ``lines`` lines. shape: (C, H, W)."""
 
     tensor: str
     shape: tuple[Side, Side, Side]
@@ -51,12 +52,15 @@ class StoredMap:
 
 @dataclass(frozen=True)
 class ConvManifest:
-    """units x pixels: the array. image: (C, H, W). channel_groups: rows of ``params.bin``."""
+    """units x pixels: the array. image: (C, H, W), laid out as ``layout``. frame_words, channel_groups:
+    weight words and parameter records of a frame."""
 
     units: Annotated[int, Ge(1), Le(4096)]
     pixels: Annotated[int, Ge(1), Le(4096)]
     image: tuple[Side, Side, Side]
+    layout: ImageLayout
     output: OutputLines
+    frame_words: Count
     channel_groups: Count
     trace_lines: Lines
     trace: tuple[StoredMap, ...]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import ceil
 from typing import Any
 
 from shiftforge.boards.types import Board
@@ -14,13 +13,20 @@ from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area
 from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
-from shiftforge.generator.conv.cycles import LayerCycles, loader_cycles, model_cycles
-from shiftforge.generator.conv.instruction import Instruction
-from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY
-from shiftforge.generator.conv.lower import lower_layer
+from shiftforge.generator.conv.cycles import LayerCycles, model_cycles
+from shiftforge.generator.conv.depths import plan_channels
+from shiftforge.generator.conv.image import ImageLayout, image_layout
+from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY, Latencies, board_latencies
+from shiftforge.generator.conv.lower_controller import lower_controller, lower_image, result_lines
+from shiftforge.generator.conv.lower_conv import group_words, lower_conv, lower_fill
+from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.memory import MemoryPlan, StoredMap, plan_memory
 from shiftforge.generator.conv.options import shape_problems
-from shiftforge.generator.conv.schedule import ImageMap, Schedule, schedule
+from shiftforge.generator.conv.promises import Proof, map_reads, prove_promises
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.schedule import Layer, Schedule, schedule
+from shiftforge.generator.conv.walk import walk_layer
+from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
 from shiftforge.quant.graph.types import Conv, IntFormat, QuantizedModel
 
 __all__ = ["LayerPlan", "Plan", "area_estimate", "array_for", "bytes_per_cycle", "make_plan"]
@@ -36,15 +42,27 @@ class LayerPlan:
     mode: str
     result: str
     tiling: Tiling
-    instruction: Instruction
+    controller: ControllerPass
+    conv: ConvPass
+    post: PostPass
     cycles: LayerCycles
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the pass does besides its convolution."""
+        flags = {"residual": self.post.residual, "pool": self.post.pool, "direct": self.post.direct}
+        return tuple(name for name, flag in flags.items() if flag)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A network planned for a board.
 
+    image_pass: stores the image, where it is not streamed into the first layer. fill: reads the
+        first weights. geometries: (mode, stride, left padding) of line buffers and windows.
+    pools: (multiplier, right shift) of the global pools. proofs: of the kernels' promises.
     multiplier_requant: one multiplier a channel output in requantisation (not multiplier-free).
+    weight_words: of the largest group that is resident at once.
     trace_lines: lines of all stored maps of a frame, for the traced build.
     symmetric_bytes: what two buffers of the largest map each, and residuals beside, would take.
     """
@@ -52,7 +70,13 @@ class Plan:
     network: str
     board: Board
     array: ArrayShape
-    image: ImageMap
+    image: ImageLayout
+    image_pass: ControllerPass | None
+    fill: ConvPass
+    geometries: tuple[tuple[str, int, int], ...]
+    pools: tuple[tuple[int, int], ...]
+    latencies: Latencies
+    proofs: tuple[Proof, ...]
     image_shape: tuple[int, int, int]
     layers: tuple[LayerPlan, ...]
     memory: MemoryPlan
@@ -62,6 +86,8 @@ class Plan:
     row_lines: int
     weight_words: int
     trace_lines: int
+    shifts: ShiftRanges
+    frame_words: int
 
     @property
     def ideal_cycles(self) -> int:
@@ -98,9 +124,15 @@ class Plan:
         """Bytes of a symmetric double buffer for the same network."""
         return self.memory.symmetric_lines * self.array.line_bytes
 
+    @property
+    def max_groups(self) -> int:
+        """Groups of output channels of the widest layer."""
+        return max(layer.tiling.out_groups for layer in self.layers)
+
     def to_json(self) -> str:
         """The plan as JSON, identical for identical input."""
         data: dict[str, Any] = asdict(self)
+        data["latencies"] = self.latencies.to_dict()
         data["board"] = self.board.name
         data["totals"] = self.totals()
         return json.dumps(data, indent=1, sort_keys=True, default=str) + "\n"
@@ -153,15 +185,47 @@ def make_plan(model: QuantizedModel, board: Board, array: ArrayShape) -> Plan:
     scheduled = schedule(model)
     if problems := shape_problems(array.units, array.pixels):
         raise InputError(problems)
-    memory = _plan_maps(scheduled, array)
+    layers = scheduled.layers
+    tilings = [tile_layer(layer, array) for layer in layers]
+    walks = [walk_layer(layer, tiling) for layer, tiling in zip(layers, tilings, strict=True)]
+    streamed = scheduled.streamed
+    multiplier = any(isinstance(n, Conv) and n.multiplier is not None for n in model.nodes)
     shape = model.tensors[model.input].shape
-    loading = loader_cycles(scheduled.image, shape, array, bytes_per_cycle(board))
-    cycles = model_cycles(scheduled.layers, array, loading, bytes_per_cycle(board))
-    planned, trace = [], 0
-    for layer, counted in zip(scheduled.layers, cycles, strict=True):
-        tiling = tile_layer(layer, array)
-        instruction = lower_layer(layer, tiling, memory.bases, trace)
-        trace += instruction.result_lines
+    image = image_layout(
+        scheduled.image, shape[0], array, streamed, tilings[0].out_groups
+    )
+    memory = _plan_maps(scheduled, array)
+    latencies = board_latencies(board)
+    geometries = tuple(sorted({
+        (layer.mode, layer.stride, layer.left) for layer in layers if layer.mode != "pointwise"
+    }))  # fmt: skip
+    pools = tuple(dict.fromkeys(
+        (layer.pool.multiplier, layer.pool.shift) for layer in layers if layer.pool is not None
+    ))  # fmt: skip
+    image_pass = None
+    if not streamed:
+        base = memory.bases[layers[0].input.name]
+        image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
+    words = [group_words(layer, t) for layer, t in zip(layers, tilings, strict=True)]
+    planned: list[LayerPlan] = []
+    passes, trace = [], 0
+    for i, (layer, tiling, walk) in enumerate(zip(layers, tilings, walks, strict=True)):
+        pool = 0
+        if layer.pool is not None:
+            pool = 1 + pools.index((layer.pool.multiplier, layer.pool.shift))
+        numbers = {g: n for n, g in enumerate(geometries)}
+        controller = lower_controller(
+            layer, tiling, walk, memory.bases, trace, latencies.round_trip
+        )
+        conv = lower_conv(
+            layer, tiling, walk, array, words[(i + 1) % len(words)], numbers
+        )
+        post = lower_post(layer, tiling, walk, array, pool)
+        passes.append((controller, conv, post))
+        trace += result_lines(layer, tiling)
+    cycles = model_cycles(layers, tilings, passes, image, image_pass, array, latencies,
+                          bytes_per_cycle(board))  # fmt: skip
+    for layer, tiling, own, counted in zip(layers, tilings, passes, cycles, strict=True):
         planned.append(
             LayerPlan(
                 index=layer.index,
@@ -170,33 +234,54 @@ def make_plan(model: QuantizedModel, board: Board, array: ArrayShape) -> Plan:
                 mode=layer.mode,
                 result=layer.result.name,
                 tiling=tiling,
-                instruction=instruction,
+                controller=own[0],
+                conv=own[1],
+                post=own[2],
                 cycles=counted,
             )
         )
-    depthwise = [p.tiling.in_tiles for p in planned if p.mode == "depthwise"]
-    row_lines = max(depthwise, default=1)
-    weight_words = max(p.tiling.weight_words for p in planned)
+    proofs = prove_promises(
+        [p.controller for p in planned], [p.conv for p in planned], [p.post for p in planned],
+        image, [p.name for p in planned],
+        [_map_reads(layer, t, memory, array) for layer, t in zip(layers, tilings, strict=True)],
+    )  # fmt: skip
+    row_lines = max((p.conv.row_length for p in planned), default=1) or 1
+    weight_words = max(words)
     area = estimate_area(board, array, memory.total_lines, row_lines, weight_words)
     plan = Plan(
         network=model.name,
         board=board,
         array=array,
-        image=scheduled.image,
-        image_shape=model.tensors[model.input].shape,
+        image=image,
+        image_pass=image_pass,
+        fill=lower_fill(words[0]),
+        geometries=geometries,
+        pools=pools,
+        latencies=latencies,
+        proofs=proofs,
+        image_shape=shape,
         layers=tuple(planned),
         memory=memory,
         area=area,
-        channels=_channels(planned),
-        multiplier_requant=any(
-            isinstance(n, Conv) and n.multiplier is not None for n in model.nodes
-        ),
+        channels=plan_channels(passes, latencies),
+        multiplier_requant=multiplier,
         row_lines=row_lines,
         weight_words=weight_words,
         trace_lines=trace,
+        shifts=shift_ranges(layers, multiplier),
+        frame_words=sum(t.out_groups * t.weight_words for t in tilings),
     )
     _check_fits(plan)
     return plan
+
+
+def _map_reads(
+    layer: Layer, tiling: Tiling, memory: MemoryPlan, array: ArrayShape
+) -> tuple[tuple[int, int], ...]:
+    maps = [(layer.input.name, tiling.in_groups * tiling.in_rows * tiling.in_tiles)]
+    if layer.skip is not None:
+        maps.append((layer.skip.name, array.lines(layer.skip.shape)))
+    return map_reads(memory, maps)
 
 
 def _plan_maps(scheduled: Schedule, array: ArrayShape) -> MemoryPlan:
@@ -208,9 +293,10 @@ def _plan_maps(scheduled: Schedule, array: ArrayShape) -> MemoryPlan:
             last[layer.skip.name] = layer.index + 1
     image = scheduled.image
     first = scheduled.layers[0].input.name
-    maps = [
-        StoredMap(first, array.lines((image.channels, image.rows, image.columns)), 0, last[first])
-    ]
+    maps = []
+    if not scheduled.streamed:
+        lines = array.lines((image.channels, image.rows, image.columns))
+        maps.append(StoredMap(first, lines, 0, last[first]))
     for layer in scheduled.layers:
         if not layer.direct:
             born = layer.index + 1
@@ -223,42 +309,6 @@ def _plan_maps(scheduled: Schedule, array: ArrayShape) -> MemoryPlan:
                 )
             )
     return plan_memory(maps)
-
-
-def _channels(layers: list[LayerPlan]) -> tuple[Channel, ...]:
-    """Channels with depths for which the pipeline cannot stall for good.
-
-    The controller writes operands (blocking) and takes at most one result after each. Conv makes at
-    most one result line for each operand line, so the result channel never holds more lines than
-    were in flight on the operand channel: deeper than that one plus the stages between, it is never
-    full while the controller waits. The step of the lowered build needs a whole tile's lines at
-    once; depths are powers of two.
-    """
-    most = 1
-    for layer in layers:
-        tiling = layer.tiling
-        lines = tiling.in_groups * (9 if layer.mode == "standard" else 1)
-        if layer.mode == "depthwise":
-            lines = 4 * tiling.in_tiles + 4
-        most = max(most, lines)
-    operand = _power_of_two(max(64, 2 * most))
-    return (
-        Channel("image", "line_t", "loader", "controller", 16),
-        Channel("operand", "line_t", "controller", "conv", operand),
-        Channel("skip", "line_t", "controller", "residual", operand),
-        Channel("param", "param_word_t", "feeder", "requantise", 8),
-        Channel("weight", "weight_word_t", "feeder", "conv", 64),
-        Channel("acc", "acc_word_t", "conv", "requantise", 16),
-        Channel("quant", "quant_word_t", "requantise", "activation", 16),
-        Channel("logits", "acc_word_t", "requantise", "classifier", 16),
-        Channel("active", "line_t", "activation", "residual", 16),
-        Channel("sum", "line_t", "residual", "pool", 16),
-        Channel("result", "line_t", "pool", "controller", 2 * operand),
-    )
-
-
-def _power_of_two(n: int) -> int:
-    return 1 << ceil(n - 1).bit_length()
 
 
 def area_estimate(plan: Plan) -> Estimate:

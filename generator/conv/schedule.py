@@ -86,10 +86,14 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """The passes in execution order, and how the image is laid out for the first."""
+    """The passes in execution order, and how the image is laid out for the first.
+
+    streamed: only the first layer reads the image, which then goes into the array unstored.
+    """
 
     layers: tuple[Layer, ...]
     image: ImageMap
+    streamed: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +113,8 @@ def schedule(model: QuantizedModel) -> Schedule:
     problems = [problem for own in mapped.problems.values() for problem in own]
     if problems:
         raise InputError(problems)
-    return Schedule(mapped.layers, _image_map(model, mapped.layers[0]))
+    first = mapped.layers[0]
+    return Schedule(mapped.layers, _image_map(model, first), on_image(first.conv, model))
 
 
 def map_nodes(model: QuantizedModel) -> Mapped:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +16,11 @@ from shiftforge.generator.build import build
 from shiftforge.generator.checking import CheckReport
 from shiftforge.generator.conv.check import check_network
 from shiftforge.generator.conv.folder import INTERFACE, render_project
+from shiftforge.generator.conv.image import image_fields
 from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
+from shiftforge.generator.conv.records import record_words
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.search import choose_array
 from shiftforge.generator.conv.terms import terms_note, two_term_layers
@@ -96,10 +99,14 @@ def generate(
 
 def _emit(model: QuantizedModel, plan: Plan) -> Design:
     layers = schedule(model).layers
-    program = np.array([layer.instruction.words() for layer in plan.layers], np.int32)
+    weights, rests = pack_weights(layers, plan.array)
+    image = [plan.image_pass] if plan.image_pass is not None else []
     data = {
-        "data/program.bin": program.tobytes(),
-        "data/weights.bin": pack_weights(layers, plan.array),
+        "data/controller.bin": _program([*image, *(own.controller for own in plan.layers)]),
+        "data/conv.bin": _program([*(own.conv for own in plan.layers), plan.fill]),
+        "data/post.bin": _program([own.post for own in plan.layers]),
+        "data/weights.bin": weights,
+        "data/rests.bin": rests,
         "data/params.bin": pack_parameters(layers, plan.array, plan.multiplier_requant),
     }
     files = {
@@ -111,6 +118,11 @@ def _emit(model: QuantizedModel, plan: Plan) -> Design:
     }
     report = {**plan.totals(), **_terms(model)}
     return Design(files, report, _manifest(model, plan))
+
+
+def _program(records: Sequence[Any]) -> bytes:
+    """Records as the kernels read them."""
+    return np.array([record_words(record) for record in records], np.int32).tobytes()
 
 
 def _terms(model: QuantizedModel) -> dict[str, object]:
@@ -132,6 +144,7 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         "pixels": array.pixels,
         "layers": len(plan.layers),
         "image": list(plan.image_shape),
+        "layout": image_fields(plan.image),
         "labels": list(model.labels),
         "preprocess": {
             "mean": list(model.preprocess.mean),
@@ -144,21 +157,22 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
             "tensor": output.name,
             "shape": list(output.shape),
             "signed": output.grid.signed,
-            "direct": bool(last.instruction.direct),
+            "direct": bool(last.post.direct),
             "groups": last.tiling.out_groups,
             "tiles": last.tiling.tiles,
-            "lines": last.instruction.result_lines,
+            "lines": last.controller.stores,
         },
+        "frame_words": plan.frame_words,
         "channel_groups": sum(layer.tiling.out_groups for layer in plan.layers),
         "trace_lines": plan.trace_lines,
         "trace": [
             {
                 "tensor": layer.result,
-                "base": layer.instruction.trace_base,
-                "lines": layer.instruction.result_lines,
+                "base": layer.controller.trace_base,
+                "lines": layer.controller.stores,
             }
             for layer in plan.layers
-            if not layer.instruction.direct
+            if not layer.post.direct
         ],
         "channels": [
             {"name": c.name, "type": c.type, "writer": c.writer, "reader": c.reader,

@@ -25,11 +25,13 @@ def lines_to_map(
 
 
 def direct_to_map(
-    words: NDArray[np.int32], shape: tuple[int, int, int], units: int, pixels: int
+    beats: NDArray[np.int32], shape: tuple[int, int, int], units: int
 ) -> NDArray[np.int64]:
-    """(frames, tiles, units * pixels) 32-bit results to (frames, C, H, W)."""
-    groups, tiles = ceil(shape[0] / units), ceil(shape[2] / pixels)
-    return _unfold(words, words.shape[0], groups, tiles, shape, units, pixels)
+    """(frames, groups * rows * columns, units) 32-bit results to (frames, C, H, W)."""
+    channels, rows, columns = shape
+    cut = beats.reshape(len(beats), ceil(channels / units), rows, columns, units)
+    whole = cut.transpose(0, 1, 4, 2, 3).reshape(len(beats), -1, rows, columns)
+    return whole[:, :channels].astype(np.int64)
 
 
 def _unfold(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from shiftforge.files import read_bytes
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
+from shiftforge.generator.conv.image import pack_image
 from shiftforge.generator.conv.manifest import DATA, ConvManifest
 from shiftforge.sim.conv.layout import direct_to_map, lines_to_map
 from shiftforge.sim.opencl.build import build_program, device_text
@@ -30,7 +31,7 @@ from shiftforge.sim.opencl.memory import fetch, filled, room
 
 __all__ = ["Accelerator", "Outputs"]
 
-TYPE_BYTES = {"line_t": 1, "quant_word_t": 2, "acc_word_t": 4}
+TYPE_BYTES = {"line_t": 1, "acc_word_t": 4}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,8 @@ class Accelerator:
         if strict:
             return hardware
         if not self.lowered:
-            # Result must stay the deeper one: see the planner's note on stalls.
-            deep = 2 * EMULATION_DEPTH if name == "result" else EMULATION_DEPTH
-            return max(hardware, deep)
-        # Small FIFOs stay in the processor's cache; a tile's operands must fit.
+            return max(hardware, EMULATION_DEPTH)
+        # Small FIFOs stay in the processor's cache.
         return max(hardware, LOWERED_DEPTH if name in ("operand", "skip") else 64)
 
     def _options(self) -> list[str]:
@@ -104,8 +103,9 @@ class Accelerator:
         if channel_type in TYPE_BYTES:
             return TYPE_BYTES[channel_type] * values
         if channel_type == "weight_word_t":
-            return 9 * self.units
-        # param_word_t: int32 rows; the file tells how many there are
+            # eight ninths lie in its beat
+            return self.sizes["weights"] // self.manifest.frame_words * 9 // 8
+        # param_word_t: the file tells its length
         return self.sizes["params"] // self.manifest.channel_groups
 
     def run(self, codes: NDArray[np.integer], tick: Callable[[], None] | None = None) -> Outputs:
@@ -116,17 +116,19 @@ class Accelerator:
         import pyopencl as cl
 
         frames = len(codes)
-        image = np.ascontiguousarray(codes.astype(np.int64) & 0xFF).astype(np.uint8)
+        image = pack_image(codes, self.manifest.layout)
         line = self.units * self.pixels
         output = self.manifest.output
-        direct_words = output.groups * output.tiles if output.direct else 1
-        export_lines = 1 if output.direct else output.lines
-        result = np.zeros((frames, direct_words, line), np.int32)
-        exported = np.zeros((frames, export_lines, line), np.uint8)
+        if output.direct:
+            pixels = output.groups * output.shape[1] * output.shape[2]
+            result: NDArray[Any] = np.zeros((frames, pixels, self.units), np.int32)
+        else:
+            beat = 1 << (line - 1).bit_length()
+            result = np.zeros((frames, output.lines, beat), np.uint8)
         trace_lines = self.manifest.trace_lines if self.trace else 1
         trace = np.zeros((frames, trace_lines, line), np.uint8)
         inputs = filled(self.context, image, constant=True)
-        hosts: dict[str, NDArray[Any]] = {"output": result, "exported": exported, "trace": trace}
+        hosts: dict[str, NDArray[Any]] = {"output": result, "trace": trace}
         outputs = {name: room(self.context, host.nbytes) for name, host in hosts.items()}
         started = time.perf_counter()
         if self.lowered:
@@ -138,15 +140,15 @@ class Accelerator:
         for name, host in hosts.items():
             fetch(queue, host, outputs[name])
         queue.finish()
-        return Outputs(self._output(result, exported), self._maps(trace), seconds)
+        return Outputs(self._output(result), self._maps(trace), seconds)
 
     def _run_lowered(self, image: Any, out: Mapping[str, Any], frames: int) -> None:
         types = {c.name: c.type for c in self.manifest.channels}
         arena = sum(d * self._word_bytes(types[n]) for n, d in self.depths.items())
         constants = self.constants
         arguments = (
-            image, constants["program"], constants["weights"], constants["params"],
-            out["output"], out["exported"], out["trace"],
+            image, *(constants[n] for n in ("weights", "rests", "params", "controller", "conv")),
+            constants["post"], out["output"], out["trace"],
         )  # fmt: skip
         launch_scheduler(
             self.context, self.program, arguments, self.depths, arena,
@@ -159,22 +161,20 @@ class Accelerator:
         c, n = self.constants, np.int32(frames)
         arguments: dict[str, tuple[Any, ...]] = {
             "loader": (image, n),
-            "controller": (c["program"], out["exported"], out["trace"], n),
-            "feeder": (c["program"], c["weights"], c["params"], n),
-            "conv": (c["program"], n),
-            "requantise": (c["program"], n),
-            "activation": (c["program"], n),
-            "residual": (c["program"], n),
-            "pool": (c["program"], n),
-            "classifier": (c["program"], out["output"], n),
+            "feeder": (c["weights"], c["rests"], n),
+            "params": (c["params"], n),
+            "controller": (c["controller"], out["trace"], n),
+            "conv": (c["conv"], n),
+            "post": (c["post"], out["output"], n),
         }
         launch_channels(self.context, self.program, arguments, self.waits, tick)
 
-    def _output(self, result: NDArray[np.int32], exported: NDArray[np.uint8]) -> NDArray[np.int64]:
+    def _output(self, result: NDArray[Any]) -> NDArray[np.int64]:
         out = self.manifest.output
         if out.direct:
-            return direct_to_map(result, out.shape, self.units, self.pixels)
-        return lines_to_map(exported, out.shape, self.units, self.pixels, out.signed)
+            return direct_to_map(result, out.shape, self.units)
+        lines = np.ascontiguousarray(result[:, :, : self.units * self.pixels])
+        return lines_to_map(lines, out.shape, self.units, self.pixels, out.signed)
 
     def _maps(self, trace: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
         if not self.trace:

@@ -1,0 +1,63 @@
+"""Depths of the channels: the fewest words with which nothing waits that need not.
+
+All operations block, at iterations that the plan fixes, so that a program that completes once with
+these depths always does. Depths are powers of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+from shiftforge.generator.channel import Channel
+from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, Pace, PostPass
+
+__all__ = ["plan_channels"]
+
+_SHORT = 8
+_OPERANDS = 64
+
+
+def _power_of_two(n: int) -> int:
+    return 1 << ceil(n - 1).bit_length()
+
+
+def _fastest(pace: Pace) -> int:
+    """Fewest iterations from one to the next."""
+    found = [pace.every_outer]
+    if pace.tiles > 1:
+        found.append(pace.every_tile)
+    if pace.inner > 1:
+        found.append(pace.every_inner)
+    if pace.rows > 1:
+        found.append(pace.every_row)
+    return min(found)
+
+
+def plan_channels(
+    passes: Sequence[tuple[ControllerPass, ConvPass, PostPass]], latencies: Latencies
+) -> tuple[Channel, ...]:
+    """The channels, in the order of the text.
+
+    result: holds what can come back before the controller reads it, so that post never waits while
+    operands are sent. skip: as many lines as there are tiles on their way through conv.
+    """
+    back = latencies.round_trip
+    results = max(
+        (back // _fastest(c.results) + 2 for c, _, _ in passes if c.stores), default=_SHORT
+    )
+    ahead = latencies.conv + 2 * latencies.channel + _OPERANDS
+    skips = max((ahead // _fastest(c.skips) + 2 for c, _, _ in passes if c.residual), default=0)
+    channels = [
+        Channel("image", "line_t", "loader", "controller", 16),
+        Channel("operand", "line_t", "controller", "conv", _OPERANDS),
+        Channel("weight", "weight_word_t", "feeder", "conv", 64),
+        Channel("param", "param_word_t", "params", "post", _SHORT),
+        Channel("acc", "acc_word_t", "conv", "post", _SHORT),
+        Channel("result", "line_t", "post", "controller", max(_SHORT, _power_of_two(results))),
+    ]
+    if skips:
+        depth = max(_SHORT, _power_of_two(skips))
+        channels.insert(2, Channel("skip", "line_t", "controller", "post", depth))
+    return tuple(channels)

@@ -1,0 +1,229 @@
+"""Proofs of what the kernels promise the compiler about their on-chip memories.
+
+``ivdep safelen(n)`` says that no two iterations fewer than n apart touch one word, where one of them
+writes it; ``ivdep`` without it says so of all iterations of a loop. The compiler believes it, an
+emulator never sees a false one, so the planner proves each promise for every layer of the plan:
+it writes down which word every iteration reads and writes, as the kernels do it, and takes the
+smallest distance of read after write, write after read and write after write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.conv.image import IMAGE_BEAT, IMAGE_DISTANCE, ImageLayout
+from shiftforge.generator.conv.lower_conv import WEIGHT_DISTANCE
+from shiftforge.generator.conv.lower_post import PARAM_DISTANCE
+from shiftforge.generator.conv.memory import MemoryPlan
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.walk import ROW_DISTANCE
+
+__all__ = ["PROMISES", "Accesses", "Promise", "Proof", "prove_promises", "smallest_distance"]
+
+_ENDLESS = 1 << 30
+
+
+@dataclass(frozen=True)
+class Promise:
+    """name: as the kernel's comment has it. array: in the text. safelen: iterations, 0 for all."""
+
+    name: str
+    array: str
+    safelen: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """distance: the smallest of all layers, in iterations; None where nothing is ever shared."""
+
+    promise: Promise
+    distance: int | None
+    layer: str
+
+
+PROMISES = {
+    "image": Promise(
+        "loader-rows", "rows", IMAGE_DISTANCE,
+        "a step reads one half of the memory and writes the other",
+    ),
+    "maps": Promise(
+        "controller-maps", "fm", 0,
+        "within a layer no line that is read is written: the maps lie apart",
+    ),
+    "weights": Promise(
+        "conv-weights", "weights", WEIGHT_DISTANCE,
+        "one bank is read, the other written; they change places after a group",
+    ),
+    "rows": Promise(
+        "conv-rows", "rows", ROW_DISTANCE,
+        "a place of the line buffer comes again a row of all channel groups later",
+    ),
+    "params": Promise(
+        "post-records", "records", PARAM_DISTANCE,
+        "all are written before the first is read",
+    ),
+}  # fmt: skip
+"""Every promise of the kernels' text, by the template's name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Accesses:
+    """One memory in one invocation of a loop: (iteration, word) of every read and every write.
+
+    Within an iteration a read comes before a write.
+    """
+
+    reads: NDArray[np.int64]
+    writes: NDArray[np.int64]
+
+
+def smallest_distance(accesses: Accesses) -> int | None:
+    """Fewest iterations between two accesses of a word of which one writes; None for none.
+
+    Accesses in one iteration do not count: the loop body itself keeps their order.
+    """
+    reads, writes = accesses.reads.reshape(-1, 2), accesses.writes.reshape(-1, 2)
+    events = np.concatenate([
+        np.column_stack([reads, np.zeros(len(reads), np.int64)]),
+        np.column_stack([writes, np.ones(len(writes), np.int64)]),
+    ])  # fmt: skip
+    if not len(writes) or len(events) < 2:
+        return None
+    order = np.lexsort((events[:, 2], events[:, 0], events[:, 1]))
+    time, word, kind = events[order].T
+    # Of each access, the latest write and the latest access before it in another iteration.
+    best = _ENDLESS
+    for back in range(1, 4):
+        same = (word[back:] == word[:-back]) & (time[back:] > time[:-back])
+        clash = same & ((kind[back:] == 1) | (kind[:-back] == 1))
+        gaps = (time[back:] - time[:-back])[clash]
+        if len(gaps):
+            best = min(best, int(gaps.min()))
+    return None if best == _ENDLESS else best
+
+
+def prove_promises(
+    controller: Sequence[ControllerPass],
+    conv: Sequence[ConvPass],
+    post: Sequence[PostPass],
+    image: ImageLayout,
+    names: Sequence[str],
+    reads: Sequence[Iterable[tuple[int, int]]],
+) -> tuple[Proof, ...]:
+    """Prove every promise for every layer. names: of the layers; reads: (base, lines) of the maps
+    that each reads on chip. Raises CheckFailed that names promise, layer and distance."""
+    found = [_least("image", [("image", _image(image))])]
+    _disjoint([c for c in controller if c.trace_base >= 0 or c.stores == 0], names, reads)
+    found.append(Proof(PROMISES["maps"], None, ""))
+    layers = list(zip(names, conv, strict=True))
+    found.append(_least("weights", [(n, _weights(c)) for n, c in layers if c.groups > 1]))
+    found.append(_least("rows", [(n, _rows(c)) for n, c in layers if c.mode == 1]))
+    found.append(_least("params", [(n, _params(p)) for n, p in zip(names, post, strict=True)]))
+    return tuple(found)
+
+
+def _least(name: str, layers: Iterable[tuple[str, Accesses]]) -> Proof:
+    promise = PROMISES[name]
+    least, where = None, ""
+    for layer, accesses in layers:
+        distance = smallest_distance(accesses)
+        if distance is not None and (least is None or distance < least):
+            least, where = distance, layer
+    if least is not None and least < promise.safelen:
+        raise CheckFailed(
+            f"promise {promise.name} ({promise.array}) does not hold in layer {where!r}: a word is "
+            f"touched again after {least} iterations, {promise.safelen} are promised"
+        )
+    return Proof(promise, least, where)
+
+
+def _disjoint(
+    passes: Sequence[ControllerPass],
+    names: Sequence[str],
+    reads: Sequence[Iterable[tuple[int, int]]],
+) -> None:
+    promise = PROMISES["maps"]
+    for name, own, maps in zip(names, passes, reads, strict=True):
+        low, high = own.out_base, own.out_base + own.stores
+        for base, lines in maps:
+            if base < high and low < base + lines:
+                raise CheckFailed(
+                    f"promise {promise.name} ({promise.array}) does not hold in layer {name!r}: "
+                    f"lines [{base}, {base + lines}) are read and [{low}, {high}) written"
+                )
+
+
+def _pairs(time: NDArray[np.int64], word: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.column_stack([time, word]).astype(np.int64)
+
+
+def _image(image: ImageLayout) -> Accesses:
+    """Two steps of the row memory of one image row after the other, blocks of both halves."""
+    reads, writes = [], []
+    words_a_beat = IMAGE_BEAT // image.word
+    for step in range(4):
+        half = step % 2
+        for row in (0, image.rows - 1):
+            for block in range(image.beats):
+                at = step * image.step + block * image.rows + row
+                writes.append((at, (row * 2 + 1 - half) * image.half + block))
+            for line in range(image.lines):
+                block = line // image.map_groups // words_a_beat
+                reads.append((step * image.step + line, (row * 2 + half) * image.half + block))
+    return Accesses(np.array(reads, np.int64), np.array(writes, np.int64))
+
+
+def _rows(own: ConvPass) -> Accesses:
+    at = np.arange(min(own.iterations, 4 * own.row_length), dtype=np.int64)
+    pairs = _pairs(at, at % own.row_length)
+    return Accesses(pairs, pairs)
+
+
+def _weights(own: ConvPass) -> Accesses:
+    """Three groups; reads only of first and last tile, between which a bank is not written."""
+    groups = min(own.groups, 3)
+    reads, writes = [], []
+    start = own.first_group_iterations - own.group_iterations
+    for g in range(groups):
+        base = start + g * own.group_iterations
+        bank = g % 2
+        word = np.arange(own.words, dtype=np.int64)
+        first, last = _tile_reads(own)
+        reads += [_pairs(base + first, bank * own.words + word),
+                  _pairs(base + last, bank * own.words + word)]  # fmt: skip
+        if g < own.groups - 1:
+            begin = 0 if g == 0 else base
+            at = begin + own.take_first + word * own.take_every
+            writes.append(_pairs(at, (1 - bank) * own.words + word))
+    return Accesses(np.concatenate(reads), np.concatenate(writes))
+
+
+def _tile_reads(own: ConvPass) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Iterations in a group in which each weight word is read first and last."""
+    word = np.arange(own.words, dtype=np.int64)
+    if own.mode == 0:
+        return word, own.group_iterations - own.tail - own.words + word
+    units = own.words if own.lines == 1 else (own.words - own.last_lanes) // (own.lines - 1)
+    step = word // units * units + word % units
+    busy = own.group_iterations - own.tail
+    return step, busy - ((own.lines - 1) * units + own.last_step) + step
+
+
+def _params(own: PostPass) -> Accesses:
+    group = np.arange(own.groups, dtype=np.int64)
+    tiles = own.tiles_all // own.groups
+    first = group * tiles if own.inner == 1 else group * own.tiles
+    return Accesses(_pairs(own.before + first, group), _pairs(group, group))
+
+
+def map_reads(
+    memory: MemoryPlan, maps: Iterable[tuple[str, int]]
+) -> tuple[tuple[int, int], ...]:
+    """(base, lines) of those maps that lie on chip. maps: names and lines."""
+    return tuple((memory.bases[n], lines) for n, lines in maps if n in memory.bases)
