@@ -140,6 +140,8 @@ def render_accelerator(plan: Plan) -> str:
         "records": _records(),
         "constants": _constants(plan),
         "channels": plan.channels,
+        "numbers": {c.name: i for i, c in enumerate(plan.channels)},
+        "hardware_depths": True,
         "layer_comments": [_layer_comment(layer) for layer in plan.layers],
         "modes": {m: any(layer.mode == m for layer in plan.layers)
                   for m in ("pointwise", "depthwise", "standard")},

@@ -52,7 +52,8 @@ class StoredMap:
 
 @dataclass(frozen=True)
 class ConvManifest:
-    """units x pixels: the array. image: (C, H, W), laid out as ``layout``. frame_words, channel_groups:
+    """units x pixels: the array. image: (C, H, W), laid out as ``layout``. layers: of the network; passes: of the controller, which may store the image first.
+    frame_words, channel_groups:
     weight words and parameter records of a frame."""
 
     units: Annotated[int, Ge(1), Le(4096)]
@@ -60,6 +61,8 @@ class ConvManifest:
     image: tuple[Side, Side, Side]
     layout: ImageLayout
     output: OutputLines
+    layers: Count
+    passes: Count
     frame_words: Count
     channel_groups: Count
     trace_lines: Lines

@@ -133,6 +133,7 @@ class Plan:
         """The plan as JSON, identical for identical input."""
         data: dict[str, Any] = asdict(self)
         data["latencies"] = self.latencies.to_dict()
+        data["bytes_per_cycle"] = bytes_per_cycle(self.board)
         data["board"] = self.board.name
         data["totals"] = self.totals()
         return json.dumps(data, indent=1, sort_keys=True, default=str) + "\n"

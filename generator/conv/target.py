@@ -143,6 +143,7 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         "units": array.units,
         "pixels": array.pixels,
         "layers": len(plan.layers),
+        "passes": len(plan.layers) + (plan.image_pass is not None),
         "image": list(plan.image_shape),
         "layout": image_fields(plan.image),
         "labels": list(model.labels),

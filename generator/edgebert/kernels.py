@@ -122,6 +122,7 @@ def render_edgebert(design: UnitDesign) -> str:
         "job_fields": COMMAND_FIELDS,
         "operands": _OPERANDS,
         "channels": unit_channels(design),
+        "hardware_depths": False,
         "stages": _stages(sfu),
         "af_include": verbatim(kernels.joinpath("adaptivfloat.clh").read_text("utf-8").rstrip()),
         "shift_include": verbatim(kernels.joinpath("shift.clh").read_text("utf-8").rstrip()),

@@ -23,7 +23,7 @@ from shiftforge.sim.conv.worker import FrameJob, FrameRun
 from shiftforge.sim.opencl.child import Progress, in_child
 from shiftforge.sim.opencl.probe import require_device
 
-__all__ = ["EmulationResult", "emulate"]
+__all__ = ["EmulationResult", "check_files", "emulate"]
 
 
 CHUNK_FRAMES = 8
@@ -73,7 +73,7 @@ def emulate(
     require_device(device)
     root = Path(folder)
     manifest = read_manifest(root)
-    _check_files(root, manifest)
+    check_files(root, manifest)
     shape = read_conv_manifest(root, manifest).image
     if codes.ndim != 4 or codes.shape[1:] != shape or len(codes) == 0:
         raise InputError(
@@ -102,7 +102,7 @@ def emulate(
     )
 
 
-def _check_files(root: Path, manifest: Mapping[str, Any]) -> None:
+def check_files(root: Path, manifest: Mapping[str, Any]) -> None:
     """Every file of the design is there, has its size, and no symbolic link leads elsewhere."""
     problems = []
     interface = f"{__version__}/{INTERFACE}"

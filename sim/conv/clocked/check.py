@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL, MEMORY, ClockedRun, Span
+from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL, MEMORY, STREAMS, ClockedRun, Span
 
 __all__ = ["Fault", "check_run"]
 
@@ -113,8 +113,10 @@ def _by_kernel(spans: Iterable[Span]) -> dict[str, list[Span]]:
 def _kernels(run: ClockedRun, reentry: int) -> Iterator[Fault]:
     for own in _by_kernel(run.spans).values():
         for one, two in pairwise(own):
-            if two.start < one.end + reentry:
-                more = f" and {reentry} cycles of re-entry" if reentry else ""
+            # Kernels without layers are one invocation: their spans only part the frames.
+            least = 0 if one.kernel in STREAMS else reentry
+            if two.start < one.end + least:
+                more = f" and {least} cycles of re-entry" if least else ""
                 what = f"begins at cycle {two.start:,}, before {_place(one)} ends at {one.end:,}"
                 yield Fault(_place(two), what + more)
             elif (two.frame, two.layer) < (one.frame, one.layer):

@@ -5,12 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.manifest import read_manifest
+from shiftforge.sim.conv.clocked.planned import read_planned
 from shiftforge.sim.conv.clocked.run import ClockedOutputs, ClockedRun
-from shiftforge.sim.opencl.child import Progress
+from shiftforge.sim.conv.clocked.worker import ClockedJob
+from shiftforge.sim.conv.emulate import check_files
+from shiftforge.sim.opencl.child import Progress, in_child
+from shiftforge.sim.opencl.devices import device_spec
+from shiftforge.sim.opencl.probe import require_device
 
 __all__ = ["run_clocked"]
 
@@ -32,4 +39,17 @@ def run_clocked(
     Raises InputError for an unusable device or folder, CheckFailed where the channels stop,
     ToolFailed for a crash or a run past the limit.
     """
-    raise InputError(Problem("projects of this version have no clocked build", "leave it out"))
+    require_device(device)
+    if device_spec(device).channels != "lowered":
+        what = f"{device} has no simulated time"
+        raise InputError(Problem(what, "use --device pocl or intel-cpu"))
+    root = Path(folder)
+    check_files(root, read_manifest(root))
+    every = codes[np.arange(frames) % len(codes)]
+    rate = read_planned(root).bytes_per_cycle
+    job = ClockedJob(root.resolve(), device, every, latencies, rate, check)
+    found: tuple[ClockedOutputs, ClockedRun] = in_child(
+        "shiftforge.sim.conv.clocked.worker:run_job", job, device, time_limit_s,
+        "raise --time-limit", progress,
+    )  # fmt: skip
+    return found

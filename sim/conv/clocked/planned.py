@@ -44,10 +44,12 @@ class _Totals:
 
 @dataclass(frozen=True)
 class Planned:
-    """layers: in order of the instructions; several of one name are strips of one layer."""
+    """layers: in order of the instructions; several of one name are strips of one layer.
+    bytes_per_cycle: what global memory gives in a cycle."""
 
     layers: Annotated[tuple[PlannedLayer, ...], MinLen(1)]
     totals: _Totals
+    bytes_per_cycle: Annotated[float, Gt(0), Lt(1 << 20)]
     latencies: Latencies = Latencies()  # noqa: RUF009 - frozen
 
     @property

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ARRAY_KERNEL", "MEMORY", "ClockedOutputs", "ClockedRun", "Span"]
+__all__ = ["ARRAY_KERNEL", "MEMORY", "STREAMS", "ClockedOutputs", "ClockedRun", "Span"]
 
 ARRAY_KERNEL = "conv"
 """The kernel whose iterations are the array's cycles."""
+STREAMS = ("loader", "feeder", "params")
+"""Kernels without layers: one invocation a run. Their spans, one a frame, stand at layer 0."""
 MEMORY = "memory"
 """What a kernel waits for where it waits for no channel: beats of global memory."""
 

@@ -1,0 +1,171 @@
+"""The child's part of a clocked run: builds the text with simulated time and reads what it counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.conv.manifest import ConvManifest, check_model, read_conv_manifest
+from shiftforge.generator.manifest import read_manifest
+from shiftforge.quant.graph.file import load_model
+from shiftforge.sim.conv.clocked.run import MEMORY, STREAMS, ClockedOutputs, ClockedRun, Span
+from shiftforge.sim.conv.runtime import Accelerator
+from shiftforge.sim.opencl.launch import STATUS_WORDS
+from shiftforge.sim.opencl.memory import room
+
+__all__ = ["ClockedJob", "run_job"]
+
+# Kernels in the order of their spans, after those without layers.
+_LAYERED = ("controller", "conv", "post")
+# Words that a delay line and a channel's own latency may hold beside the channel's depth.
+_SPARE = 64
+# Cycles without any movement after which nothing moves any more, beside all latencies.
+_PATIENCE = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class ClockedJob:
+    """codes: (frames, C, H, W), every frame of the run. bytes_per_cycle: of global memory."""
+
+    folder: Path
+    device: str
+    codes: NDArray[Any]
+    latencies: Latencies
+    bytes_per_cycle: float
+    check: bool
+
+
+class ClockedAccelerator(Accelerator):
+    """A design built with simulated time."""
+
+    def __init__(
+        self, job: ClockedJob, manifest: ConvManifest,
+        shapes: Mapping[str, tuple[tuple[int, int, int], bool]],
+    ) -> None:  # fmt: skip
+        self.job = job
+        self.counted: ClockedRun | None = None
+        super().__init__(job.folder, manifest, shapes, job.device, trace=job.check)
+
+    def _depth(self, name: str, hardware: int, strict: bool) -> int:
+        longest = max(self.job.latencies.to_dict().values()) + self.job.latencies.global_load
+        return 1 << (hardware + longest + _SPARE - 1).bit_length()
+
+    def _options(self) -> list[str]:
+        return [*super()._options(), "-DSF_CLOCKED"]
+
+    def _run_lowered(self, image: Any, out: Mapping[str, Any], frames: int) -> None:
+        import pyopencl as cl
+
+        context, manifest, job = self.context, self.manifest, self.job
+        names = [c.name for c in manifest.channels]
+        latencies = job.latencies.to_dict()
+        patience = _PATIENCE + 8 * sum(latencies.values())
+        numbers = np.array(
+            [*latencies.values(), round(job.bytes_per_cycle * 256), patience], np.int32
+        )
+        layers = manifest.layers
+        passes = {"controller": frames * manifest.passes, "conv": frames * layers + 1,
+                  "post": frames * layers}  # fmt: skip
+        width = len(names) + 5
+        rows = len(STREAMS) * frames + sum(passes.values()) + 3
+        spans, ends = np.zeros((rows, width), np.int64), np.zeros(frames * (layers + 1), np.int64)
+        status = np.zeros(STATUS_WORDS + 3 * len(names) + 3, np.int32)
+        types = {c.name: c.type for c in manifest.channels}
+        arena = sum(d * self._word_bytes(types[n]) for n, d in self.depths.items())
+        copy = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
+        held = [cl.Buffer(context, copy, hostbuf=a) for a in (spans, ends, status, numbers)]
+        queue, c = cl.CommandQueue(context), self.constants
+        cl.Kernel(self.program, "clocked")(
+            queue, (1,), (1,),
+            image, *(c[n] for n in ("weights", "rests", "params", "controller", "conv", "post")),
+            out["output"], out["trace"], room(context, arena), held[2], held[3],
+            room(context, 16 * sum(self.depths.values())), held[0], held[1], np.int32(frames),
+        )  # fmt: skip
+        for host, buffer in zip((spans, ends, status), held, strict=False):
+            cl.enqueue_copy(queue, host, buffer)
+        queue.finish()
+        depths = {c.name: c.depth for c in manifest.channels}
+        if not status[0]:
+            raise CheckFailed(_stopped(status, depths, manifest))
+        high = status[STATUS_WORDS + 2 * len(names) + 3 :]
+        self.counted = ClockedRun(
+            spans=_spans(spans, passes, frames, manifest, names),
+            layer_ends=ends[: frames * layers].reshape(frames, layers),
+            first=0,
+            frame_starts=ends[frames * layers :],
+            high_water=dict(zip(names, high.tolist(), strict=True)),
+            depths=depths,
+        )
+
+
+def _spans(
+    raw: NDArray[np.int64], passes: Mapping[str, int], frames: int, manifest: ConvManifest,
+    names: list[str],
+) -> tuple[Span, ...]:  # fmt: skip
+    found, at = [], 0
+    extra = manifest.passes - manifest.layers
+    for kernel in STREAMS:
+        for frame in range(frames):
+            found.append(_span(raw[at], frame, 0, kernel, names))
+            at += 1
+    for kernel in _LAYERED:
+        for i in range(passes[kernel]):
+            if kernel == "controller":
+                frame, own = divmod(i, manifest.passes)
+                layer = max(0, own - extra)
+            elif kernel == "conv":
+                # Its first invocation only reads weights.
+                frame, layer = divmod(max(0, i - 1), manifest.layers)
+            else:
+                frame, layer = divmod(i, manifest.layers)
+            found.append(_span(raw[at], frame, layer, kernel, names))
+            at += 1
+    return tuple(found)
+
+
+def _span(row: NDArray[np.int64], frame: int, layer: int, kernel: str, names: list[str]) -> Span:
+    waits = dict(zip([*names, MEMORY], row[4:].tolist(), strict=True))
+    stalled = {name: cycles for name, cycles in waits.items() if cycles}
+    return Span(frame, layer, kernel, int(row[0]), int(row[1]), int(row[2]), stalled)
+
+
+def _stopped(
+    status: NDArray[np.int32], depths: Mapping[str, int], manifest: ConvManifest
+) -> str:
+    """Who waits for what where nothing moves any more."""
+    names, at = list(depths), STATUS_WORDS
+    fill = {n: int(status[at + 2 * i]) for i, n in enumerate(names)}
+    words = {n: int(status[at + 2 * i + 1]) for i, n in enumerate(names)}
+    parts = []
+    for kernel, wait in zip(_LAYERED, status[at + 2 * len(names) :].tolist(), strict=False):
+        if 0 < wait <= len(names):
+            own = manifest.channels[wait - 1]
+            verb = "writes full" if own.writer == kernel else "reads empty"
+            parts.append(f"{kernel} {verb} channel {own.name} (depth {own.depth})")
+    held = "; ".join(f"{n} {fill[n]} of {depths[n]} after {words[n]} words" for n in names)
+    return (
+        f"the kernels stopped in frame {status[1]}, layer {status[2]}: {', '.join(parts)}; "
+        f"channels: {held}"
+    )
+
+
+def run_job(job: ClockedJob) -> tuple[ClockedOutputs, ClockedRun]:
+    """Run a job's frames, all in one run."""
+    manifest = read_conv_manifest(job.folder, read_manifest(job.folder))
+    model = load_model(job.folder / "model.safetensors")
+    check_model(job.folder, manifest, model)
+    shapes = {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
+    accelerator = ClockedAccelerator(job, manifest, shapes)
+    found = accelerator.run(job.codes)
+    assert accelerator.counted is not None
+    platform = accelerator.device.platform
+    told = f"{platform.name}, {platform.version.strip()}"
+    output = found.output.reshape(len(job.codes), -1).astype(np.int32)
+    return ClockedOutputs(output, found.maps, told), accelerator.counted
