@@ -1,8 +1,8 @@
 """How the image lies in global memory: beats in the order in which the loader reads them.
 
 For every row of the first layer's map, in beats of 64 bytes: the beats of a row first, in them
-channel and row of the kernel. A beat holds words of one image row, one a tile of the map: the columns
-that the tile's windows cover, zero padding included.
+channel and row of the kernel. A beat holds words of one image row, one a tile of the map: the
+columns that the tile's windows cover, zero padding included.
 """
 
 from __future__ import annotations

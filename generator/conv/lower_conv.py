@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.records import ConvPass
@@ -64,7 +65,7 @@ def lower_conv(
     next_words: weight words of the first group of the layer after it. geometries: numbers of (mode,
     stride, left padding).
     """
-    common = {
+    common: dict[str, Any] = {
         "mode": _MODES[layer.mode],
         "geometry": geometries.get((layer.mode, layer.stride, layer.left), 0),
         "stride": layer.stride,
@@ -75,7 +76,8 @@ def lower_conv(
     }
     if layer.mode == "depthwise":
         return _depthwise(layer, tiling, walk, next_words, common)
-    busy, fill, own = tiling.tiles * tiling.weight_words, 0, {"lines": tiling.in_groups}
+    busy, fill = tiling.tiles * tiling.weight_words, 0
+    own: dict[str, Any] = {"lines": tiling.in_groups}
     if layer.mode == "standard":
         lanes = layer.in_shape[0] - (tiling.in_groups - 1) * array.units
         last_step = max(WINDOW_LINES, lanes)
@@ -110,7 +112,7 @@ def lower_conv(
 
 
 def _depthwise(
-    layer: Layer, tiling: Tiling, walk: Walk, next_words: int, common: dict[str, int]
+    layer: Layer, tiling: Tiling, walk: Walk, next_words: int, common: dict[str, Any]
 ) -> ConvPass:
     last = _across(next_words, walk.iterations)
     length = max(walk.iterations, last.length)

@@ -52,9 +52,11 @@ class StoredMap:
 
 @dataclass(frozen=True)
 class ConvManifest:
-    """units x pixels: the array. image: (C, H, W), laid out as ``layout``. layers: of the network; passes: of the controller, which may store the image first.
-    frame_words, channel_groups:
-    weight words and parameter records of a frame."""
+    """units x pixels: the array. image: (C, H, W), laid out as ``layout``.
+
+    layers: of the network; passes: of the controller, which may store the image first. frame_words,
+    channel_groups: weight words and parameter records of a frame.
+    """
 
     units: Annotated[int, Ge(1), Le(4096)]
     pixels: Annotated[int, Ge(1), Le(4096)]

@@ -192,9 +192,7 @@ def make_plan(model: QuantizedModel, board: Board, array: ArrayShape) -> Plan:
     streamed = scheduled.streamed
     multiplier = any(isinstance(n, Conv) and n.multiplier is not None for n in model.nodes)
     shape = model.tensors[model.input].shape
-    image = image_layout(
-        scheduled.image, shape[0], array, streamed, tilings[0].out_groups
-    )
+    image = image_layout(scheduled.image, shape[0], array, streamed, tilings[0].out_groups)
     memory = _plan_maps(scheduled, array)
     latencies = board_latencies(board)
     geometries = tuple(sorted({
@@ -214,13 +212,11 @@ def make_plan(model: QuantizedModel, board: Board, array: ArrayShape) -> Plan:
         pool = 0
         if layer.pool is not None:
             pool = 1 + pools.index((layer.pool.multiplier, layer.pool.shift))
-        numbers = {g: n for n, g in enumerate(geometries)}
+        numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
         controller = lower_controller(
             layer, tiling, walk, memory.bases, trace, latencies.round_trip
         )
-        conv = lower_conv(
-            layer, tiling, walk, array, words[(i + 1) % len(words)], numbers
-        )
+        conv = lower_conv(layer, tiling, walk, array, words[(i + 1) % len(words)], numbers)
         post = lower_post(layer, tiling, walk, array, pool)
         passes.append((controller, conv, post))
         trace += result_lines(layer, tiling)

@@ -1,8 +1,8 @@
 """Proofs of what the kernels promise the compiler about their on-chip memories.
 
-``ivdep safelen(n)`` says that no two iterations fewer than n apart touch one word, where one of them
-writes it; ``ivdep`` without it says so of all iterations of a loop. The compiler believes it, an
-emulator never sees a false one, so the planner proves each promise for every layer of the plan:
+``ivdep safelen(n)`` says that no two iterations fewer than n apart touch one word, where one of
+them writes it; ``ivdep`` without it says so of all iterations of a loop. The compiler believes it,
+an emulator never sees a false one, so the planner proves each promise for every layer of the plan:
 it writes down which word every iteration reads and writes, as the kernels do it, and takes the
 smallest distance of read after write, write after read and write after write.
 """
@@ -222,8 +222,6 @@ def _params(own: PostPass) -> Accesses:
     return Accesses(_pairs(own.before + first, group), _pairs(group, group))
 
 
-def map_reads(
-    memory: MemoryPlan, maps: Iterable[tuple[str, int]]
-) -> tuple[tuple[int, int], ...]:
+def map_reads(memory: MemoryPlan, maps: Iterable[tuple[str, int]]) -> tuple[tuple[int, int], ...]:
     """(base, lines) of those maps that lie on chip. maps: names and lines."""
     return tuple((memory.bases[n], lines) for n, lines in maps if n in memory.bases)

@@ -130,7 +130,9 @@ class ConvPass:
     in_tiles: int = _word()
     first_t: int = _word("depthwise: first tile of the first window")
     word_row: int = _word("depthwise: step of the weight word at a row's end")
-    fires: Pace = field(default=Pace(), metadata={"comment": "depthwise: when windows are complete"})
+    fires: Pace = field(
+        default=Pace(), metadata={"comment": "depthwise: when windows are complete"}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,10 @@ from shiftforge.generator.conv.schedule import Layer
 __all__ = ["ROW_DISTANCE", "Walk", "lines_a_tile", "walk_layer"]
 
 ROW_DISTANCE = 16
-"""Iterations from a line that enters the line buffer to the one below it, at least: a load, a select
-and a store fit in it on every family (on-chip loads take up to 6 cycles in published reports)."""
+"""Iterations from a line that enters the line buffer to the one below it, at least.
+
+A load, a select and a store fit in it on every family: on-chip loads take up to 6 cycles in
+published reports."""
 
 
 @dataclass(frozen=True)

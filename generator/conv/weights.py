@@ -99,8 +99,9 @@ def negative_terms(layer: Layer, array: ArrayShape) -> NDArray[np.int64]:
     if array.unit == "multiplier":
         return np.zeros(outputs, np.int64)
     codes = codes_from_ints(np.ascontiguousarray(layer.weight), _ARRAY_FORMAT)
-    below = sum((c >= 9).astype(np.int64) for c in codes)
-    return np.asarray(below).reshape(outputs, -1).sum(axis=1)
+    below = np.stack([code >= 9 for code in codes]).reshape(len(codes), outputs, -1)
+    found: NDArray[np.int64] = below.sum(axis=(0, 2))
+    return found
 
 
 def pack_parameters(layers: tuple[Layer, ...], array: ArrayShape, multiplier: bool) -> bytes:
@@ -121,7 +122,10 @@ def pack_parameters(layers: tuple[Layer, ...], array: ArrayShape, multiplier: bo
         channels = groups * array.units
         table = np.zeros((groups, size), np.uint8)
         at = 0
-        for row, kind in [(r, np.int32) for r in rows] + [(right - least, np.uint8), (left, np.uint8)]:
+        for row, kind in [(r, np.int32) for r in rows] + [
+            (right - least, np.uint8),
+            (left, np.uint8),
+        ]:
             padded = np.zeros(channels, kind)
             padded[: len(row)] = row
             held = padded.reshape(groups, array.units).view(np.uint8)
@@ -148,7 +152,7 @@ def shift_ranges(layers: tuple[Layer, ...], multiplier: bool) -> ShiftRanges:
     """Which shifts requantisation has to do."""
     parts = [_requantisation(layer) for layer in layers]
     right = np.concatenate([r for _, _, r in parts])
-    left = int(max(l.max() for _, l, _ in parts))
+    left = int(max(shift.max() for _, shift, _ in parts))
     least = int(right.min()) if left == 0 and not multiplier else 0
     return ShiftRanges(least, int(right.max()), left)
 
@@ -166,4 +170,5 @@ def _requantisation(layer: Layer) -> tuple[NDArray[Any], NDArray[np.int64], NDAr
         # Eight places take any sum but 0 past every 8-bit code, where it is clamped all the
         # same; more could leave 32 bits.
         left = np.minimum(left, 8)
-    return np.int64(1) << np.minimum(left, 30), left, right
+    factor: NDArray[np.int64] = np.int64(1) << np.minimum(left, 30)
+    return factor, left, right

@@ -1,4 +1,4 @@
-"""The child's part of a clocked run: builds the text with simulated time and reads what it counted."""
+"""The child's part of a clocked run: builds the text with simulated time, reads what it counted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shiftforge.quant.graph.file import load_model
 from shiftforge.sim.conv.clocked.run import MEMORY, STREAMS, ClockedOutputs, ClockedRun, Span
 from shiftforge.sim.conv.runtime import Accelerator
 from shiftforge.sim.opencl.launch import STATUS_WORDS
-from shiftforge.sim.opencl.memory import room
+from shiftforge.sim.opencl.memory import fetch, room
 
 __all__ = ["ClockedJob", "run_job"]
 
@@ -88,8 +88,8 @@ class ClockedAccelerator(Accelerator):
             out["output"], out["trace"], room(context, arena), held[2], held[3],
             room(context, 16 * sum(self.depths.values())), held[0], held[1], np.int32(frames),
         )  # fmt: skip
-        for host, buffer in zip((spans, ends, status), held, strict=False):
-            cl.enqueue_copy(queue, host, buffer)
+        for host, buffer in ((spans, held[0]), (ends, held[1]), (status, held[2])):
+            fetch(queue, host, buffer)
         queue.finish()
         depths = {c.name: c.depth for c in manifest.channels}
         if not status[0]:
@@ -136,9 +136,7 @@ def _span(row: NDArray[np.int64], frame: int, layer: int, kernel: str, names: li
     return Span(frame, layer, kernel, int(row[0]), int(row[1]), int(row[2]), stalled)
 
 
-def _stopped(
-    status: NDArray[np.int32], depths: Mapping[str, int], manifest: ConvManifest
-) -> str:
+def _stopped(status: NDArray[np.int32], depths: Mapping[str, int], manifest: ConvManifest) -> str:
     """Who waits for what where nothing moves any more."""
     names, at = list(depths), STATUS_WORDS
     fill = {n: int(status[at + 2 * i]) for i, n in enumerate(names)}
