@@ -52,7 +52,7 @@ class LayerCycles:
 
 @dataclass
 class _Kernels:
-    """First cycles in which the kernels can start their next invocation; end of the layer before."""
+    """First cycles in which the kernels can start a layer; end of the layer before."""
 
     controller: float = 0
     conv: float = 0
