@@ -279,7 +279,8 @@ class Context:
             target.append(use)
         operation = (frozenset(["channel"]), 0)
         deps: dict[Source, tuple[frozenset[str], int]] = {
-            (loop.number, "channel", name): operation for loop in self.loops
+            (loop.number, "channel", (name, self.loops[-1].number)): operation
+            for loop in self.loops
         }
         return self._fresh(deps, False)
 

@@ -40,7 +40,14 @@ def _never(atoms: Atoms, loop: Loop, a: Value, b: Value) -> bool:
             spread += max(abs(mine), abs(other)) * (max(copies) - min(copies))
         elif mine != other or loop.number in atoms.loops[atom]:
             return False
-    return bool(abs(a.offset - b.offset) + spread < step)
+    # Iterations that differ by n meet where n * step lies within the spread of the offsets.
+    offset = abs(a.offset - b.offset)
+    if offset + spread < step:
+        return True
+    if isinstance(loop.trip, int):
+        nearest = max(1, -(-(offset - spread) // step))
+        return nearest >= loop.trip
+    return False
 
 
 def promised(loop: Loop, access: Access) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from shiftforge.generator.rules.pipeline.types import CType
-from shiftforge.generator.rules.pipeline.values import Chain, Value
+from shiftforge.generator.rules.pipeline.values import Chain, Source, Value
 
 __all__ = [
     "Access",
@@ -127,8 +127,8 @@ class Loop:
     loop is entered) or "unknown"; changes: the loops around it (by number) in which it can change
     from one iteration to the next. induction: step of each variable that moves by a constant, entry
     the atom of each variable's value where an iteration begins. carried: for each variable that an
-    iteration hands to the next, the variables its new value depends on; real: the floating-point
-    ones; names: as the text names them. exits: the conditions that end it; breaks: how many of
+    iteration hands to the next, the variables its new value depends on; inputs: the channels and
+    memories it takes in; real: the floating-point ones; names: as the text names them. exits: the conditions that end it; breaks: how many of
     them are break or return. visible: the variables in scope, for the names in pragmas.
     """
 
@@ -149,6 +149,7 @@ class Loop:
     induction: dict[PathKey, int] = field(default_factory=dict)
     entry: dict[PathKey, int] = field(default_factory=dict)
     carried: dict[PathKey, dict[PathKey, Chain]] = field(default_factory=dict)
+    inputs: dict[PathKey, frozenset[Source]] = field(default_factory=dict)
     real: set[PathKey] = field(default_factory=set)
     exits: list[Value] = field(default_factory=list)
     breaks: int = 0
@@ -161,6 +162,25 @@ class Loop:
         yield self
         for child in self.children:
             yield from child.inside()
+
+    def exit_inputs(self) -> frozenset[Source]:
+        """Channels and memories that decide, in this or an earlier iteration, when it ends."""
+        out: set[Source] = set()
+        seen: set[object] = set()
+        stack: list[object] = []
+        for value in self.exits:
+            for source in value.deps:
+                if source[0] == self.number and source[1] == "entry":
+                    stack.append(source[2])
+                elif source[0] == self.number:
+                    out.add(source)
+        while stack:
+            key = stack.pop()
+            if key not in seen:
+                seen.add(key)
+                out |= self.inputs.get(key, frozenset())  # type: ignore[call-overload]
+                stack.extend(self.carried.get(key, ()))  # type: ignore[call-overload]
+        return frozenset(out)
 
     @property
     def depth(self) -> int:

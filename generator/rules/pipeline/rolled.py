@@ -194,6 +194,9 @@ class RolledLoops:
             finals[key] = final
             if final.real:
                 node.real.add(key)
+            node.inputs[key] = frozenset(
+                s for s in final.deps if s[0] == node.number and s[1] in ("channel", "load")
+            )
             edges: dict[PathKey, Chain] = {}
             for source, chain in final.deps.items():
                 if source[0] == node.number and source[1] == "entry":

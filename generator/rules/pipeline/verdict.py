@@ -60,11 +60,9 @@ def _refused(loop: Loop, target: Target) -> str:
         return "not pipelined: disable_loop_pipelining"
     if not loop.children:
         return ""
-    inner = {n.number for n in loop.inside()} - {loop.number}
-    for value in loop.exits:
-        for source in value.deps:
-            if source[0] in inner and source[1] == "channel":
-                return "not pipelined: its exit depends on a channel read in an inner loop"
+    for _, kind, which in loop.exit_inputs():
+        if kind == "channel" and isinstance(which, tuple) and which[1] != loop.number:
+            return f"not pipelined: its exit depends on channel {which[0]}, read in an inner loop"
     for child in loop.children:
         if child.conditional:
             return f"not pipelined: the inner loop of line {child.line} is conditional (divergent)"
