@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from shiftforge.generator.rules.constants import evaluate
 from shiftforge.generator.rules.lexer import Token
 from shiftforge.generator.rules.statements import closing, split
+from shiftforge.generator.rules.syntax import Attribute
 
 __all__ = ["Layouts"]
 
@@ -41,10 +42,13 @@ class Layouts:
             for name, size in _SCALARS.items()
             for width, count in _WIDTHS.items()
         }
-        self._alignment = dict(self.type_bytes)
+        self.type_alignment: dict[str, int] = dict(self.type_bytes)
 
-    def learn(self, tokens: Sequence[Token]) -> None:
-        """Take in ``typedef ...`` and ``struct name {...}``; other declarations change nothing."""
+    def learn(self, tokens: Sequence[Token], attributes: Sequence[Attribute] = ()) -> None:
+        """Take in ``typedef ...`` and ``struct name {...}``; other declarations change nothing.
+
+        attributes: what ``packed`` and ``aligned(N)`` of the declaration say is followed.
+        """
         texts = [t.text for t in tokens]
         keyword = next((i for i in (0, 1) if texts[i : i + 1] in (["struct"], ["union"])), None)
         names = []
@@ -55,16 +59,29 @@ class Layouts:
             if opening == keyword + 2:
                 names.append(texts[keyword + 1])
             members = tokens[opening + 1 : closing(tokens, opening)]
-            found = self._aggregate(members, union=texts[keyword] == "union")
+            packed = any(a.name == "packed" for a in attributes)
+            found = self._aggregate(members, texts[keyword] == "union", packed)
         elif texts[0] == "typedef" and "*" not in texts:
             found = self._declared(tokens[1:-1], tokens[-1:])
         else:
             return
         if found is not None:
+            found = self._aligned(found, attributes)
             for name in names:
-                self.type_bytes[name], self._alignment[name] = found
+                self.type_bytes[name], self.type_alignment[name] = found
 
-    def _aggregate(self, members: Sequence[Token], union: bool) -> tuple[int, int] | None:
+    def _aligned(self, found: tuple[int, int], attributes: Sequence[Attribute]) -> tuple[int, int]:
+        """Size and alignment with what an ``aligned(N)`` adds."""
+        size, alignment = found
+        for attribute in attributes:
+            if attribute.name == "aligned" and attribute.arguments:
+                wanted = evaluate(attribute.arguments[0], self._constants)
+                alignment = max(alignment, wanted or 0)
+        return -(-size // alignment) * alignment, alignment
+
+    def _aggregate(
+        self, members: Sequence[Token], union: bool, packed: bool
+    ) -> tuple[int, int] | None:
         size, widest = 0, 1
         for member in split(members, ";"):
             if not member:
@@ -75,7 +92,7 @@ class Layouts:
                 found = self._declared(type_tokens, declarator)
                 if found is None:
                     return None
-                width, alignment = found
+                width, alignment = found[0], 1 if packed else found[1]
                 widest = max(widest, alignment)
                 start = 0 if union else -(-size // alignment) * alignment
                 size = max(size, start + width)
@@ -87,7 +104,7 @@ class Layouts:
         known = [t.text for t in type_tokens if t.text in self.type_bytes]
         if not known:
             return None
-        size, alignment = self.type_bytes[known[-1]], self._alignment[known[-1]]
+        size, alignment = self.type_bytes[known[-1]], self.type_alignment[known[-1]]
         at = 1
         while at < len(declarator) and declarator[at].text == "[":
             end = closing(declarator, at)

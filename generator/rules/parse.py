@@ -52,7 +52,7 @@ def parse_program(tokens: Sequence[Token], comments: Sequence[Comment]) -> Progr
         else:
             declarations.append(Declaration(tuple(rest), part[0].line))
             attributes.extend(("", a) for a in found)
-            layouts.learn(rest)
+            layouts.learn(rest, found)
             _learn_constants(rest, constants)
     return Program(
         tuple(functions),
@@ -62,6 +62,7 @@ def parse_program(tokens: Sequence[Token], comments: Sequence[Comment]) -> Progr
         tuple(comments),
         constants,
         layouts.type_bytes,
+        layouts.type_alignment,
         tuple(attributes),
     )
 

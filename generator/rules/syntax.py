@@ -129,7 +129,7 @@ class Program:
     """A preprocessed and parsed file.
 
     constants: file-scope integer constants (enumerators, ``__constant``/``const`` integers).
-    type_bytes: size of each known type.
+    type_bytes, type_alignment: of each known type, in bytes.
     variable_attributes: attributes inside functions and on file-scope data.
     """
 
@@ -140,6 +140,7 @@ class Program:
     comments: tuple[Comment, ...]
     constants: Mapping[str, int]
     type_bytes: Mapping[str, int]
+    type_alignment: Mapping[str, int]
     variable_attributes: tuple[tuple[str, Attribute], ...]
 
     @property

@@ -59,12 +59,14 @@ class Context:
         self.frames: list[Frame] = []
         self.unrolled: list[int] = []
         self.guard: Value | None = None
+        self.branch: tuple[tuple[int, int], ...] = ()
         self.recording = True
         self._constants = {
             name: Value((), value, (value,)) for name, value in program.constants.items()
         }
         self._order = 0
         self._fences = 0
+        self._branches = 0
 
     @property
     def current(self) -> Loop | None:
@@ -199,7 +201,8 @@ class Context:
 
     def _load(self, place: Place, memory: Memory, line: int, width: int) -> Value:
         self._record(place, memory, line, width, None)
-        name = f"{'gload' if memory.space in ('global', 'constant') else 'load'}:{memory.name}"
+        kind = "gload" if memory.space in ("global", "constant") else "load"
+        name = f"{kind}:{memory.name}@{line}"
         indices = [s.deps for s in place.steps if isinstance(s, Value)]
         deps = merged(indices, name)
         nothing = (frozenset([name]), 0)
@@ -274,6 +277,7 @@ class Context:
                 index,
                 value,
                 self.guard,
+                self.branch,
             )
             target = self.kernel.channels if self.current is None else self.current.channels
             target.append(use)
@@ -285,6 +289,11 @@ class Context:
         return self._fresh(deps, False)
 
     # ---- branches -----------------------------------------------------------------------------
+
+    def new_branch(self) -> int:
+        """A number for the two sides of a branch."""
+        self._branches += 1
+        return self._branches
 
     def guarded(self, condition: Value) -> Value | None:
         """Add a condition to the guard; returns the guard before."""

@@ -63,6 +63,8 @@ _INTEGERS: Mapping[str, Callable[[int, int], int]] = {
     ">": lambda a, b: int(a > b),
     ">=": lambda a, b: int(a >= b),
 }
+# Operations that are named with their line.
+_LOCATED = frozenset(["mul", "div", "mod", "fadd", "fmul", "fdiv"])
 _COMPARES = frozenset(["==", "!=", "<", "<=", ">", ">=", "&&", "||"])
 _CHANNEL = re.compile(r"(read|write)_(channel|pipe)(_nb)?(_intel|_altera)?\Z")
 _VECTOR = re.compile(r"v(load|store)(?:_half)?(\d+)\Z")
@@ -91,7 +93,7 @@ class Evaluator:
             case Name() | Index() | Member():
                 return self._read(e)
             case Binary():
-                return self._binary(e.operator, self.value(e.left), self.value(e.right))
+                return self._binary(e.operator, self.value(e.left), self.value(e.right), e.line)
             case Unary():
                 return self._unary(e)
             case Assign():
@@ -184,7 +186,7 @@ class Evaluator:
         loops = frozenset(s[0] for s in deps if s[1] != "memory")
         return Value(((self._c.atoms.fresh(loops), 1),), 0, None, deps, real)
 
-    def _binary(self, op: str, a: Value, b: Value) -> Value:
+    def _binary(self, op: str, a: Value, b: Value, line: int = 0) -> Value:
         if a.place is not None and op in "+-" and b.place is None:
             return replace(a, place=self._moved(a.place, b if op == "+" else self._negated(b)))
         if b.place is not None and op == "+":
@@ -198,7 +200,9 @@ class Evaluator:
             name = {"add": "fadd", "mul": "fmul", "div": "fdiv"}.get(name, name)
         elif self._wire(op, a, b):
             name = "wire"
-        deps = merged([a.deps, b.deps], name, 1 if name == "fadd" else 0)
+        if line and name in _LOCATED:
+            name = f"{name}@{line}"
+        deps = merged([a.deps, b.deps], name, 1 if name[:4] == "fadd" else 0)
         if real:
             return self._opaque(deps, True)
         linear, offset = self._linear(op, a, b, deps, values)
@@ -269,7 +273,7 @@ class Evaluator:
 
     def _assign(self, e: Assign) -> Value:
         if e.operator:
-            value = self._binary(e.operator, self.value(e.target), self.value(e.value))
+            value = self._binary(e.operator, self.value(e.target), self.value(e.value), e.line)
         else:
             value = self.value(e.value)
         return self._store(e.target, value, e.line)
@@ -321,8 +325,8 @@ class Evaluator:
         values = tuple(self.value(a) for a in e.arguments)
         real = any(v.real for v in values)
         if e.name in ("fma", "mad", "mad24", "mul24") and len(values) > 1:
-            product = self._binary("*", values[0], values[1])
-            return product if len(values) < 3 else self._binary("+", product, values[2])
+            product = self._binary("*", values[0], values[1], e.line)
+            return product if len(values) < 3 else self._binary("+", product, values[2], e.line)
         if e.name in ("min", "max") and len(values) == 2 and not real:
             fixed = combined(*values, min if e.name == "min" else max)
             if fixed is not None and len(fixed) == 1:
@@ -331,7 +335,7 @@ class Evaluator:
             name = "wire"
             real = "float" in e.name or "half" in e.name or (real and "_" not in e.name)
         else:
-            name = "select" if e.name in _SMALL else f"call:{e.name}"
+            name = "select" if e.name in _SMALL else f"call:{e.name}@{e.line}"
             if name[0] == "c" and self._c.current is not None and self._c.recording:
                 self._c.current.calls.add(e.name)
         deps = merged([v.deps for v in values], name)

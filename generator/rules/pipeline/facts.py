@@ -79,7 +79,11 @@ class Access:
 
 @dataclass(frozen=True)
 class ChannelUse:
-    """One channel call. fences: memory fences before it. index: into an array of channels."""
+    """One channel call.
+
+    fences: memory fences before it. index: into an array of channels. branch: the sides of the
+    branches that it stands in.
+    """
 
     channel: str
     kind: Literal["read", "write"]
@@ -91,6 +95,7 @@ class ChannelUse:
     index: Value | None
     value: Value
     condition: Value | None = None
+    branch: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,8 +133,9 @@ class Loop:
     from one iteration to the next. induction: step of each variable that moves by a constant, entry
     the atom of each variable's value where an iteration begins. carried: for each variable that an
     iteration hands to the next, the variables its new value depends on; inputs: the channels and
-    memories it takes in; real: the floating-point ones; names: as the text names them. exits: the conditions that end it; breaks: how many of
-    them are break or return. visible: the variables in scope, for the names in pragmas.
+    memories it takes in; real: the floating-point ones; names: as the text names them. exits: the
+    conditions that end it; breaks: how many of them are break or return. visible: the variables in
+    scope, for the names in pragmas.
     """
 
     number: int

@@ -7,7 +7,37 @@ from dataclasses import dataclass
 from shiftforge.generator.rules.pipeline.facts import Loop, PathKey
 from shiftforge.generator.rules.pipeline.values import Chain
 
-__all__ = ["Recurrence", "recurrences"]
+__all__ = ["Recurrence", "kind", "line", "recurrences", "shown"]
+
+_WORDS = {
+    "mul": "multiplication",
+    "div": "division",
+    "mod": "remainder",
+    "fadd": "floating-point addition",
+    "fmul": "floating-point multiplication",
+    "fdiv": "floating-point division",
+}
+
+
+def kind(operation: str) -> str:
+    """What an operation is: "mul" of "mul@17", "load" of "load:row@9"."""
+    return operation.partition("@")[0].partition(":")[0]
+
+
+def line(operation: str) -> int:
+    """Its line; 0 where none is known."""
+    digits = operation.rpartition("@")[2]
+    return int(digits) if digits.isdigit() else 0
+
+
+def shown(operation: str) -> str:
+    """The operation in words, with its line."""
+    what, _, detail = operation.partition("@")[0].partition(":")
+    if what in ("load", "gload"):
+        words = f"load of {detail}" + (" (global)" if what == "gload" else "")
+    else:
+        words = detail or _WORDS.get(what, what)
+    return words + (f" (line {line(operation)})" if line(operation) else "")
 
 
 @dataclass(frozen=True)

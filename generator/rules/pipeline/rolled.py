@@ -38,12 +38,12 @@ class RolledLoops:
     def walk(self, loop: Loop) -> bool:
         """Walk a rolled loop; whether what follows it can be reached."""
         c = self._walk.context
-        scope, guard = c.scope, c.guard
+        scope, guard, branch = c.scope, c.guard, c.branch
         c.scope = dict(scope)
         if loop.keyword == "for" and loop.head[0]:
             self._walk.statement(Plain(loop.head[0]))
         falls = self._record(loop) if c.recording else self._once(loop)
-        c.scope, c.guard = scope, guard
+        c.scope, c.guard, c.branch = scope, guard, branch
         return falls
 
     # ---- without recording --------------------------------------------------------------------
@@ -155,9 +155,7 @@ class RolledLoops:
         c.environment = dict(environment)
         c.recording = False
         c.frames.append(Frame(-number))
-        unrolled, c.unrolled = c.unrolled, []
         self._pass(loop)
-        c.unrolled = unrolled
         frame = c.frames.pop()
         c.recording = True
         c.environment, c.guard = environment, guard

@@ -60,6 +60,7 @@ class Types:
     def __init__(self, program: Program) -> None:
         self._constants: Mapping[str, int] = program.constants
         self._bytes = program.type_bytes
+        self._alignment = program.type_alignment
         self._typedefs: dict[str, CType] = {}
         self._structs: dict[str, dict[str, CType]] = {}
         for declaration in program.declarations:
@@ -106,6 +107,10 @@ class Types:
         if type_.pointer:
             return 8
         return self._bytes.get(type_.base, self._bytes.get(self.resolve(type_).base))
+
+    def alignment(self, type_: CType) -> int | None:
+        """Alignment of one element in bytes, if known."""
+        return self._alignment.get(type_.base, self._alignment.get(self.resolve(type_).base))
 
     def declaration(self, tokens: Sequence[Token]) -> list[Declared] | None:
         """The declarators of a statement that declares variables; None for any other."""

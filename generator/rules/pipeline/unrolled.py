@@ -110,7 +110,7 @@ class UnrolledLoops:
         number = c.scope[found.name]
         leaving = Leaving("loop")
         self._walk.leaving.append(leaving)
-        guard = c.guard
+        guard, branch = c.guard, c.branch
         if found.most == 1 or (found.most <= _MOST_COPIES and _short(loop.body)):
             values = [Value((), v, (v,)) for v in found.values]
         else:
@@ -138,7 +138,7 @@ class UnrolledLoops:
             c.unrolled.pop()
             self._chains(found.most)
         self._walk.leaving.pop()
-        c.guard = guard
+        c.guard, c.branch = guard, branch
         for exit_ in leaving.breaks:
             joined = merge(
                 c.atoms, exit_.environment, c.environment if falls else None, exit_.condition

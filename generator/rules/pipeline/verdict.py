@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from shiftforge.generator.rules.pipeline.distance import apart, promised
 from shiftforge.generator.rules.pipeline.facts import Access, Loop
-from shiftforge.generator.rules.pipeline.recurrence import Recurrence, recurrences
+from shiftforge.generator.rules.pipeline.recurrence import Recurrence, kind, recurrences, shown
 from shiftforge.generator.rules.pipeline.target import Target
 from shiftforge.generator.rules.pipeline.values import Atoms
 
@@ -60,8 +60,8 @@ def _refused(loop: Loop, target: Target) -> str:
         return "not pipelined: disable_loop_pipelining"
     if not loop.children:
         return ""
-    for _, kind, which in loop.exit_inputs():
-        if kind == "channel" and isinstance(which, tuple) and which[1] != loop.number:
+    for _, taken, which in loop.exit_inputs():
+        if taken == "channel" and isinstance(which, tuple) and which[1] != loop.number:
             return f"not pipelined: its exit depends on channel {which[0]}, read in an inner loop"
     for child in loop.children:
         if child.conditional:
@@ -88,19 +88,14 @@ def _recurrence(r: Recurrence, target: Target) -> tuple[int, str]:
     cycles = 0
     what = ""
     for operation in sorted(r.operations):
-        kind = operation.partition(":")[0]
-        if kind == "gload":
-            cost = _GLOBAL
-        elif kind == "fadd":
-            continue
-        else:
-            cost = _CYCLES.get(kind, 0)
+        cost = _GLOBAL if kind(operation) == "gload" else _CYCLES.get(kind(operation), 0)
         if cost:
             cycles += cost
-            what = what or operation.replace(":", " of ")
+            what = what or shown(operation)
     if r.additions:
         add = _ADD if target.hard_float else _SOFT_ADD
-        bare = r.operations <= {"fadd"} and r.additions == 1 and target.hard_float
+        bare = {kind(o) for o in r.operations} <= {"fadd"} and r.additions == 1
+        bare = bare and target.hard_float
         if not (bare and target.major >= 16):
             cycles += add * r.additions
             what = what or "floating-point addition"
@@ -159,6 +154,6 @@ def _memory_cost(loop: Loop, store: Access, other: Access, target: Target) -> in
     operations = frozenset(itertools.chain.from_iterable(d[source][0] for d in deps if source in d))
     cycles = _LOCAL_UPDATE
     for operation in operations:
-        kind = operation.partition(":")[0]
-        cycles += _ADD - 2 if kind == "fadd" else _CYCLES.get(kind, 0) if kind != "load" else 0
+        what = kind(operation)
+        cycles += _ADD - 2 if what == "fadd" else _CYCLES.get(what, 0) if what != "load" else 0
     return cycles

@@ -92,7 +92,7 @@ class Walk:
         if name in self.functions or len(self.functions) > _MOST_CALLS:
             c.kernel.faults.append((line, f"{name} is called while it runs"))
             return Value()
-        scope, guard = c.scope, c.guard
+        scope, guard, branch = c.scope, c.guard, c.branch
         c.scope = {}
         for parameter, value in zip(function.parameters, values, strict=False):
             type_ = self._parameter_type(parameter.tokens)
@@ -113,7 +113,7 @@ class Walk:
                 result = join(c.atoms, exit_.value, result, exit_.condition)
         if environment is not None:
             c.environment = environment
-        c.scope, c.guard = scope, guard
+        c.scope, c.guard, c.branch = scope, guard, branch
         return result if result is not None else Value(((c.atoms.fresh(()), 1),))
 
     # ---- statements ---------------------------------------------------------------------------
@@ -220,19 +220,23 @@ class Walk:
             if condition.constant:
                 return self._scoped(then)
             return self._scoped(others[0]) if others else True
-        before = c.environment
+        before, branch = c.environment, c.branch
         guard = c.guarded(condition)
         inner = c.guard
+        number = c.new_branch()
         c.environment = dict(before)
+        c.branch = (*branch, (number, 1))
         falls = self._scoped(then)
         first = c.environment if falls else None
         c.environment = dict(before)
         c.guard = inner
+        c.branch = (*branch, (number, 0))
         other_falls = self._scoped(others[0]) if others else True
         second = c.environment if other_falls else None
         merged = merge(c.atoms, first, second, condition)
         # What follows a branch that leaves happens under the other's condition.
         c.guard = guard if falls and other_falls else inner
+        c.branch = branch if falls == other_falls else (*branch, (number, int(falls)))
         if merged is None:
             return False
         c.environment = merged
@@ -250,7 +254,8 @@ class Walk:
         head, body, *_ = statement.children
         assert isinstance(head, Plain)
         condition = self.expression(head.tokens)
-        before, scope = c.environment, c.scope
+        before, scope, branch = c.environment, c.scope, c.branch
+        number, side = c.new_branch(), 0
         guard = c.guarded(condition)
         inner = c.guard
         self.leaving.append(Leaving("switch"))
@@ -262,7 +267,10 @@ class Walk:
             if isinstance(child, Plain) and [t.text for t in child.tokens[:1]] in _LABELS:
                 joined = merge(c.atoms, dict(before), c.environment if falls else None, condition)
                 assert joined is not None
+                if not falls:
+                    side += 1
                 c.environment, falls, c.guard = joined, True, inner
+                c.branch = (*branch, (number, side))
                 continue
             if falls:
                 falls = self.statement(child)
@@ -272,5 +280,5 @@ class Walk:
         for exit_ in leaving.breaks:
             merged = merge(c.atoms, exit_.environment, merged, condition)
         assert merged is not None
-        c.environment, c.scope, c.guard = merged, scope, guard
+        c.environment, c.scope, c.guard, c.branch = merged, scope, guard, branch
         return True

@@ -66,7 +66,7 @@ PIPELINED = {
         for (int i = 0; i < 16; i++) {
             #pragma unroll
             for (int u = 0; u < 4; u++) a[u][i] = x[i] + u;
-        } 
+        }
         for (int i = 0; i < 16; i++) {
             int sum = 0;
             #pragma unroll
@@ -183,13 +183,13 @@ RAISED = {
         """__kernel void k(int n) { int x = 1;
         for (int i = 0; i < n; i++) { x = x * 5 + 1; write_channel_intel(c0, x); } }""",
         2,
-        "mul in the recurrence of x",
+        "multiplication (line 4) in the recurrence of x",
     ),
     "load in a recurrence": (
         """__kernel void k(__global const int * restrict next, int n) { int at = 0;
         for (int i = 0; i < n; i++) { at = next[at]; write_channel_intel(c0, at); } }""",
         100,
-        "gload of next in the recurrence of at",
+        "load of next (global) (line 4) in the recurrence of at",
     ),
     "one element further": (
         """__kernel void k(int n) { __local int a[64]; a[0] = 1;
@@ -202,7 +202,7 @@ RAISED = {
         for (int i = 0; i < n; i++) { if (x[i] > 0) sum += x[i]; }
         write_channel_intel(c0, sum); }""",
         4,
-        "floating-point addition in the recurrence of sum",
+        "in the recurrence of sum",
     ),
     "unrolled sum of floats": (
         """__kernel void k(__global const float * restrict x, int n) { float sum = 0;
@@ -211,7 +211,7 @@ RAISED = {
             for (int u = 0; u < 8; u++) { sum += x[i * 8 + u]; } }
         write_channel_intel(c0, sum); }""",
         8,
-        "floating-point addition in the recurrence of sum",
+        "in the recurrence of sum",
     ),
     "through a helper and a struct": (
         """typedef struct { int tile, done; } job_t; typedef struct { job_t in; int at; } state_t;
@@ -220,7 +220,7 @@ RAISED = {
         __kernel void k(__global const job_t * restrict jobs, int n) { state_t s; s.at = 0;
         for (int i = 0; i < n; i++) next(&s, jobs); }""",
         100,
-        "gload of jobs in the recurrence",
+        "load of jobs (global)",
     ),
 }
 
