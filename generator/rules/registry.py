@@ -26,20 +26,44 @@ _LANGUAGE = _GUIDE + "A.1.1 OpenCL 1.0 C Programming Language Implementation"
 _ALIASING = _PRACTICE + "4 OpenCL Kernel Design Best Practices, Avoiding Pointer Aliasing"
 _IVDEP = _PRACTICE + "6.1.5 Removing Loop-Carried Dependencies Caused by Accesses to Memory Arrays"
 _LOOPS = _STANDARD + "5.3 Good Design Practices for Single Work-Item Kernel"
+_NESTS = (
+    _PRACTICE + "3.4.3 Nested Loops; " + _STANDARD + "2.8.4 Nested Loops; "
+    "public compiler reports (17.x refused 38 of 45 outer loops whose inner trip count changes)"
+)
+_FORM = _PRACTICE + "6.2 Good Design Practices for Single Work-Item Kernel, well-formed loops"
+_DATA = _PRACTICE + "6.1 Addressing Single Work-Item Kernel Dependencies Based on Report Feedback"
+_PORTS = _PRACTICE + "8.4 Local Memory, ports, replication and arbitration"
+_BANKS = _PRACTICE + "8.4.1 Geometric Configuration of Local Memory Banks; " + _MEMORY
+_ALIGN = _PRACTICE + "8 Improving Memory Access Efficiency, aligned contiguous access"
+_EXIT = (
+    _PRACTICE + "6.2; "
+    "public compiler reports (16.1: unresolvable exit condition where a channel decides)"
+)
+_ONE_SITE = _CHANNELS
+_ORDER = _GUIDE + "5.4.5.9 Enforcing Execution Order of Channels Calls with mem_fence"
+_SDK = (
+    "Intel FPGA SDK for OpenCL Programming Guides, Standard Edition (683342, version 18.1) "
+    "12.2 and Pro Edition (683846, version 22.4) 11.2; see LISTED"
+)
 _OPENCL = "The OpenCL Specification, version 1.2, "
 _PROJECT = "ShiftForge, docs/ARCHITECTURE.md"
 
 Severity = Literal["error", "advice"]
+Group = Literal["text", "pipelining", "sdk"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """id: stable name. source: the document and section. severity: advice costs only speed."""
+    """id: stable name. source: the document and section. severity: advice costs only speed.
+
+    group: "text" is checked always; "pipelining" and "sdk" where a caller asks for them.
+    """
 
     id: str
     title: str
     source: str
     severity: Severity = "error"
+    group: Group = "text"
 
 
 @dataclass(frozen=True)
@@ -47,6 +71,7 @@ class RuleViolation:
     """A place in the text that breaks a rule.
 
     kernel: the kernel concerned ("" for file scope). line: counted from 1 in the text checked.
+    subject: the array, channel or function concerned, by which exceptions are listed.
     """
 
     rule: str
@@ -56,11 +81,16 @@ class RuleViolation:
     remedy: str
     severity: Severity = "error"
     source_name: str = ""
+    subject: str = ""
 
     def __str__(self) -> str:
         place = f"{self.source_name}:{self.line}"
         kernel = f" kernel {self.kernel}:" if self.kernel else ""
         return f"{place}:{kernel} {self.message} -> {self.remedy} [{self.rule}]"
+
+
+def _pipelining(rule: str, title: str, source: str) -> Rule:
+    return Rule(rule, title, source, group="pipelining")
 
 
 _ALL = (
@@ -94,10 +124,29 @@ _ALL = (
     Rule("no-allocation", "There is no dynamic allocation", _OPENCL + "6.9 Restrictions"),
     Rule("no-printf", "There is no printf", _PROJECT),
     Rule("no-double", "There is no double precision", _LANGUAGE),
+    _pipelining("loop-nested", "Inside the one loop of a layer there is no rolled loop", _NESTS),
+    _pipelining("loop-trip", "A trip count is known where its loop is entered", _FORM),
+    _pipelining("recurrence-load", "No load lies in a recurrence", _DATA),
+    _pipelining("recurrence-multiply", "No multiplication lies in a recurrence", _DATA),
+    _pipelining("memory-promise", "A promise covers what is loaded and stored in a loop", _IVDEP),
+    _pipelining("promise-proof", "Each promise names its proof, and the proof holds", _IVDEP),
+    _pipelining("memory-store-site", "A memory has one store site in a loop", _PORTS),
+    _pipelining("memory-load-site", "A memory has one load site in a loop", _PORTS),
+    _pipelining("memory-width", "The word of an on-chip memory is a power of two", _BANKS),
+    _pipelining("global-beat", "Global memory is accessed in aligned beats of 2^n bytes", _ALIGN),
+    _pipelining("exit-channel", "No channel decides when a loop ends", _EXIT),
+    _pipelining("channel-site", "A loop has one site for each end of a channel", _ONE_SITE),
+    _pipelining("channel-order", "Calls on different channels are ordered", _ORDER),
+    _pipelining("exception-unused", "Each listed exception occurs", _PROJECT),
+    Rule("sdk-attribute", "The board's SDK lists each attribute", _SDK, group="sdk"),
+    Rule("sdk-pragma", "The board's SDK lists each loop pragma", _SDK, group="sdk"),
 )
 RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in _ALL})
 
 
-def violation(rule: str, kernel: str, line: int, message: str, remedy: str) -> RuleViolation:
+def violation(
+    rule: str, kernel: str, line: int, message: str, remedy: str, *, subject: str = ""
+) -> RuleViolation:
     """A violation of a registered rule, with the rule's severity."""
-    return RuleViolation(rule, kernel, line, message, remedy, RULES[rule].severity)
+    severity = RULES[rule].severity
+    return RuleViolation(rule, kernel, line, message, remedy, severity, subject=subject)

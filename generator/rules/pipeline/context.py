@@ -57,7 +57,7 @@ class Context:
         self.variables: list[Variable] = []
         self.loops: list[Loop] = []
         self.frames: list[Frame] = []
-        self.unrolled: list[int] = []
+        self.unrolled = self.atoms.unrolled
         self.guard: Value | None = None
         self.branch: tuple[tuple[int, int], ...] = ()
         self.recording = True

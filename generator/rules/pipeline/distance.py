@@ -50,11 +50,11 @@ def _never(atoms: Atoms, loop: Loop, a: Value, b: Value) -> bool:
     return False
 
 
-def promised(loop: Loop, access: Access) -> bool:
-    """Whether an ivdep before the loop covers the memory."""
+def promised(loop: Loop, access: Access, *, named: bool = False) -> bool:
+    """Whether an ivdep before the loop covers the memory; named: and says its name."""
     memory = access.memory
     for promise in loop.pragmas.promises:
-        if not promise.arrays:
+        if not promise.arrays and not named:
             return True
         for name in promise.arrays:
             head, *rest = name.split(".")

@@ -177,7 +177,7 @@ class Evaluator:
             return self._opaque({}, False)
         if found.type.dims:
             return Value(((self._c.atoms.fresh(()), 1),), 0, None, place=found.element(_ZERO))
-        line = e.line if isinstance(e, Name | Index) else 0
+        line = e.line if isinstance(e, Name | Index | Member) else 0
         return self._c.read(found, line)
 
     # ---- operators ----------------------------------------------------------------------------

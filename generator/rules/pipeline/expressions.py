@@ -105,6 +105,7 @@ class Member:
     base: Expression
     name: str
     arrow: bool
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +287,7 @@ class _Reader:
                 self._at += 1
                 name = self.text
                 self._at += 1
-                found = Member(found, name, text == "->")
+                found = Member(found, name, text == "->", line)
             elif text in ("++", "--"):
                 self._at += 1
                 found = Unary("x" + text, found, line)

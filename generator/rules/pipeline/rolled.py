@@ -12,6 +12,7 @@ from shiftforge.generator.rules.pipeline.pragmas import read_pragmas
 from shiftforge.generator.rules.pipeline.state import (
     Environment,
     Leaving,
+    covers,
     lookup,
     merge,
     ordered,
@@ -159,7 +160,12 @@ class RolledLoops:
         frame = c.frames.pop()
         c.recording = True
         c.environment, c.guard = environment, guard
-        written = [k for k in frame.written if k[0] < variables]
+        written = {k: None for k in frame.written if k[0] < variables}
+        # A write to the whole is one to each part that is known.
+        for variable, path in list(written):
+            for part in environment.get(variable, {}):
+                if len(part) > len(path) and covers(path, part):
+                    written[variable, part] = None
         return list(ordered(written)), {v for v in frame.stored if v < variables}
 
     def _enter(self, node: Rolled, key: PathKey, initial: Value) -> None:

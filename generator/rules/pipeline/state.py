@@ -14,6 +14,7 @@ __all__ = [
     "Exit",
     "Leaving",
     "Path",
+    "covers",
     "lookup",
     "merge",
     "ordered",
@@ -55,7 +56,7 @@ def _alike(first: Path, second: Path) -> bool:
     )
 
 
-def _covers(whole: Path, part: Path) -> bool:
+def covers(whole: Path, part: Path) -> bool:
     """Whether a write to ``whole`` replaces ``part`` altogether."""
     return len(part) >= len(whole) and all(
         a == b or (a == "*" and (b == "*" or not isinstance(b, str)))
@@ -97,12 +98,12 @@ def lookup(atoms: Atoms, entries: Entries, path: Path) -> Value | None:
     return Value(((atoms.fresh(loops), 1),), 0, None, deps, any(v.real for v in parts), None, tree)
 
 
-def write(entries: Entries, path: Path, value: Value, covers: bool) -> Entries:
-    """The variable after a write; covers: a "*" in the path stands for every index there is."""
+def write(entries: Entries, path: Path, value: Value, every: bool) -> Entries:
+    """The variable after a write; every: a "*" in the path stands for every index there is."""
     if not path and value.tree is None:
         return {(): value}
-    strong = covers or "*" not in path
-    out = {k: v for k, v in entries.items() if not _covers(path, k)} if strong else dict(entries)
+    strong = every or "*" not in path
+    out = {k: v for k, v in entries.items() if not covers(path, k)} if strong else dict(entries)
     if value.tree is None:
         out[path] = value
     else:

@@ -76,6 +76,9 @@ class Atoms:
         self.key: list[object] = []
         self.loops: list[frozenset[int]] = []
         self.spread: list[tuple[int, ...] | None] = []
+        # Of terms about which nothing is known: the unrolled loops that they were made in.
+        self.copied: list[frozenset[int]] = []
+        self.unrolled: list[int] = []
         self._fresh = itertools.count()
 
     def of(self, key: object, loops: Iterable[int], values: tuple[int, ...] | None = None) -> int:
@@ -86,6 +89,8 @@ class Atoms:
             self.key.append(key)
             self.loops.append(frozenset(loops))
             self.spread.append(values)
+            fresh = isinstance(key, tuple) and key[0] == "fresh"
+            self.copied.append(frozenset(self.unrolled) if fresh else frozenset())
         return found
 
     def fresh(self, loops: Iterable[int]) -> int:

@@ -1,0 +1,90 @@
+"""Pipelining rules on the form of loops and on recurrences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shiftforge.generator.rules.pipeline.facts import Kernel, Loop
+from shiftforge.generator.rules.pipeline.recurrence import kind, line, recurrences, shown
+from shiftforge.generator.rules.registry import RuleViolation, violation
+
+__all__ = ["check_loops", "layer_loop"]
+
+_MULTIPLIES = frozenset(["mul", "div", "mod", "fmul", "fdiv", "call"])
+_LOADS = frozenset(["load", "gload"])
+
+
+def layer_loop(loop: Loop) -> bool:
+    """Whether a loop is the layer loop of a kernel: outermost, around one innermost loop."""
+    return loop.parent is None and len(loop.children) == 1 and not loop.children[0].children
+
+
+def check_loops(kernel: Kernel) -> Iterator[RuleViolation]:
+    """Nesting, trip counts, exits and recurrences of every rolled loop."""
+    for loop in kernel.every():
+        yield from _nested(loop)
+        yield from _trip(loop)
+        if not loop.children:
+            yield from _recurrences(loop)
+
+
+def _nested(loop: Loop) -> Iterator[RuleViolation]:
+    if not loop.children or layer_loop(loop):
+        return
+    # The outermost loop may hold one loop; further ones, and any deeper, are too many.
+    allowed = 1 if loop.parent is None else 0
+    for child in loop.children[allowed:]:
+        yield violation(
+            "loop-nested",
+            loop.kernel,
+            child.line,
+            f"a rolled loop lies inside the loop of line {loop.line}",
+            "unroll it, or make its walk part of the loop around it with counters",
+            subject=child.function,
+        )
+
+
+def _trip(loop: Loop) -> Iterator[RuleViolation]:
+    for _, what, which in sorted(loop.exit_inputs(), key=str):
+        if what == "channel" and isinstance(which, tuple):
+            yield violation(
+                "exit-channel",
+                loop.kernel,
+                loop.line,
+                f"what channel {which[0]} brings decides when the loop ends",
+                "let the plan say how many iterations there are",
+                subject=str(which[0]),
+            )
+    endless = not loop.breaks and (not loop.exits or loop.exits[0].constant not in (None, 0))
+    if loop.trip == "unknown" and not endless:
+        yield violation(
+            "loop-trip",
+            loop.kernel,
+            loop.line,
+            "the trip count is not known where the loop is entered",
+            "write for (int i = 0; i < n; ++i) with an n that the plan computed",
+            subject=loop.function,
+        )
+
+
+def _recurrences(loop: Loop) -> Iterator[RuleViolation]:
+    for found in recurrences(loop):
+        names = ", ".join(found.variables[:4])
+        for operation in sorted(found.operations, key=lambda o: (line(o), o)):
+            rule = (
+                "recurrence-load"
+                if kind(operation) in _LOADS
+                else "recurrence-multiply"
+                if kind(operation) in _MULTIPLIES
+                else ""
+            )
+            if rule:
+                yield violation(
+                    rule,
+                    loop.kernel,
+                    line(operation) or loop.line,
+                    f"{shown(operation)} lies in the recurrence of {names} "
+                    f"(loop of line {loop.line})",
+                    "keep a counter and a last flag in its place, or compute it before the loop",
+                    subject=found.variables[0],
+                )

@@ -1,0 +1,132 @@
+"""The pipelining rules: one planted violation a rule, and a program without any."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from planted_pipelining import NAMED_AT, PIPELINED, PLANTED, PROOFS
+
+from shiftforge.generator.rules import (
+    RULES,
+    RuleException,
+    RuleViolation,
+    SdkVersion,
+    check_rules,
+)
+
+
+def check(text: str, *exceptions: RuleException) -> list[RuleViolation]:
+    return check_rules(
+        text, source_name="x.cl", pipelining=True, proofs=PROOFS, exceptions=exceptions
+    )
+
+
+def line_of(text: str, part: str) -> int:
+    return text[: text.index(part)].count("\n") + 1
+
+
+def planted(at: int) -> str:
+    _, _, _, old, new = PLANTED[at]
+    assert PIPELINED.count(old) == 1, f"{old!r} is there {PIPELINED.count(old)} times"
+    return PIPELINED.replace(old, new)
+
+
+def test_a_pipelined_program_has_no_violation() -> None:
+    assert [str(v) for v in check(PIPELINED)] == []
+
+
+@pytest.mark.parametrize("at", range(len(PLANTED)), ids=lambda at: f"{at}-{PLANTED[at][0]}")
+def test_each_planted_violation_is_caught(at: int) -> None:
+    rule, kernel, subject, _, _ = PLANTED[at]
+    text = planted(at)
+    marker = next((m for m in ("//@", "/*@*/") if m in text), NAMED_AT.get(rule, ""))
+    assert marker
+    found = [v for v in check(text) if v.rule == rule]
+    assert found, f"{rule} was not caught"
+    assert {(v.line, v.kernel) for v in found} == {(line_of(text, marker), kernel)}
+    assert subject in {v.subject for v in found}
+    assert all(v.message and v.remedy and v.severity == "error" for v in found)
+
+
+def test_every_rule_has_a_planted_violation_and_a_source() -> None:
+    rules = {r.id for r in RULES.values() if r.group == "pipelining"}
+    assert {p[0] for p in PLANTED} == rules - {"exception-unused"}
+    assert all(re.search(r"Guide|ShiftForge", RULES[rule].source) for rule in rules)
+
+
+def test_the_group_is_checked_only_where_it_is_asked_for() -> None:
+    assert check_rules(planted(0), source_name="x.cl") == []
+
+
+def test_a_listed_exception_covers_what_it_names_alone() -> None:
+    text = planted(0)
+    listed = RuleException("loop-nested", "work", "step", "a walk of nine", 9, "iteration")
+    assert check(text) != []
+    assert check(text, listed) == []
+    other = RuleException("loop-nested", "work", "other", "a walk of nine", 9, "iteration")
+    assert {v.rule for v in check(text, other)} == {"loop-nested", "exception-unused"}
+
+
+def test_an_exception_that_no_longer_occurs_is_reported() -> None:
+    listed = RuleException("loop-nested", "work", "step", "a walk of nine", 9, "iteration")
+    (found,) = check(PIPELINED, listed)
+    assert (found.rule, found.kernel, found.subject) == ("exception-unused", "work", "step")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        RuleException("no-such-rule", "work", "step", "why", 1, "layer"),
+        RuleException("loop-nested", "work", "step", "", 1, "layer"),
+        RuleException("loop-nested", "work", "step", "why", -1, "layer"),
+    ],
+)
+def test_an_exception_without_rule_or_reason_is_refused(bad: RuleException) -> None:
+    with pytest.raises(ValueError, match="no exception"):
+        check(PIPELINED, bad)
+
+
+STANDARD = SdkVersion("standard", "18.1")
+PRO = SdkVersion("pro", "19.4")
+
+
+@pytest.mark.parametrize(
+    ("sdk", "old", "new", "rule", "subject"),
+    [
+        (STANDARD, "((memory))", '((memory("BLOCK_RAM"))) //@\n', "sdk-attribute", "memory"),
+        (STANDARD, "((memory))", "((max_replicates(1))) //@\n", "sdk-attribute", "max_replicates"),
+        (PRO, "((memory))", "((max_replicates(1))) //@\n", "sdk-attribute", "max_replicates"),
+        (
+            STANDARD,
+            "    for (int l = 0; l < layers; ++l) held",
+            "    #pragma disable_loop_pipelining //@\n    for (int l = 0; l < layers; ++l) held",
+            "sdk-pragma",
+            "disable_loop_pipelining",
+        ),
+        (
+            PRO,
+            "    for (int l = 0; l < layers; ++l) held",
+            "    #pragma loop_fuse //@\n    for (int l = 0; l < layers; ++l) held",
+            "sdk-pragma",
+            "loop_fuse",
+        ),
+    ],
+)
+def test_what_an_sdk_does_not_list_is_caught(
+    sdk: SdkVersion, old: str, new: str, rule: str, subject: str
+) -> None:
+    assert PIPELINED.count(old) == 1
+    text = PIPELINED.replace(old, new)
+    found = [v for v in check_rules(text, source_name="x.cl", sdk=sdk) if v.rule == rule]
+    assert [(v.line, v.subject) for v in found] == [(line_of(text, "//@"), subject)]
+
+
+@pytest.mark.parametrize("sdk", [STANDARD, PRO, SdkVersion("pro", "22.4")], ids=str)
+def test_what_an_sdk_lists_passes(sdk: SdkVersion) -> None:
+    assert check_rules(PIPELINED, source_name="x.cl", sdk=sdk) == []
+
+
+def test_the_argument_of_memory_is_listed_by_the_pro_edition() -> None:
+    text = PIPELINED.replace("((memory))", '((memory("BLOCK_RAM")))')
+    assert check_rules(text, source_name="x.cl", sdk=PRO) == []
