@@ -37,7 +37,7 @@ def _shares(first: Access, second: Access) -> bool:
 
 
 def _disjoint(a: Value, b: Value) -> bool:
-    return bool(a.values and b.values) and not set(a.values) & set(b.values or ())
+    return bool(a.values and b.values) and not set(a.values or ()) & set(b.values or ())
 
 
 def _one_word(a: Value, b: Value) -> bool:
