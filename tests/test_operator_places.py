@@ -59,10 +59,10 @@ def test_a_place_that_loses_an_operator_is_named(
     assert f"{operator} has no place in {place.what}: {place.path} does not name {name}" in found
 
 
-def test_an_operator_without_an_instruction_is_named(texts: dict[str, str]) -> None:
+def test_an_operator_without_a_record_is_named(texts: dict[str, str]) -> None:
     """Where it is a field of the accelerator's layers."""
-    found = missing({**texts, "generator/conv/lower.py": ""})
-    assert any(text.startswith("Add has no place in the instruction: ") for text in found)
+    found = missing({**texts, "generator/conv/lower_post.py": ""})
+    assert any(text.startswith("Add has no place in the record: ") for text in found)
 
 
 def test_a_module_that_tells_operators_apart_joins_the_list(texts: dict[str, str]) -> None:

@@ -89,8 +89,9 @@ def lower_conv(
             "last_step": last_step,
         }
     words, groups = tiling.weight_words, tiling.out_groups
-    inner = _within(words, busy) if groups > 1 else _Reads(words, 0, 1)
-    last = _across(next_words, busy)
+    inner, last = _Reads(words, 0, 1), _across(next_words, busy, 0)
+    if groups > 1:
+        inner, last = _within(words, busy), _across(next_words, busy, _after_reads(words))
     length = max(busy, last.length)
     if groups > 1:
         length = max(length, inner.length, inner.first + WEIGHT_DISTANCE)
@@ -114,7 +115,7 @@ def lower_conv(
 def _depthwise(
     layer: Layer, tiling: Tiling, walk: Walk, next_words: int, common: dict[str, Any]
 ) -> ConvPass:
-    last = _across(next_words, walk.iterations)
+    last = _across(next_words, walk.iterations, 0)
     length = max(walk.iterations, last.length)
     return ConvPass(
         **common,
@@ -137,20 +138,28 @@ def _depthwise(
     )
 
 
-def _across(words: int, iterations: int) -> _Reads:
+def _after_reads(words: int) -> int:
+    """First iteration of a group in which the bank of the group before may be written.
+
+    Word j of it was last read at most words - j iterations before this group.
+    """
+    return max(0, WEIGHT_DISTANCE - words)
+
+
+def _across(words: int, iterations: int, first: int) -> _Reads:
     """Reads in a layer's last group: the layer's end lies between them and the first use."""
-    return _Reads(words, 0, max(1, iterations // words))
+    return _Reads(words, first, max(1, (iterations - first) // words))
 
 
 def _within(words: int, iterations: int) -> _Reads:
     """Reads of the next group's weights in a group of the same layer.
 
-    The bank that is written was last read in the group before: word j at most words - j iterations
-    before this group. It is read next in the group after: word j at iteration j at the earliest.
+    A word is written after its last read in the group before, and before its next one in the group
+    after: word j at iteration j at the earliest.
     """
-    first = max(0, WEIGHT_DISTANCE - words)
+    first = _after_reads(words)
     every = max(1, (iterations - first) // words)
-    room = iterations - first - WEIGHT_DISTANCE
-    if words > 1 and room > 0:
-        every = max(1, min(every, 1 + room // (words - 1)))
+    if words > 1:
+        room = max(0, iterations - first - WEIGHT_DISTANCE)
+        every = min(every, 1 + room // (words - 1))
     return _Reads(words, first, every)

@@ -95,9 +95,12 @@ def smallest_distance(accesses: Accesses) -> int | None:
     ])  # fmt: skip
     if not len(writes) or len(events) < 2:
         return None
-    order = np.lexsort((events[:, 2], events[:, 0], events[:, 1]))
-    time, word, kind = events[order].T
-    # Of each access, the latest write and the latest access before it in another iteration.
+    events = events[np.lexsort((events[:, 2], events[:, 0], events[:, 1]))]
+    # At most one read and one write of a word are left in each iteration.
+    again = (events[1:] == events[:-1]).all(axis=1)
+    time, word, kind = events[np.concatenate([[True], ~again])].T
+    # Nothing lies between the two nearest: an access in between clashes with whichever of them
+    # writes. They are in neighbouring iterations of the word, so among four accesses in a row.
     best = _ENDLESS
     for back in range(1, 4):
         same = (word[back:] == word[:-back]) & (time[back:] > time[:-back])
@@ -186,21 +189,27 @@ def _rows(own: ConvPass) -> Accesses:
 
 
 def _weights(own: ConvPass) -> Accesses:
-    """Three groups; reads only of first and last tile, between which a bank is not written."""
-    groups = min(own.groups, 3)
+    """First, middle and last groups. Reads only of first and last tile, between which a bank is not
+    written. The last group is the one in which the next layer's first words are read."""
+    groups = min(own.groups, 4)
     reads, writes = [], []
     start = own.first_group_iterations - own.group_iterations
+    room = max(own.words, own.last_words)
+    first, last = _tile_reads(own)
+    word = np.arange(own.words, dtype=np.int64)
+    taken = own.take_first + word * own.take_every
+    next_word = np.arange(own.last_words, dtype=np.int64)
     for g in range(groups):
-        base = start + g * own.group_iterations
-        bank = g % 2
-        word = np.arange(own.words, dtype=np.int64)
-        first, last = _tile_reads(own)
-        reads += [_pairs(base + first, bank * own.words + word),
-                  _pairs(base + last, bank * own.words + word)]  # fmt: skip
-        if g < own.groups - 1:
-            begin = 0 if g == 0 else base
-            at = begin + own.take_first + word * own.take_every
-            writes.append(_pairs(at, (1 - bank) * own.words + word))
+        base, bank = start + g * own.group_iterations, g % 2
+        # What is taken counts from the first group's start, its first window included.
+        begin = base if g else 0
+        reads += [_pairs(base + first, bank * room + word),
+                  _pairs(base + last, bank * room + word)]  # fmt: skip
+        if g < groups - 1:
+            writes.append(_pairs(begin + taken, (1 - bank) * room + word))
+        else:
+            at = begin + own.last_first + next_word * own.last_every
+            writes.append(_pairs(at, (1 - bank) * room + next_word))
     return Accesses(np.concatenate(reads), np.concatenate(writes))
 
 

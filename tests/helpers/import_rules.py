@@ -110,6 +110,7 @@ ROOMS = {
         for name in (
             "shiftforge.sim.opencl",
             "shiftforge.sim.conv.runtime",
+            "shiftforge.sim.conv.clocked.worker",
             "shiftforge.sim.edgebert.opencl",
         )
     },

@@ -71,7 +71,7 @@ PLACES = (
     Place("the schedule", SCHEDULE),
 )
 # Asked only of operators that are a field of the schedule's Layer: it may refuse others.
-INSTRUCTION = Place("the instruction", "generator/conv/lower.py", "{1}")
+INSTRUCTION = Place("the record", "generator/conv/lower_post.py", "{1}")
 # Modules that tell some operators apart and need not know all, with the reason.
 PARTIAL = {
     "bench/conv/float_onnx.py": "its last branch is the global average",
