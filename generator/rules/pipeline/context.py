@@ -65,6 +65,7 @@ class Context:
             name: Value((), value, (value,)) for name, value in program.constants.items()
         }
         self._order = 0
+        self._targets: dict[PathKey, int] = {}
         self._fences = 0
         self._branches = 0
 
@@ -92,6 +93,19 @@ class Context:
         if number is None:
             return None
         return Place(number, (), self.variables[number].type)
+
+    def target(self, pointer: Place) -> Place:
+        """What a pointer of which nothing is known points to: global memory of its own."""
+        path, _ = self._path(pointer)
+        key = (pointer.variable, path)
+        number = self._targets.get(key)
+        type_ = CType(pointer.type.base, (0,), False, "global")
+        if number is None:
+            held = self.variables[pointer.variable]
+            name = ".".join([held.name, *(str(p) for p in path)])
+            number = self._targets[key] = len(self.variables)
+            self.variables.append(Variable(number, name, type_, held.line, held.depth, True))
+        return Place(number, (), type_)
 
     # ---- reads and writes ---------------------------------------------------------------------
 
@@ -233,7 +247,6 @@ class Context:
                 inside.append("*" if step.constant is None else step.constant)
             else:
                 inside.append(step)
-        self._order += 1
         size = self.types.size(place.type)
         access = Access(
             memory,
@@ -242,7 +255,7 @@ class Context:
             tuple(inside),
             line,
             tuple(self.unrolled),
-            self._order,
+            self.next_order(),
             None if size is None else size * width,
             value,
             self.guard,
@@ -264,7 +277,6 @@ class Context:
             name = f"{name}[{index.constant}]"
         elif index is not None:
             name = f"{name}[]"
-        self._order += 1
         if self.recording:
             use = ChannelUse(
                 name,
@@ -272,7 +284,7 @@ class Context:
                 blocking,
                 line,
                 tuple(self.unrolled),
-                self._order,
+                self.next_order(),
                 self._fences,
                 index,
                 value,
@@ -289,6 +301,11 @@ class Context:
         return self._fresh(deps, False)
 
     # ---- branches -----------------------------------------------------------------------------
+
+    def next_order(self) -> int:
+        """The place of the next loop, access or channel call in the text."""
+        self._order += 1
+        return self._order
 
     def new_branch(self) -> int:
         """A number for the two sides of a branch."""

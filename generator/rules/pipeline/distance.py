@@ -23,7 +23,8 @@ def _never(atoms: Atoms, loop: Loop, a: Value, b: Value) -> bool:
     if not a.linear and not b.linear:
         both = a.constant is not None and b.constant is not None
         return both and a.constant != b.constant
-    steps = {loop.entry[k]: s for k, s in loop.induction.items()}
+    # Reports of 17.1 did not take two indices apart where the counter starts anywhere.
+    steps = {loop.entry[k]: s for k, s in loop.induction.items() if k in loop.starts}
     first, second = dict(a.linear), dict(b.linear)
     moving = {k for k in first if k in steps} | {k for k in second if k in steps}
     if len(moving) != 1:

@@ -139,6 +139,10 @@ class Evaluator:
 
     def _pointee(self, e: Expression) -> Place | None:
         found = self.value(e).place
+        if found is None:
+            held = self.place(e)
+            if held is not None and held.type.pointer and not held.type.dims:
+                found = self._c.target(held)
         if found is not None and found.type.dims:
             return found.element(_ZERO)
         return found
@@ -149,7 +153,9 @@ class Evaluator:
             return found.element(at)
         pointed = self.value(base).place
         if pointed is None:
-            if found is not None:  # a vector's element, or a pointer from nowhere
+            if found is not None and found.type.pointer:
+                return self._c.target(found).element(at)
+            if found is not None:  # a vector's element
                 return Place(found.variable, (*found.steps, at), replace(found.type, pointer=False))
             return None
         return self._moved(pointed, at)

@@ -128,14 +128,16 @@ class Pragmas:
 class Loop:
     """One rolled loop of a kernel, helpers inlined.
 
-    copies: unroll factor of a partially unrolled loop. trip: an integer, "entry" (known where the
-    loop is entered) or "unknown"; changes: the loops around it (by number) in which it can change
-    from one iteration to the next. induction: step of each variable that moves by a constant, entry
-    the atom of each variable's value where an iteration begins. carried: for each variable that an
-    iteration hands to the next, the variables its new value depends on; inputs: the channels and
-    memories it takes in; real: the floating-point ones; names: as the text names them. exits: the
-    conditions that end it; breaks: how many of them are break or return. visible: the variables in
-    scope, for the names in pragmas.
+    order: as of accesses. copies: unroll factor of a partially unrolled loop. trip: an integer,
+    "entry" (known where the loop is entered) or "unknown"; changes: the loops around it (by number)
+    in which it can change from one iteration to the next. induction: step of each variable that
+    moves by a constant; entry: the atom of each variable's value where an iteration begins.
+    carried: for each variable that an iteration hands to the next, the variables that its new value
+    depends on; inputs: the channels and memories it takes in; real: the floating-point ones; names:
+    as the text names them. exits: the conditions that end it; breaks: how many of them are break or
+    return. condition: what guards the loop in the one around it. resets: variables that do not come
+    from the iteration before of the loop around; starts: those that begin as constants. visible:
+    the variables in scope, for the names in pragmas.
     """
 
     number: int
@@ -143,6 +145,7 @@ class Loop:
     kernel: str
     function: str
     keyword: str
+    order: int
     pragmas: Pragmas
     parent: Loop | None
     conditional: bool
@@ -160,6 +163,9 @@ class Loop:
     exits: list[Value] = field(default_factory=list)
     breaks: int = 0
     calls: set[str] = field(default_factory=set)
+    condition: Value | None = None
+    resets: set[PathKey] = field(default_factory=set)
+    starts: set[PathKey] = field(default_factory=set)
     names: dict[PathKey, str] = field(default_factory=dict)
     visible: dict[str, int] = field(default_factory=dict)
 
@@ -186,7 +192,7 @@ class Loop:
                 seen.add(key)
                 out |= self.inputs.get(key, frozenset())  # type: ignore[call-overload]
                 stack.extend(self.carried.get(key, ()))  # type: ignore[call-overload]
-        return frozenset(out)
+        return frozenset(s for s in out if s[1] != "memory")
 
     @property
     def depth(self) -> int:

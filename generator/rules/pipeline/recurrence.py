@@ -55,8 +55,11 @@ class Recurrence:
     real: bool
 
 
-def recurrences(loop: Loop) -> list[Recurrence]:
-    """Every recurrence but those of plain counters."""
+def recurrences(loop: Loop, *, reset: bool = False) -> list[Recurrence]:
+    """Every recurrence of a loop.
+
+    reset: the loop is coalesced into one around it, which sets some of its variables anew.
+    """
     found = []
     for group in _components(loop.carried):
         inside = set(group)
@@ -71,6 +74,8 @@ def recurrences(loop: Loop) -> list[Recurrence]:
         if not edges:
             continue
         simple = edges == len(group)
+        if reset and inside & loop.resets:
+            operations |= {"select"}
         names = tuple(sorted(loop.names.get(k, "") for k in group))
         real = any(k in loop.real for k in group)
         found.append(Recurrence(names, operations, additions, len(group) if simple else 1, real))

@@ -102,6 +102,11 @@ class RolledLoops:
             initial[key] = found if found is not None else Value()
         for key in written:
             self._enter(node, key, initial[key])
+            outer = (node.parent.number, "entry", key) if node.parent is not None else None
+            if outer not in initial[key].deps:
+                node.resets.add(key)
+            if initial[key].constant is not None:
+                node.starts.add(key)
         entered = dict(c.environment)
         guard, c.guard = c.guard, None
         c.loops.append(node)
@@ -139,12 +144,14 @@ class RolledLoops:
             c.kernel.name,
             self._walk.functions[-1],
             loop.keyword,
+            c.next_order(),
             pragmas,
             parent,
             c.guard is not None,
             max(1, pragmas.unroll if pragmas.unroll is not None else 1),
             visible=dict(c.scope),
         )
+        node.condition = c.guard
         (c.kernel.loops if parent is None else parent.children).append(node)
         return node
 
@@ -199,7 +206,7 @@ class RolledLoops:
             if final.real:
                 node.real.add(key)
             node.inputs[key] = frozenset(
-                s for s in final.deps if s[0] == node.number and s[1] in ("channel", "load")
+                s for s in final.deps if s[0] == node.number and s[1] != "entry"
             )
             edges: dict[PathKey, Chain] = {}
             for source, chain in final.deps.items():

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shiftforge.generator.rules.parse import parse_program
+from shiftforge.generator.rules.pipeline.coalesce import inner_of_coalesced
 from shiftforge.generator.rules.pipeline.facts import Kernel, Loop
 from shiftforge.generator.rules.pipeline.target import DEFAULT, Target
 from shiftforge.generator.rules.pipeline.types import Types
@@ -69,7 +70,10 @@ def entries(
 ) -> tuple[LoopEntry, ...]:
     """The table of walked kernels."""
     return tuple(
-        _entry(loop, atoms, target) for kernel, atoms in kernels for loop in kernel.every()
+        _entry(loop, atoms, target)
+        for kernel, atoms in kernels
+        for loop in kernel.every()
+        if not inner_of_coalesced(loop)
     )
 
 

@@ -15,10 +15,11 @@ class Target:
     family: str = "Arria 10"
 
     @property
-    def major(self) -> int:
-        """The version's first number, such as 19."""
-        head = self.aoc_version.strip().split(".")[0]
-        return int(head) if head.isdigit() else 19
+    def version(self) -> tuple[int, ...]:
+        """The version's numbers, such as (17, 1, 1)."""
+        words = self.aoc_version.split()
+        parts = words[0].split(".") if words else []
+        return tuple(int(p) for p in parts if p.isdigit()) or (19, 4)
 
     @property
     def hard_float(self) -> bool:

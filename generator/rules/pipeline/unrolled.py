@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from shiftforge.generator.rules.lexer import Token
 from shiftforge.generator.rules.pipeline.expressions import Assign, Binary, Name, Unary
 from shiftforge.generator.rules.pipeline.pragmas import read_pragmas
 from shiftforge.generator.rules.pipeline.state import Leaving, merge
@@ -57,6 +59,9 @@ def counted(walk: Walker, loop: Loop) -> Counted | None:
     return Counted(name, tuple(values), most, by)
 
 
+_CHANGES = frozenset(
+    ["=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", "++", "--"]
+)
 _ENDS = {"<": 0, "<=": 1, "!=": 0, ">": 0, ">=": -1}
 
 
@@ -81,6 +86,7 @@ class UnrolledLoops:
 
     def __init__(self, walk: Walker) -> None:
         self._walk = walk
+        self._names: dict[int, frozenset[str]] = {}
 
     def walk(self, loop: Loop) -> bool | None:
         """Walk a fully unrolled loop; None if it stays rolled, else whether it falls through."""
@@ -118,6 +124,7 @@ class UnrolledLoops:
             atom = c.atoms.of(key, (), found.values)
             values = [Value(((atom, 1),), 0, found.values)]
             c.unrolled.append(atom)
+            self._forget(loop)
         falls = True
         for value in values:
             c.put(number, value)
@@ -149,6 +156,31 @@ class UnrolledLoops:
         c.put(number, Value((), last + found.step, (last + found.step,)))
         return falls
 
+    def _forget(self, loop: Loop) -> None:
+        """Variables that the copies hand on are not the same in each, though known in each."""
+        c = self._walk.context
+        for name in self._assigned(loop.body):
+            number = c.scope.get(name)
+            held = c.environment.get(number, {}).get(()) if number is not None else None
+            if number is not None and held is not None and held.constant is not None:
+                c.put(number, Value(((c.atoms.fresh(()), 1),), 0, ()))
+
+    def _assigned(self, body: Statement) -> frozenset[str]:
+        """Names before an assignment or beside ++ and --, found once."""
+        key = id(body)
+        if key not in self._names:
+            tokens = list(_tokens(body))
+            self._names[key] = frozenset(
+                t.text
+                for at, t in enumerate(tokens)
+                if t.kind == "name"
+                and (
+                    (at + 1 < len(tokens) and tokens[at + 1].text in _CHANGES)
+                    or (at and tokens[at - 1].text in ("++", "--"))
+                )
+            )
+        return self._names[key]
+
     def _chains(self, copies: int) -> None:
         """Floating-point sums that grow with every copy are as long as there are copies."""
         c = self._walk.context
@@ -160,6 +192,19 @@ class UnrolledLoops:
                     grown[path] = replace(value, deps=deps)
             if grown:
                 c.environment[variable] = {**entries, **grown}
+
+
+def _tokens(statement: Statement) -> Iterator[Token]:
+    match statement:
+        case Plain(tokens=tokens):
+            yield from tokens
+        case Block(children=children):
+            for child in children:
+                yield from _tokens(child)
+        case Loop(head=head, body=body):
+            for part in head:
+                yield from part
+            yield from _tokens(body)
 
 
 def _short(body: Statement) -> bool:

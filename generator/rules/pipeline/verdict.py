@@ -6,12 +6,12 @@ where they leave room, the worse is taken: an II of 1 is claimed only where the 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shiftforge.generator.rules.pipeline.distance import apart, promised
-from shiftforge.generator.rules.pipeline.facts import Access, Loop
+from shiftforge.generator.rules.pipeline.coalesce import acts_before, coalesced
+from shiftforge.generator.rules.pipeline.facts import Loop
+from shiftforge.generator.rules.pipeline.memory_limits import memory_limits
 from shiftforge.generator.rules.pipeline.recurrence import Recurrence, kind, recurrences, shown
 from shiftforge.generator.rules.pipeline.target import Target
 from shiftforge.generator.rules.pipeline.values import Atoms
@@ -20,7 +20,6 @@ __all__ = ["Verdict", "judge"]
 
 # Cycles of a recurrence by what is in it, from the reports.
 _GLOBAL = 200
-_LOCAL_UPDATE = 2
 _ADD, _SOFT_ADD = 5, 8
 _CYCLES = {"mul": 3, "fmul": 4, "div": 30, "mod": 30, "fdiv": 28, "call": 20, "load": 3}
 
@@ -37,38 +36,56 @@ class Verdict:
 
 
 def judge(loop: Loop, atoms: Atoms, target: Target) -> Verdict:
-    """The verdict on one rolled loop."""
-    outer = bool(loop.children)
+    """The verdict on one rolled loop, with the loops that are coalesced into it."""
+    parts = coalesced(loop)
+    inner = parts[-1]
+    outer = bool(inner.children)
     stallable = any(
         bool(part.channels) or any(a.memory.space == "global" for a in part.accesses)
         for part in loop.inside()
     )
-    refused = _refused(loop, target)
+    refused = _refused(parts, target)
     if refused:
         return Verdict(False, None, refused, outer, stallable)
-    raised = sorted(_raised(loop, atoms, target), reverse=True)
+    raised = sorted(_raised(parts, atoms, target), reverse=True)
     ii, limit = raised[0] if raised and raised[0][0] > 1 else (1, "")
-    if loop.pragmas.initiation is not None and loop.pragmas.initiation > ii:
-        ii, limit = loop.pragmas.initiation, "the II that a pragma asks for"
+    if outer and limit:
+        # Reports give an outer loop >=1 all the same, and say that it runs serially.
+        ii, limit = 1, f"at least 1, serial: {limit}"
+    kept = loop.pragmas.coalesce is not None and len(parts) == 1 and outer
+    if kept and acts_before(loop, loop.children[0]):
+        ii, limit = 2, "loop_coalesce may fail: what stands before the inner loop has effects"
+    asked = loop.pragmas.initiation
+    if asked is not None and asked > ii:
+        ii, limit = asked, "the II that a pragma asks for"
     if not limit and outer:
         limit = "at least 1: its inner loops decide"
-    return Verdict(True, ii, limit, outer, stallable)
+    # Before 17.1 reports say a plain 1 of outer loops, too.
+    return Verdict(True, ii, limit, outer and target.version >= (17, 1), stallable)
 
 
-def _refused(loop: Loop, target: Target) -> str:
+def _refused(parts: Sequence[Loop], target: Target) -> str:
+    loop, inner = parts[0], parts[-1]
     if loop.pragmas.not_pipelined:
         return "not pipelined: disable_loop_pipelining"
-    if not loop.children:
+    if not inner.children:
         return ""
+    inside = {n.number for n in inner.inside()} - {p.number for p in parts}
     for _, taken, which in loop.exit_inputs():
-        if taken == "channel" and isinstance(which, tuple) and which[1] != loop.number:
+        if taken == "channel" and isinstance(which, tuple) and which[1] in inside:
             return f"not pipelined: its exit depends on channel {which[0]}, read in an inner loop"
-    for child in loop.children:
-        if child.conditional:
+    if loop.pragmas.max_concurrency == 1 and target.version >= (18,):
+        return ""
+    if not any(_carries(part) for part in parts):
+        return ""
+    numbers = [part.number for part in parts]
+    for child in inner.children:
+        guard = child.condition
+        if guard is not None and any(guard.varies(number) for number in numbers):
             return f"not pipelined: the inner loop of line {child.line} is conditional (divergent)"
-    for child in loop.children:
+    for child in inner.children:
         for part in child.inside():
-            if loop.number in part.changes:
+            if any(number in part.changes for number in numbers):
                 return (
                     f"not pipelined: the trip count of the inner loop of line {part.line} "
                     "can change from one iteration to the next (out of order)"
@@ -76,12 +93,31 @@ def _refused(loop: Loop, target: Target) -> str:
     return ""
 
 
-def _raised(loop: Loop, atoms: Atoms, target: Target) -> Iterator[tuple[int, str]]:
-    for recurrence in recurrences(loop):
-        ii, what = _recurrence(recurrence, target)
-        if ii > 1:
-            yield ii, f"{what} in the recurrence of {', '.join(recurrence.variables[:4])}"
-    yield from _memories(loop, atoms, target)
+def _carries(loop: Loop) -> bool:
+    """Whether an iteration hands on more than counters: a variable, or what a memory holds."""
+    for key, edges in loop.carried.items():
+        if edges and key not in loop.induction:
+            return True
+    accesses = [
+        a for part in loop.inside() for a in part.accesses if a.memory.variable.depth <= loop.depth
+    ]
+    stored = {(a.memory.variable.number, a.memory.path) for a in accesses if a.store}
+    loaded = {(a.memory.variable.number, a.memory.path) for a in accesses if not a.store}
+    return bool(stored & loaded)
+
+
+def _raised(parts: Sequence[Loop], atoms: Atoms, target: Target) -> Iterator[tuple[int, str]]:
+    for part in parts:
+        for recurrence in recurrences(part, reset=part is not parts[0]):
+            yield _limit(recurrence, target)
+    if not parts[-1].children:
+        for limit in memory_limits(parts[0], parts, atoms, target):
+            yield (limit.ii, limit.reason) if limit.update is None else _limit(limit.update, target)
+
+
+def _limit(recurrence: Recurrence, target: Target) -> tuple[int, str]:
+    ii, what = _recurrence(recurrence, target)
+    return ii, f"{what} in the recurrence of {', '.join(recurrence.variables[:4])}"
 
 
 def _recurrence(r: Recurrence, target: Target) -> tuple[int, str]:
@@ -95,65 +131,7 @@ def _recurrence(r: Recurrence, target: Target) -> tuple[int, str]:
     if r.additions:
         add = _ADD if target.hard_float else _SOFT_ADD
         bare = {kind(o) for o in r.operations} <= {"fadd"} and r.additions == 1
-        bare = bare and target.hard_float
-        if not (bare and target.major >= 16):
+        if not (bare and target.hard_float):
             cycles += add * r.additions
             what = what or "floating-point addition"
     return -(-cycles // r.distance), what
-
-
-def _memories(loop: Loop, atoms: Atoms, target: Target) -> Iterator[tuple[int, str]]:
-    """Loads and stores of one memory that have to keep their order."""
-    accesses = [a for part in loop.inside() for a in part.accesses]
-    own = [a for a in accesses if a.memory.variable.depth <= loop.depth]
-    stores = [a for a in own if a.store]
-    for store, other in _pairs(stores, own):
-        if promised(loop, store) and promised(loop, other):
-            continue
-        same = _same(store, other)
-        if same and apart(atoms, loop, store, other):
-            continue
-        if not same and not _may_alias(store, other):
-            continue
-        verb = "stored twice" if other.store else "loaded and stored"
-        yield (
-            _memory_cost(loop, store, other, target),
-            f"{store.memory.name} is {verb} without a promise (lines {other.line}, {store.line})",
-        )
-
-
-def _pairs(stores: Sequence[Access], every: Sequence[Access]) -> Iterator[tuple[Access, Access]]:
-    for store in stores:
-        for other in every:
-            if other is store or (other.store and other.order > store.order):
-                continue
-            yield store, other
-
-
-def _same(first: Access, second: Access) -> bool:
-    a, b = first.memory, second.memory
-    return a.variable.number == b.variable.number and a.path == b.path
-
-
-def _may_alias(first: Access, second: Access) -> bool:
-    """Two global pointers of which neither is restrict; one in a read-only space never does."""
-    spaces = {first.memory.space, second.memory.space}
-    if spaces != {"global"}:
-        return False
-    for access in (first, second):
-        if "restrict" in access.memory.variable.type.qualifiers:
-            return False
-    return True
-
-
-def _memory_cost(loop: Loop, store: Access, other: Access, target: Target) -> int:
-    if store.memory.space == "global":
-        return _GLOBAL if not other.store else _GLOBAL // 2
-    source = (loop.number, "memory", (other.memory.variable.number, other.memory.path))
-    deps = [v.deps for v in (store.value, store.condition, *store.indices) if v is not None]
-    operations = frozenset(itertools.chain.from_iterable(d[source][0] for d in deps if source in d))
-    cycles = _LOCAL_UPDATE
-    for operation in operations:
-        what = kind(operation)
-        cycles += _ADD - 2 if what == "fadd" else _CYCLES.get(what, 0) if what != "load" else 0
-    return cycles

@@ -27,6 +27,25 @@ def rows(text: str, **target: str) -> list[tuple[int | None, int | str]]:
 
 
 PIPELINED = {
+    "line buffers without a way from load to store": (
+        """__kernel void k(int n, int row) {
+        int first[64], second[64];
+        int at = 0;
+        for (int i = 0; i < n; i++) {
+            const int x = read_channel_intel(c0);
+            write_channel_intel(c1, first[at] + second[at]);
+            second[at] = first[at];
+            first[at] = x;
+            at = at + 1 == row ? 0 : at + 1;
+        } }""",
+        [(1, "known at entry")],
+    ),
+    "update of one address": (
+        """__kernel void k(__global const int * restrict x, __global int * restrict r, int n) {
+        for (int i = 0; i < n; i++) r[0] += x[i];
+        }""",
+        [(1, "known at entry")],
+    ),
     "copy": (
         """__kernel void k(__global const int * restrict a, __global int * restrict b, int n) {
         for (int i = 0; i < n; i++) b[i] = a[i];
@@ -152,32 +171,42 @@ RAISED = {
         """__kernel void k(__global int * restrict a, __global const int * restrict at, int n) {
         for (int i = 0; i < n; i++) a[at[i]] += 1; }""",
         100,
-        "a is loaded and stored",
+        "a is loaded (line",
     ),
     "pointers that are not restrict": (
         """__kernel void k(__global int *a, __global int *b, int n) {
         for (int i = 0; i < n; i++) a[i] = b[i] + 1; }""",
         100,
-        "loaded and stored",
+        "through pointers that may meet",
+    ),
+    "two stores at addresses that channels bring": (
+        """__kernel void k(__global int * restrict r, int n) {
+        for (int i = 0; i < n; i++) {
+            const int first = read_channel_intel(c0), second = read_channel_intel(c1);
+            r[first] = i;
+            r[second] = i;
+        } }""",
+        50,
+        "stored at two addresses",
     ),
     "histogram": (
         """__kernel void k(__global const int * restrict at, int n) { __local int a[64];
         for (int i = 0; i < n; i++) a[at[i] & 63] += 1; }""",
         2,
-        "a is loaded and stored",
+        "a is loaded (line",
     ),
     "sum in a memory": (
         """__kernel void k(__global const float * restrict x, int n) { __local float a[64];
         for (int i = 0; i < n; i++) a[i & 63] += x[i]; }""",
         4,
-        "a is loaded and stored",
+        "a is loaded (line",
     ),
     "promise that names another array": (
         """__kernel void k(__global const int * restrict at, int n) { __local int a[64], b[64];
         #pragma ivdep array(b)
         for (int i = 0; i < n; i++) a[at[i] & 63] += 1; }""",
         2,
-        "a is loaded and stored",
+        "a is loaded (line",
     ),
     "multiplication in a recurrence": (
         """__kernel void k(int n) { int x = 1;
@@ -195,7 +224,7 @@ RAISED = {
         """__kernel void k(int n) { __local int a[64]; a[0] = 1;
         for (int i = 0; i < 63; i++) a[i + 1] = a[i] + 1; }""",
         2,
-        "a is loaded and stored",
+        "a is loaded (line",
     ),
     "sum under a condition": (
         """__kernel void k(__global const float * restrict x, int n) { float sum = 0;
@@ -237,18 +266,19 @@ def test_loops_that_start_late(shape: str) -> None:
 REFUSED = {
     "inner trip count changes": (
         """__kernel void k(__global const int * restrict n) {
+        int sum = 0;
         for (int i = 0; i < 10; i++)
-            for (int j = 0; j < n[i]; j++) write_channel_intel(c0, j); }""",
+            for (int j = 0; j < n[i]; j++) { sum += j; write_channel_intel(c0, sum); } }""",
         "can change",
     ),
     "triangle": (
-        """__kernel void k(int n) { for (int i = 0; i < n; i++)
-            for (int j = i; j < n; j++) write_channel_intel(c0, j); }""",
+        """__kernel void k(int n) { int sum = 0; for (int i = 0; i < n; i++)
+            for (int j = i; j < n; j++) { sum ^= j; write_channel_intel(c0, sum); } }""",
         "can change",
     ),
     "inner loop under a condition": (
-        """__kernel void k(int n) { for (int i = 0; i < n; i++) if (i & 1)
-            for (int j = 0; j < n; j++) write_channel_intel(c0, j); }""",
+        """__kernel void k(int n) { int sum = 0; for (int i = 0; i < n; i++) if (i & 1)
+            for (int j = 0; j < n; j++) { sum ^= j; write_channel_intel(c0, sum); } }""",
         "divergent",
     ),
     "exit from a channel in an inner loop": (
@@ -267,9 +297,10 @@ REFUSED = {
         """typedef struct { int iterations, code; } layer_t;
         __kernel void k(__global const layer_t * restrict program, int layers) {
         __local layer_t held[64];
+        int done = 0;
         for (int l = 0; l < layers; ++l) {
             const layer_t in = program[l];
-            for (int i = 0; i < in.iterations; ++i) write_channel_intel(c0, in.code + i);
+            for (int i = 0; i < in.iterations; ++i) write_channel_intel(c0, in.code + done++);
         } }""",
         "can change",
     ),
@@ -291,6 +322,59 @@ def test_a_bound_that_is_fixed_over_the_outer_loop_stops_nothing() -> None:
     outer, inner = table(text)
     assert (outer.ii, outer.pipelined, outer.at_least) == (1, True, True)
     assert inner.trip_count == "known at entry"
+
+
+CARRIES_NOTHING = """__kernel void k(__global const int * restrict n) {
+    for (int i = 0; i < 10; i++)
+        for (int j = 0; j < n[i]; j++) write_channel_intel(c0, j); }"""
+
+
+@pytest.mark.parametrize(("version", "at_least"), [("16.1", False), ("17.1.1", True)])
+def test_an_outer_loop_that_carries_nothing_is_pipelined(version: str, at_least: bool) -> None:
+    outer, _ = table(CARRIES_NOTHING, aoc_version=version)
+    assert (outer.ii, outer.pipelined, outer.at_least) == (1, True, at_least)
+
+
+COALESCED = """__kernel void k(__global const float * restrict a, __global float * restrict r,
+                                int n) {
+    #pragma loop_coalesce 2
+    #pragma ivdep
+    for (int i = 0; i < n; i++) {
+        %s
+        for (int j = 0; j < 10; j++) {
+            %s
+        }
+        %s
+    } }"""
+
+
+def test_a_coalesced_nest_is_one_loop() -> None:
+    (found,) = table(COALESCED % ("", "r[i * 10 + j] = a[i * 10 + j];", ""))
+    assert (found.ii, found.at_least, found.depth) == (1, False, 0)
+
+
+def test_a_sum_that_a_coalesced_nest_sets_anew_starts_late() -> None:
+    (found,) = table(COALESCED % ("float sum = 0;", "sum += a[i * 10 + j];", "r[i] = sum;"))
+    assert found.ii is not None and found.ii >= 4
+    assert "floating-point addition" in found.limit
+
+
+def test_a_nest_with_effects_before_its_inner_loop_may_not_be_coalesced() -> None:
+    outer, inner = table(COALESCED % ("r[i] = 0;", "r[i] += a[j];", ""))
+    assert (outer.ii, outer.at_least, inner.ii) == (2, True, 1)
+
+
+def test_an_unrolled_loop_over_a_bound_that_shrinks_stays_rolled() -> None:
+    text = """__kernel void k(__global int * restrict r) {
+    int left = 8, sum[8];
+    #pragma unroll
+    for (int s = 0; s < 3; s++) {
+        left = left >> 1;
+        #pragma unroll
+        for (int i = 0; i < left; i++) sum[i] += sum[i + left];
+    }
+    r[0] = sum[0]; }"""
+    assert len(table(text)) == 1
 
 
 def test_a_floating_point_sum_depends_on_the_family() -> None:

@@ -1,0 +1,169 @@
+"""What loads and stores that have to keep their order make of a loop's II."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shiftforge.generator.rules.pipeline.distance import apart, promised
+from shiftforge.generator.rules.pipeline.facts import Access, Loop
+from shiftforge.generator.rules.pipeline.recurrence import Recurrence, kind
+from shiftforge.generator.rules.pipeline.target import Target
+from shiftforge.generator.rules.pipeline.values import Atoms, Source
+
+__all__ = ["Limit", "memory_limits"]
+
+_GLOBAL, _STORES, _LOCAL_UPDATE = 200, 4, 2
+# A private array of at most this size is one variable in registers, whatever its index.
+_REGISTERS_BYTES = 64
+_CYCLES = {"fadd": 3, "mul": 3, "fmul": 4, "div": 30, "mod": 30, "fdiv": 28, "call": 20}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An II with its reason; or an update of one address that is a recurrence of a register."""
+
+    ii: int
+    reason: str
+    update: Recurrence | None = None
+
+
+def memory_limits(
+    loop: Loop, parts: Sequence[Loop], atoms: Atoms, target: Target
+) -> Iterator[Limit]:
+    """What raises the II of a loop; parts: the loop, with those that are coalesced into it."""
+    inner = parts[-1]
+    accesses = [a for part in parts for a in part.accesses]
+    own = [a for a in accesses if a.memory.variable.depth <= loop.depth]
+    for store in own:
+        if not store.store:
+            continue
+        for other in own:
+            if not other.store and _covered(parts, store, other):
+                continue
+            if not other.store:
+                yield from _update(inner, parts, store, other, own, atoms, target)
+            elif other.order < store.order and _strewn(inner, parts, store, other):
+                yield Limit(
+                    _GLOBAL // 2,
+                    f"{store.memory.name} is stored at two addresses that are not in order "
+                    f"(lines {other.line}, {store.line})",
+                )
+        promise = any(promised(part, store) for part in parts)
+        if any(part.copies > 1 for part in parts) and not promise and not _moves(inner, store):
+            yield Limit(
+                _STORES,
+                f"copies of the store to {store.memory.name} (line {store.line}) may meet",
+            )
+
+
+def _covered(parts: Sequence[Loop], first: Access, second: Access) -> bool:
+    return all(any(promised(part, a) for part in parts) for a in (first, second))
+
+
+def _strewn(loop: Loop, parts: Sequence[Loop], first: Access, second: Access) -> bool:
+    """Two stores to global memory at addresses that do not move with the counter.
+
+    Reports: II ~85 (17.1), store to store. Addresses that are equal or neighbours are one store.
+    """
+    if first.memory.space != "global" or not (_same(first, second) or _may_alias(first, second)):
+        return False
+    if _covered(parts, first, second) or (_moves(loop, first) and _moves(loop, second)):
+        return False
+    return [i.linear for i in first.indices] != [i.linear for i in second.indices]
+
+
+def _moves(loop: Loop, store: Access) -> bool:
+    """Whether a store's address is linear in the counter."""
+    counters = {loop.entry[k] for k in loop.induction}
+    return any(a in counters for i in store.indices for a, _ in i.linear)
+
+
+def _update(
+    loop: Loop,
+    parts: Sequence[Loop],
+    store: Access,
+    load: Access,
+    own: Sequence[Access],
+    atoms: Atoms,
+    target: Target,
+) -> Iterator[Limit]:
+    operations = _fed(parts, store, load)
+    if operations is None:
+        return
+    memory = store.memory
+    what = f"{memory.name} is loaded (line {load.line}) and stored (line {store.line})"
+    if not _same(store, load):
+        if _may_alias(store, load):
+            yield Limit(_GLOBAL, f"{what} through pointers that may meet")
+        return
+    operations = frozenset(o for o in operations if kind(o) not in ("load", "gload"))
+    steady = [a for a in own if _same(a, store)]
+    if len(parts) == 1 and all(_steady(loop, atoms, a, store) for a in steady):
+        # One address over the whole loop: the compiler keeps it in a register.
+        added = sum(1 for o in operations if kind(o) == "fadd")
+        yield Limit(1, what, Recurrence((memory.name,), operations, added, 1, added > 0))
+        return
+    cost = _LOCAL_UPDATE + sum(_CYCLES.get(kind(o), 0) for o in operations)
+    if memory.space == "global":
+        if target.version >= (18,) and apart(atoms, loop, store, load):
+            return
+        yield Limit(_GLOBAL, f"{what} without a promise")
+    elif not apart(atoms, loop, store, load) or _register_file(store):
+        yield Limit(cost, f"{what} without a promise")
+
+
+def _fed(parts: Sequence[Loop], store: Access, load: Access) -> frozenset[str] | None:
+    """Operations on the way from a load to a store, over any number of iterations; None: no way."""
+    key = (load.memory.variable.number, load.memory.path)
+    found: frozenset[str] | None = None
+    values = [v for v in (store.value, store.condition, *store.indices) if v is not None]
+    for part in parts:
+        source: Source = (part.number, "memory", key)
+        reached: set[object] = set()
+        stack: list[object] = []
+        for value in values:
+            if source in value.deps:
+                found = (found or frozenset()) | value.deps[source][0]
+            stack.extend(s[2] for s in value.deps if s[0] == part.number and s[1] == "entry")
+        while stack:
+            at = stack.pop()
+            if at in reached:
+                continue
+            reached.add(at)
+            if source in part.inputs.get(at, ()):  # type: ignore[call-overload]
+                found = found or frozenset()
+            stack.extend(part.carried.get(at, ()))  # type: ignore[call-overload]
+    return found
+
+
+def _same(first: Access, second: Access) -> bool:
+    a, b = first.memory, second.memory
+    return a.variable.number == b.variable.number and a.path == b.path
+
+
+def _steady(loop: Loop, atoms: Atoms, access: Access, store: Access) -> bool:
+    """Whether an access has the store's address, which the loop does not change."""
+    return len(access.indices) == len(store.indices) and all(
+        a.linear == b.linear
+        and a.offset == b.offset
+        and not a.varies(loop.number)
+        and not any(loop.number in atoms.loops[t] for t, _ in a.linear)
+        for a, b in zip(access.indices, store.indices, strict=True)
+    )
+
+
+def _may_alias(first: Access, second: Access) -> bool:
+    """Two global pointers of which neither is restrict."""
+    if first.memory.space != "global" or second.memory.space != "global":
+        return False
+    return not any("restrict" in a.memory.variable.type.qualifiers for a in (first, second))
+
+
+def _register_file(access: Access) -> bool:
+    """Whether the memory is so small that it is one variable in registers."""
+    type_ = access.memory.type
+    size = access.width or 4
+    for dim in type_.dims:
+        size *= dim or _REGISTERS_BYTES + 1
+    return access.memory.space == "private" and size <= _REGISTERS_BYTES
