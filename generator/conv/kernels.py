@@ -52,7 +52,7 @@ def _records() -> list[dict[str, Any]]:
         words = sum(8 if type_ == "pace_layer_t" else 1 for _, type_, _ in members)
         found.append(
             {"type": name, "fields": members, "comment": _COMMENTS[name],
-             "padding": record_bytes(kind) // 4 - words}
+             "bytes": record_bytes(kind), "padding": record_bytes(kind) // 4 - words}
         )  # fmt: skip
     return found
 

@@ -31,6 +31,7 @@ from shiftforge.sim.opencl.memory import fetch, filled, room
 
 __all__ = ["Accelerator", "Outputs"]
 
+FIFO_ALIGNMENT = 256
 TYPE_BYTES = {"line_t": 1, "acc_word_t": 4}
 
 
@@ -108,6 +109,12 @@ class Accelerator:
         # param_word_t: the file tells its length
         return self.sizes["params"] // self.manifest.channel_groups
 
+    def _arena(self) -> int:
+        """Bytes of all FIFOs; each begins at a multiple of the largest word that has to."""
+        types = {c.name: c.type for c in self.manifest.channels}
+        sizes = (depth * self._word_bytes(types[name]) for name, depth in self.depths.items())
+        return sum(-(-size // FIFO_ALIGNMENT) * FIFO_ALIGNMENT for size in sizes)
+
     def run(self, codes: NDArray[np.integer], tick: Callable[[], None] | None = None) -> Outputs:
         """Run (N, C, H, W) codes as one inference of N frames: one enqueue of each kernel.
 
@@ -143,8 +150,7 @@ class Accelerator:
         return Outputs(self._output(result), self._maps(trace), seconds)
 
     def _run_lowered(self, image: Any, out: Mapping[str, Any], frames: int) -> None:
-        types = {c.name: c.type for c in self.manifest.channels}
-        arena = sum(d * self._word_bytes(types[n]) for n, d in self.depths.items())
+        arena = self._arena()
         constants = self.constants
         arguments = (
             image, *(constants[n] for n in ("weights", "rests", "params", "controller", "conv")),

@@ -77,8 +77,7 @@ class ClockedAccelerator(Accelerator):
         rows = len(STREAMS) * frames + sum(passes.values()) + 3
         spans, ends = np.zeros((rows, width), np.int64), np.zeros(frames * (layers + 1), np.int64)
         status = np.zeros(STATUS_WORDS + 3 * len(names) + 3, np.int32)
-        types = {c.name: c.type for c in manifest.channels}
-        arena = sum(d * self._word_bytes(types[n]) for n, d in self.depths.items())
+        arena = self._arena()
         copy = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
         held = [cl.Buffer(context, copy, hostbuf=a) for a in (spans, ends, status, numbers)]
         queue, c = cl.CommandQueue(context), self.constants
