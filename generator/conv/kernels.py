@@ -154,6 +154,7 @@ def render_accelerator(plan: Plan) -> str:
         "residual": any(layer.post.residual for layer in plan.layers),
         "pools": [{"terms": _pool_terms(m), "right": right} for m, right in plan.pools],
         "image_streams": image.streamed,
+        "non_blocking": plan.non_blocking,
         "round_trip": plan.latencies.round_trip,
         "shifts": {
             "right_least": shifts.right_least,

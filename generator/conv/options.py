@@ -25,6 +25,7 @@ class Options:
     """units, pixels: the array's shape; both None for a search over the board's area.
 
     target_fps: frames a second (modelled) that the search has to reach with the fewest lanes.
+    non_blocking: the controller takes results as they come, not at iterations that the plan fixes.
     """
 
     units: int | None = field(
@@ -40,6 +41,11 @@ class Options:
             "above": 0.0,
             "help": "Modelled frames a second to reach with the fewest lanes.",
         },
+    )
+
+    non_blocking: bool = field(
+        default=False,
+        metadata={"help": "The controller takes results as they come; less can be proved of it."},
     )
 
     @property

@@ -62,6 +62,8 @@ class Plan:
         first weights. geometries: (mode, stride, left padding) of line buffers and windows.
     pools: (multiplier, right shift) of the global pools. proofs: of the kernels' promises.
     multiplier_requant: one multiplier a channel output in requantisation (not multiplier-free).
+    non_blocking: the controller takes results as they come: which iteration stores a line depends
+        on time, and that a run never stops is not proved.
     weight_words: of the largest group that is resident at once.
     trace_lines: lines of all stored maps of a frame, for the traced build.
     symmetric_bytes: what two buffers of the largest map each, and residuals beside, would take.
@@ -86,6 +88,7 @@ class Plan:
     row_lines: int
     weight_words: int
     trace_lines: int
+    non_blocking: bool
     shifts: ShiftRanges
     frame_words: int
 
@@ -148,6 +151,7 @@ class Plan:
             "pixels": self.array.pixels,
             "unit": self.array.unit,
             "terms": self.array.terms,
+            "controller": "non-blocking" if self.non_blocking else "blocking",
             "multiplier_free": self.array.unit == "shift" and not self.multiplier_requant,
             "macs": self.macs,
             "ideal_cycles": self.ideal_cycles,
@@ -181,7 +185,9 @@ def array_for(model: QuantizedModel, units: int, pixels: int) -> ArrayShape:
     return ArrayShape(units, pixels, terms, "shift")
 
 
-def make_plan(model: QuantizedModel, board: Board, array: ArrayShape) -> Plan:
+def make_plan(
+    model: QuantizedModel, board: Board, array: ArrayShape, *, non_blocking: bool = False
+) -> Plan:
     """Plan a model on a board with a given array; raises InputError where it does not fit."""
     scheduled = schedule(model)
     if problems := shape_problems(array.units, array.pixels):
@@ -265,6 +271,7 @@ def make_plan(model: QuantizedModel, board: Board, array: ArrayShape) -> Plan:
         row_lines=row_lines,
         weight_words=weight_words,
         trace_lines=trace,
+        non_blocking=non_blocking,
         shifts=shift_ranges(layers, multiplier),
         frame_words=sum(t.out_groups * t.weight_words for t in tilings),
     )

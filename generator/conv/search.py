@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
@@ -75,5 +75,7 @@ def choose_array(model: QuantizedModel, board: Board, options: Options) -> Plan:
     if problems := options.problems():
         raise InputError(problems)
     if options.shape is None:
-        return search_array(model, board, options.target_fps)
-    return make_plan(model, board, array_for(model, *options.shape))
+        found = search_array(model, board, options.target_fps)
+        return replace(found, non_blocking=options.non_blocking)
+    array = array_for(model, *options.shape)
+    return make_plan(model, board, array, non_blocking=options.non_blocking)

@@ -89,12 +89,13 @@ def generate(
     units: int | None = None,
     pixels: int | None = None,
     target_fps: float | None = None,
+    non_blocking: bool = False,
 ) -> Design:
     """The design of a model for a board; nothing is written. Arguments: see ``Options``.
 
     Raises InputError for operators that cannot be mapped and for a board that is too small.
     """
-    return build(TARGET, model, board, Options(units, pixels, target_fps))
+    return build(TARGET, model, board, Options(units, pixels, target_fps, non_blocking))
 
 
 def _emit(model: QuantizedModel, plan: Plan) -> Design:
