@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.board_fit import fit_problems
 from shiftforge.generator.design import Design
-from shiftforge.generator.rules import check_rules
+from shiftforge.generator.rules import SdkVersion, check_rules
+from shiftforge.generator.rules.pipeline import loop_table, to_json
 from shiftforge.generator.target import Target
 
-__all__ = ["build", "check_device_text"]
+__all__ = ["LOOPS", "build", "check_device_text"]
 
 _TEXT = ".cl"
+LOOPS = "loops.json"
+"""The loop table of a project: kernel, loop, trip count, initiation interval, limit."""
 
 
 def build(target: Target[Any, Any, Any], network: Any, board: Board, options: Any) -> Design:
@@ -27,21 +31,41 @@ def build(target: Target[Any, Any, Any], network: Any, board: Board, options: An
     if problems:
         raise InputError(problems)
     design = target.emit(plan)
-    check_device_text(design)
+    check_device_text(design, board)
+    files = {**design.files, **_loops(design)}
     manifest = {**design.manifest, "schema": 1, "kind": target.kind}
     report = {"kind": target.kind, **design.report}
-    finished = Design(design.files, report, manifest)
-    return Design(finished.files, {**report, "digest": finished.digest}, manifest)
+    finished = Design(files, report, manifest)
+    return Design(files, {**report, "digest": finished.digest}, manifest)
 
 
-def check_device_text(design: Design) -> None:
-    """Refuse text that Intel's compiler would refuse; the emulator accepts some of it."""
+def check_device_text(design: Design, board: Board | None = None) -> None:
+    """Refuse text that Intel's compiler would refuse, or not pipeline; the emulator accepts it.
+
+    board: whose SDK has to list what the text says; None for any.
+    """
+    sdk = SdkVersion(board.sdk.edition, board.sdk.version) if board is not None else None
+    own = design.rules
     broken = [
         violation
-        for name in sorted(design.files)
-        if name.endswith(_TEXT)
-        for violation in check_rules(design.files[name].decode("utf-8"), source_name=name)
+        for name, text in _texts(design)
+        for violation in check_rules(
+            text, source_name=name, pipelining=own.pipelining, proofs=own.proofs,
+            exceptions=own.exceptions, sdk=sdk,
+        )
         if violation.severity == "error"
-    ]
+    ]  # fmt: skip
     if broken:
         raise CheckFailed("\n".join(str(violation) for violation in broken))
+
+
+def _texts(design: Design) -> Iterator[tuple[str, str]]:
+    for name in sorted(design.files):
+        if name.endswith(_TEXT):
+            yield name, design.files[name].decode("utf-8")
+
+
+def _loops(design: Design) -> dict[str, bytes]:
+    """The loop table of a design's device text, as the offline compiler's report would have it."""
+    found = [entry for _, text in _texts(design) for entry in loop_table(text)]
+    return {LOOPS: to_json(found).encode()} if found else {}

@@ -30,11 +30,26 @@ from shiftforge.generator.manifest import (
     recorded,
     unfinished_text,
 )
+from shiftforge.generator.rules import RuleException
 
-__all__ = ["Design", "check_folder"]
+__all__ = ["Design", "TextRules", "check_folder"]
 
 _FOLDERS = ("data", "device", "host", "rtl")
 _OTHER = "choose an empty folder, or one that `generate` wrote"
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What a target says of its device text, for the rules of pipelining.
+
+    pipelining: whether they are asked for. proofs: the smallest distance in iterations that was
+    proved for each promise of the text, by name (None where no two iterations meet); None where
+    promises only have to name a proof. exceptions: what the text may break, and what that costs.
+    """
+
+    pipelining: bool = False
+    proofs: Mapping[str, int | None] | None = None
+    exceptions: tuple[RuleException, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +58,14 @@ class Design:
 
     report: what ``generate --json`` prints; ``digest`` is added to it.
     manifest: what the runtime needs to know (sizes, file names), stored in the folder.
+    rules: of the device text.
     Raises ValueError for a path that is none of a design's (see ``could_hold``).
     """
 
     files: Mapping[str, bytes]
     report: Mapping[str, Any]
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    rules: TextRules = field(default_factory=TextRules)
 
     def __post_init__(self) -> None:
         foreign = [path for path in self.files if not could_hold(path)]

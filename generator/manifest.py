@@ -48,7 +48,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _OWN = "manifest"  # the key of the manifest's own digest
 # Every path that a design can have. Nothing else in a folder is ever replaced or removed.
 _PATHS = re.compile(
-    r"Makefile|README\.md|(plan|report|tokenizer)\.json|(model|network)\.safetensors"
+    r"Makefile|README\.md|(loops|plan|report|tokenizer)\.json|(model|network)\.safetensors"
     r"|device/\w+\.clh?|data/\w+\.(bin|json)|host/\w+\.py|rtl/\w+\.(sv|md|cpp|json)"
 )
 

@@ -25,12 +25,22 @@ from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.search import choose_array
 from shiftforge.generator.conv.terms import terms_note, two_term_layers
 from shiftforge.generator.conv.weights import pack_parameters, pack_weights
-from shiftforge.generator.design import Design
+from shiftforge.generator.design import Design, TextRules
+from shiftforge.generator.rules import RuleException
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.file import load_model, model_bytes
 from shiftforge.quant.graph.types import QuantizedModel, WeightFormat
 
 __all__ = ["MODEL_FILE", "TARGET", "ConvDraft", "ConvPlan", "ConvTarget", "generate"]
+
+NON_BLOCKING = (
+    RuleException(
+        "channel-site", "controller", "ch_result",
+        "a result is waited for at its planned iteration, and taken before it where it has come; "
+        "one of the two happens in an iteration", 0, "layer",
+    ),
+)  # fmt: skip
+"""What the non-blocking controller breaks of the pipelining rules."""
 
 MODEL_FILE = "model.safetensors"
 """The quantised model inside a generated folder."""
@@ -118,7 +128,9 @@ def _emit(model: QuantizedModel, plan: Plan) -> Design:
         MODEL_FILE: model_bytes(model),
     }
     report = {**plan.totals(), **_terms(model)}
-    return Design(files, report, _manifest(model, plan))
+    proofs = {proof.promise.name: proof.distance for proof in plan.proofs}
+    exceptions = NON_BLOCKING if plan.non_blocking else ()
+    return Design(files, report, _manifest(model, plan), TextRules(True, proofs, exceptions))
 
 
 def _program(records: Sequence[Any]) -> bytes:
