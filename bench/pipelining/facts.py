@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from shiftforge.files import read_text
+from shiftforge.generator.rules.pipeline.target import Target
 
 __all__ = ["FACTS", "REPORTS", "Fact", "Report", "Verdict", "choose", "read_facts", "read_reports"]
 
@@ -39,9 +40,9 @@ class Report:
     defines: str
 
     @property
-    def family(self) -> str:
-        """The device's family, as in board files."""
-        return " ".join(self.device.split(",")[0].split()[:2])
+    def target(self) -> Target:
+        """Compiler and device family, for our own analysis."""
+        return Target(self.version.split()[0], " ".join(self.device.split(",")[0].split()[:2]))
 
     @property
     def named(self) -> dict[str, str]:

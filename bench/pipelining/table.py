@@ -12,15 +12,16 @@ from typing import Literal, TypeAlias
 from bench.pipelining.facts import Fact, Report, Verdict
 from bench.pipelining.sources import read_source
 from shiftforge.generator.rules.pipeline import LoopEntry, loop_table
-from shiftforge.generator.rules.pipeline.target import Target
 from shiftforge.generator.rules.statements import ParseError
 
-__all__ = ["OURS", "THEIRS", "Ours", "Pair", "Score", "compare", "confusion", "score", "verdict"]
+__all__ = ["OURS", "THEIRS", "Ours", "Pair", "Score", "answers", "compare", "confusion", "score"]
 
 Ours: TypeAlias = Verdict | Literal["absent"]
 """absent: our table has no such loop, as we take it for unrolled or never reached."""
 
 THEIRS: tuple[Verdict, ...] = ("1", "outer", "higher", "no")
+_Found: TypeAlias = dict[tuple[str, str, int], list[tuple[Verdict, str]]]
+"""Answer and limit of our copies of a loop, by kernel, file and line."""
 OURS: tuple[Ours, ...] = ("1", "outer", "higher", "no", "absent")
 _SEVERITY: dict[Ours, int] = {"absent": -1, "1": 0, "outer": 1, "higher": 2, "no": 3}
 # Compute units of one kernel are named NAME_0_0_0, NAME_1_0_0, ...
@@ -64,13 +65,28 @@ class Score:
     ones: int
 
 
-def verdict(entry: LoopEntry) -> Ours:
-    """Our answer in the compiler's four words."""
+def answers(entries: Sequence[LoopEntry]) -> list[tuple[LoopEntry, Verdict]]:
+    """Each entry of our table with its answer in the compiler's four words.
+
+    An entry with deeper ones behind it is a loop around loops.
+    """
+    following = [*entries[1:], None]
+    return [
+        (entry, _answer(entry, after is not None and _inside(after, entry)))
+        for entry, after in zip(entries, following, strict=True)
+    ]
+
+
+def _inside(entry: LoopEntry, around: LoopEntry) -> bool:
+    return entry.kernel == around.kernel and entry.depth > around.depth
+
+
+def _answer(entry: LoopEntry, around_loops: bool) -> Verdict:
     if not entry.pipelined:
         return "no"
     if entry.ii is None or entry.ii > 1:
         return "higher"
-    return "outer" if entry.at_least else "1"
+    return "outer" if around_loops else "1"
 
 
 def compare(
@@ -82,15 +98,15 @@ def compare(
         if not here:
             continue
         source = read_source(folder, report)
-        target = Target(report.version.split()[0], report.family)
         try:
-            entries = loop_table(source.text, defines=report.named, target=target)
+            entries = loop_table(source.text, defines=report.named, target=report.target)
         except ParseError as error:
             entries = ()
             print(f"{report.key} is not read: {source.places[error.line - 1]}: {error.message}")
-        found: dict[tuple[str, str, int], list[LoopEntry]] = {}
-        for entry in entries:
-            found.setdefault((entry.kernel, *source.places[entry.line - 1]), []).append(entry)
+        found: _Found = {}
+        for entry, ours in answers(entries):
+            place = (entry.kernel, *source.places[entry.line - 1])
+            found.setdefault(place, []).append((ours, entry.limit))
         yield report, [pair for group in _groups(here) for pair in _pair(group, found, report)]
 
 
@@ -102,20 +118,18 @@ def _groups(facts: Iterable[Fact]) -> Iterable[list[Fact]]:
     return groups.values()
 
 
-def _pair(
-    facts: list[Fact], found: Mapping[tuple[str, str, int], list[LoopEntry]], report: Report
-) -> Iterable[Pair]:
+def _pair(facts: list[Fact], found: _Found, report: Report) -> Iterable[Pair]:
     """Where our copies of a loop differ in number from theirs, the most severe of ours counts."""
     first = facts[0]
     kernels = (first.kernel, _UNIT.sub("", first.kernel))
     entries = next((e for k in kernels if (e := found.get((k, first.file, first.line)))), [])
-    ranked = sorted(entries, key=lambda entry: _SEVERITY[verdict(entry)])
+    ranked = sorted(entries, key=lambda entry: _SEVERITY[entry[0]])
     for at, fact in enumerate(sorted(facts, key=lambda fact: _SEVERITY[fact.verdict])):
         if not ranked:
             yield Pair(fact, report.version, "absent", "not in our table")
         else:
-            entry = ranked[at] if len(ranked) == len(facts) else ranked[-1]
-            yield Pair(fact, report.version, verdict(entry), entry.limit)
+            ours, limit = ranked[at] if len(ranked) == len(facts) else ranked[-1]
+            yield Pair(fact, report.version, ours, limit)
 
 
 def confusion(pairs: Iterable[Pair]) -> dict[str, Counter[tuple[Verdict, Ours]]]:
