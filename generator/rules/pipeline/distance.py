@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from shiftforge.generator.rules.pipeline.facts import Access, Loop
+import math
+
+from shiftforge.generator.rules.pipeline.facts import Access, Loop, Promise
 from shiftforge.generator.rules.pipeline.values import Atoms, Value
 
-__all__ = ["apart", "promised"]
+__all__ = ["apart", "promised", "promised_length"]
 
 
 def apart(atoms: Atoms, loop: Loop, first: Access, second: Access) -> bool:
@@ -53,15 +55,24 @@ def _never(atoms: Atoms, loop: Loop, a: Value, b: Value) -> bool:
 
 def promised(loop: Loop, access: Access, *, named: bool = False) -> bool:
     """Whether an ivdep before the loop covers the memory; named: and says its name."""
+    return any(_covers(loop, promise, access, named) for promise in loop.pragmas.promises)
+
+
+def promised_length(loop: Loop, access: Access) -> float:
+    """Iterations for which an ivdep of the loop promises independence: 0 for none, inf for all."""
+    found = [p.length for p in loop.pragmas.promises if _covers(loop, p, access, False)]
+    return max((math.inf if n is None else n for n in found), default=0)
+
+
+def _covers(loop: Loop, promise: Promise, access: Access, named: bool) -> bool:
     memory = access.memory
-    for promise in loop.pragmas.promises:
-        if not promise.arrays and not named:
+    if not promise.arrays:
+        return not named
+    for name in promise.arrays:
+        head, *rest = name.split(".")
+        number = loop.visible.get(head)
+        if number == memory.variable.number and tuple(rest) == memory.path:
             return True
-        for name in promise.arrays:
-            head, *rest = name.split(".")
-            number = loop.visible.get(head)
-            if number == memory.variable.number and tuple(rest) == memory.path:
-                return True
-            if name in (memory.name, memory.name.rpartition(".")[2]):
-                return True
+        if name in (memory.name, memory.name.rpartition(".")[2]):
+            return True
     return False

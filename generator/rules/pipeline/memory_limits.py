@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shiftforge.generator.rules.pipeline.distance import apart, promised
+from shiftforge.generator.rules.pipeline.distance import apart, promised, promised_length
 from shiftforge.generator.rules.pipeline.facts import Access, Loop
 from shiftforge.generator.rules.pipeline.recurrence import Recurrence, kind
 from shiftforge.generator.rules.pipeline.target import Target
@@ -39,10 +40,10 @@ def memory_limits(
         if not store.store:
             continue
         for other in own:
-            if not other.store and _covered(parts, store, other):
-                continue
             if not other.store:
-                yield from _update(inner, parts, store, other, own, atoms, target)
+                length = min(_length(parts, store), _length(parts, other))
+                for limit in _update(inner, parts, store, other, own, atoms, target):
+                    yield _over(limit, length)
             elif other.order < store.order and _strewn(inner, parts, store, other):
                 yield Limit(
                     _GLOBAL // 2,
@@ -55,6 +56,18 @@ def memory_limits(
                 _STORES,
                 f"copies of the store to {store.memory.name} (line {store.line}) may meet",
             )
+
+
+def _length(parts: Sequence[Loop], access: Access) -> float:
+    return max(promised_length(part, access) for part in parts)
+
+
+def _over(limit: Limit, length: float) -> Limit:
+    """A limit whose round takes as many iterations as are promised to be independent."""
+    if not length or limit.update is not None:
+        return limit
+    ii = 1 if math.isinf(length) else -(-limit.ii // int(length))
+    return Limit(ii, f"{limit.reason} for more than {length:.0f} iterations")
 
 
 def _covered(parts: Sequence[Loop], first: Access, second: Access) -> bool:

@@ -201,6 +201,13 @@ RAISED = {
         4,
         "a is loaded (line",
     ),
+    "promise for fewer iterations than a sum takes": (
+        """__kernel void k(__global const float * restrict x, int n) { __local float a[64];
+        #pragma ivdep safelen(2) array(a)
+        for (int i = 0; i < n; i++) a[(i * 7) & 63] += x[i]; }""",
+        2,
+        "for more than 2 iterations",
+    ),
     "promise that names another array": (
         """__kernel void k(__global const int * restrict at, int n) { __local int a[64], b[64];
         #pragma ivdep array(b)
