@@ -41,9 +41,18 @@ typedef ints_t trees_t;
 #define SF_LOAD(index, pointer) vload4(index, pointer)
 #define SF_STORE(value, index, pointer) vstore4(value, index, pointer)
 
-typedef struct { bytes_t v[SF_VECTORS]; } vec_t;  /* n codes, or one beat of the n banks */
-typedef struct { accs_t v[SF_VECTORS]; } sums_t;  /* a drained row of an output tile, unrounded */
-typedef struct { ints_t v[SF_VECTORS]; } fixed_t; /* a drained row of an output tile, fixed point */
+/* words of global memory are aligned beats; in the lowered build they lie in one buffer of bytes */
+#ifdef SF_LOWERED
+#define SF_BEAT(bytes)
+#else
+#define SF_BEAT(bytes) __attribute__((aligned(bytes)))
+#endif
+
+/* n codes, or one beat of the n banks */
+typedef struct SF_BEAT(SF_LANES) { bytes_t v[SF_VECTORS]; } vec_t;
+/* a drained row of an output tile: unrounded, and as fixed point */
+typedef struct { accs_t v[SF_VECTORS]; } sums_t;
+typedef struct SF_BEAT(4 * SF_LANES) { ints_t v[SF_VECTORS]; } fixed_t;
 
 /* A stored matrix lies in parts of neighbouring columns, each a sequence of strips, one a row tile
  * of n rows. A strip is its masks (K-step, then row in the tile; bit i for lane i) and its values:
@@ -356,6 +365,7 @@ static void sf_write_next_b(ports_t *ports, const int word) {
 #define SF_READ_NB(name, valid) \
   ((valid) = SF_FILLED(name, 1)); \
   if (valid) sf_nb_##name = SF_READ(name)
+#define SF_FENCE (void)0
 
 #else
 
@@ -368,6 +378,8 @@ channel fixed_t ch_fixed __attribute__((depth(SF_DEPTH_fixed)));
 channel int ch_next_a __attribute__((depth(SF_DEPTH_next_a)));
 channel int ch_next_b __attribute__((depth(SF_DEPTH_next_b)));
 #define SF_SPACE(name, n) 1
+/* Calls on different channels before and after it stay in this order. */
+#define SF_FENCE mem_fence(CLK_CHANNEL_MEM_FENCE)
 
 #ifdef SF_EMULATOR
 
@@ -855,10 +867,12 @@ static void vmac_step(vmac_state_t *s, vmac_memory_t *m SF_PORTS) {
         #pragma unroll
         for (int lane = 0; lane < SF_LANES; ++lane) m->next[lane * SF_LANES + i] = lanes[lane];
       }
+      SF_FENCE; /* B is taken before A and before a row leaves */
       if (computes) {
         if (pass == 0) m->row[i] = SF_READ(a);
         const vec_t a = m->row[i];
         const sums_t sums = vmac_row(m, &weights, a, i, (s->step == 0) & (pass == 0));
+        SF_FENCE;
         if (last & ends & !s->job.transposed) SF_WRITE(sums, sums);
       }
     }
@@ -1135,6 +1149,7 @@ SF_KERNEL void store(__global const job_t *restrict program, const int commands,
     while (!state.done) store_step(&state, &memory, masks, values, beats, fixed SF_PASS);
     mem_fence(CLK_GLOBAL_MEM_FENCE | CLK_CHANNEL_MEM_FENCE);
     SF_WRITE(next_a, command + 1);
+    SF_FENCE;
     SF_WRITE(next_b, command + 1);
   }
 }
