@@ -13,12 +13,13 @@ from shiftforge.boards.types import Board
 from shiftforge.errors import InputError
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.checking import CheckReport
-from shiftforge.generator.design import Design
+from shiftforge.generator.design import Design, TextRules
 from shiftforge.generator.edgebert.area import UnitArea, unit_area
 from shiftforge.generator.edgebert.check import TextDraft, check_sizes
 from shiftforge.generator.edgebert.folder import host_values, project_files
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.options import Options
+from shiftforge.generator.edgebert.pipelining import unit_exceptions
 from shiftforge.generator.edgebert.rtl import rtl_design
 from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.generator.edgebert.sentence_program import SentencePlan
@@ -205,7 +206,8 @@ class EdgebertTarget:
             "sfu": asdict(plan.unit.functions),
             **sizes,
         }
-        return Design(files, report, manifest)
+        rules = TextRules(pipelining=True, exceptions=unit_exceptions(plan.unit))
+        return Design(files, report, manifest, rules)
 
 
 TARGET = EdgebertTarget()

@@ -1357,8 +1357,7 @@ static void classifier_step(cursor_t *at, int *stored, __global const instr_t *r
 #ifndef SF_LOWERED
 
 /* ---- the kernels: one enqueue of each runs all layers of all frames ---- */
-#define SF_KERNEL \
-  __attribute__((max_global_work_dim(0))) __attribute__((uses_global_work_offset(0))) __kernel
+#define SF_KERNEL __attribute__((max_global_work_dim(0))) __kernel
 #ifdef SF_EMULATOR
 #define SF_WAITS , __global volatile int *restrict sf_waits
 #else

@@ -1082,8 +1082,7 @@ static void store_step(store_state_t *s, store_memory_t *m, __global uint *masks
 #ifndef SF_LOWERED
 
 /* ---- the kernels: one enqueue of each runs a program of commands ---- */
-#define SF_KERNEL \
-  __attribute__((max_global_work_dim(0))) __attribute__((uses_global_work_offset(0))) __kernel
+#define SF_KERNEL __attribute__((max_global_work_dim(0))) __kernel
 #ifdef SF_EMULATOR
 #define SF_WAITS , __global volatile int *restrict sf_waits
 #else
