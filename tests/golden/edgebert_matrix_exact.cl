@@ -300,18 +300,39 @@ static ints_t sf_round_shift(const ints_t v, const ints_t left, const ints_t rig
 typedef struct {
   __global vec_t *a;
   uint a_read, a_written;
+#ifdef SF_CLOCKED
+  int a_visible; /* a word can be read in this cycle */
+#endif
   __global vec_t *b;
   uint b_read, b_written;
+#ifdef SF_CLOCKED
+  int b_visible; /* a word can be read in this cycle */
+#endif
   __global sums_t *sums;
   uint sums_read, sums_written;
+#ifdef SF_CLOCKED
+  int sums_visible; /* a word can be read in this cycle */
+#endif
   __global vec_t *code;
   uint code_read, code_written;
+#ifdef SF_CLOCKED
+  int code_visible; /* a word can be read in this cycle */
+#endif
   __global fixed_t *fixed;
   uint fixed_read, fixed_written;
+#ifdef SF_CLOCKED
+  int fixed_visible; /* a word can be read in this cycle */
+#endif
   __global int *next_a;
   uint next_a_read, next_a_written;
+#ifdef SF_CLOCKED
+  int next_a_visible; /* a word can be read in this cycle */
+#endif
   __global int *next_b;
   uint next_b_read, next_b_written;
+#ifdef SF_CLOCKED
+  int next_b_visible; /* a word can be read in this cycle */
+#endif
 } ports_t;
 #define SF_PORTS , ports_t *ports
 #define SF_PASS , ports
@@ -362,9 +383,16 @@ static void sf_write_next_b(ports_t *ports, const int word) {
 #define SF_FILLED(name, n) (ports->name##_written - ports->name##_read >= (uint)(n))
 #define SF_SPACE(name, n) \
   (SF_DEPTH_##name - (ports->name##_written - ports->name##_read) >= (uint)(n))
+#ifdef SF_CLOCKED
+#define SF_ARRIVED(name) (ports->name##_visible)
+#else
+#define SF_ARRIVED(name) SF_FILLED(name, 1)
+#endif
 #define SF_READ_NB(name, valid) \
-  ((valid) = SF_FILLED(name, 1)); \
-  if (valid) sf_nb_##name = SF_READ(name)
+  do { \
+    (valid) = SF_ARRIVED(name); \
+    if (valid) sf_nb_##name = SF_READ(name); \
+  } while (0)
 #define SF_FENCE (void)0
 
 #else
