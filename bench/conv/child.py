@@ -19,11 +19,13 @@ class Child:
     """A stage of ``stages.py`` in a process of its own: JSON lines on its input and output.
 
     The peak of its memory is then its own alone. The parent stays small, because a forked child's
-    peak begins at its parent's size.
+    peak begins at its parent's size. stages: the file with them, of this checkout or another.
     """
 
-    def __init__(self, stage: str, *arguments: str, environment: Mapping[str, str]) -> None:
-        command = [sys.executable, str(STAGES), stage, *arguments]
+    def __init__(
+        self, stage: str, *arguments: str, environment: Mapping[str, str], stages: Path = STAGES
+    ) -> None:
+        command = [sys.executable, str(stages), stage, *arguments]
         self.stage = stage
         self.process = subprocess.Popen(
             command,
