@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,9 +28,11 @@ from bench.common.records import write_whole
 from bench.conv.checkout import commit_of, environment
 from shiftforge.files import read_text
 from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.rules.parse import parse_program
 from shiftforge.generator.rules.pipeline import loop_table
+from shiftforge.generator.rules.preprocess import preprocess
 
-__all__ = ["FILE", "Costs", "OldForm", "OldLayer", "frame_cycles", "read_old_form"]
+__all__ = ["FILE", "Costs", "OldForm", "OldLayer", "frame_cycles", "read_old_form", "with_bits"]
 
 FILE = Path(__file__).with_name("old_form.toml")
 INNER = "conv_step"
@@ -73,7 +76,11 @@ class OldLayer:
 
 @dataclass(frozen=True)
 class OldForm:
-    """What old_form.toml holds. loops: of the text, each with the fields of ``loops.json``."""
+    """What old_form.toml holds.
+
+    loops: of the text, each with the fields of ``loops.json``. channels: name, bits of a word and
+    depth of each.
+    """
 
     commit: str
     board: str
@@ -87,6 +94,7 @@ class OldForm:
     image_blocks: int
     image_lines: int
     layers: tuple[OldLayer, ...]
+    channels: tuple[dict[str, Any], ...]
     loops: tuple[dict[str, Any], ...]
 
     @property
@@ -123,7 +131,8 @@ def read_old_form(path: Path = FILE) -> OldForm:
     """The data file. Raises InputError where it cannot be read, ValueError for broken TOML."""
     found = tomllib.loads(read_text(path))
     layers = tuple(OldLayer(**layer) for layer in found.pop("layers"))
-    return OldForm(layers=layers, loops=tuple(found.pop("loops")), **found)
+    lists = {name: tuple(found.pop(name)) for name in ("channels", "loops")}
+    return OldForm(layers=layers, **lists, **found)
 
 
 def frame_cycles(form: OldForm, latencies: Latencies, costs: Costs, rules_ii: bool) -> int:
@@ -187,15 +196,24 @@ def _toml(found: dict[str, Any]) -> str:
         "# By bench/conv/old_form.py CHECKOUT, from a checkout of the commit: layers are its",
         "# planner's; loops are what the rules say of its text.",
     ]
-    plain = {k: v for k, v in found.items() if k not in ("layers", "loops")}
+    plain = {k: v for k, v in found.items() if k not in ("layers", "channels", "loops")}
     lines = [*head, *(f"{k} = {json.dumps(v)}" for k, v in plain.items())]
-    for name in ("layers", "loops"):
+    for name in ("layers", "channels", "loops"):
         rows = (
             ", ".join(f"{k} = {json.dumps(v)}" for k, v in row.items() if v is not None)
             for row in found[name]
         )
         lines += [f"{name} = [", *(f"  {{ {row} }}," for row in rows), "]"]
     return "\n".join(lines) + "\n"
+
+
+def with_bits(text: str, channels: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Channels with the bits of their type in a text of kernels, in place of its name."""
+    prepared = preprocess(text, {})
+    sizes = parse_program(prepared.tokens, prepared.comments).type_bytes
+    return [
+        {"name": c["name"], "bits": 8 * sizes[c["type"]], "depth": c["depth"]} for c in channels
+    ]
 
 
 def make(checkout: Path) -> str:
@@ -209,6 +227,7 @@ def make(checkout: Path) -> str:
         )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout)
     text = found.pop("text")
+    found["channels"] = with_bits(text, found["channels"])
     loops = [
         {"kernel": e.kernel, "loop": e.loop, "trip_count": e.trip_count, "depth": e.depth,
          "ii": e.ii, "pipelined": e.pipelined, "at_least": e.at_least, "limit": e.limit}

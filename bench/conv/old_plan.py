@@ -64,6 +64,7 @@ def facts(checkout: str) -> dict[str, Any]:
         "image_blocks": image.kernel * plan.image_shape[0] * blocks,
         "image_lines": plan.array.lines((image.channels, image.rows, image.columns)),
         "layers": layers,
+        "channels": [{"name": c.name, "type": c.type, "depth": c.depth} for c in plan.channels],
         "text": generate(model, board, units=UNITS, pixels=PIXELS)
         .files["device/accelerator.cl"]
         .decode(),
