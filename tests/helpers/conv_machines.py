@@ -1,0 +1,332 @@
+"""Kernels of the convolution accelerator that do nothing but count: what each iteration touches.
+
+They read records as the kernels' text does, with names of lines and weights in the places of
+values. A machine that wants what is not there raises Stuck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from conv_walks import Fire, Line
+
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, Pace, PostPass
+
+
+class Stuck(Exception):
+    """Something is wanted that never comes, or comes and is not wanted."""
+
+
+@dataclass
+class PaceState:
+    """A pace while it runs."""
+
+    pace: Pace
+    left: int = 0
+    tile: int = 0
+    inner: int = 0
+    row: int = 0
+
+    def __post_init__(self) -> None:
+        self.left = self.pace.first
+
+    @property
+    def ends(self) -> int:
+        """What ends with the next one: 0 a tile, 1 a group, 2 a row, 3 the rows."""
+        own = self.pace
+        last = (self.tile == own.tiles - 1, self.inner == own.inner - 1, self.row == own.rows - 1)
+        return next((i for i, is_last in enumerate(last) if not is_last), 3)
+
+    def step(self) -> None:
+        """One iteration further."""
+        own, ends = self.pace, self.ends
+        if self.left:
+            self.left -= 1
+            return
+        self.left = (own.every_tile, own.every_inner, own.every_row, own.every_outer)[ends] - 1
+        self.tile = self.tile + 1 if ends == 0 else 0
+        if ends:
+            self.inner = self.inner + 1 if ends == 1 else 0
+        if ends > 1:
+            self.row = self.row + 1 if ends == 2 else 0
+
+
+@dataclass(frozen=True)
+class Event:
+    """kind: send, zero (a line of zeros), skip or store. address: in the memory of maps."""
+
+    iteration: int
+    kind: str
+    address: int
+
+
+def controller_events(own: ControllerPass) -> Iterator[Event]:
+    """What the controller does, iteration by iteration."""
+    counts, sizes = [0] * 6, [getattr(own, f"n{k}") for k in range(6)]
+    at = [own.base, own.first_y, own.first_t]
+    skips, results = PaceState(own.skips), PaceState(own.results)
+    skip_address, out_address, stored = own.skip_base, own.out_base, 0
+    for i in range(own.iterations):
+        sending = i < own.sends
+        inside = (
+            0 <= at[1] < own.in_rows and 0 <= at[2] < own.in_tiles and counts[1] < own.groups
+        )
+        skip = bool(own.residual) and sending and skips.left == 0
+        if skip:
+            yield Event(i, "skip", skip_address)
+            skip_address += (own.skip_tile, own.skip_inner, own.skip_row, own.skip_outer)[
+                skips.ends
+            ]
+        elif sending and (own.zero_outside or inside):
+            yield Event(i, "send" if inside else "zero", at[0])
+        if results.left == 0 and stored < own.stores:
+            yield Event(i, "store", out_address)
+            steps = (own.store_tile, own.store_inner, own.store_row, own.store_outer)
+            out_address += steps[results.ends]
+            stored += 1
+        results.step()
+        skips.step()
+        if not skip:
+            k = next((k for k in range(6) if counts[k] != sizes[k] - 1), 6)
+            for axis, name in enumerate("ayt"):
+                at[axis] += getattr(own, f"{name}{min(k, 5)}")
+            counts = [0 if j < k else c + (j == k) for j, c in enumerate(counts)]
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """An array cycle with the iterations and lines up to it. weight: what the memory held."""
+
+    fire: Fire
+    iteration: int
+    lines: int
+
+
+@dataclass
+class ConvMachine:
+    """The convolution unit; its two banks of weights last from layer to layer."""
+
+    units: int
+    half: int
+    bank: int = 1
+    memory: dict[int, Any] = field(default_factory=dict)
+    touched: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def run(
+        self, own: ConvPass, lines: list[Line], weights: Iterator[Any], last: bool
+    ) -> list[Cycle]:
+        """One layer. weights: names of the words to come. Afterwards ``touched`` has (iteration,
+        word, 0 read or 1 written) of the weight memory."""
+        self.touched = []
+        unit = {0: _Pointwise, 1: _Depthwise, 2: _Standard}.get(own.mode, _Nothing)(own, self.units)
+        left, group, length = list(lines), own.groups, own.first_group_iterations
+        at, found = 0, []
+        while group:
+            final = group == 1
+            words = (0 if last else own.last_words) if final else own.words
+            first = own.last_first if final else own.take_first
+            every = own.last_every if final else own.take_every
+            for i in range(length):
+                if i >= first and (i - first) % every == 0 and (i - first) // every < words:
+                    slot = (1 - self.bank) * self.half + (i - first) // every
+                    self.memory[slot] = next(weights)
+                    self.touched.append((at, slot, 1))
+                    self._within((i - first) // every)
+                line = None
+                if unit.wants():
+                    if not left:
+                        raise Stuck(f"iteration {at} wants a line and none is left")
+                    line = left.pop(0)
+                operands, word, completes = unit.step(line)
+                if word is not None:
+                    slot = self.bank * self.half + word
+                    self._within(word)
+                    self.touched.append((at, slot, 0))
+                    if slot not in self.memory:
+                        raise Stuck(f"iteration {at} takes a weight that was never read")
+                    held = self.memory[slot]
+                    found.append(Cycle(Fire(operands, held, completes), at, len(lines) - len(left)))
+                at += 1
+            if words and first + (words - 1) * every >= length:
+                raise Stuck(f"a group of {length} iterations ends before its reads of weights")
+            self.bank, group, length = 1 - self.bank, group - 1, own.group_iterations
+        if at != own.iterations:
+            raise Stuck(f"groups have {at} iterations and the layer {own.iterations}")
+        if left:
+            raise Stuck(f"{len(left)} lines are sent and not wanted")
+        return found
+
+    def _within(self, word: int) -> None:
+        if not 0 <= word < self.half:
+            raise Stuck(f"weight word {word} is outside its bank")
+
+
+Step = tuple[tuple[object, ...], int | None, bool]
+_IDLE: Step = ((), None, False)
+
+
+class _Nothing:
+    """The first weights are read."""
+
+    def __init__(self, own: ConvPass, units: int) -> None:
+        pass
+
+    def wants(self) -> bool:
+        return False
+
+    def step(self, line: Line) -> Step:
+        return _IDLE
+
+
+class _Pointwise:
+    """Channels of lines queue up; nine leave a cycle."""
+
+    def __init__(self, own: ConvPass, units: int) -> None:
+        self.own, self.units = own, units
+        self.queue: list[object] = []
+        self.lines = self.cycle = 0
+        self.tile = own.tiles
+
+    def wants(self) -> bool:
+        return len(self.queue) < 9 and self.lines < self.own.lines
+
+    def step(self, line: Line) -> Step:
+        if line is not None:
+            self.queue += [(line, c) for c in range(self.units)]
+            self.lines += 1
+        result = _IDLE
+        if self.cycle < self.own.words:
+            taps, self.queue = self.queue[:9], self.queue[9:]
+            taps += [None] * (9 - len(taps))
+            result = (tuple(taps), self.cycle, self.cycle == self.own.words - 1)
+        if self.cycle >= self.own.words - 1:
+            self.queue = []
+        tail = self.own.tail if self.tile == 1 else 0
+        if self.cycle == self.own.words - 1 + tail:
+            self.cycle = self.lines = 0
+            self.tile = self.own.tiles if self.tile == 1 else self.tile - 1
+        else:
+            self.cycle += 1
+        return result
+
+
+class _Standard:
+    """Nine lines are loaded ahead while the window before them is used, channel by channel."""
+
+    def __init__(self, own: ConvPass, units: int) -> None:
+        self.own, self.units = own, units
+        self.ahead: list[Line] = [None] * 9
+        self.window: tuple[Line, ...] = ()
+        self.cycle = self.part = self.word = 0
+        self.loads, self.tile, self.computes = own.loads, own.tiles, False
+
+    def wants(self) -> bool:
+        return self.loads != 0 and self.cycle < 9
+
+    def step(self, line: Line) -> Step:
+        own = self.own
+        if self.cycle == 0:
+            self.window = tuple(self.ahead)
+        if self.wants():
+            self.ahead[self.cycle] = line
+        last_part = self.part == own.lines - 1
+        lanes = own.last_lanes if last_part else self.units
+        result, complete = _IDLE, False
+        if self.computes and self.cycle < lanes:
+            complete = last_part and self.cycle == lanes - 1
+            result = ((*self.window, self.cycle), self.word, complete)
+            self.word = 0 if complete else self.word + 1
+        length = 9
+        if self.computes:
+            tail = own.tail if self.tile == 1 else 0
+            length = own.last_step + tail if last_part else self.units
+        if self.cycle == length - 1:
+            self.loads -= self.loads != 0
+            if self.computes:
+                self.part = 0 if last_part else self.part + 1
+                if last_part:
+                    self.tile = own.tiles if self.tile == 1 else self.tile - 1
+            self.computes, self.cycle = True, 0
+        else:
+            self.cycle += 1
+        return result
+
+
+class _Depthwise:
+    """Every line meets those one and two rows above it; three in a row are a window."""
+
+    def __init__(self, own: ConvPass, units: int) -> None:
+        self.own = own
+        self.rows: dict[int, tuple[Line, Line]] = {}
+        self.shift: list[list[Line]] = [[None] * 3 for _ in range(3)]
+        self.line = self.y = self.word = 0
+        self.t, self.tile, self.loads = own.first_t, own.tiles, own.loads
+        self.fires = PaceState(own.fires)
+
+    def wants(self) -> bool:
+        inside = self.line < self.own.row_lines and self.y < self.own.in_rows
+        return inside and self.loads != 0
+
+    def step(self, line: Line) -> Step:
+        own = self.own
+        one, two = self.rows.get(self.line, (None, None))
+        one, two = one if self.y >= 1 else None, two if self.y >= 2 else None
+        for row, new in zip(self.shift, (two, one, line), strict=True):
+            row.append(new)
+            row.pop(0)
+        self.rows[self.line] = (line, one)
+        result = _IDLE
+        fires = self.fires.left == 0 and self.loads != 0
+        if fires:
+            keep = [0 <= self.t + j < own.in_tiles for j in range(3)]
+            window = [x if k else None for row in self.shift for x, k in zip(row, keep, strict=True)]
+            result = ((*window, None), self.word, True)
+            ends = self.fires.ends
+            self.word += (0, 1, own.word_row, 1)[ends]
+            self.t = self.t + own.stride if ends == 0 else own.first_t
+            self.loads -= 1
+        self.fires.step()
+        self.line += 1
+        if self.line == own.row_length:
+            self.line, self.y = 0, self.y + 1
+            if self.y == own.all_rows:
+                self.y = own.in_rows if self.tile == 1 else 0
+                self.tile -= 1
+        return result
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile in post. record: of the parameters; beats: iterations that it takes."""
+
+    record: int
+    writes: bool
+    pixels: int
+    iteration: int
+
+
+def post_tiles(own: PostPass, pixels: int) -> list[Tile]:
+    """Tiles of a layer in the order of their sums."""
+    found: list[Tile] = []
+    record = tile = inner = row = 0
+    at, read = own.before, min(own.before, own.groups)
+    while len(found) < own.tiles_all:
+        last_tile = tile == own.tiles - 1
+        if record >= read:
+            raise Stuck(f"tile {len(found)} takes record {record} of {read}")
+        valid = own.last_pixels if last_tile else pixels
+        writes = not own.direct and (not own.pool or (last_tile and row == own.rows - 1))
+        found.append(Tile(record, bool(writes), valid, at))
+        at += valid if own.direct else 1
+        if at > own.iterations:
+            raise Stuck(f"{own.iterations} iterations end before tile {len(found)} of all")
+        tile = 0 if last_tile else tile + 1
+        if last_tile:
+            last_inner, last_row = inner == own.inner - 1, row == own.rows - 1
+            record += 1 if not last_inner or last_row else 1 - own.inner
+            inner = 0 if last_inner else inner + 1
+            if last_inner:
+                row = 0 if last_row else row + 1
+    return found

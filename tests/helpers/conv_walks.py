@@ -1,0 +1,159 @@
+"""What a layer needs in which order, from its definition: lines, array cycles and results.
+
+Written from the definition of a convolution and the order that docs/ARCHITECTURE.md states, with
+plain nested loops over shapes; nothing of the planner is used. A line is (channel group, row,
+tile) of a map; None is a line of zeros, or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.records import Pace
+from shiftforge.generator.conv.schedule import Layer
+
+Place = tuple[int, int, int]
+Line = Place | None
+
+
+@dataclass(frozen=True)
+class Fire:
+    """One array cycle. operands: nine channels (line, place in it) or the nine lines of a window
+    and the channel in them; weight: group and word."""
+
+    operands: tuple[object, ...]
+    weight: tuple[int, int]
+    completes: bool
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A layer's loops on an array."""
+
+    layer: Layer
+    array: ArrayShape
+
+    @property
+    def in_lines(self) -> tuple[int, int, int]:
+        """Channel groups, rows and tiles of the map that is read."""
+        return self._cut(self.layer.in_shape)
+
+    @property
+    def out_lines(self) -> tuple[int, int, int]:
+        """The same of the convolution's result."""
+        return self._cut(self.layer.out_shape)
+
+    def _cut(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        channels, rows, columns = shape
+        return ceil(channels / self.array.units), rows, ceil(columns / self.array.pixels)
+
+    def tiles(self) -> Iterator[Place]:
+        """Results of the convolution in order."""
+        groups, rows, tiles = self.out_lines
+        if self.layer.mode == "depthwise" and self.layer.pool is None:
+            yield from ((g, y, t) for y in range(rows) for g in range(groups) for t in range(tiles))
+        else:
+            yield from ((g, y, t) for g in range(groups) for y in range(rows) for t in range(tiles))
+
+    def window(self, group: int, place: Place) -> tuple[Line, ...]:
+        """The nine lines of a tile's window in a channel group."""
+        layer, (_, row, tile) = self.layer, place
+        _, rows, tiles = self.in_lines
+        found: list[Line] = []
+        for r in range(3):
+            for j in range(3):
+                y, t = row * layer.stride - layer.top + r, tile * layer.stride - layer.left + j
+                inside = 0 <= y < rows and 0 <= t < tiles
+                found.append((group, y, t) if inside else None)
+        return tuple(found)
+
+    def operands(self) -> list[Line]:
+        """Lines that are sent, in order; zeros too where the unit wants them."""
+        groups, rows, tiles = self.in_lines
+        found: list[Line] = []
+        if self.layer.mode == "depthwise":
+            # The map's lines up to the last one of the last window; no further one is sent.
+            *_, final = self.tiles()
+            last = final[1] * self.layer.stride - self.layer.top + 2
+            end = final[2] * self.layer.stride - self.layer.left + 2
+            lines = [
+                (g, y, t)
+                for g in range(groups)
+                for y in range(min(rows, last + 1))
+                for t in range(tiles)
+                if (g, y) != (groups - 1, last) or t <= end
+            ]
+            if self.layer.pool is None:
+                lines.sort(key=lambda line: (line[1], line[0], line[2]))
+            return [*lines]
+        for place in self.tiles():
+            for group in range(groups):
+                if self.layer.mode == "pointwise":
+                    found.append((group, place[1], place[2]))
+                else:
+                    found += self.window(group, place)
+        return found
+
+    def fires(self) -> list[Fire]:
+        """Array cycles in order."""
+        layer, units = self.layer, self.array.units
+        channels, found = layer.in_shape[0], []
+        for place in self.tiles():
+            group = place[0]
+            if layer.mode == "depthwise":
+                found.append(Fire((*self.window(group, place), None), (group, 0), True))
+            elif layer.mode == "standard":
+                for c in range(channels):
+                    lines = (*self.window(c // units, place), c % units)
+                    found.append(Fire(lines, (group, c), c == channels - 1))
+            else:
+                there = self.in_lines[0] * units
+                for word in range(ceil(channels / 9)):
+                    taps = tuple(
+                        ((c // units, place[1], place[2]), c % units) if c < there else None
+                        for c in range(9 * word, 9 * word + 9)
+                    )
+                    found.append(Fire(taps, (group, word), 9 * (word + 1) >= channels))
+        return found
+
+    def results(self) -> list[Place]:
+        """Lines of the stored map in the order in which they come; of a pool, one a group."""
+        if self.layer.direct:
+            return []
+        if self.layer.pool is not None:
+            return [(g, 0, 0) for g in range(self.out_lines[0])]
+        return list(self.tiles())
+
+    def weights(self) -> list[tuple[int, int]]:
+        """(group, word) in order of use."""
+        words = {"pointwise": ceil(self.layer.in_shape[0] / 9), "depthwise": 1}
+        count = words.get(self.layer.mode, self.layer.in_shape[0])
+        return [(g, w) for g in range(self.out_lines[0]) for w in range(count)]
+
+
+def address(place: Place, sizes: tuple[int, int, int]) -> int:
+    """Of a line in a map: order group, row, tile."""
+    group, row, tile = place
+    return (group * sizes[1] + row) * sizes[2] + tile
+
+
+def pace_times(pace: Pace, outer: int) -> list[int]:
+    """The iterations of a pace, one after the other: what ends decides the wait for the next."""
+    found, at = [], pace.first
+    for _ in range(outer):
+        for row in range(pace.rows):
+            for inner in range(pace.inner):
+                for tile in range(pace.tiles):
+                    found.append(at)
+                    if tile < pace.tiles - 1:
+                        at += pace.every_tile
+                    elif inner < pace.inner - 1:
+                        at += pace.every_inner
+                    elif row < pace.rows - 1:
+                        at += pace.every_row
+                    else:
+                        at += pace.every_outer
+    return found
