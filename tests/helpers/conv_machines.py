@@ -70,9 +70,7 @@ def controller_events(own: ControllerPass) -> Iterator[Event]:
     skip_address, out_address, stored = own.skip_base, own.out_base, 0
     for i in range(own.iterations):
         sending = i < own.sends
-        inside = (
-            0 <= at[1] < own.in_rows and 0 <= at[2] < own.in_tiles and counts[1] < own.groups
-        )
+        inside = 0 <= at[1] < own.in_rows and 0 <= at[2] < own.in_tiles and counts[1] < own.groups
         skip = bool(own.residual) and sending and skips.left == 0
         if skip:
             yield Event(i, "skip", skip_address)
@@ -128,6 +126,8 @@ class ConvMachine:
             words = (0 if last else own.last_words) if final else own.words
             first = own.last_first if final else own.take_first
             every = own.last_every if final else own.take_every
+            if words and every < 1:
+                raise Stuck("weights are read at no interval")
             for i in range(length):
                 if i >= first and (i - first) % every == 0 and (i - first) // every < words:
                     slot = (1 - self.bank) * self.half + (i - first) // every
@@ -281,7 +281,9 @@ class _Depthwise:
         fires = self.fires.left == 0 and self.loads != 0
         if fires:
             keep = [0 <= self.t + j < own.in_tiles for j in range(3)]
-            window = [x if k else None for row in self.shift for x, k in zip(row, keep, strict=True)]
+            window = [
+                x if k else None for row in self.shift for x, k in zip(row, keep, strict=True)
+            ]
             result = ((*window, None), self.word, True)
             ends = self.fires.ends
             self.word += (0, 1, own.word_row, 1)[ends]

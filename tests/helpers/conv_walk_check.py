@@ -58,9 +58,7 @@ def _layer(
     return [*found, *_times(plan, own, definition, events, complete), *_post(plan, own, definition)]
 
 
-def _sends(
-    plan: Plan, own: LayerPlan, definition: Definition, events: list[Event]
-) -> list[str]:
+def _sends(plan: Plan, own: LayerPlan, definition: Definition, events: list[Event]) -> list[str]:
     """Lines that are sent, in their order, and those of an addition."""
     layer, found = definition.layer, []
     sent = [e for e in events if e.kind in ("send", "zero")]
@@ -136,6 +134,10 @@ def _times(
 
 def _post(plan: Plan, own: LayerPlan, definition: Definition) -> list[str]:
     layer, found = definition.layer, []
+    if own.post.groups != definition.out_lines[0]:
+        found.append(f"{own.post.groups} parameter records are read")
+    if own.post.residual != (layer.skip is not None):
+        found.append("the addition is forgotten, or there is none")
     tiles = post_tiles(own.post, plan.array.pixels)
     places = list(definition.tiles())
     if [t.record for t in tiles] != [group for group, _, _ in places]:
