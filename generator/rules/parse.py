@@ -128,10 +128,12 @@ def _function(head: Sequence[Token], body: Sequence[Token]) -> Function:
 
 def _channels(rest: Sequence[Token], attributes: Sequence[Attribute]) -> Iterator[Channel]:
     first, *others = split(rest)
+    if not all(any(t.kind == "name" for t in part) for part in (first, *others)):
+        raise ParseError(rest[0].line, "a channel without a name")
     # Declarators are "name [size]..."; the first part begins with the type.
     bare = [i for i, t in enumerate(first) if t.kind == "name"]
     name_at = bare[-1]
-    while name_at > 0 and _inside_brackets(first, name_at):
+    while len(bare) > 1 and _inside_brackets(first, name_at):
         bare.pop()
         name_at = bare[-1]
     type_tokens = tuple(t for t in first[:name_at] if t.text not in ("channel", "*", "("))

@@ -23,6 +23,8 @@ class ParseError(Exception):
 
 def closing(tokens: Sequence[Token], opening: int) -> int:
     """Index of the bracket that closes the one at ``opening``. Raises ParseError."""
+    if opening >= len(tokens):
+        raise ParseError(tokens[-1].line if tokens else 0, "the text ends too early")
     expected: list[str] = []
     for at in range(opening, len(tokens)):
         token = tokens[at]
@@ -31,7 +33,7 @@ def closing(tokens: Sequence[Token], opening: int) -> int:
         if token.text in _PAIRS:
             expected.append(_PAIRS[token.text])
         elif token.text in (")", "]", "}"):
-            if expected.pop() != token.text:
+            if not expected or expected.pop() != token.text:
                 break
             if not expected:
                 return at

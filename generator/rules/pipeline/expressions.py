@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -295,14 +297,13 @@ class _Reader:
                 return found
 
 
+_INTEGER = re.compile(r"(0x[0-9a-f]+|0b[01]+|\d+)[ul]*\Z")
+
+
 def _number(text: str) -> Number:
-    lower = text.lower()
-    if lower.startswith("0x"):
-        return Number(int(lower.rstrip("ul"), 16), False)
-    if lower.startswith("0b"):
-        return Number(int(lower.rstrip("ul"), 2), False)
-    digits = lower.rstrip("ul")
-    if digits.isdigit():
-        octal = len(digits) > 1 and digits[0] == "0" and set(digits) <= set("01234567")
-        return Number(int(digits, 8 if octal else 10), False)
-    return Number(None, True)
+    match = _INTEGER.match(text.lower())
+    if match is None:
+        return Number(None, True)
+    digits = match[1]
+    octal = len(digits) > 1 and digits[0] == "0" and set(digits) <= set("01234567")
+    return Number(int(digits, 8 if octal else 10 if digits.isdigit() else 0), False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from planted_pipelining import NAMED_AT, PIPELINED, PLANTED, PROOFS
 
 from shiftforge.generator.rules import (
@@ -130,3 +132,29 @@ def test_what_an_sdk_lists_passes(sdk: SdkVersion) -> None:
 def test_the_argument_of_memory_is_listed_by_the_pro_edition() -> None:
     text = PIPELINED.replace("((memory))", '((memory("BLOCK_RAM")))')
     assert check_rules(text, source_name="x.cl", sdk=PRO) == []
+
+
+@given(st.text(alphabet="abc{}()[];,#\"'/*\\\n 0+=.?:->", max_size=80))
+def test_any_text_gives_an_answer(text: str) -> None:
+    body = "__kernel void k(__global int * restrict a, int n) {\n" + text + "\n}"
+    for found in check(body):
+        assert found.rule in RULES
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(PIPELINED)), st.integers(1, 40))
+def test_damaged_programs_give_an_answer(at: int, length: int) -> None:
+    for found in check(PIPELINED[:at] + PIPELINED[at + length :]):
+        assert found.rule in RULES
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_shuffled_words_give_an_answer(data: st.DataObject) -> None:
+    """Words of the program in each other's places: what is read is odd, but read."""
+    words = re.findall(r"\w+|\s+|[^\w\s]", PIPELINED)
+    for _ in range(data.draw(st.integers(1, 4))):
+        first, second = (data.draw(st.integers(0, len(words) - 1)) for _ in range(2))
+        words[first], words[second] = words[second], words[first]
+    for found in check("".join(words)):
+        assert found.rule in RULES
