@@ -141,14 +141,14 @@ def test_any_text_gives_an_answer(text: str) -> None:
         assert found.rule in RULES
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.integers(0, len(PIPELINED)), st.integers(1, 40))
 def test_damaged_programs_give_an_answer(at: int, length: int) -> None:
     for found in check(PIPELINED[:at] + PIPELINED[at + length :]):
         assert found.rule in RULES
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.data())
 def test_shuffled_words_give_an_answer(data: st.DataObject) -> None:
     """Words of the program in each other's places: what is read is odd, but read."""
