@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from shiftforge.files import read_bytes
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
+from shiftforge.generator.conv.folder import KERNELS
 from shiftforge.generator.conv.image import pack_image
 from shiftforge.generator.conv.manifest import DATA, ConvManifest
 from shiftforge.sim.conv.layout import direct_to_map, lines_to_map
 from shiftforge.sim.opencl.build import build_program, device_text
 from shiftforge.sim.opencl.devices import device_spec, open_device
-from shiftforge.sim.opencl.launch import launch_channels, launch_scheduler
+from shiftforge.sim.opencl.launch import Waits, launch_channels, launch_scheduler
 from shiftforge.sim.opencl.memory import fetch, filled, room
 
 __all__ = ["Accelerator", "Outputs"]
@@ -156,9 +157,10 @@ class Accelerator:
             image, *(constants[n] for n in ("weights", "rests", "params", "controller", "conv")),
             constants["post"], out["output"], out["trace"],
         )  # fmt: skip
+        channels = [replace(c, depth=self.depths[c.name]) for c in self.manifest.channels]
         launch_scheduler(
             self.context, self.program, arguments, self.depths, arena,
-            "frame {}, layer {}", (np.int32(frames),),
+            "frame {}, layer {}", (np.int32(frames),), Waits(KERNELS, channels),
         )  # fmt: skip
 
     def _run_channels(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
+from shiftforge.generator.channel import Channel
 from shiftforge.sim.opencl.memory import room
 
 if TYPE_CHECKING:
     import pyopencl
 
-__all__ = ["fifo_fills", "launch_channels", "launch_scheduler"]
+__all__ = ["STATUS_WORDS", "Waits", "fifo_fills", "launch_channels", "launch_scheduler"]
 
 STATUS_WORDS = 3
 
@@ -54,6 +56,25 @@ def launch_channels(
         queue.finish()
 
 
+@dataclass(frozen=True)
+class Waits:
+    """kernels: in the order in which a stopped text says for which channel each waits, by its
+    number in ``channels``, from 1; 0 for none."""
+
+    kernels: Sequence[str]
+    channels: Sequence[Channel]
+
+    def told(self, numbers: Sequence[int]) -> str:
+        """Such as "conv reads empty channel operand (depth 64)"."""
+        parts = []
+        for kernel, number in zip(self.kernels, numbers, strict=True):
+            if 0 < number <= len(self.channels):
+                own = self.channels[number - 1]
+                verb = "writes full" if own.writer == kernel else "reads empty"
+                parts.append(f"{kernel} {verb} channel {own.name} (depth {own.depth})")
+        return ", ".join(parts) or "no kernel waits on a channel"
+
+
 def launch_scheduler(
     context: pyopencl.Context,
     program: pyopencl.Program,
@@ -62,17 +83,20 @@ def launch_scheduler(
     arena: int,
     where: str,
     tail: tuple[Any, ...] = (),
+    waits: Waits | None = None,
 ) -> None:
     """Run the lowered text's scheduler: arguments, then FIFOs and status, then ``tail``.
 
     depths: words of each FIFO, in the text's order; arena: bytes of all of them; where: format of
-    the two numbers with which a stop is reported. Raises CheckFailed where nothing can move any
+    the two numbers with which a stop is reported; waits: what the status says behind the FIFOs.
+    Raises CheckFailed where nothing can move any
     more and the stages are not done.
     """
     import pyopencl as cl
 
     fifos = room(context, arena)
-    status = np.zeros(STATUS_WORDS + 2 * len(depths), np.int32)
+    more = len(waits.kernels) if waits is not None else 0
+    status = np.zeros(STATUS_WORDS + 2 * len(depths) + more, np.int32)
     status_buffer = room(context, status.nbytes)
     queue = cl.CommandQueue(context)
     kernel = cl.Kernel(program, "scheduler")
@@ -81,6 +105,8 @@ def launch_scheduler(
     queue.finish()
     if not status[0]:
         place = where.format(status[1], status[2])
+        if waits is not None:
+            place += f": {waits.told(status[-more:].tolist())}"
         raise CheckFailed(f"the kernels stopped in {place}; channels: {fifo_fills(depths, status)}")
 
 

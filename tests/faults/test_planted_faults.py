@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +18,15 @@ from random_networks import random_frames
 
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
-from shiftforge.generator.conv.instruction import instruction_fields
+from shiftforge.generator.conv.records import (
+    ControllerPass,
+    ConvPass,
+    Pace,
+    PostPass,
+    record_bytes,
+)
 from shiftforge.generator.conv.schedule import schedule
+from shiftforge.generator.conv.weights import REST_BEAT, parameter_bytes, weight_beat_bytes
 from shiftforge.generator.manifest import read_manifest
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import QuantizedModel
@@ -25,8 +35,9 @@ from shiftforge.sim.conv.layers import Divergence, first_divergence, tensor_orde
 from shiftforge.sim.golden.conv.network import run_golden
 
 UNITS, PIXELS, TAPS = 16, 7, 9
+ARRAY = ArrayShape(UNITS, PIXELS)
 TEXT = "device/accelerator.cl"
-FIELDS = [name for name, _ in instruction_fields()]
+RECORDS = {"controller": ControllerPass, "conv": ConvPass, "post": PostPass}
 
 OnDevice = Callable[[str], DeviceClient]
 
@@ -56,21 +67,50 @@ def replace_text(folder: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def replace_word(folder: Path, layer: int, field: str, change: int) -> None:
-    path = folder / "data/program.bin"
-    program = np.fromfile(path, np.int32).reshape(-1, len(FIELDS))
-    program[layer, FIELDS.index(field)] += change
-    program.tofile(path)
+def names(kind: Any) -> Iterator[str]:
+    """Words of a record, a pace's as "results.first"."""
+    for f in fields(kind):
+        if isinstance(f.default, Pace):
+            yield from (f"{f.name}.{part.name}" for part in fields(Pace))
+        else:
+            yield f.name
 
 
-def weight_place(model: QuantizedModel, layer: int, tap: int, unit: int) -> int:
-    """Byte of weights.bin that holds a code of the layer's first weight word (two-term codes)."""
-    array = ArrayShape(UNITS, PIXELS)
-    words = 0
+def change_word(folder: Path, kernel: str, layer: int, field: str, change: int) -> None:
+    path, kind = folder / f"data/{kernel}.bin", RECORDS[kernel]
+    records = np.fromfile(path, np.int32).reshape(-1, record_bytes(kind) // 4)
+    records[layer, list(names(kind)).index(field)] += change
+    records.tofile(path)
+
+
+def change_byte(folder: Path, name: str, place: int, change: Callable[[int], int]) -> None:
+    path = folder / f"data/{name}.bin"
+    data = bytearray(path.read_bytes())
+    assert change(data[place]) != data[place]
+    data[place] = change(data[place])
+    path.write_bytes(bytes(data))
+
+
+def weight_place(model: QuantizedModel, layer: int, tap: int, unit: int) -> tuple[str, int]:
+    """File and byte of a code of the layer's first weight word (two-term codes)."""
+    word = 0
     for earlier in schedule(model).layers[:layer]:
-        tiling = tile_layer(earlier, array)
-        words += tiling.out_groups * tiling.weight_words
-    return (words * TAPS + tap) * UNITS + unit
+        tiling = tile_layer(earlier, ARRAY)
+        word += tiling.out_groups * tiling.weight_words
+    beat = weight_beat_bytes(ARRAY)
+    at = tap * UNITS + unit
+    if at < beat:
+        return "weights", word * beat + at
+    rest = TAPS * UNITS - beat
+    share = REST_BEAT // rest
+    return "rests", word // share * REST_BEAT + word % share * rest + at - beat
+
+
+def parameter_place(model: QuantizedModel, layer: int, unit: int, part: str) -> int:
+    """Byte of params.bin: the bias' lowest, or the right shift, of the layer's first group."""
+    groups = sum(tile_layer(own, ARRAY).out_groups for own in schedule(model).layers[:layer])
+    at = {"bias": 4 * unit, "right": 4 * UNITS + unit}[part]
+    return groups * parameter_bytes(ARRAY, False) + at
 
 
 def locate(
@@ -87,40 +127,86 @@ def locate(
 DEVICES = pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
 
 
-@DEVICES
+def wrong_channels(
+    model: QuantizedModel, folder: Path, frames: NDArray[np.int64], client: DeviceClient,
+    divergence: Divergence,
+) -> list[int]:  # fmt: skip
+    """Channels of the tensor that diverges first, of those that differ."""
+    golden = run_golden(model, frames)[divergence.stage]
+    found = client.run(folder, frames)[divergence.stage]
+    return [int(c) for c in np.unique(np.argwhere(golden != found)[:, 1])]
+
+
+@pytest.mark.parametrize(("device", "tap"), [("pocl", 4), ("pocl", 8), ("intel-fpga-emu", 4)])
 def test_a_flipped_weight_code_names_its_layer_and_channel(
-    model: QuantizedModel, project: Path, frames: NDArray[np.int64], device: str,
+    model: QuantizedModel, project: Path, frames: NDArray[np.int64], device: str, tap: int,
     on_device: OnDevice,
 ) -> None:  # fmt: skip
+    """The last tap's codes lie in a file of their own."""
     layer, channel = 1, 3
-    path = project / "data/weights.bin"
-    data = bytearray(path.read_bytes())
-    data[weight_place(model, layer, tap=4, unit=channel)] ^= 0x07
-    path.write_bytes(bytes(data))
+    name, place = weight_place(model, layer, tap, channel)
+    assert (name == "rests") == (tap == 8)
+    change_byte(project, name, place, lambda code: code ^ 0x07)
     divergence = locate(model, project, frames, on_device(device))
     assert divergence.stage == schedule(model).layers[layer].result.name
     assert divergence.source == schedule(model).layers[layer].source
-    golden = run_golden(model, frames)[divergence.stage]
-    found = on_device(device).run(project, frames)[divergence.stage]
-    channels = np.unique(np.argwhere(golden != found)[:, 1])
-    assert channels.tolist() == [channel] == [divergence.index("channel")]
+    wrong = wrong_channels(model, project, frames, on_device(device), divergence)
+    assert wrong == [channel] == [divergence.index("channel")]
+
+
+@pytest.mark.parametrize("part", ["bias", "right"])
+def test_a_wrong_constant_of_requantisation_names_its_layer_and_channel(
+    part: str, model: QuantizedModel, project: Path, frames: NDArray[np.int64],
+    on_device: OnDevice,
+) -> None:  # fmt: skip
+    layer, channel = 3, 2
+    place = parameter_place(model, layer, channel, part)
+    # A lower bit of the shift, or so high a one of the bias that every result leaves its range.
+    change = (lambda v: v ^ 1) if part == "right" else (lambda v: v ^ 0x40)
+    change_byte(project, "params", place + (2 if part == "bias" else 0), change)
+    divergence = locate(model, project, frames, on_device("pocl"))
+    assert divergence.stage == schedule(model).layers[layer].result.name
+    wrong = wrong_channels(model, project, frames, on_device("pocl"), divergence)
+    assert wrong == [channel] == [divergence.index("channel")]
 
 
 @pytest.mark.parametrize(
-    ("layer", "field"), [(2, "in_base"), (5, "skip_base"), (3, "out_base")], ids=str
+    ("kernel", "layer", "field", "change"),
+    [
+        ("controller", 2, "base", 1),
+        ("controller", 5, "skip_base", 1),
+        ("controller", 3, "out_base", 1),
+        ("controller", 6, "a1", 1),
+        ("controller", 4, "a2", -1),
+        ("conv", 4, "fires.first", -1),
+        ("conv", 7, "first_t", 1),
+        ("conv", 4, "word_row", 1),
+        ("post", 3, "rows", -1),
+        ("post", 6, "last_pixels", -1),
+    ],
+    ids=lambda value: str(value),
 )
-def test_a_wrong_base_address_names_the_layer(
-    layer: int, field: str, model: QuantizedModel, project: Path, frames: NDArray[np.int64],
-    on_device: OnDevice,
+def test_a_wrong_address_counter_or_pace_names_the_layer(
+    kernel: str, layer: int, field: str, change: int, model: QuantizedModel, project: Path,
+    frames: NDArray[np.int64], on_device: OnDevice,
 ) -> None:  # fmt: skip
     layers = schedule(model).layers
-    assert (layers[layer].add is not None) == (field == "skip_base")
-    replace_word(project, layer, field, 1)
+    assert (layers[5].add is not None) and layers[4].mode == layers[7].mode == "depthwise"
+    change_word(project, kernel, layer, field, change)
     divergence = locate(model, project, frames, on_device("pocl"))
     # What is stored at a wrong place is right in the trace, and wrong where it is read.
     reader = layer + 1 if field == "out_base" else layer
     add = layers[reader].add
     assert divergence.node in {layers[reader].conv.name, add.name if add is not None else ""}
+
+
+def test_a_wrong_term_of_the_pool_names_the_pool(
+    model: QuantizedModel, project: Path, frames: NDArray[np.int64], on_device: OnDevice
+) -> None:
+    replace_text(project, " + (whole[v] << 16)", " + (whole[v] << 17)")
+    divergence = locate(model, project, frames, on_device("pocl"))
+    pool = next(layer.pool for layer in schedule(model).layers if layer.pool is not None)
+    assert divergence.node == pool.name
 
 
 @DEVICES
@@ -129,14 +215,13 @@ def test_swapped_taps_name_the_first_layer_that_has_them(
     on_device: OnDevice,
 ) -> None:  # fmt: skip
     """Rows and columns of the window are exchanged: only 3x3 layers with a line buffer differ."""
-    old = "const int column = origin + p * in.stride + tap % 3;\n      x[i] = SF_LOAD("
     text = (project / TEXT).read_text()
-    assert text.count(old) == 1
-    start = text.index(old)
-    end = text.index(";\n    }", start)
+    start = text.index("static void conv_window(")
+    end = text.index("\n}\n", start)
     window = text[start:end]
-    swapped = window.replace("tap % 3", "tap / 3").replace("window[tap / 3]", "window[tap % 3]")
-    assert window != swapped
+    swapped = window.replace("tap / 3", "tap // 3").replace("tap % 3", "tap / 3")
+    swapped = swapped.replace("tap // 3", "tap % 3")
+    assert "shift[tap % 3]" in swapped and "+ tap / 3" in swapped
     (project / TEXT).write_text(text[:start] + swapped + text[end:])
     divergence = locate(model, project, frames, on_device(device))
     first = next(layer for layer in schedule(model).layers if layer.mode == "depthwise")
@@ -165,32 +250,72 @@ def test_an_off_by_one_in_rounding_is_seen(
 
 
 def lose_an_operand(folder: Path) -> None:
-    """The controller leaves out one line of layer 3."""
+    """The controller leaves out a line of every layer's second row."""
     replace_text(
         folder,
-        "    SF_WRITE(operand, line);\n",
-        "    if (s->at.layer != 3 || s->part != 0 || s->at.tile != 0 || s->at.row != 1)\n"
-        "      SF_WRITE(operand, line);\n",
+        "  if (sends) SF_WRITE(operand, line);",
+        "  if (sends && !(in->trace_base > 0 && s->iteration == 1)) SF_WRITE(operand, line);",
     )
 
 
-def test_a_lost_word_in_the_lowered_build_is_reported_with_the_fifos(
-    project: Path, lowered: str, frames: NDArray[np.int64]
-) -> None:
-    lose_an_operand(project)
-    with pytest.raises(CheckFailed, match="layer 3") as caught:
-        emulate(project, lowered, frames)
-    assert "operand empty after" in str(caught.value)
-    assert "frame 0" in str(caught.value)
+def want_another_operand(folder: Path) -> None:
+    """The unit wants a line more a tile than the controller sends."""
+    old = "return s->fill < SF_TAPS && s->lines < in->lines;"
+    replace_text(folder, old, "return s->fill < SF_TAPS + 9 && s->lines < in->lines + 1;")
 
 
-@pytest.mark.device("intel-fpga-emu")
-def test_a_lost_word_on_the_emulator_is_reported_with_the_waiting_kernel(
-    project: Path, frames: NDArray[np.int64]
+def expect_a_result_too_soon(folder: Path) -> None:
+    """A result is read with the first of its operands, not a round trip after the last."""
+    path = folder / "data/controller.bin"
+    records = np.fromfile(path, np.int32).reshape(-1, record_bytes(ControllerPass) // 4)
+    place = list(names(ControllerPass)).index("results.first")
+    assert records[5, place] > 100
+    records[5, place] = 0
+    records.tofile(path)
+
+
+def shorten(channel: str) -> Callable[[Path], None]:
+    """The channel is a word deep."""
+
+    def plant(folder: Path) -> None:
+        path = folder / "shiftforge.json"
+        manifest = json.loads(path.read_text())
+        for own in manifest["channels"]:
+            if own["name"] == channel:
+                own["depth"] = 1
+        path.write_text(json.dumps(manifest))
+
+    return plant
+
+
+HANGS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "lost word": (lose_an_operand, "conv reads empty channel operand"),
+    "wrong wants": (want_another_operand, "conv reads empty channel operand"),
+    "wrong pace": (expect_a_result_too_soon, "controller reads empty channel result"),
+    "small depth": (shorten("result"), "post writes full channel result"),
+}
+
+
+@pytest.fixture(scope="module")
+def large() -> QuantizedModel:
+    """Its layers have more results than go into the channels between two of the controller's."""
+    return random_model(5, ModelOptions(height=48, width=45))
+
+
+@pytest.mark.parametrize("fault", HANGS)
+@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+def test_a_hang_is_reported_with_kernel_and_channel(
+    fault: str, device: str, large: QuantizedModel, generated: Callable[..., Path], tmp_path: Path
 ) -> None:
-    lose_an_operand(project)
-    with pytest.raises(CheckFailed, match="conv reads empty channel operand"):
-        emulate(project, "intel-fpga-emu", frames, stall_s=3)
+    folder = tmp_path / "project"
+    shutil.copytree(generated(large, UNITS, PIXELS), folder)
+    plant, told = HANGS[fault]
+    plant(folder)
+    with pytest.raises(CheckFailed, match=told) as caught:
+        emulate(folder, device, random_frames(large, 7, 1), strict_depth=True, stall_s=3)
+    if device == "pocl":
+        assert re.search(r"in frame 0, layer \d+", str(caught.value))
+        assert re.search(r"operand \w+( words)? after \d+ words", str(caught.value))
 
 
 @pytest.mark.device("intel-fpga-emu")
@@ -204,7 +329,7 @@ def test_a_crash_of_the_child_is_reported(
     project: Path, lowered: str, frames: NDArray[np.int64]
 ) -> None:
     replace_text(
-        project, "  int outputs = 0;\n", "  int outputs = 0;\n  *(__global int *)8 = frames;\n"
+        project, "  int moved = 1;\n", "  int moved = 1;\n  *(__global int *)8 = frames;\n"
     )
     with pytest.raises(ToolFailed, match="ended with status -"):
         emulate(project, lowered, frames)
@@ -213,13 +338,15 @@ def test_a_crash_of_the_child_is_reported(
 def test_text_that_does_not_compile_is_reported(
     project: Path, lowered: str, frames: NDArray[np.int64]
 ) -> None:
-    replace_text(project, "  int outputs = 0;\n", "  int outputs = nothing;\n")
+    replace_text(project, "  int moved = 1;\n", "  int moved = nothing;\n")
     where = rf"{re.escape(str(project))}/device/accelerator\.cl:\d+:\d+: .*nothing"
     with pytest.raises(ToolFailed, match=where):
         emulate(project, lowered, frames)
 
 
-@pytest.mark.parametrize("name", ["data/weights.bin", "data/program.bin", "model.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["data/weights.bin", "data/conv.bin", "data/rests.bin", "model.safetensors"]
+)
 def test_a_truncated_file_is_refused(
     name: str, project: Path, lowered: str, frames: NDArray[np.int64]
 ) -> None:

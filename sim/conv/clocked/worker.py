@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
+from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.manifest import ConvManifest, check_model, read_conv_manifest
 from shiftforge.generator.manifest import read_manifest
 from shiftforge.quant.graph.file import load_model
 from shiftforge.sim.conv.clocked.run import MEMORY, STREAMS, ClockedOutputs, ClockedRun, Span
 from shiftforge.sim.conv.runtime import Accelerator
-from shiftforge.sim.opencl.launch import STATUS_WORDS
+from shiftforge.sim.opencl.launch import STATUS_WORDS, Waits
 from shiftforge.sim.opencl.memory import fetch, room
 
 __all__ = ["ClockedJob", "run_job"]
@@ -76,7 +77,7 @@ class ClockedAccelerator(Accelerator):
         width = len(names) + 5
         rows = len(STREAMS) * frames + sum(passes.values()) + 3
         spans, ends = np.zeros((rows, width), np.int64), np.zeros(frames * (layers + 1), np.int64)
-        status = np.zeros(STATUS_WORDS + 3 * len(names) + 3, np.int32)
+        status = np.zeros(STATUS_WORDS + 4 * len(names) + 3, np.int32)
         arena = self._arena()
         copy = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
         held = [cl.Buffer(context, copy, hostbuf=a) for a in (spans, ends, status, numbers)]
@@ -90,17 +91,18 @@ class ClockedAccelerator(Accelerator):
         for host, buffer in ((spans, held[0]), (ends, held[1]), (status, held[2])):
             fetch(queue, host, buffer)
         queue.finish()
-        depths = {c.name: c.depth for c in manifest.channels}
+        high, deep = status[STATUS_WORDS + 2 * len(names) + 3 :].reshape(2, -1).tolist()
+        # The text's own: it may have been edited.
+        channels = [replace(c, depth=d) for c, d in zip(manifest.channels, deep, strict=True)]
         if not status[0]:
-            raise CheckFailed(_stopped(status, depths, manifest))
-        high = status[STATUS_WORDS + 2 * len(names) + 3 :]
+            raise CheckFailed(_stopped(status, channels))
         self.counted = ClockedRun(
             spans=_spans(spans, passes, frames, manifest, names),
             layer_ends=ends[: frames * layers].reshape(frames, layers),
             first=0,
             frame_starts=ends[frames * layers :],
-            high_water=dict(zip(names, high.tolist(), strict=True)),
-            depths=depths,
+            high_water=dict(zip(names, high, strict=True)),
+            depths=dict(zip(names, deep, strict=True)),
         )
 
 
@@ -135,22 +137,16 @@ def _span(row: NDArray[np.int64], frame: int, layer: int, kernel: str, names: li
     return Span(frame, layer, kernel, int(row[0]), int(row[1]), int(row[2]), stalled)
 
 
-def _stopped(status: NDArray[np.int32], depths: Mapping[str, int], manifest: ConvManifest) -> str:
+def _stopped(status: NDArray[np.int32], channels: Sequence[Channel]) -> str:
     """Who waits for what where nothing moves any more."""
-    names, at = list(depths), STATUS_WORDS
-    fill = {n: int(status[at + 2 * i]) for i, n in enumerate(names)}
-    words = {n: int(status[at + 2 * i + 1]) for i, n in enumerate(names)}
-    parts = []
-    for kernel, wait in zip(_LAYERED, status[at + 2 * len(names) :].tolist(), strict=False):
-        if 0 < wait <= len(names):
-            own = manifest.channels[wait - 1]
-            verb = "writes full" if own.writer == kernel else "reads empty"
-            parts.append(f"{kernel} {verb} channel {own.name} (depth {own.depth})")
-    held = "; ".join(f"{n} {fill[n]} of {depths[n]} after {words[n]} words" for n in names)
-    return (
-        f"the kernels stopped in frame {status[1]}, layer {status[2]}: {', '.join(parts)}; "
-        f"channels: {held}"
+    first = STATUS_WORDS + 2 * len(channels)
+    counts = status[STATUS_WORDS:first].reshape(-1, 2).tolist()
+    told = Waits(_LAYERED, channels).told(status[first : first + len(_LAYERED)].tolist())
+    held = "; ".join(
+        f"{c.name} {fill} of {c.depth} after {words} words"
+        for c, (fill, words) in zip(channels, counts, strict=True)
     )
+    return f"the kernels stopped in frame {status[1]}, layer {status[2]}: {told}; channels: {held}"
 
 
 def run_job(job: ClockedJob) -> tuple[ClockedOutputs, ClockedRun]:
