@@ -200,6 +200,12 @@ class Context:
             self.kernel.memories[variable.number, path] = known
         return known
 
+    def single(self, key: PathKey) -> bool:
+        """Whether a part of a variable is a single-precision number, or a vector of them."""
+        members = tuple(step for step in key[1] if step != "*")
+        base = self.types.resolve(self._member_type(self.variables[key[0]].type, members)).base
+        return base.startswith("float")
+
     def _array(self, type_: CType, path: Path) -> bool:
         return bool(self._member_type(type_, path).dims)
 

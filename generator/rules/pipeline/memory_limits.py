@@ -115,7 +115,7 @@ def _update(
     if len(parts) == 1 and all(_steady(loop, atoms, a, store) for a in steady):
         # One address over the whole loop: the compiler keeps it in a register.
         added = sum(1 for o in operations if kind(o) == "fadd")
-        yield Limit(1, what, Recurrence((memory.name,), operations, added, 1, added > 0))
+        yield Limit(1, what, Recurrence((memory.name,), operations, added, 1, added > 0, True))
         return
     cost = _LOCAL_UPDATE + sum(_CYCLES.get(kind(o), 0) for o in operations)
     if memory.space == "global":

@@ -45,7 +45,8 @@ class Recurrence:
     """Variables that hand values to each other from iteration to iteration.
 
     operations: all on the way. additions: longest chain of floating-point additions. distance:
-    iterations that one round takes; 1 where rounds of several lengths exist.
+    iterations that one round takes; 1 where rounds of several lengths exist. accumulator: all are
+    single-precision variables that start at a constant, as the hardened accumulator asks for.
     """
 
     variables: tuple[str, ...]
@@ -53,6 +54,7 @@ class Recurrence:
     additions: int
     distance: int
     real: bool
+    accumulator: bool = False
 
 
 def recurrences(loop: Loop, *, reset: bool = False) -> list[Recurrence]:
@@ -78,7 +80,9 @@ def recurrences(loop: Loop, *, reset: bool = False) -> list[Recurrence]:
             operations |= {"select"}
         names = tuple(sorted(loop.names.get(k, "") for k in group))
         real = any(k in loop.real for k in group)
-        found.append(Recurrence(names, operations, additions, len(group) if simple else 1, real))
+        length = len(group) if simple else 1
+        hardened = inside <= loop.hardened
+        found.append(Recurrence(names, operations, additions, length, real, hardened))
     return found
 
 

@@ -107,6 +107,8 @@ class RolledLoops:
                 node.resets.add(key)
             if initial[key].constant is not None:
                 node.starts.add(key)
+            if initial[key].fixed and c.single(key):
+                node.hardened.add(key)
         entered = dict(c.environment)
         guard, c.guard = c.guard, None
         c.loops.append(node)

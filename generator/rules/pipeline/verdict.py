@@ -131,6 +131,7 @@ def _recurrence(r: Recurrence, target: Target) -> tuple[int, str]:
     if r.additions:
         add = _ADD if target.hard_float else _SOFT_ADD
         bare = {kind(o) for o in r.operations} <= {"fadd"} and r.additions == 1
+        bare = bare and r.accumulator
         if not (bare and target.hard_float):
             cycles += add * r.additions
             what = what or "floating-point addition"
