@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from shiftforge.generator.rules.pipeline.facts import Access, Loop, Promise
 from shiftforge.generator.rules.pipeline.values import Atoms, Value
@@ -10,18 +11,23 @@ from shiftforge.generator.rules.pipeline.values import Atoms, Value
 __all__ = ["apart", "promised", "promised_length"]
 
 
-def apart(atoms: Atoms, loop: Loop, first: Access, second: Access) -> bool:
+def apart(
+    atoms: Atoms, loop: Loop, first: Access, second: Access, inside: Collection[int] = ()
+) -> bool:
     """Whether two accesses never touch the same element in different iterations.
 
     One dimension is enough in which they can only be equal in the same iteration (both move by the
-    same step of the loop's counter) or never at all.
+    same step of the loop's counter) or never at all. inside: numbers of loops in which the index
+    may change besides, as they are coalesced into this one.
     """
+    still = frozenset([loop.number, *inside])
     return any(
-        _never(atoms, loop, a, b) for a, b in zip(first.indices, second.indices, strict=False)
+        _never(atoms, loop, a, b, still)
+        for a, b in zip(first.indices, second.indices, strict=False)
     )
 
 
-def _never(atoms: Atoms, loop: Loop, a: Value, b: Value) -> bool:
+def _never(atoms: Atoms, loop: Loop, a: Value, b: Value, still: frozenset[int]) -> bool:
     if not a.linear and not b.linear:
         both = a.constant is not None and b.constant is not None
         return both and a.constant != b.constant
@@ -35,21 +41,24 @@ def _never(atoms: Atoms, loop: Loop, a: Value, b: Value) -> bool:
     if first.get(counter, 0) != second.get(counter, 0) or not first.get(counter):
         return False
     step = abs(first[counter] * steps[counter])
-    spread = 0
+    # The offsets of the two in one iteration differ by something from low to high.
+    low = high = a.offset - b.offset
     for atom in (first.keys() | second.keys()) - moving:
         mine, other = first.get(atom, 0), second.get(atom, 0)
         copies = atoms.spread[atom]
         if isinstance(atoms.key[atom], tuple) and atoms.key[atom][0] == "unrolled" and copies:  # type: ignore[index]
-            spread += max(abs(mine), abs(other)) * (max(copies) - min(copies))
-        elif mine != other or loop.number in atoms.loops[atom]:
+            # Any copy of the one may meet any copy of the other.
+            for factor in (mine, -other):
+                low += min(factor * min(copies), factor * max(copies))
+                high += max(factor * min(copies), factor * max(copies))
+        elif mine != other or still & atoms.loops[atom]:
             return False
-    # Iterations that differ by n meet where n * step lies within the spread of the offsets.
-    offset = abs(a.offset - b.offset)
-    if offset + spread < step:
+    # Iterations that differ by n meet where n * step is one of these differences.
+    if max(abs(low), abs(high)) < step:
         return True
     if isinstance(loop.trip, int):
-        nearest = max(1, -(-(offset - spread) // step))
-        return nearest >= loop.trip
+        least = 0 if low <= 0 <= high else min(abs(low), abs(high))
+        return max(1, -(-least // step)) >= loop.trip
     return False
 
 

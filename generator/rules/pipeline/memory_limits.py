@@ -103,7 +103,9 @@ def _update(
 ) -> Iterator[Limit]:
     operations = _fed(parts, store, load)
     if operations is None:
-        return
+        if store.memory.space != "global":
+            return  # on chip the scheduler finds an order at an II of 1
+        operations = frozenset()
     memory = store.memory
     what = f"{memory.name} is loaded (line {load.line}) and stored (line {store.line})"
     if not _same(store, load):
@@ -119,11 +121,19 @@ def _update(
         return
     cost = _LOCAL_UPDATE + sum(_CYCLES.get(kind(o), 0) for o in operations)
     if memory.space == "global":
-        if target.version >= (18,) and apart(atoms, loop, store, load):
+        if target.version >= (18,) and _apart(parts, atoms, store, load):
             return
         yield Limit(_GLOBAL, f"{what} without a promise")
-    elif not apart(atoms, loop, store, load) or _register_file(store):
+    elif not _apart(parts, atoms, store, load) or _register_file(store):
         yield Limit(cost, f"{what} without a promise")
+
+
+def _apart(parts: Sequence[Loop], atoms: Atoms, store: Access, load: Access) -> bool:
+    """Whether they never meet in different iterations of any level of a coalesced nest."""
+    return all(
+        apart(atoms, part, store, load, [p.number for p in parts[at + 1 :]])
+        for at, part in enumerate(parts)
+    )
 
 
 def _fed(parts: Sequence[Loop], store: Access, load: Access) -> frozenset[str] | None:
