@@ -42,12 +42,18 @@ def memory_limits(
         for other in own:
             if not other.store:
                 length = min(_length(parts, store), _length(parts, other))
-                for limit in _update(inner, parts, store, other, own, atoms, target):
+                for limit in _update(inner, parts, store, other, accesses, atoms, target):
                     yield _over(limit, length)
             elif other.order < store.order and _strewn(inner, parts, store, other):
                 yield Limit(
                     _GLOBAL // 2,
                     f"{store.memory.name} is stored at two addresses that are not in order "
+                    f"(lines {other.line}, {store.line})",
+                )
+            elif other.order < store.order and _in_turn(parts, atoms, store, other):
+                yield Limit(
+                    _LOCAL_UPDATE,
+                    f"{store.memory.name} is stored at two addresses that may be one "
                     f"(lines {other.line}, {store.line})",
                 )
         promise = any(promised(part, store) for part in parts)
@@ -86,6 +92,15 @@ def _strewn(loop: Loop, parts: Sequence[Loop], first: Access, second: Access) ->
     return [i.linear for i in first.indices] != [i.linear for i in second.indices]
 
 
+def _in_turn(parts: Sequence[Loop], atoms: Atoms, first: Access, second: Access) -> bool:
+    """Two stores to one memory on chip that have to be done one after the other."""
+    if first.memory.space == "global" or not _same(first, second):
+        return False
+    if _covered(parts, first, second) or _apart(parts, atoms, first, second):
+        return False
+    return [i.linear for i in first.indices] != [i.linear for i in second.indices]
+
+
 def _moves(loop: Loop, store: Access) -> bool:
     """Whether a store's address is linear in the counter."""
     counters = {loop.entry[k] for k in loop.induction}
@@ -97,11 +112,11 @@ def _update(
     parts: Sequence[Loop],
     store: Access,
     load: Access,
-    own: Sequence[Access],
+    accesses: Sequence[Access],
     atoms: Atoms,
     target: Target,
 ) -> Iterator[Limit]:
-    operations = _fed(parts, store, load)
+    operations = _fed(parts, store, load, accesses)
     if operations is None:
         if store.memory.space != "global":
             return  # on chip the scheduler finds an order at an II of 1
@@ -113,7 +128,7 @@ def _update(
             yield Limit(_GLOBAL, f"{what} through pointers that may meet")
         return
     operations = frozenset(o for o in operations if kind(o) not in ("load", "gload"))
-    steady = [a for a in own if _same(a, store)]
+    steady = [a for a in accesses if _same(a, store)]
     if len(parts) == 1 and all(_steady(loop, atoms, a, store) for a in steady):
         # One address over the whole loop: the compiler keeps it in a register.
         added = sum(1 for o in operations if kind(o) == "fadd")
@@ -136,33 +151,60 @@ def _apart(parts: Sequence[Loop], atoms: Atoms, store: Access, load: Access) -> 
     )
 
 
-def _fed(parts: Sequence[Loop], store: Access, load: Access) -> frozenset[str] | None:
-    """Operations on the way from a load to a store, over any number of iterations; None: no way."""
-    key = (load.memory.variable.number, load.memory.path)
+def _fed(
+    parts: Sequence[Loop], store: Access, load: Access, accesses: Sequence[Access]
+) -> frozenset[str] | None:
+    """Operations on the way from a load to a store, over any number of iterations; None: no way.
+
+    The way may lead through variables and through other memories that the loop stores to.
+    """
+    key = _key(load)
     found: frozenset[str] | None = None
-    values = [v for v in (store.value, store.condition, *store.indices) if v is not None]
-    for part in parts:
-        source: Source = (part.number, "memory", key)
-        reached: set[object] = set()
-        stack: list[object] = []
-        for value in values:
-            if source in value.deps:
-                found = (found or frozenset()) | value.deps[source][0]
-            stack.extend(s[2] for s in value.deps if s[0] == part.number and s[1] == "entry")
-        while stack:
-            at = stack.pop()
-            if at in reached:
-                continue
-            reached.add(at)
-            if source in part.inputs.get(at, ()):  # type: ignore[call-overload]
-                found = found or frozenset()
-            stack.extend(part.carried.get(at, ()))  # type: ignore[call-overload]
+    feeding: dict[object, list[Access]] = {}
+    for access in accesses:
+        if access.store:
+            feeding.setdefault(_key(access), []).append(access)
+    numbers = {part.number for part in parts}
+    seen: set[object] = set()
+    stack: list[tuple[Source, frozenset[str]]] = list(_sources(store))
+    while stack:
+        source, operations = stack.pop()
+        if source[0] not in numbers or source in seen:
+            continue
+        _, taken, which = source
+        if taken == "memory" and which == key:
+            found = (found or frozenset()) | operations
+            continue
+        seen.add(source)
+        if taken == "memory":
+            for other in feeding.get(which, ()):  # type: ignore[call-overload]
+                stack.extend((s, operations | more) for s, more in _sources(other))
+        elif taken == "entry":
+            for part in parts:
+                if part.number == source[0]:
+                    stack.extend((s, operations) for s in part.inputs.get(which, ()))  # type: ignore[call-overload]
+                    ways = part.carried.get(which, {})  # type: ignore[call-overload]
+                    stack.extend(
+                        ((part.number, "entry", k), operations | chain[0])
+                        for k, chain in ways.items()
+                    )
     return found
 
 
+def _sources(store: Access) -> Iterator[tuple[Source, frozenset[str]]]:
+    """What a store takes in: its value, its condition and its address."""
+    for value in (store.value, store.condition, *store.indices):
+        if value is not None:
+            for source, chain in value.deps.items():
+                yield source, chain[0]
+
+
+def _key(access: Access) -> tuple[int, tuple[str | int, ...]]:
+    return access.memory.variable.number, access.memory.path
+
+
 def _same(first: Access, second: Access) -> bool:
-    a, b = first.memory, second.memory
-    return a.variable.number == b.variable.number and a.path == b.path
+    return _key(first) == _key(second)
 
 
 def _steady(loop: Loop, atoms: Atoms, access: Access, store: Access) -> bool:
