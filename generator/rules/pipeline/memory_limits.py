@@ -42,6 +42,8 @@ def memory_limits(
         for other in own:
             if not other.store:
                 length = min(_length(parts, store), _length(parts, other))
+                if _register_file(store):
+                    length = 0  # registers are no memory: an ivdep does not speak of them
                 for limit in _update(inner, parts, store, other, accesses, atoms, target):
                     yield _over(limit, length)
             elif other.order < store.order and _strewn(inner, parts, store, other):
