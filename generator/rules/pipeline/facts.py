@@ -136,8 +136,8 @@ class Loop:
     depends on; inputs: the channels and memories it takes in; real: the floating-point ones; names:
     as the text names them. exits: the conditions that end it; breaks: how many of them are break or
     return. condition: what guards the loop in the one around it. resets: variables that do not come
-    from the iteration before of the loop around; starts: those that begin as constants; hardened: single-precision ones that do. visible:
-    the variables in scope, for the names in pragmas.
+    from the iteration before of the loop around; starts: those that begin as constants; hardened:
+    single-precision ones that do. visible: the variables in scope, for the names in pragmas.
     """
 
     number: int

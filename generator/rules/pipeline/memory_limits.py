@@ -179,7 +179,7 @@ def _fed(
             continue
         seen.add(source)
         if taken == "memory":
-            for other in feeding.get(which, ()):  # type: ignore[call-overload]
+            for other in feeding.get(which, ()):
                 stack.extend((s, operations | more) for s, more in _sources(other))
         elif taken == "entry":
             for part in parts:

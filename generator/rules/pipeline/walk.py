@@ -11,11 +11,16 @@ from collections.abc import Sequence
 from shiftforge.generator.rules.lexer import Token
 from shiftforge.generator.rules.pipeline.context import Context
 from shiftforge.generator.rules.pipeline.evaluate import Evaluator
-from shiftforge.generator.rules.pipeline.expressions import Expression, read_expression
+from shiftforge.generator.rules.pipeline.expressions import (
+    Assign,
+    Expression,
+    read_expression,
+)
 from shiftforge.generator.rules.pipeline.facts import Kernel
 from shiftforge.generator.rules.pipeline.rolled import RolledLoops
 from shiftforge.generator.rules.pipeline.state import Environment, Exit, Leaving, Path, merge
 from shiftforge.generator.rules.pipeline.types import CType, Declared, Types
+from shiftforge.generator.rules.pipeline.unread import assigned, unread
 from shiftforge.generator.rules.pipeline.unrolled import UnrolledLoops
 from shiftforge.generator.rules.pipeline.values import Atoms, Value, join
 from shiftforge.generator.rules.statements import ParseError
@@ -56,11 +61,12 @@ class Walk:
         self.leaving: list[Leaving] = []
         self._rolled = RolledLoops(self)
         self._unrolled = UnrolledLoops(self)
+        self._unread: dict[str, frozenset[str]] = {}
         self._read: dict[int, list[Declared] | Expression | None] = {}
 
     def run(self, function: Function) -> None:
         """Walk the kernel's body."""
-        self.functions.append(function.name)
+        self._open(function)
         for parameter in function.parameters:
             type_ = self._parameter_type(parameter.tokens)
             if type_.pointer:
@@ -75,6 +81,11 @@ class Walk:
                 self.context.put(variable.number, Value(((atom, 1),), 0, None, {}, real))
         self.leaving.append(Leaving("function"))
         self.statement(function.body)
+
+    def _open(self, function: Function) -> None:
+        self.functions.append(function.name)
+        if function.name not in self._unread:
+            self._unread[function.name] = unread(function, self.context.types.is_type)
 
     def _parameter_type(self, tokens: Sequence[Token]) -> CType:
         try:
@@ -98,7 +109,7 @@ class Walk:
             type_ = self._parameter_type(parameter.tokens)
             type_ = CType(type_.base, (), type_.pointer or bool(type_.dims))
             c.put(c.declare(parameter.name, type_, parameter.line).number, value)
-        self.functions.append(name)
+        self._open(function)
         self.leaving.append(Leaving("function"))
         falls = self.statement(function.body)
         leaving = self.leaving.pop()
@@ -151,6 +162,9 @@ class Walk:
             self._leave(word, value)
             return False
         found = self._parsed(tokens)
+        if isinstance(found, Assign) and assigned(tokens) in self._unread[self.functions[-1]]:
+            self.evaluator.value(found.value)
+            return True
         if isinstance(found, list):
             for declared in found:
                 self._declare(declared)

@@ -68,14 +68,16 @@ void scattered_sum(__global const float2* restrict in, __global float2* restrict
   }
 }
 
-// The same with a promise.
+// The same with a promise, and a sum that nothing reads.
 __kernel __attribute__((max_global_work_dim(0)))
 void scattered_sum_promised(__global const float2* restrict in, __global float2* restrict out,
                             int from, int to, int row, int shift) {
   float2 grid[64][64];
+  double total = 0.0;
   #pragma ivdep
   for (int k = from; k <= to; ++k) {  // aoc: 1 [fc32119b94ef convEng:253]
     float2 value = in[k];
+    total += value.x;
     grid[row][shift + k] += (float2)(value.x - value.y, value.y + value.x);
   }
   for (int k = 0; k < 64; ++k) {
