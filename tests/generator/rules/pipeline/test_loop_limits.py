@@ -10,7 +10,7 @@ from shiftforge.generator.rules.pipeline.target import Target
 ARRIA = Target("17.1.1", "Arria 10")
 
 
-def entry(declared: str, body: str, *) -> LoopEntry:
+def entry(declared: str, body: str) -> LoopEntry:
     """The one loop of a kernel; a and o are restrict pointers, n is an argument."""
     text = (
         "__kernel void k(__global const int* restrict a, __global int* restrict o, int n) {\n"
