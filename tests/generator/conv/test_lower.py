@@ -1,19 +1,30 @@
-"""Lowering to instructions: signed digits, and what the words of a layer say."""
+"""Lowering to records: signed digits, bases, geometry, additions and what a record looks like."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
-from shiftforge.generator.conv.instruction import Instruction, instruction_fields
-from shiftforge.generator.conv.lower import lower_layer, signed_digits
-from shiftforge.generator.conv.plan import Plan, make_plan
+from shiftforge.generator.conv.lower_post import lower_post, signed_digits
+from shiftforge.generator.conv.plan import LayerPlan, Plan, make_plan
+from shiftforge.generator.conv.records import (
+    RECORDS,
+    ConvPass,
+    Pace,
+    record_bytes,
+    record_words,
+    struct_fields,
+)
 from shiftforge.generator.conv.schedule import schedule
+from shiftforge.generator.conv.walk import ROW_DISTANCE, walk_layer
 from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.types import QuantizedModel
+
+ARRAY = ArrayShape(16, 7)
 
 
 def test_signed_digits_up_to_seventeen_bits() -> None:
@@ -38,46 +49,86 @@ def model() -> QuantizedModel:
 
 @pytest.fixture(scope="module")
 def plan(model: QuantizedModel) -> Plan:
-    return make_plan(model, load_board("a10gx1150"), ArrayShape(16, 7))
+    return make_plan(model, load_board("a10gx1150"), ARRAY)
 
 
-def test_the_fields_are_the_words(plan: Plan) -> None:
-    names = [name for name, _ in instruction_fields()]
-    words = plan.layers[3].instruction.words()
-    assert len(words) == len(names) == len(set(names))
-    assert dict(zip(names, words, strict=True))["in_base"] == plan.layers[3].instruction.in_base
-    assert all(comment for _, comment in instruction_fields())
-    assert all(-(1 << 31) <= w < 1 << 31 for p in plan.layers for w in p.instruction.words())
+def flat(record: Any) -> list[int]:
+    """The record's numbers in the order of its fields, those of a pace in their place."""
+    found: list[int] = []
+    for own in fields(record):
+        value = getattr(record, own.name)
+        found += flat(value) if isinstance(value, Pace) else [value]
+    return found
 
 
-def by_name(plan: Plan, name: str) -> Instruction:
-    return next(p.instruction for p in plan.layers if p.name == name)
+def test_the_words_are_the_fields_and_zeros(plan: Plan) -> None:
+    for layer in plan.layers:
+        for record in (layer.controller, layer.conv, layer.post):
+            words, numbers = record_words(record), flat(record)
+            assert list(words[: len(numbers)]) == numbers
+            assert not any(words[len(numbers) :])
+            assert all(-(1 << 31) <= w < 1 << 31 for w in words)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_is_the_next_power_of_two(name: str) -> None:
+    kind = RECORDS[name]
+    size, used = record_bytes(kind), 4 * len(flat(kind()))
+    assert size & (size - 1) == 0
+    assert used <= size < 2 * used
+    assert len(record_words(kind())) * 4 == size
+    members = struct_fields(kind)
+    assert [n for n, _, _ in members] == [f.name for f in fields(kind)]
+    assert sum(8 if t == "pace_layer_t" else 1 for _, t, _ in members) * 4 == used
+
+
+def test_a_later_pace_is_only_later() -> None:
+    pace = Pace(3, 4, 5, 6, 7, 8, 9, 10)
+    assert pace.later(20) == replace(pace, first=23)
+
+
+def by_name(plan: Plan, name: str) -> LayerPlan:
+    return next(p for p in plan.layers if p.name == name)
 
 
 def test_geometry_of_the_layers(plan: Plan) -> None:
     stem = by_name(plan, "stem")
-    assert (stem.mode, stem.in_channels, stem.in_groups, stem.weight_words) == (0, 27, 2, 3)
-    assert (stem.in_rows, stem.in_tiles, stem.out_rows, stem.out_columns) == (10, 2, 10, 9)
+    assert (stem.conv.mode, stem.conv.lines, stem.conv.words) == (0, 2, 3)
+    assert (stem.controller.in_rows, stem.controller.in_tiles) == (10, 2)
+    assert (stem.post.rows, stem.post.tiles, stem.post.last_pixels) == (10, 2, 9 - 7)
+    assert (stem.controller.from_image, stem.controller.base) == (1, 0)
     strided = by_name(plan, "block2.depthwise")
-    assert (strided.mode, strided.stride, strided.pad_top, strided.pad_left) == (1, 2, 0, 0)
-    assert (strided.in_groups, strided.out_groups, strided.weight_words) == (2, 2, 1)
+    assert (strided.conv.mode, strided.conv.stride, strided.conv.first_t) == (1, 2, 0)
+    assert (strided.conv.groups, strided.conv.words, strided.post.groups) == (1, 2, 2)
     classifier = by_name(plan, "classifier")
-    assert (classifier.direct, classifier.result_lines, classifier.low) == (1, 0, -(1 << 31))
+    assert (classifier.post.direct, classifier.controller.stores) == (1, 0)
+    assert classifier.post.low == -(1 << 31)
     head = by_name(plan, "head")
-    assert (head.pool, head.result_lines) == (1, 3)
+    assert (head.post.pool, head.controller.stores) == (1, 3)
 
 
 def test_bases_are_the_memory_plan(plan: Plan, model: QuantizedModel) -> None:
     for planned, layer in zip(plan.layers, schedule(model).layers, strict=True):
-        assert planned.instruction.in_base == plan.memory.bases[layer.input.name]
+        own = planned.controller
+        if not own.from_image:
+            corner = layer.top * own.in_tiles + layer.left if layer.mode == "standard" else 0
+            assert own.base == plan.memory.bases[layer.input.name] - corner
         if layer.skip is not None:
-            assert planned.instruction.skip_base == plan.memory.bases[layer.skip.name]
+            assert own.skip_base == plan.memory.bases[layer.skip.name]
         if not layer.direct:
-            assert planned.instruction.out_base == plan.memory.bases[layer.result.name]
-    stored = [p.instruction for p in plan.layers if not p.instruction.direct]
-    assert [i.trace_base for i in stored] == [
-        sum(before.result_lines for before in stored[:k]) for k in range(len(stored))
+            assert own.out_base == plan.memory.bases[layer.result.name]
+    stored = [p.controller for p in plan.layers if not p.post.direct]
+    assert [c.trace_base for c in stored] == [
+        sum(before.stores for before in stored[:k]) for k in range(len(stored))
     ]
+
+
+def test_a_stored_image_has_a_base() -> None:
+    model = random_conv(3, ConvOptions(kernel=3, groups="depthwise", height=6, width=9))
+    plan = make_plan(model, load_board("a10gx1150"), ARRAY)
+    assert plan.image_pass is not None and not plan.image.streamed
+    assert plan.image_pass.out_base == plan.memory.bases["input"] == plan.layers[0].controller.base
+    assert plan.image_pass.trace_base == -1
 
 
 @pytest.mark.parametrize(
@@ -91,34 +142,38 @@ def test_an_addition_becomes_shifts(
     layer = next(p for p in schedule(model).layers if p.add is not None)
     assert layer.skip is not None
 
-    def moved(tensor: object, exponent: int) -> object:
-        return replace(tensor, grid=replace(tensor.grid, exponent=exponent))  # type: ignore
+    def moved(tensor: Any, exponent: int) -> Any:
+        return replace(tensor, grid=replace(tensor.grid, exponent=exponent))
 
     changed = replace(
         layer, conv_output=moved(layer.conv_output, own), skip=moved(layer.skip, skip),
         add_output=moved(layer.add_output, total),
-    )  # type: ignore  # fmt: skip
-    bases = dict.fromkeys(model.tensors, 0)
-    i = lower_layer(changed, tile_layer(layer, ArrayShape(16, 7)), bases, 0)
-    assert (i.add_left, i.skip_left, i.sum_left, i.sum_right) == shifts
+    )  # fmt: skip
+    tiling = tile_layer(layer, ARRAY)
+    post = lower_post(changed, tiling, walk_layer(layer, tiling), ARRAY, 0)
+    assert (post.add_left, post.skip_left, post.sum_left, post.sum_right) == shifts
 
 
-def test_a_depthwise_layer_sends_no_line_that_no_window_needs() -> None:
+def depthwise(height: int, width: int, stride: int, channels: int = 20) -> ConvPass:
+    """Of one depthwise layer without padding."""
+    options = ConvOptions(
+        kernel=3, stride=stride, groups="depthwise", in_channels=channels, height=height,
+        width=width, padding=(0, 0, 0, 0),
+    )  # fmt: skip
+    [layer] = make_plan(random_conv(1, options), load_board("a10gx1150"), ARRAY).layers
+    return layer.conv
+
+
+def test_a_depthwise_layer_sends_no_row_that_no_window_needs() -> None:
     """Four rows at stride 2 without padding: one row of outputs, which needs three rows."""
-    model = random_conv(
-        1,
-        ConvOptions(
-            kernel=3,
-            stride=2,
-            groups="depthwise",
-            in_channels=20,
-            height=4,
-            width=4,
-            padding=(0, 0, 0, 0),
-        ),
-    )
-    plan = make_plan(model, load_board("a10gx1150"), ArrayShape(16, 7))
-    [layer] = plan.layers
-    assert layer.tiling.in_groups == 2 and layer.instruction.in_rows == 4
-    # one line a row; the last window's two further lines are zeros or the next row
-    assert layer.instruction.operand_lines == min(4 + 2 + 3, 8)
+    conv = depthwise(4, 4, 2)
+    assert (conv.in_rows, conv.all_rows, conv.row_lines) == (4, 3, 2)
+
+
+def test_short_rows_get_idle_iterations_by_whole_groups() -> None:
+    short, long = depthwise(4, 4, 1), depthwise(4, 30, 1, channels=60)
+    assert (short.row_lines, short.row_length) == (2, 16)
+    assert (long.row_lines, long.row_length) == (20, 20)
+    three = depthwise(5, 15, 1)  # two groups of three tiles
+    assert (three.row_lines, three.row_length) == (6, 18)
+    assert min(short.row_length, long.row_length, three.row_length) >= ROW_DISTANCE
