@@ -1,29 +1,39 @@
-"""The cycle model: MobileNetV2's figures, and small layers counted by hand."""
+"""The cycle model: MobileNetV2's figures, small layers counted by hand, and how it must move."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import get_args
 
 import pytest
+from conv_chains import chain
 from mobilenet import mobilenet_v2
+from random_networks import random_network
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.conv.array import ArrayShape, tile_layer
-from shiftforge.generator.conv.cycles import array_cycles, model_cycles
-from shiftforge.generator.conv.plan import Plan, bytes_per_cycle, make_plan
-from shiftforge.generator.conv.schedule import schedule
-from shiftforge.quant.graph.example import random_model
+from shiftforge.boards.types import Board, LatencyName
+from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.latencies import board_latencies
+from shiftforge.generator.conv.plan import Plan, array_for, bytes_per_cycle, make_plan
+from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.graph.verify import verify
 
 ARRAY = ArrayShape(16, 7)
+BOARD = load_board("a10gx1150")
 
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     model = mobilenet_v2()
     verify(model)
-    return make_plan(model, load_board("a10gx1150"), ARRAY)
+    return make_plan(model, BOARD, ARRAY)
+
+
+def slower(board: Board, factor: float) -> Board:
+    """A board with so much less bandwidth."""
+    memory = replace(board.memory, bandwidth_gb_s=board.memory.bandwidth_gb_s / factor)
+    return replace(board, memory=memory)
 
 
 def test_mobilenet_v2_has_its_published_size(plan: Plan) -> None:
@@ -62,37 +72,78 @@ def test_no_layer_is_modelled_faster_than_any_of_its_bounds(plan: Plan) -> None:
     for layer in plan.layers:
         c = layer.cycles
         assert c.modelled > max(c.ideal, c.array, c.memory)
-        assert c.bound in ("array", "memory", "weights")
+        assert c.bound in ("array", "memory", "weights", "image")
+
+
+def iterations(model: QuantizedModel, index: int) -> tuple[int, int]:
+    """(convolution unit, controller up to its last line) of a layer."""
+    own = make_plan(model, BOARD, array_for(model, 16, 7)).layers[index]
+    assert own.cycles.array == own.conv.iterations
+    assert own.cycles.memory == own.controller.iterations
+    return own.conv.iterations, own.controller.sends
 
 
 def test_small_layers_by_hand() -> None:
     """20 channels of 5 x 9, 33 outputs: groups of 16, tiles of 7, nine channels a cycle."""
-    base = schedule(random_model(1)).layers[0]
-    point = replace(
-        base, mode="pointwise", in_shape=(20, 5, 9), out_shape=(33, 5, 9),
-        weight=base.weight.repeat(5, 0)[:33],
-    )  # fmt: skip
-    tiling = tile_layer(point, ARRAY)
-    assert (tiling.in_groups, tiling.in_tiles, tiling.out_groups) == (2, 2, 3)
-    assert array_cycles(point, tiling) == (3 * 5 * 2 * 3, 3 * 5 * 2 * 3)
-    standard = replace(point, mode="standard", stride=1, top=1, left=1)
-    tiling = tile_layer(standard, ARRAY)
-    assert array_cycles(standard, tiling) == (3 * 10 * 20, 3 * 10 * (20 + 18))
-    depthwise = replace(point, mode="depthwise", out_shape=(20, 5, 9), stride=1, top=1, left=1)
-    tiling = tile_layer(depthwise, ARRAY)
-    # The last window ends one line past row 5 (tile 1 + 1 of 2), the group before has 5 x 2 lines.
-    assert array_cycles(depthwise, tiling) == (2 * 10, 10 + 5 * 2 + 2 + 1)
+    size = {"channels": 20, "height": 5, "width": 9}
+    short = {"out": 4, "kernel": 1}
+    before = {"out": 20, "kernel": 1}
+    point = chain(before, {"out": 33, "kernel": 1}, short, **size)
+    assert iterations(point, 1) == (3 * 5 * 2 * 3, 3 * 5 * 2 * 2)
+    around = {"padding": (1, 1, 1, 1), "kernel": 3}
+    standard = chain(before, {"out": 33, **around}, short, **size)
+    # The first window is loaded, then 16 and 4 channels, the latter in the nine lines' time.
+    assert iterations(standard, 1) == (9 + 3 * 10 * (16 + 9), 3 * 10 * 2 * 9)
+    depthwise = chain(before, {"out": 20, "groups": 20, **around}, short, **size)
+    # Rows of 2 groups x 2 tiles, idle up to 16; five rows and then the last window's: row -1 + 2,
+    # tile -1 + 2 of the first one, four rows down, then a group and a tile on.
+    down, last = (5 - 1) * 16, 2 + 1
+    assert iterations(depthwise, 1) == (16 + 1 + down + last + 1,) * 2
+
+
+@pytest.mark.parametrize("name", get_args(LatencyName))
+def test_no_latency_makes_anything_faster(name: str, plan: Plan) -> None:
+    models = [(mobilenet_v2(96), ARRAY)]
+    for seed in range(6):
+        model = random_network(seed, layers=7)
+        models.append((model, array_for(model, 16, 4)))
+    for model, array in models:
+        totals = []
+        for more in (0, 7, 60):
+            value = getattr(board_latencies(BOARD), name) + more
+            board = replace(BOARD, latencies={name: value})
+            totals.append(make_plan(model, board, array).modelled_cycles)
+        assert totals == sorted(totals)
+
+
+def test_bounds_hold_for_random_networks() -> None:
+    bounds = Counter[str]()
+    for seed in range(40):
+        model = random_network(seed, layers=6)
+        own = make_plan(model, BOARD, array_for(model, 16, 1 + seed % 9))
+        for layer in own.layers:
+            assert layer.cycles.ideal <= layer.cycles.array
+            assert 0 < layer.cycles.utilisation <= 1
+            assert layer.cycles.modelled >= layer.cycles.ideal
+            bounds[layer.cycles.bound] += 1
+    assert set(bounds) >= {"array", "memory"}
 
 
 def test_slow_global_memory_makes_weights_the_bound() -> None:
-    layers = schedule(mobilenet_v2(96)).layers
-    fast = model_cycles(layers, ARRAY, 100, 1e6)
-    slow = model_cycles(layers, ARRAY, 100, 4.0)
-    assert not any(c.bound == "weights" for c in fast)
-    assert slow[-1].bound == "weights"
-    assert sum(c.modelled for c in slow) > sum(c.modelled for c in fast)
+    model = mobilenet_v2(96)
+    fast, slow = (make_plan(model, slower(BOARD, f), ARRAY) for f in (1e-3, 8))
+    assert slow.layers[-1].cycles.bound == "weights"
+    assert slow.modelled_cycles > fast.modelled_cycles
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_less_bandwidth_makes_no_frame_faster(seed: int) -> None:
+    model = random_network(seed, layers=6)
+    array = array_for(model, 16, 4)
+    plans = [make_plan(model, slower(BOARD, factor), array) for factor in (1, 10, 1000)]
+    totals = [own.modelled_cycles for own in plans]
+    assert totals == sorted(totals)
 
 
 def test_bytes_a_cycle_follow_from_the_board() -> None:
-    board = load_board("a10gx1150")
-    assert bytes_per_cycle(board) == pytest.approx(0.7 * 34.1e9 / 250e6)
+    assert bytes_per_cycle(BOARD) == pytest.approx(0.7 * 34.1e9 / 250e6)

@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conv_chains import chain
 from conv_machines import PaceState, controller_events
 from conv_walk_check import walk_problems
 from conv_walks import pace_times
 from device_client import DeviceClient
 from hypothesis import given
 from hypothesis import strategies as st
-from random_networks import PADDINGS, Builder, random_frames, random_network
+from random_networks import PADDINGS, random_frames, random_network
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.plan import LayerPlan, Plan, array_for, make_plan
 from shiftforge.generator.conv.records import Pace
 from shiftforge.generator.conv.schedule import Layer, schedule
-from shiftforge.quant.graph.types import Grid, Preprocess, QuantizedModel, Tensor
-from shiftforge.quant.graph.verify import verify
+from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.golden.conv.network import run_golden
 
 BOARD = load_board("s10gx2800")
@@ -40,21 +40,6 @@ def planned(seed: int) -> tuple[tuple[Layer, ...], Plan]:
     model = random_network(seed, layers=rng.randint(1, 9), sides=(1, rng.choice((6, 14, 22))))
     array = array_for(model, rng.choice((16, 32)), rng.randint(1, 16))
     return schedule(model).layers, make_plan(model, BOARD, array)
-
-
-def chain(*convolutions: dict[str, Any], channels: int, height: int, width: int) -> QuantizedModel:
-    """A network of given convolutions, all else drawn."""
-    image = Tensor("input", channels, height, width, Grid(8, False, -8))
-    built = Builder(np.random.default_rng(1), image, "two-term", False)
-    for own in convolutions:
-        built.conv(**own)
-    ones = (1.0,) * channels
-    model = QuantizedModel(
-        "chain", Preprocess(channels, height, width, ones, ones), "input", built.last.name,
-        built.tensors, tuple(built.nodes),
-    )  # fmt: skip
-    verify(model)
-    return model
 
 
 @given(
