@@ -105,3 +105,22 @@ def test_levels_of_a_coalesced_nest() -> None:
         )
         (found,) = loop_table(text, target=ARRIA)
         assert found.ii == ii
+
+
+@pytest.mark.parametrize(
+    ("body", "pipelined"),
+    [
+        ("for (int i = 0; i < 3; i++) { last = read_channel_intel(c); o[i] = last; }", False),
+        ("last = read_channel_intel(c); for (int i = 0; i < 3; i++) { o[i] = last; }", True),
+    ],
+)
+def test_exits_that_a_channel_decides(body: str, pipelined: bool) -> None:
+    """Unresolvable where the channel is read in an inner loop, not where it is read outside."""
+    text = (
+        "#pragma OPENCL EXTENSION cl_intel_channels : enable\nchannel int c;\n"
+        "__kernel void k(__global int* restrict o) { int last = 0;\n"
+        f"while (!last) {{ {body} }} }}"
+    )
+    outer, inner = loop_table(text, target=ARRIA)
+    assert (outer.pipelined, inner.pipelined) == (pipelined, True)
+    assert ("channel c, read in an inner loop" in outer.limit) != pipelined
