@@ -174,7 +174,7 @@ def draw_sweep(plans: Sequence[Plan], folder: Path) -> None:
                 right.annotate(
                     f"{units} x {p.array.pixels}",
                     (x, p.modelled_fps),
-                    (6, -9),
+                    (-8, -14),
                     textcoords="offset points",
                     fontsize=8,
                     color=colour,

@@ -75,13 +75,16 @@ def sizes(width: float, resolution: int, units: int, pixels: int) -> Sizes:
 def unpadded_bound(model: QuantizedModel) -> int:
     """The bound with maps of exactly channels x rows x columns bytes."""
     scheduled = schedule(model)
-    image = scheduled.image
-    name = scheduled.layers[0].input.name
-    bytes_of = {name: image.channels * image.rows * image.columns}
-    born, dies = {name: 0}, {name: 1}
+    bytes_of: dict[str, int] = {}
+    born: dict[str, int] = {}
+    dies: dict[str, int] = {}
+    image, name = scheduled.image, scheduled.layers[0].input.name
+    if not scheduled.streamed:
+        bytes_of[name] = image.channels * image.rows * image.columns
+        born[name], dies[name] = 0, 1
     for layer in scheduled.layers:
         for read in (layer.input, layer.skip):
-            if read is not None:
+            if read is not None and read.name in bytes_of:
                 dies[read.name] = layer.index + 1
         if not layer.direct:
             bytes_of[layer.result.name] = prod(layer.result.shape)
