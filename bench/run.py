@@ -22,8 +22,9 @@ def main() -> int:
     times = ["conv/mobilenet_224.py", "--json", written, *sys.argv[1:]]
     failed = False
     speed = ["edgebert/cocotb_speed.py", "--json", os.path.relpath(RESULTS / "cocotb_speed.json")]
-    plans = (["conv/memory_plan.py"], ["conv/array_sweep.py"], ["edgebert/area.py"])
-    for script, *arguments in (*plans, speed, times):
+    forms = ["conv/kernel_forms.py", "--json", os.path.relpath(RESULTS / "kernel_forms.json")]
+    plans = (["conv/memory_plan.py"], ["conv/array_sweep.py"], ["conv/channel_area.py"])
+    for script, *arguments in (*plans, forms, ["edgebert/area.py"], speed, times):
         command = [sys.executable, os.path.relpath(BENCH / script), *arguments]
         done = subprocess.run(command, check=False)
         failed |= done.returncode != 0
