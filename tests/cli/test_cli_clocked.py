@@ -182,10 +182,16 @@ def test_tables_say_what_was_counted(
     text = capsys.readouterr().out
     for part in (
         "counted, at 250 MHz (assumed clock)", "half", "declared", "double", "no, in 8 frames",
-        "counted cycles", "modelled", "stopped most", "conv by operand 12", "high-water mark",
+        "counted cycles", "modelled", "conv stopped most by", "high-water mark",
         "largest losses", "between layers (drain, re-entry)",
     ):  # fmt: skip
         assert part in text, part
+    # The post kernel stops as well, but says nothing of a layer; a loader has no layers.
+    layers = text.split("layers of a steady-state frame")[1].split("kernels of a steady")[0]
+    assert "operand 12" in layers and "memory 12" in layers and "acc" not in layers
+    kernels = text.split("kernels of a steady-state frame")[1].split("high-water")[0]
+    [loader] = [row.split() for row in kernels.splitlines() if row.split()[:1] == ["loader"]]
+    assert loader == ["loader", "5", loader[2], "0"]
 
 
 def test_a_timeline_is_written_and_replaced(

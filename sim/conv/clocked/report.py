@@ -9,6 +9,7 @@ from typing import Any
 
 from shiftforge.sim.conv.clocked.losses import Loss, find_losses
 from shiftforge.sim.conv.clocked.planned import Planned
+from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL, STREAMS
 from shiftforge.sim.conv.clocked.steady import SteadyFrame
 from shiftforge.sim.runner import Table
 
@@ -161,7 +162,7 @@ class ClockedReport:
         ]  # fmt: skip
         columns = (
             "layer", "mode", "counted cycles", "modelled", "difference", "utilisation",
-            "stopped most",
+            "conv stopped most by",
         )  # fmt: skip
         return Table("layers of a steady-state frame", columns, tuple(rows))
 
@@ -170,9 +171,10 @@ class ClockedReport:
         for kernel, busy in found.busy.items():
             stalled = sum(found.stalls[kernel].values())
             on = ", ".join(f"{name} {cycles:,}" for name, cycles in found.stalls[kernel].items())
-            idle = found.cycles - busy - stalled
+            # Kernels without layers run through: they have no time between them.
+            idle = "" if kernel in STREAMS else f"{found.cycles - busy - stalled:,}"
             rows.append(
-                (kernel, f"{busy:,}", f"{busy / found.cycles:.1%}", f"{stalled:,}", f"{idle:,}", on)
+                (kernel, f"{busy:,}", f"{busy / found.cycles:.1%}", f"{stalled:,}", idle, on)
             )
         columns = ("kernel", "busy cycles", "of the frame", "stopped", "between layers", "by")
         return Table("kernels of a steady-state frame", columns, tuple(rows))
@@ -200,10 +202,12 @@ class ClockedReport:
 
 
 def _most_stopped(found: SteadyFrame) -> Sequence[str]:
-    """For each layer the kernel that was stopped longest, and by what: "post by acc 120"."""
+    """For each layer what stopped the array's kernel longest: "operand 120".
+
+    Other kernels say nothing of a layer: they are stopped where they are ahead of the array."""
     most = [(0, "")] * len(found.layers)
     for span in found.spans:
-        for name, cycles in span.stalled.items():
-            text = f"{span.kernel} by {name} {cycles:,}"
-            most[span.layer] = max(most[span.layer], (cycles, text))
+        if span.kernel == ARRAY_KERNEL:
+            for name, cycles in span.stalled.items():
+                most[span.layer] = max(most[span.layer], (cycles, f"{name} {cycles:,}"))
     return [text for cycles, text in most]
