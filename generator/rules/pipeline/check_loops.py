@@ -15,8 +15,17 @@ _LOADS = frozenset(["load", "gload"])
 
 
 def layer_loop(loop: Loop) -> bool:
-    """Whether a loop is the layer loop of a kernel: outermost, around one innermost loop."""
-    return loop.parent is None and len(loop.children) == 1 and not loop.children[0].children
+    """Whether a loop is the layer loop of a kernel: outermost, around one innermost loop.
+
+    Words come and go in the loop inside: around one that uses no channel, a loop that does is none.
+    """
+    one = len(loop.children) == 1 and not loop.children[0].children
+    return loop.parent is None and one and not _works(loop)
+
+
+def _works(loop: Loop) -> bool:
+    """Whether words come and go in a loop and in none inside it."""
+    return bool(loop.channels) and not any(c.channels for n in loop.children for c in n.inside())
 
 
 def check_loops(kernel: Kernel) -> Iterator[RuleViolation]:
@@ -32,7 +41,7 @@ def _nested(loop: Loop) -> Iterator[RuleViolation]:
     if not loop.children or layer_loop(loop):
         return
     # The outermost loop may hold one loop; further ones, and any deeper, are too many.
-    allowed = 1 if loop.parent is None else 0
+    allowed = 1 if loop.parent is None and not _works(loop) else 0
     for child in loop.children[allowed:]:
         yield violation(
             "loop-nested",
