@@ -52,7 +52,7 @@ def _layer(
     if fires != wanted:
         at = next((k for k, (a, b) in enumerate(zip(fires, wanted, strict=False)) if a != b), None)
         found.append(f"array cycle {at} of {len(wanted)} differs ({len(fires)} fire)")
-    if (distance := _distance(machine.touched)) is not None and distance < 8:
+    if (distance := touched_distance(machine.touched)) is not None and distance < 8:
         found.append(f"a weight word is touched again after {distance} iterations")
     complete = [c for c in cycles if c.fire.completes]
     return [*found, *_times(plan, own, definition, events, complete), *_post(plan, own, definition)]
@@ -158,7 +158,7 @@ def _post(plan: Plan, own: LayerPlan, definition: Definition) -> list[str]:
     return found
 
 
-def _distance(touched: list[tuple[int, int, int]]) -> int | None:
+def touched_distance(touched: list[tuple[int, int, int]]) -> int | None:
     """Fewest iterations between two accesses of a word of which one writes."""
     words: dict[int, list[tuple[int, int]]] = {}
     for at, slot, written in touched:

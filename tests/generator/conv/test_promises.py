@@ -1,0 +1,262 @@
+"""Proofs of the kernels' promises: distances against brute force, and promises that are broken."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from conv_chains import chain
+from conv_machines import ConvMachine
+from conv_walk_check import touched_distance
+from conv_walks import Definition
+from hypothesis import given
+from hypothesis import strategies as st
+from random_networks import random_network
+
+from shiftforge.boards.load import load_board
+from shiftforge.errors import CheckFailed
+from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.image import ImageLayout, image_layout
+from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.promises import (
+    PROMISES,
+    Accesses,
+    Proof,
+    prove_promises,
+    smallest_distance,
+)
+from shiftforge.generator.conv.schedule import ImageMap, Layer, schedule
+from shiftforge.quant.graph.example import random_model
+
+BOARD = load_board("s10gx2800")
+Pairs = list[tuple[int, int]]
+PAIRS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 2)), max_size=14)
+
+
+def accesses(reads: Pairs, writes: Pairs) -> Accesses:
+    return Accesses(np.array(reads, np.int64), np.array(writes, np.int64))
+
+
+def brute(reads: Pairs, writes: Pairs) -> int | None:
+    """Every pair of a write and any access of the word in another iteration."""
+    gaps = [
+        abs(t - at) for (at, word), (t, other) in product(writes, reads + writes)
+        if other == word and t != at
+    ]  # fmt: skip
+    return min(gaps, default=None)
+
+
+@given(PAIRS, PAIRS)
+def test_the_smallest_distance_is_that_of_all_pairs(reads: Pairs, writes: Pairs) -> None:
+    assert smallest_distance(accesses(reads, writes)) == brute(reads, writes)
+
+
+def test_accesses_that_stand_twice_hide_nothing() -> None:
+    reads: Pairs = [(0, 5), *[(3, 5)] * 6, (20, 5)]
+    assert smallest_distance(accesses(reads, [(3, 5)])) == 3
+    assert smallest_distance(accesses([(0, 5), *[(3, 5)] * 6], [(3, 5), (90, 6)])) == 3
+
+
+def test_what_never_meets_has_no_distance() -> None:
+    assert smallest_distance(accesses([(0, 1), (5, 1)], [])) is None
+    assert smallest_distance(accesses([(0, 1)], [(4, 2)])) is None
+    assert smallest_distance(accesses([(4, 1)], [(4, 1)])) is None  # one iteration: read, write
+
+
+@cache
+def planned(seed: int) -> tuple[tuple[Layer, ...], Plan]:
+    rng = random.Random(seed)
+    model = random_network(seed, layers=rng.randint(1, 9), sides=(1, rng.choice((6, 14, 22))))
+    array = array_for(model, rng.choice((16, 32)), rng.randint(1, 16))
+    return schedule(model).layers, make_plan(model, BOARD, array)
+
+
+def prove(layers: tuple[Layer, ...], plan: Plan, image: ImageLayout | None = None) -> list[Proof]:
+    """What the planner does, for a plan that was changed."""
+    reads = []
+    for layer in layers:
+        maps = [layer.input] if layer.skip is None else [layer.input, layer.skip]
+        reads.append([
+            (plan.memory.bases[t.name], plan.array.lines(t.shape)) for t in maps
+            if t.name in plan.memory.bases
+        ])  # fmt: skip
+    return list(
+        prove_promises(
+            [p.controller for p in plan.layers], [p.conv for p in plan.layers],
+            [p.post for p in plan.layers], image or plan.image, [p.name for p in plan.layers],
+            reads,
+        )
+    )  # fmt: skip
+
+
+def distances(layers: tuple[Layer, ...], plan: Plan) -> Iterator[tuple[str, int]]:
+    """(promise, iterations) of every layer, from the unit that runs step by step."""
+    definitions = [Definition(layer, plan.array) for layer in layers]
+    weights = iter([w for _ in range(2) for d in definitions for w in d.weights()])
+    machine = ConvMachine(plan.array.units, 1 << (plan.weight_words - 1).bit_length())
+    machine.run(plan.fill, [], weights, last=False)
+    for definition, own in zip(definitions, plan.layers, strict=True):
+        machine.run(own.conv, definition.operands(), weights, last=False)
+        if (found := touched_distance(machine.touched)) is not None:
+            yield "conv-weights", found
+        if own.conv.mode == 1 and own.conv.iterations > own.conv.row_length:
+            yield "conv-rows", own.conv.row_length
+        groups = [g for g, _, _ in definition.tiles()]
+        firsts = [groups.index(g) for g in range(own.post.groups)]
+        if not own.post.direct:
+            yield "post-records", min(own.post.before + f - g for g, f in enumerate(firsts))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_plan_is_proved_with_the_distances_that_it_has(seed: int) -> None:
+    layers, plan = planned(seed)
+    assert [proof.promise for proof in plan.proofs] == list(PROMISES.values())
+    assert prove(layers, plan) == list(plan.proofs)
+    found: dict[str, int] = {}
+    for name, distance in distances(layers, plan):
+        found[name] = min(distance, found.get(name, distance))
+    proved = {p.promise.name: p for p in plan.proofs}
+    for name in ("conv-weights", "conv-rows"):
+        assert proved[name].distance == found.get(name)
+    for proof in plan.proofs:
+        assert proof.distance is None or proof.distance >= proof.promise.safelen
+        assert proof.distance is None or proof.layer in {"image", *(p.name for p in plan.layers)}
+    least = proved["post-records"].distance
+    assert least is not None and least <= found.get("post-records", least)
+
+
+def change(plan: Plan, name: str, part: str, **fields: Any) -> Plan:
+    """A plan with other numbers in one layer's record."""
+    layers = [
+        replace(p, **{part: replace(getattr(p, part), **fields)}) if p.name == name else p
+        for p in plan.layers
+    ]
+    return replace(plan, layers=tuple(layers))
+
+
+def refused(layers: tuple[Layer, ...], plan: Plan, promise: str, layer: str) -> str:
+    with pytest.raises(CheckFailed) as error:
+        prove(layers, plan)
+    text = str(error.value)
+    assert text.startswith(f"promise {promise} (") and f"in layer {layer!r}" in text
+    return text
+
+
+@cache
+def small() -> tuple[tuple[Layer, ...], Plan]:
+    """Short rows, groups of few words, more groups than one."""
+    around = {"kernel": 3, "padding": (1, 1, 1, 1)}
+    model = chain(
+        {"out": 40, "kernel": 1}, {"out": 40, "groups": 40, **around}, {"out": 70, "kernel": 1},
+        {"out": 33, "kernel": 1}, {"out": 33, **around}, {"out": 9, "kernel": 1},
+        channels=9, height=3, width=5,
+    )  # fmt: skip
+    return schedule(model).layers, make_plan(model, BOARD, array_for(model, 16, 7))
+
+
+def test_a_depthwise_row_without_its_idle_iterations() -> None:
+    layers, plan = small()
+    own = plan.layers[1].conv
+    assert own.row_lines == 3 < own.row_length
+    text = refused(layers, change(plan, "conv1", "conv", row_length=3), "conv-rows", "conv1")
+    assert text.endswith("a word is touched again after 3 iterations, 16 are promised")
+
+
+def test_weights_that_are_written_too_early() -> None:
+    layers, plan = small()
+    own = plan.layers[2].conv
+    assert own.groups > 1 and own.tail == 0
+    assert own.take_first == own.last_first == 8 - own.words
+    for early in ({"take_first": 0}, {"last_first": 0, "last_every": 1}):
+        refused(layers, change(plan, "conv2", "conv", **early), "conv-weights", "conv2")
+
+
+def test_weights_that_are_written_too_late() -> None:
+    layers, plan = small()
+    own = plan.layers[2].conv
+    late = own.group_iterations - 1 - (own.words - 1) * own.take_every
+    assert late > own.take_first
+    refused(layers, change(plan, "conv2", "conv", take_first=late), "conv-weights", "conv2")
+
+
+def test_a_group_without_its_idle_iterations() -> None:
+    """Groups that are too short for the distance between a word's uses."""
+    model = chain(
+        {"out": 20, "kernel": 1}, {"out": 70, "kernel": 1}, {"out": 9, "kernel": 1},
+        channels=9, height=1, width=1,
+    )  # fmt: skip
+    layers, plan = schedule(model).layers, make_plan(model, BOARD, array_for(model, 16, 7))
+    own = plan.layers[1].conv
+    assert own.tail > 0
+    prove(layers, plan)
+    short = {
+        "group_iterations": own.group_iterations - own.tail, "tail": 0,
+        "first_group_iterations": own.first_group_iterations - own.tail,
+        "iterations": own.iterations - own.groups * own.tail,
+    }  # fmt: skip
+    refused(layers, change(plan, "conv1", "conv", **short), "conv-weights", "conv1")
+
+
+@pytest.mark.parametrize("before", [1, 7])
+def test_parameters_that_are_used_too_soon(before: int) -> None:
+    layers, plan = small()
+    text = refused(layers, change(plan, "conv3", "post", before=before), "post-records", "conv3")
+    assert text.endswith(f"after {before} iterations, 8 are promised")
+
+
+def test_maps_that_overlap() -> None:
+    layers, plan = small()
+    own = plan.layers[2]
+    base = plan.memory.bases[layers[2].input.name]
+    for out in (base, base + plan.array.lines(layers[2].input.shape) - 1,
+                base - own.controller.stores + 1):  # fmt: skip
+        refused(
+            layers, change(plan, "conv2", "controller", out_base=out), "controller-maps", "conv2"
+        )
+    for out in (base + plan.array.lines(layers[2].input.shape), base - own.controller.stores):
+        prove(layers, change(plan, "conv2", "controller", out_base=out))
+
+
+def test_a_result_over_the_other_operand_of_an_addition() -> None:
+    model = random_model(4)
+    layers, plan = schedule(model).layers, make_plan(model, BOARD, array_for(model, 16, 7))
+    layer = next(own for own in layers if own.skip is not None)
+    assert layer.skip is not None and layer.skip.name != layer.input.name
+    name, base = layer.conv.name, plan.memory.bases[layer.skip.name]
+    refused(layers, change(plan, name, "controller", out_base=base), "controller-maps", name)
+
+
+def layouts() -> Iterator[tuple[ImageLayout, int]]:
+    """Random images with the fewest iterations of a step, whatever the memory."""
+    rng = random.Random(5)
+    for _ in range(300):
+        kernel = rng.randint(1, 7)
+        channels = rng.randint(1, 4)
+        image = ImageMap(
+            channels * kernel * kernel, rng.randint(1, 20), rng.randint(1, 70), kernel,
+            rng.randint(1, 3), 0, 0,
+        )  # fmt: skip
+        array = ArrayShape(rng.choice((16, 32)), rng.randint(1, 16))
+        layout = image_layout(image, channels, array, rng.random() < 0.5, rng.randint(1, 3))
+        yield layout, max(layout.rows * layout.beats, layout.lines)
+
+
+def test_a_step_of_the_image_that_is_too_short() -> None:
+    layers, plan = small()
+    lengthened = 0
+    for layout, least in layouts():
+        prove(layers, plan, layout)
+        if layout.step == least:
+            continue
+        # The step is the shortest one that holds the promise.
+        lengthened += 1
+        for step in {least, layout.step - 1}:
+            with pytest.raises(CheckFailed, match=r"promise loader-rows \(rows\) .* 'image'"):
+                prove(layers, plan, replace(layout, step=step))
+    assert lengthened > 20
