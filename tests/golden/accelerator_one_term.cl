@@ -20,89 +20,182 @@
 #define SF_VECTOR 8      /* channels in one vector */
 #define SF_VECTORS 4    /* vectors in a line and pixel */
 #define SF_PIXELS 4      /* output pixels a tile */
+#define SF_WIDES (SF_UNITS / 16)    /* the same, of 16 units */
 #define SF_TAPS 9                   /* multiplier-free lanes a unit and pixel */
 #define SF_TERMS 1        /* shifters a lane */
+#define SF_LINE (SF_PIXELS * SF_VECTORS) /* vectors in a line */
 #define SF_FM_LINES 24  /* on-chip feature-map memory, in lines */
-#define SF_ROW_LINES 2 /* longest row of a depthwise input, in lines */
-#define SF_WEIGHT_WORDS 4 /* weight words of the largest channel group */
+#define SF_ROW_LINES 16 /* longest row of a depthwise input, all its groups, in lines */
+#define SF_WEIGHT_WORDS 4 /* weight words of the largest group */
+#define SF_WEIGHT_HALF 4 /* the same, rounded up to a power of two */
+#define SF_GROUPS 2      /* groups of output channels of the widest layer */
 #define SF_LAYERS 11
-#define SF_IMAGE_CHANNELS 3
-#define SF_IMAGE_ROWS 9
-#define SF_IMAGE_COLUMNS 10
-#define SF_IMAGE_KERNEL 3
-#define SF_IMAGE_STRIDE 2
-#define SF_IMAGE_TOP 0
-#define SF_IMAGE_LEFT 0
-#define SF_IMAGE_BLOCK 64
-#define SF_IMAGE_BLOCKS 1
-#define SF_MAP_ROWS 4
-#define SF_MAP_COLUMNS 5
-#define SF_MAP_TILES 2
-#define SF_MAP_GROUPS 1
+#define SF_PASSES 11  /* of the controller: layers, and the image where it is stored */
+
+/* ---- what the plan knows when the text is compiled: ranges of shifts, constants of all layers ---- */
+#define SF_RIGHT_LEAST 0
+#define SF_RIGHT_MASK 15 /* of what a right shift is more than that */
+#define SF_LEFT_MASK 3
+#define SF_SKIP_SIGNED(in) 1
+#define SF_SKIP_LEFT(in) 0
+#define SF_ADD_SIGNED(in) 1
+#define SF_ADD_LEFT(in) 1
+#define SF_SUM_LEFT(in) 0
+#define SF_SUM_RIGHT(in) 1
+#define SF_ADD_LOW(in) -128
+#define SF_ADD_HIGH(in) 127
+#define SF_POOL_SIGNED(in) 0
+#define SF_POOL_LOW(in) 0
+#define SF_POOL_HIGH(in) 255
 
 typedef uchar8 bytes_t;
-typedef char8 signed_bytes_t;
 typedef short8 shorts_t;
+typedef short16 lanes_t; /* one value of 16 units */
 typedef int8 ints_t;
-typedef long8 longs_t;
 #define SF_LOW_BYTES(v) convert_uchar8((v) & (short)255)
 #define SF_LOW_BYTES_OF_INTS(v) convert_uchar8((v) & 255)
-#define SF_SHORTS_OF_UNSIGNED(v) convert_short8(v)
+#define SF_SHORTS_OF_BYTES(v) convert_short8(v)
+#define SF_LANES_OF_BYTES(low, high) (lanes_t)(convert_short8(low), convert_short8(high))
+#define SF_LANES_OF_SIGNED(low, high) \
+  (lanes_t)(convert_short8(as_char8(low)), convert_short8(as_char8(high)))
+#define SF_SHORTS_OF_INTS(v) convert_short8(v)
 #define SF_INTS_OF_SHORTS(v) convert_int8(v)
 #define SF_INTS_OF_BYTES(v) convert_int8(v)
 #define SF_INTS_OF_SIGNED(v) convert_int8(as_char8(v))
-#define SF_SHORTS_OF_INTS(v) convert_short8(v)
-#define SF_LONGS_OF_INTS(v) convert_long8(v)
-/* the low halves; PoCL 3.0 passes 64-bit vectors wrongly to its conversions */
-#define SF_INTS_OF_LONGS(v) as_int16(v).even
 #define SF_LOAD(index, pointer) vload8(index, pointer)
-#define SF_STORE(value, index, pointer) vstore8(value, index, pointer)
 
 /* A line: SF_UNITS channels of SF_PIXELS neighbouring pixels of one row. Maps lie in memory as
  * lines in the order channel group, row, tile; pixels past the row's end are zero. */
-typedef struct { bytes_t px[SF_PIXELS * SF_VECTORS]; } line_t;
-/* One array cycle's weights: a code for every tap and unit. */
-typedef struct { bytes_t tap[SF_TAPS * SF_VECTORS]; } weight_word_t;
-/* The weights as they lie in global memory. */
-typedef struct { uchar byte[144]; } packed_weight_t;
-typedef struct { ints_t px[SF_PIXELS * SF_VECTORS]; } acc_word_t;
-typedef struct { shorts_t px[SF_PIXELS * SF_VECTORS]; } quant_word_t;
-/* Requantisation constants of one group of output channels. */
+typedef struct { bytes_t px[SF_LINE]; } line_t;
+typedef struct { ints_t px[SF_LINE]; } acc_word_t;
+/* One array cycle's weights: a code for every tap and unit, two a byte. */
+typedef struct { bytes_t code[18]; } weight_word_t;
+/* Words of memories and beats are powers of two: what is longer than its content is not used. */
+typedef struct { bytes_t px[16]; } stored_line_t;
+typedef struct { bytes_t px[2 * 16]; } stored_rows_t; /* two lines, one above the other */
+typedef struct { bytes_t code[32]; } stored_weight_t;
+/* A weight word in global memory: 128 bytes in one beat, and 16 more in a beat that
+ * 4 words share. */
+typedef struct { bytes_t code[16]; } weight_beat_t __attribute__((aligned(128)));
+typedef struct { bytes_t code[8]; } rest_beat_t __attribute__((aligned(64)));
+typedef struct { uchar byte[64]; } image_beat_t __attribute__((aligned(64)));
+/* Requantisation constants of one group of output channels, a beat of 256 bytes. */
 typedef struct {
-  ints_t bias[SF_VECTORS];
-  ints_t left[SF_VECTORS];
-  ints_t right[SF_VECTORS];
-} param_word_t;
+  ints_t bias[SF_VECTORS]; /* with the ones that complements of negative terms lack */
+  uchar8 right[SF_VECTORS];
+  uchar8 left[SF_VECTORS];
+  uchar padding[64];
+} param_word_t __attribute__((aligned(256)));
+/* One pixel of the network's output, 32 bits a channel. */
+typedef struct { ints_t unit[SF_VECTORS]; } output_beat_t __attribute__((aligned(128)));
 
-/* One instruction a layer. */
+/* ---- instructions: one record a layer and kernel, all numbers computed by the planner ---- */
+/* When things happen: first after so many iterations, then at intervals that depend on what ends
+ * with the one before: nothing (a tile), a channel group, a row, the rows of a group. */
 typedef struct {
-  int mode; /* 0 pointwise, 1 depthwise, 2 standard */
+  int first, every_tile, every_inner, every_row, every_outer; /* iterations, 1 or more */
+  int tiles, inner, rows;                                     /* how many of each */
+} pace_layer_t;
+/* n, a, y, t: counters of operand lines, the innermost first, and how address, row and tile change with each. */
+typedef struct {
+  int iterations; /* trip count of the layer's loop */
+  int sends; /* iterations in which lines are sent */
+  int from_image; /* lines come from the loader, not from the memory */
+  int zero_outside; /* lines outside the map are sent, as zeros */
+  int residual; /* the other operand of an addition is sent too */
+  int base; /* first line: address, row, tile */
+  int first_y;
+  int first_t;
+  int in_rows; /* rows and tiles of the map; the second counter's part inside it */
+  int in_tiles;
+  int groups;
+  int n0;
+  int n1;
+  int n2;
+  int n3;
+  int n4;
+  int n5;
+  int a0;
+  int a1;
+  int a2;
+  int a3;
+  int a4;
+  int a5;
+  int y0;
+  int y1;
+  int y2;
+  int y3;
+  int y4;
+  int y5;
+  int t0;
+  int t1;
+  int t2;
+  int t3;
+  int t4;
+  int t5;
+  pace_layer_t skips; /* when lines of an addition are sent */
+  int skip_base; /* their first address and its steps */
+  int skip_tile;
+  int skip_inner;
+  int skip_row;
+  int skip_outer;
+  pace_layer_t results; /* when results are read */
+  int stores; /* how many */
+  int out_base; /* their first address and its steps */
+  int store_tile;
+  int store_inner;
+  int store_row;
+  int store_outer;
+  int trace_base; /* first line of the layer in a frame's trace, or -1 */
+  int padding[1];
+} controller_layer_t __attribute__((aligned(256)));
+/* The convolution unit's part. */
+typedef struct {
+  int iterations; /* trip count of the layer's loop */
+  int mode; /* 0 pointwise, 1 depthwise, 2 standard, 3 first weights alone */
+  int geometry; /* which of the plan's pairs of stride and left padding */
+  int stride;
+  int in_signed; /* codes are int8, not uint8 */
+  int groups; /* groups of weights; iterations of the first one and of the others */
+  int first_group_iterations;
+  int group_iterations;
+  int words; /* weight words of a group; when those of the next one are read */
+  int take_first;
+  int take_every;
+  int last_words; /* the same in the last group, of the next layer's first one */
+  int last_first;
+  int last_every;
+  int tiles; /* output tiles of a group (depthwise: times that the rows start again) */
+  int tail; /* idle iterations at a group's end */
+  int lines; /* operand lines of a tile (standard: channel groups) */
+  int loads; /* standard: windows of the layer; depthwise: output tiles */
+  int last_lanes; /* standard: channels of the last group */
+  int last_step; /* standard: iterations of its step */
+  int row_lines; /* depthwise: lines of a row, all channel groups */
+  int row_length; /* the same with idle iterations */
+  int all_rows; /* depthwise: rows, with zeros below the map */
+  int in_rows;
+  int in_tiles;
+  int first_t; /* depthwise: first tile of the first window */
+  int word_row; /* depthwise: step of the weight word at a row's end */
+  pace_layer_t fires; /* depthwise: when windows are complete */
+  int padding[29];
+} conv_layer_t __attribute__((aligned(256)));
+/* Requantisation, activation, addition, pool. */
+typedef struct {
+  int iterations; /* trip count of the layer's loop */
+  int before; /* iterations before the first tile: parameters are read */
+  int groups; /* groups of output channels, one parameter word each */
+  int tiles_all; /* output tiles */
+  int tiles; /* of a row, of channel groups in a row, of rows */
+  int inner;
+  int rows;
+  int last_pixels; /* pixels of a row's last tile */
   int direct; /* results leave as 32-bit integers and are not stored */
   int exported; /* stored result lines also go to global memory */
-  int in_base; /* first line of the map that is read */
-  int in_groups; /* its groups of SF_UNITS channels */
-  int in_channels; /* its channels */
-  int in_rows; /* its rows */
-  int in_tiles; /* its lines a row */
-  int in_signed; /* its codes are int8, not uint8 */
-  int out_base; /* first line of the map that is stored */
-  int out_groups; /* groups of output channels */
-  int out_rows; /* output rows */
-  int out_tiles; /* output tiles a row */
-  int out_columns; /* output columns; pixels past them are stored as zero */
-  int result_lines; /* lines that come back to the controller */
-  int operand_lines; /* depthwise: lines sent, up to the end of the last window */
-  int stride; /* 1 or 2 */
-  int pad_top; /* zero rows above, 0 or 1 */
-  int pad_left; /* zero columns to the left, 0 or 1 */
-  int kernel_size; /* reserved: kernel size of a pass (1 or 3) */
-  int groups; /* reserved: passes of a grouped convolution (1) */
-  int dilation; /* reserved: distance of taps (1) */
-  int weight_words; /* weight words of a group of output channels */
   int low; /* activation: smallest code */
   int high; /* activation: largest code */
   int residual; /* a residual addition follows */
-  int skip_base; /* first line of the map that is added */
   int skip_signed; /* its codes are int8 */
   int skip_left; /* left shift of its codes to the finer grid */
   int add_signed; /* the convolution's codes are int8 */
@@ -111,104 +204,75 @@ typedef struct {
   int sum_right; /* right shift of the sum, rounded half to even */
   int add_low; /* smallest code of the sum */
   int add_high; /* largest code of the sum */
-  int pool; /* a global pool follows */
+  int pool; /* a global pool follows: number of its constant, from 1 */
   int pool_signed; /* its input codes are int8 */
-  int pool_plus; /* bits added of the reciprocal in signed digits */
-  int pool_minus; /* bits subtracted of it */
-  int pool_right; /* right shift of the product, rounded half to even */
   int pool_low; /* smallest code of the pooled map */
   int pool_high; /* largest code of the pooled map */
-  int trace_base; /* first line of the layer in a frame's trace */
-} instr_t;
+  int padding[7];
+} post_layer_t __attribute__((aligned(128)));
 
 #define SF_POINTWISE 0
 #define SF_DEPTHWISE 1
 #define SF_STANDARD 2
+#define SF_FILL 3 /* only the first weights are read */
 
-/* Where a stage is in the program. */
 typedef struct {
-  int frame, layer, group, row, tile, done;
-  instr_t in;
-} cursor_t;
+  int left;               /* iterations before the next one */
+  int tile, inner, row;   /* place of the next one */
+} pace_t;
 
-/* Moves to the first layer at or after (frame, layer) whose direct flag is 0 (want = 0),
- * 1 (want = 1) or anything (want = 2). */
-static void sf_seek(cursor_t *c, __global const instr_t *restrict program, const int frames,
-                    const int want) {
-  c->group = 0;
-  c->row = 0;
-  c->tile = 0;
-  c->done = 1;
-  while (c->frame < frames) {
-    if (c->layer == SF_LAYERS) {
-      c->layer = 0;
-      c->frame++;
-    } else {
-      c->in = program[c->layer];
-      if (want == 2 || c->in.direct == want) {
-        c->done = 0;
-        break;
-      }
-      c->layer++;
-    }
+static pace_t pace_start(const pace_layer_t in) {
+  pace_t p;
+  p.left = in.first;
+  p.tile = 0;
+  p.inner = 0;
+  p.row = 0;
+  return p;
+}
+
+/* What ends with the next one: 0 a tile, 1 a channel group in its row, 2 a row, 3 the rows. */
+static int pace_ends(const pace_t p, const pace_layer_t in) {
+  return p.tile != in.tiles - 1 ? 0 : p.inner != in.inner - 1 ? 1 : p.row != in.rows - 1 ? 2 : 3;
+}
+
+/* One iteration further. */
+static pace_t pace_step(const pace_t p, const pace_layer_t in) {
+  pace_t next = p;
+  const int ends = pace_ends(p, in);
+  next.left = p.left - 1;
+  if (p.left == 0) {
+    next.left = (ends == 0 ? in.every_tile : ends == 1 ? in.every_inner : ends == 2 ? in.every_row
+                                                                              : in.every_outer) - 1;
+    next.tile = ends == 0 ? p.tile + 1 : 0;
+    next.inner = ends == 0 ? p.inner : ends == 1 ? p.inner + 1 : 0;
+    next.row = ends < 2 ? p.row : ends == 2 ? p.row + 1 : 0;
   }
-  if (c->frame >= frames) c->done = 1;
+  return next;
 }
 
-static void sf_start(cursor_t *c, __global const instr_t *restrict program, const int frames,
-                     const int want) {
-  c->frame = 0;
-  c->layer = 0;
-  sf_seek(c, program, frames, want);
+/* Codes as 16-bit integers, signed or not. */
+static shorts_t sf_extend(const bytes_t v, const short sign_bit) {
+  return (SF_SHORTS_OF_BYTES(v) ^ sign_bit) - sign_bit;
 }
 
-/* Depthwise: the line count after which the window of the current output tile is complete. */
-static int sf_window_end(const cursor_t *c) {
-  const int row = c->row * c->in.stride - c->in.pad_top + 2;
-  const int line = c->tile * c->in.stride - c->in.pad_left + 2;
-  return (c->group * c->in.in_rows + row) * c->in.in_tiles + line + 1;
-}
-
-/* One output tile further; true where that began a new group of output channels. */
-static int sf_advance(cursor_t *c, __global const instr_t *restrict program, const int frames,
-                      const int want) {
-  c->tile++;
-  if (c->tile < c->in.out_tiles) return 0;
-  c->tile = 0;
-  c->row++;
-  if (c->row < c->in.out_rows) return 0;
-  c->row = 0;
-  c->group++;
-  if (c->group < c->in.out_groups) return 1;
-  c->layer++;
-  sf_seek(c, program, frames, want);
-  return 1;
-}
-
-/* Shift-add arithmetic: SHIFT weight codes, and the one rounding of the project.
+/* Shift-add arithmetic of the convolution unit: SHIFT weight codes, and the one rounding.
  *
- * A weight code is one byte, two nibbles, one a term. A nibble is sign (bit 3) and exponent code e
- * (bits 2..0): e = 0 is zero, e = 1..7 is +-2^(e-1). The including file defines the vector types
- * ints_t and shorts_t and SF_TERMS (1 or 2). */
+ * A term's code is a nibble: sign (bit 3) and exponent code e (bits 2..0): e = 0 is zero (its sign
+ * is 0), e = 1..7 is +-2^(e-1). The including file defines the vector types ints_t and lanes_t. */
 
 typedef struct {
-  ints_t shift; /* e - 1, in 0..6 where the term is not zero */
-  ints_t keep;  /* all ones where the term is not zero */
-  ints_t flip;  /* all ones where the term is negative */
+  lanes_t shift; /* e - 1, in 0..6 where the term is not zero */
+  lanes_t keep;  /* all ones where the term is not zero */
+  lanes_t flip;  /* all ones where the term is negative */
 } sf_term_t;
 
-static sf_term_t sf_decode_term(const ints_t nibble) {
+static sf_term_t sf_decode_term(const lanes_t nibble) {
   sf_term_t t;
-  const ints_t e = nibble & 7;
-  t.shift = (e - 1) & 7;
-  t.keep = (e != 0);
-  t.flip = -((nibble >> 3) & 1);
+  const lanes_t e = nibble & (short)7;
+  t.shift = (e - (short)1) & (short)7;
+  t.keep = (e != (short)0);
+  t.flip = -(nibble >> (short)3);
   return t;
-}
-
-/* x times one signed power of two, or zero: a shifter, an AND and a conditional negation. */
-static ints_t sf_apply_term(const ints_t x, const sf_term_t t) {
-  return (((x << t.shift) & t.keep) ^ t.flip) - t.flip;
 }
 
 /* v / 2^right rounded half to even, after an exact left shift; at most one of the two is not zero.
@@ -221,44 +285,45 @@ static ints_t sf_round_shift(const ints_t v, const ints_t left, const ints_t rig
   return (w + offset) >> right;
 }
 
+/* The same where every right shift is least + more, least a constant of 1 or more. */
+static ints_t sf_round_right(const ints_t v, const int least, const ints_t more) {
+  const ints_t odd = ((v >> least) >> more) & 1;
+  const ints_t below = ((ints_t)(1 << (least - 1)) << more) - 1;
+  return ((v + below + odd) >> least) >> more;
+}
 
 /* ---- channels ----
  * The text below is one; three builds of it exist.
  * default        cl_intel_channels: real FIFOs, blocking reads and writes (hardware, emulator)
  * SF_LOWERED     no channels: bounded FIFOs in global memory, stages stepped by one kernel
  * SF_EMULATOR    cl_intel_channels, with waits that yield and can be seen (FPGA emulator) */
+#define SF_HARDWARE_image 16
 #ifndef SF_DEPTH_image
 #define SF_DEPTH_image 16
 #endif
+#define SF_HARDWARE_operand 64
 #ifndef SF_DEPTH_operand
 #define SF_DEPTH_operand 64
 #endif
+#define SF_HARDWARE_skip 128
 #ifndef SF_DEPTH_skip
-#define SF_DEPTH_skip 64
+#define SF_DEPTH_skip 128
 #endif
-#ifndef SF_DEPTH_param
-#define SF_DEPTH_param 8
-#endif
+#define SF_HARDWARE_weight 64
 #ifndef SF_DEPTH_weight
 #define SF_DEPTH_weight 64
 #endif
+#define SF_HARDWARE_param 8
+#ifndef SF_DEPTH_param
+#define SF_DEPTH_param 8
+#endif
+#define SF_HARDWARE_acc 8
 #ifndef SF_DEPTH_acc
-#define SF_DEPTH_acc 16
+#define SF_DEPTH_acc 8
 #endif
-#ifndef SF_DEPTH_quant
-#define SF_DEPTH_quant 16
-#endif
-#ifndef SF_DEPTH_logits
-#define SF_DEPTH_logits 16
-#endif
-#ifndef SF_DEPTH_active
-#define SF_DEPTH_active 16
-#endif
-#ifndef SF_DEPTH_sum
-#define SF_DEPTH_sum 16
-#endif
+#define SF_HARDWARE_result 256
 #ifndef SF_DEPTH_result
-#define SF_DEPTH_result 128
+#define SF_DEPTH_result 256
 #endif
 
 #ifdef SF_LOWERED
@@ -266,26 +331,39 @@ static ints_t sf_round_shift(const ints_t v, const ints_t left, const ints_t rig
 typedef struct {
   __global line_t *image;
   uint image_read, image_written;
+#ifdef SF_CLOCKED
+  int image_visible; /* a word can be read in this cycle */
+#endif
   __global line_t *operand;
   uint operand_read, operand_written;
+#ifdef SF_CLOCKED
+  int operand_visible; /* a word can be read in this cycle */
+#endif
   __global line_t *skip;
   uint skip_read, skip_written;
-  __global param_word_t *param;
-  uint param_read, param_written;
+#ifdef SF_CLOCKED
+  int skip_visible; /* a word can be read in this cycle */
+#endif
   __global weight_word_t *weight;
   uint weight_read, weight_written;
+#ifdef SF_CLOCKED
+  int weight_visible; /* a word can be read in this cycle */
+#endif
+  __global param_word_t *param;
+  uint param_read, param_written;
+#ifdef SF_CLOCKED
+  int param_visible; /* a word can be read in this cycle */
+#endif
   __global acc_word_t *acc;
   uint acc_read, acc_written;
-  __global quant_word_t *quant;
-  uint quant_read, quant_written;
-  __global acc_word_t *logits;
-  uint logits_read, logits_written;
-  __global line_t *active;
-  uint active_read, active_written;
-  __global line_t *sum;
-  uint sum_read, sum_written;
+#ifdef SF_CLOCKED
+  int acc_visible; /* a word can be read in this cycle */
+#endif
   __global line_t *result;
   uint result_read, result_written;
+#ifdef SF_CLOCKED
+  int result_visible; /* a word can be read in this cycle */
+#endif
 } ports_t;
 #define SF_PORTS , ports_t *ports
 #define SF_PASS , ports
@@ -307,47 +385,23 @@ static line_t sf_read_skip(ports_t *ports) {
 static void sf_write_skip(ports_t *ports, const line_t word) {
   ports->skip[ports->skip_written++ & (SF_DEPTH_skip - 1)] = word;
 }
-static param_word_t sf_read_param(ports_t *ports) {
-  return ports->param[ports->param_read++ & (SF_DEPTH_param - 1)];
-}
-static void sf_write_param(ports_t *ports, const param_word_t word) {
-  ports->param[ports->param_written++ & (SF_DEPTH_param - 1)] = word;
-}
 static weight_word_t sf_read_weight(ports_t *ports) {
   return ports->weight[ports->weight_read++ & (SF_DEPTH_weight - 1)];
 }
 static void sf_write_weight(ports_t *ports, const weight_word_t word) {
   ports->weight[ports->weight_written++ & (SF_DEPTH_weight - 1)] = word;
 }
+static param_word_t sf_read_param(ports_t *ports) {
+  return ports->param[ports->param_read++ & (SF_DEPTH_param - 1)];
+}
+static void sf_write_param(ports_t *ports, const param_word_t word) {
+  ports->param[ports->param_written++ & (SF_DEPTH_param - 1)] = word;
+}
 static acc_word_t sf_read_acc(ports_t *ports) {
   return ports->acc[ports->acc_read++ & (SF_DEPTH_acc - 1)];
 }
 static void sf_write_acc(ports_t *ports, const acc_word_t word) {
   ports->acc[ports->acc_written++ & (SF_DEPTH_acc - 1)] = word;
-}
-static quant_word_t sf_read_quant(ports_t *ports) {
-  return ports->quant[ports->quant_read++ & (SF_DEPTH_quant - 1)];
-}
-static void sf_write_quant(ports_t *ports, const quant_word_t word) {
-  ports->quant[ports->quant_written++ & (SF_DEPTH_quant - 1)] = word;
-}
-static acc_word_t sf_read_logits(ports_t *ports) {
-  return ports->logits[ports->logits_read++ & (SF_DEPTH_logits - 1)];
-}
-static void sf_write_logits(ports_t *ports, const acc_word_t word) {
-  ports->logits[ports->logits_written++ & (SF_DEPTH_logits - 1)] = word;
-}
-static line_t sf_read_active(ports_t *ports) {
-  return ports->active[ports->active_read++ & (SF_DEPTH_active - 1)];
-}
-static void sf_write_active(ports_t *ports, const line_t word) {
-  ports->active[ports->active_written++ & (SF_DEPTH_active - 1)] = word;
-}
-static line_t sf_read_sum(ports_t *ports) {
-  return ports->sum[ports->sum_read++ & (SF_DEPTH_sum - 1)];
-}
-static void sf_write_sum(ports_t *ports, const line_t word) {
-  ports->sum[ports->sum_written++ & (SF_DEPTH_sum - 1)] = word;
 }
 static line_t sf_read_result(ports_t *ports) {
   return ports->result[ports->result_read++ & (SF_DEPTH_result - 1)];
@@ -360,9 +414,17 @@ static void sf_write_result(ports_t *ports, const line_t word) {
 #define SF_FILLED(name, n) (ports->name##_written - ports->name##_read >= (uint)(n))
 #define SF_SPACE(name, n) \
   (SF_DEPTH_##name - (ports->name##_written - ports->name##_read) >= (uint)(n))
+#ifdef SF_CLOCKED
+#define SF_ARRIVED(name) (ports->name##_visible)
+#else
+#define SF_ARRIVED(name) SF_FILLED(name, 1)
+#endif
 #define SF_READ_NB(name, valid) \
-  ((valid) = SF_FILLED(name, 1)); \
-  if (valid) sf_nb_##name = SF_READ(name)
+  do { \
+    (valid) = SF_ARRIVED(name); \
+    if (valid) sf_nb_##name = SF_READ(name); \
+  } while (0)
+#define SF_FENCE (void)0
 
 #else
 
@@ -370,15 +432,13 @@ static void sf_write_result(ports_t *ports, const line_t word) {
 channel line_t ch_image __attribute__((depth(SF_DEPTH_image)));
 channel line_t ch_operand __attribute__((depth(SF_DEPTH_operand)));
 channel line_t ch_skip __attribute__((depth(SF_DEPTH_skip)));
-channel param_word_t ch_param __attribute__((depth(SF_DEPTH_param)));
 channel weight_word_t ch_weight __attribute__((depth(SF_DEPTH_weight)));
+channel param_word_t ch_param __attribute__((depth(SF_DEPTH_param)));
 channel acc_word_t ch_acc __attribute__((depth(SF_DEPTH_acc)));
-channel quant_word_t ch_quant __attribute__((depth(SF_DEPTH_quant)));
-channel acc_word_t ch_logits __attribute__((depth(SF_DEPTH_logits)));
-channel line_t ch_active __attribute__((depth(SF_DEPTH_active)));
-channel line_t ch_sum __attribute__((depth(SF_DEPTH_sum)));
 channel line_t ch_result __attribute__((depth(SF_DEPTH_result)));
 #define SF_SPACE(name, n) 1
+/* Calls on different channels before and after it stay in this order. */
+#define SF_FENCE mem_fence(CLK_CHANNEL_MEM_FENCE)
 
 #ifdef SF_EMULATOR
 
@@ -464,53 +524,53 @@ static void sf_write_skip(const line_t word, __global volatile int *sf_waits) {
   }
   sf_waits[7] = 0;
 }
-static param_word_t sf_read_param(__global volatile int *sf_waits) {
-  bool ok = false;
-  param_word_t word = read_channel_nb_intel(ch_param, &ok);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[9] = 1;
-      sched_yield();
-    }
-    word = read_channel_nb_intel(ch_param, &ok);
-  }
-  sf_waits[9] = 0;
-  sf_waits[11]++;
-  return word;
-}
-static void sf_write_param(const param_word_t word, __global volatile int *sf_waits) {
-  bool ok = write_channel_nb_intel(ch_param, word);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[10] = 1;
-      sched_yield();
-    }
-    ok = write_channel_nb_intel(ch_param, word);
-  }
-  sf_waits[10] = 0;
-}
 static weight_word_t sf_read_weight(__global volatile int *sf_waits) {
   bool ok = false;
   weight_word_t word = read_channel_nb_intel(ch_weight, &ok);
   for (int tries = 0; !ok; ++tries) {
     if (tries > SF_SPINS) {
-      sf_waits[12] = 1;
+      sf_waits[9] = 1;
       sched_yield();
     }
     word = read_channel_nb_intel(ch_weight, &ok);
   }
-  sf_waits[12] = 0;
-  sf_waits[14]++;
+  sf_waits[9] = 0;
+  sf_waits[11]++;
   return word;
 }
 static void sf_write_weight(const weight_word_t word, __global volatile int *sf_waits) {
   bool ok = write_channel_nb_intel(ch_weight, word);
   for (int tries = 0; !ok; ++tries) {
     if (tries > SF_SPINS) {
-      sf_waits[13] = 1;
+      sf_waits[10] = 1;
       sched_yield();
     }
     ok = write_channel_nb_intel(ch_weight, word);
+  }
+  sf_waits[10] = 0;
+}
+static param_word_t sf_read_param(__global volatile int *sf_waits) {
+  bool ok = false;
+  param_word_t word = read_channel_nb_intel(ch_param, &ok);
+  for (int tries = 0; !ok; ++tries) {
+    if (tries > SF_SPINS) {
+      sf_waits[12] = 1;
+      sched_yield();
+    }
+    word = read_channel_nb_intel(ch_param, &ok);
+  }
+  sf_waits[12] = 0;
+  sf_waits[14]++;
+  return word;
+}
+static void sf_write_param(const param_word_t word, __global volatile int *sf_waits) {
+  bool ok = write_channel_nb_intel(ch_param, word);
+  for (int tries = 0; !ok; ++tries) {
+    if (tries > SF_SPINS) {
+      sf_waits[13] = 1;
+      sched_yield();
+    }
+    ok = write_channel_nb_intel(ch_param, word);
   }
   sf_waits[13] = 0;
 }
@@ -539,130 +599,30 @@ static void sf_write_acc(const acc_word_t word, __global volatile int *sf_waits)
   }
   sf_waits[16] = 0;
 }
-static quant_word_t sf_read_quant(__global volatile int *sf_waits) {
-  bool ok = false;
-  quant_word_t word = read_channel_nb_intel(ch_quant, &ok);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[18] = 1;
-      sched_yield();
-    }
-    word = read_channel_nb_intel(ch_quant, &ok);
-  }
-  sf_waits[18] = 0;
-  sf_waits[20]++;
-  return word;
-}
-static void sf_write_quant(const quant_word_t word, __global volatile int *sf_waits) {
-  bool ok = write_channel_nb_intel(ch_quant, word);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[19] = 1;
-      sched_yield();
-    }
-    ok = write_channel_nb_intel(ch_quant, word);
-  }
-  sf_waits[19] = 0;
-}
-static acc_word_t sf_read_logits(__global volatile int *sf_waits) {
-  bool ok = false;
-  acc_word_t word = read_channel_nb_intel(ch_logits, &ok);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[21] = 1;
-      sched_yield();
-    }
-    word = read_channel_nb_intel(ch_logits, &ok);
-  }
-  sf_waits[21] = 0;
-  sf_waits[23]++;
-  return word;
-}
-static void sf_write_logits(const acc_word_t word, __global volatile int *sf_waits) {
-  bool ok = write_channel_nb_intel(ch_logits, word);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[22] = 1;
-      sched_yield();
-    }
-    ok = write_channel_nb_intel(ch_logits, word);
-  }
-  sf_waits[22] = 0;
-}
-static line_t sf_read_active(__global volatile int *sf_waits) {
-  bool ok = false;
-  line_t word = read_channel_nb_intel(ch_active, &ok);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[24] = 1;
-      sched_yield();
-    }
-    word = read_channel_nb_intel(ch_active, &ok);
-  }
-  sf_waits[24] = 0;
-  sf_waits[26]++;
-  return word;
-}
-static void sf_write_active(const line_t word, __global volatile int *sf_waits) {
-  bool ok = write_channel_nb_intel(ch_active, word);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[25] = 1;
-      sched_yield();
-    }
-    ok = write_channel_nb_intel(ch_active, word);
-  }
-  sf_waits[25] = 0;
-}
-static line_t sf_read_sum(__global volatile int *sf_waits) {
-  bool ok = false;
-  line_t word = read_channel_nb_intel(ch_sum, &ok);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[27] = 1;
-      sched_yield();
-    }
-    word = read_channel_nb_intel(ch_sum, &ok);
-  }
-  sf_waits[27] = 0;
-  sf_waits[29]++;
-  return word;
-}
-static void sf_write_sum(const line_t word, __global volatile int *sf_waits) {
-  bool ok = write_channel_nb_intel(ch_sum, word);
-  for (int tries = 0; !ok; ++tries) {
-    if (tries > SF_SPINS) {
-      sf_waits[28] = 1;
-      sched_yield();
-    }
-    ok = write_channel_nb_intel(ch_sum, word);
-  }
-  sf_waits[28] = 0;
-}
 static line_t sf_read_result(__global volatile int *sf_waits) {
   bool ok = false;
   line_t word = read_channel_nb_intel(ch_result, &ok);
   for (int tries = 0; !ok; ++tries) {
     if (tries > SF_SPINS) {
-      sf_waits[30] = 1;
+      sf_waits[18] = 1;
       sched_yield();
     }
     word = read_channel_nb_intel(ch_result, &ok);
   }
-  sf_waits[30] = 0;
-  sf_waits[32]++;
+  sf_waits[18] = 0;
+  sf_waits[20]++;
   return word;
 }
 static void sf_write_result(const line_t word, __global volatile int *sf_waits) {
   bool ok = write_channel_nb_intel(ch_result, word);
   for (int tries = 0; !ok; ++tries) {
     if (tries > SF_SPINS) {
-      sf_waits[31] = 1;
+      sf_waits[19] = 1;
       sched_yield();
     }
     ok = write_channel_nb_intel(ch_result, word);
   }
-  sf_waits[31] = 0;
+  sf_waits[19] = 0;
 }
 #define SF_READ(name) sf_read_##name(sf_waits)
 #define SF_WRITE(name, word) sf_write_##name(word, sf_waits)
@@ -681,686 +641,851 @@ static void sf_write_result(const line_t word, __global volatile int *sf_waits) 
 #endif
 
 /* ---- loader: the image from global memory, as lines of the first layer's input map ----
- * A standard convolution on the image is read as a pointwise one: channel (c, r, s) of the map
- * holds tap (r, s) of image channel c, so the convolution unit runs it at full width. */
+ * A standard convolution on the image is read as a pointwise one: channel (c, r, t) of the map
+ * holds tap (r, t) of image channel c, so the convolution unit runs it at full width. The host lays
+ * the image out for this: for every row of the map its 3 image rows a channel, cut into words of
+ * 16 bytes, one a tile, zero padding included. A step sends the lines of one row and fetches
+ * the image rows of the next one; the image is read once for every group of output channels. */
+#define SF_IMAGE_CHANNELS 3
+#define SF_IMAGE_KERNEL 3
+#define SF_IMAGE_STRIDE 2
+#define SF_IMAGE_WORD 16
+#define SF_IMAGE_ROWS (SF_IMAGE_CHANNELS * SF_IMAGE_KERNEL) /* image rows of a map row */
+#define SF_IMAGE_BEATS 1  /* beats of an image row */
+#define SF_IMAGE_HALF 1  /* the same, rounded up to a power of two */
+#define SF_IMAGE_PASSES 1 /* times that the image is read */
+#define SF_MAP_ROWS 4
+#define SF_MAP_TILES 2
+#define SF_MAP_GROUPS 1
+#define SF_MAP_CHANNELS (SF_IMAGE_ROWS * SF_IMAGE_KERNEL)
+#define SF_STEP 16          /* iterations of a step */
+#define SF_FRAME_BEATS (SF_MAP_ROWS * SF_IMAGE_ROWS * SF_IMAGE_BEATS)
+
 typedef struct {
-  int frame, row, tile, group, done;
+  int at;                 /* iteration of the step */
+  int bank;               /* half of the row memory that lines are made from */
+  int steps;              /* steps to come, this one included */
+  int sends;              /* this step has lines to send */
+  int fetch_row, fetch_block;   /* image row and beat that is fetched */
+  int beat, rows, pass, base;   /* global memory: next beat; rows of this pass, passes, frame */
+  int tile, tile_low, tile_block, group;
 } loader_state_t;
 
-typedef struct {
-  /* zero padding included; whole blocks, one fetched a cycle */
-  uchar row[SF_IMAGE_KERNEL][SF_IMAGE_CHANNELS][SF_IMAGE_BLOCKS * SF_IMAGE_BLOCK];
-} loader_rows_t;
-
-static void loader_start(loader_state_t *s, const int frames) {
-  s->frame = 0;
-  s->row = 0;
+static void loader_begin(loader_state_t *s, const int frames) {
+  s->at = 0;
+  s->bank = 1;
+  s->steps = frames * SF_IMAGE_PASSES * SF_MAP_ROWS + 1;
+  s->sends = 0;
+  s->fetch_row = 0;
+  s->fetch_block = 0;
+  s->beat = 0;
+  s->rows = 0;
+  s->pass = 0;
+  s->base = 0;
   s->tile = 0;
+  s->tile_low = 0;
+  s->tile_block = 0;
   s->group = 0;
-  s->done = frames == 0;
 }
 
-/* One line. */
-static void loader_step(loader_state_t *s, loader_rows_t *m, __global const uchar *restrict image,
-                        const int frames SF_PORTS) {
-  if (s->tile == 0 && s->group == 0) {
-    for (int r = 0; r < SF_IMAGE_KERNEL; ++r) {
-      const int y = s->row * SF_IMAGE_STRIDE + r - SF_IMAGE_TOP;
-      const int inside = y >= 0 && y < SF_IMAGE_ROWS;
-      for (int c = 0; c < SF_IMAGE_CHANNELS; ++c) {
-        const int base = ((s->frame * SF_IMAGE_CHANNELS + c) * SF_IMAGE_ROWS + y) * SF_IMAGE_COLUMNS;
-        for (int block = 0; block < SF_IMAGE_BLOCKS; ++block) {
-          #pragma unroll
-          for (int i = 0; i < SF_IMAGE_BLOCK; ++i) {
-            const int x = block * SF_IMAGE_BLOCK + i;
-            uchar v = 0;
-            if (inside && x >= SF_IMAGE_LEFT && x < SF_IMAGE_LEFT + SF_IMAGE_COLUMNS)
-              v = image[base + x - SF_IMAGE_LEFT];
-            m->row[r][c][x] = v;
-          }
+static int loader_fetches(const loader_state_t *s) {
+  return s->steps > 1 && s->at < SF_IMAGE_ROWS * SF_IMAGE_BEATS;
+}
+
+static int loader_sends(const loader_state_t *s) {
+  return s->sends && s->at < SF_MAP_TILES * SF_MAP_GROUPS;
+}
+
+/* At most one beat in and one line out. */
+static void loader_iterate(loader_state_t *s, image_beat_t rows[SF_IMAGE_ROWS][2 * SF_IMAGE_HALF],
+                           __global const image_beat_t *restrict image SF_PORTS) {
+  const int fetches = loader_fetches(s), sends = loader_sends(s);
+  if (fetches) {
+    const image_beat_t beat = image[s->beat];
+    #pragma unroll
+    for (int r = 0; r < SF_IMAGE_ROWS; ++r) {
+      if (r == s->fetch_row) rows[r][(1 - s->bank) * SF_IMAGE_HALF + s->fetch_block] = beat;
+    }
+    s->beat++;
+    s->fetch_row++;
+    if (s->fetch_row == SF_IMAGE_ROWS) {
+      s->fetch_row = 0;
+      s->fetch_block++;
+    }
+  }
+  if (sends) {
+    uchar word[SF_IMAGE_ROWS][SF_IMAGE_WORD];
+    #pragma unroll
+    for (int r = 0; r < SF_IMAGE_ROWS; ++r) {
+      const image_beat_t beat = rows[r][s->bank * SF_IMAGE_HALF + s->tile_block];
+      #pragma unroll
+      for (int i = 0; i < SF_IMAGE_WORD; ++i) {
+        uchar v = 0;
+        #pragma unroll
+        for (int part = 0; part < 64 / SF_IMAGE_WORD; ++part) {
+          if (part == s->tile_low) v = beat.byte[part * SF_IMAGE_WORD + i];
         }
+        word[r][i] = v;
       }
     }
-  }
-  uchar lane[SF_PIXELS * SF_UNITS];
-  #pragma unroll
-  for (int u = 0; u < SF_UNITS; ++u) {
-    const int k = s->group * SF_UNITS + u;
-    const int c = k / (SF_IMAGE_KERNEL * SF_IMAGE_KERNEL);
-    const int r = (k / SF_IMAGE_KERNEL) % SF_IMAGE_KERNEL;
-    const int t = k % SF_IMAGE_KERNEL;
+    uchar lane[SF_PIXELS * SF_UNITS];
     #pragma unroll
-    for (int p = 0; p < SF_PIXELS; ++p) {
-      const int x = s->tile * SF_PIXELS + p;
-      uchar v = 0;
-      if (c < SF_IMAGE_CHANNELS && x < SF_MAP_COLUMNS) v = m->row[r][c][x * SF_IMAGE_STRIDE + t];
-      lane[p * SF_UNITS + u] = v;
+    for (int i = 0; i < SF_PIXELS * SF_UNITS; ++i) lane[i] = 0;
+    #pragma unroll
+    for (int k = 0; k < SF_MAP_CHANNELS; ++k) {
+      if (k / SF_UNITS == s->group) {
+        #pragma unroll
+        for (int p = 0; p < SF_PIXELS; ++p)
+          lane[p * SF_UNITS + k % SF_UNITS] =
+              word[k / SF_IMAGE_KERNEL][p * SF_IMAGE_STRIDE + k % SF_IMAGE_KERNEL];
+      }
     }
-  }
-  line_t line;
-  #pragma unroll
-  for (int i = 0; i < SF_PIXELS * SF_VECTORS; ++i) line.px[i] = SF_LOAD(i, lane);
-  SF_WRITE(image, line);
-  /* The controller stores lines in map order (group, row, tile); rows come first here, so that
-   * an image row is fetched once. */
-  s->tile++;
-  if (s->tile == SF_MAP_TILES) {
-    s->tile = 0;
+    line_t line;
+    #pragma unroll
+    for (int i = 0; i < SF_LINE; ++i) line.px[i] = SF_LOAD(i, lane);
+    SF_WRITE(image, line);
     s->group++;
     if (s->group == SF_MAP_GROUPS) {
       s->group = 0;
-      s->row++;
-      if (s->row == SF_MAP_ROWS) {
-        s->row = 0;
-        s->frame++;
-        s->done = s->frame == frames;
+      s->tile_low++;
+      if (s->tile_low == 64 / SF_IMAGE_WORD) {
+        s->tile_low = 0;
+        s->tile_block++;
       }
     }
   }
+  s->at++;
+  if (s->at == SF_STEP) {
+    s->at = 0;
+    s->bank = 1 - s->bank;
+    s->steps--;
+    s->sends = 1;
+    s->fetch_row = 0;
+    s->fetch_block = 0;
+    s->tile_low = 0;
+    s->tile_block = 0;
+    s->rows++;
+    if (s->rows == SF_MAP_ROWS) {
+      s->rows = 0;
+      s->pass++;
+      if (s->pass == SF_IMAGE_PASSES) {
+        s->pass = 0;
+        s->base += SF_FRAME_BEATS;
+      }
+      s->beat = s->base;
+    }
+  }
+}
+
+/* ---- weight feeder: weight codes from global memory in order of use, one word an iteration ---- */
+#define SF_FRAME_WORDS 23      /* weight words of a frame */
+#define SF_WORDS_A_REST 4
+
+typedef struct {
+  int word, rest;     /* next word and next beat of rests */
+  int in_rest;        /* words that took their rest from the beat at hand */
+  rest_beat_t held;
+} feeder_state_t;
+
+static void feeder_begin(feeder_state_t *s) {
+  s->word = 0;
+  s->rest = 0;
+  s->in_rest = 0;
+  #pragma unroll
+  for (int i = 0; i < 8; ++i) s->held.code[i] = (bytes_t)(0);
+}
+
+static void feeder_iterate(feeder_state_t *s, __global const weight_beat_t *restrict weights,
+                           __global const rest_beat_t *restrict rests SF_PORTS) {
+  if (s->in_rest == 0) s->held = rests[s->rest];
+  const weight_beat_t beat = weights[s->word];
+  weight_word_t word;
+  #pragma unroll
+  for (int i = 0; i < 16; ++i) word.code[i] = beat.code[i];
+  #pragma unroll
+  for (int i = 0; i < 2; ++i) word.code[16 + i] = s->held.code[i];
+  SF_WRITE(weight, word);
+  /* the next word's rest moves to the front */
+  #pragma unroll
+  for (int i = 0; i < 8 - 2; ++i) s->held.code[i] = s->held.code[i + 2];
+  s->word++;
+  s->in_rest++;
+  if (s->in_rest == SF_WORDS_A_REST || s->word == SF_FRAME_WORDS) {
+    s->in_rest = 0;
+    s->rest++;
+  }
+  if (s->word == SF_FRAME_WORDS) {
+    s->word = 0;
+    s->rest = 0;
+  }
+}
+
+/* ---- parameter feeder: the records of all groups of output channels, layer by layer ---- */
+#define SF_FRAME_PARAMS 12
+
+static void params_iterate(int *at, __global const param_word_t *restrict params SF_PORTS) {
+  SF_WRITE(param, params[*at]);
+  *at = *at == SF_FRAME_PARAMS - 1 ? 0 : *at + 1;
 }
 
 /* ---- controller: owns the feature-map memory ----
- * First it reads the image (blocking); then, layer by layer, it streams operand lines and takes
- * result lines as they come (non-blocking), and waits only for the results still on their way when
- * all operands of the layer are sent. Results come in the order in which they lie in memory. */
+ * Sends operand lines and reads result lines in one loop, both at iterations that the plan fixes:
+ * a result is read 169 iterations after the last line that it needs was sent, when it is back. Nothing
+ * depends on time, so that a run that completes once with channels of these depths always does. */
 typedef struct {
-  cursor_t at;      /* the output tile whose operands are being sent */
-  int loading;      /* lines of the image still to come */
-  int load_row, load_tile, load_group;
-  int sending;      /* operands of this layer are still to be sent */
-  int part, slot;   /* channel group and window position inside the tile */
-  int stored;       /* result lines of this layer stored so far */
+  int iteration;
+  int c0, c1, c2, c3, c4, c5;  /* operand lines: nested counters, the innermost first */
+  int address, y, t;           /* the line's address, row and tile */
+  pace_t skips;                /* when lines of the other operand of an addition are sent */
+  int skip_address;
+  pace_t results;              /* when results are read */
+  int out_address, stored;
 } controller_state_t;
 
-static void controller_begin_layer(controller_state_t *s) {
-  s->sending = 1;
-  s->part = 0;
-  s->slot = 0;
+static void controller_begin(controller_state_t *s, const controller_layer_t *in) {
+  s->iteration = 0;
+  s->c0 = 0;
+  s->c1 = 0;
+  s->c2 = 0;
+  s->c3 = 0;
+  s->c4 = 0;
+  s->c5 = 0;
+  s->address = in->base;
+  s->y = in->first_y;
+  s->t = in->first_t;
+  s->skips = pace_start(in->skips);
+  s->skip_address = in->skip_base;
+  s->results = pace_start(in->results);
+  s->out_address = in->out_base;
   s->stored = 0;
-  if (s->at.layer == 0) {
-    s->loading = SF_MAP_GROUPS * SF_MAP_ROWS * SF_MAP_TILES;
-    s->load_row = 0;
-    s->load_tile = 0;
-    s->load_group = 0;
-  }
 }
 
-static void controller_start(controller_state_t *s, __global const instr_t *restrict program,
-                             const int frames) {
-  s->loading = 0;
-  sf_start(&s->at, program, frames, 2);
-  controller_begin_layer(s);
+/* Whether this iteration sends a line of the addition's other operand. */
+static int controller_skips(const controller_state_t *s, const controller_layer_t *in) {
+  return in->residual && s->iteration < in->sends && s->skips.left == 0;
 }
 
-/* Sends one line of the current layer and moves to the next. */
-static void controller_send(controller_state_t *s, const line_t *fm SF_PORTS) {
-  const instr_t in = s->at.in;
-  line_t line;
-  int address = 0, inside = 1, skip = 0;
-  if (in.mode == SF_DEPTHWISE) {
-    address = in.in_base + s->part;
-    /* a tile's skip line follows the line that completes its window */
-    skip = in.residual && s->part >= min(sf_window_end(&s->at), in.operand_lines);
-  } else if (s->part == in.in_groups) {
-    skip = 1;
-  } else if (in.mode == SF_POINTWISE) {
-    address = in.in_base + (s->part * in.in_rows + s->at.row) * in.in_tiles + s->at.tile;
-  } else {
-    const int y = s->at.row * in.stride - in.pad_top + s->slot / 3;
-    const int t = s->at.tile * in.stride - in.pad_left + s->slot % 3;
-    inside = y >= 0 && y < in.in_rows && t >= 0 && t < in.in_tiles;
-    address = in.in_base + (s->part * in.in_rows + y) * in.in_tiles + t;
+static int controller_inside(const controller_state_t *s, const controller_layer_t *in) {
+  return s->y >= 0 && s->y < in->in_rows && s->t >= 0 && s->t < in->in_tiles && s->c1 < in->groups;
+}
+
+/* Whether this iteration sends an operand line. */
+static int controller_sends(const controller_state_t *s, const controller_layer_t *in) {
+  return s->iteration < in->sends && !controller_skips(s, in) &&
+         (in->zero_outside || controller_inside(s, in));
+}
+
+static int controller_takes(const controller_state_t *s, const controller_layer_t *in) {
+  return s->results.left == 0 && s->stored < in->stores;
+}
+
+static int controller_reads_image(const controller_state_t *s, const controller_layer_t *in) {
+  return in->from_image && controller_sends(s, in);
+}
+
+static void controller_iterate(controller_state_t *s, const controller_layer_t *in,
+                               stored_line_t *fm, const int frame,
+                               __global line_t *restrict trace SF_PORTS) {
+  const int skips = controller_skips(s, in), sends = controller_sends(s, in);
+  const int inside = controller_inside(s, in);
+  const int takes = controller_takes(s, in);
+  line_t line, image;
+  #pragma unroll
+  for (int i = 0; i < SF_LINE; ++i) {
+    line.px[i] = (bytes_t)(0);
+    image.px[i] = (bytes_t)(0);
   }
-  if (skip)
-    address = in.skip_base + (s->at.group * in.out_rows + s->at.row) * in.out_tiles + s->at.tile;
-  if (inside) {
-    line = fm[address];
-  } else {
+  if (controller_reads_image(s, in)) image = SF_READ(image);
+  if (!in->from_image && (skips || (sends && inside))) {
+    const stored_line_t held = fm[skips ? s->skip_address : s->address];
     #pragma unroll
-    for (int i = 0; i < SF_PIXELS * SF_VECTORS; ++i) line.px[i] = (bytes_t)(0);
+    for (int i = 0; i < SF_LINE; ++i) line.px[i] = held.px[i];
   }
-  if (skip) {
-    SF_WRITE(skip, line);
-  } else {
-    SF_WRITE(operand, line);
-  }
-  if (in.mode == SF_DEPTHWISE) {
-    if (!skip) {
-      s->part++;
-      if (s->part == in.operand_lines && !in.residual) s->sending = 0;
-      return;
-    }
-  } else {
-    s->slot++;
-    if (!skip && in.mode == SF_STANDARD && s->slot < 9) return;
-    s->slot = 0;
-    s->part++;
-    if (s->part < in.in_groups + in.residual) return;
-    s->part = 0;
-  }
-  s->at.tile++;
-  if (s->at.tile < in.out_tiles) return;
-  s->at.tile = 0;
-  s->at.row++;
-  if (s->at.row < in.out_rows) return;
-  s->at.row = 0;
-  s->at.group++;
-  if (s->at.group == in.out_groups) s->sending = 0;
-}
-
-/* One line of the image. */
-static void controller_load(controller_state_t *s, line_t *fm SF_PORTS) {
-  const int address =
-      s->at.in.in_base +
-      (s->load_group * SF_MAP_ROWS + s->load_row) * SF_MAP_TILES + s->load_tile;
-  fm[address] = SF_READ(image);
-  s->loading--;
-  s->load_tile++;
-  if (s->load_tile == SF_MAP_TILES) {
-    s->load_tile = 0;
-    s->load_group++;
-    if (s->load_group == SF_MAP_GROUPS) {
-      s->load_group = 0;
-      s->load_row++;
-    }
-  }
-}
-
-static int controller_layer_done(const controller_state_t *s) {
-  return !s->loading && !s->sending && s->stored == s->at.in.result_lines;
-}
-
-static void controller_next_layer(controller_state_t *s, __global const instr_t *restrict program,
-                                  const int frames) {
-  s->at.layer++;
-  sf_seek(&s->at, program, frames, 2);
-  controller_begin_layer(s);
-}
-
-/* Inside a layer: one line out, at most one result in. */
-static void controller_step(controller_state_t *s, line_t *fm, __global line_t *restrict exported,
-                            __global line_t *restrict trace SF_PORTS) {
-  bool taken = false;
-  line_t sf_nb_result;
-  if (s->sending && SF_SPACE(operand, 1) && SF_SPACE(skip, 1)) {
-    controller_send(s, fm SF_PASS);
-    SF_READ_NB(result, taken);
-  } else if (s->stored < s->at.in.result_lines) {
-    sf_nb_result = SF_READ(result);
-    taken = true;
-  }
-  if (taken) {
-    fm[s->at.in.out_base + s->stored] = sf_nb_result;
-    if (s->at.in.exported)
-      exported[s->at.frame * s->at.in.result_lines + s->stored] = sf_nb_result;
+  if (in->from_image) line = image;
+  SF_FENCE;
+  if (sends) SF_WRITE(operand, line);
+  SF_FENCE;
+  if (skips) SF_WRITE(skip, line);
+  SF_FENCE;
+  if (takes) {
+    stored_line_t result;
+    #pragma unroll
+    for (int i = 0; i < 16; ++i) result.px[i] = (bytes_t)(0);
+    const line_t taken = SF_READ(result);
+    #pragma unroll
+    for (int i = 0; i < SF_LINE; ++i) result.px[i] = taken.px[i];
+    fm[s->out_address] = result;
 #ifdef SF_TRACE
-    trace[s->at.frame * SF_TRACE + s->at.in.trace_base + s->stored] = sf_nb_result;
+    if (in->trace_base >= 0)
+      trace[frame * SF_TRACE + in->trace_base + s->out_address - in->out_base] = taken;
 #endif
+  }
+  /* Every counter below adds or keeps. */
+  if (takes) {
+    const int ends = pace_ends(s->results, in->results);
+    s->out_address += ends == 0 ? in->store_tile : ends == 1 ? in->store_inner
+                      : ends == 2 ? in->store_row : in->store_outer;
     s->stored++;
   }
-}
-
-/* ---- weight feeder: parameters and weight codes from global memory, in order of use ---- */
-typedef struct {
-  cursor_t at;
-  int word;     /* next weight word of the group; -1: its parameters come first */
-  int weights;  /* next word in global memory */
-  int params;
-} feeder_state_t;
-
-static void feeder_start(feeder_state_t *s, __global const instr_t *restrict program,
-                         const int frames) {
-  sf_start(&s->at, program, frames, 2);
-  s->word = -1;
-  s->weights = 0;
-  s->params = 0;
-}
-
-/* One word. */
-static void feeder_step(feeder_state_t *s, __global const instr_t *restrict program,
-                        __global const packed_weight_t *restrict weights,
-                        __global const param_word_t *restrict params, const int frames SF_PORTS) {
-  if (s->word < 0) {
-    SF_WRITE(param, params[s->params]);
-    s->params++;
-  } else {
-    const packed_weight_t packed = weights[s->weights];
-    weight_word_t word;
-    /* Two codes a byte: the first half of the word in the low nibbles. */
-    uchar code[SF_TAPS * SF_UNITS];
-    #pragma unroll
-    for (int i = 0; i < SF_TAPS * SF_UNITS / 2; ++i) {
-      code[i] = packed.byte[i] & 15;
-      code[i + SF_TAPS * SF_UNITS / 2] = packed.byte[i] >> 4;
-    }
-    #pragma unroll
-    for (int i = 0; i < SF_TAPS * SF_VECTORS; ++i) word.tap[i] = SF_LOAD(i, code);
-    SF_WRITE(weight, word);
-    s->weights++;
+  s->results = pace_step(s->results, in->results);
+  if (skips) {
+    const int ends = pace_ends(s->skips, in->skips);
+    s->skip_address += ends == 0 ? in->skip_tile : ends == 1 ? in->skip_inner
+                       : ends == 2 ? in->skip_row : in->skip_outer;
   }
-  s->word++;
-  if (s->word < s->at.in.weight_words) return;
-  s->word = -1;
-  s->at.group++;
-  if (s->at.group < s->at.in.out_groups) return;
-  s->at.layer++;
-  const int frame = s->at.frame;
-  sf_seek(&s->at, program, frames, 2);
-  if (s->at.frame != frame) {
-    s->weights = 0;
-    s->params = 0;
+  s->skips = pace_step(s->skips, in->skips);
+  if (!skips) {
+    const int l0 = s->c0 == in->n0 - 1, l1 = s->c1 == in->n1 - 1, l2 = s->c2 == in->n2 - 1;
+    const int l3 = s->c3 == in->n3 - 1, l4 = s->c4 == in->n4 - 1, l5 = s->c5 == in->n5 - 1;
+    const int k0 = !l0, k1 = l0 && !l1, k2 = l0 && l1 && !l2, k3 = l0 && l1 && l2 && !l3;
+    const int k4 = l0 && l1 && l2 && l3 && !l4;
+    s->address += k0 ? in->a0 : k1 ? in->a1 : k2 ? in->a2 : k3 ? in->a3 : k4 ? in->a4 : in->a5;
+    s->y += k0 ? in->y0 : k1 ? in->y1 : k2 ? in->y2 : k3 ? in->y3 : k4 ? in->y4 : in->y5;
+    s->t += k0 ? in->t0 : k1 ? in->t1 : k2 ? in->t2 : k3 ? in->t3 : k4 ? in->t4 : in->t5;
+    s->c5 = l0 && l1 && l2 && l3 && l4 ? (l5 ? 0 : s->c5 + 1) : s->c5;
+    s->c4 = l0 && l1 && l2 && l3 ? (l4 ? 0 : s->c4 + 1) : s->c4;
+    s->c3 = l0 && l1 && l2 ? (l3 ? 0 : s->c3 + 1) : s->c3;
+    s->c2 = l0 && l1 ? (l2 ? 0 : s->c2 + 1) : s->c2;
+    s->c1 = l0 ? (l1 ? 0 : s->c1 + 1) : s->c1;
+    s->c0 = l0 ? 0 : s->c0 + 1;
   }
+  s->iteration++;
 }
 
-/* ---- convolution unit: line buffer, shift array, adder tree ----
+/* ---- convolution unit: line buffer, windows, shift array, adder tree ----
  * One array of SF_UNITS x SF_PIXELS x SF_TAPS lanes serves three kinds of convolution:
  *   pointwise   the taps of a unit take nine input channels of the same pixel
  *   depthwise   each unit takes its own channel's 3x3 window from the line buffer
  *   standard    all units take the 3x3 window of one input channel
- * The weights of the next group of output channels are fetched while this one is computed. */
-#define SF_WINDOW (3 * SF_PIXELS)
+ * The weights of the next group of output channels (depthwise: of the next layer) are read while
+ * this one is computed, at iterations that the plan fixes. */
+#define SF_RING 5   /* 8-byte words of a pixel's channels on their way into the array */
+#define SF_COLUMNS 6 /* columns of a window, over all geometries of the plan */
 
 typedef struct {
-  cursor_t at;           /* the output tile being computed */
-  int fetching;          /* the group's weights are not complete yet */
-  int bank;              /* half of the weight memory in use */
-  int ahead_layer, ahead_group, ahead_frame; /* group that is being fetched */
-  int ahead_words, ahead_wanted;             /* of its words: fetched, to be fetched */
-  int line, column;      /* depthwise: lines taken, and the place of the next one in its row */
+  int bank;                    /* half of the weight memory in use */
+  int group, group_left;       /* groups to come, iterations of this one to come */
+  int take_left, take_wait, take_every, take_at; /* the next group's words */
+  int word;                    /* weight word of the next array cycle */
+  int fill, lines;             /* pointwise: channels in the ring; lines taken for this tile */
+  int cycle, tile;             /* pointwise, standard: iteration of the tile or step; tiles to come */
+  int part, computes;          /* standard: channel group; a window is loaded */
+  int loads;                   /* standard: windows to load; depthwise: tiles to come */
+  pace_t fires;                /* depthwise: when a window is complete */
+  int line, y, t;              /* depthwise: place in the row; row; the window's first tile */
+  ulong ring[SF_PIXELS][SF_RING];
+  bytes_t shift[3][3][SF_LINE];  /* shift array: three lines of three rows */
+  ints_t acc[SF_LINE];
 } conv_state_t;
 
-typedef struct {
-  weight_word_t weights[2][SF_WEIGHT_WORDS];
-  line_t row[2][SF_ROW_LINES];         /* line buffer: the two rows above the newest */
-  line_t shift[3][3];                  /* shift array: three lines of three rows */
-  short window[3][SF_WINDOW * SF_UNITS]; /* operands of depthwise and standard convolution */
-  short ring[SF_PIXELS][2 * SF_UNITS];   /* operands of pointwise convolution: two lines */
-} conv_memory_t;
+static void conv_next_weights(conv_state_t *s, const conv_layer_t *in, const int last) {
+  const int final = s->group == 1;
+  s->take_at = 0;
+  s->take_left = final ? (last ? 0 : in->last_words) : in->words;
+  s->take_wait = final ? in->last_first : in->take_first;
+  s->take_every = final ? in->last_every : in->take_every;
+}
 
-static void conv_fetch_next(conv_state_t *s, __global const instr_t *restrict program,
-                            const int frames) {
-  s->ahead_words = 0;
-  s->ahead_group++;
-  if (s->ahead_group == program[s->ahead_layer].out_groups) {
-    s->ahead_group = 0;
-    s->ahead_layer++;
-    if (s->ahead_layer == SF_LAYERS) {
-      s->ahead_layer = 0;
-      s->ahead_frame++;
+/* last: no layer follows. */
+static void conv_begin(conv_state_t *s, const conv_layer_t *in, const int last) {
+  s->group = in->groups;
+  s->group_left = in->first_group_iterations;
+  conv_next_weights(s, in, last);
+  s->word = 0;
+  s->fill = 0;
+  s->lines = 0;
+  s->cycle = 0;
+  s->tile = in->tiles;
+  s->part = 0;
+  s->loads = in->loads;
+  s->computes = 0;
+  s->fires = pace_start(in->fires);
+  s->line = 0;
+  s->y = 0;
+  s->t = in->first_t;
+}
+
+/* Before the first layer: nothing is computed, the first weights go to the other bank. */
+static void conv_reset(conv_state_t *s) {
+  s->bank = 1;
+  #pragma unroll
+  for (int p = 0; p < SF_PIXELS; ++p) {
+    #pragma unroll
+    for (int i = 0; i < SF_RING; ++i) s->ring[p][i] = 0;
+  }
+  #pragma unroll
+  for (int i = 0; i < SF_LINE; ++i) {
+    #pragma unroll
+    for (int r = 0; r < 9; ++r) s->shift[r / 3][r % 3][i] = (bytes_t)(0);
+  }
+  #pragma unroll
+  for (int i = 0; i < SF_LINE; ++i) s->acc[i] = (ints_t)(0);
+}
+
+/* Whether this iteration reads a weight word of the next group. */
+static int conv_takes(const conv_state_t *s) { return s->take_left != 0 && s->take_wait == 0; }
+
+/* Whether this iteration reads an operand line. None comes after the last window. */
+static int conv_wants(const conv_state_t *s, const conv_layer_t *in) {
+  if (in->mode == SF_POINTWISE) return s->fill < SF_TAPS && s->lines < in->lines;
+  if (in->mode == SF_DEPTHWISE)
+    return s->line < in->row_lines && s->y < in->in_rows && s->loads != 0;
+  if (in->mode == SF_STANDARD) return s->loads != 0 && s->cycle < 9;
+  return 0;
+}
+
+/* Whether the array computes in this iteration. */
+static int conv_fires(const conv_state_t *s, const conv_layer_t *in) {
+  if (in->mode == SF_POINTWISE) return s->cycle < in->words;
+  if (in->mode == SF_DEPTHWISE) return s->fires.left == 0 && s->loads != 0;
+  if (in->mode == SF_STANDARD)
+    return s->computes && s->cycle < (s->part == in->lines - 1 ? in->last_lanes : SF_UNITS);
+  return 0;
+}
+
+/* Whether a tile's results are complete with this iteration. */
+static int conv_completes(const conv_state_t *s, const conv_layer_t *in) {
+  if (in->mode == SF_POINTWISE) return s->cycle == in->words - 1;
+  if (in->mode == SF_DEPTHWISE) return s->fires.left == 0 && s->loads != 0;
+  return conv_fires(s, in) && s->part == in->lines - 1 && s->cycle == in->last_lanes - 1;
+}
+
+/* The lanes of one array cycle and their adder tree. x: operands by tap, pixel and 16 units.
+ * Negative terms are complements; the ones that they lack are in the bias. */
+static void conv_array(ints_t *tree, const lanes_t *x, const weight_word_t word) {
+  lanes_t shift[SF_TAPS * SF_WIDES * SF_TERMS], keep[SF_TAPS * SF_WIDES * SF_TERMS];
+  lanes_t flip[SF_TAPS * SF_WIDES * SF_TERMS];
+  #pragma unroll
+  for (int i = 0; i < SF_TAPS * SF_WIDES * SF_TERMS; ++i) {
+    bytes_t code[2];
+    #pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      /* the first half of the codes in the low nibbles */
+      const bytes_t both = word.code[(2 * i + h) % 18];
+      code[h] = 2 * i + h < 18 ? both & (uchar)15 : both >> (uchar)4;
+    }
+    const sf_term_t term = sf_decode_term(SF_LANES_OF_BYTES(code[0], code[1]));
+    shift[i] = term.shift;
+    keep[i] = term.keep;
+    flip[i] = term.flip;
+  }
+  #pragma unroll
+  for (int w = 0; w < SF_WIDES; ++w) {
+    #pragma unroll
+    for (int p = 0; p < SF_PIXELS; ++p) {
+      ints_t low = (ints_t)(0), high = (ints_t)(0);
+      lanes_t term[SF_TAPS * SF_TERMS];
+      #pragma unroll
+      for (int i = 0; i < SF_TAPS * SF_TERMS; ++i) {
+        const int own = (i / SF_TERMS * SF_WIDES + w) * SF_TERMS + i % SF_TERMS;
+        const lanes_t value = x[(i / SF_TERMS * SF_PIXELS + p) * SF_WIDES + w];
+        term[i] = ((value << shift[own]) & keep[own]) ^ flip[own];
+      }
+      /* The sum of two fits 16 bits: |x| <= 255, shifted by at most 6. */
+      #pragma unroll
+      for (int i = 0; i < SF_TAPS * SF_TERMS / 2; ++i) {
+        const lanes_t pair = term[2 * i] + term[2 * i + 1];
+        low += SF_INTS_OF_SHORTS(pair.lo);
+        high += SF_INTS_OF_SHORTS(pair.hi);
+      }
+      low += SF_INTS_OF_SHORTS(term[SF_TAPS - 1].lo);
+      high += SF_INTS_OF_SHORTS(term[SF_TAPS - 1].hi);
+      tree[p * SF_VECTORS + 2 * w] = low;
+      tree[p * SF_VECTORS + 2 * w + 1] = high;
     }
   }
-  s->ahead_wanted = s->ahead_frame < frames ? program[s->ahead_layer].weight_words : 0;
 }
 
-static void conv_start(conv_state_t *s, __global const instr_t *restrict program,
-                       const int frames) {
-  sf_start(&s->at, program, frames, 2);
-  s->fetching = 1;
-  s->bank = 1;
-  s->ahead_layer = 0;
-  s->ahead_frame = 0;
-  s->ahead_group = 0;
-  s->ahead_words = 0;
-  s->ahead_wanted = s->at.done ? 0 : s->at.in.weight_words;
-  s->line = 0;
-  s->column = 0;
-}
-
-/* Lines that the next step will read. */
-static int conv_lines_wanted(const conv_state_t *s) {
-  const instr_t in = s->at.in;
-  if (in.mode == SF_POINTWISE) return in.in_groups;
-  if (in.mode == SF_STANDARD) return 9 * in.in_groups;
-  /* the last windows end in zero lines */
-  return max(min(sf_window_end(&s->at), in.operand_lines) - s->line, 0);
-}
-
-/* Operands of one array cycle, by tap, pixel and vector of units: one value for all units
- * (pointwise, standard), or one a unit (depthwise). */
-static void conv_operands(shorts_t *x, const conv_memory_t *m, const instr_t in, const int base,
-                          const int lane) {
-  const int origin = in.pad_left ? SF_PIXELS - 1 : 0;
-  if (in.mode == SF_POINTWISE) {
+/* A line into the ring, behind the channels that are there, fewer than nine. */
+static void conv_push_channels(conv_state_t *s, const line_t line) {
+  const int whole = s->fill >> 3;
+  const ulong left = (ulong)(s->fill & 7) << 3;
+  #pragma unroll
+  for (int p = 0; p < SF_PIXELS; ++p) {
+    ulong moved[SF_RING];
     #pragma unroll
-    for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_VECTORS; ++i) {
-      const int tap = i / (SF_PIXELS * SF_VECTORS), p = i / SF_VECTORS % SF_PIXELS;
-      x[i] = (shorts_t)(m->ring[p][(base + tap) & (2 * SF_UNITS - 1)]);
+    for (int i = 0; i < SF_RING; ++i) {
+      const ulong own = i < SF_VECTORS ? as_ulong(line.px[p * SF_VECTORS + i % SF_VECTORS]) : 0;
+      const ulong low = i > 0 && i <= SF_VECTORS
+                            ? as_ulong(line.px[p * SF_VECTORS + (i + SF_VECTORS - 1) % SF_VECTORS]) : 0;
+      moved[i] = (own << left) | ((low >> 1) >> (63 - left));
     }
-  } else if (in.mode == SF_DEPTHWISE) {
     #pragma unroll
-    for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_VECTORS; ++i) {
-      const int tap = i / (SF_PIXELS * SF_VECTORS), p = i / SF_VECTORS % SF_PIXELS;
-      const int column = origin + p * in.stride + tap % 3;
-      x[i] = SF_LOAD(column * SF_VECTORS + i % SF_VECTORS, m->window[tap / 3]);
+    for (int i = 0; i < SF_RING; ++i)
+      s->ring[p][i] |= whole ? (i > 0 ? moved[(i + SF_RING - 1) % SF_RING] : 0) : moved[i];
+  }
+}
+
+/* Nine channels of every pixel out of the ring, to all units. */
+static void conv_pop_channels(conv_state_t *s, lanes_t *x, const short sign_bit) {
+  #pragma unroll
+  for (int p = 0; p < SF_PIXELS; ++p) {
+    const shorts_t low = sf_extend(as_uchar8(s->ring[p][0]), sign_bit);
+    const shorts_t high = sf_extend(as_uchar8(s->ring[p][1]), sign_bit);
+    const short taps[SF_TAPS] = {low.s0, low.s1, low.s2, low.s3, low.s4,
+                                    low.s5, low.s6, low.s7, high.s0};
+    #pragma unroll
+    for (int tap = 0; tap < SF_TAPS; ++tap) {
+      #pragma unroll
+      for (int w = 0; w < SF_WIDES; ++w)
+        x[(tap * SF_PIXELS + p) * SF_WIDES + w] = (lanes_t)(taps[tap]);
     }
+    #pragma unroll
+    for (int i = 0; i < SF_RING - 1; ++i)
+      s->ring[p][i] = i + 2 < SF_RING
+                          ? (s->ring[p][i + 1] >> 8) | (s->ring[p][(i + 2) % SF_RING] << 56)
+                          : s->ring[p][i + 1] >> 8;
+    s->ring[p][SF_RING - 1] = 0;
+  }
+}
+
+/* One line further through the line buffer: three lines into the shift array. */
+static void conv_push_line(conv_state_t *s, const conv_layer_t *in, stored_rows_t *rows,
+                           const line_t line) {
+  const stored_rows_t above = rows[s->line];
+  const uchar one = s->y >= 1 ? 255 : 0, two = s->y >= 2 ? 255 : 0;
+  stored_rows_t next;
+  #pragma unroll
+  for (int i = 0; i < 2 * 16; ++i) next.px[i] = (bytes_t)(0);
+  #pragma unroll
+  for (int i = 0; i < SF_LINE; ++i) {
+    #pragma unroll
+    for (int r = 0; r < 3; ++r) {
+      s->shift[r][0][i] = s->shift[r][1][i];
+      s->shift[r][1][i] = s->shift[r][2][i];
+    }
+    s->shift[0][2][i] = above.px[16 + i] & two;
+    s->shift[1][2][i] = above.px[i] & one;
+    s->shift[2][2][i] = line.px[i];
+    next.px[16 + i] = s->shift[1][2][i];
+    next.px[i] = line.px[i];
+  }
+  rows[s->line] = next;
+}
+
+/* The shift array as operands; lines outside the map are zero. */
+static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *x,
+                        const short sign_bit) {
+  short keep[3];
+  #pragma unroll
+  for (int j = 0; j < 3; ++j) keep[j] = s->t + j >= 0 && s->t + j < in->in_tiles ? -1 : 0;
+  if (in->geometry == 0) {
+    #pragma unroll
+    for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_WIDES; ++i) {
+      const int tap = i / (SF_PIXELS * SF_WIDES), p = i / SF_WIDES % SF_PIXELS;
+      const int column = 3 + p * 1 + tap % 3;
+      const int at = column % SF_PIXELS * SF_VECTORS + i % SF_WIDES * 2;
+      const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][column / SF_PIXELS][at],
+                                             s->shift[tap / 3][column / SF_PIXELS][at + 1]);
+      x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
+    }
+  }
+  if (in->geometry == 1) {
+    #pragma unroll
+    for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_WIDES; ++i) {
+      const int tap = i / (SF_PIXELS * SF_WIDES), p = i / SF_WIDES % SF_PIXELS;
+      const int column = 0 + p * 2 + tap % 3;
+      const int at = column % SF_PIXELS * SF_VECTORS + i % SF_WIDES * 2;
+      const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][column / SF_PIXELS][at],
+                                             s->shift[tap / 3][column / SF_PIXELS][at + 1]);
+      x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
+    }
+  }
+}
+
+/* The counters of the kinds: adds, compares, selects. */
+static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants, const int fires) {
+  if (in->mode == SF_POINTWISE) {
+    const int end = s->cycle == in->words - 1 + (s->tile == 1 ? in->tail : 0);
+    const int busy = s->cycle < in->words - 1;
+    s->word = busy ? s->word + 1 : 0;
+    s->fill = busy ? s->fill + (wants ? SF_UNITS - SF_TAPS : -SF_TAPS) : 0;
+    s->lines = end ? 0 : wants ? s->lines + 1 : s->lines;
+    s->cycle = end ? 0 : s->cycle + 1;
+    s->tile = !end ? s->tile : s->tile == 1 ? in->tiles : s->tile - 1;
+  } else if (in->mode == SF_DEPTHWISE) {
+    const int ends = pace_ends(s->fires, in->fires);
+    const int line_end = s->line == in->row_length - 1;
+    if (fires) {
+      s->word += ends == 0 ? 0 : ends == 1 ? 1 : ends == 2 ? in->word_row : 1;
+      s->t = ends == 0 ? s->t + in->stride : in->first_t;
+    }
+    s->fires = pace_step(s->fires, in->fires);
+    /* after the last group's rows no line comes any more */
+    const int rows_end = line_end && s->y == in->all_rows - 1 && s->tile != 0;
+    s->y = rows_end ? (s->tile == 1 ? in->in_rows : 0) : line_end ? s->y + 1 : s->y;
+    s->tile = rows_end ? s->tile - 1 : s->tile;
+    s->line = line_end ? 0 : s->line + 1;
+    s->loads = fires ? s->loads - 1 : s->loads;
+  } else {
+    const int last_part = s->part == in->lines - 1;
+    const int length = !s->computes ? 9 : !last_part ? SF_UNITS
+                       : in->last_step + (s->tile == 1 ? in->tail : 0);
+    const int end = s->cycle == length - 1;
+    s->word = !fires ? s->word : last_part && s->cycle == in->last_lanes - 1 ? 0 : s->word + 1;
+    s->cycle = end ? 0 : s->cycle + 1;
+    s->loads = end && s->loads != 0 ? s->loads - 1 : s->loads;
+    if (end && s->computes) {
+      s->part = last_part ? 0 : s->part + 1;
+      s->tile = !last_part ? s->tile : s->tile == 1 ? in->tiles : s->tile - 1;
+    }
+    s->computes = end ? 1 : s->computes;
+  }
+}
+
+/* The weights' counters: after a group's last iteration the banks change places. */
+static void conv_count_weights(conv_state_t *s, const conv_layer_t *in, const int takes,
+                               const int last) {
+  if (s->group_left == 1) {
+    s->bank = 1 - s->bank;
+    s->group--;
+    s->group_left = in->group_iterations;
+    conv_next_weights(s, in, last);
+  } else {
+    s->group_left--;
+    s->take_wait = takes ? s->take_every - 1 : s->take_wait - 1;
+    s->take_left = takes ? s->take_left - 1 : s->take_left;
+    s->take_at = takes ? s->take_at + 1 : s->take_at;
+  }
+}
+
+/* At most one line and one weight word in, one array cycle, at most one tile out. */
+static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_t *weights,
+                         stored_rows_t *rows, const int last SF_PORTS) {
+  const int takes = conv_takes(s), wants = conv_wants(s, in);
+  const int fires = conv_fires(s, in), completes = conv_completes(s, in);
+  const short sign_bit = in->in_signed ? 128 : 0;
+  if (takes) {
+    const weight_word_t word = SF_READ(weight);
+    stored_weight_t held;
+    #pragma unroll
+    for (int i = 0; i < 32; ++i)
+      held.code[i] = i < 18 ? word.code[i % 18] : (bytes_t)(0);
+    weights[(1 - s->bank) * SF_WEIGHT_HALF + s->take_at] = held;
+  }
+  SF_FENCE;
+  line_t line;
+  if (wants) {
+    line = SF_READ(operand);
   } else {
     #pragma unroll
-    for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_VECTORS; ++i) {
-      const int tap = i / (SF_PIXELS * SF_VECTORS), p = i / SF_VECTORS % SF_PIXELS;
-      const int column = origin + p * in.stride + tap % 3;
-      x[i] = (shorts_t)(m->window[tap / 3][column * SF_UNITS + lane]);
-    }
+    for (int i = 0; i < SF_LINE; ++i) line.px[i] = (bytes_t)(0);
   }
-}
-
-/* The lanes: one array cycle. */
-static void conv_array(acc_word_t *acc, const shorts_t *operands, const weight_word_t *word) {
-  #pragma unroll
-  for (int tap = 0; tap < SF_TAPS; ++tap) {
-    #pragma unroll
-    for (int v = 0; v < SF_VECTORS; ++v) {
-      const ints_t code = SF_INTS_OF_BYTES(word->tap[tap * SF_VECTORS + v]);
-      const sf_term_t first = sf_decode_term(code & 15);
-      #pragma unroll
-      for (int p = 0; p < SF_PIXELS; ++p) {
-        const ints_t x = SF_INTS_OF_SHORTS(operands[(tap * SF_PIXELS + p) * SF_VECTORS + v]);
-        acc->px[p * SF_VECTORS + v] += sf_apply_term(x, first);
-      }
-    }
-  }
-}
-
-/* Depthwise: one line further through the line buffer, three lines into the shift array. */
-static void conv_push_line(conv_state_t *s, conv_memory_t *m, const line_t line) {
-  #pragma unroll
-  for (int r = 0; r < 3; ++r) {
-    m->shift[r][0] = m->shift[r][1];
-    m->shift[r][1] = m->shift[r][2];
-  }
-  m->shift[0][2] = m->row[1][s->column];
-  m->shift[1][2] = m->row[0][s->column];
-  m->shift[2][2] = line;
-  m->row[1][s->column] = m->shift[1][2];
-  m->row[0][s->column] = line;
-  s->line++;
-  s->column++;
-  if (s->column == s->at.in.in_tiles) s->column = 0;
-}
-
-/* Codes as 16-bit integers: sign_bit is 128 for int8 codes and 0 for uint8. */
-static shorts_t conv_extend(const bytes_t v, const short sign_bit) {
-  return (SF_SHORTS_OF_UNSIGNED(v) ^ sign_bit) - sign_bit;
-}
-
-/* Depthwise: the shift array as the array's operands; lines outside the map are zero. */
-static void conv_open_window(const conv_state_t *s, conv_memory_t *m) {
-  const instr_t in = s->at.in;
-  const short sign_bit = in.in_signed ? 128 : 0;
-  #pragma unroll
-  for (int r = 0; r < 3; ++r) {
-    const int y = s->at.row * in.stride - in.pad_top + r;
-    #pragma unroll
-    for (int j = 0; j < 3; ++j) {
-      const int t = s->at.tile * in.stride - in.pad_left + j;
-      const short keep = y >= 0 && y < in.in_rows && t >= 0 && t < in.in_tiles ? -1 : 0;
-      #pragma unroll
-      for (int i = 0; i < SF_PIXELS * SF_VECTORS; ++i)
-        SF_STORE(conv_extend(m->shift[r][j].px[i], sign_bit) & keep,
-                 j * SF_PIXELS * SF_VECTORS + i, m->window[r]);
-    }
-  }
-}
-
-/* One weight word while the group's weights are incomplete, otherwise one output tile. */
-static void conv_step(conv_state_t *s, conv_memory_t *m, __global const instr_t *restrict program,
-                      const int frames SF_PORTS) {
-  if (s->fetching) {
-    if (s->ahead_words < s->ahead_wanted) {
-      m->weights[1 - s->bank][s->ahead_words] = SF_READ(weight);
-      s->ahead_words++;
-    } else {
-      s->fetching = 0;
-      s->bank = 1 - s->bank;
-      conv_fetch_next(s, program, frames);
-    }
-    return;
-  }
-  const instr_t in = s->at.in;
-  acc_word_t acc;
-  #pragma unroll
-  for (int i = 0; i < SF_PIXELS * SF_VECTORS; ++i) acc.px[i] = (ints_t)(0);
-  const short sign_bit = in.in_signed ? 128 : 0;
-  /* cycles of this tile: array cycles, and for depthwise and standard the lines before them */
-  const int cycles = in.mode == SF_DEPTHWISE  ? sf_window_end(&s->at) - s->line
-                     : in.mode == SF_STANDARD ? in.weight_words + 9 * in.in_groups
-                                              : in.weight_words;
-  int lines = 0;   /* lines read for this tile */
-  int word = 0;    /* weight words used for this tile */
-  int pending = 0; /* standard: array cycles left on the window */
-  int lane = 0; /* standard: input channel in the window */
-  int slot = 0;    /* standard: place of the next line in the window */
-  for (int cycle = 0; cycle < cycles; ++cycle) {
-    int wants, fires;
-    if (in.mode == SF_POINTWISE) {
-      wants = lines < in.in_groups && word * SF_TAPS + SF_TAPS > lines * SF_UNITS;
-      fires = 1;
-    } else if (in.mode == SF_DEPTHWISE) {
-      wants = s->line < in.operand_lines;
-      fires = cycle == cycles - 1;
-    } else {
-      wants = pending == 0;
-      fires = !wants;
-    }
-    line_t line;
-    if (wants) {
-      line = SF_READ(operand);
-    } else {
-      #pragma unroll
-      for (int i = 0; i < SF_PIXELS * SF_VECTORS; ++i) line.px[i] = (bytes_t)(0);
-    }
-    if (in.mode == SF_DEPTHWISE) {
-      conv_push_line(s, m, line);
-      if (fires) conv_open_window(s, m);
-    } else if (wants) {
+  lanes_t x[SF_TAPS * SF_PIXELS * SF_WIDES];
+  if (in->mode == SF_POINTWISE) {
+    if (s->fill == 0) {
       #pragma unroll
       for (int p = 0; p < SF_PIXELS; ++p) {
         #pragma unroll
-        for (int v = 0; v < SF_VECTORS; ++v) {
-          const shorts_t x = conv_extend(line.px[p * SF_VECTORS + v], sign_bit);
-          if (in.mode == SF_POINTWISE)
-            SF_STORE(x, (lines & 1) * SF_VECTORS + v, m->ring[p]);
-          else
-            SF_STORE(x, ((slot % 3) * SF_PIXELS + p) * SF_VECTORS + v, m->window[slot / 3]);
-        }
-      }
-      if (in.mode == SF_POINTWISE) {
-        lines++;
-      } else {
-        slot++;
-        if (slot == 9) {
-          slot = 0;
-          lane = 0;
-          pending = min(in.in_channels - lines * SF_UNITS, SF_UNITS);
-          lines++;
-        }
+        for (int i = 0; i < SF_RING; ++i) s->ring[p][i] = 0;
       }
     }
-    if (s->ahead_words < s->ahead_wanted) {
-      bool valid = false;
-      weight_word_t sf_nb_weight;
-      SF_READ_NB(weight, valid);
-      if (valid) {
-        m->weights[1 - s->bank][s->ahead_words] = sf_nb_weight;
-        s->ahead_words++;
-      }
-    }
-    if (fires) {
-      shorts_t operands[SF_TAPS * SF_PIXELS * SF_VECTORS];
-      conv_operands(operands, m, in, word * SF_TAPS, lane);
-      conv_array(&acc, operands, &m->weights[s->bank][word]);
-      word++;
-      lane++;
-      pending--;
-    }
+    if (wants) conv_push_channels(s, line);
+    if (fires) conv_pop_channels(s, x, sign_bit);
   }
-  SF_WRITE(acc, acc);
-  const int layer = s->at.layer, frame = s->at.frame;
-  if (sf_advance(&s->at, program, frames, 2)) {
-    s->fetching = 1;
-    if (s->at.layer != layer || s->at.frame != frame) {
-      s->line = 0;
-      s->column = 0;
-    }
+  if (in->mode == SF_DEPTHWISE) {
+    conv_push_line(s, in, rows, line);
+    if (fires) conv_window(s, in, x, sign_bit);
   }
+  if (fires) {
+    const stored_weight_t held = weights[s->bank * SF_WEIGHT_HALF + s->word];
+    weight_word_t word;
+    ints_t tree[SF_LINE];
+    #pragma unroll
+    for (int i = 0; i < 18; ++i) word.code[i] = held.code[i];
+    conv_array(tree, x, word);
+    const int first = in->mode == SF_DEPTHWISE || s->word == 0;
+    #pragma unroll
+    for (int i = 0; i < SF_LINE; ++i) s->acc[i] = first ? tree[i] : s->acc[i] + tree[i];
+  }
+  SF_FENCE;
+  if (completes) {
+    acc_word_t sums;
+    #pragma unroll
+    for (int i = 0; i < SF_LINE; ++i) sums.px[i] = s->acc[i];
+    SF_WRITE(acc, sums);
+  }
+  conv_count(s, in, wants, fires);
+  conv_count_weights(s, in, takes, last);
 }
 
-/* ---- requantise: bias (batch norm is folded into it), one rounding; direct layers keep 32 bits ---- */
+/* ---- post: requantise, activation, residual addition, global pool, the network's output ----
+ * At a layer's start the parameters of all its channel groups are read; then one tile an iteration. */
 typedef struct {
-  cursor_t at;
-  int fresh; /* the next tile begins a group: its parameters come first */
-  param_word_t param;
-} requantise_state_t;
-
-static void requantise_start(requantise_state_t *s, __global const instr_t *restrict program,
-                             const int frames) {
-  sf_start(&s->at, program, frames, 2);
-  s->fresh = 1;
-}
-
-/* One tile. */
-static void requantise_step(requantise_state_t *s, __global const instr_t *restrict program,
-                            const int frames SF_PORTS) {
-  if (s->fresh) {
-    s->param = SF_READ(param);
-    s->fresh = 0;
-  }
-  const acc_word_t acc = SF_READ(acc);
-  acc_word_t wide;
-  quant_word_t word;
-  #pragma unroll
-  for (int p = 0; p < SF_PIXELS; ++p) {
-    #pragma unroll
-    for (int v = 0; v < SF_VECTORS; ++v) {
-      ints_t sum = acc.px[p * SF_VECTORS + v] + s->param.bias[v];
-      if (!s->at.in.direct) {
-        /* Past ten bits a sum that is shifted left saturates in 8 bits all the same: shift +-1023
-         * instead, so that no bit is lost. */
-        const ints_t far = (s->param.left[v] > 0) & (((sum + 1024) & ~2047) != 0);
-        sum = (far & ((sum >> 31) ^ 1023)) | (~far & sum);
-      }
-      const ints_t q = sf_round_shift(sum, s->param.left[v], s->param.right[v]);
-      wide.px[p * SF_VECTORS + v] = q;
-      word.px[p * SF_VECTORS + v] = SF_SHORTS_OF_INTS(clamp(q, -1024, 1023));
-    }
-  }
-  if (s->at.in.direct) {
-    SF_WRITE(logits, wide);
-  } else {
-    SF_WRITE(quant, word);
-  }
-  if (sf_advance(&s->at, program, frames, 2)) s->fresh = 1;
-}
-
-/* ---- activation: clamp to the layer's range, and zeros past the end of a row ---- */
-static void activation_step(cursor_t *at, __global const instr_t *restrict program,
-                            const int frames SF_PORTS) {
-  const quant_word_t word = SF_READ(quant);
-  const int valid = at->in.out_columns - at->tile * SF_PIXELS;
-  line_t line;
-  #pragma unroll
-  for (int p = 0; p < SF_PIXELS; ++p) {
-    #pragma unroll
-    for (int v = 0; v < SF_VECTORS; ++v) {
-      shorts_t x = clamp(word.px[p * SF_VECTORS + v], (short)at->in.low, (short)at->in.high);
-      if (p >= valid) x = (shorts_t)(0);
-      /* the low byte is the code, signed or not */
-      line.px[p * SF_VECTORS + v] = SF_LOW_BYTES(x);
-    }
-  }
-  SF_WRITE(active, line);
-  sf_advance(at, program, frames, 0);
-}
-
-/* ---- residual add: both operands to the finer grid, one sum, one rounding ---- */
-static void residual_step(cursor_t *at, __global const instr_t *restrict program,
-                          const int frames SF_PORTS) {
-  line_t line = SF_READ(active);
-  const instr_t in = at->in;
-  if (in.residual) {
-    const line_t skip = SF_READ(skip);
-    const int valid = in.out_columns - at->tile * SF_PIXELS;
-    #pragma unroll
-    for (int i = 0; i < SF_PIXELS * SF_VECTORS; ++i) {
-      const ints_t a = in.add_signed ? SF_INTS_OF_SIGNED(line.px[i]) : SF_INTS_OF_BYTES(line.px[i]);
-      const ints_t b = in.skip_signed ? SF_INTS_OF_SIGNED(skip.px[i]) : SF_INTS_OF_BYTES(skip.px[i]);
-      const ints_t sum = (a << in.add_left) + (b << in.skip_left);
-      const ints_t q = sf_round_shift(sum, (ints_t)(in.sum_left), (ints_t)(in.sum_right));
-      line.px[i] = SF_LOW_BYTES_OF_INTS(clamp(q, in.add_low, in.add_high));
-      /* the clamp may have moved the zeros past the end of a row */
-      if (i / SF_VECTORS >= valid) line.px[i] = (bytes_t)(0);
-    }
-  }
-  SF_WRITE(sum, line);
-  sf_advance(at, program, frames, 0);
-}
-
-/* ---- pool: the sum of a whole map, times a constant in shifts and adds ---- */
-typedef struct {
-  cursor_t at;
+  int pre;                     /* parameter words to come before the first tile */
+  int at;                      /* where the next one goes */
+  int param;                   /* channel group of the next tile */
+  int tile, inner, row, results; /* its place; tiles to come */
+  int pixel;                   /* output: pixel that is stored */
+  int stored;                  /* beats of the output stored */
+  acc_word_t held;
   ints_t sum[SF_VECTORS];
-} pool_state_t;
+} post_state_t;
 
-static void pool_clear(pool_state_t *s) {
+static void post_begin(post_state_t *s, const post_layer_t *in) {
+  s->pre = in->before;
+  s->at = 0;
+  s->param = 0;
+  s->tile = 0;
+  s->inner = 0;
+  s->row = 0;
+  s->results = in->tiles_all;
+  s->pixel = 0;
+}
+
+static void post_reset(post_state_t *s) {
+  s->stored = 0;
+  #pragma unroll
+  for (int i = 0; i < SF_LINE; ++i) s->held.px[i] = (ints_t)(0);
   #pragma unroll
   for (int v = 0; v < SF_VECTORS; ++v) s->sum[v] = (ints_t)(0);
 }
 
-static void pool_start(pool_state_t *s, __global const instr_t *restrict program,
-                       const int frames) {
-  sf_start(&s->at, program, frames, 0);
-  pool_clear(s);
+static int post_reads_param(const post_state_t *s, const post_layer_t *in) {
+  return s->pre != 0 && s->at < in->groups;
 }
 
-static void pool_step(pool_state_t *s, __global const instr_t *restrict program,
-                      const int frames SF_PORTS) {
-  line_t line = SF_READ(sum);
-  const instr_t in = s->at.in;
-  int emits = 1;
-  if (in.pool) {
+static int post_reads_acc(const post_state_t *s, const post_layer_t *in) {
+  return s->pre == 0 && s->results != 0 && s->pixel == 0;
+}
+
+static int post_reads_skip(const post_state_t *s, const post_layer_t *in) {
+  return in->residual && post_reads_acc(s, in);
+}
+
+static int post_writes(const post_state_t *s, const post_layer_t *in) {
+  if (!post_reads_acc(s, in) || in->direct) return 0;
+  return !in->pool || (s->tile == in->tiles - 1 && s->row == in->rows - 1);
+}
+
+/* Bias (batch norm is folded into it) and one rounding: codes that the layer's range clamps. */
+static void post_requantise(ints_t *q, const acc_word_t sums, const param_word_t param,
+                            const post_layer_t *in) {
+  #pragma unroll
+  for (int v = 0; v < SF_VECTORS; ++v) {
+    const ints_t right = SF_INTS_OF_BYTES(param.right[v]) & SF_RIGHT_MASK;
+    const ints_t left = SF_INTS_OF_BYTES(param.left[v]) & SF_LEFT_MASK;
     #pragma unroll
-    for (int i = 0; i < SF_PIXELS * SF_VECTORS; ++i) {
-      s->sum[i % SF_VECTORS] +=
-          in.pool_signed ? SF_INTS_OF_SIGNED(line.px[i]) : SF_INTS_OF_BYTES(line.px[i]);
-      line.px[i] = (bytes_t)(0);
+    for (int p = 0; p < SF_PIXELS; ++p) {
+      ints_t sum = sums.px[p * SF_VECTORS + v] + param.bias[v];
+      if (!in->direct) {
+        /* Past ten bits a sum that is shifted left saturates in 8 bits all the same: shift +-1023
+         * instead, so that no bit is lost. */
+        const ints_t far = (left > 0) & (((sum + 1024) & ~2047) != 0);
+        sum = (far & ((sum >> 31) ^ 1023)) | (~far & sum);
+      }
+      q[p * SF_VECTORS + v] = sf_round_shift(sum, left, right);
     }
-    emits = s->at.tile == in.out_tiles - 1 && s->at.row == in.out_rows - 1;
-    if (emits) {
+  }
+}
+
+/* At most one parameter word, one tile and one line of an addition in, one line out. */
+static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *params,
+                         __global output_beat_t *restrict output SF_PORTS) {
+  const int reads_param = post_reads_param(s, in), reads_acc = post_reads_acc(s, in);
+  const int writes = post_writes(s, in), stores = s->pre == 0 && s->results != 0;
+  const int last_tile = s->tile == in->tiles - 1;
+  if (reads_param) params[s->at] = SF_READ(param);
+  SF_FENCE;
+  if (reads_acc) s->held = SF_READ(acc);
+  SF_FENCE;
+  line_t skip;
+  if (post_reads_skip(s, in)) {
+    skip = SF_READ(skip);
+  } else {
+    #pragma unroll
+    for (int i = 0; i < SF_LINE; ++i) skip.px[i] = (bytes_t)(0);
+  }
+  if (stores) {
+    const param_word_t param = params[s->param];
+    const int valid = last_tile ? in->last_pixels : SF_PIXELS;
+    ints_t q[SF_LINE];
+    post_requantise(q, s->held, param, in);
+    if (in->direct) {
+      /* 32 bits a channel, clamped to the layer's range, a pixel an iteration */
+      output_beat_t beat;
+      #pragma unroll
+      for (int v = 0; v < SF_VECTORS; ++v) {
+        ints_t value = (ints_t)(0);
+        #pragma unroll
+        for (int p = 0; p < SF_PIXELS; ++p) {
+          if (p == s->pixel) value = q[p * SF_VECTORS + v];
+        }
+        beat.unit[v] = clamp(value, in->low, in->high);
+      }
+      output[s->stored] = beat;
+      s->stored++;
+    }
+    line_t line;
+    #pragma unroll
+    for (int i = 0; i < SF_LINE; ++i) {
+      /* zeros past the end of a row; the low byte is the code, signed or not */
+      shorts_t code = SF_SHORTS_OF_INTS(clamp(q[i], in->low, in->high));
+      if (i / SF_VECTORS >= valid) code = (shorts_t)(0);
+      line.px[i] = SF_LOW_BYTES(code);
+    }
+    /* both operands to the finer grid, one sum, one rounding */
+    if (in->residual) {
+      #pragma unroll
+      for (int i = 0; i < SF_LINE; ++i) {
+        const ints_t a = SF_ADD_SIGNED(in) ? SF_INTS_OF_SIGNED(line.px[i]) : SF_INTS_OF_BYTES(line.px[i]);
+        const ints_t b = SF_SKIP_SIGNED(in) ? SF_INTS_OF_SIGNED(skip.px[i]) : SF_INTS_OF_BYTES(skip.px[i]);
+        const ints_t sum = (a << SF_ADD_LEFT(in)) + (b << SF_SKIP_LEFT(in));
+        const ints_t rounded = sf_round_shift(sum, (ints_t)(SF_SUM_LEFT(in)), (ints_t)(SF_SUM_RIGHT(in)));
+        line.px[i] = SF_LOW_BYTES_OF_INTS(clamp(rounded, SF_ADD_LOW(in), SF_ADD_HIGH(in)));
+        /* the clamp may have moved the zeros past the end of a row */
+        if (i / SF_VECTORS >= valid) line.px[i] = (bytes_t)(0);
+      }
+    }
+    /* the sum of a whole map, times a constant in shifts and adds */
+    if (in->pool) {
+      ints_t whole[SF_VECTORS];
+      #pragma unroll
+      for (int v = 0; v < SF_VECTORS; ++v) {
+        ints_t tree = (ints_t)(0);
+        #pragma unroll
+        for (int p = 0; p < SF_PIXELS; ++p)
+          tree += SF_POOL_SIGNED(in) ? SF_INTS_OF_SIGNED(line.px[p * SF_VECTORS + v])
+                                     : SF_INTS_OF_BYTES(line.px[p * SF_VECTORS + v]);
+        whole[v] = s->sum[v] + tree;
+        s->sum[v] = writes ? (ints_t)(0) : whole[v];
+      }
+      #pragma unroll
+      for (int i = 0; i < SF_LINE; ++i) line.px[i] = (bytes_t)(0);
       #pragma unroll
       for (int v = 0; v < SF_VECTORS; ++v) {
         ints_t product = (ints_t)(0);
-        #pragma unroll
-        for (int bit = 0; bit < 31; ++bit) {
-          if ((in.pool_plus >> bit) & 1) product += s->sum[v] << bit;
-          if ((in.pool_minus >> bit) & 1) product -= s->sum[v] << bit;
-        }
-        const ints_t q = sf_round_shift(product, (ints_t)(0), (ints_t)(in.pool_right));
-        line.px[v] = SF_LOW_BYTES_OF_INTS(clamp(q, in.pool_low, in.pool_high));
+        if (1)
+          product = sf_round_shift( + (whole[v] << 15), (ints_t)(0), (ints_t)(17));
+        line.px[v] = SF_LOW_BYTES_OF_INTS(clamp(product, SF_POOL_LOW(in), SF_POOL_HIGH(in)));
       }
-      pool_clear(s);
+    }
+    if (writes) {
+      SF_WRITE(result, line);
     }
   }
-  if (emits) SF_WRITE(result, line);
-  sf_advance(&s->at, program, frames, 0);
-}
-
-/* ---- classifier: direct results (32 bits), clamped to the layer's range, to global memory ---- */
-static void classifier_step(cursor_t *at, int *stored, __global const instr_t *restrict program,
-                            __global acc_word_t *restrict output, const int frames SF_PORTS) {
-  acc_word_t word = SF_READ(logits);
-  #pragma unroll
-  for (int i = 0; i < SF_PIXELS * SF_VECTORS; ++i) {
-    const ints_t below = (word.px[i] < at->in.low), above = (word.px[i] > at->in.high);
-    word.px[i] += below & (at->in.low - word.px[i]);
-    word.px[i] += above & (at->in.high - word.px[i]);
+  /* Every counter below adds or keeps. */
+  if (reads_param) s->at++;
+  if (s->pre != 0) s->pre--;
+  const int over = stores && (!in->direct || s->pixel == (last_tile ? in->last_pixels : SF_PIXELS) - 1);
+  s->pixel = !stores || over ? 0 : s->pixel + 1;
+  if (over) {
+    const int last_inner = s->inner == in->inner - 1, last_row = s->row == in->rows - 1;
+    s->results--;
+    s->tile = last_tile ? 0 : s->tile + 1;
+    if (last_tile) {
+      s->param += !last_inner || last_row ? 1 : 1 - in->inner;
+      s->inner = last_inner ? 0 : s->inner + 1;
+      if (last_inner) s->row = last_row ? 0 : s->row + 1;
+    }
   }
-  output[*stored] = word;
-  *stored = *stored + 1;
-  sf_advance(at, program, frames, 1);
 }
 
 #ifndef SF_LOWERED
 
-/* ---- the kernels: one enqueue of each runs all layers of all frames ---- */
+/* ---- the kernels: one enqueue of each runs all layers of all frames ----
+ * A kernel that has layers is a loop over them, and in it one loop whose trip count the planner
+ * computed: one iteration is one clock. */
 #define SF_KERNEL __attribute__((max_global_work_dim(0))) __kernel
 #ifdef SF_EMULATOR
 #define SF_WAITS , __global volatile int *restrict sf_waits
@@ -1368,231 +1493,737 @@ static void classifier_step(cursor_t *at, int *stored, __global const instr_t *r
 #define SF_WAITS
 #endif
 
-SF_KERNEL void loader(__global const uchar *restrict image, const int frames SF_WAITS) {
-  loader_state_t state;
-  loader_rows_t rows;
-  loader_start(&state, frames);
-  while (!state.done) loader_step(&state, &rows, image, frames SF_PASS);
+SF_KERNEL void loader(__global const image_beat_t *restrict image, const int frames SF_WAITS) {
+  image_beat_t rows[SF_IMAGE_ROWS][2 * SF_IMAGE_HALF];
+  loader_state_t s;
+  loader_begin(&s, frames);
+  const int iterations = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + 1) * SF_STEP;
+  /* proof: loader-rows - a step reads one half of the memory and writes the other */
+  #pragma ivdep array(rows) safelen(8)
+  for (int i = 0; i < iterations; ++i) loader_iterate(&s, rows, image SF_PASS);
 }
 
-SF_KERNEL void controller(__global const instr_t *restrict program,
-                          __global line_t *restrict exported, __global line_t *restrict trace,
-                          const int frames SF_WAITS) {
-  line_t fm[SF_FM_LINES] __attribute__((memory("BLOCK_RAM")));
-  controller_state_t state;
-  controller_start(&state, program, frames);
-  while (!state.at.done) {
-    while (state.loading) controller_load(&state, fm SF_PASS);
-    /* Within a layer no line that is read is written: the memory plan proves it. Layers depend on
-     * each other through fm, so the pragma stands on the loop inside one layer alone. */
+SF_KERNEL void feeder(__global const weight_beat_t *restrict weights,
+                      __global const rest_beat_t *restrict rests, const int frames SF_WAITS) {
+  feeder_state_t s;
+  feeder_begin(&s);
+  const int iterations = frames * SF_FRAME_WORDS;
+  for (int i = 0; i < iterations; ++i) feeder_iterate(&s, weights, rests SF_PASS);
+}
+
+SF_KERNEL void params(__global const param_word_t *restrict records, const int frames SF_WAITS) {
+  int at = 0;
+  const int iterations = frames * SF_FRAME_PARAMS;
+  for (int i = 0; i < iterations; ++i) params_iterate(&at, records SF_PASS);
+}
+
+SF_KERNEL void controller(__global const controller_layer_t *restrict program,
+                          __global line_t *restrict trace, const int frames SF_WAITS) {
+  controller_layer_t layers[SF_PASSES];
+  stored_line_t fm[SF_FM_LINES];
+  controller_state_t s;
+  for (int l = 0; l < SF_PASSES; ++l) layers[l] = program[l];
+  int at = 0, frame = 0;
+  const int passes = frames * SF_PASSES;
+  for (int l = 0; l < passes; ++l) {
+    const controller_layer_t in = layers[at];
+    controller_begin(&s, &in);
+    /* proof: controller-maps - within a layer no line that is read is written: the maps lie apart */
     #pragma ivdep array(fm)
-    while (!controller_layer_done(&state)) controller_step(&state, fm, exported, trace SF_PASS);
-    controller_next_layer(&state, program, frames);
+    for (int i = 0; i < in.iterations; ++i) controller_iterate(&s, &in, fm, frame, trace SF_PASS);
+    frame = at == SF_PASSES - 1 ? frame + 1 : frame;
+    at = at == SF_PASSES - 1 ? 0 : at + 1;
   }
 }
 
-SF_KERNEL void feeder(__global const instr_t *restrict program,
-                      __global const packed_weight_t *restrict weights,
-                      __global const param_word_t *restrict params, const int frames SF_WAITS) {
-  feeder_state_t state;
-  feeder_start(&state, program, frames);
-  while (!state.at.done) feeder_step(&state, program, weights, params, frames SF_PASS);
+SF_KERNEL void conv(__global const conv_layer_t *restrict program, const int frames SF_WAITS) {
+  conv_layer_t layers[SF_LAYERS + 1]; /* the last record only reads the first weights */
+  stored_weight_t weights[2 * SF_WEIGHT_HALF];
+  stored_rows_t rows[SF_ROW_LINES];
+  conv_state_t s;
+  for (int l = 0; l < SF_LAYERS + 1; ++l) layers[l] = program[l];
+  conv_reset(&s);
+  int at = SF_LAYERS;
+  const int passes = frames * SF_LAYERS + 1;
+  for (int l = 0; l < passes; ++l) {
+    const conv_layer_t in = layers[at];
+    const int last = l == passes - 1;
+    conv_begin(&s, &in, last);
+    /* proof: conv-weights - one bank is read, the other written; they change places after a group */
+    #pragma ivdep array(weights) safelen(8)
+    /* proof: conv-rows - a place of the line buffer comes again a row of all channel groups later */
+    #pragma ivdep array(rows) safelen(16)
+    for (int i = 0; i < in.iterations; ++i) conv_iterate(&s, &in, weights, rows, last SF_PASS);
+    at = at >= SF_LAYERS - 1 ? 0 : at + 1;
+  }
 }
 
-SF_KERNEL void conv(__global const instr_t *restrict program, const int frames SF_WAITS) {
-  conv_memory_t memory;
-  conv_state_t state;
-  conv_start(&state, program, frames);
-  while (!state.at.done) conv_step(&state, &memory, program, frames SF_PASS);
-}
-
-SF_KERNEL void requantise(__global const instr_t *restrict program, const int frames SF_WAITS) {
-  requantise_state_t state;
-  requantise_start(&state, program, frames);
-  while (!state.at.done) requantise_step(&state, program, frames SF_PASS);
-}
-
-SF_KERNEL void activation(__global const instr_t *restrict program, const int frames SF_WAITS) {
-  cursor_t at;
-  sf_start(&at, program, frames, 0);
-  while (!at.done) activation_step(&at, program, frames SF_PASS);
-}
-
-SF_KERNEL void residual(__global const instr_t *restrict program, const int frames SF_WAITS) {
-  cursor_t at;
-  sf_start(&at, program, frames, 0);
-  while (!at.done) residual_step(&at, program, frames SF_PASS);
-}
-
-SF_KERNEL void pool(__global const instr_t *restrict program, const int frames SF_WAITS) {
-  pool_state_t state;
-  pool_start(&state, program, frames);
-  while (!state.at.done) pool_step(&state, program, frames SF_PASS);
-}
-
-SF_KERNEL void classifier(__global const instr_t *restrict program,
-                          __global acc_word_t *restrict output, const int frames SF_WAITS) {
-  cursor_t at;
-  int stored = 0;
-  sf_start(&at, program, frames, 1);
-  while (!at.done) classifier_step(&at, &stored, program, output, frames SF_PASS);
+SF_KERNEL void post(__global const post_layer_t *restrict program,
+                    __global output_beat_t *restrict output, const int frames SF_WAITS) {
+  post_layer_t layers[SF_LAYERS];
+  param_word_t records[SF_GROUPS];
+  post_state_t s;
+  for (int l = 0; l < SF_LAYERS; ++l) layers[l] = program[l];
+  post_reset(&s);
+  int at = 0;
+  const int passes = frames * SF_LAYERS;
+  for (int l = 0; l < passes; ++l) {
+    const post_layer_t in = layers[at];
+    post_begin(&s, &in);
+    /* proof: post-records - all are written before the first is read */
+    #pragma ivdep array(records) safelen(8)
+    for (int i = 0; i < in.iterations; ++i) post_iterate(&s, &in, records, output SF_PASS);
+    at = at == SF_LAYERS - 1 ? 0 : at + 1;
+  }
 }
 
 #else
 
-/* ---- one scheduler in place of the kernels: each stage steps until a FIFO stops it ---- */
-static int conv_ready(const conv_state_t *s, const ports_t *ports) {
-  if (s->at.done) return 0;
-  if (s->fetching) return s->ahead_words == s->ahead_wanted || SF_FILLED(weight, 1);
-  return SF_FILLED(operand, conv_lines_wanted(s)) && SF_SPACE(acc, 1);
+/* ---- one scheduler in place of the kernels: each does its iterations where a FIFO lets it ---- */
+static int controller_ready(const controller_state_t *s, const controller_layer_t *in,
+                            const ports_t *ports) {
+  return (!controller_reads_image(s, in) || SF_FILLED(image, 1)) &&
+         (!controller_sends(s, in) || SF_SPACE(operand, 1)) &&
+         (!controller_skips(s, in) || SF_SPACE(skip, 1)) &&
+         (!controller_takes(s, in) || SF_FILLED(result, 1));
 }
 
-static int controller_ready(const controller_state_t *s, const ports_t *ports) {
-  if (s->at.done) return 0;
-  if (s->loading) return SF_FILLED(image, 1);
-  if (s->sending && SF_SPACE(operand, 1) && SF_SPACE(skip, 1)) return 1;
-  return s->stored < s->at.in.result_lines && SF_FILLED(result, 1);
+static int conv_ready(const conv_state_t *s, const conv_layer_t *in, const ports_t *ports) {
+  return (!conv_takes(s) || SF_FILLED(weight, 1)) && (!conv_wants(s, in) || SF_FILLED(operand, 1)) &&
+         (!conv_completes(s, in) || SF_SPACE(acc, 1));
 }
 
-static int residual_ready(const cursor_t *at, const ports_t *ports) {
-  return !at->done && SF_FILLED(active, 1) && SF_SPACE(sum, 1) &&
-         (!at->in.residual || SF_FILLED(skip, 1));
+static int post_ready(const post_state_t *s, const post_layer_t *in, const ports_t *ports) {
+  return (!post_reads_param(s, in) || SF_FILLED(param, 1)) &&
+         (!post_reads_acc(s, in) || SF_FILLED(acc, 1)) &&
+         (!post_reads_skip(s, in) || SF_FILLED(skip, 1)) &&
+         (!post_writes(s, in) || SF_SPACE(result, 1));
 }
+
+#ifndef SF_CLOCKED
 
 __attribute__((reqd_work_group_size(1, 1, 1)))
-__kernel void scheduler(__global const uchar *restrict image,
-                        __global const instr_t *restrict program,
-                        __global const packed_weight_t *restrict weights,
+__kernel void scheduler(__global const image_beat_t *restrict image,
+                        __global const weight_beat_t *restrict weights,
+                        __global const rest_beat_t *restrict rests,
                         __global const param_word_t *restrict params,
-                        __global acc_word_t *restrict output, __global line_t *restrict exported,
-                        __global line_t *restrict trace, __global uchar *restrict fifos,
-                        __global int *restrict status, const int frames) {
+                        __global const controller_layer_t *restrict controller_program,
+                        __global const conv_layer_t *restrict conv_program,
+                        __global const post_layer_t *restrict post_program,
+                        __global output_beat_t *restrict output, __global line_t *restrict trace,
+                        __global uchar *restrict fifos, __global int *restrict status,
+                        const int frames) {
   ports_t port_set;
   ports_t *ports = &port_set;
   uint offset = 0;
   ports->image = (__global line_t *)(fifos + offset);
   ports->image_read = 0;
   ports->image_written = 0;
-  offset += SF_DEPTH_image * (uint)sizeof(line_t);
+  offset += (SF_DEPTH_image * (uint)sizeof(line_t) + 255) & ~255u;
   ports->operand = (__global line_t *)(fifos + offset);
   ports->operand_read = 0;
   ports->operand_written = 0;
-  offset += SF_DEPTH_operand * (uint)sizeof(line_t);
+  offset += (SF_DEPTH_operand * (uint)sizeof(line_t) + 255) & ~255u;
   ports->skip = (__global line_t *)(fifos + offset);
   ports->skip_read = 0;
   ports->skip_written = 0;
-  offset += SF_DEPTH_skip * (uint)sizeof(line_t);
-  ports->param = (__global param_word_t *)(fifos + offset);
-  ports->param_read = 0;
-  ports->param_written = 0;
-  offset += SF_DEPTH_param * (uint)sizeof(param_word_t);
+  offset += (SF_DEPTH_skip * (uint)sizeof(line_t) + 255) & ~255u;
   ports->weight = (__global weight_word_t *)(fifos + offset);
   ports->weight_read = 0;
   ports->weight_written = 0;
-  offset += SF_DEPTH_weight * (uint)sizeof(weight_word_t);
+  offset += (SF_DEPTH_weight * (uint)sizeof(weight_word_t) + 255) & ~255u;
+  ports->param = (__global param_word_t *)(fifos + offset);
+  ports->param_read = 0;
+  ports->param_written = 0;
+  offset += (SF_DEPTH_param * (uint)sizeof(param_word_t) + 255) & ~255u;
   ports->acc = (__global acc_word_t *)(fifos + offset);
   ports->acc_read = 0;
   ports->acc_written = 0;
-  offset += SF_DEPTH_acc * (uint)sizeof(acc_word_t);
-  ports->quant = (__global quant_word_t *)(fifos + offset);
-  ports->quant_read = 0;
-  ports->quant_written = 0;
-  offset += SF_DEPTH_quant * (uint)sizeof(quant_word_t);
-  ports->logits = (__global acc_word_t *)(fifos + offset);
-  ports->logits_read = 0;
-  ports->logits_written = 0;
-  offset += SF_DEPTH_logits * (uint)sizeof(acc_word_t);
-  ports->active = (__global line_t *)(fifos + offset);
-  ports->active_read = 0;
-  ports->active_written = 0;
-  offset += SF_DEPTH_active * (uint)sizeof(line_t);
-  ports->sum = (__global line_t *)(fifos + offset);
-  ports->sum_read = 0;
-  ports->sum_written = 0;
-  offset += SF_DEPTH_sum * (uint)sizeof(line_t);
+  offset += (SF_DEPTH_acc * (uint)sizeof(acc_word_t) + 255) & ~255u;
   ports->result = (__global line_t *)(fifos + offset);
   ports->result_read = 0;
   ports->result_written = 0;
-  offset += SF_DEPTH_result * (uint)sizeof(line_t);
-  loader_state_t loader_state;
-  loader_rows_t rows;
-  controller_state_t controller_state;
-  line_t fm[SF_FM_LINES];
-  feeder_state_t feeder_state;
-  conv_state_t conv_state;
-  conv_memory_t memory;
-  requantise_state_t requantise_state;
-  pool_state_t pool_state;
-  cursor_t activation_at, residual_at, classifier_at;
-  int outputs = 0;
-  loader_start(&loader_state, frames);
-  controller_start(&controller_state, program, frames);
-  feeder_start(&feeder_state, program, frames);
-  conv_start(&conv_state, program, frames);
-  requantise_start(&requantise_state, program, frames);
-  sf_start(&activation_at, program, frames, 0);
-  sf_start(&residual_at, program, frames, 0);
-  pool_start(&pool_state, program, frames);
-  sf_start(&classifier_at, program, frames, 1);
+  offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
+  image_beat_t image_rows[SF_IMAGE_ROWS][2 * SF_IMAGE_HALF];
+  stored_line_t fm[SF_FM_LINES];
+  stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
+  stored_rows_t rows[SF_ROW_LINES];
+  param_word_t records[SF_GROUPS];
+  loader_state_t loader;
+  feeder_state_t feeder;
+  controller_state_t controller;
+  conv_state_t conv;
+  post_state_t post;
+  int param_at = 0, frame = 0;
+  int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
+  int loader_left = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + 1) * SF_STEP;
+  int feeder_left = frames * SF_FRAME_WORDS, params_left = frames * SF_FRAME_PARAMS;
+  int controller_passes = frames * SF_PASSES, conv_passes = frames * SF_LAYERS + 1;
+  int post_passes = frames * SF_LAYERS;
+  controller_layer_t controller_in = controller_program[controller_at];
+  conv_layer_t conv_in = conv_program[conv_at];
+  post_layer_t post_in = post_program[post_at];
+  int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
+  int post_left = post_in.iterations;
+  loader_begin(&loader, frames);
+  feeder_begin(&feeder);
+  controller_begin(&controller, &controller_in);
+  conv_reset(&conv);
+  conv_begin(&conv, &conv_in, conv_passes == 1);
+  post_reset(&post);
+  post_begin(&post, &post_in);
 
   int moved = 1;
   while (moved) {
     moved = 0;
-    for (; !loader_state.done && SF_SPACE(image, 1); moved = 1)
-      loader_step(&loader_state, &rows, image, frames, ports);
-    for (; !feeder_state.at.done && SF_SPACE(weight, 1) && SF_SPACE(param, 1); moved = 1)
-      feeder_step(&feeder_state, program, weights, params, frames, ports);
-    for (; controller_ready(&controller_state, ports); moved = 1) {
-      if (controller_state.loading)
-        controller_load(&controller_state, fm, ports);
-      else
-        controller_step(&controller_state, fm, exported, trace, ports);
-      if (controller_layer_done(&controller_state))
-        controller_next_layer(&controller_state, program, frames);
+    for (; loader_left && (!loader_sends(&loader) || SF_SPACE(image, 1)); moved = 1) {
+      loader_iterate(&loader, image_rows, image, ports);
+      loader_left--;
     }
-    for (; conv_ready(&conv_state, ports); moved = 1)
-      conv_step(&conv_state, &memory, program, frames, ports);
-    for (; !requantise_state.at.done && SF_FILLED(acc, 1) && SF_SPACE(quant, 1) &&
-           SF_SPACE(logits, 1) && (!requantise_state.fresh || SF_FILLED(param, 1));
-         moved = 1)
-      requantise_step(&requantise_state, program, frames, ports);
-    for (; !activation_at.done && SF_FILLED(quant, 1) && SF_SPACE(active, 1); moved = 1)
-      activation_step(&activation_at, program, frames, ports);
-    for (; residual_ready(&residual_at, ports); moved = 1)
-      residual_step(&residual_at, program, frames, ports);
-    for (; !pool_state.at.done && SF_FILLED(sum, 1) && SF_SPACE(result, 1); moved = 1)
-      pool_step(&pool_state, program, frames, ports);
-    for (; !classifier_at.done && SF_FILLED(logits, 1); moved = 1)
-      classifier_step(&classifier_at, &outputs, program, output, frames, ports);
+    for (; feeder_left && SF_SPACE(weight, 1); moved = 1) {
+      feeder_iterate(&feeder, weights, rests, ports);
+      feeder_left--;
+    }
+    for (; params_left && SF_SPACE(param, 1); moved = 1) {
+      params_iterate(&param_at, params, ports);
+      params_left--;
+    }
+    for (; controller_passes && controller_ready(&controller, &controller_in, ports); moved = 1) {
+      controller_iterate(&controller, &controller_in, fm, frame, trace, ports);
+      if (--controller_left == 0) {
+        controller_passes--;
+        frame = controller_at == SF_PASSES - 1 ? frame + 1 : frame;
+        controller_at = controller_at == SF_PASSES - 1 ? 0 : controller_at + 1;
+        controller_in = controller_program[controller_at];
+        controller_left = controller_in.iterations;
+        controller_begin(&controller, &controller_in);
+      }
+    }
+    for (; conv_passes && conv_ready(&conv, &conv_in, ports); moved = 1) {
+      conv_iterate(&conv, &conv_in, weight_memory, rows, conv_passes == 1, ports);
+      if (--conv_left == 0) {
+        conv_passes--;
+        conv_at = conv_at >= SF_LAYERS - 1 ? 0 : conv_at + 1;
+        conv_in = conv_program[conv_at];
+        conv_left = conv_in.iterations;
+        conv_begin(&conv, &conv_in, conv_passes == 1);
+      }
+    }
+    for (; post_passes && post_ready(&post, &post_in, ports); moved = 1) {
+      post_iterate(&post, &post_in, records, output, ports);
+      if (--post_left == 0) {
+        post_passes--;
+        post_at = post_at == SF_LAYERS - 1 ? 0 : post_at + 1;
+        post_in = post_program[post_at];
+        post_left = post_in.iterations;
+        post_begin(&post, &post_in);
+      }
+    }
   }
   /* Nothing can move: finished, or deadlocked with these words left in the FIFOs. */
-  status[0] = loader_state.done && controller_state.at.done && feeder_state.at.done &&
-              conv_state.at.done && requantise_state.at.done && activation_at.done &&
-              residual_at.done && pool_state.at.done && classifier_at.done;
-  status[1] = controller_state.at.frame;
-  status[2] = controller_state.at.layer;
+  status[0] = !loader_left && !feeder_left && !params_left && !controller_passes && !conv_passes &&
+              !post_passes;
+  status[1] = frame;
+  status[2] = controller_at;
   status[3] = (int)(ports->image_written - ports->image_read);
   status[4] = (int)ports->image_written;
   status[5] = (int)(ports->operand_written - ports->operand_read);
   status[6] = (int)ports->operand_written;
   status[7] = (int)(ports->skip_written - ports->skip_read);
   status[8] = (int)ports->skip_written;
-  status[9] = (int)(ports->param_written - ports->param_read);
-  status[10] = (int)ports->param_written;
-  status[11] = (int)(ports->weight_written - ports->weight_read);
-  status[12] = (int)ports->weight_written;
+  status[9] = (int)(ports->weight_written - ports->weight_read);
+  status[10] = (int)ports->weight_written;
+  status[11] = (int)(ports->param_written - ports->param_read);
+  status[12] = (int)ports->param_written;
   status[13] = (int)(ports->acc_written - ports->acc_read);
   status[14] = (int)ports->acc_written;
-  status[15] = (int)(ports->quant_written - ports->quant_read);
-  status[16] = (int)ports->quant_written;
-  status[17] = (int)(ports->logits_written - ports->logits_read);
-  status[18] = (int)ports->logits_written;
-  status[19] = (int)(ports->active_written - ports->active_read);
-  status[20] = (int)ports->active_written;
-  status[21] = (int)(ports->sum_written - ports->sum_read);
-  status[22] = (int)ports->sum_written;
-  status[23] = (int)(ports->result_written - ports->result_read);
-  status[24] = (int)ports->result_written;
+  status[15] = (int)(ports->result_written - ports->result_read);
+  status[16] = (int)ports->result_written;
+  /* who waits for which channel, by its number from 1 */
+  __global int *waits = status + 17;
+  waits[0] = loader_left ? 1 : 0;
+  waits[1] = feeder_left ? 4 : 0;
+  waits[2] = params_left ? 5 : 0;
+  waits[3] = !controller_passes ? 0
+             : controller_reads_image(&controller, &controller_in) && !SF_FILLED(image, 1) ? 1
+             : controller_sends(&controller, &controller_in) && !SF_SPACE(operand, 1) ? 2
+             : controller_skips(&controller, &controller_in) && !SF_SPACE(skip, 1) ? 3
+             : 7;
+  waits[4] = !conv_passes ? 0
+             : conv_takes(&conv) && !SF_FILLED(weight, 1) ? 4
+             : conv_wants(&conv, &conv_in) && !SF_FILLED(operand, 1) ? 2
+             : 6;
+  waits[5] = !post_passes ? 0
+             : post_reads_param(&post, &post_in) && !SF_FILLED(param, 1) ? 5
+             : post_reads_acc(&post, &post_in) && !SF_FILLED(acc, 1) ? 6
+             : post_reads_skip(&post, &post_in) && !SF_FILLED(skip, 1) ? 3
+             : 7;
 }
+
+#endif
+
+#ifdef SF_CLOCKED
+
+/* ---- the same iterations with simulated time ----
+ * In a cycle every kernel does at most one iteration. What it writes goes through a delay line as
+ * long as its latency; a word that has arrived there and finds its channel full stops the kernel.
+ * An invocation ends when its last iteration has passed the line, and the next one starts after the
+ * re-entry. A word can be read some cycles after it entered its channel. Beats of global memory
+ * come at a rate, in 1/256 bytes a cycle. The FIFOs are longer than the channels: the delay lines
+ * lie in them too. */
+#define SF_READABLE(name) (name##_entered != ports->name##_read && \
+  name##_seen[name##_next & (SF_DEPTH_##name - 1)] <= now)
+#define SF_SPAN 12 /* numbers a span: start, end, iterations, and stalls by channel or memory */
+#define SF_MEMORY 8
+
+__attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel void clocked(__global const image_beat_t *restrict image,
+                      __global const weight_beat_t *restrict weights,
+                      __global const rest_beat_t *restrict rests,
+                      __global const param_word_t *restrict params,
+                      __global const controller_layer_t *restrict controller_program,
+                      __global const conv_layer_t *restrict conv_program,
+                      __global const post_layer_t *restrict post_program,
+                      __global output_beat_t *restrict output, __global line_t *restrict trace,
+                      __global uchar *restrict fifos, __global int *restrict status,
+                      __global const int *restrict latencies, __global long *restrict times,
+                      __global long *restrict spans, __global long *restrict ends,
+                      const int frames) {
+  ports_t port_set;
+  ports_t *ports = &port_set;
+  uint offset = 0;
+  ports->image = (__global line_t *)(fifos + offset);
+  ports->image_read = 0;
+  ports->image_written = 0;
+  offset += (SF_DEPTH_image * (uint)sizeof(line_t) + 255) & ~255u;
+  ports->operand = (__global line_t *)(fifos + offset);
+  ports->operand_read = 0;
+  ports->operand_written = 0;
+  offset += (SF_DEPTH_operand * (uint)sizeof(line_t) + 255) & ~255u;
+  ports->skip = (__global line_t *)(fifos + offset);
+  ports->skip_read = 0;
+  ports->skip_written = 0;
+  offset += (SF_DEPTH_skip * (uint)sizeof(line_t) + 255) & ~255u;
+  ports->weight = (__global weight_word_t *)(fifos + offset);
+  ports->weight_read = 0;
+  ports->weight_written = 0;
+  offset += (SF_DEPTH_weight * (uint)sizeof(weight_word_t) + 255) & ~255u;
+  ports->param = (__global param_word_t *)(fifos + offset);
+  ports->param_read = 0;
+  ports->param_written = 0;
+  offset += (SF_DEPTH_param * (uint)sizeof(param_word_t) + 255) & ~255u;
+  ports->acc = (__global acc_word_t *)(fifos + offset);
+  ports->acc_read = 0;
+  ports->acc_written = 0;
+  offset += (SF_DEPTH_acc * (uint)sizeof(acc_word_t) + 255) & ~255u;
+  ports->result = (__global line_t *)(fifos + offset);
+  ports->result_read = 0;
+  ports->result_written = 0;
+  offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
+  image_beat_t image_rows[SF_IMAGE_ROWS][2 * SF_IMAGE_HALF];
+  stored_line_t fm[SF_FM_LINES];
+  stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
+  stored_rows_t rows[SF_ROW_LINES];
+  param_word_t records[SF_GROUPS];
+  loader_state_t loader;
+  feeder_state_t feeder;
+  controller_state_t controller;
+  conv_state_t conv;
+  post_state_t post;
+  int param_at = 0, frame = 0;
+  int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
+  int loader_left = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + 1) * SF_STEP;
+  int feeder_left = frames * SF_FRAME_WORDS, params_left = frames * SF_FRAME_PARAMS;
+  int controller_passes = frames * SF_PASSES, conv_passes = frames * SF_LAYERS + 1;
+  int post_passes = frames * SF_LAYERS;
+  controller_layer_t controller_in = controller_program[controller_at];
+  conv_layer_t conv_in = conv_program[conv_at];
+  post_layer_t post_in = post_program[post_at];
+  int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
+  int post_left = post_in.iterations;
+  loader_begin(&loader, frames);
+  feeder_begin(&feeder);
+  controller_begin(&controller, &controller_in);
+  conv_reset(&conv);
+  conv_begin(&conv, &conv_in, conv_passes == 1);
+  post_reset(&post);
+  post_begin(&post, &post_in);
+  const int loader_latency = latencies[0] + latencies[8], feeder_latency = latencies[1] + latencies[8];
+  const int params_latency = latencies[2] + latencies[8], controller_latency = latencies[3];
+  const int conv_latency = latencies[4], post_latency = latencies[5];
+  const int channel_latency = latencies[6], reentry = latencies[7];
+  const int rate = latencies[9], patience = latencies[10];
+  long now = 0, moved = 0;
+  int beats = 0; /* bytes that global memory can give now, times 256 */
+  __global long *image_ready = times;
+  __global long *image_seen = times + SF_DEPTH_image;
+  times += 2 * SF_DEPTH_image;
+  uint image_entered = 0;
+  int image_high = 0;
+  __global long *operand_ready = times;
+  __global long *operand_seen = times + SF_DEPTH_operand;
+  times += 2 * SF_DEPTH_operand;
+  uint operand_entered = 0;
+  int operand_high = 0;
+  __global long *skip_ready = times;
+  __global long *skip_seen = times + SF_DEPTH_skip;
+  times += 2 * SF_DEPTH_skip;
+  uint skip_entered = 0;
+  int skip_high = 0;
+  __global long *weight_ready = times;
+  __global long *weight_seen = times + SF_DEPTH_weight;
+  times += 2 * SF_DEPTH_weight;
+  uint weight_entered = 0;
+  int weight_high = 0;
+  __global long *param_ready = times;
+  __global long *param_seen = times + SF_DEPTH_param;
+  times += 2 * SF_DEPTH_param;
+  uint param_entered = 0;
+  int param_high = 0;
+  __global long *acc_ready = times;
+  __global long *acc_seen = times + SF_DEPTH_acc;
+  times += 2 * SF_DEPTH_acc;
+  uint acc_entered = 0;
+  int acc_high = 0;
+  __global long *result_ready = times;
+  __global long *result_seen = times + SF_DEPTH_result;
+  times += 2 * SF_DEPTH_result;
+  uint result_entered = 0;
+  int result_high = 0;
+  /* spans: of the loader and the feeders one a frame, of the others one an invocation */
+  __global long *loader_span = spans, *feeder_span = loader_span + frames * SF_SPAN;
+  __global long *params_span = feeder_span + frames * SF_SPAN;
+  __global long *controller_span = params_span + frames * SF_SPAN;
+  __global long *conv_span = controller_span + controller_passes * SF_SPAN;
+  __global long *post_span = conv_span + conv_passes * SF_SPAN;
+  int loader_frames = frames, loader_beats = 0, feeder_words = 0, params_words = 0;
+  long controller_free = 0, conv_free = 0, post_free = 0;   /* when the invocation may begin */
+  long controller_last = -1, conv_last = -1, post_last = -1; /* its last iteration; -1: not done */
+  int controller_waits = 0, conv_waits = 0, post_waits = 0;
+  int stored = 0;
+  while ((loader_left || feeder_left || params_left || controller_passes || conv_passes ||
+          post_passes) && now - moved < patience) {
+    beats = min(beats + rate, 4 * 256 * 256 + rate);
+    int blocked_image = 0;
+    const uint image_next = ports->image_read;
+    const uint image_before = ports->image_written;
+    if (image_entered != image_before &&
+        image_ready[image_entered & (SF_DEPTH_image - 1)] <= now) {
+      blocked_image = image_entered - ports->image_read >= SF_HARDWARE_image;
+      if (!blocked_image) {
+        image_seen[image_entered & (SF_DEPTH_image - 1)] = now + channel_latency;
+        image_entered++;
+        image_high = max(image_high, (int)(image_entered - ports->image_read));
+        moved = now;
+      }
+    }
+    int blocked_operand = 0;
+    const uint operand_next = ports->operand_read;
+    const uint operand_before = ports->operand_written;
+    if (operand_entered != operand_before &&
+        operand_ready[operand_entered & (SF_DEPTH_operand - 1)] <= now) {
+      blocked_operand = operand_entered - ports->operand_read >= SF_HARDWARE_operand;
+      if (!blocked_operand) {
+        operand_seen[operand_entered & (SF_DEPTH_operand - 1)] = now + channel_latency;
+        operand_entered++;
+        operand_high = max(operand_high, (int)(operand_entered - ports->operand_read));
+        moved = now;
+      }
+    }
+    int blocked_skip = 0;
+    const uint skip_next = ports->skip_read;
+    const uint skip_before = ports->skip_written;
+    if (skip_entered != skip_before &&
+        skip_ready[skip_entered & (SF_DEPTH_skip - 1)] <= now) {
+      blocked_skip = skip_entered - ports->skip_read >= SF_HARDWARE_skip;
+      if (!blocked_skip) {
+        skip_seen[skip_entered & (SF_DEPTH_skip - 1)] = now + channel_latency;
+        skip_entered++;
+        skip_high = max(skip_high, (int)(skip_entered - ports->skip_read));
+        moved = now;
+      }
+    }
+    int blocked_weight = 0;
+    const uint weight_next = ports->weight_read;
+    const uint weight_before = ports->weight_written;
+    if (weight_entered != weight_before &&
+        weight_ready[weight_entered & (SF_DEPTH_weight - 1)] <= now) {
+      blocked_weight = weight_entered - ports->weight_read >= SF_HARDWARE_weight;
+      if (!blocked_weight) {
+        weight_seen[weight_entered & (SF_DEPTH_weight - 1)] = now + channel_latency;
+        weight_entered++;
+        weight_high = max(weight_high, (int)(weight_entered - ports->weight_read));
+        moved = now;
+      }
+    }
+    int blocked_param = 0;
+    const uint param_next = ports->param_read;
+    const uint param_before = ports->param_written;
+    if (param_entered != param_before &&
+        param_ready[param_entered & (SF_DEPTH_param - 1)] <= now) {
+      blocked_param = param_entered - ports->param_read >= SF_HARDWARE_param;
+      if (!blocked_param) {
+        param_seen[param_entered & (SF_DEPTH_param - 1)] = now + channel_latency;
+        param_entered++;
+        param_high = max(param_high, (int)(param_entered - ports->param_read));
+        moved = now;
+      }
+    }
+    int blocked_acc = 0;
+    const uint acc_next = ports->acc_read;
+    const uint acc_before = ports->acc_written;
+    if (acc_entered != acc_before &&
+        acc_ready[acc_entered & (SF_DEPTH_acc - 1)] <= now) {
+      blocked_acc = acc_entered - ports->acc_read >= SF_HARDWARE_acc;
+      if (!blocked_acc) {
+        acc_seen[acc_entered & (SF_DEPTH_acc - 1)] = now + channel_latency;
+        acc_entered++;
+        acc_high = max(acc_high, (int)(acc_entered - ports->acc_read));
+        moved = now;
+      }
+    }
+    int blocked_result = 0;
+    const uint result_next = ports->result_read;
+    const uint result_before = ports->result_written;
+    if (result_entered != result_before &&
+        result_ready[result_entered & (SF_DEPTH_result - 1)] <= now) {
+      blocked_result = result_entered - ports->result_read >= SF_HARDWARE_result;
+      if (!blocked_result) {
+        result_seen[result_entered & (SF_DEPTH_result - 1)] = now + channel_latency;
+        result_entered++;
+        result_high = max(result_high, (int)(result_entered - ports->result_read));
+        moved = now;
+      }
+    }
+    ports->image_visible = SF_READABLE(image);
+    ports->operand_visible = SF_READABLE(operand);
+    ports->skip_visible = SF_READABLE(skip);
+    ports->weight_visible = SF_READABLE(weight);
+    ports->param_visible = SF_READABLE(param);
+    ports->acc_visible = SF_READABLE(acc);
+    ports->result_visible = SF_READABLE(result);
+    if (loader_left) {
+      int wait = 0;
+      if (blocked_image) wait = 1;
+      const int fetches = loader_fetches(&loader);
+      if (fetches && beats < 256 * 64 && !wait) wait = SF_MEMORY;
+      if (wait) {
+        loader_span[3 + wait]++;
+      } else {
+        if (fetches) {
+          beats -= 256 * 64;
+          if (loader_beats == 0) ends[frames * SF_LAYERS + frames - loader_frames] = now;
+          loader_beats++;
+        }
+        loader_span[2]++;
+        loader_iterate(&loader, image_rows, image, ports);
+        loader_left--;
+        loader_span[1] = now + 1;
+        if (loader_beats == SF_FRAME_BEATS * SF_IMAGE_PASSES && loader_frames > 1) {
+          loader_beats = 0;
+          loader_frames--;
+          loader_span += SF_SPAN;
+          loader_span[0] = now + 1;
+        }
+        moved = now;
+      }
+      if (ports->image_written != image_before)
+        image_ready[(ports->image_written - 1) & (SF_DEPTH_image - 1)] = now + loader_latency;
+    }
+    if (params_left) {
+      int wait = 0;
+      if (blocked_param) wait = 5;
+      if (beats < 256 * 256 && !wait) wait = SF_MEMORY;
+      if (wait) {
+        params_span[3 + wait]++;
+      } else {
+        beats -= 256 * 256;
+        params_span[2]++;
+        params_iterate(&param_at, params, ports);
+        params_left--;
+        params_words++;
+        params_span[1] = now + 1;
+        if (params_words == SF_FRAME_PARAMS && params_left) {
+          params_words = 0;
+          params_span += SF_SPAN;
+          params_span[0] = now + 1;
+        }
+        moved = now;
+      }
+      if (ports->param_written != param_before)
+        param_ready[(ports->param_written - 1) & (SF_DEPTH_param - 1)] = now + params_latency;
+    }
+    if (feeder_left) {
+      int wait = 0;
+      if (blocked_weight) wait = 4;
+      const int bytes = 128 + (feeder.in_rest == 0 ? 64 : 0);
+      if (beats < 256 * bytes && !wait) wait = SF_MEMORY;
+      if (wait) {
+        feeder_span[3 + wait]++;
+      } else {
+        beats -= 256 * bytes;
+        feeder_span[2]++;
+        feeder_iterate(&feeder, weights, rests, ports);
+        feeder_left--;
+        feeder_words++;
+        feeder_span[1] = now + 1;
+        if (feeder_words == SF_FRAME_WORDS && feeder_left) {
+          feeder_words = 0;
+          feeder_span += SF_SPAN;
+          feeder_span[0] = now + 1;
+        }
+        moved = now;
+      }
+      if (ports->weight_written != weight_before)
+        weight_ready[(ports->weight_written - 1) & (SF_DEPTH_weight - 1)] = now + feeder_latency;
+    }
+    if (controller_passes && controller_last < 0 && now >= controller_free) {
+      int wait = 0;
+      if (!wait && controller_reads_image(&controller, &controller_in) && !SF_READABLE(image)) wait = 1;
+      if (!wait && controller_takes(&controller, &controller_in) && !SF_READABLE(result)) wait = 7;
+      if (blocked_operand) wait = 2;
+      if (blocked_skip) wait = 3;
+      controller_waits = wait;
+      if (wait) {
+        controller_span[3 + wait]++;
+      } else {
+        controller_span[2]++;
+        controller_iterate(&controller, &controller_in, fm, frame, trace, ports);
+        if (controller_in.trace_base >= 0 && controller.stored == controller_in.stores &&
+            controller.stored != stored)
+          ends[frame * SF_LAYERS + controller_at - (SF_PASSES - SF_LAYERS)] = now + controller_latency;
+        stored = controller.stored;
+        if (--controller_left == 0) controller_last = now;
+        moved = now;
+      }
+      if (ports->operand_written != operand_before)
+        operand_ready[(ports->operand_written - 1) & (SF_DEPTH_operand - 1)] = now + controller_latency;
+      if (ports->skip_written != skip_before)
+        skip_ready[(ports->skip_written - 1) & (SF_DEPTH_skip - 1)] = now + controller_latency;
+    }
+    if (conv_passes && conv_last < 0 && now >= conv_free) {
+      int wait = 0;
+      if (!wait && conv_takes(&conv) && !SF_READABLE(weight)) wait = 4;
+      if (!wait && conv_wants(&conv, &conv_in) && !SF_READABLE(operand)) wait = 2;
+      if (blocked_acc) wait = 6;
+      conv_waits = wait;
+      if (wait) {
+        conv_span[3 + wait]++;
+      } else {
+        conv_span[2]++;
+        conv_iterate(&conv, &conv_in, weight_memory, rows, conv_passes == 1, ports);
+        if (--conv_left == 0) conv_last = now;
+        moved = now;
+      }
+      if (ports->acc_written != acc_before)
+        acc_ready[(ports->acc_written - 1) & (SF_DEPTH_acc - 1)] = now + conv_latency;
+    }
+    if (post_passes && post_last < 0 && now >= post_free) {
+      int wait = 0;
+      if (!wait && post_reads_param(&post, &post_in) && !SF_READABLE(param)) wait = 5;
+      if (!wait && post_reads_acc(&post, &post_in) && !SF_READABLE(acc)) wait = 6;
+      if (!wait && post_reads_skip(&post, &post_in) && !SF_READABLE(skip)) wait = 3;
+      if (blocked_result) wait = 7;
+      post_waits = wait;
+      if (wait) {
+        post_span[3 + wait]++;
+      } else {
+        post_span[2]++;
+        post_iterate(&post, &post_in, records, output, ports);
+        if (--post_left == 0) {
+          post_last = now;
+          if (post_in.direct)
+            ends[(frames - 1 - (post_passes - 1) / SF_LAYERS) * SF_LAYERS + post_at] = now + post_latency;
+        }
+        moved = now;
+      }
+      if (ports->result_written != result_before)
+        result_ready[(ports->result_written - 1) & (SF_DEPTH_result - 1)] = now + post_latency;
+    }
+    /* drained: the next invocation */
+    if (controller_last >= 0 && now >= controller_last + controller_latency &&
+        operand_entered == ports->operand_written && skip_entered == ports->skip_written) {
+      controller_span[0] = controller_free;
+      controller_span[1] = now + 1;
+      controller_span += SF_SPAN;
+      controller_free = now + 1 + reentry;
+      controller_last = -1;
+      stored = 0;
+      controller_passes--;
+      frame = controller_at == SF_PASSES - 1 ? frame + 1 : frame;
+      controller_at = controller_at == SF_PASSES - 1 ? 0 : controller_at + 1;
+      controller_in = controller_program[controller_at];
+      controller_left = controller_in.iterations;
+      controller_begin(&controller, &controller_in);
+      moved = now;
+    }
+    if (conv_last >= 0 && now >= conv_last + conv_latency && acc_entered == ports->acc_written) {
+      conv_span[0] = conv_free;
+      conv_span[1] = now + 1;
+      conv_span += SF_SPAN;
+      conv_free = now + 1 + reentry;
+      conv_last = -1;
+      conv_passes--;
+      conv_at = conv_at >= SF_LAYERS - 1 ? 0 : conv_at + 1;
+      conv_in = conv_program[conv_at];
+      conv_left = conv_in.iterations;
+      conv_begin(&conv, &conv_in, conv_passes == 1);
+      moved = now;
+    }
+    if (post_last >= 0 && now >= post_last + post_latency && result_entered == ports->result_written) {
+      post_span[0] = post_free;
+      post_span[1] = now + 1;
+      post_span += SF_SPAN;
+      post_free = now + 1 + reentry;
+      post_last = -1;
+      post_passes--;
+      post_at = post_at == SF_LAYERS - 1 ? 0 : post_at + 1;
+      post_in = post_program[post_at];
+      post_left = post_in.iterations;
+      post_begin(&post, &post_in);
+      moved = now;
+    }
+    now++;
+  }
+  status[0] = !loader_left && !feeder_left && !params_left && !controller_passes && !conv_passes &&
+              !post_passes;
+  status[1] = frame;
+  status[2] = controller_at;
+  status[3] = (int)(image_entered - ports->image_read);
+  status[4] = (int)ports->image_written;
+  status[5] = (int)(operand_entered - ports->operand_read);
+  status[6] = (int)ports->operand_written;
+  status[7] = (int)(skip_entered - ports->skip_read);
+  status[8] = (int)ports->skip_written;
+  status[9] = (int)(weight_entered - ports->weight_read);
+  status[10] = (int)ports->weight_written;
+  status[11] = (int)(param_entered - ports->param_read);
+  status[12] = (int)ports->param_written;
+  status[13] = (int)(acc_entered - ports->acc_read);
+  status[14] = (int)ports->acc_written;
+  status[15] = (int)(result_entered - ports->result_read);
+  status[16] = (int)ports->result_written;
+  /* what the kernels wait for, high-water marks and depths */
+  __global int *more = status + 17;
+  more[0] = controller_waits;
+  more[1] = conv_waits;
+  more[2] = post_waits;
+  more[3] = image_high;
+  more[4] = operand_high;
+  more[5] = skip_high;
+  more[6] = weight_high;
+  more[7] = param_high;
+  more[8] = acc_high;
+  more[9] = result_high;
+  more[10] = SF_HARDWARE_image;
+  more[11] = SF_HARDWARE_operand;
+  more[12] = SF_HARDWARE_skip;
+  more[13] = SF_HARDWARE_weight;
+  more[14] = SF_HARDWARE_param;
+  more[15] = SF_HARDWARE_acc;
+  more[16] = SF_HARDWARE_result;
+}
+
+#endif
 
 #endif
