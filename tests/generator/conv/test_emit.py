@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import jinja2
@@ -19,9 +20,10 @@ from device_client import DeviceClient
 from random_networks import random_frames, random_network
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.conv.instruction import instruction_fields
 from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.plan import array_for, make_plan
+from shiftforge.generator.conv.promises import PROMISES
+from shiftforge.generator.conv.records import RECORDS, record_bytes, struct_fields
 from shiftforge.generator.render import render
 from shiftforge.generator.rules.check import check_rules
 from shiftforge.quant.graph.example import ModelOptions, random_model
@@ -78,7 +80,15 @@ def test_the_text_is_the_golden_one(case: Case, generated: Generate, refresh_gol
 )
 def test_the_goldens_keep_intels_rules(case: Case, defines: dict[str, str]) -> None:
     text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
-    found = check_rules(text, source_name=case.name, defines=defines)
+    plan = make_plan(
+        case.model, load_board("s10gx2800"), array_for(case.model, case.units, case.pixels)
+    )
+    found = check_rules(
+        text, source_name=case.name, defines=defines,
+        # The text for hardware alone has to pipeline.
+        pipelining=not defines,
+        proofs={proof.promise.name: proof.distance for proof in plan.proofs},
+    )  # fmt: skip
     if "SF_LOWERED" in defines:  # no text for hardware: one scheduler without channels
         found = [v for v in found if v.rule != "single-work-item"]
     assert not [str(v) for v in found if v.severity == "error"]
@@ -97,26 +107,69 @@ def test_the_goldens_compile_and_run(
     assert np.array_equal(found, run_golden(case.model, frames)[case.model.output])
 
 
+def _products(body: str) -> list[str]:
+    """Statements of a function that multiply values; indices and loop bounds are constants."""
+    code = re.sub(r"/\*.*?\*/", "", body[body.index("{") :], flags=re.S)
+    for inside in (r"\[[^][]*\]", r"\bfor \([^)]*\)", r"\bconst int [^;]*;", r"2 \* i \+ h < \d+"):
+        code = re.sub(inside, "", code)
+    return [" ".join(own.split()) for own in re.split("[;{}]", code) if "*" in own]
+
+
 @each_case
 def test_the_multiplier_free_text_multiplies_nothing_in_the_array(case: Case) -> None:
     text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
-    array = text[text.index("static void conv_array") : text.index("static void conv_push_line")]
-    statements = [line for line in array.splitlines() if line.lstrip().startswith("acc->px")]
-    products = [line for line in statements if "x * weight" in line]
-    terms = [line for line in statements if "sf_apply_term(x," in line]
+    array = text[
+        text.index("static void conv_array") : text.index("static void conv_push_channels")
+    ]
+    products = _products(array)
+    planted = array.replace("low += ", "low += x[0].lo * ", 1)
+    assert len(_products(planted)) == len(products) + 1
+    terms = [line for line in array.splitlines() if "<< shift[" in line]
     if case.name == "multiplier":
         assert len(products) == 1 and not terms
         assert "multiplier variant (not multiplier-free)" in text.splitlines()[2]
     else:
-        assert len(terms) == (2 if case.name == "two_terms" else 1) and not products
+        assert len(terms) == 1 and not products
+        shifters = {"two_terms": 2, "one_term": 1}[case.name]
+        assert re.search(rf"#define SF_TERMS {shifters}\b", text)
         assert "not multiplier-free" not in text
 
 
 @each_case
-def test_the_struct_has_the_instructions_fields(case: Case) -> None:
+@pytest.mark.parametrize("name", RECORDS)
+def test_the_structs_are_the_records(case: Case, name: str) -> None:
     text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
-    body = text[: text.index("} instr_t;")].rsplit("typedef struct {", 1)[1]
-    assert re.findall(r"int (\w+);", body) == [name for name, _ in instruction_fields()]
+    body = text[: text.index(f"}} {name} ")].rsplit("typedef struct {", 1)[1]
+    members = re.findall(r"^  (int|pace_layer_t) (\w+)(?:\[(\d+)\])?;", body, re.M)
+    used = [(type_, own) for type_, own, _ in members if own != "padding"]
+    assert used == [(type_, own) for own, type_, _ in struct_fields(RECORDS[name])]
+    words = sum(int(n) if n else 8 if t == "pace_layer_t" else 1 for t, _, n in members)
+    size = record_bytes(RECORDS[name])
+    assert words * 4 == size == 1 << (size - 1).bit_length()
+    assert f"}} {name} __attribute__((aligned({size})));" in text
+
+
+@each_case
+def test_each_promise_stands_at_its_loop_and_no_other(case: Case) -> None:
+    text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
+    assert _promises(text) == sorted((p.name, p.array, p.safelen) for p in PROMISES.values())
+    # A promise without a proof is told by the rules, and so is one of no name here.
+    bare = text.replace("/* proof: conv-rows", "/* about rows: conv-rows")
+    assert "" in [name for name, _, _ in _promises(bare)]
+    found = check_rules(bare, source_name="bare", pipelining=True)
+    assert {v.rule for v in found if v.severity == "error"} >= {"promise-proof"}
+
+
+def _promises(text: str) -> list[tuple[str, str, int]]:
+    """(proof, array, safelen) of every ivdep in the text; no proof is "" and no safelen 0."""
+    lines = text.splitlines()
+    found = []
+    for before, line in pairwise(lines):
+        if match := re.match(r"\s*#pragma ivdep(?: array\((\w+)\))?(?: safelen\((\d+)\))?$", line):
+            named = re.match(r"\s*/\* proof: ([\w-]+) - ", before)
+            found.append((named[1] if named else "", match[1] or "", int(match[2] or 0)))
+    assert len(found) == text.count("#pragma ivdep")
+    return sorted(found)
 
 
 @each_case

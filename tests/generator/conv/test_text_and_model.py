@@ -1,21 +1,22 @@
-"""What the cycle model and the proofs say of the generated text is true of that text."""
+"""What the planner says of the generated text is true of that text."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
+from random_networks import random_network
 
 from shiftforge.boards.load import load_board
-from shiftforge.generator.conv.cycles import loader_cycles
 from shiftforge.generator.conv.kernels import render_accelerator
-from shiftforge.generator.conv.plan import array_for, bytes_per_cycle, make_plan
+from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.quant.graph.example import random_model
 
-BOARD = load_board("a10gx1150")
+BOARD = load_board("s10gx2800")
 
 
-def _text_and_plan():
+def _text_and_plan() -> tuple[str, Plan]:
     model = random_model(3)
     plan = make_plan(model, BOARD, array_for(model, 16, 7))
     return render_accelerator(plan), plan
@@ -26,51 +27,101 @@ def _body(text: str, name: str) -> str:
     return text[start : text.index("\n}\n", start)]
 
 
-def _layer_changes_under_ivdep(text: str) -> list[str]:
-    """Functions that change the layer and are called in a loop that carries an ivdep."""
-    found = []
-    for match in re.finditer(r"#pragma ivdep[^\n]*\n\s*while \([^;]*?\)\s*(\w+)\(", text):
-        called = match.group(1)
-        body = _body(text, f"static void {called}")
-        found += [called for name in ("sf_seek", "sf_advance", "begin_layer") if name in body]
-    return found
+def _promised_loops(text: str) -> list[tuple[str, str]]:
+    """(head, function that is called) of every loop that carries an ivdep."""
+    pattern = r"#pragma ivdep[^\n]*\n(?:\s*/\*[^\n]*\n|\s*#pragma[^\n]*\n)*\s*([^\n]*)"
+    heads = {m[1] for m in re.finditer(pattern, text)}
+    return sorted((head.split(") ")[0] + ")", head.split(") ")[1].split("(")[0]) for head in heads)
 
 
-def test_ivdep_stands_on_a_loop_inside_one_layer():
+def _layer_changes(text: str) -> list[str]:
+    """Functions in such a loop that take another record."""
+    return [
+        called for _, called in _promised_loops(text)
+        if re.search(r"(?<!loader_)(begin|_layer_t in = )\(?", _body(text, f"static void {called}"))
+    ]  # fmt: skip
+
+
+def test_a_promise_stands_on_a_loop_inside_one_layer() -> None:
     text, _ = _text_and_plan()
-    assert text.count("#pragma ivdep") == 1
-    assert _layer_changes_under_ivdep(text) == []
+    assert [called for _, called in _promised_loops(text)] == [
+        "controller_iterate", "conv_iterate", "post_iterate", "loader_iterate",
+    ]  # fmt: skip
+    # The trip count is known at the loop's entry.
+    assert {head for head, _ in _promised_loops(text)} == {
+        "for (int i = 0; i < in.iterations; ++i)", "for (int i = 0; i < iterations; ++i)",
+    }  # fmt: skip
+    assert _layer_changes(text) == []
 
 
-def test_a_layer_change_under_ivdep_is_seen():
+def test_a_layer_change_under_a_promise_is_seen() -> None:
     text, _ = _text_and_plan()
     planted = text.replace(
-        "    s->stored++;\n", "    s->stored++;\n    sf_seek(&s->at, 0, 0, 2);\n", 1
+        "    s->stored++;\n", "    s->stored++;\n    controller_begin(s, in);\n", 1
     )
-    assert _layer_changes_under_ivdep(planted) == ["controller_step"]
+    assert planted != text
+    assert _layer_changes(planted) == ["controller_iterate"]
 
 
-def test_loader_cycles_are_the_loops_of_the_text():
-    text, plan = _text_and_plan()
-    size = {k: int(v) for k, v in re.findall(r"#define SF_((?:IMAGE|MAP)_\w+) (\d+)", text)}
-    fetches = size["IMAGE_KERNEL"] * size["IMAGE_CHANNELS"] * size["IMAGE_BLOCKS"]
-    lines = size["MAP_GROUPS"] * size["MAP_TILES"]
-    expected = size["MAP_ROWS"] * (fetches + lines)
-    assert loader_cycles(plan.image, plan.image_shape, plan.array, 1e9) == expected
-    assert size["IMAGE_BLOCKS"] * size["IMAGE_BLOCK"] >= (
-        (size["MAP_COLUMNS"] - 1) * size["IMAGE_STRIDE"] + size["IMAGE_KERNEL"]
-    )
+def _sizes(text: str) -> dict[str, int]:
+    return {k: int(v) for k, v in re.findall(r"#define SF_(\w+) (\d+)\b", text)}
 
 
-def test_a_slow_memory_slows_the_loader():
-    _, plan = _text_and_plan()
-    fast = loader_cycles(plan.image, plan.image_shape, plan.array, bytes_per_cycle(BOARD))
-    assert loader_cycles(plan.image, plan.image_shape, plan.array, 0.5) > 2 * fast
+@pytest.mark.parametrize("seed", range(12))
+def test_sizes_of_the_text_hold_what_the_records_touch(seed: int) -> None:
+    model = random_network(seed, layers=8)
+    plan = make_plan(model, BOARD, array_for(model, 16, 1 + seed))
+    size = _sizes(render_accelerator(plan))
+    assert size["LAYERS"] == len(plan.layers)
+    assert size["PASSES"] == len(plan.layers) + (plan.image_pass is not None)
+    most = max(max(p.conv.words, p.conv.last_words) for p in plan.layers)
+    assert size["WEIGHT_HALF"] >= most and size["WEIGHT_HALF"] & (size["WEIGHT_HALF"] - 1) == 0
+    assert size["ROW_LINES"] >= max(p.conv.row_length for p in plan.layers)
+    assert size["GROUPS"] >= max(p.post.groups for p in plan.layers)
+    for own in plan.layers:
+        assert size["FM_LINES"] >= own.controller.out_base + own.controller.stores
+    image = plan.image
+    assert size["IMAGE_HALF"] >= size["IMAGE_BEATS"] == image.beats
+    assert size["IMAGE_WORD"] >= (image.pixels - 1) * size["IMAGE_STRIDE"] + size["IMAGE_KERNEL"]
+    assert size["STEP"] >= max(image.rows * image.beats, image.lines)
+    assert size["FRAME_PARAMS"] == sum(p.post.groups for p in plan.layers)
+    words = [p.conv.words * p.conv.groups for p in plan.layers]
+    assert size["FRAME_WORDS"] == sum(words) == plan.frame_words
 
 
-@pytest.mark.parametrize("name", ["pool_step", "conv_array"])
-def test_inner_loops_are_unrolled(name: str):
+def test_vectors_in_memories_are_powers_of_two() -> None:
+    for units, pixels in ((16, 7), (32, 3), (16, 1), (32, 16)):
+        model = random_model(3)
+        text = render_accelerator(make_plan(model, BOARD, array_for(model, units, pixels)))
+        stored = re.findall(r"(\w+)\[(?:2 \* )?(\d+)\]; \} (stored_\w+_t)", text)
+        assert {name for _, _, name in stored} == {
+            "stored_line_t", "stored_rows_t", "stored_weight_t",
+        }  # fmt: skip
+        assert all(int(n) & (int(n) - 1) == 0 for _, n, _ in stored)
+        beats = re.findall(r"\} (\w+) __attribute__\(\(aligned\((\d+)\)\)\);", text)
+        assert len(beats) >= 7
+        assert all(int(n) & (int(n) - 1) == 0 and int(n) >= 64 for _, n in beats)
+
+
+@pytest.mark.parametrize("name", ["conv_array", "conv_iterate", "post_iterate", "loader_iterate"])
+def test_inner_loops_are_unrolled(name: str) -> None:
     text, _ = _text_and_plan()
-    body = _body(text, f"static void {name}").split("\n")
-    loops = [i for i, line in enumerate(body) if re.search(r"\bfor \(", line)]
-    assert loops and all("#pragma unroll" in body[i - 1] for i in loops)
+    assert _rolled(_body(text, f"static void {name}")) == []
+    planted = _body(text, f"static void {name}").replace("#pragma unroll", "", 1)
+    assert len(_rolled(planted)) == 1
+
+
+def _rolled(body: str) -> list[str]:
+    lines = body.split("\n")
+    loops = [i for i, line in enumerate(lines) if re.search(r"\bfor \(", line)]
+    assert loops
+    return [lines[i] for i in loops if "#pragma unroll" not in lines[i - 1]]
+
+
+def test_the_round_trip_is_told_in_the_text() -> None:
+    model = random_model(3)
+    board = replace(BOARD, latencies={"conv": 75})
+    plan = make_plan(model, board, array_for(model, 16, 7))
+    assert plan.latencies.round_trip == 20 + 75 + 80 + 3 * 3
+    text = render_accelerator(plan)
+    assert f"a result is read {plan.latencies.round_trip} iterations after" in text

@@ -1,0 +1,173 @@
+"""The image in global memory against a slow im2col from the definition, and its sizes."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+import pytest
+from conv_chains import chain
+from numpy.typing import NDArray
+
+from shiftforge.boards.load import load_board
+from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.image import (
+    IMAGE_BEAT,
+    IMAGE_DISTANCE,
+    ImageLayout,
+    image_fields,
+    image_layout,
+    pack_image,
+)
+from shiftforge.generator.conv.plan import array_for, make_plan
+from shiftforge.generator.conv.schedule import ImageMap
+
+CASES = range(60)
+
+
+def case(seed: int) -> tuple[ImageLayout, ArrayShape, tuple[int, int, int], bool]:
+    """(layout, array, shape of the image, codes are signed)."""
+    rng = random.Random(seed)
+    kernel, stride = rng.randint(1, 7), rng.randint(1, 3)
+    channels = rng.randint(1, 4)
+    top, left = rng.randint(0, kernel - 1), rng.randint(0, kernel - 1)
+    bottom, right = rng.randint(0, kernel - 1), rng.randint(0, kernel - 1)
+    height = max(kernel - top - bottom, 1) + rng.randint(0, 12)
+    width = max(kernel - left - right, 1) + rng.randint(0, 60)
+    rows = (height + top + bottom - kernel) // stride + 1
+    columns = (width + left + right - kernel) // stride + 1
+    array = ArrayShape(rng.choice((16, 32)), rng.randint(1, 16))
+    image = ImageMap(channels * kernel * kernel, rows, columns, kernel, stride, top, left)
+    layout = image_layout(image, channels, array, rng.random() < 0.5, rng.randint(1, 4))
+    return layout, array, (channels, height, width), rng.random() < 0.5
+
+
+def unfolded(codes: NDArray[np.int64], layout: ImageLayout) -> dict[tuple[int, int, int], int]:
+    """{(channel of the map, row, column): byte}: tap (r, t) of channel c is channel
+    (c * kernel + r) * kernel + t; outside the image it is zero."""
+    channels, height, width = codes.shape
+    found = {}
+    for c in range(channels):
+        for r in range(layout.kernel):
+            for t in range(layout.kernel):
+                for row in range(layout.map_rows):
+                    for column in range(layout.map_tiles * layout.pixels):
+                        y = row * layout.stride + r - layout.top
+                        x = column * layout.stride + t - layout.left
+                        inside = 0 <= y < height and 0 <= x < width
+                        key = (c * layout.kernel + r) * layout.kernel + t
+                        value = int(codes[c, y, x]) & 0xFF if inside else 0
+                        found[key, row, column] = value
+    return found
+
+
+def lines(beats: NDArray[np.uint8], layout: ImageLayout, units: int) -> list[list[list[int]]]:
+    """What the loader makes of a frame: (line, pixel, channel), in the order row, tile, group."""
+    found = []
+    a_beat = IMAGE_BEAT // layout.word
+    for row in range(layout.map_rows):
+        start = row * layout.rows * layout.beats
+        for tile in range(layout.map_tiles):
+            block, part = divmod(tile, a_beat)
+            for group in range(layout.map_groups):
+                line = [[0] * units for _ in range(layout.pixels)]
+                for k in range(layout.rows * layout.kernel):
+                    own, t = divmod(k, layout.kernel)
+                    if k // units != group:
+                        continue
+                    # Beats of a map row: first the block, in it the image rows.
+                    beat = beats[start + block * layout.rows + own]
+                    for p in range(layout.pixels):
+                        line[p][k % units] = int(beat[part * layout.word + p * layout.stride + t])
+                found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("seed", CASES)
+def test_the_loaders_lines_are_the_unfolded_image(seed: int) -> None:
+    layout, array, shape, signed = case(seed)
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(*((-128, 128) if signed else (0, 256)), (2, *shape))
+    packed = pack_image(codes, layout)
+    assert packed.shape == (2, layout.frame_beats, IMAGE_BEAT)
+    for frame in range(2):
+        expected = unfolded(codes[frame], layout)
+        made = lines(packed[frame], layout, array.units)
+        for i, line in enumerate(made):
+            place, group = divmod(i, layout.map_groups)
+            row, tile = divmod(place, layout.map_tiles)
+            for p in range(layout.pixels):
+                for u in range(array.units):
+                    channel = group * array.units + u
+                    value = expected.get((channel, row, tile * layout.pixels + p), 0)
+                    assert line[p][u] == value, (row, tile, group, p, u)
+
+
+@pytest.mark.parametrize("seed", CASES)
+def test_sizes_follow_from_the_array(seed: int) -> None:
+    layout, array, (channels, _, _), _ = case(seed)
+    reach = (array.pixels - 1) * layout.stride + layout.kernel
+    assert layout.word & (layout.word - 1) == 0 and reach <= layout.word
+    assert layout.word == 1 or layout.word < 2 * reach
+    assert layout.beats == ceil(layout.map_tiles * layout.word / IMAGE_BEAT)
+    assert layout.half & (layout.half - 1) == 0 and layout.beats <= layout.half < 2 * layout.beats
+    assert layout.rows == channels * layout.kernel
+    assert layout.map_groups == ceil(layout.rows * layout.kernel / array.units)
+    assert layout.lines == layout.map_tiles * layout.map_groups
+    assert layout.step >= max(layout.rows * layout.beats, layout.lines)
+    assert layout.passes >= 1 and (layout.streamed or layout.passes == 1)
+    assert ImageLayout(**image_fields(layout)) == layout
+
+
+@pytest.mark.parametrize("seed", CASES)
+def test_beats_lie_still_between_their_store_and_their_use(seed: int) -> None:
+    """Of every image row by itself, all steps of a frame; a longer step than the shortest."""
+    layout, _, _, _ = case(seed)
+    assert nearest(layout) >= IMAGE_DISTANCE
+    shortest = max(layout.rows * layout.beats, layout.lines)
+    if layout.step > shortest:
+        assert nearest(replace(layout, step=layout.step - 1)) < IMAGE_DISTANCE
+
+
+def nearest(layout: ImageLayout) -> int:
+    """Fewest iterations between a store and a load of one word, over four steps."""
+    words: dict[tuple[int, int, int], list[tuple[int, str]]] = {}
+    a_beat = IMAGE_BEAT // layout.word
+    for step in range(4):
+        for i in range(layout.rows * layout.beats):
+            block, row = divmod(i, layout.rows)
+            words.setdefault((row, step % 2, block), []).append((step * layout.step + i, "store"))
+        for i in range(layout.lines):
+            block = i // layout.map_groups // a_beat
+            for row in range(layout.rows):
+                key = (row, (step + 1) % 2, block)
+                words.setdefault(key, []).append((step * layout.step + i, "load"))
+    return min(
+        (
+            abs(a - b)
+            for own in words.values()
+            for a, kind in own
+            for b, other in own
+            if kind == "store" and a != b and (other == "load" or a < b)
+        ),
+        default=layout.step,
+    )
+
+
+def test_a_plan_streams_an_image_that_one_layer_reads() -> None:
+    board = load_board("s10gx2800")
+    stem = {"out": 40, "kernel": 3, "stride": 2, "padding": (1, 1, 1, 1)}
+    model = chain(stem, {"out": 9, "kernel": 1}, channels=3, height=9, width=12)
+    plan = make_plan(model, board, array_for(model, 16, 4))
+    assert plan.image_pass is None
+    assert (plan.image.streamed, plan.image.passes, plan.image.map_groups) == (True, 3, 2)
+    assert plan.image.map_rows * plan.image.lines * 3 == sum(
+        own.controller.n0 * own.controller.n1 * own.controller.n2 for own in plan.layers[:1]
+    )
+    depthwise = {"out": 20, "kernel": 3, "groups": 20, "padding": (1, 1, 1, 1)}
+    model = chain(depthwise, {"out": 9, "kernel": 1}, channels=20, height=9, width=12)
+    plan = make_plan(model, board, array_for(model, 16, 4))
+    assert plan.image_pass is not None
+    assert (plan.image.streamed, plan.image.passes, plan.image.kernel) == (False, 1, 1)
