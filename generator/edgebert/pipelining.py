@@ -20,6 +20,7 @@ from shiftforge.generator.rules import RuleException
 __all__ = ["unit_exceptions"]
 
 _LOOP, _LOAD = 70, 210
+_UPDATE = 63  # the loop table's II of the special functions
 _BEATS = 3  # of 64 bytes, for a command of 188 bytes
 
 
@@ -129,14 +130,27 @@ def _store(design: UnitDesign) -> Iterator[RuleException]:
 
 def _sfu() -> Iterator[RuleException]:
     yield RuleException(
-        "loop-nested",
+        "memory-promise",
         "sfu",
-        "sfu_decide",
-        "the choice of voltage and frequency walks 16 points, once a sentence and layer, inside "
-        "the loop over vectors, which therefore runs an iteration at a time",
-        _LOAD,
+        "state.total",
+        "a row's sum is updated n vectors later, or by the next vector where one row alone is held "
+        "(entropy): without a promise each vector waits for the one before",
+        _UPDATE - 1,
         "vector",
     )
+    for subject in (
+        *("memory.aux", "memory.mask"),
+        *(f"state.{name}" for name in ("block", "low", "mean", "right", "scale", "top")),
+    ):
+        yield RuleException(
+            "memory-promise",
+            "sfu",
+            subject,
+            "what one phase of a row tile stores the next one loads; waiting stands under "
+            "state.total",
+            0,
+            "vector",
+        )
     yield RuleException(
         "channel-site",
         "sfu",
@@ -164,7 +178,6 @@ def _sfu() -> Iterator[RuleException]:
         ("memory-load-site", "tables"),
         ("memory-store-site", "memory.aux"),
         ("memory-store-site", "memory.mask"),
-        ("memory-store-site", "outcome"),
         ("memory-store-site", "state.total"),
     ):
         yield RuleException(

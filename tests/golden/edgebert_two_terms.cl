@@ -1317,6 +1317,10 @@ static void post_step(post_state_t *s, __global const fixed_t *shift,
 #define SF_SCALE 3  /* what the sum makes of each row */
 #define SF_GIVE 4   /* vectors leave */
 #define SF_MASK 5   /* before the first row tile: the span mask comes */
+#define SF_CHOOSE 6 /* after the entropy: one voltage/frequency point a step */
+
+/* What an entropy leaves: itself, exit, layer, point, late, and padding to a beat. */
+typedef int8 outcome_t;
 
 typedef struct {
   job_t job;
@@ -1332,6 +1336,9 @@ typedef struct {
   long total[SF_LANES];             /* sum */
   int mean[SF_LANES], block[SF_LANES], scale[SF_LANES], right[SF_LANES];
   int gamma[SF_LANES], beta[SF_LANES]; /* of this K-step */
+  int entropy, exits, layer, point, late; /* the outcome as far as it is known */
+  int back;                               /* points looked at, from the last one */
+  long work;                              /* cycles to come, in units of a point's reach */
 } sfu_state_t;
 
 typedef struct {
@@ -1591,36 +1598,44 @@ static void sfu_spread(sfu_state_t *s, const sfu_memory_t *m, const int columns)
   s->total[0] = total;
 }
 
-static void sfu_decide(const sfu_state_t *s, __global const int *tables, __global int *outcome) {
+static void sfu_decide(sfu_state_t *s, __global const int *tables) {
   const job_t *job = &s->job;
-  const int entropy = (int)(sf_rhe((long)s->scale[0] * SF_LN2, 15) + sf_rhe(s->total[0], SF_F + 6));
-  const int exits = (uint)entropy <= (uint)job->threshold;
-  int layer = exits, point = 0, late = 0;
+  s->entropy = (int)(sf_rhe((long)s->scale[0] * SF_LN2, 15) + sf_rhe(s->total[0], SF_F + 6));
+  s->exits = (uint)s->entropy <= (uint)job->threshold;
+  s->layer = s->exits;
+  s->point = 0;
+  s->late = 0;
+  s->back = job->points;
   if (job->rows > 0) {
-    const ulong row = ((ulong)entropy * (uint)job->scale) >> 24;
+    const ulong row = ((ulong)s->entropy * (uint)job->scale) >> 24;
     const int last = job->rows - 1;
     const int predicted = tables[job->table + (row < (ulong)last ? (int)row : last)];
-    layer = exits ? 1 : min(max(predicted, 2), job->layers);
-    point = job->points - 1;
-    late = !exits;
-    const long work = (long)(layer - 1) * job->layer_cycles * 4096;
-    /* from the highest point to the lowest: the last one in time stays */
-    for (int back = 0; back < SF_POINTS; ++back) {
-      const int at = job->points - 1 - back;
-      if (at >= 0) {
-        const long reach = (long)tables[job->table + job->rows + at] * job->cycles_left;
-        if (!exits && job->cycles_left > 0 && reach >= work) {
-          point = at;
-          late = 0;
-        }
-      }
-    }
+    s->layer = s->exits ? 1 : min(max(predicted, 2), job->layers);
+    s->point = job->points - 1;
+    s->late = !s->exits;
+    s->back = 0;
+    s->work = (long)(s->layer - 1) * job->layer_cycles * 4096;
   }
-  outcome[job->outcome] = entropy;
-  outcome[job->outcome + 1] = exits;
-  outcome[job->outcome + 2] = layer;
-  outcome[job->outcome + 3] = point;
-  outcome[job->outcome + 4] = late;
+  s->phase = SF_CHOOSE;
+}
+
+/* From the highest point to the lowest: the last one in time stays. Then the outcome leaves. */
+static void sfu_choose(sfu_state_t *s, __global const int *tables,
+                       __global outcome_t *outcome) {
+  const job_t *job = &s->job;
+  if (s->back < job->points) {
+    const int at = job->points - 1 - s->back;
+    const long reach = (long)tables[job->table + job->rows + at] * job->cycles_left;
+    if (!s->exits && job->cycles_left > 0 && reach >= s->work) {
+      s->point = at;
+      s->late = 0;
+    }
+    s->back++;
+  } else {
+    outcome[job->outcome >> 3] =
+        (outcome_t)(s->entropy, s->exits, s->layer, s->point, s->late, 0, 0, 0);
+    sfu_next(s);
+  }
 }
 
 /* n entries of the span mask. */
@@ -1647,7 +1662,7 @@ static void sfu_mask(sfu_state_t *s, sfu_memory_t *m, __global const int *tables
 
 /* One vector in or out, one vector of a sum, or one row's scale. */
 static void sfu_step(sfu_state_t *s, sfu_memory_t *m, __global const int *tables,
-                     __global int *outcome SF_TRACE_PORT SF_PORTS) {
+                     __global outcome_t *outcome SF_TRACE_PORT SF_PORTS) {
   const int filled = s->job.n - s->step * SF_LANES;
   const int columns = s->line < s->rows ? filled : 0;
   if (s->phase == SF_MASK) {
@@ -1696,19 +1711,23 @@ static void sfu_step(sfu_state_t *s, sfu_memory_t *m, __global const int *tables
       s->scale[s->line] = sf_log2_sum(s->total[s->line]);
     }
     sfu_next_row(s, SF_GIVE);
-  } else {
-    if (s->job.function == SF_NONE) {
-      sfu_spread(s, m, filled);
-      if (s->step == s->job.n_tiles - 1) sfu_decide(s, tables, outcome);
+  } else if (s->phase == SF_CHOOSE) {
+    sfu_choose(s, tables, outcome);
+  } else if (s->job.function == SF_NONE) {
+    sfu_spread(s, m, filled);
+    if (s->step == s->job.n_tiles - 1) {
+      sfu_decide(s, tables);
     } else {
-      vec_t code;
-      if (s->job.function == SF_NORM) {
-        code = sfu_norm_give(s, m, tables, columns);
-      } else {
-        code = sfu_softmax_give(s, m, columns);
-      }
-      SF_WRITE(result, code);
+      sfu_next(s);
     }
+  } else {
+    vec_t code;
+    if (s->job.function == SF_NORM) {
+      code = sfu_norm_give(s, m, tables, columns);
+    } else {
+      code = sfu_softmax_give(s, m, columns);
+    }
+    SF_WRITE(result, code);
     sfu_next(s);
   }
 }
@@ -1897,7 +1916,7 @@ SF_KERNEL void post(__global const job_t *restrict program, const int commands,
 #endif
 SF_KERNEL void sfu(__global const job_t *restrict program, const int commands,
                    __global const int *restrict tables,
-                   __global int *restrict outcome SF_TRACE_BUFFER SF_WAITS) {
+                   __global outcome_t *restrict outcome SF_TRACE_BUFFER SF_WAITS) {
   sfu_state_t state;
   sfu_memory_t memory;
   for (int command = 0; command < commands; ++command) {
@@ -1964,7 +1983,7 @@ __kernel void scheduler(__global const job_t *restrict program, const int comman
                         __global uint *restrict masks, __global vec_t *restrict values,
                         __global int *restrict beats, __global const fixed_t *restrict shift,
                         __global const fixed_t *restrict bias, __global fixed_t *restrict fixed,
-                        __global const int *restrict tables, __global int *restrict outcome,
+                        __global const int *restrict tables, __global outcome_t *restrict outcome,
                         __global uchar *restrict fifos, __global int *restrict status
 #ifdef SF_TRACE
                         , __global fixed_t *restrict trace
