@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling
-from shiftforge.generator.conv.image import IMAGE_BEAT, ImageLayout
+from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.schedule import Layer
@@ -76,7 +76,7 @@ def model_cycles(
     """
     at, found = _Kernels(), []
     word = weight_word_bytes(array) / bytes_per_cycle
-    loading = image.rows * image.beats * IMAGE_BEAT / bytes_per_cycle
+    loading = image.rows * image.beats * image.beat / bytes_per_cycle
     for frame in range(2):
         for i, (layer, tiling, own) in enumerate(zip(layers, tilings, passes, strict=True)):
             before, source = at.end, 0.0

@@ -1,8 +1,8 @@
 """How the image lies in global memory: beats in the order in which the loader reads them.
 
-For every row of the first layer's map, in beats of 64 bytes: the beats of a row first, in them
-channel and row of the kernel. A beat holds words of one image row, one a tile of the map: the
-columns that the tile's windows cover, zero padding included.
+For every row of the first layer's map, in beats of 64 bytes or as many as a tile's columns take:
+the beats of a row first, in them channel and row of the kernel. A beat holds words of one image
+row, one a tile of the map: the columns that the tile's windows cover, zero padding included.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ __all__ = [
 ]  # fmt: skip
 
 IMAGE_BEAT = 64
+"""Bytes of a beat, at least: wide tiles of large strides take more."""
+
 IMAGE_DISTANCE = 8
 """Iterations between a beat's store into the row memory and its use, or the other way, at least."""
 
@@ -54,6 +56,11 @@ class ImageLayout:
         return self.channels * self.kernel
 
     @property
+    def beat(self) -> int:
+        """Bytes of a beat, a power of two."""
+        return max(IMAGE_BEAT, self.word)
+
+    @property
     def lines(self) -> int:
         """Lines of a map row."""
         return self.map_tiles * self.map_groups
@@ -76,12 +83,13 @@ def image_layout(
     tiles = ceil(image.columns / array.pixels)
     reach = (array.pixels - 1) * image.stride + image.kernel
     word = 1 << (reach - 1).bit_length()
-    beats = ceil(tiles * word / IMAGE_BEAT)
+    beat = max(IMAGE_BEAT, word)
+    beats = ceil(tiles * word / beat)
     parts = ceil(image.channels / array.units)
     rows = channels * image.kernel
     fetch, lines = rows * beats, tiles * parts
     step = max(fetch, lines)
-    while _distance(fetch, rows, lines, parts, IMAGE_BEAT // word, step) < IMAGE_DISTANCE:
+    while _distance(fetch, rows, lines, parts, beat // word, step) < IMAGE_DISTANCE:
         step += 1
     return ImageLayout(
         channels, image.kernel, image.stride, image.top, image.left, image.rows, tiles, parts,
@@ -110,10 +118,10 @@ def _distance(fetch: int, rows: int, lines: int, parts: int, low: int, step: int
 
 
 def pack_image(codes: NDArray[Any], layout: ImageLayout) -> NDArray[np.uint8]:
-    """(N, C, H, W) codes to bytes (N, beats, 64) as the loader reads them."""
+    """(N, C, H, W) codes to bytes (N, beats, bytes of a beat) as the loader reads them."""
     frames, channels, rows, columns = codes.shape
     down = (layout.map_rows - 1) * layout.stride + layout.kernel
-    across = layout.beats * IMAGE_BEAT // layout.word * layout.pixels * layout.stride + layout.word
+    across = layout.beats * layout.beat // layout.word * layout.pixels * layout.stride + layout.word
     room = np.zeros(
         (frames, channels, max(down, layout.top + rows), max(across, layout.left + columns)),
         np.uint8,
@@ -121,10 +129,10 @@ def pack_image(codes: NDArray[Any], layout: ImageLayout) -> NDArray[np.uint8]:
     low = (codes.astype(np.int64) & 0xFF).astype(np.uint8)
     room[:, :, layout.top : layout.top + rows, layout.left : layout.left + columns] = low
     y = np.arange(layout.map_rows)[:, None] * layout.stride + np.arange(layout.kernel)
-    tiles = layout.beats * IMAGE_BEAT // layout.word
+    tiles = layout.beats * layout.beat // layout.word
     x = np.arange(tiles)[:, None] * (layout.pixels * layout.stride) + np.arange(layout.word)
     # (N, C, map row, kernel row, tile, byte) -> (N, map row, beat, C, kernel row, bytes of a beat)
     cut = room[:, :, y[:, :, None, None], x[None, None]]
-    cut = cut.reshape(frames, channels, layout.map_rows, layout.kernel, layout.beats, IMAGE_BEAT)
+    cut = cut.reshape(frames, channels, layout.map_rows, layout.kernel, layout.beats, layout.beat)
     ordered = cut.transpose(0, 2, 4, 1, 3, 5)
-    return np.ascontiguousarray(ordered).reshape(frames, layout.frame_beats, IMAGE_BEAT)
+    return np.ascontiguousarray(ordered).reshape(frames, layout.frame_beats, layout.beat)

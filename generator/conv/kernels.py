@@ -6,7 +6,6 @@ from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
-from shiftforge.generator.conv.image import IMAGE_BEAT
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.promises import PROMISES
@@ -178,7 +177,7 @@ def render_accelerator(plan: Plan) -> str:
             "map_tiles": image.map_tiles,
             "map_groups": image.map_groups,
             "step": image.step,
-            "words_a_beat": IMAGE_BEAT // image.word,
+            "beat": image.beat,
         },
     }  # fmt: skip
     return render("conv/opencl/accelerator.cl.j2", values)

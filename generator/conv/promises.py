@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.conv.image import IMAGE_BEAT, IMAGE_DISTANCE, ImageLayout
+from shiftforge.generator.conv.image import IMAGE_DISTANCE, ImageLayout
 from shiftforge.generator.conv.lower_conv import WEIGHT_DISTANCE
 from shiftforge.generator.conv.lower_post import PARAM_DISTANCE
 from shiftforge.generator.conv.memory import MemoryPlan
@@ -169,7 +169,7 @@ def _pairs(time: NDArray[np.int64], word: NDArray[np.int64]) -> NDArray[np.int64
 def _image(image: ImageLayout) -> Accesses:
     """Two steps of the row memory of one image row after the other, blocks of both halves."""
     reads, writes = [], []
-    words_a_beat = IMAGE_BEAT // image.word
+    words_a_beat = image.beat // image.word
     for step in range(4):
         half = step % 2
         for row in (0, image.rows - 1):

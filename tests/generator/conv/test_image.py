@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conv_chains import chain
+from device_client import DeviceClient
 from numpy.typing import NDArray
+from random_networks import random_frames
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.array import ArrayShape
@@ -23,6 +27,7 @@ from shiftforge.generator.conv.image import (
 )
 from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.schedule import ImageMap
+from shiftforge.sim.golden.conv.network import run_golden
 
 CASES = range(60)
 
@@ -30,9 +35,9 @@ CASES = range(60)
 def case(seed: int) -> tuple[ImageLayout, ArrayShape, tuple[int, int, int], bool]:
     """(layout, array, shape of the image, codes are signed)."""
     rng = random.Random(seed)
-    kernel, stride = rng.randint(1, 7), rng.randint(1, 3)
+    kernel, stride = rng.randint(1, 7), rng.choice((1, 2, 3, 4, 9))
     channels = rng.randint(1, 4)
-    top, left = rng.randint(0, kernel - 1), rng.randint(0, kernel - 1)
+    top, left = rng.randint(0, kernel), rng.randint(0, kernel)
     bottom, right = rng.randint(0, kernel - 1), rng.randint(0, kernel - 1)
     height = max(kernel - top - bottom, 1) + rng.randint(0, 12)
     width = max(kernel - left - right, 1) + rng.randint(0, 60)
@@ -66,7 +71,7 @@ def unfolded(codes: NDArray[np.int64], layout: ImageLayout) -> dict[tuple[int, i
 def lines(beats: NDArray[np.uint8], layout: ImageLayout, units: int) -> list[list[list[int]]]:
     """What the loader makes of a frame: (line, pixel, channel), in the order row, tile, group."""
     found = []
-    a_beat = IMAGE_BEAT // layout.word
+    a_beat = layout.beat // layout.word
     for row in range(layout.map_rows):
         start = row * layout.rows * layout.beats
         for tile in range(layout.map_tiles):
@@ -91,7 +96,7 @@ def test_the_loaders_lines_are_the_unfolded_image(seed: int) -> None:
     rng = np.random.default_rng(seed)
     codes = rng.integers(*((-128, 128) if signed else (0, 256)), (2, *shape))
     packed = pack_image(codes, layout)
-    assert packed.shape == (2, layout.frame_beats, IMAGE_BEAT)
+    assert packed.shape == (2, layout.frame_beats, layout.beat)
     for frame in range(2):
         expected = unfolded(codes[frame], layout)
         made = lines(packed[frame], layout, array.units)
@@ -111,7 +116,8 @@ def test_sizes_follow_from_the_array(seed: int) -> None:
     reach = (array.pixels - 1) * layout.stride + layout.kernel
     assert layout.word & (layout.word - 1) == 0 and reach <= layout.word
     assert layout.word == 1 or layout.word < 2 * reach
-    assert layout.beats == ceil(layout.map_tiles * layout.word / IMAGE_BEAT)
+    assert layout.beats == ceil(layout.map_tiles * layout.word / layout.beat)
+    assert layout.beat == max(layout.word, IMAGE_BEAT)
     assert layout.half & (layout.half - 1) == 0 and layout.beats <= layout.half < 2 * layout.beats
     assert layout.rows == channels * layout.kernel
     assert layout.map_groups == ceil(layout.rows * layout.kernel / array.units)
@@ -134,7 +140,7 @@ def test_beats_lie_still_between_their_store_and_their_use(seed: int) -> None:
 def nearest(layout: ImageLayout) -> int:
     """Fewest iterations between a store and a load of one word, over four steps."""
     words: dict[tuple[int, int, int], list[tuple[int, str]]] = {}
-    a_beat = IMAGE_BEAT // layout.word
+    a_beat = layout.beat // layout.word
     for step in range(4):
         for i in range(layout.rows * layout.beats):
             block, row = divmod(i, layout.rows)
@@ -171,3 +177,22 @@ def test_a_plan_streams_an_image_that_one_layer_reads() -> None:
     plan = make_plan(model, board, array_for(model, 16, 4))
     assert plan.image_pass is not None
     assert (plan.image.streamed, plan.image.passes, plan.image.kernel) == (False, 1, 1)
+
+
+def test_some_words_are_longer_than_the_least_beat() -> None:
+    words = [case(seed)[0].word for seed in CASES]
+    assert max(words) > IMAGE_BEAT and min(words) < IMAGE_BEAT
+
+
+@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+def test_a_stem_of_long_words_runs(
+    device: str, generated: Callable[..., Path], on_device: Callable[[str], DeviceClient]
+) -> None:
+    """Sixteen pixels at stride 4 and a kernel of 7 take 67 bytes of an image row."""
+    stem = {"out": 20, "kernel": 7, "stride": 4, "padding": (3, 7, 3, 0)}
+    model = chain(stem, {"out": 9, "kernel": 1}, channels=2, height=9, width=131)
+    folder = generated(model, 16, 16)
+    assert "uchar byte[128]" in (folder / "device/accelerator.cl").read_text("utf-8")
+    frames = random_frames(model, 1)
+    found = on_device(device).run(folder, frames, trace=False)[model.output]
+    assert np.array_equal(found, run_golden(model, frames)[model.output])
