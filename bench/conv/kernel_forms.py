@@ -77,7 +77,10 @@ def count(form: OldForm, device: str, folder: Path) -> dict[str, Any]:
 def report(form: OldForm, old: dict[str, dict[str, int]], new: dict[str, Any]) -> None:
     """The tables."""
     clock = form.clock_mhz
-    fps = lambda cycles: clock * 1e6 / cycles  # noqa: E731
+
+    def fps(cycles: int) -> float:
+        return clock * 1e6 / cycles
+
     print(
         f"\nThe form before ({form.commit[:7]}): the convolution kernel enters its inner loop "
         f"{form.entries:,} times a frame, for {form.iterations:,} iterations; interval of the rules"
