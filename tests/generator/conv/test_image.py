@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from shiftforge.generator.conv.image import (
 )
 from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.schedule import ImageMap
+from shiftforge.generator.conv.target import generate
+from shiftforge.quant.graph.example import random_model
 from shiftforge.sim.golden.conv.network import run_golden
 
 CASES = range(60)
@@ -182,6 +185,19 @@ def test_a_plan_streams_an_image_that_one_layer_reads() -> None:
 def test_some_words_are_longer_than_the_least_beat() -> None:
     words = [case(seed)[0].word for seed in CASES]
     assert max(words) > IMAGE_BEAT and min(words) < IMAGE_BEAT
+
+
+def test_the_host_program_packs_the_same_bytes() -> None:
+    pytest.importorskip("pyopencl")
+    design = generate(random_model(3), load_board("a10gx1150"))
+    host: dict[str, Any] = {"__file__": "host.py", "__name__": "host"}
+    exec(compile(design.files["host/host.py"], "host.py", "exec"), host)
+    for seed in CASES:
+        layout, _, shape, signed = case(seed)
+        span = (-128, 128) if signed else (0, 256)
+        codes = np.random.default_rng(seed).integers(*span, (2, *shape))
+        found = np.ascontiguousarray(host["packed"](codes, image_fields(layout)))
+        assert found.tobytes() == pack_image(codes, layout).tobytes()
 
 
 @pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
