@@ -131,8 +131,8 @@ def read_old_form(path: Path = FILE) -> OldForm:
     """The data file. Raises InputError where it cannot be read, ValueError for broken TOML."""
     found = tomllib.loads(read_text(path))
     layers = tuple(OldLayer(**layer) for layer in found.pop("layers"))
-    lists = {name: tuple(found.pop(name)) for name in ("channels", "loops")}
-    return OldForm(layers=layers, **lists, **found)
+    channels, loops = tuple(found.pop("channels")), tuple(found.pop("loops"))
+    return OldForm(layers=layers, channels=channels, loops=loops, **found)
 
 
 def frame_cycles(form: OldForm, latencies: Latencies, costs: Costs, rules_ii: bool) -> int:
