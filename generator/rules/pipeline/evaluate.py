@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from shiftforge.generator.rules.pipeline.context import Context
@@ -22,6 +21,7 @@ from shiftforge.generator.rules.pipeline.expressions import (
     Number,
     Unary,
 )
+from shiftforge.generator.rules.pipeline.operators import ZERO, arithmetic, opaque
 from shiftforge.generator.rules.pipeline.types import CType
 from shiftforge.generator.rules.pipeline.values import (
     Dependences,
@@ -34,38 +34,6 @@ from shiftforge.generator.rules.pipeline.values import (
 
 __all__ = ["Evaluator"]
 
-_NAMES: Mapping[str, str] = {
-    **dict.fromkeys(["+", "-"], "add"),
-    "*": "mul",
-    "/": "div",
-    "%": "mod",
-    **dict.fromkeys(["<<", ">>"], "shift"),
-    **dict.fromkeys(["&", "|", "^", "&&", "||", "!", "~"], "logic"),
-    **dict.fromkeys(["==", "!=", "<", "<=", ">", ">="], "compare"),
-}
-_INTEGERS: Mapping[str, Callable[[int, int], int]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": lambda a, b: abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1),
-    "%": lambda a, b: a - b * (abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)),
-    "<<": lambda a, b: a << b if 0 <= b < 64 else 0,
-    ">>": lambda a, b: a >> b if 0 <= b < 64 else 0,
-    "&": operator.and_,
-    "|": operator.or_,
-    "^": operator.xor,
-    "&&": lambda a, b: int(bool(a) and bool(b)),
-    "||": lambda a, b: int(bool(a) or bool(b)),
-    "==": lambda a, b: int(a == b),
-    "!=": lambda a, b: int(a != b),
-    "<": lambda a, b: int(a < b),
-    "<=": lambda a, b: int(a <= b),
-    ">": lambda a, b: int(a > b),
-    ">=": lambda a, b: int(a >= b),
-}
-# Operations that are named with their line.
-_LOCATED = frozenset(["mul", "div", "mod", "fadd", "fmul", "fdiv"])
-_COMPARES = frozenset(["==", "!=", "<", "<=", ">", ">=", "&&", "||"])
 _CHANNEL = re.compile(r"(read|write)_(channel|pipe)(_nb)?(_intel|_altera)?\Z")
 _VECTOR = re.compile(r"v(load|store)(?:_half)?(\d+)\Z")
 _WORK_ITEM = re.compile(r"get_(global|local|group)_(id|linear_id)|get_(global|local)_size|barrier")
@@ -144,7 +112,7 @@ class Evaluator:
             if held is not None and held.type.pointer and not held.type.dims:
                 found = self._c.target(held)
         if found is not None and found.type.dims:
-            return found.element(_ZERO)
+            return found.element(ZERO)
         return found
 
     def _indexed(self, base: Expression, at: Value) -> Place | None:
@@ -182,74 +150,24 @@ class Evaluator:
                 return self._binary("+", self.value(e.base), self.value(e.index))
             return self._opaque({}, False)
         if found.type.dims:
-            return Value(((self._c.atoms.fresh(()), 1),), 0, None, place=found.element(_ZERO))
+            return Value(((self._c.atoms.fresh(()), 1),), 0, None, place=found.element(ZERO))
         line = e.line if isinstance(e, Name | Index | Member) else 0
         return self._c.read(found, line)
 
     # ---- operators ----------------------------------------------------------------------------
 
     def _opaque(self, deps: Dependences, real: bool) -> Value:
-        loops = frozenset(s[0] for s in deps if s[1] != "memory")
-        return Value(((self._c.atoms.fresh(loops), 1),), 0, None, deps, real)
+        return opaque(self._c.atoms, deps, real)
 
     def _binary(self, op: str, a: Value, b: Value, line: int = 0) -> Value:
         if a.place is not None and op in "+-" and b.place is None:
             return replace(a, place=self._moved(a.place, b if op == "+" else self._negated(b)))
         if b.place is not None and op == "+":
             return replace(b, place=self._moved(b.place, a))
-        real = (a.real or b.real) and op not in _COMPARES
-        values = None if real else combined(a, b, _INTEGERS[op])
-        if values is not None and len(values) == 1:
-            return Value((), values[0], values)
-        name = _NAMES[op]
-        if a.real or b.real:
-            name = {"add": "fadd", "mul": "fmul", "div": "fdiv"}.get(name, name)
-        elif self._wire(op, a, b):
-            name = "wire"
-        if line and name in _LOCATED:
-            name = f"{name}@{line}"
-        deps = merged([a.deps, b.deps], name, 1 if name[:4] == "fadd" else 0)
-        if real:
-            return self._opaque(deps, True)
-        linear, offset = self._linear(op, a, b, deps, values)
-        return Value(linear, offset, values, deps, False)
-
-    def _wire(self, op: str, a: Value, b: Value) -> bool:
-        """Whether it is no more than wires: by a constant power of two."""
-        if a.fixed and b.fixed:
-            return True
-        if op in ("<<", ">>"):
-            return b.fixed
-        if op in ("*", "/", "%"):
-            both = (b.constant, a.constant) if op == "*" else (b.constant,)
-            return any(c is not None and c > 0 and c & (c - 1) == 0 for c in both)
-        return False
-
-    def _linear(
-        self, op: str, a: Value, b: Value, deps: Dependences, values: tuple[int, ...] | None
-    ) -> tuple[tuple[tuple[int, int], ...], int]:
-        if op in "+-":
-            sign = 1 if op == "+" else -1
-            terms = dict(a.linear)
-            for atom, factor in b.linear:
-                terms[atom] = terms.get(atom, 0) + sign * factor
-            kept = tuple(sorted((k, f) for k, f in terms.items() if f))
-            return kept, a.offset + sign * b.offset
-        scale = b.constant if b.constant is not None else a.constant
-        scaled = a if b.constant is not None else b
-        if op == "<<" and b.constant is not None and 0 <= b.constant < 32:
-            scale = 1 << b.constant
-        elif op != "*":
-            scale = None
-        if scale is not None:
-            kept = tuple((k, f * scale) for k, f in scaled.linear) if scale else ()
-            return kept, scaled.offset * scale
-        key = (op, a.linear, a.offset, b.linear, b.offset)
-        loops = frozenset(s[0] for s in deps if s[1] != "memory")
-        return ((self._c.atoms.of(key, loops, values), 1),), 0
+        return arithmetic(self._c.atoms, op, a, b, line)
 
     def _negated(self, a: Value) -> Value:
-        return self._binary("-", _ZERO, a)
+        return arithmetic(self._c.atoms, "-", ZERO, a)
 
     def _unary(self, e: Unary) -> Value:
         match e.operator:
@@ -275,7 +193,7 @@ class Evaluator:
                 return self._negated(a)
             case "~":
                 return self._binary("^", self.value(e.operand), Value((), -1, (-1,)))
-        return self._binary("==", self.value(e.operand), _ZERO)
+        return self._binary("==", self.value(e.operand), ZERO)
 
     def _assign(self, e: Assign) -> Value:
         if e.operator:
@@ -325,7 +243,7 @@ class Evaluator:
             return self._inline(e.name, values, e.line)
         if "fence" in e.name:
             self._c.fence(e.line)
-            return _ZERO
+            return ZERO
         if _WORK_ITEM.match(e.name):
             self._c.kernel.work_items = True
         values = tuple(self.value(a) for a in e.arguments)
@@ -355,7 +273,7 @@ class Evaluator:
         if isinstance(e.arguments[0], Index):
             index = self.value(e.arguments[0].index)
         rest = e.arguments[1:]
-        value = _ZERO
+        value = ZERO
         if not read and rest:
             value = self.value(rest[0])
         found = self._c.channel(name, index, read, blocking, value, e.line)
@@ -389,6 +307,3 @@ def _channel_name(e: Expression) -> str:
         case Unary(operand=operand):
             return _channel_name(operand)
     return ""
-
-
-_ZERO = Value((), 0, (0,))
