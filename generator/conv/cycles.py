@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling
+from shiftforge.generator.conv.depths import SHORT
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
@@ -147,10 +148,12 @@ def _step(at: _Kernels, own: Passes, busy: float, latencies: Latencies) -> None:
     first = max(at.conv, sent)
     to_post = latencies.conv + latencies.channel
     ready = at.post + post.before
-    # Post may still read parameters when the first tile is there: all of it is later then.
-    late = max(0.0, ready - (first + _first_complete(conv) - 1 + to_post))
-    complete = first + busy + late
-    stored = complete + to_post
+    # Post may still read parameters when the first tile is there. It takes a tile a cycle then, and
+    # the channel holds some: the unit stops only when these are used up.
+    late = ready - (first + _first_complete(conv) - 1 + to_post)
+    room = SHORT * conv.iterations / post.tiles_all
+    complete = first + busy + max(0.0, late - room)
+    stored = max(complete + to_post, ready + post.tiles_all)
     if controller.stores:
         end = stored + latencies.post + latencies.channel
         at.controller = max(end, at.controller + controller.iterations)

@@ -13,9 +13,10 @@ from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, Pace, PostPass
 
-__all__ = ["plan_channels"]
+__all__ = ["SHORT", "plan_channels"]
 
-_SHORT = 8
+SHORT = 8
+"""Words of a channel whose ends keep the same pace."""
 _OPERANDS = 64
 
 
@@ -45,7 +46,7 @@ def plan_channels(
     """
     back = latencies.round_trip
     results = max(
-        (back // _fastest(c.results) + 2 for c, _, _ in passes if c.stores), default=_SHORT
+        (back // _fastest(c.results) + 2 for c, _, _ in passes if c.stores), default=SHORT
     )
     ahead = latencies.conv + 2 * latencies.channel + _OPERANDS
     skips = max((ahead // _fastest(c.skips) + 2 for c, _, _ in passes if c.residual), default=0)
@@ -53,11 +54,11 @@ def plan_channels(
         Channel("image", "line_t", "loader", "controller", 16),
         Channel("operand", "line_t", "controller", "conv", _OPERANDS),
         Channel("weight", "weight_word_t", "feeder", "conv", 64),
-        Channel("param", "param_word_t", "params", "post", _SHORT),
-        Channel("acc", "acc_word_t", "conv", "post", _SHORT),
-        Channel("result", "line_t", "post", "controller", max(_SHORT, _power_of_two(results))),
+        Channel("param", "param_word_t", "params", "post", SHORT),
+        Channel("acc", "acc_word_t", "conv", "post", SHORT),
+        Channel("result", "line_t", "post", "controller", max(SHORT, _power_of_two(results))),
     ]
     if skips:
-        depth = max(_SHORT, _power_of_two(skips))
+        depth = max(SHORT, _power_of_two(skips))
         channels.insert(2, Channel("skip", "line_t", "controller", "post", depth))
     return tuple(channels)

@@ -18,12 +18,14 @@ from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.schedule import ImageMap
 
 __all__ = [
-    "IMAGE_BEAT", "IMAGE_DISTANCE", "ImageLayout", "image_fields", "image_layout", "pack_image",
+    "IMAGE_AHEAD", "IMAGE_BEAT", "IMAGE_DISTANCE", "ImageLayout", "image_fields", "image_layout", "pack_image",
 ]  # fmt: skip
 
 IMAGE_BEAT = 64
 """Bytes of a beat, at least: wide tiles of large strides take more."""
 
+IMAGE_AHEAD = 2
+"""Steps of the loader from a row's fetch to its use; its memory holds twice as many."""
 IMAGE_DISTANCE = 8
 """Iterations between a beat's store into the row memory and its use, or the other way, at least."""
 
@@ -71,7 +73,7 @@ class ImageLayout:
         return self.map_rows * self.rows * self.beats
 
     @property
-    def half(self) -> int:
+    def slot(self) -> int:
         """Beats of a row in the loader's memory: a power of two."""
         return 1 << (self.beats - 1).bit_length()
 
@@ -103,17 +105,18 @@ def image_fields(layout: ImageLayout) -> dict[str, Any]:
 
 
 def _distance(fetch: int, rows: int, lines: int, parts: int, low: int, step: int) -> int:
-    """Iterations between a store of a beat and a load of it in the next step, or the other way.
+    """Iterations between a store of a beat and a load of it two steps later, or the other way.
 
     Every image row has a memory of its own; a line reads the same block of all of them.
     """
     blocks = [[line for line in range(lines) if line // parts // low == b]
               for b in range(ceil(lines / parts / low))]  # fmt: skip
-    nearest = step
+    ahead = IMAGE_AHEAD * step
+    nearest = ahead
     for beat in range(fetch):
         used = blocks[beat // rows] if beat // rows < len(blocks) else []
         for line in used:
-            nearest = min(nearest, step + line - beat, step + beat - line)
+            nearest = min(nearest, ahead + line - beat, ahead + beat - line)
     return nearest
 
 

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
+from shiftforge.generator.conv.image import IMAGE_AHEAD
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.promises import PROMISES
@@ -171,7 +172,8 @@ def render_accelerator(plan: Plan) -> str:
             "stride": image.stride,
             "word": image.word,
             "beats": image.beats,
-            "half": image.half,
+            "slot": image.slot,
+            "ahead": IMAGE_AHEAD,
             "passes": image.passes,
             "map_rows": image.map_rows,
             "map_tiles": image.map_tiles,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.conv.image import IMAGE_DISTANCE, ImageLayout
+from shiftforge.generator.conv.image import IMAGE_AHEAD, IMAGE_DISTANCE, ImageLayout
 from shiftforge.generator.conv.lower_conv import WEIGHT_DISTANCE
 from shiftforge.generator.conv.lower_post import PARAM_DISTANCE
 from shiftforge.generator.conv.memory import MemoryPlan
@@ -50,7 +50,7 @@ class Proof:
 PROMISES = {
     "image": Promise(
         "loader-rows", "rows", IMAGE_DISTANCE,
-        "a step reads one half of the memory and writes the other",
+        "a step reads one quarter of the memory and writes another",
     ),
     "maps": Promise(
         "controller-maps", "fm", 0,
@@ -167,18 +167,19 @@ def _pairs(time: NDArray[np.int64], word: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def _image(image: ImageLayout) -> Accesses:
-    """Two steps of the row memory of one image row after the other, blocks of both halves."""
+    """Some steps of the row memories of the first and the last image row."""
     reads, writes = [], []
     words_a_beat = image.beat // image.word
-    for step in range(4):
-        half = step % 2
+    quarters = 2 * IMAGE_AHEAD
+    for step in range(2 * quarters):
+        slot, fetched = step % quarters, (step + IMAGE_AHEAD) % quarters
         for row in (0, image.rows - 1):
             for block in range(image.beats):
                 at = step * image.step + block * image.rows + row
-                writes.append((at, (row * 2 + 1 - half) * image.half + block))
+                writes.append((at, (row * quarters + fetched) * image.slot + block))
             for line in range(image.lines):
                 block = line // image.map_groups // words_a_beat
-                reads.append((step * image.step + line, (row * 2 + half) * image.half + block))
+                reads.append((step * image.step + line, (row * quarters + slot) * image.slot + block))
     return Accesses(np.array(reads, np.int64), np.array(writes, np.int64))
 
 
