@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling
-from shiftforge.generator.conv.depths import SHORT
+from shiftforge.generator.conv.depths import IMAGE_LINES, SHORT, WEIGHT_WORDS
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
@@ -82,14 +82,14 @@ def model_cycles(
         for i, (layer, tiling, own) in enumerate(zip(layers, tilings, passes, strict=True)):
             before, source = at.end, 0.0
             if i == 0 and image_pass is not None:
-                start = at.controller
-                rows = image.map_rows * max(image.step, loading)
-                at.controller = start + max(image_pass.iterations, rows if frame == 0 else 0)
+                rows = _image(image, loading, latencies)
+                at.controller += max(image_pass.iterations, rows)
                 at.controller += latencies.controller + latencies.reentry
             elif i == 0:
-                source = image.map_rows * image.passes * max(image.step, loading)
-            busy, bound = _busy(own, word, source)
-            _step(at, own, busy, latencies)
+                source = _image(image, loading, latencies)
+            busy, bound = _busy(own, word)
+            if _step(at, own, busy, source, latencies):
+                bound = "image"
             if frame:
                 total = round(at.end - before)
                 found.append(
@@ -108,15 +108,27 @@ def _ideal(layer: Layer, tiling: Tiling) -> int:
     return tiling.out_groups * tiling.tiles * words
 
 
-def _busy(own: Passes, word: float, source: float) -> tuple[float, str]:
+def _image(image: ImageLayout, loading: float, latencies: Latencies) -> float:
+    """Cycles that the image's lines take once the first is wanted.
+
+    Those that the loader had fetched before are there: in its channel, and in its pipeline, which is
+    as long as a load from global memory takes; so long do the first take that it fetches then.
+    loading: cycles that the bytes of a row of the map take.
+    """
+    step = max(float(image.step), loading)
+    left = image.map_rows * image.passes * step - IMAGE_LINES / image.lines * step
+    return left if left > latencies.loader + latencies.global_load else 0.0
+
+
+def _busy(own: Passes, word: float) -> tuple[float, str]:
     """Cycles from a layer's first operand to its last complete tile, and what decides."""
     controller, conv, _ = own
     wants = {"array": float(_last_complete(conv)), "memory": float(controller.sends)}
-    if conv.groups > 1:
-        group = max(float(conv.group_iterations), conv.words * word)
-        wants["weights"] = conv.first_group_iterations - conv.group_iterations + conv.groups * group
-    if source:
-        wants["image"] = source
+    words = (conv.groups - 1) * conv.words + conv.last_words - WEIGHT_WORDS
+    wants["weights"] = words * word
+    if conv.mode == 2:
+        # The last window is used after its last line.
+        wants["memory"] += conv.last_lanes
     bound = max(wants, key=lambda name: wants[name])
     return wants[bound], bound
 
@@ -141,8 +153,8 @@ def _last_complete(conv: ConvPass) -> int:
     return p.first + (conv.tiles - 1) * (p.every_outer + group) + group + 1
 
 
-def _step(at: _Kernels, own: Passes, busy: float, latencies: Latencies) -> None:
-    """One layer further."""
+def _step(at: _Kernels, own: Passes, busy: float, source: float, latencies: Latencies) -> bool:
+    """One layer further; whether its image came too late. source: cycles that the image takes."""
     controller, conv, post = own
     sent = at.controller + latencies.controller + latencies.channel
     first = max(at.conv, sent)
@@ -152,7 +164,8 @@ def _step(at: _Kernels, own: Passes, busy: float, latencies: Latencies) -> None:
     # the channel holds some: the unit stops only when these are used up.
     late = ready - (first + _first_complete(conv) - 1 + to_post)
     room = SHORT * conv.iterations / post.tiles_all
-    complete = first + busy + max(0.0, late - room)
+    computed = first + busy + max(0.0, late - room)
+    complete = max(computed, sent + source)
     stored = max(complete + to_post, ready + post.tiles_all)
     if controller.stores:
         end = stored + latencies.post + latencies.channel
@@ -160,10 +173,11 @@ def _step(at: _Kernels, own: Passes, busy: float, latencies: Latencies) -> None:
         at.controller += latencies.controller + latencies.reentry
         at.end = end + latencies.controller
     else:
-        busy_post = ready + post.iterations - post.before
-        stored = max(stored + post.last_pixels - 1, busy_post)
+        begins = max(ready, first + _first_complete(conv) - 1 + to_post)
+        stored = max(stored + post.last_pixels - 1, begins + post.iterations - post.before)
         at.controller += max(controller.iterations, busy - 64)
         at.controller += latencies.controller + latencies.reentry
         at.end = stored + latencies.post
     at.conv = max(complete, first + conv.iterations) + latencies.conv + latencies.reentry
     at.post = stored + latencies.post + latencies.reentry
+    return complete > computed

@@ -179,7 +179,9 @@ def _image(image: ImageLayout) -> Accesses:
                 writes.append((at, (row * quarters + fetched) * image.slot + block))
             for line in range(image.lines):
                 block = line // image.map_groups // words_a_beat
-                reads.append((step * image.step + line, (row * quarters + slot) * image.slot + block))
+                reads.append(
+                    (step * image.step + line, (row * quarters + slot) * image.slot + block)
+                )
     return Accesses(np.array(reads, np.int64), np.array(writes, np.int64))
 
 
