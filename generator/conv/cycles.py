@@ -111,8 +111,8 @@ def _ideal(layer: Layer, tiling: Tiling) -> int:
 def _image(image: ImageLayout, loading: float, latencies: Latencies) -> float:
     """Cycles that the image's lines take once the first is wanted.
 
-    Those that the loader had fetched before are there: in its channel, and in its pipeline, which is
-    as long as a load from global memory takes; so long do the first take that it fetches then.
+    Those that the loader had fetched before are there: in its channel, and in its pipeline, which
+    is as long as a load from global memory takes; so long do the first take that it fetches then.
     loading: cycles that the bytes of a row of the map take.
     """
     step = max(float(image.step), loading)

@@ -18,7 +18,8 @@ from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.schedule import ImageMap
 
 __all__ = [
-    "IMAGE_AHEAD", "IMAGE_BEAT", "IMAGE_DISTANCE", "ImageLayout", "image_fields", "image_layout", "pack_image",
+    "IMAGE_AHEAD", "IMAGE_BEAT", "IMAGE_DISTANCE", "ImageLayout", "image_fields", "image_layout",
+    "pack_image",
 ]  # fmt: skip
 
 IMAGE_BEAT = 64
