@@ -121,7 +121,7 @@ def test_sizes_follow_from_the_array(seed: int) -> None:
     assert layout.word == 1 or layout.word < 2 * reach
     assert layout.beats == ceil(layout.map_tiles * layout.word / layout.beat)
     assert layout.beat == max(layout.word, IMAGE_BEAT)
-    assert layout.half & (layout.half - 1) == 0 and layout.beats <= layout.half < 2 * layout.beats
+    assert layout.slot & (layout.slot - 1) == 0 and layout.beats <= layout.slot < 2 * layout.beats
     assert layout.rows == channels * layout.kernel
     assert layout.map_groups == ceil(layout.rows * layout.kernel / array.units)
     assert layout.lines == layout.map_tiles * layout.map_groups
