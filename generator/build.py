@@ -10,6 +10,7 @@ from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.board_fit import fit_problems
 from shiftforge.generator.design import Design
 from shiftforge.generator.rules import SdkVersion, check_rules
+from shiftforge.generator.rules.pipeline import Target as Compiler
 from shiftforge.generator.rules.pipeline import loop_table, to_json
 from shiftforge.generator.target import Target
 
@@ -32,7 +33,7 @@ def build(target: Target[Any, Any, Any], network: Any, board: Board, options: An
         raise InputError(problems)
     design = target.emit(plan)
     check_device_text(design, board)
-    files = {**design.files, **_loops(design)}
+    files = {**design.files, **_loops(design, board)}
     manifest = {**design.manifest, "schema": 1, "kind": target.kind}
     report = {"kind": target.kind, **design.report}
     finished = Design(files, report, manifest)
@@ -65,7 +66,8 @@ def _texts(design: Design) -> Iterator[tuple[str, str]]:
             yield name, design.files[name].decode("utf-8")
 
 
-def _loops(design: Design) -> dict[str, bytes]:
+def _loops(design: Design, board: Board) -> dict[str, bytes]:
     """The loop table of a design's device text, as the offline compiler's report would have it."""
-    found = [entry for _, text in _texts(design) for entry in loop_table(text)]
+    own = Compiler(board.sdk.version, board.family)
+    found = [entry for _, text in _texts(design) for entry in loop_table(text, target=own)]
     return {LOOPS: to_json(found).encode()} if found else {}

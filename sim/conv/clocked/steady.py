@@ -22,7 +22,7 @@ _FAULTS_SHOWN = 5
 class SteadyFrame:
     """A run, and the frame of it that stands for all.
 
-    frame: its number. steady: whether the frame before took the same cycles in every layer; where
+    frame: its number. steady: whether an earlier one took the same cycles in every layer; where
     none did, frame is the run's last. All figures are that frame's; cycles in all of them.
     """
 
@@ -80,6 +80,8 @@ def steady(
 ) -> SteadyFrame:
     """The steady-state frame: frames are added until two successive ones agree in every layer.
 
+    Where none do, any two that agree: frames that come back in turn.
+
     run: makes a run of so many frames. Frame 0 finds everything empty and is none of the two. The
     last frame has no frame behind it and may be faster; then the two before it agree. first: frames
     to begin with, at least 3; most: to end with, whether two agree or not. Raises CheckFailed where
@@ -100,5 +102,9 @@ def steady(
             if np.array_equal(cycles[frame], cycles[frame - 1]):
                 return SteadyFrame(found, frame, True)
         if frames >= most:
+            # Frames may come back in turn: how far the feeder is ahead goes from one to the next.
+            for frame in range(frames - 1, 1, -1):
+                if any(np.array_equal(cycles[frame], other) for other in cycles[1:frame]):
+                    return SteadyFrame(found, frame, True)
             return SteadyFrame(found, frames - 1, False)
         frames += 1

@@ -141,17 +141,20 @@ def test_beats_lie_still_between_their_store_and_their_use(seed: int) -> None:
 
 
 def nearest(layout: ImageLayout) -> int:
-    """Fewest iterations between a store and a load of one word, over four steps."""
+    """Fewest iterations between a store and a load of one word, over eight steps.
+
+    A row is stored two steps before its lines are made, in one of four places in turn.
+    """
     words: dict[tuple[int, int, int], list[tuple[int, str]]] = {}
     a_beat = layout.beat // layout.word
-    for step in range(4):
+    for step in range(8):
         for i in range(layout.rows * layout.beats):
             block, row = divmod(i, layout.rows)
-            words.setdefault((row, step % 2, block), []).append((step * layout.step + i, "store"))
+            words.setdefault((row, step % 4, block), []).append((step * layout.step + i, "store"))
         for i in range(layout.lines):
             block = i // layout.map_groups // a_beat
             for row in range(layout.rows):
-                key = (row, (step + 1) % 2, block)
+                key = (row, (step + 2) % 4, block)
                 words.setdefault(key, []).append((step * layout.step + i, "load"))
     return min(
         (

@@ -81,7 +81,7 @@ def test_sizes_of_the_text_hold_what_the_records_touch(seed: int) -> None:
     for own in plan.layers:
         assert size["FM_LINES"] >= own.controller.out_base + own.controller.stores
     image = plan.image
-    assert size["IMAGE_HALF"] >= size["IMAGE_BEATS"] == image.beats
+    assert size["IMAGE_SLOT"] >= size["IMAGE_BEATS"] == image.beats
     assert size["IMAGE_WORD"] >= (image.pixels - 1) * size["IMAGE_STRIDE"] + size["IMAGE_KERNEL"]
     assert size["STEP"] >= max(image.rows * image.beats, image.lines)
     assert size["FRAME_PARAMS"] == sum(p.post.groups for p in plan.layers)

@@ -60,6 +60,12 @@ def test_what_never_agrees_is_told() -> None:
     assert (asked, found.steady, found.frame) == ([3, 4, 5], False, 4)
 
 
+def test_frames_that_come_back_in_turn_are_steady() -> None:
+    run, asked = counted(lambda frame, layer: frame % 3)
+    found = steady(run, most=6)
+    assert (asked, found.steady, found.frame) == ([3, 4, 5, 6], True, 5)
+
+
 def test_more_frames_where_samples_are_more() -> None:
     run, asked = counted()
     assert steady(run, first=7, most=8).run.frames == 7
