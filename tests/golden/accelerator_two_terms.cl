@@ -645,27 +645,29 @@ static void sf_write_result(const line_t word, __global volatile int *sf_waits) 
  * holds tap (r, t) of image channel c, so the convolution unit runs it at full width. The host lays
  * the image out for this: for every row of the map its 3 image rows a channel, cut into words of
  * 16 bytes, one a tile, zero padding included. A step sends the lines of one row and fetches
- * the image rows of the next one; the image is read once for every group of output channels. */
+ * the image rows of the one after the next; the image is read once for every group of output
+ * channels. */
 #define SF_IMAGE_CHANNELS 3
 #define SF_IMAGE_KERNEL 3
 #define SF_IMAGE_STRIDE 2
 #define SF_IMAGE_WORD 16
 #define SF_IMAGE_ROWS (SF_IMAGE_CHANNELS * SF_IMAGE_KERNEL) /* image rows of a map row */
 #define SF_IMAGE_BEATS 1  /* beats of an image row */
-#define SF_IMAGE_HALF 1  /* the same, rounded up to a power of two */
+#define SF_IMAGE_SLOT 1  /* the same, rounded up to a power of two */
 #define SF_IMAGE_PASSES 1 /* times that the image is read */
 #define SF_MAP_ROWS 7
 #define SF_MAP_TILES 1
 #define SF_MAP_GROUPS 2
 #define SF_MAP_CHANNELS (SF_IMAGE_ROWS * SF_IMAGE_KERNEL)
-#define SF_STEP 16          /* iterations of a step */
+#define SF_AHEAD 2         /* steps from a fetch to its use */
+#define SF_STEP 9          /* iterations of a step */
 #define SF_FRAME_BEATS (SF_MAP_ROWS * SF_IMAGE_ROWS * SF_IMAGE_BEATS)
 
 typedef struct {
   int at;                 /* iteration of the step */
-  int bank;               /* half of the row memory that lines are made from */
+  int slot;               /* quarter of the row memory that lines are made from */
   int steps;              /* steps to come, this one included */
-  int sends;              /* this step has lines to send */
+  int before;             /* steps before the first that has lines to send */
   int fetch_row, fetch_block;   /* image row and beat that is fetched */
   int beat, rows, pass, base;   /* global memory: next beat; rows of this pass, passes, frame */
   int tile, tile_low, tile_block, group;
@@ -673,9 +675,9 @@ typedef struct {
 
 static void loader_begin(loader_state_t *s, const int frames) {
   s->at = 0;
-  s->bank = 1;
-  s->steps = frames * SF_IMAGE_PASSES * SF_MAP_ROWS + 1;
-  s->sends = 0;
+  s->slot = 0;
+  s->steps = frames * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD;
+  s->before = SF_AHEAD;
   s->fetch_row = 0;
   s->fetch_block = 0;
   s->beat = 0;
@@ -689,22 +691,22 @@ static void loader_begin(loader_state_t *s, const int frames) {
 }
 
 static int loader_fetches(const loader_state_t *s) {
-  return s->steps > 1 && s->at < SF_IMAGE_ROWS * SF_IMAGE_BEATS;
+  return s->steps > SF_AHEAD && s->at < SF_IMAGE_ROWS * SF_IMAGE_BEATS;
 }
 
 static int loader_sends(const loader_state_t *s) {
-  return s->sends && s->at < SF_MAP_TILES * SF_MAP_GROUPS;
+  return s->before == 0 && s->at < SF_MAP_TILES * SF_MAP_GROUPS;
 }
 
 /* At most one beat in and one line out. */
-static void loader_iterate(loader_state_t *s, image_beat_t rows[SF_IMAGE_ROWS][2 * SF_IMAGE_HALF],
+static void loader_iterate(loader_state_t *s, image_beat_t rows[SF_IMAGE_ROWS][4 * SF_IMAGE_SLOT],
                            __global const image_beat_t *restrict image SF_PORTS) {
   const int fetches = loader_fetches(s), sends = loader_sends(s);
   if (fetches) {
     const image_beat_t beat = image[s->beat];
     #pragma unroll
     for (int r = 0; r < SF_IMAGE_ROWS; ++r) {
-      if (r == s->fetch_row) rows[r][(1 - s->bank) * SF_IMAGE_HALF + s->fetch_block] = beat;
+      if (r == s->fetch_row) rows[r][((s->slot + SF_AHEAD) & 3) * SF_IMAGE_SLOT + s->fetch_block] = beat;
     }
     s->beat++;
     s->fetch_row++;
@@ -717,7 +719,7 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[SF_IMAGE_ROWS][2
     uchar word[SF_IMAGE_ROWS][SF_IMAGE_WORD];
     #pragma unroll
     for (int r = 0; r < SF_IMAGE_ROWS; ++r) {
-      const image_beat_t beat = rows[r][s->bank * SF_IMAGE_HALF + s->tile_block];
+      const image_beat_t beat = rows[r][s->slot * SF_IMAGE_SLOT + s->tile_block];
       #pragma unroll
       for (int i = 0; i < SF_IMAGE_WORD; ++i) {
         uchar v = 0;
@@ -757,9 +759,9 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[SF_IMAGE_ROWS][2
   s->at++;
   if (s->at == SF_STEP) {
     s->at = 0;
-    s->bank = 1 - s->bank;
+    s->slot = (s->slot + 1) & 3;
     s->steps--;
-    s->sends = 1;
+    s->before = s->before == 0 ? 0 : s->before - 1;
     s->fetch_row = 0;
     s->fetch_block = 0;
     s->tile_low = 0;
@@ -1492,11 +1494,11 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
 #endif
 
 SF_KERNEL void loader(__global const image_beat_t *restrict image, const int frames SF_WAITS) {
-  image_beat_t rows[SF_IMAGE_ROWS][2 * SF_IMAGE_HALF];
+  image_beat_t rows[SF_IMAGE_ROWS][4 * SF_IMAGE_SLOT];
   loader_state_t s;
   loader_begin(&s, frames);
-  const int iterations = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + 1) * SF_STEP;
-  /* proof: loader-rows - a step reads one half of the memory and writes the other */
+  const int iterations = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
+  /* proof: loader-rows - a step reads one quarter of the memory and writes another */
   #pragma ivdep array(rows) safelen(8)
   for (int i = 0; i < iterations; ++i) loader_iterate(&s, rows, image SF_PASS);
 }
@@ -1642,7 +1644,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   ports->result_read = 0;
   ports->result_written = 0;
   offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
-  image_beat_t image_rows[SF_IMAGE_ROWS][2 * SF_IMAGE_HALF];
+  image_beat_t image_rows[SF_IMAGE_ROWS][4 * SF_IMAGE_SLOT];
   stored_line_t fm[SF_FM_LINES];
   stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
@@ -1654,7 +1656,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   post_state_t post;
   int param_at = 0, frame = 0;
   int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
-  int loader_left = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + 1) * SF_STEP;
+  int loader_left = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
   int feeder_left = frames * SF_FRAME_WORDS, params_left = frames * SF_FRAME_PARAMS;
   int controller_passes = frames * SF_PASSES, conv_passes = frames * SF_LAYERS + 1;
   int post_passes = frames * SF_LAYERS;
@@ -1818,7 +1820,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   ports->result_read = 0;
   ports->result_written = 0;
   offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
-  image_beat_t image_rows[SF_IMAGE_ROWS][2 * SF_IMAGE_HALF];
+  image_beat_t image_rows[SF_IMAGE_ROWS][4 * SF_IMAGE_SLOT];
   stored_line_t fm[SF_FM_LINES];
   stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
@@ -1830,7 +1832,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   post_state_t post;
   int param_at = 0, frame = 0;
   int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
-  int loader_left = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + 1) * SF_STEP;
+  int loader_left = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
   int feeder_left = frames * SF_FRAME_WORDS, params_left = frames * SF_FRAME_PARAMS;
   int controller_passes = frames * SF_PASSES, conv_passes = frames * SF_LAYERS + 1;
   int post_passes = frames * SF_LAYERS;
