@@ -14,6 +14,7 @@ from shiftforge.generator.rules.language import check_language
 from shiftforge.generator.rules.loops import check_loops
 from shiftforge.generator.rules.parse import parse_program
 from shiftforge.generator.rules.pipeline.check import Proofs, check_pipelining
+from shiftforge.generator.rules.pipeline.walked import walk_text
 from shiftforge.generator.rules.preprocess import preprocess
 from shiftforge.generator.rules.registry import RuleViolation, violation
 from shiftforge.generator.rules.sdk import SdkVersion, check_sdk
@@ -59,10 +60,8 @@ def check_rules(
 def _pipelining(
     text: str, defines: Mapping[str, str], proofs: Proofs | None
 ) -> Iterator[RuleViolation]:
-    prepared = preprocess(text, defines)
     try:
-        program = parse_program(prepared.tokens, prepared.comments)
-        yield from check_pipelining(program, proofs)
+        yield from check_pipelining(walk_text(text, defines), proofs)
     except ParseError as error:
         yield violation(
             "readable-text", "", error.line, error.message, "correct the text at this line"

@@ -6,18 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from shiftforge.generator.rules.parse import parse_program
 from shiftforge.generator.rules.pipeline.coalesce import inner_of_coalesced
 from shiftforge.generator.rules.pipeline.facts import Kernel, Loop
 from shiftforge.generator.rules.pipeline.target import DEFAULT, Target
-from shiftforge.generator.rules.pipeline.types import Types
 from shiftforge.generator.rules.pipeline.values import Atoms
 from shiftforge.generator.rules.pipeline.verdict import judge
-from shiftforge.generator.rules.pipeline.walk import walk_kernel
-from shiftforge.generator.rules.preprocess import preprocess
-from shiftforge.generator.rules.syntax import Program
+from shiftforge.generator.rules.pipeline.walked import walk_text
 
-__all__ = ["LoopEntry", "analyse", "entries", "loop_table", "to_json"]
+__all__ = ["LoopEntry", "entries", "loop_table", "to_json"]
 
 _NO_DEFINES: Mapping[str, str] = {}
 
@@ -54,15 +50,7 @@ def loop_table(
     text: one file with its includes put in; defines: what ``-D`` options say. Raises ParseError
     (with the line) for text outside the subset that is read.
     """
-    prepared = preprocess(text, defines)
-    program = parse_program(prepared.tokens, prepared.comments)
-    return entries(analyse(program), target)
-
-
-def analyse(program: Program) -> tuple[tuple[Kernel, Atoms], ...]:
-    """The facts of every kernel, and the terms of its linear forms."""
-    types = Types(program)
-    return tuple(walk_kernel(program, types, kernel) for kernel in program.kernels)
+    return entries(walk_text(text, defines).kernels, target)
 
 
 def entries(
