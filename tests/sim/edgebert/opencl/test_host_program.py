@@ -63,6 +63,10 @@ def test_labels_and_logits_are_those_of_the_reference(
         project, "--platform", platform, "--input", str(tmp_path / "ids.json"), "--output",
         str(out), "--threshold", repr(nats), icd=icd,
     )  # fmt: skip
+    if device == "pocl" and "unknown target CPU" in done.stderr:
+        # The host program stands alone: it uses PoCL as it is, and mends nothing.
+        assert done.returncode == 3
+        pytest.skip("PoCL as it is installed does not know this processor")
     assert done.returncode == 0, done.stderr
     wanted = [golden_sentence(network, ids, unit, threshold_of(nats)) for ids in texts]
     assert {s.exit_layer for s in wanted} > {1}
@@ -70,7 +74,7 @@ def test_labels_and_logits_are_those_of_the_reference(
     assert f"sentence 0: {network.classes[wanted[0].label]}, " in done.stdout
 
 
-@pytest.mark.device("pocl")
+@pytest.mark.device("intel-fpga-emu")
 def test_texts_go_through_the_tokeniser(project: Path, tmp_path: Path) -> None:
     from tokenizers import Tokenizer
 
@@ -78,8 +82,8 @@ def test_texts_go_through_the_tokeniser(project: Path, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text(text)
     out = tmp_path / "out.json"
     done = run_host(
-        project, "--platform", "Portable", "--input", str(tmp_path / "texts.txt"), "--output",
-        str(out),
+        project, "--platform", "Emulation", "--input", str(tmp_path / "texts.txt"), "--output",
+        str(out), icd=tmp_path / "icd",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     network = optimised_case()
