@@ -8,7 +8,7 @@ from typing import Literal
 
 from shiftforge.generator.conv.schedule import Layer
 
-__all__ = ["TAPS", "ArrayShape", "Tiling", "tile_layer", "window_end"]
+__all__ = ["TAPS", "ArrayShape", "Tiling", "tile_layer"]
 
 TAPS = 9
 
@@ -75,13 +75,3 @@ def tile_layer(layer: Layer, array: ArrayShape) -> Tiling:
         out_tiles=ceil(out_columns / array.pixels),
         weight_words=words[layer.mode],
     )
-
-
-def window_end(layer: Layer, tiling: Tiling) -> int:
-    """Depthwise: lines through the line buffer until the last output tile's window is complete.
-
-    More than the map has where the window ends in padding; fewer where its last lines are unused.
-    """
-    row = (tiling.out_rows - 1) * layer.stride - layer.top + 2
-    line = (tiling.out_tiles - 1) * layer.stride - layer.left + 2
-    return ((tiling.out_groups - 1) * tiling.in_rows + row) * tiling.in_tiles + line + 1

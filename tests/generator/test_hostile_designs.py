@@ -22,7 +22,7 @@ from random_networks import random_network
 from shiftforge.boards.load import load_board
 from shiftforge.boards.types import Board
 from shiftforge.cli.main import run
-from shiftforge.errors import InputError
+from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.conv.target import TARGET, ConvPlan, generate
 from shiftforge.quant.albert.network.file import save_integer
 from shiftforge.quant.graph.file import save_model
@@ -129,7 +129,9 @@ def test_sources_that_end_a_comment_do_not(text: str) -> None:
 
 def titled(text: str) -> Board:
     board = load_board("a10gx1150")
-    sdk = replace(board.sdk, bsp=text, flags=(text, "-v"), emulator_flags=(text,), version=text)
+    # The numbers in front decide what the SDK lists; without them no attribute would be listed.
+    version = f"{board.sdk.version}.{text}"
+    sdk = replace(board.sdk, bsp=text, flags=(text, "-v"), emulator_flags=(text,), version=version)
     memory = replace(board.memory, kind=text)
     return replace(board, name=text, title=text, device=text, memory=memory, sdk=sdk)
 
@@ -154,6 +156,13 @@ def test_texts_of_a_board_out_of_python_reach_no_language(text: str, tmp_path: P
     if len(text) < 1000:
         done = make(folder, "-s", "report", "AOC=printf '%s\\n'")
         assert f"-board={text}" in done.stdout.split("\n") and text in done.stdout.split("\n")
+
+
+def test_an_sdk_of_no_version_lists_nothing() -> None:
+    board = load_board("a10gx1150")
+    odd = replace(board, sdk=replace(board.sdk, version="new"))
+    with pytest.raises(CheckFailed, match="is not listed by the pro edition, version new"):
+        generate(named("net"), odd)
 
 
 @pytest.mark.parametrize("place", ["bsp", "flags", "emulator_flags", "version", "title", "name"])
