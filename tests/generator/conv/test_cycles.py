@@ -101,7 +101,11 @@ def test_small_layers_by_hand() -> None:
     assert iterations(depthwise, 1) == (16 + 1 + down + last + 1,) * 2
 
 
-@pytest.mark.parametrize("name", get_args(LatencyName))
+# A longer pipeline of the loader holds more that was fetched before the frame.
+AHEAD = ("loader", "global_load")
+
+
+@pytest.mark.parametrize("name", sorted(set(get_args(LatencyName)) - set(AHEAD)))
 def test_no_latency_makes_anything_faster(name: str, plan: Plan) -> None:
     models = [(mobilenet_v2(96), ARRAY)]
     for seed in range(6):
