@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from math import ceil
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling
-from shiftforge.generator.conv.depths import IMAGE_LINES, SHORT, WEIGHT_WORDS
+from shiftforge.generator.conv.depths import OPERANDS, SHORT
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.streams import ImageLines, Weights
 from shiftforge.generator.conv.weights import weight_word_bytes
 
 __all__ = ["LayerCycles", "model_cycles"]
@@ -77,20 +78,22 @@ def model_cycles(
     """
     at, found = _Kernels(), []
     word = weight_word_bytes(array) / bytes_per_cycle
-    loading = image.rows * image.beats * image.beat / bytes_per_cycle
+    lines = ImageLines(image, latencies, bytes_per_cycle)
+    weights = Weights(word, latencies)
     for frame in range(2):
+        begin = at.end
         for i, (layer, tiling, own) in enumerate(zip(layers, tilings, passes, strict=True)):
-            before, source = at.end, 0.0
+            before = at.end
             if i == 0 and image_pass is not None:
-                rows = _image(image, loading, latencies)
-                at.controller += max(image_pass.iterations, rows)
+                stored = lines.last(at.controller, 0, 0, at.controller, 1) if frame else 0.0
+                at.controller = max(stored + 1, at.controller + image_pass.iterations)
                 at.controller += latencies.controller + latencies.reentry
-            elif i == 0:
-                source = _image(image, loading, latencies)
-            busy, bound = _busy(own, word)
-            if _step(at, own, busy, source, latencies):
-                bound = "image"
+            source = lines if i == 0 and image_pass is None and frame else None
+            bound = _layer(at, own, source, weights, latencies)
             if frame:
+                if i == len(layers) - 1:
+                    # A frame takes no less than its image.
+                    at.end = max(at.end, begin + lines.cycles)
                 total = round(at.end - before)
                 found.append(
                     LayerCycles(
@@ -108,29 +111,28 @@ def _ideal(layer: Layer, tiling: Tiling) -> int:
     return tiling.out_groups * tiling.tiles * words
 
 
-def _image(image: ImageLayout, loading: float, latencies: Latencies) -> float:
-    """Cycles that the image's lines take once the first is wanted.
+def _late_weights(conv: ConvPass, weights: Weights, first: float) -> tuple[float, float]:
+    """Cycles by which weights delay a layer's last complete tile, and its end.
 
-    Those that the loader had fetched before are there: in its channel, and in its pipeline, which
-    is as long as a load from global memory takes; so long do the first take that it fetches then.
-    loading: cycles that the bytes of a row of the map take.
+    Each group's iterations take the words of the next one; the last group's those of the next
+    layer, partly behind its last tile.
     """
-    step = max(float(image.step), loading)
-    left = image.map_rows * image.passes * step - IMAGE_LINES / image.lines * step
-    return left if left > latencies.loader + latencies.global_load else 0.0
-
-
-def _busy(own: Passes, word: float) -> tuple[float, str]:
-    """Cycles from a layer's first operand to its last complete tile, and what decides."""
-    controller, conv, _ = own
-    wants = {"array": float(_last_complete(conv)), "memory": float(controller.sends)}
-    words = (conv.groups - 1) * conv.words + conv.last_words - WEIGHT_WORDS
-    wants["weights"] = words * word
-    if conv.mode == 2:
-        # The last window is used after its last line.
-        wants["memory"] += conv.last_lanes
-    bound = max(wants, key=lambda name: wants[name])
-    return wants[bound], bound
+    late = 0.0
+    start = first
+    length = conv.first_group_iterations
+    for _ in range(conv.groups - 1):
+        stop = weights.late(start, conv.words, conv.take_first, conv.take_every)
+        late += stop
+        start += length + stop
+        length = conv.group_iterations
+    inside = _last_complete(conv) - (conv.iterations - length)
+    words = min(conv.last_words, max(0, ceil((inside - conv.last_first) / conv.last_every)))
+    stop = weights.late(start, words, conv.last_first, conv.last_every)
+    rest = weights.late(
+        start + stop, conv.last_words - words, conv.last_first + words * conv.last_every,
+        conv.last_every,
+    )  # fmt: skip
+    return late + stop, late + stop + rest
 
 
 def _first_complete(conv: ConvPass) -> int:
@@ -153,19 +155,31 @@ def _last_complete(conv: ConvPass) -> int:
     return p.first + (conv.tiles - 1) * (p.every_outer + group) + group + 1
 
 
-def _step(at: _Kernels, own: Passes, busy: float, source: float, latencies: Latencies) -> bool:
-    """One layer further; whether its image came too late. source: cycles that the image takes."""
+def _layer(
+    at: _Kernels, own: Passes, image: ImageLines | None, weights: Weights, latencies: Latencies
+) -> str:
+    """One layer further; what decides how long it takes. image: where the layer reads it."""
     controller, conv, post = own
-    sent = at.controller + latencies.controller + latencies.channel
-    first = max(at.conv, sent)
+    way = latencies.controller + latencies.channel
+    first = max(at.conv, at.controller + way)
+    wants = {"array": float(_last_complete(conv)), "memory": float(controller.sends)}
     to_post = latencies.conv + latencies.channel
     ready = at.post + post.before
+    begun = first + _first_complete(conv) - 1 + to_post
     # Post may still read parameters when the first tile is there. It takes a tile a cycle then, and
     # the channel holds some: the unit stops only when these are used up.
-    late = ready - (first + _first_complete(conv) - 1 + to_post)
-    room = SHORT * conv.iterations / post.tiles_all
-    computed = first + busy + max(0.0, late - room)
-    complete = max(computed, sent + source)
+    waits = max(0.0, ready - begun - SHORT * conv.iterations / post.tiles_all)
+    busy, imaged = max(wants.values()), 0.0
+    bound = next(name for name, cycles in wants.items() if cycles == busy)
+    if image is not None:
+        # Lines are used as often as the array's iterations want them.
+        pace = max(1.0, wants["array"] / controller.sends)
+        imaged = image.last(at.controller, OPERANDS, way, first, pace) + pace
+        bound = "image" if imaged - first > 1.02 * busy else bound
+    late, all_late = _late_weights(conv, weights, first)
+    if late > 0.02 * busy:
+        bound = "weights"
+    complete = max(first + busy + late + waits, imaged)
     stored = max(complete + to_post, ready + post.tiles_all)
     if controller.stores:
         end = stored + latencies.post + latencies.channel
@@ -173,11 +187,15 @@ def _step(at: _Kernels, own: Passes, busy: float, source: float, latencies: Late
         at.controller += latencies.controller + latencies.reentry
         at.end = end + latencies.controller
     else:
-        begins = max(ready, first + _first_complete(conv) - 1 + to_post)
-        stored = max(stored + post.last_pixels - 1, begins + post.iterations - post.before)
-        at.controller += max(controller.iterations, busy - 64)
-        at.controller += latencies.controller + latencies.reentry
+        # A pixel an iteration: where there are few channels, post takes longer than the array.
+        through = max(ready, begun) + post.iterations - post.before
+        complete = max(complete, through - to_post - SHORT * post.last_pixels)
+        stored = max(stored + post.last_pixels - 1, through)
+        # Its last lines find room when so many fewer are used.
+        room = first + busy * (1 - OPERANDS / controller.sends)
+        at.controller = max(at.controller + controller.iterations + latencies.controller, room)
+        at.controller += latencies.reentry
         at.end = stored + latencies.post
-    at.conv = max(complete, first + conv.iterations) + latencies.conv + latencies.reentry
+    at.conv = max(complete, first + conv.iterations + all_late) + latencies.conv + latencies.reentry
     at.post = stored + latencies.post + latencies.reentry
-    return complete > computed
+    return bound

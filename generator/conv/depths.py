@@ -13,14 +13,15 @@ from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, Pace, PostPass
 
-__all__ = ["IMAGE_LINES", "SHORT", "WEIGHT_WORDS", "plan_channels"]
+__all__ = ["IMAGE_LINES", "OPERANDS", "SHORT", "WEIGHT_WORDS", "plan_channels"]
 
 SHORT = 8
 """Words of a channel whose ends keep the same pace."""
 IMAGE_LINES = 16
 WEIGHT_WORDS = 64
 """Words of the channels from loader and feeder: what they have fetched ahead."""
-_OPERANDS = 64
+OPERANDS = 64
+"""Lines that the controller is ahead of the convolution unit."""
 
 
 def _power_of_two(n: int) -> int:
@@ -51,11 +52,11 @@ def plan_channels(
     results = max(
         (back // _fastest(c.results) + 2 for c, _, _ in passes if c.stores), default=SHORT
     )
-    ahead = latencies.conv + 2 * latencies.channel + _OPERANDS
+    ahead = latencies.conv + 2 * latencies.channel + OPERANDS
     skips = max((ahead // _fastest(c.skips) + 2 for c, _, _ in passes if c.residual), default=0)
     channels = [
         Channel("image", "line_t", "loader", "controller", IMAGE_LINES),
-        Channel("operand", "line_t", "controller", "conv", _OPERANDS),
+        Channel("operand", "line_t", "controller", "conv", OPERANDS),
         Channel("weight", "weight_word_t", "feeder", "conv", WEIGHT_WORDS),
         Channel("param", "param_word_t", "params", "post", SHORT),
         Channel("acc", "acc_word_t", "conv", "post", SHORT),

@@ -31,20 +31,22 @@ def lower_controller(
     bases: Mapping[str, int],
     trace_base: int,
     round_trip: int,
+    units: int,
 ) -> ControllerPass:
     """The controller's record of a layer.
 
     bases: first line of every stored map; the image has none where it is not stored.
     trace_base: the layer's first line in a frame's trace. round_trip: iterations after which the
-    result of an operand is read.
+    result of an operand is read, where it is computed as it comes. units: of the array.
     """
     stores = result_lines(layer, tiling)
     residual = layer.skip is not None
     complete = _completions(layer, tiling, walk)
-    sends, results = _last(complete, walk, layer, tiling) + 1, Pace()
+    sends, results, back = _last(complete, walk, layer, tiling) + 1, Pace(), 0
     if stores:
-        results = _results(layer, tiling, walk, complete).later(round_trip)
-    iterations = sends + (round_trip if stores else 0)
+        back = round_trip + _computed(layer, tiling, units)
+        results = _results(layer, tiling, walk, complete).later(back)
+    iterations = sends + (back if stores else 0)
     from_image = layer.input.name not in bases
     steps = _order(walk, tiling)
     store_steps = (1, 1, 1, 1) if layer.pool is not None or walk.inner == 1 else steps
@@ -100,6 +102,14 @@ def _completions(layer: Layer, tiling: Tiling, walk: Walk) -> Pace:
     # The line of the addition follows in an iteration of its own.
     more = {name: getattr(walk.fires, name) + 1 for name in _EVERY}
     return replace(walk.fires, first=walk.fires.first + 1, **more)
+
+
+def _computed(layer: Layer, tiling: Tiling, units: int) -> int:
+    """Iterations of the array from a tile's last line to its result, where the next window is read
+    meanwhile: all channels of the last group."""
+    if layer.mode != "standard":
+        return 0
+    return layer.in_shape[0] - (tiling.in_groups - 1) * units
 
 
 def _last(complete: Pace, walk: Walk, layer: Layer, tiling: Tiling) -> int:

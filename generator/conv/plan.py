@@ -220,7 +220,7 @@ def make_plan(
             pool = 1 + pools.index((layer.pool.multiplier, layer.pool.shift))
         numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
         controller = lower_controller(
-            layer, tiling, walk, memory.bases, trace, latencies.round_trip
+            layer, tiling, walk, memory.bases, trace, latencies.round_trip, array.units
         )
         conv = lower_conv(layer, tiling, walk, array, words[(i + 1) % len(words)], numbers)
         post = lower_post(layer, tiling, walk, array, pool)

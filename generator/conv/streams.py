@@ -1,0 +1,128 @@
+"""What the loader and the feeder do in a frame: words that wait ahead, and words that come late.
+
+Both run through a whole run of frames. They are ahead of the array by what their channel and their
+own pipeline hold: an iteration is a load on its way, so that a pipeline of 220 cycles has up to 220
+of them. The model of the cycles (see ``cycles``) asks when the array has what it waits for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from shiftforge.generator.conv.depths import IMAGE_LINES, WEIGHT_WORDS
+from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
+from shiftforge.generator.conv.latencies import Latencies
+
+__all__ = ["ImageLines", "Weights"]
+
+# Lines after which the image's rate is taken for steady.
+_FOLLOWED = 4096
+
+
+@dataclass(frozen=True)
+class ImageLines:
+    """The image's lines of one frame, for which the loader had all the time of the frame before."""
+
+    layout: ImageLayout
+    latencies: Latencies
+    bytes_per_cycle: float
+
+    @property
+    def cycles(self) -> float:
+        """Of the loader for a frame."""
+        return self.layout.map_rows * self.layout.passes * self._step
+
+    @property
+    def _fetch(self) -> float:
+        return max(1.0, self.layout.beat / self.bytes_per_cycle)
+
+    @property
+    def _beats(self) -> int:
+        return self.layout.rows * self.layout.beats
+
+    @property
+    def _step(self) -> float:
+        return self.layout.step + self._beats * (self._fetch - 1)
+
+    def _slot(self, line: int) -> float:
+        """Cycle of a loader that nothing stops, in which it issues the line."""
+        row, place = divmod(line, self.layout.lines)
+        return (row + IMAGE_AHEAD) * self._step + place + min(place, self._beats) * (self._fetch - 1)
+
+    def last(self, start: float, ahead: int, way: float, first: float, pace: float) -> float:
+        """Cycle in which the last line is used, one being used every ``pace`` cycles.
+
+        start: first cycle in which the controller may take one. It takes one a cycle, and is at
+        most ``ahead`` lines before their use, which is ``way`` cycles after it at the earliest.
+        Where lines are used, it waits for their results, a round trip after they were taken.
+        first: cycle in which the first line is used at the earliest.
+        """
+        count = self.layout.map_rows * self.layout.passes * self.layout.lines
+        followed = min(count, _FOLLOWED)
+        length = self.latencies.loader + self.latencies.global_load
+        # Everything up to the first line that found no place has arrived. ``shift`` is by how much
+        # lines are issued later than their slots, ``total`` the same for those still to come.
+        total = shift = start - 1 - 2 * length - self._slot(min(IMAGE_LINES, followed - 1))
+        stops: deque[tuple[float, float]] = deque()
+        entered, taken, used = start - 1 - 2 * length, start - 1.0, first - pace
+        takes: deque[float] = deque(maxlen=IMAGE_LINES)
+        trip = self.latencies.round_trip
+        uses: deque[float] = deque(maxlen=max(ahead, trip))
+        half = 0.0
+        for line in range(followed):
+            slot = self._slot(line)
+            while stops and stops[0][0] < slot:
+                shift += stops.popleft()[1]
+            arrives = max(slot + shift + length, entered + 1)
+            entered = max(arrives, takes[0] + 1) if len(takes) == IMAGE_LINES else arrives
+            if entered > arrives:
+                # The loader stands still: what it has not issued yet comes later.
+                stops.append((arrives - total, entered - arrives))
+                total += entered - arrives
+            taken = max(taken + 1, entered + self.latencies.channel)
+            if ahead and line >= ahead:
+                taken = max(taken, uses[-ahead] + 1)
+            if ahead and line >= trip:
+                taken = max(taken, uses[-trip] + trip - way)
+            used = max(used + pace, taken + way)
+            takes.append(taken)
+            uses.append(used)
+            if line == followed // 2:
+                half = used
+        if count > followed:
+            used += (used - half) / (followed - 1 - followed // 2) * (count - followed)
+        return used
+
+
+@dataclass
+class Weights:
+    """The feeder as a flow: ``word`` cycles a word, and words ahead up to what has room."""
+
+    word: float
+    latencies: Latencies
+    level: float = field(init=False)
+    time: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.word = max(1.0, self.word)
+        self.level = self.room
+
+    @property
+    def room(self) -> float:
+        """Words in the channel and on their way."""
+        return WEIGHT_WORDS + (self.latencies.feeder + self.latencies.global_load) / self.word
+
+    def late(self, start: float, words: int, first: int, every: int) -> float:
+        """Cycles by which the last word comes later than it is wanted; takes them.
+
+        Word j is wanted at ``start + first + j * every``.
+        """
+        if not words:
+            return 0.0
+        level = min(self.room, self.level + max(0.0, start - self.time) / self.word)
+        wanted = first + (words - 1) * every
+        stop = max(0.0, (words - level) * self.word - wanted)
+        self.time = start + wanted + stop
+        self.level = max(0.0, min(self.room, level + (wanted + stop) / self.word - words))
+        return stop
