@@ -48,7 +48,9 @@ class ImageLines:
     def _slot(self, line: int) -> float:
         """Cycle of a loader that nothing stops, in which it issues the line."""
         row, place = divmod(line, self.layout.lines)
-        return (row + IMAGE_AHEAD) * self._step + place + min(place, self._beats) * (self._fetch - 1)
+        return (
+            (row + IMAGE_AHEAD) * self._step + place + min(place, self._beats) * (self._fetch - 1)
+        )
 
     def last(self, start: float, ahead: int, way: float, first: float, pace: float) -> float:
         """Cycle in which the last line is used, one being used every ``pace`` cycles.

@@ -832,8 +832,9 @@ static void params_iterate(int *at, __global const param_word_t *restrict params
 
 /* ---- controller: owns the feature-map memory ----
  * Sends operand lines and reads result lines in one loop, both at iterations that the plan fixes:
- * a result is read 169 iterations after the last line that it needs was sent, when it is back. Nothing
- * depends on time, so that a run that completes once with channels of these depths always does. */
+ * a result is read 169 iterations after the last line that it needs was sent, when it is back;
+ * of a standard layer later by the channels of its last group. Nothing depends on time, so that a run
+ * that completes once with channels of these depths always does. */
 typedef struct {
   int iteration;
   int c0, c1, c2, c3, c4, c5;  /* operand lines: nested counters, the innermost first */
