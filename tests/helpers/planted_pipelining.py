@@ -108,6 +108,14 @@ PLANTED = [
         CALL.replace("step(", "/*@*/ { if (s.row == 4) break; step(").replace("\n", "}\n"),
     ),
     ("loop-trip", "back", "back", "i < words; ++i", "i < words; i += i + 1 /*@*/"),
+    ("loop-interval", "work", "work", CALL, "\n#pragma ii 2\n" + CALL.rstrip() + " //@\n"),
+    (
+        "loop-interval",
+        "work",
+        "work",
+        CALL,
+        "\n#pragma disable_loop_pipelining\n" + CALL.rstrip() + " /*@*/\n",
+    ),
     (
         "recurrence-load",
         "work",
@@ -128,6 +136,13 @@ PLANTED = [
         "s.total",
         ADVANCE,
         ADVANCE + "    s->total = s->total % 7; //@\n",
+    ),
+    (
+        "recurrence-multiply",
+        "work",
+        "s.total",
+        ADVANCE,
+        ADVANCE + "    s->total = (int)((float)s->total + 1.5f); //@\n",
     ),
     ("memory-promise", "work", "rows", PRAGMA, "\n"),
     ("memory-promise", "work", "rows", PRAGMA, PRAGMA.replace("array(rows)", "array(held)")),

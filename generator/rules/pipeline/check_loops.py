@@ -10,7 +10,7 @@ from shiftforge.generator.rules.registry import RuleViolation, violation
 
 __all__ = ["check_loops", "layer_loop"]
 
-_MULTIPLIES = frozenset(["mul", "div", "mod", "fmul", "fdiv", "call"])
+_MULTIPLIES = frozenset(["mul", "div", "mod", "fadd", "fmul", "fdiv", "call"])
 _LOADS = frozenset(["load", "gload"])
 
 
@@ -29,10 +29,11 @@ def _works(loop: Loop) -> bool:
 
 
 def check_loops(kernel: Kernel) -> Iterator[RuleViolation]:
-    """Nesting, trip counts, exits and recurrences of every rolled loop."""
+    """Nesting, trip counts, exits, intervals and recurrences of every rolled loop."""
     for loop in kernel.every():
         yield from _nested(loop)
         yield from _trip(loop)
+        yield from _interval(loop)
         if not loop.children:
             yield from _recurrences(loop)
 
@@ -74,6 +75,25 @@ def _trip(loop: Loop) -> Iterator[RuleViolation]:
             "write for (int i = 0; i < n; ++i) with an n that the plan computed",
             subject=loop.function,
         )
+
+
+def _interval(loop: Loop) -> Iterator[RuleViolation]:
+    """The compiler does as it is told, however well the loop would pipeline."""
+    asked = loop.pragmas.initiation
+    if loop.pragmas.not_pipelined:
+        told = "disable_loop_pipelining ends its pipelining"
+    elif asked is not None and asked > 1:
+        told = f"a pragma asks for an iteration every {asked} clocks"
+    else:
+        return
+    yield violation(
+        "loop-interval",
+        loop.kernel,
+        loop.line,
+        told,
+        "leave the pragma out",
+        subject=loop.function,
+    )
 
 
 def _recurrences(loop: Loop) -> Iterator[RuleViolation]:
