@@ -41,17 +41,20 @@ def _fastest(pace: Pace) -> int:
 
 
 def plan_channels(
-    passes: Sequence[tuple[ControllerPass, ConvPass, PostPass]], latencies: Latencies
+    passes: Sequence[tuple[ControllerPass, ConvPass, PostPass]],
+    lags: Sequence[int],
+    latencies: Latencies,
 ) -> tuple[Channel, ...]:
-    """The channels, in the order of the text.
+    """The channels, in the order of the text. lags: of the layers' results, in iterations.
 
     result: holds what can come back before the controller reads it, so that post never waits while
     operands are sent. skip: as many lines as there are tiles on their way through conv.
     """
-    back = latencies.round_trip
     results = max(
-        (back // _fastest(c.results) + 2 for c, _, _ in passes if c.stores), default=SHORT
-    )
+        (lag // _fastest(own[0].results) + 2
+         for lag, own in zip(lags, passes, strict=True) if own[0].stores),
+        default=SHORT,
+    )  # fmt: skip
     ahead = latencies.conv + 2 * latencies.channel + OPERANDS
     skips = max((ahead // _fastest(c.skips) + 2 for c, _, _ in passes if c.residual), default=0)
     channels = [

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from shiftforge.generator.conv.array import Tiling
-from shiftforge.generator.conv.records import ControllerPass, Pace
+from shiftforge.generator.conv.records import ControllerPass, Pace, pace_times
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.walk import Walk, lines_a_tile
 
-__all__ = ["lower_controller", "lower_image", "result_lines"]
+__all__ = ["lower_controller", "lower_image", "result_lag", "result_lines"]
 
 # Past the last line: no row of any map.
 _OUTSIDE = 1 << 20
@@ -30,23 +32,21 @@ def lower_controller(
     walk: Walk,
     bases: Mapping[str, int],
     trace_base: int,
-    round_trip: int,
-    units: int,
+    lag: int,
 ) -> ControllerPass:
     """The controller's record of a layer.
 
     bases: first line of every stored map; the image has none where it is not stored.
-    trace_base: the layer's first line in a frame's trace. round_trip: iterations after which the
-    result of an operand is read, where it is computed as it comes. units: of the array.
+    trace_base: the layer's first line in a frame's trace. lag: iterations after which the result
+    of an operand is read, as long as operands are sent (``result_lag``).
     """
     stores = result_lines(layer, tiling)
     residual = layer.skip is not None
     complete = _completions(layer, tiling, walk)
-    sends, results, back = _last(complete, walk, layer, tiling) + 1, Pace(), 0
+    sends, results = _last(complete, walk, layer, tiling) + 1, Pace()
     if stores:
-        back = round_trip + _computed(layer, tiling, units)
-        results = _results(layer, tiling, walk, complete).later(back)
-    iterations = sends + (back if stores else 0)
+        results = _results(layer, tiling, walk, complete).later(lag)
+    iterations = sends + _left(results, stores, sends)
     from_image = layer.input.name not in bases
     steps = _order(walk, tiling)
     store_steps = (1, 1, 1, 1) if layer.pool is not None or walk.inner == 1 else steps
@@ -69,6 +69,34 @@ def lower_controller(
         trace_base=trace_base,
         **_operands(layer, tiling, walk),
     )
+
+
+def result_lag(
+    layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units: int
+) -> int:
+    """Iterations from a tile's last line to its result's: a round trip, and as many again where
+    that costs nothing, so that the array does not wait if the way back takes longer.
+
+    When all lines are sent, the results that are left are read one an iteration; they may be as
+    many as the last one takes to come. round_trip: cycles of that way where a result is computed as
+    its lines come, 1 or more. units: of the array.
+    """
+    stores = result_lines(layer, tiling)
+    if not stores:
+        return round_trip
+    complete = _completions(layer, tiling, walk)
+    sends = _last(complete, walk, layer, tiling) + 1
+    results = _results(layer, tiling, walk, complete)
+    least = round_trip + _computed(layer, tiling, units)
+    lag = least + round_trip
+    while lag > least and _left(results.later(lag), stores, sends) > round_trip:
+        lag -= 1
+    return lag
+
+
+def _left(results: Pace, stores: int, sends: int) -> int:
+    """Results that are not read before all lines are sent."""
+    return stores - int(np.count_nonzero(pace_times(results, stores) < sends))
 
 
 def lower_image(groups: int, rows: int, tiles: int, base: int) -> ControllerPass:

@@ -17,7 +17,12 @@ from shiftforge.generator.conv.cycles import LayerCycles, model_cycles
 from shiftforge.generator.conv.depths import plan_channels
 from shiftforge.generator.conv.image import ImageLayout, image_layout
 from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY, Latencies, board_latencies
-from shiftforge.generator.conv.lower_controller import lower_controller, lower_image, result_lines
+from shiftforge.generator.conv.lower_controller import (
+    lower_controller,
+    lower_image,
+    result_lag,
+    result_lines,
+)
 from shiftforge.generator.conv.lower_conv import group_words, lower_conv, lower_fill
 from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.memory import MemoryPlan, StoredMap, plan_memory
@@ -212,6 +217,8 @@ def make_plan(
         base = memory.bases[layers[0].input.name]
         image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
     words = [group_words(layer, t) for layer, t in zip(layers, tilings, strict=True)]
+    lags = [result_lag(layer, t, w, latencies.round_trip, array.units)
+            for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
     planned: list[LayerPlan] = []
     passes, trace = [], 0
     for i, (layer, tiling, walk) in enumerate(zip(layers, tilings, walks, strict=True)):
@@ -220,7 +227,7 @@ def make_plan(
             pool = 1 + pools.index((layer.pool.multiplier, layer.pool.shift))
         numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
         controller = lower_controller(
-            layer, tiling, walk, memory.bases, trace, latencies.round_trip, array.units
+            layer, tiling, walk, memory.bases, trace, lags[i]
         )
         conv = lower_conv(layer, tiling, walk, array, words[(i + 1) % len(words)], numbers)
         post = lower_post(layer, tiling, walk, array, pool)
@@ -266,7 +273,7 @@ def make_plan(
         layers=tuple(planned),
         memory=memory,
         area=area,
-        channels=plan_channels(passes, latencies),
+        channels=plan_channels(passes, lags, latencies),
         multiplier_requant=multiplier,
         row_lines=row_lines,
         weight_words=weight_words,

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = [
-    "RECORDS", "ControllerPass", "ConvPass", "Pace", "PostPass", "record_bytes", "record_words",
-    "struct_fields",
+    "RECORDS", "ControllerPass", "ConvPass", "Pace", "PostPass", "pace_times", "record_bytes",
+    "record_words", "struct_fields",
 ]  # fmt: skip
 
 
@@ -41,6 +44,16 @@ class Pace:
     def later(self, iterations: int) -> Pace:
         """The same, so many iterations later."""
         return Pace(self.first + iterations, *(getattr(self, f.name) for f in fields(self)[1:]))
+
+
+def pace_times(pace: Pace, count: int) -> NDArray[np.int64]:
+    """Iterations of the first so many."""
+    number = np.arange(1, count, dtype=np.int64)
+    gaps = np.full(len(number), pace.every_tile, np.int64)
+    gaps[number % pace.tiles == 0] = pace.every_inner
+    gaps[number % (pace.tiles * pace.inner) == 0] = pace.every_row
+    gaps[number % (pace.tiles * pace.inner * pace.rows) == 0] = pace.every_outer
+    return np.concatenate([[0], np.cumsum(gaps)])[:count] + pace.first
 
 
 @dataclass(frozen=True, kw_only=True)
