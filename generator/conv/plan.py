@@ -226,9 +226,7 @@ def make_plan(
         if layer.pool is not None:
             pool = 1 + pools.index((layer.pool.multiplier, layer.pool.shift))
         numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
-        controller = lower_controller(
-            layer, tiling, walk, memory.bases, trace, lags[i]
-        )
+        controller = lower_controller(layer, tiling, walk, memory.bases, trace, lags[i])
         conv = lower_conv(layer, tiling, walk, array, words[(i + 1) % len(words)], numbers)
         post = lower_post(layer, tiling, walk, array, pool)
         passes.append((controller, conv, post))

@@ -326,9 +326,9 @@ static ints_t sf_round_right(const ints_t v, const int least, const ints_t more)
 #ifndef SF_DEPTH_acc
 #define SF_DEPTH_acc 8
 #endif
-#define SF_HARDWARE_result 256
+#define SF_HARDWARE_result 512
 #ifndef SF_DEPTH_result
-#define SF_DEPTH_result 256
+#define SF_DEPTH_result 512
 #endif
 
 #ifdef SF_LOWERED
@@ -837,9 +837,8 @@ static void params_iterate(int *at, __global const param_word_t *restrict params
 
 /* ---- controller: owns the feature-map memory ----
  * Sends operand lines and reads result lines in one loop, both at iterations that the plan fixes:
- * a result is read 169 iterations after the last line that it needs was sent, when it is back;
- * of a standard layer later by the channels of its last group. Nothing depends on time, so that a run
- * that completes once with channels of these depths always does. */
+ * a result is read 169 iterations or more after the last line that it needs was sent, when it is back;
+ * when all lines are sent, those that are left are read one an iteration. Nothing depends on time, so that a run that completes once with channels of these depths always does. */
 typedef struct {
   int iteration;
   int c0, c1, c2, c3, c4, c5;  /* operand lines: nested counters, the innermost first */
@@ -936,6 +935,8 @@ static void controller_iterate(controller_state_t *s, const controller_layer_t *
     s->stored++;
   }
   s->results = pace_step(s->results, in->results);
+  /* when all lines are sent, the results that are left come one an iteration */
+  s->results.left = s->iteration + 1 >= in->sends ? 0 : s->results.left;
   if (skips) {
     const int ends = pace_ends(s->skips, in->skips);
     s->skip_address += ends == 0 ? in->skip_tile : ends == 1 ? in->skip_inner

@@ -85,6 +85,8 @@ def controller_events(own: ControllerPass) -> Iterator[Event]:
             out_address += steps[results.ends]
             stored += 1
         results.step()
+        if i + 1 >= own.sends:
+            results.left = 0
         skips.step()
         if not skip:
             k = next((k for k in range(6) if counts[k] != sizes[k] - 1), 6)

@@ -115,12 +115,12 @@ def _times(
     if layer.pool is not None:
         each = definition.out_lines[1] * definition.out_lines[2]
         ends = ends[each - 1 :: each]
-    back = plan.latencies.round_trip
+    least = plan.latencies.round_trip
     if layer.mode == "standard":
         # The window is read first and computed then, a channel of the last group a cycle.
-        back += (layer.in_shape[0] - 1) % plan.array.units + 1
-    if results and [e.iteration for e in stores] != [e + back for e in ends]:
-        found.append("results are read at other iterations than theirs")
+        least += (layer.in_shape[0] - 1) % plan.array.units + 1
+    if results:
+        found += _reads([e.iteration for e in stores], ends, own.controller.sends, least, plan)
     depth = next(c.depth for c in plan.channels if c.name == "result")
     reads = [e.iteration for e in stores]
     for k, end in enumerate(ends if results else []):
@@ -134,6 +134,22 @@ def _times(
     if idle < 0 or (idle and (results or layer.mode != "depthwise")):
         found.append(f"the controller is idle for {idle} iterations at its end")
     return found
+
+
+def _reads(
+    reads: list[int], ends: list[int], sends: int, least: int, plan: Plan
+) -> list[str]:
+    """Results come a lag after their last line, ``least`` or up to a round trip more; those that
+    would come when all lines are sent come then one an iteration, no more than a round trip takes.
+    """
+    trip, early = plan.latencies.round_trip, sum(at < sends for at in reads)
+    lags = {at - end for at, end in zip(reads[:early], ends, strict=False)}
+    late = list(range(sends, sends + len(reads) - early))
+    if len(lags) > 1 or any(not least <= lag <= least + trip for lag in lags) or reads[early:] != late:
+        return ["results are read at other iterations than theirs"]
+    if len(late) > trip and lags not in (set(), {least}):
+        return [f"{len(late)} results come when all lines are sent"]
+    return []
 
 
 def _post(plan: Plan, own: LayerPlan, definition: Definition) -> list[str]:

@@ -76,7 +76,9 @@ def test_longer_latencies_take_deeper_channels() -> None:
     plan = next(p for p in map(planned, range(80)) if any(c.name == "skip" for c in p.channels))
     passes = [(own.controller, own.conv, own.post) for own in plan.layers]
     short, long = (
-        {c.name: c.depth for c in plan_channels(passes, Latencies(conv=conv))} for conv in (1, 2000)
+        {c.name: c.depth for c in plan_channels(passes, [lag] * len(passes), latencies)}
+        for latencies in (Latencies(conv=1), Latencies(conv=2000))
+        for lag in [latencies.round_trip]
     )
     assert long["result"] > short["result"] and long["skip"] > short["skip"]
     assert all(long[name] >= depth for name, depth in short.items())
@@ -88,7 +90,9 @@ def test_the_fastest_results_decide() -> None:
 
     def depth(pace: Pace) -> int:
         controller = replace(own.controller, results=pace, stores=1000)
-        found = plan_channels([(controller, own.conv, own.post)], Latencies())
+        found = plan_channels(
+            [(controller, own.conv, own.post)], [Latencies().round_trip], Latencies()
+        )
         return next(c.depth for c in found if c.name == "result")
 
     slow = Pace(0, 100, 100, 100, 100, tiles=4, inner=2, rows=5)

@@ -161,18 +161,20 @@ _ROWS = {
     *(f"fires.{f.name}" for f in fields(Pace)),
 }  # fmt: skip
 _ONE_INNER = {"results.every_inner", "skip_inner", "skips.every_inner", "store_inner"}
+# Their results come at equal intervals, and a pool's are read when all lines are sent.
+_ONE_PACE = {"results.tiles", "results.inner", "results.rows"}
 UNUSED = {
     # Past the last counter and the last row nothing is sent.
     ("controller", "pointwise"): {
-        *_COUNTERS, *_ONE_INNER, "groups", "in_rows", "in_tiles", "n2", "sends", "skips.rows",
+        *_COUNTERS, *_ONE_INNER, *_ONE_PACE, "groups", "in_rows", "in_tiles", "n2", "sends", "skips.rows",
         "skips.tiles", "zero_outside",
     },
     ("controller", "depthwise"): {
         "a4", "a5", "y4", "y5", "t4", "t5", "n3", "n4", "n5", "in_tiles", "sends", "skip_outer",
-        "skips.every_outer", "skips.rows",
+        "skips.every_outer", "skips.rows", "results.every_outer", "results.rows",
     },
     ("controller", "standard"): {
-        *_ONE_INNER, "groups", "n5", "skip_tile", "skips.every_tile", "skips.rows", "skips.tiles",
+        *_ONE_INNER, *_ONE_PACE, "groups", "n5", "skip_tile", "skips.every_tile", "skips.rows", "skips.tiles",
         "zero_outside",
     },
     ("conv", "pointwise"): {*_ROWS, "last_lanes", "last_step", "loads"},
@@ -185,9 +187,9 @@ UNUSED = {
 }  # fmt: skip
 # Seeds and layers that use, together, all other fields.
 EXAMPLES = {
-    ("controller", "pointwise"): ((111, 2), (167, 3), (231, 0)),
-    ("controller", "depthwise"): ((58, 1), (3, 2), (269, 0)),
-    ("controller", "standard"): ((66, 1), (285, 1), (58, 2), (282, 1)),
+    ("controller", "pointwise"): ((111, 2), (167, 3), (231, 0), (57, 0), (116, 1)),
+    ("controller", "depthwise"): ((58, 1), (3, 2), (269, 0), (861, 2)),
+    ("controller", "standard"): ((66, 1), (285, 1), (58, 2), (282, 1), (26, 2), (51, 1)),
     ("conv", "pointwise"): ((45, 3), (19, 0)),
     ("conv", "depthwise"): ((58, 1), (3, 2)),
     ("conv", "standard"): ((15, 2), (15, 1)),
