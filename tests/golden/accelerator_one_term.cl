@@ -833,7 +833,8 @@ static void params_iterate(int *at, __global const param_word_t *restrict params
 /* ---- controller: owns the feature-map memory ----
  * Sends operand lines and reads result lines in one loop, both at iterations that the plan fixes:
  * a result is read 169 iterations or more after the last line that it needs was sent, when it is back;
- * when all lines are sent, those that are left are read one an iteration. Nothing depends on time, so that a run that completes once with channels of these depths always does. */
+ * when all lines are sent, those that are left are read one an iteration. Nothing depends on time, so
+ * that a run that completes once with channels of these depths always does. */
 typedef struct {
   int iteration;
   int c0, c1, c2, c3, c4, c5;  /* operand lines: nested counters, the innermost first */

@@ -166,16 +166,16 @@ _ONE_PACE = {"results.tiles", "results.inner", "results.rows"}
 UNUSED = {
     # Past the last counter and the last row nothing is sent.
     ("controller", "pointwise"): {
-        *_COUNTERS, *_ONE_INNER, *_ONE_PACE, "groups", "in_rows", "in_tiles", "n2", "sends", "skips.rows",
-        "skips.tiles", "zero_outside",
+        *_COUNTERS, *_ONE_INNER, *_ONE_PACE, "groups", "in_rows", "in_tiles", "n2", "sends",
+        "skips.rows", "skips.tiles", "zero_outside",
     },
     ("controller", "depthwise"): {
         "a4", "a5", "y4", "y5", "t4", "t5", "n3", "n4", "n5", "in_tiles", "sends", "skip_outer",
         "skips.every_outer", "skips.rows", "results.every_outer", "results.rows",
     },
     ("controller", "standard"): {
-        *_ONE_INNER, *_ONE_PACE, "groups", "n5", "skip_tile", "skips.every_tile", "skips.rows", "skips.tiles",
-        "zero_outside",
+        *_ONE_INNER, *_ONE_PACE, "groups", "n5", "skip_tile", "skips.every_tile",
+        "skips.rows", "skips.tiles", "zero_outside",
     },
     ("conv", "pointwise"): {*_ROWS, "last_lanes", "last_step", "loads"},
     ("conv", "standard"): _ROWS,
