@@ -71,9 +71,7 @@ def lower_controller(
     )
 
 
-def result_lag(
-    layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units: int
-) -> int:
+def result_lag(layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units: int) -> int:
     """Iterations from a tile's last line to its result's: a round trip, and as many again where
     that costs nothing, so that the array does not wait if the way back takes longer.
 

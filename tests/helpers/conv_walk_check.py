@@ -136,16 +136,15 @@ def _times(
     return found
 
 
-def _reads(
-    reads: list[int], ends: list[int], sends: int, least: int, plan: Plan
-) -> list[str]:
+def _reads(reads: list[int], ends: list[int], sends: int, least: int, plan: Plan) -> list[str]:
     """Results come a lag after their last line, ``least`` or up to a round trip more; those that
     would come when all lines are sent come then one an iteration, no more than a round trip takes.
     """
     trip, early = plan.latencies.round_trip, sum(at < sends for at in reads)
     lags = {at - end for at, end in zip(reads[:early], ends, strict=False)}
     late = list(range(sends, sends + len(reads) - early))
-    if len(lags) > 1 or any(not least <= lag <= least + trip for lag in lags) or reads[early:] != late:
+    odd = len(lags) > 1 or any(not least <= lag <= least + trip for lag in lags)
+    if odd or reads[early:] != late:
         return ["results are read at other iterations than theirs"]
     if len(late) > trip and lags not in (set(), {least}):
         return [f"{len(late)} results come when all lines are sent"]
