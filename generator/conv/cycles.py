@@ -174,7 +174,7 @@ def _layer(
     if image is not None:
         # Lines are used as often as the array's iterations want them.
         pace = max(1.0, wants["array"] / controller.sends)
-        imaged = image.last(at.controller, OPERANDS, way, first, pace) + pace
+        imaged = image.last(at.controller, OPERANDS, way, first, pace, waits) + pace
         bound = "image" if imaged - first > 1.02 * busy else bound
     late, all_late = _late_weights(conv, weights, first)
     if late > 0.02 * busy:

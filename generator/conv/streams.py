@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import ceil
 
-from shiftforge.generator.conv.depths import IMAGE_LINES, WEIGHT_WORDS
+from shiftforge.generator.conv.depths import IMAGE_LINES, SHORT, WEIGHT_WORDS
 from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 
@@ -52,13 +53,16 @@ class ImageLines:
             (row + IMAGE_AHEAD) * self._step + place + min(place, self._beats) * (self._fetch - 1)
         )
 
-    def last(self, start: float, ahead: int, way: float, first: float, pace: float) -> float:
+    def last(
+        self, start: float, ahead: int, way: float, first: float, pace: float, held: float = 0
+    ) -> float:
         """Cycle in which the last line is used, one being used every ``pace`` cycles.
 
         start: first cycle in which the controller may take one. It takes one a cycle, and is at
         most ``ahead`` lines before their use, which is ``way`` cycles after it at the earliest.
         Where lines are used, it waits for their results, a round trip after they were taken.
-        first: cycle in which the first line is used at the earliest.
+        first: cycle in which the first line is used at the earliest. held: cycles for which the
+        array stands still once its pipeline and the channel behind it are full.
         """
         count = self.layout.map_rows * self.layout.passes * self.layout.lines
         followed = min(count, _FOLLOWED)
@@ -71,6 +75,7 @@ class ImageLines:
         takes: deque[float] = deque(maxlen=IMAGE_LINES)
         trip = self.latencies.round_trip
         uses: deque[float] = deque(maxlen=max(ahead, trip))
+        full = ceil((self.latencies.conv + self.latencies.channel + SHORT) / pace)
         half = 0.0
         for line in range(followed):
             slot = self._slot(line)
@@ -88,6 +93,8 @@ class ImageLines:
             if ahead and line >= trip:
                 taken = max(taken, uses[-trip] + trip - way)
             used = max(used + pace, taken + way)
+            if line == full:
+                used = max(used, first + line * pace + held)
             takes.append(taken)
             uses.append(used)
             if line == followed // 2:
