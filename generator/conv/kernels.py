@@ -173,6 +173,7 @@ def render_accelerator(plan: Plan) -> str:
             "word": image.word,
             "beats": image.beats,
             "slot": image.slot,
+            "banks": _power_of_two(image.rows),
             "ahead": IMAGE_AHEAD,
             "passes": image.passes,
             "map_rows": image.map_rows,

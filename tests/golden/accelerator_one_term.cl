@@ -654,6 +654,7 @@ static void sf_write_result(const line_t word, __global volatile int *sf_waits) 
 #define SF_IMAGE_ROWS (SF_IMAGE_CHANNELS * SF_IMAGE_KERNEL) /* image rows of a map row */
 #define SF_IMAGE_BEATS 1  /* beats of an image row */
 #define SF_IMAGE_SLOT 1  /* the same, rounded up to a power of two */
+#define SF_IMAGE_BANKS 16 /* image rows, rounded up to a power of two: a bank of the memory each */
 #define SF_IMAGE_PASSES 1 /* times that the image is read */
 #define SF_MAP_ROWS 4
 #define SF_MAP_TILES 2
@@ -699,14 +700,14 @@ static int loader_sends(const loader_state_t *s) {
 }
 
 /* At most one beat in and one line out. */
-static void loader_iterate(loader_state_t *s, image_beat_t rows[SF_IMAGE_ROWS][4 * SF_IMAGE_SLOT],
+static void loader_iterate(loader_state_t *s, image_beat_t rows[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS],
                            __global const image_beat_t *restrict image SF_PORTS) {
   const int fetches = loader_fetches(s), sends = loader_sends(s);
   if (fetches) {
     const image_beat_t beat = image[s->beat];
     #pragma unroll
     for (int r = 0; r < SF_IMAGE_ROWS; ++r) {
-      if (r == s->fetch_row) rows[r][((s->slot + SF_AHEAD) & 3) * SF_IMAGE_SLOT + s->fetch_block] = beat;
+      if (r == s->fetch_row) rows[((s->slot + SF_AHEAD) & 3) * SF_IMAGE_SLOT + s->fetch_block][r] = beat;
     }
     s->beat++;
     s->fetch_row++;
@@ -719,7 +720,7 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[SF_IMAGE_ROWS][4
     uchar word[SF_IMAGE_ROWS][SF_IMAGE_WORD];
     #pragma unroll
     for (int r = 0; r < SF_IMAGE_ROWS; ++r) {
-      const image_beat_t beat = rows[r][s->slot * SF_IMAGE_SLOT + s->tile_block];
+      const image_beat_t beat = rows[s->slot * SF_IMAGE_SLOT + s->tile_block][r];
       #pragma unroll
       for (int i = 0; i < SF_IMAGE_WORD; ++i) {
         uchar v = 0;
@@ -1499,7 +1500,10 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
 #endif
 
 SF_KERNEL void loader(__global const image_beat_t *restrict image, const int frames SF_WAITS) {
-  image_beat_t rows[SF_IMAGE_ROWS][4 * SF_IMAGE_SLOT];
+  /* The row of the image is the inner index and a constant wherever it is used, so that it chooses
+   * the bank when the text is compiled. */
+  image_beat_t rows[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS]
+      __attribute__((numbanks(16), bankwidth(64)));
   loader_state_t s;
   loader_begin(&s, frames);
   const int iterations = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
@@ -1649,7 +1653,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   ports->result_read = 0;
   ports->result_written = 0;
   offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
-  image_beat_t image_rows[SF_IMAGE_ROWS][4 * SF_IMAGE_SLOT];
+  image_beat_t image_rows[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS];
   stored_line_t fm[SF_FM_LINES];
   stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
@@ -1825,7 +1829,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   ports->result_read = 0;
   ports->result_written = 0;
   offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
-  image_beat_t image_rows[SF_IMAGE_ROWS][4 * SF_IMAGE_SLOT];
+  image_beat_t image_rows[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS];
   stored_line_t fm[SF_FM_LINES];
   stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];

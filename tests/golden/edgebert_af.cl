@@ -883,7 +883,7 @@ typedef struct {
 
 typedef struct {
   uint mask[2 * SF_A_ROWS];
-  uchar bank[SF_LANES][2 * SF_A_ROWS];
+  uchar bank[2 * SF_A_ROWS][SF_LANES];
 } fetch_a_memory_t;
 
 static void fetch_a_start(fetch_a_state_t *s, const job_t job) {
@@ -921,7 +921,7 @@ static void fetch_a_step(fetch_a_state_t *s, fetch_a_memory_t *m,
       #pragma unroll
       for (int i = 0; i < SF_VECTORS; ++i) SF_STORE(beat.v[i], i, lanes);
       #pragma unroll
-      for (int lane = 0; lane < SF_LANES; ++lane) m->bank[lane][there] = lanes[lane];
+      for (int lane = 0; lane < SF_LANES; ++lane) m->bank[there][lane] = lanes[lane];
     }
   }
   if (s->inner >= 0) {
@@ -932,7 +932,7 @@ static void fetch_a_step(fetch_a_state_t *s, fetch_a_memory_t *m,
       const int stored = (mask >> lane) & 1;
       const int next = s->place == 0 ? s->vector : s->pointer[lane];
       const int at = (s->side * SF_A_ROWS + next) & (2 * SF_A_ROWS - 1);
-      lanes[lane] = m->bank[lane][at] & (uchar)(-stored);
+      lanes[lane] = m->bank[at][lane] & (uchar)(-stored);
       s->pointer[lane] = next + stored;
     }
     vec_t out;
@@ -972,7 +972,7 @@ typedef struct {
 
 typedef struct {
   uint mask[2 * SF_B_ROWS];
-  uchar bank[SF_LANES][2 * SF_B_ROWS];
+  uchar bank[2 * SF_B_ROWS][SF_LANES];
 } fetch_b_memory_t;
 
 static void fetch_b_start(fetch_b_state_t *s, const job_t job) {
@@ -1010,7 +1010,7 @@ static void fetch_b_step(fetch_b_state_t *s, fetch_b_memory_t *m,
       #pragma unroll
       for (int i = 0; i < SF_VECTORS; ++i) SF_STORE(beat.v[i], i, lanes);
       #pragma unroll
-      for (int lane = 0; lane < SF_LANES; ++lane) m->bank[lane][there] = lanes[lane];
+      for (int lane = 0; lane < SF_LANES; ++lane) m->bank[there][lane] = lanes[lane];
     }
   }
   if (s->inner >= 0) {
@@ -1021,7 +1021,7 @@ static void fetch_b_step(fetch_b_state_t *s, fetch_b_memory_t *m,
       const int stored = (mask >> lane) & 1;
       const int next = s->place == 0 ? s->vector : s->pointer[lane];
       const int at = (s->side * SF_B_ROWS + next) & (2 * SF_B_ROWS - 1);
-      lanes[lane] = m->bank[lane][at] & (uchar)(-stored);
+      lanes[lane] = m->bank[at][lane] & (uchar)(-stored);
       s->pointer[lane] = next + stored;
     }
     vec_t out;
@@ -1684,7 +1684,7 @@ typedef struct {
 } store_state_t;
 
 typedef struct {
-  uchar bank[SF_LANES][2 * SF_C_ROWS];
+  uchar bank[2 * SF_C_ROWS][SF_LANES];
 } store_memory_t;
 
 static void store_start(store_state_t *s, const job_t job) {
@@ -1709,7 +1709,7 @@ static void store_send(store_state_t *s, const store_memory_t *m, __global vec_t
   uchar lanes[SF_LANES];
   #pragma unroll
   for (int lane = 0; lane < SF_LANES; ++lane) {
-    const uchar value = m->bank[lane][(1 - s->side) * SF_C_ROWS + s->sent];
+    const uchar value = m->bank[(1 - s->side) * SF_C_ROWS + s->sent][lane];
     lanes[lane] = s->sent < s->filled[lane] ? value : (uchar)0;
   }
   vec_t beat;
@@ -1729,7 +1729,7 @@ static uint store_encode(store_state_t *s, store_memory_t *m, const vec_t code) 
   for (int lane = 0; lane < SF_LANES; ++lane) {
     const uint stored = (lanes[lane] & SF_LARGEST) != 0;
     if (stored) {
-      m->bank[lane][s->side * SF_C_ROWS + s->pointer[lane]] = lanes[lane];
+      m->bank[s->side * SF_C_ROWS + s->pointer[lane]][lane] = lanes[lane];
       s->pointer[lane]++;
     }
     mask |= stored << lane;

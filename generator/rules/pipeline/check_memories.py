@@ -109,15 +109,24 @@ def _sites(loop: Loop, atoms: Atoms) -> Iterator[RuleViolation]:
             groups = sites(atoms, found)
             lines = [group[0].line for group in groups]
             repeated = [a for a in found if copies(atoms, a) > 1]
-            if len(groups) < 2 and not repeated:
+            outer = _outer_bank(memory, found)
+            if len(groups) < 2 and not repeated and outer is None:
                 continue
             verb = "store" if store else "load"
+            remedy = f"choose address{' and value' if store else ''} first, and {verb} once"
             if len(groups) > 1:
                 line = lines[1]
                 message = (
                     f"{memory.name} has {len(groups)} {verb} sites in the loop of line "
                     f"{loop.line} (lines {', '.join(map(str, lines[:4]))})"
                 )
+            elif outer is not None and not repeated:
+                line = outer.line
+                message = (
+                    f"constants choose parts of {memory.name} by an index that is not the last: "
+                    "the compiler cannot tell that they lie in different banks"
+                )
+                remedy = "make the constant index the last one, its size a power of two"
             else:
                 line = repeated[0].line
                 message = (
@@ -129,9 +138,25 @@ def _sites(loop: Loop, atoms: Atoms) -> Iterator[RuleViolation]:
                 loop.kernel,
                 line,
                 message,
-                f"choose address{' and value' if store else ''} first, and {verb} once",
+                remedy,
                 subject=memory.name,
             )
+
+
+def _outer_bank(memory: Memory, accesses: Sequence[Access]) -> Access | None:
+    """An access whose bank a constant index chooses with an index that varies behind it.
+
+    The last index may run past its dimension for all that the compiler knows, so that it takes such
+    accesses for ones of the same bank (guides: mask the index, or bank on the last dimension).
+    """
+    if memory.space == "global" or memory.space == "constant":
+        return None
+    for k in range(max((len(a.indices) for a in accesses), default=0)):
+        chosen = [a for a in accesses if k < len(a.indices) and a.indices[k].fixed]
+        chosen = [a for a in chosen if not all(i.fixed for i in a.indices[k:])]
+        if len({v for a in chosen for v in a.indices[k].values or ()}) > 1:
+            return chosen[0]
+    return None
 
 
 def _accesses(kernel: Kernel) -> list[Access]:

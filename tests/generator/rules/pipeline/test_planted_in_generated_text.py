@@ -131,6 +131,15 @@ def test_a_promise_without_its_proof_is_caught(at: int) -> None:
     assert ("promise-proof", kernel_at(match.start())) in check(changed)
 
 
+def test_banks_by_an_index_that_is_not_the_last_are_caught() -> None:
+    sizes = "[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS]"
+    assert sizes in text()
+    changed = text().replace(sizes, "[SF_IMAGE_BANKS][4 * SF_IMAGE_SLOT]")
+    changed, swapped = re.subn(r"rows\[(.*)\]\[r\]", r"rows[r][\1]", changed)
+    assert swapped == 2
+    assert check(changed) == {("memory-load-site", "loader"), ("memory-store-site", "loader")}
+
+
 def fences() -> list[int]:
     return [m.start() for m in re.finditer(r"\n +SF_FENCE;", text())]
 
