@@ -62,7 +62,6 @@ typedef int8 ints_t;
 #define SF_INTS_OF_SHORTS(v) convert_int8(v)
 #define SF_INTS_OF_BYTES(v) convert_int8(v)
 #define SF_INTS_OF_SIGNED(v) convert_int8(as_char8(v))
-#define SF_LOAD(index, pointer) vload8(index, pointer)
 
 /* A line: SF_UNITS channels of SF_PIXELS neighbouring pixels of one row. Maps lie in memory as
  * lines in the order channel group, row, tile; pixels past the row's end are zero. */
@@ -241,8 +240,9 @@ static pace_t pace_step(const pace_t p, const pace_layer_t in) {
   const int ends = pace_ends(p, in);
   next.left = p.left - 1;
   if (p.left == 0) {
-    next.left = (ends == 0 ? in.every_tile : ends == 1 ? in.every_inner : ends == 2 ? in.every_row
-                                                                              : in.every_outer) - 1;
+    /* all four are the same in a whole layer: no subtraction after the choice */
+    next.left = ends == 0 ? in.every_tile - 1 : ends == 1 ? in.every_inner - 1
+                : ends == 2 ? in.every_row - 1 : in.every_outer - 1;
     next.tile = ends == 0 ? p.tile + 1 : 0;
     next.inner = ends == 0 ? p.inner : ends == 1 ? p.inner + 1 : 0;
     next.row = ends < 2 ? p.row : ends == 2 ? p.row + 1 : 0;
@@ -710,11 +710,9 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[4 * SF_IMAGE_SLO
       if (r == s->fetch_row) rows[((s->slot + SF_AHEAD) & 3) * SF_IMAGE_SLOT + s->fetch_block][r] = beat;
     }
     s->beat++;
-    s->fetch_row++;
-    if (s->fetch_row == SF_IMAGE_ROWS) {
-      s->fetch_row = 0;
-      s->fetch_block++;
-    }
+    const int rows_end = s->fetch_row == SF_IMAGE_ROWS - 1;
+    s->fetch_row = rows_end ? 0 : s->fetch_row + 1;
+    s->fetch_block = rows_end ? s->fetch_block + 1 : s->fetch_block;
   }
   if (sends) {
     uchar word[SF_IMAGE_ROWS][SF_IMAGE_WORD];
@@ -745,21 +743,19 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[4 * SF_IMAGE_SLO
     }
     line_t line;
     #pragma unroll
-    for (int i = 0; i < SF_LINE; ++i) line.px[i] = SF_LOAD(i, lane);
+    for (int i = 0; i < SF_LINE; ++i)
+      line.px[i] = (bytes_t)(lane[8 * i], lane[8 * i + 1], lane[8 * i + 2], lane[8 * i + 3],
+                             lane[8 * i + 4], lane[8 * i + 5], lane[8 * i + 6], lane[8 * i + 7]);
     SF_WRITE(image, line);
-    s->group++;
-    if (s->group == SF_MAP_GROUPS) {
-      s->group = 0;
-      s->tile_low++;
-      if (s->tile_low == 64 / SF_IMAGE_WORD) {
-        s->tile_low = 0;
-        s->tile_block++;
-      }
-    }
+    const int groups_end = s->group == SF_MAP_GROUPS - 1;
+    const int beat_end = groups_end && s->tile_low == 64 / SF_IMAGE_WORD - 1;
+    s->group = groups_end ? 0 : s->group + 1;
+    s->tile_low = beat_end ? 0 : groups_end ? s->tile_low + 1 : s->tile_low;
+    s->tile_block = beat_end ? s->tile_block + 1 : s->tile_block;
   }
-  s->at++;
-  if (s->at == SF_STEP) {
-    s->at = 0;
+  const int step_end = s->at == SF_STEP - 1;
+  s->at = step_end ? 0 : s->at + 1;
+  if (step_end) {
     s->slot = (s->slot + 1) & 3;
     s->steps--;
     s->before = s->before == 0 ? 0 : s->before - 1;
@@ -767,16 +763,12 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[4 * SF_IMAGE_SLO
     s->fetch_block = 0;
     s->tile_low = 0;
     s->tile_block = 0;
-    s->rows++;
-    if (s->rows == SF_MAP_ROWS) {
-      s->rows = 0;
-      s->pass++;
-      if (s->pass == SF_IMAGE_PASSES) {
-        s->pass = 0;
-        s->base += SF_FRAME_BEATS;
-      }
-      s->beat = s->base;
-    }
+    const int pass_end = s->rows == SF_MAP_ROWS - 1;
+    const int frame_end = pass_end && s->pass == SF_IMAGE_PASSES - 1;
+    s->beat = frame_end ? s->base + SF_FRAME_BEATS : pass_end ? s->base : s->beat;
+    s->base = frame_end ? s->base + SF_FRAME_BEATS : s->base;
+    s->pass = frame_end ? 0 : pass_end ? s->pass + 1 : s->pass;
+    s->rows = pass_end ? 0 : s->rows + 1;
   }
 }
 
@@ -811,16 +803,11 @@ static void feeder_iterate(feeder_state_t *s, __global const weight_beat_t *rest
   /* the next word's rest moves to the front */
   #pragma unroll
   for (int i = 0; i < 8 - 2; ++i) s->held.code[i] = s->held.code[i + 2];
-  s->word++;
-  s->in_rest++;
-  if (s->in_rest == SF_WORDS_A_REST || s->word == SF_FRAME_WORDS) {
-    s->in_rest = 0;
-    s->rest++;
-  }
-  if (s->word == SF_FRAME_WORDS) {
-    s->word = 0;
-    s->rest = 0;
-  }
+  const int frame_end = s->word == SF_FRAME_WORDS - 1;
+  const int rest_end = s->in_rest == SF_WORDS_A_REST - 1 || frame_end;
+  s->word = frame_end ? 0 : s->word + 1;
+  s->rest = frame_end ? 0 : rest_end ? s->rest + 1 : s->rest;
+  s->in_rest = rest_end ? 0 : s->in_rest + 1;
 }
 
 /* ---- parameter feeder: the records of all groups of output channels, layer by layer ---- */
@@ -984,8 +971,9 @@ typedef struct {
   ints_t acc[SF_LINE];
 } conv_state_t;
 
-static void conv_next_weights(conv_state_t *s, const conv_layer_t *in, const int last) {
-  const int final = s->group == 1;
+/* final: the layer's last group begins. */
+static void conv_next_weights(conv_state_t *s, const conv_layer_t *in, const int final,
+                              const int last) {
   s->take_at = 0;
   s->take_left = final ? (last ? 0 : in->last_words) : in->words;
   s->take_wait = final ? in->last_first : in->take_first;
@@ -996,7 +984,7 @@ static void conv_next_weights(conv_state_t *s, const conv_layer_t *in, const int
 static void conv_begin(conv_state_t *s, const conv_layer_t *in, const int last) {
   s->group = in->groups;
   s->group_left = in->first_group_iterations;
-  conv_next_weights(s, in, last);
+  conv_next_weights(s, in, in->groups == 1, last);
   s->word = 0;
   s->fill = 0;
   s->lines = 0;
@@ -1200,7 +1188,7 @@ static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *
 /* The counters of the kinds: adds, compares, selects. */
 static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants, const int fires) {
   if (in->mode == SF_POINTWISE) {
-    const int end = s->cycle == in->words - 1 + (s->tile == 1 ? in->tail : 0);
+    const int end = s->cycle == (s->tile == 1 ? in->words - 1 + in->tail : in->words - 1);
     const int busy = s->cycle < in->words - 1;
     s->word = busy ? s->word + 1 : 0;
     s->fill = busy ? s->fill + (wants ? SF_UNITS - SF_TAPS : -SF_TAPS) : 0;
@@ -1223,9 +1211,8 @@ static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants,
     s->loads = fires ? s->loads - 1 : s->loads;
   } else {
     const int last_part = s->part == in->lines - 1;
-    const int length = !s->computes ? 9 : !last_part ? SF_UNITS
-                       : in->last_step + (s->tile == 1 ? in->tail : 0);
-    const int end = s->cycle == length - 1;
+    const int end = s->cycle == (!s->computes ? 8 : !last_part ? SF_UNITS - 1
+                                 : s->tile == 1 ? in->last_step + in->tail - 1 : in->last_step - 1);
     s->word = !fires ? s->word : last_part && s->cycle == in->last_lanes - 1 ? 0 : s->word + 1;
     s->cycle = end ? 0 : s->cycle + 1;
     s->loads = end && s->loads != 0 ? s->loads - 1 : s->loads;
@@ -1242,9 +1229,9 @@ static void conv_count_weights(conv_state_t *s, const conv_layer_t *in, const in
                                const int last) {
   if (s->group_left == 1) {
     s->bank = 1 - s->bank;
+    conv_next_weights(s, in, s->group == 2, last);
     s->group--;
     s->group_left = in->group_iterations;
-    conv_next_weights(s, in, last);
   } else {
     s->group_left--;
     s->take_wait = takes ? s->take_every - 1 : s->take_wait - 1;
@@ -1471,7 +1458,7 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
   /* Every counter below adds or keeps. */
   if (reads_param) s->at++;
   if (s->pre != 0) s->pre--;
-  const int over = stores && (!in->direct || s->pixel == (last_tile ? in->last_pixels : SF_PIXELS) - 1);
+  const int over = stores && (!in->direct || s->pixel == (last_tile ? in->last_pixels - 1 : SF_PIXELS - 1));
   s->pixel = !stores || over ? 0 : s->pixel + 1;
   if (over) {
     const int last_inner = s->inner == in->inner - 1, last_row = s->row == in->rows - 1;

@@ -140,6 +140,14 @@ def test_banks_by_an_index_that_is_not_the_last_are_caught() -> None:
     assert check(changed) == {("memory-load-site", "loader"), ("memory-store-site", "loader")}
 
 
+def test_counters_are_compared_before_they_step() -> None:
+    """In a clock a counter is added to or compared, not one after the other."""
+    steps = text()[text().index("static pace_t pace_step") : text().index("/* ---- the kernels")]
+    late = re.findall(r"s->(\w+)(?:\+\+|--);\s+if \(s->\1\b", steps)
+    after_choice = re.findall(r"\?[^;]*:[^;()]*\) - 1\b", steps)
+    assert late == after_choice == []
+
+
 def fences() -> list[int]:
     return [m.start() for m in re.finditer(r"\n +SF_FENCE;", text())]
 
