@@ -438,7 +438,9 @@ channel acc_word_t ch_acc __attribute__((depth(SF_DEPTH_acc)));
 channel line_t ch_result __attribute__((depth(SF_DEPTH_result)));
 #define SF_SPACE(name, n) 1
 /* Calls on different channels before and after it stay in this order. */
+#ifndef SF_FENCE
 #define SF_FENCE mem_fence(CLK_CHANNEL_MEM_FENCE)
+#endif
 
 #ifdef SF_EMULATOR
 
@@ -1242,7 +1244,8 @@ static void conv_count_weights(conv_state_t *s, const conv_layer_t *in, const in
   }
 }
 
-/* At most one line and one weight word in, one array cycle, at most one tile out. */
+/* At most one line and one weight word in, one array cycle, at most one tile out. No fence: sums need
+ * the lines that are read before them, and weights come from a kernel that waits for nothing else. */
 static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_t *weights,
                          stored_rows_t *rows, const int last SF_PORTS) {
   const int takes = conv_takes(s), wants = conv_wants(s, in);
@@ -1256,7 +1259,6 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
       held.code[i] = i < 18 ? word.code[i % 18] : (bytes_t)(0);
     weights[(1 - s->bank) * SF_WEIGHT_HALF + s->take_at] = held;
   }
-  SF_FENCE;
   line_t line;
   if (wants) {
     line = SF_READ(operand);
@@ -1291,7 +1293,6 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
     #pragma unroll
     for (int i = 0; i < SF_LINE; ++i) s->acc[i] = first ? tree[i] : s->acc[i] + tree[i];
   }
-  SF_FENCE;
   if (completes) {
     acc_word_t sums;
     #pragma unroll
@@ -1379,7 +1380,6 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
   const int writes = post_writes(s, in), stores = s->pre == 0 && s->results != 0;
   const int last_tile = s->tile == in->tiles - 1;
   if (reads_param) params[s->at] = SF_READ(param);
-  SF_FENCE;
   if (reads_acc) s->held = SF_READ(acc);
   SF_FENCE;
   line_t skip;

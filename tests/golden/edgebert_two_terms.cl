@@ -598,7 +598,9 @@ channel int ch_next_a __attribute__((depth(SF_DEPTH_next_a)));
 channel int ch_next_b __attribute__((depth(SF_DEPTH_next_b)));
 #define SF_SPACE(name, n) 1
 /* Calls on different channels before and after it stay in this order. */
+#ifndef SF_FENCE
 #define SF_FENCE mem_fence(CLK_CHANNEL_MEM_FENCE)
+#endif
 
 #ifdef SF_EMULATOR
 

@@ -13,28 +13,60 @@ __all__ = ["check_channels", "on_cycles"]
 def check_channels(kernels: Sequence[Kernel]) -> Iterator[RuleViolation]:
     """Sites and order of the channel calls of every kernel."""
     cyclic = on_cycles(kernels)
+    bridges = _bridges(kernels)
     for kernel in kernels:
         for loop in kernel.every():
             yield from _sites(loop)
             if kernel.name in cyclic:
-                yield from _order(kernel.name, loop.channels, loop.number)
+                uses = [u for u in loop.channels if _base(u) not in bridges]
+                yield from _order(kernel.name, uses, loop.number)
 
 
 def on_cycles(kernels: Sequence[Kernel]) -> frozenset[str]:
     """Kernels from which what they write can come back to them."""
-    writers: dict[str, set[str]] = {}
-    readers: dict[str, set[str]] = {}
-    for kernel in kernels:
-        uses = [*kernel.channels, *(u for loop in kernel.every() for u in loop.channels)]
-        for use in uses:
-            name = use.channel.partition("[")[0]
-            ends = writers if use.kind == "write" else readers
-            ends.setdefault(name, set()).add(kernel.name)
+    writers, readers = _ends(kernels)
     follows: dict[str, set[str]] = {}
     for name, sources in writers.items():
         for source in sources:
             follows.setdefault(source, set()).update(readers.get(name, ()))
     return frozenset(k.name for k in kernels if k.name in _reached(k.name, follows))
+
+
+def _base(use: ChannelUse) -> str:
+    return use.channel.partition("[")[0]
+
+
+def _ends(kernels: Sequence[Kernel]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """The kernels that write and that read each channel."""
+    writers: dict[str, set[str]] = {}
+    readers: dict[str, set[str]] = {}
+    for kernel in kernels:
+        uses = [*kernel.channels, *(u for loop in kernel.every() for u in loop.channels)]
+        for use in uses:
+            ends = writers if use.kind == "write" else readers
+            ends.setdefault(_base(use), set()).add(kernel.name)
+    return writers, readers
+
+
+def _bridges(kernels: Sequence[Kernel]) -> frozenset[str]:
+    """Channels that alone join two parts of the program.
+
+    Kernels that wait for each other do so in a ring, each at a full or an empty channel to the
+    next. No ring crosses such a channel, so that its calls need no order with others.
+    """
+    writers, readers = _ends(kernels)
+    joined = {n: writers[n] | readers[n] for n in writers.keys() & readers.keys()}
+    found = set()
+    for name, own in joined.items():
+        follows: dict[str, set[str]] = {}
+        for other, both in joined.items():
+            if other != name:
+                for kernel in both:
+                    follows.setdefault(kernel, set()).update(both)
+        source, *targets = sorted(own)
+        if targets and not _reached(source, follows) & set(targets):
+            found.add(name)
+    return frozenset(found)
 
 
 def _reached(start: str, follows: Mapping[str, set[str]]) -> set[str]:
