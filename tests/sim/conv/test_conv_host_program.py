@@ -248,7 +248,7 @@ DAMAGES: tuple[tuple[str, object], ...] = (
     ("preprocess", {"mean": [0], "std": [1], "exponent": 0, "range": [0, 1], "resize": {
         "kind": "edge", "sides": [], "filter": "box", "alpha": "drop", "centre": "down"}}),
     ("output", None), ("output", {}), ("layout", None), ("layout", {}),
-    ("layout", {**LAYOUT, "word": 48}), ("layout", {**LAYOUT, "word": 128}),
+    ("layout", {**LAYOUT, "word": 48}), ("layout", {**LAYOUT, "word": 1 << 20}),
     ("layout", {**LAYOUT, "channels": 4}), ("layout", {**LAYOUT, "top": -1}),
     ("layout", {**LAYOUT, "left": 9}), ("layout", {**LAYOUT, "beats": 0}),
     ("layout", {**LAYOUT, "map_rows": 1 << 20}),
