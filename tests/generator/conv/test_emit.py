@@ -16,6 +16,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 import pytest
+from conv_chains import chain
 from device_client import DeviceClient
 from random_networks import random_frames, random_network
 
@@ -24,6 +25,7 @@ from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.promises import PROMISES
 from shiftforge.generator.conv.records import RECORDS, record_bytes, struct_fields
+from shiftforge.generator.conv.target import generate
 from shiftforge.generator.render import render
 from shiftforge.generator.rules.check import check_rules
 from shiftforge.quant.graph.example import ModelOptions, random_model
@@ -196,3 +198,12 @@ def test_names_cannot_end_a_comment() -> None:
     header = text[: text.index("*/")]
     assert "\\" not in header and "pointwise" in header and "#define" not in text[: len(header)]
     assert header.count("define") == len(plan.layers)
+
+
+@pytest.mark.parametrize("kinds", ["1", "3", "13", "131"])
+def test_networks_of_few_kinds_of_layers_pass_the_rules(kinds: str) -> None:
+    """Without depthwise layers the convolution unit's channel calls need an order of their own."""
+    around = {"padding": (1, 1, 1, 1)}
+    layers = [{"out": 20, "kernel": int(k), **(around if k == "3" else {})} for k in kinds]
+    made = chain({"out": 20, "kernel": 1}, *layers, channels=5, height=9, width=11)
+    assert generate(made, load_board("a10gx1150"), units=16, pixels=7).files
