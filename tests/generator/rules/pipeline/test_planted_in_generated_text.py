@@ -6,6 +6,7 @@ import re
 from functools import cache
 
 import pytest
+from random_networks import random_network
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.options import Options
@@ -158,6 +159,17 @@ def test_calls_without_fences_are_not_in_order() -> None:
     broken = check(changed)
     assert {rule for rule, _ in broken} == {"channel-order"}
     assert {"controller", "post"} <= {kernel for _, kernel in broken}
+
+
+@pytest.mark.parametrize("seed", [1038, 1041])
+def test_calls_are_in_order_whatever_kinds_of_layers_there_are(seed: int) -> None:
+    """1038 has no depthwise layer: its array's sums need no line of their own iteration."""
+    model = random_network(seed, family="two-term", layers=16)
+    found = TARGET.emit(TARGET.plan(model, load_board("s10gx2800"), Options()))
+    changed = found.files[DEVICE].decode()
+    assert not check_rules(
+        changed, source_name=DEVICE, pipelining=True, proofs=found.rules.proofs
+    )  # fmt: skip
 
 
 def test_the_array_has_no_fence() -> None:
