@@ -3,7 +3,8 @@
 Results come in the order (outer group, row, inner group, tile). Pointwise and standard layers have
 one inner group; a depthwise layer walks row by row over all of its channel groups, so that a line
 of the row above lies a whole row of all groups back. Only where a global pool follows it walks
-group by group, because the pool sums one group at a time.
+group by group, because the pool sums one group at a time; and where it gives the network's output,
+which leaves in this order.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
     """The walk of a layer."""
     if layer.mode != "depthwise":
         return Walk(tiling.out_groups, 1, 0, 0, Pace(), 0)
-    by_group = layer.pool is not None
+    by_group = layer.pool is not None or layer.direct or layer.exported
     outer, inner = (tiling.in_groups, 1) if by_group else (1, tiling.in_groups)
     tiles, stride = tiling.in_tiles, layer.stride
     # Whole groups of idle lines at a row's end, where it is too short.

@@ -53,7 +53,8 @@ class Definition:
     def tiles(self) -> Iterator[Place]:
         """Results of the convolution in order."""
         groups, rows, tiles = self.out_lines
-        if self.layer.mode == "depthwise" and self.layer.pool is None:
+        leaves = self.layer.direct or self.layer.exported
+        if self.layer.mode == "depthwise" and self.layer.pool is None and not leaves:
             yield from ((g, y, t) for y in range(rows) for g in range(groups) for t in range(tiles))
         else:
             yield from ((g, y, t) for g in range(groups) for y in range(rows) for t in range(tiles))

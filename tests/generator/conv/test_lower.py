@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from conv_chains import chain
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
@@ -155,12 +156,13 @@ def test_an_addition_becomes_shifts(
 
 
 def depthwise(height: int, width: int, stride: int, channels: int = 20) -> ConvPass:
-    """Of one depthwise layer without padding."""
-    options = ConvOptions(
-        kernel=3, stride=stride, groups="depthwise", in_channels=channels, height=height,
-        width=width, padding=(0, 0, 0, 0),
+    """Of a depthwise layer without padding that another layer follows."""
+    own = {"out": channels, "kernel": 3, "stride": stride, "groups": channels}
+    model = chain(
+        {**own, "padding": (0, 0, 0, 0)}, {"out": 4, "kernel": 1},
+        channels=channels, height=height, width=width,
     )  # fmt: skip
-    [layer] = make_plan(random_conv(1, options), load_board("a10gx1150"), ARRAY).layers
+    layer, _ = make_plan(model, load_board("a10gx1150"), ARRAY).layers
     return layer.conv
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conv_chains import chain
 from device_client import DeviceClient
 from mobilenet import mobilenet_v2
 from random_networks import Family, random_frames, random_network
@@ -129,6 +130,22 @@ def test_small_mobilenets(
     on_device: OnDevice,
 ) -> None:  # fmt: skip
     check(model, generated(model, units, pixels), 3, on_device(device))
+
+
+@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_depthwise_layer_gives_the_output(
+    wide: bool, device: str, generated: Generate, on_device: OnDevice
+) -> None:
+    """Several channel groups, whose results leave one group after the other."""
+    model = chain(
+        {"out": 40, "kernel": 1},
+        {"out": 40, "kernel": 3, "groups": 40, "padding": (1, 1, 1, 1), "wide": wide},
+        channels=3, height=9, width=10,
+    )  # fmt: skip
+    frames = random_frames(model, 5)
+    found = on_device(device).run(generated(model, 16, 4), frames, trace=False)
+    assert np.array_equal(found[model.output], run_golden(model, frames)[model.output])
 
 
 def test_mobilenet_v2_at_224_finishes_with_the_depths_of_hardware(
