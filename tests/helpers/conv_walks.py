@@ -50,11 +50,15 @@ class Definition:
         channels, rows, columns = shape
         return ceil(channels / self.array.units), rows, ceil(columns / self.array.pixels)
 
+    @property
+    def _by_group(self) -> bool:
+        """Of a depthwise layer: a pool follows, or its results are the network's output."""
+        return self.layer.pool is not None or self.layer.direct or self.layer.exported
+
     def tiles(self) -> Iterator[Place]:
         """Results of the convolution in order."""
         groups, rows, tiles = self.out_lines
-        leaves = self.layer.direct or self.layer.exported
-        if self.layer.mode == "depthwise" and self.layer.pool is None and not leaves:
+        if self.layer.mode == "depthwise" and not self._by_group:
             yield from ((g, y, t) for y in range(rows) for g in range(groups) for t in range(tiles))
         else:
             yield from ((g, y, t) for g in range(groups) for y in range(rows) for t in range(tiles))
@@ -87,7 +91,7 @@ class Definition:
                 for t in range(tiles)
                 if (g, y) != (groups - 1, last) or t <= end
             ]
-            if self.layer.pool is None:
+            if not self._by_group:
                 lines.sort(key=lambda line: (line[1], line[0], line[2]))
             return [*lines]
         for place in self.tiles():
