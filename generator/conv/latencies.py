@@ -27,15 +27,19 @@ MEMORY_EFFICIENCY = 0.7
 """Assumed share of the pins' bandwidth that kernels get from global memory."""
 
 
+MOST = 1_000_000
+"""Cycles of a latency: far above any, and so few that the clocked run's sums fit 32 bits."""
+
+
 @dataclass(frozen=True)
 class Latencies:
-    """Cycles, each at least 1.
+    """Cycles, each 1 to ``MOST``.
 
     loader, feeder, params, controller, conv, post: from a kernel's reads to its writes of one
     iteration; for the three that load, beside the load itself. channel: from a write to the first
     cycle in which it can be read. reentry: from the end of an invocation's drain to the next
     invocation's first iteration. global_load: of a load from global memory. Raises ValueError for
-    what is no integer or below 1.
+    what is no integer, below 1 or above a million.
     """
 
     loader: int = 20
@@ -50,8 +54,8 @@ class Latencies:
 
     def __post_init__(self) -> None:
         for name, value in self.to_dict().items():
-            if type(value) is not int or value < 1:
-                raise ValueError(f"latency {name} is {value!r}, not an integer of at least 1")
+            if type(value) is not int or not 1 <= value <= MOST:
+                raise ValueError(f"latency {name} is {value!r}, not an integer from 1 to {MOST:,}")
 
     @property
     def round_trip(self) -> int:

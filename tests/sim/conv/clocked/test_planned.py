@@ -35,6 +35,7 @@ def test_the_plan_of_a_project(plan: Path) -> None:
     ("path", "value", "told"),
     [
         (("latencies",), {"conv": 0}, "latency conv is 0"),
+        (("latencies",), {"conv": 10**9}, "latency conv is 1000000000"),
         (("latencies",), {"conv": 60.5}, "latencies.conv"),
         (("totals", "clock_mhz"), 0, "totals.clock_mhz"),
         (("totals", "lanes"), "1008", "totals.lanes"),
