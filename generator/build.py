@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from shiftforge.boards.types import Board
@@ -36,8 +37,8 @@ def build(target: Target[Any, Any, Any], network: Any, board: Board, options: An
     files = {**design.files, **_loops(design, board)}
     manifest = {**design.manifest, "schema": 1, "kind": target.kind}
     report = {"kind": target.kind, **design.report}
-    finished = Design(files, report, manifest)
-    return Design(files, {**report, "digest": finished.digest}, manifest)
+    finished = Design(files, report, manifest, design.rules)
+    return replace(finished, report={**report, "digest": finished.digest})
 
 
 def check_device_text(design: Design, board: Board | None = None) -> None:
