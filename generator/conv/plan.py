@@ -25,11 +25,12 @@ from shiftforge.generator.conv.lower_controller import (
 )
 from shiftforge.generator.conv.lower_conv import group_words, lower_conv, lower_fill
 from shiftforge.generator.conv.lower_post import lower_post
-from shiftforge.generator.conv.memory import MemoryPlan, StoredMap, plan_memory
+from shiftforge.generator.conv.maps import map_reads, plan_maps
+from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.options import shape_problems
-from shiftforge.generator.conv.promises import Proof, map_reads, prove_promises
+from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
-from shiftforge.generator.conv.schedule import Layer, Schedule, schedule
+from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.walk import walk_layer
 from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
 from shiftforge.quant.graph.types import Conv, IntFormat, QuantizedModel
@@ -204,7 +205,7 @@ def make_plan(
     multiplier = any(isinstance(n, Conv) and n.multiplier is not None for n in model.nodes)
     shape = model.tensors[model.input].shape
     image = image_layout(scheduled.image, shape[0], array, streamed, tilings[0].out_groups)
-    memory = _plan_maps(scheduled, array)
+    memory = plan_maps(scheduled, array)
     latencies = board_latencies(board)
     geometries = tuple(sorted({
         (layer.mode, layer.stride, layer.left) for layer in layers if layer.mode != "pointwise"
@@ -251,7 +252,7 @@ def make_plan(
     proofs = prove_promises(
         [p.controller for p in planned], [p.conv for p in planned], [p.post for p in planned],
         image, [p.name for p in planned],
-        [_map_reads(layer, t, memory, array) for layer, t in zip(layers, tilings, strict=True)],
+        [map_reads(layer, t, memory, array) for layer, t in zip(layers, tilings, strict=True)],
     )  # fmt: skip
     row_lines = max((p.conv.row_length for p in planned), default=1) or 1
     weight_words = max(words)
@@ -282,42 +283,6 @@ def make_plan(
     )
     _check_fits(plan)
     return plan
-
-
-def _map_reads(
-    layer: Layer, tiling: Tiling, memory: MemoryPlan, array: ArrayShape
-) -> tuple[tuple[int, int], ...]:
-    maps = [(layer.input.name, tiling.in_groups * tiling.in_rows * tiling.in_tiles)]
-    if layer.skip is not None:
-        maps.append((layer.skip.name, array.lines(layer.skip.shape)))
-    return map_reads(memory, maps)
-
-
-def _plan_maps(scheduled: Schedule, array: ArrayShape) -> MemoryPlan:
-    """Lifetimes of all stored maps; step i + 1 is layer i, and the image is written at step 0."""
-    last: dict[str, int] = {}
-    for layer in scheduled.layers:
-        last[layer.input.name] = layer.index + 1
-        if layer.skip is not None:
-            last[layer.skip.name] = layer.index + 1
-    image = scheduled.image
-    first = scheduled.layers[0].input.name
-    maps = []
-    if not scheduled.streamed:
-        lines = array.lines((image.channels, image.rows, image.columns))
-        maps.append(StoredMap(first, lines, 0, last[first]))
-    for layer in scheduled.layers:
-        if not layer.direct:
-            born = layer.index + 1
-            maps.append(
-                StoredMap(
-                    layer.result.name,
-                    array.lines(layer.result.shape),
-                    born,
-                    last.get(layer.result.name, born),
-                )
-            )
-    return plan_memory(maps)
 
 
 def area_estimate(plan: Plan) -> Estimate:

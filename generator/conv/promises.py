@@ -19,7 +19,6 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.conv.image import IMAGE_AHEAD, IMAGE_DISTANCE, ImageLayout
 from shiftforge.generator.conv.lower_conv import WEIGHT_DISTANCE
 from shiftforge.generator.conv.lower_post import PARAM_DISTANCE
-from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.walk import ROW_DISTANCE
 
@@ -232,8 +231,3 @@ def _params(own: PostPass) -> Accesses:
     tiles = own.tiles_all // own.groups
     first = group * tiles if own.inner == 1 else group * own.tiles
     return Accesses(_pairs(own.before + first, group), _pairs(group, group))
-
-
-def map_reads(memory: MemoryPlan, maps: Iterable[tuple[str, int]]) -> tuple[tuple[int, int], ...]:
-    """(base, lines) of those maps that lie on chip. maps: names and lines."""
-    return tuple((memory.bases[n], lines) for n, lines in maps if n in memory.bases)
