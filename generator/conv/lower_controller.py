@@ -87,8 +87,10 @@ def result_lag(layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units:
     results = _results(layer, tiling, walk, complete)
     least = round_trip + _computed(layer, tiling, units)
     lag = least + round_trip
-    while lag > least and _left(results.later(lag), stores, sends) > round_trip:
-        lag -= 1
+    if stores > round_trip:
+        # The last one that is read while lines are sent, so that no more are left.
+        last = int(pace_times(results, stores - round_trip)[-1])
+        lag = min(lag, max(least, sends - 1 - last))
     return lag
 
 
