@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["EMULATION_DEPTH", "LOWERED_DEPTH", "Channel"]
 
 EMULATION_DEPTH = 4096
-"""Words of a channel in emulation; the result channel is twice as deep (see the planner)."""
+"""Words of a channel in emulation."""
 
 LOWERED_DEPTH = 256
 """Words of a deep FIFO in global memory: small ones stay in the processor's cache."""

@@ -57,12 +57,14 @@ def plan_channels(
     )  # fmt: skip
     ahead = latencies.conv + 2 * latencies.channel + OPERANDS
     skips = max((ahead // _fastest(c.skips) + 2 for c, _, _ in passes if c.residual), default=0)
+    # As many words as are on their way while one is seen and its room told.
+    short = max(SHORT, _power_of_two(2 * latencies.channel + 2))
     channels = [
         Channel("image", "line_t", "loader", "controller", IMAGE_LINES),
         Channel("operand", "line_t", "controller", "conv", OPERANDS),
         Channel("weight", "weight_word_t", "feeder", "conv", WEIGHT_WORDS),
-        Channel("param", "param_word_t", "params", "post", SHORT),
-        Channel("acc", "acc_word_t", "conv", "post", SHORT),
+        Channel("param", "param_word_t", "params", "post", short),
+        Channel("acc", "acc_word_t", "conv", "post", short),
         Channel("result", "line_t", "post", "controller", max(SHORT, _power_of_two(results))),
     ]
     if skips:

@@ -84,6 +84,14 @@ def test_longer_latencies_take_deeper_channels() -> None:
     assert all(long[name] >= depth for name, depth in short.items())
 
 
+def test_a_long_way_takes_deeper_channels_at_an_even_pace() -> None:
+    plan = planned(3)
+    passes = [(own.controller, own.conv, own.post) for own in plan.layers]
+    for cycles, depth in ((1, 8), (3, 8), (4, 16), (10, 32)):
+        found = plan_channels(passes, [200] * len(passes), Latencies(channel=cycles))
+        assert {c.depth for c in found if c.name in ("acc", "param")} == {depth}
+
+
 def test_the_fastest_results_decide() -> None:
     plan = planned(3)
     own = plan.layers[0]
