@@ -8,7 +8,7 @@ from typing import Literal
 
 from shiftforge.generator.conv.schedule import Layer
 
-__all__ = ["TAPS", "ArrayShape", "Tiling", "tile_layer"]
+__all__ = ["TAPS", "ArrayShape", "Tiling", "power_of_two", "tile_layer"]
 
 TAPS = 9
 
@@ -59,6 +59,11 @@ class Tiling:
     def tiles(self) -> int:
         """Output tiles of one group of output channels."""
         return self.out_rows * self.out_tiles
+
+
+def power_of_two(n: int) -> int:
+    """The next power of two from n on, n >= 1: words of memories and beats have such sizes."""
+    return 1 << (n - 1).bit_length()
 
 
 def tile_layer(layer: Layer, array: ArrayShape) -> Tiling:

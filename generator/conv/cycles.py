@@ -148,11 +148,7 @@ def _last_complete(conv: ConvPass) -> int:
         return conv.iterations - conv.tail - (conv.last_step - conv.last_lanes)
     if conv.mode == 0:
         return conv.iterations - conv.tail
-    p = conv.fires
-    span = (p.tiles - 1) * p.every_tile
-    row = (p.inner - 1) * (p.every_inner + span) + span
-    group = (p.rows - 1) * (p.every_row + row) + row
-    return p.first + (conv.tiles - 1) * (p.every_outer + group) + group + 1
+    return conv.fires.time(conv.loads - 1) + 1
 
 
 def _layer(

@@ -7,9 +7,9 @@ these depths always does. Depths are powers of two.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 
 from shiftforge.generator.channel import Channel
+from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, Pace, PostPass
 
@@ -22,10 +22,6 @@ WEIGHT_WORDS = 64
 """Words of the channels from loader and feeder: what they have fetched ahead."""
 OPERANDS = 64
 """Lines that the controller is ahead of the convolution unit."""
-
-
-def _power_of_two(n: int) -> int:
-    return 1 << ceil(n - 1).bit_length()
 
 
 def _fastest(pace: Pace) -> int:
@@ -58,16 +54,16 @@ def plan_channels(
     ahead = latencies.conv + 2 * latencies.channel + OPERANDS
     skips = max((ahead // _fastest(c.skips) + 2 for c, _, _ in passes if c.residual), default=0)
     # As many words as are on their way while one is seen and its room told.
-    short = max(SHORT, _power_of_two(2 * latencies.channel + 2))
+    short = max(SHORT, power_of_two(2 * latencies.channel + 2))
     channels = [
         Channel("image", "line_t", "loader", "controller", IMAGE_LINES),
         Channel("operand", "line_t", "controller", "conv", OPERANDS),
         Channel("weight", "weight_word_t", "feeder", "conv", WEIGHT_WORDS),
         Channel("param", "param_word_t", "params", "post", short),
         Channel("acc", "acc_word_t", "conv", "post", short),
-        Channel("result", "line_t", "post", "controller", max(SHORT, _power_of_two(results))),
+        Channel("result", "line_t", "post", "controller", max(SHORT, power_of_two(results))),
     ]
     if skips:
-        depth = max(SHORT, _power_of_two(skips))
+        depth = max(SHORT, power_of_two(skips))
         channels.insert(2, Channel("skip", "line_t", "controller", "post", depth))
     return tuple(channels)

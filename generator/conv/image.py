@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.array import ArrayShape, power_of_two
 from shiftforge.generator.conv.schedule import ImageMap
 
 __all__ = [
@@ -76,7 +76,7 @@ class ImageLayout:
     @property
     def slot(self) -> int:
         """Beats of a row in the loader's memory: a power of two."""
-        return 1 << (self.beats - 1).bit_length()
+        return power_of_two(self.beats)
 
 
 def image_layout(
@@ -85,7 +85,7 @@ def image_layout(
     """The layout of an image for an array. groups: of the first layer's output channels."""
     tiles = ceil(image.columns / array.pixels)
     reach = (array.pixels - 1) * image.stride + image.kernel
-    word = 1 << (reach - 1).bit_length()
+    word = power_of_two(reach)
     beat = max(IMAGE_BEAT, word)
     beats = ceil(tiles * word / beat)
     parts = ceil(image.channels / array.units)

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
+from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.image import IMAGE_AHEAD
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.plan import LayerPlan, Plan
@@ -34,10 +35,6 @@ _OF_ADDITIONS = (
     "add_high",
 )  # fmt: skip
 _OF_POOLS = ("pool_signed", "pool_low", "pool_high")
-
-
-def _power_of_two(n: int) -> int:
-    return 1 << (n - 1).bit_length()
 
 
 def _layer_comment(layer: LayerPlan) -> str:
@@ -71,7 +68,7 @@ def _constants(plan: Plan) -> list[tuple[str, str]]:
             if len(values) == 1:
                 text = str(values.pop())
             elif values and min(values) >= 0 and "low" not in name and "high" not in name:
-                text = f"((in)->{name} & {_power_of_two(max(values) + 1) - 1})"
+                text = f"((in)->{name} & {power_of_two(max(values) + 1) - 1})"
             found.append((f"SF_{name.upper()}(in)", text))
     return found
 
@@ -123,13 +120,13 @@ def render_accelerator(plan: Plan) -> str:
         "fm_lines": plan.memory.total_lines or 1,
         "row_lines": plan.row_lines,
         "weight_words": plan.weight_words,
-        "weight_half": _power_of_two(plan.weight_words),
+        "weight_half": power_of_two(plan.weight_words),
         "groups": plan.max_groups,
         "layer_count": len(plan.layers),
         "pass_count": len(plan.layers) + (plan.image_pass is not None),
-        "stored_line_vectors": _power_of_two(array.line_bytes) // vector,
+        "stored_line_vectors": power_of_two(array.line_bytes) // vector,
         "weight_vectors": word // 8,
-        "stored_weight_vectors": _power_of_two(word) // 8,
+        "stored_weight_vectors": power_of_two(word) // 8,
         "weight_main_bytes": beat,
         "weight_rest_bytes": rest,
         "words_a_rest": REST_BEAT // rest,
@@ -158,9 +155,9 @@ def render_accelerator(plan: Plan) -> str:
         "round_trip": plan.latencies.round_trip,
         "shifts": {
             "right_least": shifts.right_least,
-            "right_mask": _power_of_two(shifts.right_most - shifts.right_least + 1) - 1,
+            "right_mask": power_of_two(shifts.right_most - shifts.right_least + 1) - 1,
             "left": shifts.left_most,
-            "left_mask": _power_of_two(shifts.left_most + 1) - 1,
+            "left_mask": power_of_two(shifts.left_most + 1) - 1,
         },
         "promises": PROMISES,
         "lanes_include": verbatim(
@@ -173,7 +170,7 @@ def render_accelerator(plan: Plan) -> str:
             "word": image.word,
             "beats": image.beats,
             "slot": image.slot,
-            "banks": _power_of_two(image.rows),
+            "banks": power_of_two(image.rows),
             "ahead": IMAGE_AHEAD,
             "passes": image.passes,
             "map_rows": image.map_rows,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from shiftforge.generator.conv.array import Tiling
-from shiftforge.generator.conv.records import ControllerPass, Pace, pace_times
+from shiftforge.generator.conv.records import ControllerPass, Pace
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.walk import Walk, lines_a_tile
 
@@ -43,9 +43,9 @@ def lower_controller(
     stores = result_lines(layer, tiling)
     residual = layer.skip is not None
     complete = _completions(layer, tiling, walk)
-    sends, results = _last(complete, walk, layer, tiling) + 1, Pace()
+    sends, results = _sends(complete, tiling), Pace()
     if stores:
-        results = _results(layer, tiling, walk, complete).later(lag)
+        results = _results(layer, tiling, complete).later(lag)
     iterations = sends + _left(results, stores, sends)
     from_image = layer.input.name not in bases
     steps = _order(walk, tiling)
@@ -83,20 +83,25 @@ def result_lag(layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units:
     if not stores:
         return round_trip
     complete = _completions(layer, tiling, walk)
-    sends = _last(complete, walk, layer, tiling) + 1
-    results = _results(layer, tiling, walk, complete)
+    sends = _sends(complete, tiling)
+    results = _results(layer, tiling, complete)
     least = round_trip + _computed(layer, tiling, units)
     lag = least + round_trip
     if stores > round_trip:
         # The last one that is read while lines are sent, so that no more are left.
-        last = int(pace_times(results, stores - round_trip)[-1])
+        last = results.time(stores - round_trip - 1)
         lag = min(lag, max(least, sends - 1 - last))
     return lag
 
 
+def _sends(complete: Pace, tiling: Tiling) -> int:
+    """Iterations up to the last line that is sent."""
+    return complete.time(tiling.out_groups * tiling.tiles - 1) + 1
+
+
 def _left(results: Pace, stores: int, sends: int) -> int:
     """Results that are not read before all lines are sent."""
-    return stores - int(np.count_nonzero(pace_times(results, stores) < sends))
+    return stores - int(np.count_nonzero(results.time(np.arange(stores)) < sends))
 
 
 def lower_image(groups: int, rows: int, tiles: int, base: int) -> ControllerPass:
@@ -140,27 +145,11 @@ def _computed(layer: Layer, tiling: Tiling, units: int) -> int:
     return layer.in_shape[0] - (tiling.in_groups - 1) * units
 
 
-def _last(complete: Pace, walk: Walk, layer: Layer, tiling: Tiling) -> int:
-    """Iteration of the last completion."""
-    tiles = tiling.out_tiles * walk.inner * tiling.out_rows * walk.outer
-    by_tile = (complete.tiles - 1) * walk.inner * tiling.out_rows * walk.outer
-    by_inner = (walk.inner - 1) * tiling.out_rows * walk.outer
-    by_row = (tiling.out_rows - 1) * walk.outer
-    assert 1 + by_tile + by_inner + by_row + walk.outer - 1 == tiles
-    return (
-        complete.first
-        + by_tile * complete.every_tile
-        + by_inner * complete.every_inner
-        + by_row * complete.every_row
-        + (walk.outer - 1) * complete.every_outer
-    )
-
-
-def _results(layer: Layer, tiling: Tiling, walk: Walk, complete: Pace) -> Pace:
+def _results(layer: Layer, tiling: Tiling, complete: Pace) -> Pace:
     """When results come: with every tile, or after a pool's last one in a group."""
     if layer.pool is None:
         return complete
-    group = _last(complete, replace(walk, outer=1), layer, tiling)
+    group = complete.time(tiling.tiles - 1)
     return Pace(
         first=group, every_outer=group - complete.first + complete.every_outer,
     )  # fmt: skip

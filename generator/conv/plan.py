@@ -220,13 +220,13 @@ def make_plan(
     words = [group_words(layer, t) for layer, t in zip(layers, tilings, strict=True)]
     lags = [result_lag(layer, t, w, latencies.round_trip, array.units)
             for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
+    numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
     planned: list[LayerPlan] = []
     passes, trace = [], 0
     for i, (layer, tiling, walk) in enumerate(zip(layers, tilings, walks, strict=True)):
         pool = 0
         if layer.pool is not None:
             pool = 1 + pools.index((layer.pool.multiplier, layer.pool.shift))
-        numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
         controller = lower_controller(layer, tiling, walk, memory.bases, trace, lags[i])
         conv = lower_conv(layer, tiling, walk, array, words[(i + 1) % len(words)], numbers)
         post = lower_post(layer, tiling, walk, array, pool)

@@ -121,7 +121,7 @@ def prove_promises(
     """Prove every promise for every layer. names: of the layers; reads: (base, lines) of the maps
     that each reads on chip. Raises CheckFailed that names promise, layer and distance."""
     found = [_least("image", [("image", _image(image))])]
-    _disjoint([c for c in controller if c.trace_base >= 0 or c.stores == 0], names, reads)
+    _disjoint(controller, names, reads)
     found.append(Proof(PROMISES["maps"], None, ""))
     layers = list(zip(names, conv, strict=True))
     found.append(_least("weights", [(n, _weights(c)) for n, c in layers if c.groups > 1]))

@@ -7,16 +7,21 @@ as the next power of two, so that it is one word of a memory and one aligned bea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.generator.conv.array import power_of_two
+
 __all__ = [
-    "RECORDS", "ControllerPass", "ConvPass", "Pace", "PostPass", "pace_times", "record_bytes",
+    "RECORDS", "ControllerPass", "ConvPass", "Pace", "PostPass", "record_bytes",
     "record_words", "struct_fields",
 ]  # fmt: skip
+
+
+T = TypeVar("T", int, NDArray[np.int64])
 
 
 def _word(comment: str = "") -> Any:
@@ -43,17 +48,21 @@ class Pace:
 
     def later(self, iterations: int) -> Pace:
         """The same, so many iterations later."""
-        return Pace(self.first + iterations, *(getattr(self, f.name) for f in fields(self)[1:]))
+        return replace(self, first=self.first + iterations)
 
-
-def pace_times(pace: Pace, count: int) -> NDArray[np.int64]:
-    """Iterations of the first so many."""
-    number = np.arange(1, count, dtype=np.int64)
-    gaps = np.full(len(number), pace.every_tile, np.int64)
-    gaps[number % pace.tiles == 0] = pace.every_inner
-    gaps[number % (pace.tiles * pace.inner) == 0] = pace.every_row
-    gaps[number % (pace.tiles * pace.inner * pace.rows) == 0] = pace.every_outer
-    return np.concatenate([[0], np.cumsum(gaps)])[:count] + pace.first
+    def time(self, number: T) -> T:
+        """Iteration of one of them, counted from 0; of each, where an array counts."""
+        tiles = number // self.tiles
+        rows = tiles // self.inner
+        outer = rows // self.rows
+        found: T = (
+            self.first
+            + (number - tiles) * self.every_tile
+            + (tiles - rows) * self.every_inner
+            + (rows - outer) * self.every_row
+            + outer * self.every_outer
+        )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +197,7 @@ RECORDS = {
 
 def record_bytes(kind: type) -> int:
     """Bytes of a record of a kind: the next power of two."""
-    return 4 * (1 << (sum(1 for _ in _words(kind())) - 1).bit_length())
+    return 4 * power_of_two(sum(1 for _ in _words(kind())))
 
 
 def _words(record: Any) -> Iterator[int]:

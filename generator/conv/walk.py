@@ -69,5 +69,5 @@ def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
         inner=inner,
         rows=tiling.out_rows,
     )
-    iterations = (outer - 1) * all_rows * row + first + down + span + 1
-    return Walk(outer, inner, row, all_rows, fires, iterations)
+    last = outer * inner * tiling.tiles - 1
+    return Walk(outer, inner, row, all_rows, fires, fires.time(last) + 1)

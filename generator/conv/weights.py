@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.conv.array import TAPS, ArrayShape, tile_layer
+from shiftforge.generator.conv.array import TAPS, ArrayShape, power_of_two, tile_layer
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.quant.formats.shift import codes_from_ints
 from shiftforge.quant.graph.types import ShiftFormat
@@ -38,8 +38,7 @@ def weight_beat_bytes(array: ArrayShape) -> int:
 
 def parameter_bytes(array: ArrayShape, multiplier: bool) -> int:
     """Bytes of a parameter record: a power of two."""
-    used = array.units * (4 + 4 * multiplier + 2)
-    return 1 << (used - 1).bit_length()
+    return power_of_two(array.units * (4 + 4 * multiplier + 2))
 
 
 def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from shiftforge.generator.rules.lexer import Token
 
-__all__ = ["INTEGER_TYPES", "evaluate"]
+__all__ = ["INTEGER_TYPES", "LEVELS", "evaluate"]
 
 INTEGER_TYPES = frozenset(
     [
@@ -27,7 +27,7 @@ INTEGER_TYPES = frozenset(
     ]
 )
 _INTEGER = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlL]*\Z")
-_LEVELS: tuple[tuple[str, ...], ...] = (
+LEVELS: tuple[tuple[str, ...], ...] = (
     ("||",),
     ("&&",),
     ("|",),
@@ -39,6 +39,7 @@ _LEVELS: tuple[tuple[str, ...], ...] = (
     ("+", "-"),
     ("*", "/", "%"),
 )
+"""Binary operators in C's order of precedence, those that bind least first."""
 _BINARY: Mapping[str, Callable[[int, int], int]] = {
     "||": lambda a, b: int(bool(a) or bool(b)),
     "&&": lambda a, b: int(bool(a) and bool(b)),
@@ -117,10 +118,10 @@ class _Reader:
         return yes if value else no
 
     def _binary(self, level: int) -> int:
-        if level == len(_LEVELS):
+        if level == len(LEVELS):
             return self._unary()
         value = self._binary(level + 1)
-        while self._peek() in _LEVELS[level]:
+        while self._peek() in LEVELS[level]:
             operator = self._take().text
             right = self._binary(level + 1)
             if operator in ("<<", ">>") and not 0 <= right < 64:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from shiftforge.files import read_bytes
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
+from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.folder import KERNELS
 from shiftforge.generator.conv.image import pack_image
 from shiftforge.generator.conv.manifest import DATA, ConvManifest
@@ -131,7 +132,7 @@ class Accelerator:
             pixels = output.groups * output.shape[1] * output.shape[2]
             result: NDArray[Any] = np.zeros((frames, pixels, self.units), np.int32)
         else:
-            beat = 1 << (line - 1).bit_length()
+            beat = power_of_two(line)
             result = np.zeros((frames, output.lines, beat), np.uint8)
         trace_lines = self.manifest.trace_lines if self.trace else 1
         trace = np.zeros((frames, trace_lines, line), np.uint8)

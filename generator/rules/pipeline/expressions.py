@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from shiftforge.generator.rules.constants import LEVELS
 from shiftforge.generator.rules.lexer import Token
 from shiftforge.generator.rules.statements import ParseError, closing, split
 
@@ -128,19 +129,7 @@ Expression: TypeAlias = (
     Number | Name | Unary | Binary | Choice | Assign | Call | Index | Member | Cast | Group
 )
 
-_LEVELS: tuple[tuple[str, ...], ...] = (
-    ("||",),
-    ("&&",),
-    ("|",),
-    ("^",),
-    ("&",),
-    ("==", "!="),
-    ("<", "<=", ">", ">="),
-    ("<<", ">>"),
-    ("+", "-"),
-    ("*", "/", "%"),
-)
-_LEVEL_OF = {text: level for level, texts in enumerate(_LEVELS) for text in texts}
+_LEVEL_OF = {text: level for level, texts in enumerate(LEVELS) for text in texts}
 _ASSIGN = frozenset(["=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="])
 _PREFIX = frozenset(["+", "-", "!", "~", "*", "&", "++", "--"])
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.errors import InputError
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.manifest import read_manifest
 from shiftforge.sim.conv.clocked.planned import read_planned
@@ -16,7 +16,7 @@ from shiftforge.sim.conv.clocked.run import ClockedOutputs, ClockedRun
 from shiftforge.sim.conv.clocked.worker import ClockedJob
 from shiftforge.sim.conv.emulate import check_files
 from shiftforge.sim.opencl.child import Progress, in_child
-from shiftforge.sim.opencl.devices import device_spec
+from shiftforge.sim.opencl.devices import clocked_problems
 from shiftforge.sim.opencl.probe import require_device
 
 __all__ = ["run_clocked"]
@@ -40,9 +40,8 @@ def run_clocked(
     ToolFailed for a crash or a run past the limit.
     """
     require_device(device)
-    if device_spec(device).channels != "lowered":
-        what = f"{device} has no simulated time"
-        raise InputError(Problem(what, "use --device pocl or intel-cpu"))
+    if problems := clocked_problems([device]):
+        raise InputError(problems)
     root = Path(folder)
     check_files(root, read_manifest(root))
     every = codes[np.arange(frames) % len(codes)]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.channel import Channel
+from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.manifest import ConvManifest, check_model, read_conv_manifest
 from shiftforge.generator.manifest import read_manifest
@@ -56,7 +57,7 @@ class ClockedAccelerator(Accelerator):
 
     def _depth(self, name: str, hardware: int, strict: bool) -> int:
         longest = max(self.job.latencies.to_dict().values()) + self.job.latencies.global_load
-        return 1 << (hardware + longest + _SPARE - 1).bit_length()
+        return power_of_two(hardware + longest + _SPARE)
 
     def _options(self) -> list[str]:
         return [*super()._options(), "-DSF_CLOCKED"]
