@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.conv.manifest import check_model, read_conv_manifest
+from shiftforge.generator.conv.manifest import ConvManifest, check_model, read_conv_manifest
 from shiftforge.generator.manifest import read_manifest
 from shiftforge.quant.graph.file import load_model
 from shiftforge.sim.conv.runtime import Accelerator, Outputs
 from shiftforge.sim.opencl.child import tell_progress
 from shiftforge.sim.opencl.watch import Watch
 
-__all__ = ["FrameJob", "FrameRun", "run_job"]
+__all__ = ["FrameJob", "FrameRun", "open_folder", "run_job"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +68,17 @@ def _run(
     return parts, seconds
 
 
-def run_job(job: FrameJob) -> FrameRun:
-    """Run a job's frames. Raises InputError for codes outside the input's grid."""
-    manifest = read_conv_manifest(job.folder, read_manifest(job.folder))
-    model = load_model(job.folder / "model.safetensors")
-    check_model(job.folder, manifest, model)
-    shapes = {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
-    grid, codes = model.tensors[model.input].grid, job.codes
+def open_folder(
+    folder: Path, codes: NDArray[Any]
+) -> tuple[ConvManifest, dict[str, tuple[tuple[int, int, int], bool]]]:
+    """A design's manifest, and of every tensor its shape and whether it is signed.
+
+    Raises InputError for codes outside the input's grid.
+    """
+    manifest = read_conv_manifest(folder, read_manifest(folder))
+    model = load_model(folder / "model.safetensors")
+    check_model(folder, manifest, model)
+    grid = model.tensors[model.input].grid
     if codes.min() < grid.qmin or codes.max() > grid.qmax:
         raise InputError(
             Problem(
@@ -83,6 +87,13 @@ def run_job(job: FrameJob) -> FrameRun:
                 "quantise the frames onto the model's input grid",
             )
         )
+    return manifest, {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
+
+
+def run_job(job: FrameJob) -> FrameRun:
+    """Run a job's frames. Raises InputError for codes outside the input's grid."""
+    codes = job.codes
+    manifest, shapes = open_folder(job.folder, codes)
     total = len(codes) * (2 if job.check else 1)
 
     def build(trace: bool) -> Accelerator:

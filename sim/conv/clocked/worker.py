@@ -14,11 +14,10 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.latencies import Latencies
-from shiftforge.generator.conv.manifest import ConvManifest, check_model, read_conv_manifest
-from shiftforge.generator.manifest import read_manifest
-from shiftforge.quant.graph.file import load_model
+from shiftforge.generator.conv.manifest import ConvManifest
 from shiftforge.sim.conv.clocked.run import MEMORY, STREAMS, ClockedOutputs, ClockedRun, Span
 from shiftforge.sim.conv.runtime import Accelerator
+from shiftforge.sim.conv.worker import open_folder
 from shiftforge.sim.opencl.launch import STATUS_WORDS, Waits
 from shiftforge.sim.opencl.memory import fetch, room
 
@@ -151,11 +150,8 @@ def _stopped(status: NDArray[np.int32], channels: Sequence[Channel]) -> str:
 
 
 def run_job(job: ClockedJob) -> tuple[ClockedOutputs, ClockedRun]:
-    """Run a job's frames, all in one run."""
-    manifest = read_conv_manifest(job.folder, read_manifest(job.folder))
-    model = load_model(job.folder / "model.safetensors")
-    check_model(job.folder, manifest, model)
-    shapes = {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
+    """Run a job's frames, all in one run. Raises InputError for codes outside the input's grid."""
+    manifest, shapes = open_folder(job.folder, job.codes)
     accelerator = ClockedAccelerator(job, manifest, shapes)
     found = accelerator.run(job.codes)
     assert accelerator.counted is not None
