@@ -38,6 +38,7 @@ __all__ = [
     "Resize",
     "ShiftFormat",
     "Tensor",
+    "Variant",
     "WeightFormat",
 ]
 
@@ -239,9 +240,28 @@ class Preprocess:
 
 
 @dataclass(frozen=True, eq=False)
+class Variant:
+    """Other weights for the same network, with another share of second words.
+
+    second_terms: the share f (added array cycles / one-term array cycles) on the array of
+    ``meta["second_terms"]``. sqnr_db: of the output on the calibration images. convs: all
+    convolutions by name, which differ from the model's in weight, z, bias, format and acc_bits.
+    """
+
+    second_terms: float
+    sqnr_db: float
+    convs: Mapping[str, Conv]
+
+
+@dataclass(frozen=True, eq=False)
 class QuantizedModel:
     """An integer network: nodes in execution order, their tensors, and what the host must know.
 
+    orders: channel orders of the accelerator by tensor, int32 (C,): its place i holds channel
+    order[i]; a tensor without one lies in the network's own order. They change no value. Tensors
+    that a depthwise convolution, an addition or a pool ties have the same one; the network's input
+    and output have none.
+    variants: other weights that may take the place of the nodes' own.
     floats: the folded float32 network, ``{"<conv>.weight": (O, I/g, kh, kw), "<conv>.bias": (O,)}``
     in real values (for the float checkpoint); empty where it was stripped.
     meta: JSON-serialisable facts about the run that made the model.
@@ -255,6 +275,8 @@ class QuantizedModel:
     nodes: tuple[Node, ...]
     labels: tuple[str, ...] = ()
     floats: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    orders: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def conv_nodes(self) -> tuple[Conv, ...]:
