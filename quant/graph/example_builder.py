@@ -210,5 +210,5 @@ class Builder:
             tuple(self.nodes),
             labels,
             dict(self.floats),
-            {"example": True},
+            meta={"example": True},
         )
