@@ -7,7 +7,7 @@ kernels tests many random layers, each against its own reference map. All follow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shiftforge.quant.formats.accumulator import accumulator_bits
 from shiftforge.quant.formats.encode import format_levels
 from shiftforge.quant.formats.reciprocal import pool_constant
+from shiftforge.quant.graph.ties import fixed_ties, tied_tensors
 from shiftforge.quant.graph.types import (
     Add,
     Conv,
@@ -210,11 +211,12 @@ def random_network(
     family: Family = "two-term",
     multiplier_requant: bool = False,
     sides: tuple[int, int] = (1, 30),
+    orders: bool = False,
 ) -> QuantizedModel:
     """A verified random chain of ``layers`` passes; about half end in a 32-bit classifier.
 
     family: the weight formats that are mixed, by the array they need. sides: range of the image's
-    height and width.
+    height and width. orders: lay channels out in random orders; nothing else changes.
     """
     rng = np.random.default_rng(seed)
     signed = bool(rng.integers(2))
@@ -236,8 +238,21 @@ def random_network(
         f"random{seed}", Preprocess(channels, height, width, ones, ones), "input", b.last.name,
         b.tensors, tuple(b.nodes),
     )  # fmt: skip
+    if orders:
+        model = replace(model, orders=random_orders(model, seed))
     verify(model)
     return model
+
+
+def random_orders(model: QuantizedModel, seed: int) -> dict[str, NDArray[np.int32]]:
+    """Valid channel orders: a permutation for all tensors that are tied, and now and then none."""
+    rng, fixed = np.random.default_rng([seed, 2]), fixed_ties(model)
+    found: dict[str, NDArray[np.int32]] = {}
+    for first, names in tied_tensors(model).items():
+        own = rng.permutation(model.tensors[first].channels).astype(np.int32)
+        if first not in fixed and rng.integers(8):
+            found |= dict.fromkeys(names, own)
+    return found
 
 
 def random_frames(model: QuantizedModel, seed: int, frames: int = 2) -> NDArray[np.int64]:
