@@ -1,4 +1,4 @@
-"""Shift codes as bytes: the storage modes S1, S2, SEL and FLT.
+"""Shift codes as bytes: the storage modes S1, S2 and SEL.
 
 Weights are in OIHW order; a row is one output channel. Two codes share a byte, the earlier in the
 low nibble (a b = 3 code leaves its nibble's top bit 0); every row is padded with zero bits to whole
@@ -9,8 +9,6 @@ low nibble (a b = 3 code leaves its nibble's top bit 0); every row is padded wit
 * SEL: plane A, the first terms as in S1; then a mask, one bit a weight (bit 0 first), rows padded;
   then plane B, the second terms of the masked weights only, rows padded. 5 + 4 f bits a weight for
   a fraction f of two-term weights, padding aside.
-* FLT: one bit an output channel (bit 0 first, padded once), set where the channel holds any
-  two-term weight; then each channel's row, as in S2 where the bit is set and as in S1 elsewhere.
 """
 
 from __future__ import annotations
@@ -41,14 +39,9 @@ def pack(w_int: NDArray[np.integer], fmt: ShiftFormat) -> NDArray[np.uint8]:
         return _nibbles(term1).reshape(-1)
     if fmt.mode == "S2":
         return _pairs(term1, term2).reshape(-1)
-    if fmt.mode == "SEL":
-        mask = term2 != 0
-        plane_b = [_nibbles(row[kept][None, :])[0] for row, kept in zip(term2, mask, strict=True)]
-        return np.concatenate([_nibbles(term1).reshape(-1), _bits(mask).reshape(-1), *plane_b])
-    two = (term2 != 0).any(axis=1)
-    one_term, two_terms = _nibbles(term1), _pairs(term1, term2)
-    rows = [two_terms[k] if flag else one_term[k] for k, flag in enumerate(two)]
-    return np.concatenate([_bits(two[None, :]).reshape(-1), *rows])
+    mask = term2 != 0
+    plane_b = [_nibbles(row[kept][None, :])[0] for row, kept in zip(term2, mask, strict=True)]
+    return np.concatenate([_nibbles(term1).reshape(-1), _bits(mask).reshape(-1), *plane_b])
 
 
 def unpack(packed: NDArray[np.uint8], fmt: ShiftFormat, shape: tuple[int, ...]) -> NDArray[np.int8]:
@@ -64,7 +57,7 @@ def unpack(packed: NDArray[np.uint8], fmt: ShiftFormat, shape: tuple[int, ...]) 
         term2 = np.zeros_like(term1)
     elif fmt.mode == "S2":
         term1, term2 = reader.pairs(rows, count)
-    elif fmt.mode == "SEL":
+    else:
         term1 = reader.nibbles(rows, count)
         mask = reader.bits(rows, count)
         term2 = np.zeros_like(term1)
@@ -72,16 +65,6 @@ def unpack(packed: NDArray[np.uint8], fmt: ShiftFormat, shape: tuple[int, ...]) 
             term2[k, mask[k]] = reader.nibbles(1, int(mask[k].sum()))[0]
         if np.any((term2 == 0) & mask):
             raise InputError(Problem("a weight marked as two-term has no second term", _REMEDY))
-    else:
-        two = reader.bits(1, rows)[0]
-        reader.need(int(sum(_row_bytes(count * (8 if flag else 4)) for flag in two)))
-        term1 = np.zeros((rows, count), np.uint8)
-        term2 = np.zeros_like(term1)
-        for k, flag in enumerate(two):
-            if flag:
-                term1[k], term2[k] = (part[0] for part in reader.pairs(1, count))
-            else:
-                term1[k] = reader.nibbles(1, count)[0]
     reader.finish()
     return ints_from_codes(term1, term2, fmt).reshape(shape)
 
@@ -117,12 +100,6 @@ class _Reader:
         self._data = data
         self._at = 0
 
-    def need(self, size: int) -> None:
-        """Refuse where fewer than size bytes are left."""
-        if self._data.size - self._at < size:
-            short = size - self._data.size + self._at
-            raise InputError(Problem(f"packed codes end {short} bytes early", _REMEDY))
-
     def finish(self) -> None:
         """Refuse where bytes are left over."""
         if self._at != self._data.size:
@@ -131,7 +108,9 @@ class _Reader:
 
     def _take(self, rows: int, row_bits: int) -> NDArray[np.uint8]:
         size = _row_bytes(row_bits)
-        self.need(rows * size)
+        short = rows * size - self._data.size + self._at
+        if short > 0:
+            raise InputError(Problem(f"packed codes end {short} bytes early", _REMEDY))
         taken = self._data[self._at : self._at + rows * size].reshape(rows, size)
         self._at += rows * size
         return taken

@@ -32,7 +32,7 @@ __all__ = [
     "term_values",
 ]
 
-_MODES = ("S1", "S2", "SEL", "FLT")
+_MODES = ("S1", "S2", "SEL")
 NO_CODE = 255
 
 
@@ -63,7 +63,7 @@ def check_format(fmt: ShiftFormat) -> list[Problem]:
         )
     elif fmt.mode == "S1" and fmt.terms == 2:
         problems.append(
-            Problem("storage mode S1 holds one term, the format has two", "use S2, SEL or FLT")
+            Problem("storage mode S1 holds one term, the format has two", "use S2 or SEL")
         )
     return problems
 

@@ -25,9 +25,9 @@ class Fields:
         if not isinstance(value, dict):
             self.note("is not an object")
 
-    def note(self, what: str) -> None:
+    def note(self, what: str, remedy: str = "make the model file anew") -> None:
         """Note a problem at this place."""
-        self._problems.append(Problem(what, "make the model file anew", self.where))
+        self._problems.append(Problem(what, remedy, self.where))
 
     def has(self, key: str) -> bool:
         """Whether the field exists."""

@@ -177,7 +177,11 @@ def _format(f: Fields) -> WeightFormat | None:
         found = IntFormat(bits)
         problems = uniform.check_format(found)
     elif kind == "shift":
-        mode = cast(Literal["S1", "S2", "SEL", "FLT"], f.text("mode"))
+        if f.raw("mode") == "FLT":
+            what = "weights in the storage mode FLT, which this release does not read"
+            f.note(what, "quantise the network again")
+            return None
+        mode = cast(Literal["S1", "S2", "SEL"], f.text("mode"))
         found = ShiftFormat(bits, f.integer("terms"), mode)
         problems = shift.check_format(found)
     else:

@@ -89,12 +89,12 @@ class ShiftFormat:
     bits: 3 or 4 a term (sign and exponent code); E = 2**(bits-1) - 1 exponents, so the magnitudes
     of one term are 1, 2, ..., 2**(E-1), and 0.
     terms: 1 or 2, the most terms a weight may have.
-    mode: how codes are stored in the model file: "S1", "S2", "SEL" or "FLT".
+    mode: how codes are stored in the model file: "S1", "S2" or "SEL".
     """
 
     bits: int = 4
     terms: int = 2
-    mode: Literal["S1", "S2", "SEL", "FLT"] = "S2"
+    mode: Literal["S1", "S2", "SEL"] = "S2"
     kind: Literal["shift"] = "shift"
 
 

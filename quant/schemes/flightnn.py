@@ -38,7 +38,7 @@ class FLightQuantiser(ShiftQuantiser):
     budget: torch.Tensor
 
     def __init__(self, scheme: FLightNN, layer: str, weight: torch.Tensor) -> None:
-        super().__init__(scheme, layer, weight, shift_format(scheme.bits, 2, "FLT"))
+        super().__init__(scheme, layer, weight, shift_format(scheme.bits, 2, "SEL"))
         self.tau, self.rate = scheme.tau, scheme.threshold_rate
         self.theta = nn.Parameter(torch.full((2,), _LOWEST))
         self.register_buffer("budget", torch.tensor(2.0))

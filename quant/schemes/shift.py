@@ -61,9 +61,7 @@ def _levels(bits: int, terms: int) -> NDArray[np.int64]:
     return np.unique(np.concatenate([[0], (one[:, None] + one[None, :])[apart]]))
 
 
-def shift_format(
-    bits: int, terms: int, mode: Literal["S1", "S2", "SEL", "FLT"]
-) -> WeightFormat | str:
+def shift_format(bits: int, terms: int, mode: Literal["S1", "S2", "SEL"]) -> WeightFormat | str:
     """The shift array's format, or why it has none."""
     if bits in (3, 4):
         return ShiftFormat(bits, terms, mode)

@@ -36,7 +36,7 @@ Family = Literal["two-term", "one-term", "multiplier"]
 
 FORMATS: dict[Family, tuple[WeightFormat, ...]] = {
     "two-term": (
-        ShiftFormat(4, 2, "S2"), ShiftFormat(3, 2, "SEL"), ShiftFormat(4, 2, "FLT"),
+        ShiftFormat(4, 2, "S2"), ShiftFormat(3, 2, "SEL"), ShiftFormat(4, 2, "SEL"),
         ShiftFormat(4, 1, "S1"), ShiftFormat(3, 1, "S1"),
     ),
     "one-term": (ShiftFormat(4, 1, "S1"), ShiftFormat(3, 1, "S1")),

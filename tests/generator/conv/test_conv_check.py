@@ -163,6 +163,6 @@ def test_trained_codes_name_every_layer() -> None:
     chain.conv(8, 3)
     chain.conv(8, 3)
     graph = chain.graph()
-    formats = {name: ShiftFormat(4, 2, "FLT") for name in ("n0", "n1", "n2")}
+    formats = {name: ShiftFormat(4, 2, "SEL") for name in ("n0", "n1", "n2")}
     report = build(TARGET, integer_model(graph, formats), BOARD, Options(16, 4)).report
     assert "all 3 layers" in str(report["two_terms"]) and report["terms"] == 2

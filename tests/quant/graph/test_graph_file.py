@@ -55,7 +55,7 @@ def assert_equal(a: QuantizedModel, b: QuantizedModel) -> None:
 
 
 FORMATS: list[WeightFormat] = [
-    ShiftFormat(), ShiftFormat(mode="SEL"), ShiftFormat(mode="FLT"), ShiftFormat(4, 1, "S1"),
+    ShiftFormat(), ShiftFormat(mode="SEL"), ShiftFormat(4, 1, "S1"),
     ShiftFormat(3, 2, "SEL"), ShiftFormat(3, 1, "S1"), IntFormat(4), IntFormat(8),
 ]  # fmt: skip
 
@@ -210,8 +210,11 @@ TAMPERED: dict[str, tuple[Callable[[dict[str, Any], dict[str, NDArray[Any]]], ob
     "format": (lambda g, a: g["nodes"][0]["format"].update(kind="af"), "weight format 'af'"),
     "format bits": (lambda g, a: g["nodes"][0]["format"].update(bits=5), "format of 5 bits"),
     "mode": (lambda g, a: g["nodes"][0]["format"].update(mode="S9"), "storage mode 'S9'"),
+    "mode of before": (
+        lambda g, a: g["nodes"][0]["format"].update(mode="FLT"),
+        r"nodes\[0\].format: weights in the storage mode FLT, .* -> quantise the network again"),
     "mode mismatch": (
-        lambda g, a: g["nodes"][0]["format"].update(mode="FLT"), r"stem .*(early|padding|run on)"),
+        lambda g, a: g["nodes"][0]["format"].update(mode="SEL"), r"stem .*(early|padding|run on)"),
     "int mismatch": (
         lambda g, a: g["nodes"][0].update(format={"kind": "int", "bits": 8}), "stored as uint8"),
     "mean": (lambda g, a: g["preprocess"].update(mean=["x"]), "'mean' is not a list of finite"),

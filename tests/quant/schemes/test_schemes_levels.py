@@ -121,7 +121,7 @@ def test_every_weight_is_a_level_times_the_scale(name: str) -> None:
 
 CONVERTIBLE = [
     (Shift(4, 1), "S1"), (Shift(4, 2), "S2"), (Shift(3, 2), "S2"), (DTSSQ(), "SEL"),
-    (by_name("flightnn"), "FLT"), (Uniform(4), "int"), (Uniform(8), "int"), (Inq(4), "S1"),
+    (by_name("flightnn"), "SEL"), (Uniform(4), "int"), (Uniform(8), "int"), (Inq(4), "S1"),
     (by_name("apot", bits=4), "S2"), (by_name("apot", bits=5), "S2"),
     (by_name("apot", bits=6), "int"), (by_name("twn"), "S1"), (by_name("bwn"), "S1"),
     (by_name("binaryconnect"), "S1"), (by_name("deepshift-q", bits=4), "S1"),
