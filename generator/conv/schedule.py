@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.conv.geometry import geometry_problems, on_image, width_problems
+from shiftforge.quant.graph.order import reordered
 from shiftforge.quant.graph.types import Add, Conv, Pool, QuantizedModel, Tensor
 
 __all__ = ["ImageMap", "Layer", "Mapped", "Mode", "Schedule", "map_nodes", "schedule"]
@@ -46,8 +47,9 @@ class ImageMap:
 class Layer:
     """One pass through the accelerator.
 
-    conv: the convolution as the graph has it; weight: its weights in the layout of ``mode``:
-        pointwise (O, K), depthwise (O, 3, 3), standard (O, I, 3, 3).
+    conv: the convolution as the graph has it, with its channels in the accelerator's order;
+        weight: its weights in the layout of ``mode``: pointwise (O, K), depthwise (O, 3, 3),
+        standard (O, I, 3, 3).
     in_shape: (C, H, W) of the map that is read, the image after im2col for the first layer.
     out_shape: (C, H, W) of the convolution's result, before pooling.
     result: the tensor that is stored or sent out: the convolution's, or the addition's or pool's.
@@ -118,7 +120,11 @@ def schedule(model: QuantizedModel) -> Schedule:
 
 
 def map_nodes(model: QuantizedModel) -> Mapped:
-    """Which nodes run as one pass, and what is wrong with those that none can run."""
+    """Which nodes run as one pass, and what is wrong with those that none can run.
+
+    The passes' weights, biases and shifts lie in the model's orders.
+    """
+    model = reordered(model)
     problems: dict[str, tuple[Problem, ...]] = {}
     readers = _readers(model)
     taken: set[str] = set()

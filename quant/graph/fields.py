@@ -33,6 +33,10 @@ class Fields:
         """Whether the field exists."""
         return key in self._object
 
+    def names(self) -> tuple[str, ...]:
+        """The names of all fields."""
+        return tuple(self._object)
+
     def raw(self, key: str) -> Any:
         """The field as it stands; None where it is missing."""
         if key not in self._object:
@@ -70,6 +74,14 @@ class Fields:
             return tuple(value)
         self._wrong(key, f"a list of {count} integers")
         return (0,) * count
+
+    def real(self, key: str) -> float:
+        """A finite number."""
+        value = self.raw(key)
+        if _is_real(value):
+            return float(value)
+        self._wrong(key, "a finite number")
+        return 0.0
 
     def reals(self, key: str) -> tuple[float, ...]:
         """Finite numbers."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.quant.formats import packing
+from shiftforge.quant.graph.jsonchoices import write_choices
+from shiftforge.quant.graph.jsonweights import Arrays, write_weights
 from shiftforge.quant.graph.resizing import resize_to_json
 from shiftforge.quant.graph.types import (
     Add,
@@ -17,13 +17,13 @@ from shiftforge.quant.graph.types import (
     Node,
     Pool,
     QuantizedModel,
-    ShiftFormat,
 )
 
-__all__ = ["SCHEMA", "Arrays", "arrays_digest", "codes_digest", "to_json"]
+__all__ = ["CHOICES_SCHEMA", "SCHEMA", "arrays_digest", "to_json"]
 
 SCHEMA = 1
-Arrays = Mapping[str, NDArray[Any]]
+CHOICES_SCHEMA = 2
+"""Of files with channel orders or variants, which readers of schema 1 would leave out."""
 
 
 def arrays_digest(arrays: Arrays) -> str:
@@ -36,16 +36,11 @@ def arrays_digest(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def codes_digest(codes: NDArray[Any]) -> str:
-    """SHA-256 of the bytes of packed codes."""
-    return hashlib.sha256(np.ascontiguousarray(codes).data).hexdigest()
-
-
 def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """(graph, arrays) of a verified model.
 
-    arrays: "int/<conv>.codes" (packed shift codes, uint8, or int8 weights), ".z", ".bias",
-    ".acc_bits", where present ".multiplier" and ".shift"; "float/<conv>.weight" and ".bias".
+    arrays: those of ``write_weights`` under "int/<conv>" and "variant/<k>/<conv>"; the floats
+    "float/<conv>.weight" and ".bias"; the orders "order/<tensor>".
     """
     arrays: dict[str, NDArray[Any]] = {}
     nodes: list[dict[str, Any]] = []
@@ -62,9 +57,10 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
         )
     for name, values in model.floats.items():
         arrays[f"float/{name}"] = np.ascontiguousarray(values)
+    choices = write_choices(model, arrays)
     p = model.preprocess
     graph: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": CHOICES_SCHEMA if model.orders or model.variants else SCHEMA,
         "name": model.name,
         "input": model.input,
         "output": model.output,
@@ -89,6 +85,7 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
         "nodes": nodes,
         "labels": list(model.labels),
         "meta": dict(model.meta),
+        **choices,
         "arrays": sorted(arrays),
         "arrays_sha256": arrays_digest(arrays),
     }
@@ -114,38 +111,13 @@ def _node_to_json(node: Node, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]
 
 
 def _conv_to_json(conv: Conv, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    fmt = conv.format
-    if isinstance(fmt, ShiftFormat):
-        codes: NDArray[Any] = packing.pack(conv.weight, fmt)
-        described: dict[str, Any] = {
-            "kind": "shift",
-            "bits": fmt.bits,
-            "terms": fmt.terms,
-            "mode": fmt.mode,
-        }
-    else:
-        codes = np.ascontiguousarray(conv.weight)
-        described = {"kind": "int", "bits": fmt.bits}
-    stem = f"int/{conv.name}"
-    arrays[f"{stem}.codes"] = codes
-    for name, values in (
-        ("z", conv.z),
-        ("bias", conv.bias),
-        ("acc_bits", conv.acc_bits),
-        ("multiplier", conv.multiplier),
-        ("shift", conv.shift),
-    ):
-        if values is not None:
-            arrays[f"{stem}.{name}"] = np.ascontiguousarray(values)
     return {
         "op": "conv",
         "input": conv.input,
         "shape": list(conv.weight.shape),
-        "format": described,
         "stride": conv.stride,
         "padding": list(conv.padding),
         "dilation": conv.dilation,
         "groups": conv.groups,
-        "requant": "shift" if conv.multiplier is None else "multiplier",
-        "codes_sha256": codes_digest(codes),
+        **write_weights(conv, f"int/{conv.name}", arrays),
     }

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.quant.formats import packing, shift, uniform
 from shiftforge.quant.graph.fields import Fields
-from shiftforge.quant.graph.jsonform import SCHEMA, Arrays, arrays_digest, codes_digest
+from shiftforge.quant.graph.jsonchoices import read_orders, read_variants
+from shiftforge.quant.graph.jsonform import CHOICES_SCHEMA, SCHEMA, arrays_digest
+from shiftforge.quant.graph.jsonweights import Arrays, read_weights
 from shiftforge.quant.graph.resizing import resize_from_json
 from shiftforge.quant.graph.types import (
     Add,
     Conv,
     Grid,
-    IntFormat,
     Node,
     Pool,
     Preprocess,
     QuantizedModel,
-    ShiftFormat,
     Tensor,
-    WeightFormat,
 )
 
 __all__ = ["from_json"]
@@ -40,10 +34,12 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
     """
     problems = Problems()
     top = Fields(graph, "graph", problems)
-    if top.has("schema") and top.raw("schema") != SCHEMA:
+    known = (SCHEMA, CHOICES_SCHEMA)
+    if top.has("schema") and top.raw("schema") not in known:
         raise InputError(
             Problem(
-                f"schema version {top.raw('schema')!r}, this release reads {SCHEMA}",
+                f"schema version {top.raw('schema')!r}, this release reads {SCHEMA} and "
+                f"{CHOICES_SCHEMA}",
                 "use the release that wrote the file, or make the model anew",
             )
         )
@@ -73,6 +69,9 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
     nodes = tuple(
         node for fields in top.children("nodes") if (node := _node(fields, arrays, problems))
     )
+    orders, variants = read_orders(arrays), read_variants(top, nodes, arrays, problems)
+    if top.raw("schema") == SCHEMA and (orders or variants):
+        top.note(f"channel orders or variants in a file of schema version {SCHEMA}")
     model = QuantizedModel(
         name=top.text("name"),
         preprocess=preprocess,
@@ -86,6 +85,8 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
             for name, values in sorted(arrays.items())
             if name.startswith("float/")
         },
+        orders=orders,
+        variants=variants,
         meta=top.mapping("meta"),
     )
     problems.stop()
@@ -124,98 +125,20 @@ def _node(f: Fields, arrays: Arrays, problems: list[Problem]) -> Node | None:
         f.note(f"unknown operation {op!r}")
         return None
     shape = f.integers("shape", 4)
-    fmt = _format(f.child("format"))
     top, left, bottom, right = f.integers("padding", 4)
-    parts = ["z", "bias", "acc_bits"]
-    if f.text("requant") == "multiplier":
-        parts += ["multiplier", "shift"]
-    found = {part: arrays.get(f"int/{name}.{part}") for part in parts}
-    codes = arrays.get(f"int/{name}.codes")
-    for part, values in {"codes": codes, **found}.items():
-        if values is None:
-            problems.append(Problem(f"array 'int/{name}.{part}' is missing", _REMEDY, name))
-    weight = None
-    if codes is not None and fmt is not None:
-        if codes_digest(codes) != f.text("codes_sha256"):
-            problems.append(
-                Problem(
-                    "the weight codes do not have the SHA-256 that the file states",
-                    _REMEDY,
-                    f"{name} ({source})",
-                )
-            )
-        else:
-            weight = _weight(codes, fmt, shape, f"{name} ({source})", problems)
-    ready = {part: values for part, values in found.items() if values is not None}
-    if weight is None or fmt is None or len(ready) < len(found):
+    own = read_weights(f, f"int/{name}", shape, arrays, f"{name} ({source})", problems)
+    if own is None:
         return None
     return Conv(
         name=name,
         source=source,
         input=f.text("input"),
         output=output,
-        weight=weight,
-        z=ready["z"],
-        bias=ready["bias"],
-        format=fmt,
         stride=f.integer("stride"),
         padding=(top, left, bottom, right),
         dilation=f.integer("dilation"),
         groups=f.integer("groups"),
         lo=lo,
         hi=hi,
-        acc_bits=ready["acc_bits"],
-        multiplier=ready.get("multiplier"),
-        shift=ready.get("shift"),
+        **vars(own),
     )
-
-
-def _format(f: Fields) -> WeightFormat | None:
-    kind, bits = f.raw("kind"), f.integer("bits")
-    found: WeightFormat
-    if kind == "int":
-        found = IntFormat(bits)
-        problems = uniform.check_format(found)
-    elif kind == "shift":
-        if f.raw("mode") == "FLT":
-            what = "weights in the storage mode FLT, which this release does not read"
-            f.note(what, "quantise the network again")
-            return None
-        mode = cast(Literal["S1", "S2", "SEL"], f.text("mode"))
-        found = ShiftFormat(bits, f.integer("terms"), mode)
-        problems = shift.check_format(found)
-    else:
-        f.note(f"unknown weight format {kind!r}")
-        return None
-    for problem in problems:
-        f.note(problem.what)
-    return None if problems else found
-
-
-def _weight(
-    codes: NDArray[Any],
-    fmt: WeightFormat,
-    shape: tuple[int, ...],
-    where: str,
-    problems: list[Problem],
-) -> NDArray[np.int8] | None:
-    dtype = np.uint8 if isinstance(fmt, ShiftFormat) else np.int8
-    if codes.dtype != dtype or min(shape) < 1:
-        problems.append(
-            Problem(f"weights of shape {shape} stored as {codes.dtype}", _REMEDY, where)
-        )
-        return None
-    if isinstance(fmt, IntFormat):
-        if codes.shape == shape:
-            return codes
-        problems.append(Problem(f"weights are {codes.shape}, not {shape}", _REMEDY, where))
-        return None
-    # A code has at least four bits, so a shape that cannot fit is refused before any allocation.
-    if math.prod(shape) > 2 * codes.size:
-        problems.append(Problem(f"too few codes for weights of shape {shape}", _REMEDY, where))
-        return None
-    try:
-        return packing.unpack(codes, fmt, shape)
-    except InputError as error:
-        problems += [Problem(p.what, p.remedy, where) for p in error.problems]
-        return None

@@ -245,7 +245,8 @@ class Variant:
 
     second_terms: the share f (added array cycles / one-term array cycles) on the array of
     ``meta["second_terms"]``. sqnr_db: of the output on the calibration images. convs: all
-    convolutions by name, which differ from the model's in weight, z, bias, format and acc_bits.
+    convolutions by name, which differ from the model's in weight, z, bias, format and acc_bits, and
+    in the numbers of multiplier and shift.
     """
 
     second_terms: float
@@ -261,7 +262,8 @@ class QuantizedModel:
     order[i]; a tensor without one lies in the network's own order. They change no value. Tensors
     that a depthwise convolution, an addition or a pool ties have the same one; the network's input
     and output have none.
-    variants: other weights that may take the place of the nodes' own.
+    variants: other weights that may take the place of the nodes' own, in ascending order of their
+    shares; meta["second_terms"] then holds the share "f" and "sqnr_db" of the nodes' own.
     floats: the folded float32 network, ``{"<conv>.weight": (O, I/g, kh, kw), "<conv>.bias": (O,)}``
     in real values (for the float checkpoint); empty where it was stripped.
     meta: JSON-serialisable facts about the run that made the model.

@@ -20,6 +20,7 @@ from shiftforge.quant.graph.resizing import check_resize
 from shiftforge.quant.graph.types import Add, Conv, Grid, Node, Pool, QuantizedModel, Tensor
 from shiftforge.quant.graph.verify_conv import check_conv
 from shiftforge.quant.graph.verify_orders import check_orders
+from shiftforge.quant.graph.verify_variants import check_variants
 
 __all__ = ["MAX_ADD_SHIFT", "MAX_EXPONENT", "verify"]
 
@@ -36,7 +37,7 @@ def verify(model: QuantizedModel) -> None:
     Checked are names and wiring (known tensors, order, one producer, no idle tensor), grids, shape
     arithmetic, arrays (dtype, shape, values within the weight format), accumulator widths,
     requantisation ranges, clamps, the exponents of additions, pool constants, the preprocessing
-    against the input tensor, labels, the float weights, and the channel orders.
+    against the input tensor, labels, the float weights, the channel orders and the variants.
     """
     problems = Problems()
     sound = _check_tensors(model, problems)
@@ -48,6 +49,7 @@ def verify(model: QuantizedModel) -> None:
     problems += _check_preprocess(model)
     problems += _check_floats(model)
     problems += check_orders(model)
+    problems += check_variants(model, sound)
     if model.labels and model.output in sound:
         channels = model.tensors[model.output].channels
         if len(model.labels) != channels:

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["direct_to_map", "lines_to_map"]
+from shiftforge.quant.graph.order import in_network_order
+from shiftforge.quant.graph.types import QuantizedModel
+
+__all__ = ["MapForm", "direct_to_map", "lines_to_map", "map_forms"]
+
+
+@dataclass(frozen=True, eq=False)
+class MapForm:
+    """What turns lines back into a tensor: its shape (C, H, W), whether its codes are signed, and
+    the channel order (C,) that it lies in, None for the network's own."""
+
+    shape: tuple[int, int, int]
+    signed: bool
+    order: NDArray[np.int32] | None = None
+
+
+def map_forms(model: QuantizedModel) -> dict[str, MapForm]:
+    """The form of every tensor of a model, by name."""
+    return {
+        name: MapForm(tensor.shape, tensor.grid.signed, model.orders.get(name))
+        for name, tensor in model.tensors.items()
+    }
 
 
 def lines_to_map(
-    lines: NDArray[np.uint8], shape: tuple[int, int, int], units: int, pixels: int, signed: bool
+    lines: NDArray[np.uint8], form: MapForm, units: int, pixels: int
 ) -> NDArray[np.int64]:
-    """(frames, lines, units * pixels) bytes to (frames, C, H, W) codes.
+    """(frames, lines, units * pixels) bytes to (frames, C, H, W) codes, in the network's order.
 
     Lines lie in the order channel group, row, tile; a line holds pixels, each with ``units``
     channels. Pixels past the end of a row and channels past the last are dropped.
     """
-    frames = lines.shape[0]
+    frames, shape = lines.shape[0], form.shape
     groups, tiles = ceil(shape[0] / units), ceil(shape[2] / pixels)
-    return _unfold(lines.view(np.int8) if signed else lines, frames, groups, tiles, shape,
-                   units, pixels)  # fmt: skip
+    codes = lines.view(np.int8) if form.signed else lines
+    laid_out = _unfold(codes, frames, groups, tiles, shape, units, pixels)
+    return in_network_order(laid_out, form.order, axis=1)
 
 
 def direct_to_map(

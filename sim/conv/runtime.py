@@ -25,7 +25,7 @@ from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.folder import KERNELS
 from shiftforge.generator.conv.image import pack_image
 from shiftforge.generator.conv.manifest import DATA, ConvManifest
-from shiftforge.sim.conv.layout import direct_to_map, lines_to_map
+from shiftforge.sim.conv.layout import MapForm, direct_to_map, lines_to_map
 from shiftforge.sim.opencl.build import build_program, device_text
 from shiftforge.sim.opencl.devices import device_spec, open_device
 from shiftforge.sim.opencl.launch import Waits, launch_channels, launch_scheduler
@@ -49,7 +49,8 @@ class Outputs:
 class Accelerator:
     """A design built for a device.
 
-    folder: the design. device: name of an OpenCL device. trace: also return every stored map.
+    folder: the design. forms: of the tensors, by name. device: name of an OpenCL device. trace:
+    also return every stored map.
     depths: hardware depths instead of emulation's deep ones, where ``strict_depth`` is set.
     """
 
@@ -57,7 +58,7 @@ class Accelerator:
         self,
         folder: Path,
         manifest: ConvManifest,
-        shapes: Mapping[str, tuple[tuple[int, int, int], bool]],
+        forms: Mapping[str, MapForm],
         device: str,
         *,
         trace: bool = False,
@@ -65,7 +66,7 @@ class Accelerator:
     ) -> None:
         import pyopencl as cl
 
-        self.manifest, self.shapes, self.trace = manifest, shapes, trace
+        self.manifest, self.forms, self.trace = manifest, forms, trace
         self.device = open_device(device)
         self.lowered = device_spec(device).channels == "lowered"
         self.context = cl.Context([self.device])
@@ -183,16 +184,15 @@ class Accelerator:
         if out.direct:
             return direct_to_map(result, out.shape, self.units)
         lines = np.ascontiguousarray(result[:, :, : self.units * self.pixels])
-        return lines_to_map(lines, out.shape, self.units, self.pixels, out.signed)
+        return lines_to_map(lines, MapForm(out.shape, out.signed), self.units, self.pixels)
 
     def _maps(self, trace: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
         if not self.trace:
             return {}
         maps = {}
         for entry in self.manifest.trace:
-            shape, signed = self.shapes[entry.tensor]
             lines = trace[:, entry.base : entry.base + entry.lines]
             maps[entry.tensor] = lines_to_map(
-                np.ascontiguousarray(lines), shape, self.units, self.pixels, signed
+                np.ascontiguousarray(lines), self.forms[entry.tensor], self.units, self.pixels
             )
         return maps

@@ -14,6 +14,7 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.generator.conv.manifest import ConvManifest, check_model, read_conv_manifest
 from shiftforge.generator.manifest import read_manifest
 from shiftforge.quant.graph.file import load_model
+from shiftforge.sim.conv.layout import MapForm, map_forms
 from shiftforge.sim.conv.runtime import Accelerator, Outputs
 from shiftforge.sim.opencl.child import tell_progress
 from shiftforge.sim.opencl.watch import Watch
@@ -68,10 +69,8 @@ def _run(
     return parts, seconds
 
 
-def open_folder(
-    folder: Path, codes: NDArray[Any]
-) -> tuple[ConvManifest, dict[str, tuple[tuple[int, int, int], bool]]]:
-    """A design's manifest, and of every tensor its shape and whether it is signed.
+def open_folder(folder: Path, codes: NDArray[Any]) -> tuple[ConvManifest, dict[str, MapForm]]:
+    """A design's manifest, and the form of every tensor.
 
     Raises InputError for codes outside the input's grid.
     """
@@ -87,18 +86,18 @@ def open_folder(
                 "quantise the frames onto the model's input grid",
             )
         )
-    return manifest, {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
+    return manifest, map_forms(model)
 
 
 def run_job(job: FrameJob) -> FrameRun:
     """Run a job's frames. Raises InputError for codes outside the input's grid."""
     codes = job.codes
-    manifest, shapes = open_folder(job.folder, codes)
+    manifest, forms = open_folder(job.folder, codes)
     total = len(codes) * (2 if job.check else 1)
 
     def build(trace: bool) -> Accelerator:
         return Accelerator(
-            job.folder, manifest, shapes, job.device, trace=trace, strict_depth=job.strict_depth
+            job.folder, manifest, forms, job.device, trace=trace, strict_depth=job.strict_depth
         )
 
     plain = build(trace=False)

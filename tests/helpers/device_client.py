@@ -96,14 +96,14 @@ def _work(device: str, job: dict[str, Any]) -> str:
     from shiftforge.generator.conv.manifest import read_conv_manifest
     from shiftforge.generator.manifest import read_manifest
     from shiftforge.quant.graph.file import load_model
+    from shiftforge.sim.conv.layout import map_forms
     from shiftforge.sim.conv.runtime import Accelerator
 
     folder, work = Path(job["folder"]), Path(job["work"])
     model = load_model(folder / "model.safetensors")
-    shapes = {name: (t.shape, t.grid.signed) for name, t in model.tensors.items()}
     try:
         accelerator = Accelerator(
-            folder, read_conv_manifest(folder, read_manifest(folder)), shapes, device,
+            folder, read_conv_manifest(folder, read_manifest(folder)), map_forms(model), device,
             trace=job["trace"], strict_depth=job["strict"],
         )  # fmt: skip
         found = accelerator.run(np.load(work / "codes.npy", allow_pickle=False))

@@ -53,6 +53,7 @@ PLACES = (
     Place("the verifier", "quant/graph/verify.py"),
     Place("the JSON form", "quant/graph/jsonform.py"),
     Place("the reader of the JSON form", "quant/graph/jsonread.py"),
+    Place("the ties of channel orders", "quant/graph/ties.py"),
     Place("the golden reference", "sim/golden/conv/network.py"),
     Place("the fuzzer of random networks", "tests/helpers/random_networks.py"),
     Place("the example network", "quant/graph/example_builder.py"),

@@ -28,6 +28,7 @@ from shiftforge.quant.graph.types import (
     QuantizedModel,
     ShiftFormat,
     Tensor,
+    Variant,
     WeightFormat,
 )
 from shiftforge.quant.graph.verify import verify
@@ -253,6 +254,28 @@ def random_orders(model: QuantizedModel, seed: int) -> dict[str, NDArray[np.int3
         if first not in fixed and rng.integers(8):
             found |= dict.fromkeys(names, own)
     return found
+
+
+def with_random_variants(
+    model: QuantizedModel, seed: int, shares: Sequence[float], own: float
+) -> QuantizedModel:
+    """The model with a variant of random weights for every share; own: of the nodes' weights."""
+    rng = np.random.default_rng([seed, 3])
+
+    def convs() -> dict[str, Conv]:
+        found = {}
+        for conv in model.conv_nodes():
+            x, out = model.tensors[conv.input], model.tensors[conv.output]
+            w = rng.choice(format_levels(conv.format), size=conv.weight.shape).astype(np.int8)
+            bias = rng.integers(-99, 100, len(conv.bias)).astype(np.int32)
+            r = out.grid.exponent - x.grid.exponent - conv.z.astype(np.int64)
+            bits = accumulator_bits(w, bias, x.grid, r if conv.multiplier is None else None)
+            found[conv.name] = replace(conv, weight=w, bias=bias, acc_bits=bits)
+        return found
+
+    variants = tuple(Variant(f, 20 + f, convs()) for f in sorted(shares))
+    told = {"f": own, "sqnr_db": 20.0 + own, "array": {"units": 16}}
+    return replace(model, variants=variants, meta={**model.meta, "second_terms": told})
 
 
 def random_frames(model: QuantizedModel, seed: int, frames: int = 2) -> NDArray[np.int64]:

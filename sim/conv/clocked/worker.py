@@ -16,6 +16,7 @@ from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.manifest import ConvManifest
 from shiftforge.sim.conv.clocked.run import MEMORY, STREAMS, ClockedOutputs, ClockedRun, Span
+from shiftforge.sim.conv.layout import MapForm
 from shiftforge.sim.conv.runtime import Accelerator
 from shiftforge.sim.conv.worker import open_folder
 from shiftforge.sim.opencl.launch import STATUS_WORDS, Waits
@@ -48,11 +49,11 @@ class ClockedAccelerator(Accelerator):
 
     def __init__(
         self, job: ClockedJob, manifest: ConvManifest,
-        shapes: Mapping[str, tuple[tuple[int, int, int], bool]],
+        forms: Mapping[str, MapForm],
     ) -> None:  # fmt: skip
         self.job = job
         self.counted: ClockedRun | None = None
-        super().__init__(job.folder, manifest, shapes, job.device, trace=job.check)
+        super().__init__(job.folder, manifest, forms, job.device, trace=job.check)
 
     def _depth(self, name: str, hardware: int, strict: bool) -> int:
         longest = max(self.job.latencies.to_dict().values()) + self.job.latencies.global_load
@@ -151,8 +152,8 @@ def _stopped(status: NDArray[np.int32], channels: Sequence[Channel]) -> str:
 
 def run_job(job: ClockedJob) -> tuple[ClockedOutputs, ClockedRun]:
     """Run a job's frames, all in one run. Raises InputError for codes outside the input's grid."""
-    manifest, shapes = open_folder(job.folder, job.codes)
-    accelerator = ClockedAccelerator(job, manifest, shapes)
+    manifest, forms = open_folder(job.folder, job.codes)
+    accelerator = ClockedAccelerator(job, manifest, forms)
     found = accelerator.run(job.codes)
     assert accelerator.counted is not None
     platform = accelerator.device.platform

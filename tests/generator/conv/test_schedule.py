@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_networks import random_network
 
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.schedule import Schedule, schedule
@@ -227,3 +228,39 @@ def test_output_grids_that_leave_32_bits_are_refused(mobilenet: QuantizedModel) 
 def test_a_network_without_convolutions_is_refused(mobilenet: QuantizedModel) -> None:
     with pytest.raises(InputError, match="no convolution"):
         schedule(replace(mobilenet, nodes=()))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_layers_lie_in_the_model_s_orders(seed: int) -> None:
+    """Every number of a layer by hand, from the model and the orders of its two tensors."""
+    model = random_network(seed, orders=True, multiplier_requant=seed % 2 == 1)
+    plain = schedule(replace(model, orders={})).layers
+    for own, before in zip(schedule(model).layers, plain, strict=True):
+        conv = before.conv
+        written = model.orders.get(conv.output, np.arange(len(conv.bias)))
+        read = model.orders.get(conv.input, np.arange(conv.weight.shape[1] * conv.groups))
+        assert (own.mode, own.in_shape, own.result, own.skip) == (
+            before.mode, before.in_shape, before.result, before.skip
+        )  # fmt: skip
+        for place, channel in enumerate(written):
+            assert own.conv.bias[place] == conv.bias[channel]
+            assert own.conv.z[place] == conv.z[channel]
+            assert own.conv.acc_bits[place] == conv.acc_bits[channel]
+            if conv.multiplier is not None and own.conv.multiplier is not None:
+                assert own.conv.multiplier[place] == conv.multiplier[channel]
+            wanted = before.weight[channel]
+            if before.mode != "depthwise" and conv.input != model.input:
+                wanted = wanted[read]
+            assert np.array_equal(own.weight[place], wanted)
+        if own.skip is not None:
+            assert np.array_equal(model.orders.get(own.skip.name, written), written)
+
+
+def test_the_image_and_the_output_keep_the_network_s_order() -> None:
+    model = random_network(3, orders=True)
+    laid_out, plain = schedule(model), schedule(replace(model, orders={}))
+    assert laid_out.image == plain.image and laid_out.streamed == plain.streamed
+    first, last = laid_out.layers[0], laid_out.layers[-1]
+    order = model.orders[first.conv.output]
+    assert np.array_equal(first.weight, plain.layers[0].weight[order])
+    assert np.array_equal(last.conv.bias, plain.layers[-1].conv.bias)

@@ -74,6 +74,22 @@ def test_random_layers_equal_the_reference(
     check(networks[case], folder, seed, on_device(device), strict=case % 2 == 1)
 
 
+@pytest.fixture(scope="module")
+def ordered() -> QuantizedModel:
+    return random_network(8, layers=LAYERS, orders=True)
+
+
+@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+def test_random_layers_in_random_channel_orders(
+    device: str, ordered: QuantizedModel, generated: Generate, on_device: OnDevice
+) -> None:
+    """Channels lie in other orders on chip; every map is told in the network's own."""
+    layers = [x for x in schedule(ordered).layers if x.result.name in ordered.orders]
+    assert {layer.mode for layer in layers} == {"pointwise", "depthwise", "standard"}
+    assert any(layer.add is not None for layer in layers)
+    check(ordered, generated(ordered, 16, 7), 8, on_device(device))
+
+
 @pytest.mark.parametrize("case", [0, 2])
 def test_random_layers_on_the_intel_cpu_runtime(
     case: int, networks: list[QuantizedModel], generated: Generate, on_device: OnDevice
@@ -168,8 +184,9 @@ def test_many_random_layers(number: int, generated: Generate, on_device: OnDevic
     shapes = ((16, 7), (32, 4), (16, 1), (16, 3), (32, 8), (16, 8), (32, 1), (32, 7), (16, 4))
     seed = 1000 + number
     model = random_network(
-        seed, family=families[seed % 3], multiplier_requant=seed % 2 == 1, layers=LAYERS
-    )
+        seed, family=families[seed % 3], multiplier_requant=seed % 2 == 1, layers=LAYERS,
+        orders=seed % 4 < 2,
+    )  # fmt: skip
     folder = generated(model, *shapes[seed % len(shapes)])
     try:
         for device in ("pocl", "intel-fpga-emu"):
