@@ -135,13 +135,32 @@ def rounding_table(magnitudes: torch.Tensor) -> torch.Tensor:
     return magnitudes[torch.bucketize(halves, middles)]
 
 
-def nearest(value: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """The nearest level of every value, which may be of any size; ties to the smaller magnitude."""
-    index = (value.abs() * 2).ceil_().clamp_(max=table.shape[0] - 1).long()
-    return torch.sign(value) * table[index]
+def nearest(
+    value: torch.Tensor, table: torch.Tensor, kind: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The nearest level of every value, which may be of any size; ties to the smaller magnitude.
+
+    table: of ``rounding_table``; with kind (int64, of value's shape), the tables (kinds, n) of
+    which each value uses its own.
+    """
+    size = table.shape[-1]
+    index = (value.abs() * 2).ceil_().clamp_(max=size - 1).long()
+    if kind is not None:
+        index += kind * size
+    return torch.sign(value) * table.view(-1)[index]
 
 
-def _pass(target: torch.Tensor, factor: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+def _tables(magnitudes: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+    """The rounding tables of the coarse levels and of all levels, (2, n)."""
+    fine = rounding_table(magnitudes)
+    middles = (coarse[1:] + coarse[:-1]) / 2
+    halves = torch.arange(fine.shape[0], dtype=fine.dtype) / 2
+    return torch.stack([coarse[torch.bucketize(halves, middles)], fine])
+
+
+def _pass(
+    target: torch.Tensor, factor: torch.Tensor, table: torch.Tensor, kind: torch.Tensor | None
+) -> torch.Tensor:
     """One compensating pass over the columns of target (G, R, K); factor is upper, (G, K, K)."""
     rest = target.clone()
     result = torch.empty_like(target)
@@ -153,7 +172,7 @@ def _pass(target: torch.Tensor, factor: torch.Tensor, table: torch.Tensor) -> to
         errors = torch.empty_like(block)
         for j in range(stop - start):
             value = block[:, :, j]
-            rounded = nearest(value, table)
+            rounded = nearest(value, table, None if kind is None else kind[:, :, start + j])
             error = (value - rounded) / local[:, j, j].unsqueeze(1)
             block[:, :, j:] -= error.unsqueeze(2) * local[:, j, j:].unsqueeze(1)
             result[:, :, start + j] = rounded
@@ -163,7 +182,11 @@ def _pass(target: torch.Tensor, factor: torch.Tensor, table: torch.Tensor) -> to
 
 
 def _descend(
-    target: torch.Tensor, start: torch.Tensor, hessian: torch.Tensor, table: torch.Tensor
+    target: torch.Tensor,
+    start: torch.Tensor,
+    hessian: torch.Tensor,
+    table: torch.Tensor,
+    kind: torch.Tensor | None,
 ) -> torch.Tensor:
     """One sweep of coordinate descent on (target - w) H (target - w)^T over all columns."""
     result = start.clone()
@@ -176,7 +199,8 @@ def _descend(
         moves = torch.zeros_like(block)
         for j in range(last - first):
             old = result[:, :, first + j]
-            new = nearest(old + block[:, :, j] / local[:, j, j].unsqueeze(1), table)
+            own = None if kind is None else kind[:, :, first + j]
+            new = nearest(old + block[:, :, j] / local[:, j, j].unsqueeze(1), table, own)
             moves[:, :, j] = new - old
             block -= moves[:, :, j].unsqueeze(2) * local[:, j].unsqueeze(1)
             result[:, :, first + j] = new
@@ -195,13 +219,16 @@ def compensate(
     scales: torch.Tensor,
     magnitudes: torch.Tensor,
     *,
+    coarse: torch.Tensor | None = None,
+    allowed: torch.Tensor | None = None,
     damping: float = DAMPING,
     sweeps: int = 2,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Round weights (G, R, K) to levels times a scale a row, minimising e (H + damping) e^T.
 
     scales: (S, G, R), the candidate scales of each row; all are tried, each row keeps its best.
-    magnitudes: ascending magnitudes of the levels, from 0.
+    magnitudes: ascending magnitudes of the levels, from 0. allowed: bool (G, R, K), the weights
+    that may take all of them; the others take the magnitudes ``coarse``, some of them alone.
     Returns the integer levels (G, R, K) and the index (G, R) of each row's scale.
     """
     full = damped(hessian, damping)
@@ -212,15 +239,18 @@ def compensate(
     targets = weight[:, :, order].unsqueeze(0) / scales.unsqueeze(3)
     count, groups, rows, k = targets.shape
     flat = targets.permute(1, 0, 2, 3).reshape(groups, count * rows, k)
-    table = rounding_table(magnitudes)
-    levels = _pass(flat, factor, table)
+    table, kind, own = rounding_table(magnitudes), None, None
+    if allowed is not None and coarse is not None:
+        table, own = _tables(magnitudes, coarse), allowed[:, :, order].long()
+        kind = own.repeat(1, count, 1)
+    levels = _pass(flat, factor, table, kind)
     error = quadratic(flat - levels, full).view(groups, count, rows).permute(1, 0, 2) * scales**2
     choice = error.argmin(0)
     pick = choice.unsqueeze(1).unsqueeze(3).expand(groups, 1, rows, k)
     levels = levels.view(groups, count, rows, k).gather(1, pick).squeeze(1)
     target = flat.view(groups, count, rows, k).gather(1, pick).squeeze(1)
     for _ in range(sweeps):
-        levels = _descend(target, levels, full, table)
+        levels = _descend(target, levels, full, table, own)
     result = torch.empty_like(levels)
     result[:, :, order] = levels
     return result, choice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from shiftforge.quant.calibrate.network import activate, inputs_of, preactivatio
 from shiftforge.quant.calibrate.rounding import compensate, moments, retarget
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
-from shiftforge.quant.graph.types import Grid, WeightFormat
+from shiftforge.quant.graph.types import Grid, ShiftFormat, WeightFormat
 from shiftforge.quant.quantisation import Rounding
 
 __all__ = ["Options", "Progress", "Rounded", "Rounding", "round_network"]
@@ -80,16 +80,25 @@ def _round_layer(
     floats: torch.Tensor,
     quantised: torch.Tensor,
     fmt: WeightFormat,
+    allowed: NDArray[np.bool_] | None,
     floor: NDArray[np.int64],
     options: Options,
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """(w_int, z) of one convolution; floor (O,) is the smallest exponent allowed."""
+    """(w_int, z) of one convolution; floor (O,) is the smallest exponent allowed.
+
+    allowed: the weights that may have two terms where not all of them may.
+    """
     levels = format_levels(fmt)
+    single = replace(fmt, terms=1, mode="S1") if isinstance(fmt, ShiftFormat) else fmt
+    few = format_levels(single)
     # No exponent of a format reaches weights this small: they become 0 whatever is done.
     own = np.where(np.abs(node.weight) < _LEAST, np.float32(0), node.weight)
-    z = np.maximum(choose_exponent(own, levels), floor).astype(np.int8)
+    z = np.maximum(choose_exponent(own, levels, few, allowed), floor).astype(np.int8)
     if options.rounding != "compensated":
-        return encode(node.weight, z, fmt, options.rounding), z
+        plain = encode(node.weight, z, fmt, options.rounding)
+        if allowed is not None:
+            plain = np.where(allowed, plain, encode(node.weight, z, single, options.rounding))
+        return plain, z
     found = moments(node, floats, quantised)
     out = node.weight.shape[0]
     shape = (node.groups, out // node.groups)
@@ -103,13 +112,18 @@ def _round_layer(
         [torch.maximum(exponents + step, least) for step in range(high, low - 1, -1)]
     )
     scales = torch.ldexp(torch.ones(candidates.shape, dtype=torch.float64), candidates)
-    magnitudes = torch.from_numpy(levels[levels >= 0].astype(np.float64))
+    marks = None if allowed is None else torch.from_numpy(allowed).reshape(*shape, -1)
     rounded, choice = compensate(
-        weight, found.hessian, scales, magnitudes, damping=options.damping, sweeps=options.sweeps
-    )
+        weight, found.hessian, scales, _magnitudes(levels), coarse=_magnitudes(few), allowed=marks,
+        damping=options.damping, sweeps=options.sweeps,
+    )  # fmt: skip
     chosen = candidates.gather(0, choice.unsqueeze(0)).reshape(out)
     w_int = rounded.reshape(node.weight.shape).numpy().astype(np.int8)
     return w_int, chosen.numpy().astype(np.int8)
+
+
+def _magnitudes(levels: NDArray[np.int64]) -> torch.Tensor:
+    return torch.from_numpy(levels[levels >= 0].astype(np.float64))
 
 
 def _floor(node: FloatConv, grids: Mapping[str, Grid]) -> NDArray[np.int64]:
@@ -126,15 +140,18 @@ def round_network(
     grids: Mapping[str, Grid] | None,
     options: Options | None = None,
     progress: Progress | None = None,
+    allowed: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Rounded:
     """Round all weights onto their formats' levels, walking the float and the quantised network.
 
     images: normalised floats (N, C, H, W). formats: by convolution name. grids: of the activations,
     by tensor name, a tensor without one staying float; None quantises the weights alone.
+    allowed: by convolution name, which of the weights of a format of two terms may have two; all
+    of them where there is none.
     Deterministic: the same input gives the same weights.
     """
     chosen = options or Options()
-    by_tensor = grids or {}
+    by_tensor, masks = grids or {}, allowed or {}
     readers = Counter(name for node in graph.nodes for name in inputs_of(node))
     floats = {graph.input: torch.from_numpy(images)}
     quantised = {graph.input: on_grid(floats[graph.input], by_tensor.get(graph.input))}
@@ -145,7 +162,9 @@ def round_network(
             if isinstance(node, FloatConv):
                 xf, xq = floats[node.input], quantised[node.input]
                 floor = _floor(node, by_tensor)
-                w_int, z = _round_layer(node, xf, xq, formats[node.name], floor, chosen)
+                w_int, z = _round_layer(
+                    node, xf, xq, formats[node.name], masks.get(node.name), floor, chosen
+                )
                 real = np.ldexp(w_int.astype(np.float32), z.astype(np.int64)[:, None, None, None])
                 bias = torch.from_numpy(node.bias)
                 wanted = preactivation(node, xf, torch.from_numpy(node.weight), bias)

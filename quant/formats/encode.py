@@ -73,13 +73,20 @@ def _log_term(
     return np.where(alive, np.copysign(np.ldexp(1.0, clipped), v), 0.0), clipped
 
 
-def choose_exponent(w: ArrayLike, levels: ArrayLike) -> NDArray[np.int8]:
+def choose_exponent(
+    w: ArrayLike,
+    levels: ArrayLike,
+    coarse: ArrayLike | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int8]:
     """Per-channel power-of-two scale exponent z of least squared error, int8 (O,).
 
     w: real weights (O, ...). levels: representable integers, symmetric about 0. Tried are the
     exponent at which the largest level just covers the channel's largest weight, one coarser and
     four finer (which saturate); of equal errors the coarser scale wins. A channel of zeros takes
     the finest exponent of the other channels, so that it never widens their spread.
+    allowed: bool, of w's shape: the weights that may take all levels; others take those of
+    ``coarse``, fewer of them, alone.
     Raises InputError for weights that are not finite, or whose exponent leaves int8.
     """
     weights = np.asarray(w, dtype=np.float64)
@@ -89,12 +96,19 @@ def choose_exponent(w: ArrayLike, levels: ArrayLike) -> NDArray[np.int8]:
     magnitudes = _magnitudes(levels)
     peak = np.abs(rows).max(axis=1, initial=0.0)
     alive = peak > 0
-    cover = np.ceil(np.log2(np.where(alive, peak, 1.0) / magnitudes[-1])).astype(np.int64)
+    few = magnitudes if coarse is None else _magnitudes(coarse)
+    marked = None if allowed is None else np.asarray(allowed).reshape(rows.shape)
+    top = magnitudes[-1] if marked is None else np.where(marked.any(1), magnitudes[-1], few[-1])
+    cover = np.ceil(np.log2(np.where(alive, peak, 1.0) / top)).astype(np.int64)
     best = cover + _COARSER
     least = np.full(rows.shape[0], np.inf)
     for step in range(_COARSER, -_FINER - 1, -1):
         z = (cover + step)[:, None]
-        error = np.square(rows - np.ldexp(_nearest(np.ldexp(rows, -z), magnitudes), z)).sum(axis=1)
+        scaled = np.ldexp(rows, -z)
+        near = _nearest(scaled, magnitudes)
+        if marked is not None:
+            near = np.where(marked, near, _nearest(scaled, few))
+        error = np.square(rows - np.ldexp(near, z)).sum(axis=1)
         better = error < least
         best, least = np.where(better, cover + step, best), np.where(better, error, least)
     best = np.where(alive, best, best[alive].min() if alive.any() else 0)
