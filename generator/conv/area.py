@@ -48,7 +48,7 @@ def estimate_area(
     fm_lines: lines of feature-map memory. row_lines: lines of the longest depthwise row.
     weight_words: weight words of the largest group of output channels (held twice).
     """
-    a_lane = ALM_A_LANE[(array.unit, array.terms)]
+    a_lane = ALM_A_LANE[(array.unit, 1)]
     requantisers = array.units * array.pixels
     alm = array.lanes * a_lane + requantisers * ALM_A_REQUANTISER + OVERHEAD_ALM
     line_bits = 8 * array.line_bytes

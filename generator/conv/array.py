@@ -18,13 +18,12 @@ class ArrayShape:
     """units (R, output channels at once) x pixels (outputs of a row at once) x 9 taps.
 
     The paper's W is the columns a row of outputs needs: pixels + 2 for a 3x3 kernel at stride 1.
-    unit: "shift" lanes add one or two shifted activations (``terms``); "multiplier" lanes multiply
-    8-bit integers and are not multiplier-free.
+    unit: "shift" lanes add one shifted activation, and weights of two terms take two cycles;
+    "multiplier" lanes multiply 8-bit integers and are not multiplier-free.
     """
 
     units: int
     pixels: int
-    terms: int = 2
     unit: Literal["shift", "multiplier"] = "shift"
 
     @property
@@ -45,7 +44,10 @@ class ArrayShape:
 
 @dataclass(frozen=True)
 class Tiling:
-    """A layer in lines, tiles and weight words (all counts a frame)."""
+    """A layer in lines, tiles and weight words (all counts a frame).
+
+    weight_words: of a group of output channels, without second words.
+    """
 
     in_groups: int
     in_rows: int

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.depths import OPERANDS, SHORT
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.conv.lower_conv import tile_iterations
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.streams import ImageLines, Weights
@@ -98,7 +100,7 @@ def model_cycles(
                 found.append(
                     LayerCycles(
                         _ideal(layer, tiling), own[1].iterations, own[0].iterations,
-                        ceil(own[1].words * own[1].groups * word), total, layer.macs,
+                        ceil(own[1].all_words * word), total, layer.macs,
                         layer.macs / (total * array.lanes), bound,
                     )
                 )  # fmt: skip
@@ -117,14 +119,14 @@ def _late_weights(conv: ConvPass, weights: Weights, first: float) -> tuple[float
     Each group's iterations take the words of the next one; the last group's those of the next
     layer, partly behind its last tile.
     """
-    late = 0.0
-    start = first
-    length = conv.first_group_iterations
-    for _ in range(conv.groups - 1):
-        stop = weights.late(start, conv.words, conv.take_first, conv.take_every)
+    late, start, fill, length = 0.0, first, conv.fill, 0
+    groups = [run for run in conv.runs for _ in range(run.groups)]
+    for own, after in pairwise(groups):
+        stop = weights.late(start, after.words, own.take_first, own.take_every)
         late += stop
-        start += length + stop
-        length = conv.group_iterations
+        start += fill + own.iterations + stop
+        fill = 0
+    length = fill + groups[-1].iterations
     inside = _last_complete(conv) - (conv.iterations - length)
     words = min(conv.last_words, max(0, ceil((inside - conv.last_first) / conv.last_every)))
     stop = weights.late(start, words, conv.last_first, conv.last_every)
@@ -138,17 +140,20 @@ def _late_weights(conv: ConvPass, weights: Weights, first: float) -> tuple[float
 def _first_complete(conv: ConvPass) -> int:
     """Iterations up to the first complete tile."""
     if conv.mode == 1:
-        return conv.fires.first + 1
-    return conv.first_group_iterations - conv.group_iterations + conv.words
+        return conv.fires.first + 1 + (conv.twice > 0)
+    return conv.fill + conv.run0.words
 
 
 def _last_complete(conv: ConvPass) -> int:
     """Iterations up to the last complete tile."""
-    if conv.mode == 2:
-        return conv.iterations - conv.tail - (conv.last_step - conv.last_lanes)
-    if conv.mode == 0:
-        return conv.iterations - conv.tail
-    return conv.fires.time(conv.loads - 1) + 1
+    last = conv.runs[-1]
+    if conv.mode == 1:
+        again = int(conv.twice > 0)
+        if again and not conv.late:
+            again = conv.twice * (conv.loads // conv.first_words)
+        return conv.fires.time(conv.loads - 1) + 1 + again
+    tiles = (conv.tiles - 1) * tile_iterations(conv, last)
+    return conv.iterations - last.iterations + tiles + last.words
 
 
 def _layer(

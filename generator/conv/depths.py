@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.latencies import Latencies
-from shiftforge.generator.conv.records import ControllerPass, ConvPass, Pace, PostPass
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 
 __all__ = ["IMAGE_LINES", "OPERANDS", "SHORT", "WEIGHT_WORDS", "plan_channels"]
 
@@ -22,18 +22,6 @@ WEIGHT_WORDS = 64
 """Words of the channels from loader and feeder: what they have fetched ahead."""
 OPERANDS = 64
 """Lines that the controller is ahead of the convolution unit."""
-
-
-def _fastest(pace: Pace) -> int:
-    """Fewest iterations from one to the next."""
-    found = [pace.every_outer]
-    if pace.tiles > 1:
-        found.append(pace.every_tile)
-    if pace.inner > 1:
-        found.append(pace.every_inner)
-    if pace.rows > 1:
-        found.append(pace.every_row)
-    return min(found)
 
 
 def plan_channels(
@@ -47,12 +35,12 @@ def plan_channels(
     operands are sent. skip: as many lines as there are tiles on their way through conv.
     """
     results = max(
-        (lag // _fastest(own[0].results) + 2
+        (lag // own[0].results.fastest + 2
          for lag, own in zip(lags, passes, strict=True) if own[0].stores),
         default=SHORT,
     )  # fmt: skip
     ahead = latencies.conv + 2 * latencies.channel + OPERANDS
-    skips = max((ahead // _fastest(c.skips) + 2 for c, _, _ in passes if c.residual), default=0)
+    skips = max((ahead // c.skips.fastest + 2 for c, _, _ in passes if c.residual), default=0)
     # As many words as are on their way while one is seen and its room told.
     short = max(SHORT, power_of_two(2 * latencies.channel + 2))
     channels = [

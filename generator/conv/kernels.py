@@ -11,7 +11,7 @@ from shiftforge.generator.conv.image import IMAGE_AHEAD
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.promises import PROMISES
-from shiftforge.generator.conv.records import RECORDS, record_bytes, struct_fields
+from shiftforge.generator.conv.records import RECORDS, content_words, record_bytes, struct_fields
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
     parameter_bytes,
@@ -46,10 +46,10 @@ def _records() -> list[dict[str, Any]]:
     found = []
     for name, kind in RECORDS.items():
         members = struct_fields(kind)
-        words = sum(8 if type_ == "pace_layer_t" else 1 for _, type_, _ in members)
+        unused = record_bytes(kind) // 4 - content_words(kind)
         found.append(
             {"type": name, "fields": members, "comment": _COMMENTS[name],
-             "bytes": record_bytes(kind), "padding": record_bytes(kind) // 4 - words}
+             "bytes": record_bytes(kind), "padding": unused}
         )  # fmt: skip
     return found
 
@@ -85,11 +85,13 @@ def _pool_terms(multiplier: int) -> list[str]:
 
 
 def _geometries(plan: Plan, mode: str) -> list[dict[str, int]]:
+    late = {layer.conv.geometry for layer in plan.layers if layer.conv.late}
     return [
-        {"index": i, "stride": stride, "origin": plan.array.pixels - 1 if left else 0}
+        {"index": i, "stride": stride, "origin": plan.array.pixels - 1 if left else 0,
+         "late": i in late}
         for i, (kind, stride, left) in enumerate(plan.geometries)
         if kind == mode
-    ]
+    ]  # fmt: skip
 
 
 def render_accelerator(plan: Plan) -> str:
@@ -112,10 +114,14 @@ def render_accelerator(plan: Plan) -> str:
         "lanes": array.lanes,
         "lane_note": note,
         "unit": array.unit,
-        "terms": array.terms,
         "vector": vector,
         "vectors": array.units // vector,
-        "packed_nibbles": array.unit == "shift" and array.terms == 1,
+        "runs": max(len(layer.conv.runs) for layer in plan.layers),
+        "repeats": {
+            "words": any(any(p.seconds) for p in plan.layers if p.mode != "depthwise"),
+            "depthwise": any(layer.conv.twice for layer in plan.layers),
+            "late": any(layer.conv.late for layer in plan.layers),
+        },
         "multiplier_requant": plan.multiplier_requant,
         "fm_lines": plan.memory.total_lines or 1,
         "row_lines": plan.row_lines,

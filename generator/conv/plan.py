@@ -23,7 +23,12 @@ from shiftforge.generator.conv.lower_controller import (
     result_lag,
     result_lines,
 )
-from shiftforge.generator.conv.lower_conv import group_words, lower_conv, lower_fill
+from shiftforge.generator.conv.lower_conv import (
+    array_iterations,
+    lower_conv,
+    lower_fill,
+    resident_words,
+)
 from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.maps import map_reads, plan_maps
 from shiftforge.generator.conv.memory import MemoryPlan
@@ -33,6 +38,7 @@ from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.walk import walk_layer
 from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
+from shiftforge.generator.conv.word_layout import second_counts
 from shiftforge.quant.graph.types import Conv, IntFormat, QuantizedModel
 
 __all__ = ["LayerPlan", "Plan", "area_estimate", "array_for", "bytes_per_cycle", "make_plan"]
@@ -40,7 +46,11 @@ __all__ = ["LayerPlan", "Plan", "area_estimate", "array_for", "bytes_per_cycle",
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One pass: where it came from, how it is tiled, what it is modelled to take."""
+    """One pass: where it came from, how it is tiled, what it is modelled to take.
+
+    seconds: second words of each group of output channels (``second_counts``). one_term_cycles,
+    second_term_cycles: array cycles a frame without any, and what they add.
+    """
 
     index: int
     name: str
@@ -52,6 +62,9 @@ class LayerPlan:
     conv: ConvPass
     post: PostPass
     cycles: LayerCycles
+    seconds: tuple[int, ...]
+    one_term_cycles: int
+    second_term_cycles: int
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -109,6 +122,21 @@ class Plan:
         return sum(layer.cycles.modelled for layer in self.layers)
 
     @property
+    def one_term_cycles(self) -> int:
+        """Array cycles a frame if no weight had a second term."""
+        return sum(layer.one_term_cycles for layer in self.layers)
+
+    @property
+    def second_term_cycles(self) -> int:
+        """Array cycles a frame that second words add."""
+        return sum(layer.second_term_cycles for layer in self.layers)
+
+    @property
+    def second_terms(self) -> float:
+        """f: array cycles that second words add over those without any."""
+        return self.second_term_cycles / self.one_term_cycles
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates a frame."""
         return sum(layer.cycles.macs for layer in self.layers)
@@ -156,7 +184,10 @@ class Plan:
             "units": self.array.units,
             "pixels": self.array.pixels,
             "unit": self.array.unit,
-            "terms": self.array.terms,
+            "terms": 2 if any(any(layer.seconds) for layer in self.layers) else 1,
+            "f": round(self.second_terms, 4),
+            "one_term_cycles": self.one_term_cycles,
+            "second_term_cycles": self.second_term_cycles,
             "controller": "non-blocking" if self.non_blocking else "blocking",
             "multiplier_free": self.array.unit == "shift" and not self.multiplier_requant,
             "macs": self.macs,
@@ -186,9 +217,8 @@ def array_for(model: QuantizedModel, units: int, pixels: int) -> ArrayShape:
     """The array that can run the model's weights: shift lanes unless a layer has plain integers."""
     formats = [conv.format for conv in model.conv_nodes()]
     if any(isinstance(f, IntFormat) for f in formats):
-        return ArrayShape(units, pixels, 1, "multiplier")
-    terms = max(getattr(f, "terms", 1) for f in formats)
-    return ArrayShape(units, pixels, terms, "shift")
+        return ArrayShape(units, pixels, "multiplier")
+    return ArrayShape(units, pixels, "shift")
 
 
 def make_plan(
@@ -217,7 +247,10 @@ def make_plan(
     if not streamed:
         base = memory.bases[layers[0].input.name]
         image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
-    words = [group_words(layer, t) for layer, t in zip(layers, tilings, strict=True)]
+    seconds = [second_counts(layer, t, w, array)
+               for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
+    words = [resident_words(layer, t, own)
+             for layer, t, own in zip(layers, tilings, seconds, strict=True)]  # fmt: skip
     lags = [result_lag(layer, t, w, latencies.round_trip, array.units)
             for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
     numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
@@ -228,13 +261,16 @@ def make_plan(
         if layer.pool is not None:
             pool = 1 + pools.index((layer.pool.multiplier, layer.pool.shift))
         controller = lower_controller(layer, tiling, walk, memory.bases, trace, lags[i])
-        conv = lower_conv(layer, tiling, walk, array, words[(i + 1) % len(words)], numbers)
+        next_words = words[(i + 1) % len(words)][0]
+        conv = lower_conv(layer, tiling, walk, array, seconds[i], next_words, numbers)
         post = lower_post(layer, tiling, walk, array, pool)
         passes.append((controller, conv, post))
         trace += result_lines(layer, tiling)
     cycles = model_cycles(layers, tilings, passes, image, image_pass, array, latencies,
                           bytes_per_cycle(board))  # fmt: skip
-    for layer, tiling, own, counted in zip(layers, tilings, passes, cycles, strict=True):
+    for i, (layer, tiling, own) in enumerate(zip(layers, tilings, passes, strict=True)):
+        without = array_iterations(layer, tiling, walks[i], array)
+        whole = array_iterations(layer, tiling, walks[i], array, seconds[i])
         planned.append(
             LayerPlan(
                 index=layer.index,
@@ -246,7 +282,10 @@ def make_plan(
                 controller=own[0],
                 conv=own[1],
                 post=own[2],
-                cycles=counted,
+                cycles=cycles[i],
+                seconds=seconds[i],
+                one_term_cycles=without,
+                second_term_cycles=whole - without,
             )
         )
     proofs = prove_promises(
@@ -255,7 +294,7 @@ def make_plan(
         [map_reads(layer, t, memory, array) for layer, t in zip(layers, tilings, strict=True)],
     )  # fmt: skip
     row_lines = max((p.conv.row_length for p in planned), default=1) or 1
-    weight_words = max(words)
+    weight_words = max(max(own) for own in words)
     area = estimate_area(board, array, memory.total_lines, row_lines, weight_words)
     plan = Plan(
         network=model.name,
@@ -263,7 +302,7 @@ def make_plan(
         array=array,
         image=image,
         image_pass=image_pass,
-        fill=lower_fill(words[0]),
+        fill=lower_fill(words[0][0]),
         geometries=geometries,
         pools=pools,
         latencies=latencies,
@@ -279,7 +318,7 @@ def make_plan(
         trace_lines=trace,
         non_blocking=non_blocking,
         shifts=shift_ranges(layers, multiplier),
-        frame_words=sum(t.out_groups * t.weight_words for t in tilings),
+        frame_words=sum(sum(own) for own in words),
     )
     _check_fits(plan)
     return plan

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.conv.image import IMAGE_AHEAD, IMAGE_DISTANCE, ImageLayout
-from shiftforge.generator.conv.lower_conv import WEIGHT_DISTANCE
+from shiftforge.generator.conv.lower_conv import WEIGHT_DISTANCE, tile_iterations
 from shiftforge.generator.conv.lower_post import PARAM_DISTANCE
-from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass, Run
 from shiftforge.generator.conv.walk import ROW_DISTANCE
 
 __all__ = ["PROMISES", "Accesses", "Promise", "Proof", "prove_promises", "smallest_distance"]
@@ -191,39 +191,34 @@ def _rows(own: ConvPass) -> Accesses:
 
 
 def _weights(own: ConvPass) -> Accesses:
-    """First, middle and last groups. Reads only of first and last tile, between which a bank is not
-    written. The last group is the one in which the next layer's first words are read."""
-    groups = min(own.groups, 4)
-    reads, writes = [], []
-    start = own.first_group_iterations - own.group_iterations
-    room = max(own.words, own.last_words)
-    first, last = _tile_reads(own)
-    word = np.arange(own.words, dtype=np.int64)
-    taken = own.take_first + word * own.take_every
-    next_word = np.arange(own.last_words, dtype=np.int64)
-    for g in range(groups):
-        base, bank = start + g * own.group_iterations, g % 2
-        # What is taken counts from the first group's start, its first window included.
-        begin = base if g else 0
+    """First, second and last groups of every run. Reads only of first and last tile, between which
+    a bank is not written. The last group is the one in which the next layer's first words are read.
+    """
+    groups = [run for run in own.runs for _ in range(min(run.groups, 3))]
+    room = max(own.last_words, *(run.words for run in groups))
+    reads, writes, base = [], [], own.fill
+    for g, run in enumerate(groups):
+        bank = g % 2
+        word = np.arange(run.words, dtype=np.int64)
+        first, last = _tile_reads(own, run)
         reads += [_pairs(base + first, bank * room + word),
                   _pairs(base + last, bank * room + word)]  # fmt: skip
-        if g < groups - 1:
-            writes.append(_pairs(begin + taken, (1 - bank) * room + word))
-        else:
-            at = begin + own.last_first + next_word * own.last_every
-            writes.append(_pairs(at, (1 - bank) * room + next_word))
+        # What is taken counts from the first group's start, its first window included.
+        begin = base if g else 0
+        last_group = g == len(groups) - 1
+        taken = np.arange(own.last_words if last_group else groups[g + 1].words, dtype=np.int64)
+        start, every = run.take_first, run.take_every
+        if last_group:
+            start, every = own.last_first, own.last_every
+        writes.append(_pairs(begin + start + taken * every, (1 - bank) * room + taken))
+        base += run.iterations
     return Accesses(np.concatenate(reads), np.concatenate(writes))
 
 
-def _tile_reads(own: ConvPass) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _tile_reads(own: ConvPass, run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Iterations in a group in which each weight word is read first and last."""
-    word = np.arange(own.words, dtype=np.int64)
-    if own.mode == 0:
-        return word, own.group_iterations - own.tail - own.words + word
-    units = own.words if own.lines == 1 else (own.words - own.last_lanes) // (own.lines - 1)
-    step = word // units * units + word % units
-    busy = own.group_iterations - own.tail
-    return step, busy - ((own.lines - 1) * units + own.last_step) + step
+    word = np.arange(run.words, dtype=np.int64)
+    return word, (own.tiles - 1) * tile_iterations(own, run) + word
 
 
 def _params(own: PostPass) -> Accesses:

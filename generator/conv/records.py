@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from shiftforge.generator.conv.array import power_of_two
 
 __all__ = [
-    "RECORDS", "ControllerPass", "ConvPass", "Pace", "PostPass", "record_bytes",
-    "record_words", "struct_fields",
+    "RECORDS", "ControllerPass", "ConvPass", "Pace", "PostPass", "Run", "content_words",
+    "record_bytes", "record_words", "struct_fields",
 ]  # fmt: skip
 
 
@@ -50,6 +50,18 @@ class Pace:
         """The same, so many iterations later."""
         return replace(self, first=self.first + iterations)
 
+    @property
+    def fastest(self) -> int:
+        """Fewest iterations from one to the next."""
+        found = [self.every_outer]
+        if self.tiles > 1:
+            found.append(self.every_tile)
+        if self.inner > 1:
+            found.append(self.every_inner)
+        if self.rows > 1:
+            found.append(self.every_row)
+        return min(found)
+
     def time(self, number: T) -> T:
         """Iteration of one of them, counted from 0; of each, where an array counts."""
         tiles = number // self.tiles
@@ -63,6 +75,21 @@ class Pace:
             + outer * self.every_outer
         )
         return found
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring groups of output channels with equally many weight words.
+
+    groups: how many. words: of a group, second ones included. iterations: of a group. take_first,
+    take_every: when the words of the group after it are read, but for the layer's last one.
+    """
+
+    groups: int = 0
+    words: int = 0
+    iterations: int = 0
+    take_first: int = 0
+    take_every: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,31 +157,41 @@ class ConvPass:
     geometry: int = _word("which of the plan's pairs of stride and left padding")
     stride: int = _word()
     in_signed: int = _word("codes are int8, not uint8")
-    groups: int = _word("groups of weights; iterations of the first one and of the others")
-    first_group_iterations: int = _word()
-    group_iterations: int = _word()
-    words: int = _word("weight words of a group; when those of the next one are read")
-    take_first: int = _word()
-    take_every: int = _word()
-    last_words: int = _word("the same in the last group, of the next layer's first one")
+    groups: int = _word("groups of weights, in runs of equally many words")
+    run0: Run = field(default=Run(), metadata={"comment": ""})
+    run1: Run = field(default=Run(), metadata={"comment": ""})
+    run2: Run = field(default=Run(), metadata={"comment": ""})
+    run3: Run = field(default=Run(), metadata={"comment": ""})
+    fill: int = _word("iterations of the first group before its own: the first window")
+    first_words: int = _word("words of a group without the second ones")
+    last_words: int = _word("of the next layer's first group, read in the last one; when")
     last_first: int = _word()
     last_every: int = _word()
     tiles: int = _word("output tiles of a group (depthwise: times that the rows start again)")
-    tail: int = _word("idle iterations at a group's end")
     lines: int = _word("operand lines of a tile (standard: channel groups)")
     loads: int = _word("standard: windows of the layer; depthwise: output tiles")
     last_lanes: int = _word("standard: channels of the last group")
-    last_step: int = _word("standard: iterations of its step")
     row_lines: int = _word("depthwise: lines of a row, all channel groups")
     row_length: int = _word("the same with idle iterations")
     all_rows: int = _word("depthwise: rows, with zeros below the map")
     in_rows: int = _word()
     in_tiles: int = _word()
     first_t: int = _word("depthwise: first tile of the first window")
-    word_row: int = _word("depthwise: step of the weight word at a row's end")
+    twice: int = _word("depthwise: channel groups with a second word, the first ones")
+    late: int = _word("depthwise: second words are used with the window an iteration later")
     fires: Pace = field(
         default=Pace(), metadata={"comment": "depthwise: when windows are complete"}
     )
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs that there are."""
+        return tuple(r for r in (self.run0, self.run1, self.run2, self.run3) if r.groups)
+
+    @property
+    def all_words(self) -> int:
+        """Weight words of the layer."""
+        return sum(run.groups * run.words for run in self.runs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,15 +232,23 @@ RECORDS = {
 }
 
 
+_TYPES = {Pace: "pace_layer_t", Run: "run_layer_t"}
+
+
+def content_words(kind: type) -> int:
+    """Integers in a record of a kind."""
+    return sum(1 for _ in _words(kind()))
+
+
 def record_bytes(kind: type) -> int:
     """Bytes of a record of a kind: the next power of two."""
-    return 4 * power_of_two(sum(1 for _ in _words(kind())))
+    return 4 * power_of_two(content_words(kind))
 
 
 def _words(record: Any) -> Iterator[int]:
     for f in fields(record):
         value = getattr(record, f.name)
-        if isinstance(value, Pace):
+        if isinstance(value, Pace | Run):
             yield from _words(value)
         else:
             yield int(value)
@@ -218,7 +263,6 @@ def record_words(record: Any) -> tuple[int, ...]:
 def struct_fields(kind: type) -> tuple[tuple[str, str, str], ...]:
     """(name, C type, comment) of every member, in order."""
     return tuple(
-        (f.name, "pace_layer_t" if isinstance(f.default, Pace) else "int",
-         str(f.metadata.get("comment", "")))
+        (f.name, _TYPES.get(type(f.default), "int"), str(f.metadata.get("comment", "")))
         for f in fields(kind)
     )  # fmt: skip

@@ -29,7 +29,8 @@ published reports."""
 class Walk:
     """outer, inner: channel groups. row_length, all_rows: of a depthwise layer's lines, idle ones
     and zeros below the map included. fires: when its windows are complete. iterations: from the
-    first line to the last complete window; of other layers 0.
+    first line to the last complete window; of other layers 0. late: an iteration follows every
+    complete window in which no other one is complete, so that the array may take it once more.
     """
 
     outer: int
@@ -38,6 +39,7 @@ class Walk:
     all_rows: int
     fires: Pace
     iterations: int
+    late: bool
 
 
 def lines_a_tile(layer: Layer, tiling: Tiling) -> int:
@@ -48,7 +50,7 @@ def lines_a_tile(layer: Layer, tiling: Tiling) -> int:
 def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
     """The walk of a layer."""
     if layer.mode != "depthwise":
-        return Walk(tiling.out_groups, 1, 0, 0, Pace(), 0)
+        return Walk(tiling.out_groups, 1, 0, 0, Pace(), 0, False)
     by_group = layer.pool is not None or layer.direct or layer.exported
     outer, inner = (tiling.in_groups, 1) if by_group else (1, tiling.in_groups)
     tiles, stride = tiling.in_tiles, layer.stride
@@ -70,4 +72,5 @@ def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
         rows=tiling.out_rows,
     )
     last = outer * inner * tiling.tiles - 1
-    return Walk(outer, inner, row, all_rows, fires, fires.time(last) + 1)
+    late = fires.fastest > 1
+    return Walk(outer, inner, row, all_rows, fires, fires.time(last) + 1, late)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -26,9 +27,9 @@ _ARRAY_FORMAT = ShiftFormat(bits=4, terms=2)
 
 
 def weight_word_bytes(array: ArrayShape) -> int:
-    """Bytes of one weight word: two codes a byte where weights have one term."""
+    """Bytes of one weight word: two shift codes a byte, or an integer."""
     codes = array.units * TAPS
-    return codes // 2 if array.unit == "shift" and array.terms == 1 else codes
+    return codes // 2 if array.unit == "shift" else codes
 
 
 def weight_beat_bytes(array: ArrayShape) -> int:
@@ -42,7 +43,10 @@ def parameter_bytes(array: ArrayShape, multiplier: bool) -> int:
 
 
 def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
-    """Weight values in array order: (groups, words, 9 taps, units), zero where none is mapped."""
+    """Weight values in array order: (groups, words, 9 taps, units), zero where none is mapped.
+
+    A depthwise layer is one group, whose words are those of its channel groups.
+    """
     tiling = tile_layer(layer, array)
     groups, words, units = tiling.out_groups, tiling.weight_words, array.units
     outputs = layer.weight.shape[0]
@@ -53,32 +57,44 @@ def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
     taps = layer.weight.reshape(outputs, -1, TAPS)
     padded = np.zeros((groups * units, taps.shape[1], TAPS), np.int8)
     padded[:outputs] = taps
-    return padded.reshape(groups, units, taps.shape[1], TAPS).transpose(0, 2, 3, 1)
+    found = padded.reshape(groups, units, taps.shape[1], TAPS).transpose(0, 2, 3, 1)
+    return found.reshape(1, groups, TAPS, units) if layer.mode == "depthwise" else found
 
 
-def _codes(values: NDArray[np.int8], array: ArrayShape) -> NDArray[np.uint8]:
-    """Bytes of weight words (n, bytes): integers, two nibbles, or two one-term codes a byte."""
-    lanes = TAPS * array.units
+def _codes(values: NDArray[np.int8], counts: Sequence[int], array: ArrayShape) -> NDArray[np.uint8]:
+    """Bytes of a layer's weight words (n, bytes) in order of use: integers, or two codes a byte.
+
+    counts: second words of each group; they follow the first ones of the group's first blocks.
+    """
+    groups, words, lanes = *values.shape[:2], TAPS * array.units
     if array.unit == "multiplier":
-        return values.view(np.uint8).reshape(-1, lanes)
-    first, second = codes_from_ints(values, _ARRAY_FORMAT)
-    if array.terms == 2:
-        return (first | (second << 4)).astype(np.uint8).reshape(-1, lanes)
-    if second.any():
-        raise ValueError("a two-term weight does not fit an array with one shifter a lane")
-    flat = first.reshape(-1, lanes)
-    half = lanes // 2
-    return (flat[:, :half] | (flat[:, half:] << 4)).astype(np.uint8)
+        return np.ascontiguousarray(values).view(np.uint8).reshape(-1, lanes)
+    pair = codes_from_ints(np.ascontiguousarray(values), _ARRAY_FORMAT)
+    first, second = (codes.reshape(groups, words, lanes) for codes in pair)
+    rows = []
+    for g, count in enumerate(counts):
+        if second[g, count:].any():
+            raise ValueError(f"weights of two terms behind the {count} second words of group {g}")
+        both = np.stack([first[g, :count], second[g, :count]], axis=1).reshape(-1, lanes)
+        rows += [both, first[g, count:]]
+    flat, half = np.concatenate(rows), lanes // 2
+    return np.asarray(flat[:, :half] | (flat[:, half:] << 4), np.uint8)
 
 
-def pack_weights(layers: tuple[Layer, ...], array: ArrayShape) -> tuple[bytes, bytes]:
+def pack_weights(
+    layers: tuple[Layer, ...], seconds: Sequence[Sequence[int]], array: ArrayShape
+) -> tuple[bytes, bytes]:
     """All weight words in order of use (layer, group of output channels, word): beats and rests.
 
-    A word is nine taps: eight ninths of it fill a beat of 64 bytes or a larger power of two, the
-    last ninth lies in a beat of 64 bytes that several words share.
+    seconds: second words of every layer by group. A word is nine taps: eight ninths of it fill a
+    beat of 64 bytes or a larger power of two, the last ninth lies in a beat of 64 bytes that
+    several words share.
     """
     words = np.concatenate(
-        [_codes(np.ascontiguousarray(weight_words(layer, array)), array) for layer in layers]
+        [
+            _codes(weight_words(layer, array), counts, array)
+            for layer, counts in zip(layers, seconds, strict=True)
+        ]
     )
     main = weight_beat_bytes(array)
     rest = words[:, main:]

@@ -22,7 +22,6 @@
 #define SF_PIXELS 4      /* output pixels a tile */
 #define SF_WIDES (SF_UNITS / 16)    /* the same, of 16 units */
 #define SF_TAPS 9                   /* multiplier-free lanes a unit and pixel */
-#define SF_TERMS 1        /* shifters a lane */
 #define SF_LINE (SF_PIXELS * SF_VECTORS) /* vectors in a line */
 #define SF_FM_LINES 20  /* on-chip feature-map memory, in lines */
 #define SF_ROW_LINES 16 /* longest row of a depthwise input, all its groups, in lines */
@@ -100,6 +99,11 @@ typedef struct {
   int first, every_tile, every_inner, every_row, every_outer; /* iterations, 1 or more */
   int tiles, inner, rows;                                     /* how many of each */
 } pace_layer_t;
+/* Groups of output channels that follow each other and have equally many weight words. */
+typedef struct {
+  int groups, words, iterations; /* of a group: words with second ones, iterations */
+  int take_first, take_every;    /* when the words of the group after it are read */
+} run_layer_t;
 /* n, a, y, t: counters of operand lines, the innermost first, and how address, row and tile change with each. */
 typedef struct {
   int iterations; /* trip count of the layer's loop */
@@ -160,30 +164,30 @@ typedef struct {
   int geometry; /* which of the plan's pairs of stride and left padding */
   int stride;
   int in_signed; /* codes are int8, not uint8 */
-  int groups; /* groups of weights; iterations of the first one and of the others */
-  int first_group_iterations;
-  int group_iterations;
-  int words; /* weight words of a group; when those of the next one are read */
-  int take_first;
-  int take_every;
-  int last_words; /* the same in the last group, of the next layer's first one */
+  int groups; /* groups of weights, in runs of equally many words */
+  run_layer_t run0;
+  run_layer_t run1;
+  run_layer_t run2;
+  run_layer_t run3;
+  int fill; /* iterations of the first group before its own: the first window */
+  int first_words; /* words of a group without the second ones */
+  int last_words; /* of the next layer's first group, read in the last one; when */
   int last_first;
   int last_every;
   int tiles; /* output tiles of a group (depthwise: times that the rows start again) */
-  int tail; /* idle iterations at a group's end */
   int lines; /* operand lines of a tile (standard: channel groups) */
   int loads; /* standard: windows of the layer; depthwise: output tiles */
   int last_lanes; /* standard: channels of the last group */
-  int last_step; /* standard: iterations of its step */
   int row_lines; /* depthwise: lines of a row, all channel groups */
   int row_length; /* the same with idle iterations */
   int all_rows; /* depthwise: rows, with zeros below the map */
   int in_rows;
   int in_tiles;
   int first_t; /* depthwise: first tile of the first window */
-  int word_row; /* depthwise: step of the weight word at a row's end */
+  int twice; /* depthwise: channel groups with a second word, the first ones */
+  int late; /* depthwise: second words are used with the window an iteration later */
   pace_layer_t fires; /* depthwise: when windows are complete */
-  int padding[29];
+  int padding[13];
 } conv_layer_t __attribute__((aligned(256)));
 /* Requantisation, activation, addition, pool. */
 typedef struct {
@@ -957,53 +961,72 @@ static void controller_iterate(controller_state_t *s, const controller_layer_t *
  *   pointwise   the taps of a unit take nine input channels of the same pixel
  *   depthwise   each unit takes its own channel's 3x3 window from the line buffer
  *   standard    all units take the 3x3 window of one input channel
+ * A lane has one shifter. The first words of a group may be followed by a second one, with the other
+ * terms of weights that have two: the operands stay where they are for it. How many there are is the
+ * plan's, so that no word that is read decides what happens.
  * The weights of the next group of output channels (depthwise: of the next layer) are read while
  * this one is computed, at iterations that the plan fixes. */
 #define SF_RING 3   /* 8-byte words of a pixel's channels on their way into the array */
 #define SF_COLUMNS 6 /* columns of a window, over all geometries of the plan */
+#define SF_PLACES 3    /* lines of a row in the shift array */
 
 typedef struct {
   int bank;                    /* half of the weight memory in use */
   int group, group_left;       /* groups to come, iterations of this one to come */
+  int run, run_left;           /* run of groups, groups of it to come */
+  int words;                   /* of this group */
   int take_left, take_wait, take_every, take_at; /* the next group's words */
   int word;                    /* weight word of the next array cycle */
   int fill, lines;             /* pointwise: channels in the ring; lines taken for this tile */
   int cycle, tile;             /* pointwise, standard: iteration of the tile or step; tiles to come */
-  int part, computes;          /* standard: channel group; a window is loaded */
+  int part, lane, computes;    /* standard: channel group, channel of it; a window is loaded */
   int loads;                   /* standard: windows to load; depthwise: tiles to come */
   pace_t fires;                /* depthwise: when a window is complete */
   int line, y, t;              /* depthwise: place in the row; row; the window's first tile */
+  int row_word;                /* depthwise: word of a row's first group */
   ulong ring[SF_PIXELS][SF_RING];
-  bytes_t shift[3][3][SF_LINE];  /* shift array: three lines of three rows */
+  bytes_t shift[3][SF_PLACES][SF_LINE]; /* shift array: neighbouring lines of three rows */
   ints_t acc[SF_LINE];
 } conv_state_t;
 
-/* final: the layer's last group begins. */
-static void conv_next_weights(conv_state_t *s, const conv_layer_t *in, const int final,
-                              const int last) {
-  s->take_at = 0;
-  s->take_left = final ? (last ? 0 : in->last_words) : in->words;
-  s->take_wait = final ? in->last_first : in->take_first;
-  s->take_every = final ? in->last_every : in->take_every;
+static run_layer_t conv_run(const conv_layer_t *in, const int run) {
+  run_layer_t found = in->run0;
+  return found;
 }
 
-/* last: no layer follows. */
+/* A group begins: its words, and when those of the group after it are read. last: no layer follows. */
+static void conv_group(conv_state_t *s, const conv_layer_t *in, const int last) {
+  const run_layer_t own = conv_run(in, s->run);
+  const run_layer_t after = own;
+  const int final = s->group == 1;
+  s->words = own.words;
+  s->group_left = own.iterations;
+  s->take_at = 0;
+  s->take_left = final ? (last ? 0 : in->last_words) : after.words;
+  s->take_wait = final ? in->last_first : own.take_first;
+  s->take_every = final ? in->last_every : own.take_every;
+}
+
 static void conv_begin(conv_state_t *s, const conv_layer_t *in, const int last) {
   s->group = in->groups;
-  s->group_left = in->first_group_iterations;
-  conv_next_weights(s, in, in->groups == 1, last);
+  s->run = 0;
+  s->run_left = in->run0.groups;
+  conv_group(s, in, last);
+  s->group_left = in->fill + in->run0.iterations;
   s->word = 0;
   s->fill = 0;
   s->lines = 0;
   s->cycle = 0;
   s->tile = in->tiles;
   s->part = 0;
+  s->lane = 0;
   s->loads = in->loads;
   s->computes = 0;
   s->fires = pace_start(in->fires);
   s->line = 0;
   s->y = 0;
   s->t = in->first_t;
+  s->row_word = 0;
 }
 
 /* Before the first layer: nothing is computed, the first weights go to the other bank. */
@@ -1017,7 +1040,7 @@ static void conv_reset(conv_state_t *s) {
   #pragma unroll
   for (int i = 0; i < SF_LINE; ++i) {
     #pragma unroll
-    for (int r = 0; r < 9; ++r) s->shift[r / 3][r % 3][i] = (bytes_t)(0);
+    for (int r = 0; r < 3 * SF_PLACES; ++r) s->shift[r / SF_PLACES][r % SF_PLACES][i] = (bytes_t)(0);
   }
   #pragma unroll
   for (int i = 0; i < SF_LINE; ++i) s->acc[i] = (ints_t)(0);
@@ -1026,29 +1049,54 @@ static void conv_reset(conv_state_t *s) {
 /* Whether this iteration reads a weight word of the next group. */
 static int conv_takes(const conv_state_t *s) { return s->take_left != 0 && s->take_wait == 0; }
 
+/* Whether a second word for the same operands follows the word of this iteration. */
+static int conv_holds(const conv_state_t *s) {
+  return 0;
+}
+
+/* Depthwise: whether lines go on; where they do not, the window is used a second time. */
+static int conv_moves(const conv_state_t *s, const conv_layer_t *in) {
+  return 1;
+}
+
+/* Depthwise: whether the second word of the window before is used. */
+static int conv_again(const conv_state_t *s) {
+  return 0;
+}
+
+/* Depthwise: whether a window is complete. */
+static int conv_opens(const conv_state_t *s, const conv_layer_t *in) {
+  return conv_moves(s, in) && s->fires.left == 0 && s->loads != 0;
+}
+
 /* Whether this iteration reads an operand line. None comes after the last window. */
 static int conv_wants(const conv_state_t *s, const conv_layer_t *in) {
   if (in->mode == SF_POINTWISE) return s->fill < SF_TAPS && s->lines < in->lines;
   if (in->mode == SF_DEPTHWISE)
-    return s->line < in->row_lines && s->y < in->in_rows && s->loads != 0;
+    return conv_moves(s, in) && s->line < in->row_lines && s->y < in->in_rows && s->loads != 0;
   if (in->mode == SF_STANDARD) return s->loads != 0 && s->cycle < 9;
   return 0;
 }
 
+/* Standard: channels of this part. */
+static int conv_lanes(const conv_state_t *s, const conv_layer_t *in) {
+  return s->part == in->lines - 1 ? in->last_lanes : SF_UNITS;
+}
+
 /* Whether the array computes in this iteration. */
 static int conv_fires(const conv_state_t *s, const conv_layer_t *in) {
-  if (in->mode == SF_POINTWISE) return s->cycle < in->words;
-  if (in->mode == SF_DEPTHWISE) return s->fires.left == 0 && s->loads != 0;
-  if (in->mode == SF_STANDARD)
-    return s->computes && s->cycle < (s->part == in->lines - 1 ? in->last_lanes : SF_UNITS);
+  if (in->mode == SF_POINTWISE) return s->cycle < s->words;
+  if (in->mode == SF_DEPTHWISE) return conv_again(s) || conv_opens(s, in);
+  if (in->mode == SF_STANDARD) return s->computes && s->lane < conv_lanes(s, in);
   return 0;
 }
 
 /* Whether a tile's results are complete with this iteration. */
 static int conv_completes(const conv_state_t *s, const conv_layer_t *in) {
-  if (in->mode == SF_POINTWISE) return s->cycle == in->words - 1;
-  if (in->mode == SF_DEPTHWISE) return s->fires.left == 0 && s->loads != 0;
-  return conv_fires(s, in) && s->part == in->lines - 1 && s->cycle == in->last_lanes - 1;
+  if (in->mode == SF_POINTWISE) return s->cycle == s->words - 1;
+  if (in->mode == SF_DEPTHWISE) return conv_opens(s, in);
+  return conv_fires(s, in) && !conv_holds(s) && s->part == in->lines - 1 &&
+         s->lane == in->last_lanes - 1;
 }
 
 /* The lanes of one array cycle and their adder tree. x: operands by tap, pixel and 16 units.
@@ -1059,7 +1107,7 @@ static void conv_array(ints_t *tree, const lanes_t *x, const weight_word_t word)
     #pragma unroll
     for (int p = 0; p < SF_PIXELS; ++p) {
       ints_t low = (ints_t)(0), high = (ints_t)(0);
-      lanes_t term[SF_TAPS * SF_TERMS];
+      lanes_t term[SF_TAPS];
       #pragma unroll
       for (int tap = 0; tap < SF_TAPS; ++tap) {
         const int at = (tap * SF_WIDES + w) * 2;
@@ -1094,8 +1142,8 @@ static void conv_push_channels(conv_state_t *s, const line_t line) {
   }
 }
 
-/* Nine channels of every pixel out of the ring, to all units. */
-static void conv_pop_channels(conv_state_t *s, lanes_t *x, const short sign_bit) {
+/* The first nine channels of every pixel to all units; they leave the ring unless it is held. */
+static void conv_pop_channels(conv_state_t *s, lanes_t *x, const short sign_bit, const int holds) {
   #pragma unroll
   for (int p = 0; p < SF_PIXELS; ++p) {
     const shorts_t low = sf_extend(as_uchar8(s->ring[p][0]), sign_bit);
@@ -1109,11 +1157,11 @@ static void conv_pop_channels(conv_state_t *s, lanes_t *x, const short sign_bit)
         x[(tap * SF_PIXELS + p) * SF_WIDES + w] = (lanes_t)(taps[tap]);
     }
     #pragma unroll
-    for (int i = 0; i < SF_RING - 1; ++i)
-      s->ring[p][i] = i + 2 < SF_RING
-                          ? (s->ring[p][i + 1] >> 8) | (s->ring[p][(i + 2) % SF_RING] << 56)
-                          : s->ring[p][i + 1] >> 8;
-    s->ring[p][SF_RING - 1] = 0;
+    for (int i = 0; i < SF_RING; ++i) {
+      const ulong next = i + 1 < SF_RING ? s->ring[p][(i + 1) % SF_RING] >> 8 : 0;
+      const ulong far = i + 2 < SF_RING ? s->ring[p][(i + 2) % SF_RING] << 56 : 0;
+      s->ring[p][i] = holds ? s->ring[p][i] : next | far;
+    }
   }
 }
 
@@ -1129,13 +1177,13 @@ static void conv_push_line(conv_state_t *s, const conv_layer_t *in, stored_rows_
   for (int i = 0; i < SF_LINE; ++i) {
     #pragma unroll
     for (int r = 0; r < 3; ++r) {
-      s->shift[r][0][i] = s->shift[r][1][i];
-      s->shift[r][1][i] = s->shift[r][2][i];
+      #pragma unroll
+      for (int j = 0; j < SF_PLACES - 1; ++j) s->shift[r][j][i] = s->shift[r][j + 1][i];
     }
-    s->shift[0][2][i] = above.px[8 + i] & two;
-    s->shift[1][2][i] = above.px[i] & one;
-    s->shift[2][2][i] = line.px[i];
-    next.px[8 + i] = s->shift[1][2][i];
+    s->shift[0][SF_PLACES - 1][i] = above.px[8 + i] & two;
+    s->shift[1][SF_PLACES - 1][i] = above.px[i] & one;
+    s->shift[2][SF_PLACES - 1][i] = line.px[i];
+    next.px[8 + i] = s->shift[1][SF_PLACES - 1][i];
     next.px[i] = line.px[i];
   }
   rows[s->line] = next;
@@ -1144,17 +1192,19 @@ static void conv_push_line(conv_state_t *s, const conv_layer_t *in, stored_rows_
 /* The shift array as operands; lines outside the map are zero. */
 static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *x,
                         const short sign_bit) {
+  const int t = s->t;
   short keep[3];
   #pragma unroll
-  for (int j = 0; j < 3; ++j) keep[j] = s->t + j >= 0 && s->t + j < in->in_tiles ? -1 : 0;
+  for (int j = 0; j < 3; ++j) keep[j] = t + j >= 0 && t + j < in->in_tiles ? -1 : 0;
   if (in->geometry == 0) {
     #pragma unroll
     for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_WIDES; ++i) {
       const int tap = i / (SF_PIXELS * SF_WIDES), p = i / SF_WIDES % SF_PIXELS;
       const int column = 3 + p * 1 + tap % 3;
+      const int place = column / SF_PIXELS + SF_PLACES - 3;
       const int at = column % SF_PIXELS * SF_VECTORS + i % SF_WIDES * 2;
-      const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][column / SF_PIXELS][at],
-                                             s->shift[tap / 3][column / SF_PIXELS][at + 1]);
+      const lanes_t both =
+          SF_LANES_OF_BYTES(s->shift[tap / 3][place][at], s->shift[tap / 3][place][at + 1]);
       x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
     }
   }
@@ -1163,44 +1213,56 @@ static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *
     for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_WIDES; ++i) {
       const int tap = i / (SF_PIXELS * SF_WIDES), p = i / SF_WIDES % SF_PIXELS;
       const int column = 0 + p * 2 + tap % 3;
+      const int place = column / SF_PIXELS + SF_PLACES - 3;
       const int at = column % SF_PIXELS * SF_VECTORS + i % SF_WIDES * 2;
-      const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][column / SF_PIXELS][at],
-                                             s->shift[tap / 3][column / SF_PIXELS][at + 1]);
+      const lanes_t both =
+          SF_LANES_OF_BYTES(s->shift[tap / 3][place][at], s->shift[tap / 3][place][at + 1]);
       x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
     }
   }
 }
 
 /* The counters of the kinds: adds, compares, selects. */
-static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants, const int fires) {
+static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants, const int fires,
+                       const int completes) {
+  const int holds = conv_holds(s);
   if (in->mode == SF_POINTWISE) {
-    const int end = s->cycle == (s->tile == 1 ? in->words - 1 + in->tail : in->words - 1);
-    const int busy = s->cycle < in->words - 1;
+    const int end = s->tile == 1 ? s->group_left == 1 : s->cycle == s->words - 1;
+    const int busy = s->cycle < s->words - 1;
     s->word = busy ? s->word + 1 : 0;
-    s->fill = busy ? s->fill + (wants ? SF_UNITS - SF_TAPS : -SF_TAPS) : 0;
+    s->fill = !busy ? 0 : s->fill + (wants ? (holds ? SF_UNITS : SF_UNITS - SF_TAPS) : holds ? 0 : -SF_TAPS);
     s->lines = end ? 0 : wants ? s->lines + 1 : s->lines;
     s->cycle = end ? 0 : s->cycle + 1;
     s->tile = !end ? s->tile : s->tile == 1 ? in->tiles : s->tile - 1;
   } else if (in->mode == SF_DEPTHWISE) {
+    const int moves = 1, opens = fires, more = 0;
     const int ends = pace_ends(s->fires, in->fires);
     const int line_end = s->line == in->row_length - 1;
-    if (fires) {
-      s->word += ends == 0 ? 0 : ends == 1 ? 1 : ends == 2 ? in->word_row : 1;
+    const int group_word = s->word + (more ? 2 : 1);
+    const int next_word = ends == 0 ? s->word : ends == 2 ? s->row_word : group_word;
+    if (opens) {
+      s->row_word = ends == 3 ? group_word : s->row_word;
+      s->word = more ? s->word + 1 : next_word;
       s->t = ends == 0 ? s->t + in->stride : in->first_t;
+      s->loads--;
     }
-    s->fires = pace_step(s->fires, in->fires);
-    /* after the last group's rows no line comes any more */
-    const int rows_end = line_end && s->y == in->all_rows - 1 && s->tile != 0;
-    s->y = rows_end ? (s->tile == 1 ? in->in_rows : 0) : line_end ? s->y + 1 : s->y;
-    s->tile = rows_end ? s->tile - 1 : s->tile;
-    s->line = line_end ? 0 : s->line + 1;
-    s->loads = fires ? s->loads - 1 : s->loads;
+    if (moves) {
+      s->fires = pace_step(s->fires, in->fires);
+      /* after the last group's rows no line comes any more */
+      const int rows_end = line_end && s->y == in->all_rows - 1 && s->tile != 0;
+      s->y = rows_end ? (s->tile == 1 ? in->in_rows : 0) : line_end ? s->y + 1 : s->y;
+      s->tile = rows_end ? s->tile - 1 : s->tile;
+      s->line = line_end ? 0 : s->line + 1;
+    }
   } else {
-    const int last_part = s->part == in->lines - 1;
-    const int end = s->cycle == (!s->computes ? 8 : !last_part ? SF_UNITS - 1
-                                 : s->tile == 1 ? in->last_step + in->tail - 1 : in->last_step - 1);
-    s->word = !fires ? s->word : last_part && s->cycle == in->last_lanes - 1 ? 0 : s->word + 1;
+    const int lanes = conv_lanes(s, in), last_part = s->part == in->lines - 1;
+    const int lane = fires && !holds ? s->lane + 1 : s->lane;
+    const int end = !s->computes ? s->cycle == 8
+                    : last_part && s->tile == 1 ? s->group_left == 1
+                                                : lane == lanes && s->cycle >= 8;
+    s->word = !fires ? s->word : completes ? 0 : s->word + 1;
     s->cycle = end ? 0 : s->cycle + 1;
+    s->lane = end ? 0 : lane;
     s->loads = end && s->loads != 0 ? s->loads - 1 : s->loads;
     if (end && s->computes) {
       s->part = last_part ? 0 : s->part + 1;
@@ -1215,9 +1277,8 @@ static void conv_count_weights(conv_state_t *s, const conv_layer_t *in, const in
                                const int last) {
   if (s->group_left == 1) {
     s->bank = 1 - s->bank;
-    conv_next_weights(s, in, s->group == 2, last);
     s->group--;
-    s->group_left = in->group_iterations;
+    conv_group(s, in, last);
   } else {
     s->group_left--;
     s->take_wait = takes ? s->take_every - 1 : s->take_wait - 1;
@@ -1258,10 +1319,10 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
       }
     }
     if (wants) conv_push_channels(s, line);
-    if (fires) conv_pop_channels(s, x, sign_bit);
+    if (fires) conv_pop_channels(s, x, sign_bit, conv_holds(s));
   }
   if (in->mode == SF_DEPTHWISE) {
-    conv_push_line(s, in, rows, line);
+    if (conv_moves(s, in)) conv_push_line(s, in, rows, line);
     if (fires) conv_window(s, in, x, sign_bit);
   }
   if (fires) {
@@ -1271,7 +1332,7 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
     #pragma unroll
     for (int i = 0; i < 18; ++i) word.code[i] = held.code[i];
     conv_array(tree, x, word);
-    const int first = in->mode == SF_DEPTHWISE || s->word == 0;
+    const int first = in->mode == SF_DEPTHWISE ? !conv_again(s) : s->word == 0;
     #pragma unroll
     for (int i = 0; i < SF_LINE; ++i) s->acc[i] = first ? tree[i] : s->acc[i] + tree[i];
   }
@@ -1281,7 +1342,7 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
     for (int i = 0; i < SF_LINE; ++i) sums.px[i] = s->acc[i];
     SF_WRITE(acc, sums);
   }
-  conv_count(s, in, wants, fires);
+  conv_count(s, in, wants, fires, completes);
   conv_count_weights(s, in, takes, last);
 }
 

@@ -22,12 +22,11 @@
 #define SF_PIXELS 7      /* output pixels a tile */
 #define SF_WIDES (SF_UNITS / 16)    /* the same, of 16 units */
 #define SF_TAPS 9                   /* multiplier-free lanes a unit and pixel */
-#define SF_TERMS 2        /* shifters a lane */
 #define SF_LINE (SF_PIXELS * SF_VECTORS) /* vectors in a line */
 #define SF_FM_LINES 35  /* on-chip feature-map memory, in lines */
 #define SF_ROW_LINES 16 /* longest row of a depthwise input, all its groups, in lines */
-#define SF_WEIGHT_WORDS 4 /* weight words of the largest group */
-#define SF_WEIGHT_HALF 4 /* the same, rounded up to a power of two */
+#define SF_WEIGHT_WORDS 8 /* weight words of the largest group */
+#define SF_WEIGHT_HALF 8 /* the same, rounded up to a power of two */
 #define SF_GROUPS 3      /* groups of output channels of the widest layer */
 #define SF_LAYERS 11
 #define SF_PASSES 11  /* of the controller: layers, and the image where it is stored */
@@ -67,15 +66,15 @@ typedef int8 ints_t;
  * lines in the order channel group, row, tile; pixels past the row's end are zero. */
 typedef struct { bytes_t px[SF_LINE]; } line_t;
 typedef struct { ints_t px[SF_LINE]; } acc_word_t;
-/* One array cycle's weights: a code for every tap and unit. */
-typedef struct { bytes_t code[18]; } weight_word_t;
+/* One array cycle's weights: a code for every tap and unit, two a byte. */
+typedef struct { bytes_t code[9]; } weight_word_t;
 /* Words of memories and beats are powers of two: what is longer than its content is not used. */
 typedef struct { bytes_t px[16]; } stored_line_t;
 typedef struct { bytes_t px[2 * 16]; } stored_rows_t; /* two lines, one above the other */
-typedef struct { bytes_t code[32]; } stored_weight_t;
-/* A weight word in global memory: 128 bytes in one beat, and 16 more in a beat that
- * 4 words share. */
-typedef struct { bytes_t code[16]; } weight_beat_t __attribute__((aligned(128)));
+typedef struct { bytes_t code[16]; } stored_weight_t;
+/* A weight word in global memory: 64 bytes in one beat, and 8 more in a beat that
+ * 8 words share. */
+typedef struct { bytes_t code[8]; } weight_beat_t __attribute__((aligned(64)));
 typedef struct { bytes_t code[8]; } rest_beat_t __attribute__((aligned(64)));
 typedef struct { uchar byte[64]; } image_beat_t __attribute__((aligned(64)));
 /* Requantisation constants of one group of output channels, a beat of 128 bytes. */
@@ -95,6 +94,11 @@ typedef struct {
   int first, every_tile, every_inner, every_row, every_outer; /* iterations, 1 or more */
   int tiles, inner, rows;                                     /* how many of each */
 } pace_layer_t;
+/* Groups of output channels that follow each other and have equally many weight words. */
+typedef struct {
+  int groups, words, iterations; /* of a group: words with second ones, iterations */
+  int take_first, take_every;    /* when the words of the group after it are read */
+} run_layer_t;
 /* n, a, y, t: counters of operand lines, the innermost first, and how address, row and tile change with each. */
 typedef struct {
   int iterations; /* trip count of the layer's loop */
@@ -155,30 +159,30 @@ typedef struct {
   int geometry; /* which of the plan's pairs of stride and left padding */
   int stride;
   int in_signed; /* codes are int8, not uint8 */
-  int groups; /* groups of weights; iterations of the first one and of the others */
-  int first_group_iterations;
-  int group_iterations;
-  int words; /* weight words of a group; when those of the next one are read */
-  int take_first;
-  int take_every;
-  int last_words; /* the same in the last group, of the next layer's first one */
+  int groups; /* groups of weights, in runs of equally many words */
+  run_layer_t run0;
+  run_layer_t run1;
+  run_layer_t run2;
+  run_layer_t run3;
+  int fill; /* iterations of the first group before its own: the first window */
+  int first_words; /* words of a group without the second ones */
+  int last_words; /* of the next layer's first group, read in the last one; when */
   int last_first;
   int last_every;
   int tiles; /* output tiles of a group (depthwise: times that the rows start again) */
-  int tail; /* idle iterations at a group's end */
   int lines; /* operand lines of a tile (standard: channel groups) */
   int loads; /* standard: windows of the layer; depthwise: output tiles */
   int last_lanes; /* standard: channels of the last group */
-  int last_step; /* standard: iterations of its step */
   int row_lines; /* depthwise: lines of a row, all channel groups */
   int row_length; /* the same with idle iterations */
   int all_rows; /* depthwise: rows, with zeros below the map */
   int in_rows;
   int in_tiles;
   int first_t; /* depthwise: first tile of the first window */
-  int word_row; /* depthwise: step of the weight word at a row's end */
+  int twice; /* depthwise: channel groups with a second word, the first ones */
+  int late; /* depthwise: second words are used with the window an iteration later */
   pace_layer_t fires; /* depthwise: when windows are complete */
-  int padding[29];
+  int padding[13];
 } conv_layer_t __attribute__((aligned(256)));
 /* Requantisation, activation, addition, pool. */
 typedef struct {
@@ -775,8 +779,8 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[4 * SF_IMAGE_SLO
 }
 
 /* ---- weight feeder: weight codes from global memory in order of use, one word an iteration ---- */
-#define SF_FRAME_WORDS 29      /* weight words of a frame */
-#define SF_WORDS_A_REST 4
+#define SF_FRAME_WORDS 58      /* weight words of a frame */
+#define SF_WORDS_A_REST 8
 
 typedef struct {
   int word, rest;     /* next word and next beat of rests */
@@ -798,13 +802,13 @@ static void feeder_iterate(feeder_state_t *s, __global const weight_beat_t *rest
   const weight_beat_t beat = weights[s->word];
   weight_word_t word;
   #pragma unroll
-  for (int i = 0; i < 16; ++i) word.code[i] = beat.code[i];
+  for (int i = 0; i < 8; ++i) word.code[i] = beat.code[i];
   #pragma unroll
-  for (int i = 0; i < 2; ++i) word.code[16 + i] = s->held.code[i];
+  for (int i = 0; i < 1; ++i) word.code[8 + i] = s->held.code[i];
   SF_WRITE(weight, word);
   /* the next word's rest moves to the front */
   #pragma unroll
-  for (int i = 0; i < 8 - 2; ++i) s->held.code[i] = s->held.code[i + 2];
+  for (int i = 0; i < 8 - 1; ++i) s->held.code[i] = s->held.code[i + 1];
   const int frame_end = s->word == SF_FRAME_WORDS - 1;
   const int rest_end = s->in_rest == SF_WORDS_A_REST - 1 || frame_end;
   s->word = frame_end ? 0 : s->word + 1;
@@ -952,53 +956,82 @@ static void controller_iterate(controller_state_t *s, const controller_layer_t *
  *   pointwise   the taps of a unit take nine input channels of the same pixel
  *   depthwise   each unit takes its own channel's 3x3 window from the line buffer
  *   standard    all units take the 3x3 window of one input channel
+ * A lane has one shifter. The first words of a group may be followed by a second one, with the other
+ * terms of weights that have two: the operands stay where they are for it. How many there are is the
+ * plan's, so that no word that is read decides what happens.
  * The weights of the next group of output channels (depthwise: of the next layer) are read while
  * this one is computed, at iterations that the plan fixes. */
 #define SF_RING 3   /* 8-byte words of a pixel's channels on their way into the array */
 #define SF_COLUMNS 9 /* columns of a window, over all geometries of the plan */
+#define SF_PLACES 4    /* lines of a row in the shift array */
 
 typedef struct {
   int bank;                    /* half of the weight memory in use */
   int group, group_left;       /* groups to come, iterations of this one to come */
+  int run, run_left;           /* run of groups, groups of it to come */
+  int words;                   /* of this group */
   int take_left, take_wait, take_every, take_at; /* the next group's words */
   int word;                    /* weight word of the next array cycle */
   int fill, lines;             /* pointwise: channels in the ring; lines taken for this tile */
   int cycle, tile;             /* pointwise, standard: iteration of the tile or step; tiles to come */
-  int part, computes;          /* standard: channel group; a window is loaded */
+  int part, lane, computes;    /* standard: channel group, channel of it; a window is loaded */
+  int twice, second;           /* words of the tile to come that a second one follows; this is one */
   int loads;                   /* standard: windows to load; depthwise: tiles to come */
   pace_t fires;                /* depthwise: when a window is complete */
   int line, y, t;              /* depthwise: place in the row; row; the window's first tile */
+  int row_word;                /* depthwise: word of a row's first group */
+  int doubled, row_doubled;    /* groups with a second word to come, of this row, of a whole one */
+  int again, after, again_t;   /* the second word is used now; the word after it; the window's tile */
   ulong ring[SF_PIXELS][SF_RING];
-  bytes_t shift[3][3][SF_LINE];  /* shift array: three lines of three rows */
+  bytes_t shift[3][SF_PLACES][SF_LINE]; /* shift array: neighbouring lines of three rows */
   ints_t acc[SF_LINE];
 } conv_state_t;
 
-/* final: the layer's last group begins. */
-static void conv_next_weights(conv_state_t *s, const conv_layer_t *in, const int final,
-                              const int last) {
-  s->take_at = 0;
-  s->take_left = final ? (last ? 0 : in->last_words) : in->words;
-  s->take_wait = final ? in->last_first : in->take_first;
-  s->take_every = final ? in->last_every : in->take_every;
+static run_layer_t conv_run(const conv_layer_t *in, const int run) {
+  run_layer_t found = in->run0;
+  return found;
 }
 
-/* last: no layer follows. */
+/* A group begins: its words, and when those of the group after it are read. last: no layer follows. */
+static void conv_group(conv_state_t *s, const conv_layer_t *in, const int last) {
+  const run_layer_t own = conv_run(in, s->run);
+  const run_layer_t after = own;
+  const int final = s->group == 1;
+  s->words = own.words;
+  s->group_left = own.iterations;
+  s->take_at = 0;
+  s->take_left = final ? (last ? 0 : in->last_words) : after.words;
+  s->take_wait = final ? in->last_first : own.take_first;
+  s->take_every = final ? in->last_every : own.take_every;
+}
+
 static void conv_begin(conv_state_t *s, const conv_layer_t *in, const int last) {
   s->group = in->groups;
-  s->group_left = in->first_group_iterations;
-  conv_next_weights(s, in, in->groups == 1, last);
+  s->run = 0;
+  s->run_left = in->run0.groups;
+  conv_group(s, in, last);
+  s->group_left = in->fill + in->run0.iterations;
   s->word = 0;
   s->fill = 0;
   s->lines = 0;
   s->cycle = 0;
   s->tile = in->tiles;
   s->part = 0;
+  s->lane = 0;
   s->loads = in->loads;
   s->computes = 0;
   s->fires = pace_start(in->fires);
   s->line = 0;
   s->y = 0;
   s->t = in->first_t;
+  s->row_word = 0;
+  s->twice = s->words - in->first_words;
+  s->second = 0;
+  s->doubled = in->twice;
+  s->row_doubled = in->twice;
+  s->again = 0;
+  s->after = 0;
+  s->again_t = 0;
 }
 
 /* Before the first layer: nothing is computed, the first weights go to the other bank. */
@@ -1012,7 +1045,7 @@ static void conv_reset(conv_state_t *s) {
   #pragma unroll
   for (int i = 0; i < SF_LINE; ++i) {
     #pragma unroll
-    for (int r = 0; r < 9; ++r) s->shift[r / 3][r % 3][i] = (bytes_t)(0);
+    for (int r = 0; r < 3 * SF_PLACES; ++r) s->shift[r / SF_PLACES][r % SF_PLACES][i] = (bytes_t)(0);
   }
   #pragma unroll
   for (int i = 0; i < SF_LINE; ++i) s->acc[i] = (ints_t)(0);
@@ -1021,44 +1054,68 @@ static void conv_reset(conv_state_t *s) {
 /* Whether this iteration reads a weight word of the next group. */
 static int conv_takes(const conv_state_t *s) { return s->take_left != 0 && s->take_wait == 0; }
 
+/* Whether a second word for the same operands follows the word of this iteration. */
+static int conv_holds(const conv_state_t *s) {
+  return s->twice != 0 && !s->second;
+}
+
+/* Depthwise: whether lines go on; where they do not, the window is used a second time. */
+static int conv_moves(const conv_state_t *s, const conv_layer_t *in) {
+  return !s->again || in->late;
+}
+
+/* Depthwise: whether the second word of the window before is used. */
+static int conv_again(const conv_state_t *s) {
+  return s->again;
+}
+
+/* Depthwise: whether a window is complete. */
+static int conv_opens(const conv_state_t *s, const conv_layer_t *in) {
+  return conv_moves(s, in) && s->fires.left == 0 && s->loads != 0;
+}
+
 /* Whether this iteration reads an operand line. None comes after the last window. */
 static int conv_wants(const conv_state_t *s, const conv_layer_t *in) {
   if (in->mode == SF_POINTWISE) return s->fill < SF_TAPS && s->lines < in->lines;
   if (in->mode == SF_DEPTHWISE)
-    return s->line < in->row_lines && s->y < in->in_rows && s->loads != 0;
+    return conv_moves(s, in) && s->line < in->row_lines && s->y < in->in_rows && s->loads != 0;
   if (in->mode == SF_STANDARD) return s->loads != 0 && s->cycle < 9;
   return 0;
 }
 
+/* Standard: channels of this part. */
+static int conv_lanes(const conv_state_t *s, const conv_layer_t *in) {
+  return s->part == in->lines - 1 ? in->last_lanes : SF_UNITS;
+}
+
 /* Whether the array computes in this iteration. */
 static int conv_fires(const conv_state_t *s, const conv_layer_t *in) {
-  if (in->mode == SF_POINTWISE) return s->cycle < in->words;
-  if (in->mode == SF_DEPTHWISE) return s->fires.left == 0 && s->loads != 0;
-  if (in->mode == SF_STANDARD)
-    return s->computes && s->cycle < (s->part == in->lines - 1 ? in->last_lanes : SF_UNITS);
+  if (in->mode == SF_POINTWISE) return s->cycle < s->words;
+  if (in->mode == SF_DEPTHWISE) return conv_again(s) || conv_opens(s, in);
+  if (in->mode == SF_STANDARD) return s->computes && s->lane < conv_lanes(s, in);
   return 0;
 }
 
 /* Whether a tile's results are complete with this iteration. */
 static int conv_completes(const conv_state_t *s, const conv_layer_t *in) {
-  if (in->mode == SF_POINTWISE) return s->cycle == in->words - 1;
-  if (in->mode == SF_DEPTHWISE) return s->fires.left == 0 && s->loads != 0;
-  return conv_fires(s, in) && s->part == in->lines - 1 && s->cycle == in->last_lanes - 1;
+  if (in->mode == SF_POINTWISE) return s->cycle == s->words - 1;
+  if (in->mode == SF_DEPTHWISE) return s->again || (conv_opens(s, in) && s->doubled == 0);
+  return conv_fires(s, in) && !conv_holds(s) && s->part == in->lines - 1 &&
+         s->lane == in->last_lanes - 1;
 }
 
 /* The lanes of one array cycle and their adder tree. x: operands by tap, pixel and 16 units.
  * Negative terms are complements; the ones that they lack are in the bias. */
 static void conv_array(ints_t *tree, const lanes_t *x, const weight_word_t word) {
-  lanes_t shift[SF_TAPS * SF_WIDES * SF_TERMS], keep[SF_TAPS * SF_WIDES * SF_TERMS];
-  lanes_t flip[SF_TAPS * SF_WIDES * SF_TERMS];
+  lanes_t shift[SF_TAPS * SF_WIDES], keep[SF_TAPS * SF_WIDES], flip[SF_TAPS * SF_WIDES];
   #pragma unroll
-  for (int i = 0; i < SF_TAPS * SF_WIDES * SF_TERMS; ++i) {
+  for (int i = 0; i < SF_TAPS * SF_WIDES; ++i) {
     bytes_t code[2];
     #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      /* the first term in the low nibble */
-      const bytes_t both = word.code[i / SF_TERMS * 2 + h];
-      code[h] = i % SF_TERMS ? both >> (uchar)4 : both & (uchar)15;
+      /* the first half of the codes in the low nibbles */
+      const bytes_t both = word.code[(2 * i + h) % 9];
+      code[h] = 2 * i + h < 9 ? both & (uchar)15 : both >> (uchar)4;
     }
     const sf_term_t term = sf_decode_term(SF_LANES_OF_BYTES(code[0], code[1]));
     shift[i] = term.shift;
@@ -1070,20 +1127,21 @@ static void conv_array(ints_t *tree, const lanes_t *x, const weight_word_t word)
     #pragma unroll
     for (int p = 0; p < SF_PIXELS; ++p) {
       ints_t low = (ints_t)(0), high = (ints_t)(0);
-      lanes_t term[SF_TAPS * SF_TERMS];
+      lanes_t term[SF_TAPS];
       #pragma unroll
-      for (int i = 0; i < SF_TAPS * SF_TERMS; ++i) {
-        const int own = (i / SF_TERMS * SF_WIDES + w) * SF_TERMS + i % SF_TERMS;
-        const lanes_t value = x[(i / SF_TERMS * SF_PIXELS + p) * SF_WIDES + w];
-        term[i] = ((value << shift[own]) & keep[own]) ^ flip[own];
+      for (int tap = 0; tap < SF_TAPS; ++tap) {
+        const int own = tap * SF_WIDES + w;
+        term[tap] = ((x[(tap * SF_PIXELS + p) * SF_WIDES + w] << shift[own]) & keep[own]) ^ flip[own];
       }
       /* The sum of two fits 16 bits: |x| <= 255, shifted by at most 6. */
       #pragma unroll
-      for (int i = 0; i < SF_TAPS * SF_TERMS / 2; ++i) {
+      for (int i = 0; i < SF_TAPS / 2; ++i) {
         const lanes_t pair = term[2 * i] + term[2 * i + 1];
         low += SF_INTS_OF_SHORTS(pair.lo);
         high += SF_INTS_OF_SHORTS(pair.hi);
       }
+      low += SF_INTS_OF_SHORTS(term[SF_TAPS - 1].lo);
+      high += SF_INTS_OF_SHORTS(term[SF_TAPS - 1].hi);
       tree[p * SF_VECTORS + 2 * w] = low;
       tree[p * SF_VECTORS + 2 * w + 1] = high;
     }
@@ -1110,8 +1168,8 @@ static void conv_push_channels(conv_state_t *s, const line_t line) {
   }
 }
 
-/* Nine channels of every pixel out of the ring, to all units. */
-static void conv_pop_channels(conv_state_t *s, lanes_t *x, const short sign_bit) {
+/* The first nine channels of every pixel to all units; they leave the ring unless it is held. */
+static void conv_pop_channels(conv_state_t *s, lanes_t *x, const short sign_bit, const int holds) {
   #pragma unroll
   for (int p = 0; p < SF_PIXELS; ++p) {
     const shorts_t low = sf_extend(as_uchar8(s->ring[p][0]), sign_bit);
@@ -1125,11 +1183,11 @@ static void conv_pop_channels(conv_state_t *s, lanes_t *x, const short sign_bit)
         x[(tap * SF_PIXELS + p) * SF_WIDES + w] = (lanes_t)(taps[tap]);
     }
     #pragma unroll
-    for (int i = 0; i < SF_RING - 1; ++i)
-      s->ring[p][i] = i + 2 < SF_RING
-                          ? (s->ring[p][i + 1] >> 8) | (s->ring[p][(i + 2) % SF_RING] << 56)
-                          : s->ring[p][i + 1] >> 8;
-    s->ring[p][SF_RING - 1] = 0;
+    for (int i = 0; i < SF_RING; ++i) {
+      const ulong next = i + 1 < SF_RING ? s->ring[p][(i + 1) % SF_RING] >> 8 : 0;
+      const ulong far = i + 2 < SF_RING ? s->ring[p][(i + 2) % SF_RING] << 56 : 0;
+      s->ring[p][i] = holds ? s->ring[p][i] : next | far;
+    }
   }
 }
 
@@ -1145,32 +1203,47 @@ static void conv_push_line(conv_state_t *s, const conv_layer_t *in, stored_rows_
   for (int i = 0; i < SF_LINE; ++i) {
     #pragma unroll
     for (int r = 0; r < 3; ++r) {
-      s->shift[r][0][i] = s->shift[r][1][i];
-      s->shift[r][1][i] = s->shift[r][2][i];
+      #pragma unroll
+      for (int j = 0; j < SF_PLACES - 1; ++j) s->shift[r][j][i] = s->shift[r][j + 1][i];
     }
-    s->shift[0][2][i] = above.px[16 + i] & two;
-    s->shift[1][2][i] = above.px[i] & one;
-    s->shift[2][2][i] = line.px[i];
-    next.px[16 + i] = s->shift[1][2][i];
+    s->shift[0][SF_PLACES - 1][i] = above.px[16 + i] & two;
+    s->shift[1][SF_PLACES - 1][i] = above.px[i] & one;
+    s->shift[2][SF_PLACES - 1][i] = line.px[i];
+    next.px[16 + i] = s->shift[1][SF_PLACES - 1][i];
     next.px[i] = line.px[i];
   }
   rows[s->line] = next;
 }
 
-/* The shift array as operands; lines outside the map are zero. */
+/* The shift array as operands; lines outside the map are zero. A window that is used a second time
+ * while lines go on has moved on by one of them. */
 static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *x,
                         const short sign_bit) {
+  const int t = s->again ? s->again_t : s->t;
   short keep[3];
   #pragma unroll
-  for (int j = 0; j < 3; ++j) keep[j] = s->t + j >= 0 && s->t + j < in->in_tiles ? -1 : 0;
-  if (in->geometry == 0) {
+  for (int j = 0; j < 3; ++j) keep[j] = t + j >= 0 && t + j < in->in_tiles ? -1 : 0;
+  if (in->geometry == 0 && !(s->again && in->late)) {
     #pragma unroll
     for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_WIDES; ++i) {
       const int tap = i / (SF_PIXELS * SF_WIDES), p = i / SF_WIDES % SF_PIXELS;
       const int column = 6 + p * 1 + tap % 3;
+      const int place = column / SF_PIXELS + SF_PLACES - 3;
       const int at = column % SF_PIXELS * SF_VECTORS + i % SF_WIDES * 2;
-      const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][column / SF_PIXELS][at],
-                                             s->shift[tap / 3][column / SF_PIXELS][at + 1]);
+      const lanes_t both =
+          SF_LANES_OF_BYTES(s->shift[tap / 3][place][at], s->shift[tap / 3][place][at + 1]);
+      x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
+    }
+  }
+  if (in->geometry == 0 && (s->again && in->late)) {
+    #pragma unroll
+    for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_WIDES; ++i) {
+      const int tap = i / (SF_PIXELS * SF_WIDES), p = i / SF_WIDES % SF_PIXELS;
+      const int column = 6 + p * 1 + tap % 3;
+      const int place = column / SF_PIXELS + SF_PLACES - 4;
+      const int at = column % SF_PIXELS * SF_VECTORS + i % SF_WIDES * 2;
+      const lanes_t both =
+          SF_LANES_OF_BYTES(s->shift[tap / 3][place][at], s->shift[tap / 3][place][at + 1]);
       x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
     }
   }
@@ -1179,50 +1252,75 @@ static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *
     for (int i = 0; i < SF_TAPS * SF_PIXELS * SF_WIDES; ++i) {
       const int tap = i / (SF_PIXELS * SF_WIDES), p = i / SF_WIDES % SF_PIXELS;
       const int column = 0 + p * 2 + tap % 3;
+      const int place = column / SF_PIXELS + SF_PLACES - 3;
       const int at = column % SF_PIXELS * SF_VECTORS + i % SF_WIDES * 2;
-      const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][column / SF_PIXELS][at],
-                                             s->shift[tap / 3][column / SF_PIXELS][at + 1]);
+      const lanes_t both =
+          SF_LANES_OF_BYTES(s->shift[tap / 3][place][at], s->shift[tap / 3][place][at + 1]);
       x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
     }
   }
 }
 
 /* The counters of the kinds: adds, compares, selects. */
-static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants, const int fires) {
+static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants, const int fires,
+                       const int completes) {
+  const int holds = conv_holds(s);
   if (in->mode == SF_POINTWISE) {
-    const int end = s->cycle == (s->tile == 1 ? in->words - 1 + in->tail : in->words - 1);
-    const int busy = s->cycle < in->words - 1;
+    const int end = s->tile == 1 ? s->group_left == 1 : s->cycle == s->words - 1;
+    const int busy = s->cycle < s->words - 1;
     s->word = busy ? s->word + 1 : 0;
-    s->fill = busy ? s->fill + (wants ? SF_UNITS - SF_TAPS : -SF_TAPS) : 0;
+    s->fill = !busy ? 0 : s->fill + (wants ? (holds ? SF_UNITS : SF_UNITS - SF_TAPS) : holds ? 0 : -SF_TAPS);
     s->lines = end ? 0 : wants ? s->lines + 1 : s->lines;
     s->cycle = end ? 0 : s->cycle + 1;
     s->tile = !end ? s->tile : s->tile == 1 ? in->tiles : s->tile - 1;
   } else if (in->mode == SF_DEPTHWISE) {
+    const int moves = conv_moves(s, in), opens = conv_opens(s, in), more = s->doubled != 0;
     const int ends = pace_ends(s->fires, in->fires);
     const int line_end = s->line == in->row_length - 1;
-    if (fires) {
-      s->word += ends == 0 ? 0 : ends == 1 ? 1 : ends == 2 ? in->word_row : 1;
-      s->t = ends == 0 ? s->t + in->stride : in->first_t;
+    const int group_word = s->word + (more ? 2 : 1);
+    const int next_word = ends == 0 ? s->word : ends == 2 ? s->row_word : group_word;
+    if (s->again) s->word = s->after;
+    if (opens) {
+      const int left = more ? s->doubled - 1 : 0;
+      s->again_t = s->t;
+      s->after = next_word;
+      s->row_doubled = ends == 3 ? left : s->row_doubled;
+      s->doubled = ends == 0 ? s->doubled : ends == 2 ? s->row_doubled : left;
     }
-    s->fires = pace_step(s->fires, in->fires);
-    /* after the last group's rows no line comes any more */
-    const int rows_end = line_end && s->y == in->all_rows - 1 && s->tile != 0;
-    s->y = rows_end ? (s->tile == 1 ? in->in_rows : 0) : line_end ? s->y + 1 : s->y;
-    s->tile = rows_end ? s->tile - 1 : s->tile;
-    s->line = line_end ? 0 : s->line + 1;
-    s->loads = fires ? s->loads - 1 : s->loads;
+    s->again = opens && more;
+    if (opens) {
+      s->row_word = ends == 3 ? group_word : s->row_word;
+      s->word = more ? s->word + 1 : next_word;
+      s->t = ends == 0 ? s->t + in->stride : in->first_t;
+      s->loads--;
+    }
+    if (moves) {
+      s->fires = pace_step(s->fires, in->fires);
+      /* after the last group's rows no line comes any more */
+      const int rows_end = line_end && s->y == in->all_rows - 1 && s->tile != 0;
+      s->y = rows_end ? (s->tile == 1 ? in->in_rows : 0) : line_end ? s->y + 1 : s->y;
+      s->tile = rows_end ? s->tile - 1 : s->tile;
+      s->line = line_end ? 0 : s->line + 1;
+    }
   } else {
-    const int last_part = s->part == in->lines - 1;
-    const int end = s->cycle == (!s->computes ? 8 : !last_part ? SF_UNITS - 1
-                                 : s->tile == 1 ? in->last_step + in->tail - 1 : in->last_step - 1);
-    s->word = !fires ? s->word : last_part && s->cycle == in->last_lanes - 1 ? 0 : s->word + 1;
+    const int lanes = conv_lanes(s, in), last_part = s->part == in->lines - 1;
+    const int lane = fires && !holds ? s->lane + 1 : s->lane;
+    const int end = !s->computes ? s->cycle == 8
+                    : last_part && s->tile == 1 ? s->group_left == 1
+                                                : lane == lanes && s->cycle >= 8;
+    s->word = !fires ? s->word : completes ? 0 : s->word + 1;
     s->cycle = end ? 0 : s->cycle + 1;
+    s->lane = end ? 0 : lane;
     s->loads = end && s->loads != 0 ? s->loads - 1 : s->loads;
     if (end && s->computes) {
       s->part = last_part ? 0 : s->part + 1;
       s->tile = !last_part ? s->tile : s->tile == 1 ? in->tiles : s->tile - 1;
     }
     s->computes = end ? 1 : s->computes;
+  }
+  if (fires && in->mode != SF_DEPTHWISE) {
+    s->twice = completes ? s->words - in->first_words : s->second ? s->twice - 1 : s->twice;
+    s->second = holds;
   }
 }
 
@@ -1231,9 +1329,9 @@ static void conv_count_weights(conv_state_t *s, const conv_layer_t *in, const in
                                const int last) {
   if (s->group_left == 1) {
     s->bank = 1 - s->bank;
-    conv_next_weights(s, in, s->group == 2, last);
     s->group--;
-    s->group_left = in->group_iterations;
+    conv_group(s, in, last);
+    s->twice = s->words - in->first_words;
   } else {
     s->group_left--;
     s->take_wait = takes ? s->take_every - 1 : s->take_wait - 1;
@@ -1253,8 +1351,8 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
     const weight_word_t word = SF_READ(weight);
     stored_weight_t held;
     #pragma unroll
-    for (int i = 0; i < 32; ++i)
-      held.code[i] = i < 18 ? word.code[i % 18] : (bytes_t)(0);
+    for (int i = 0; i < 16; ++i)
+      held.code[i] = i < 9 ? word.code[i % 9] : (bytes_t)(0);
     weights[(1 - s->bank) * SF_WEIGHT_HALF + s->take_at] = held;
   }
   line_t line;
@@ -1274,10 +1372,10 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
       }
     }
     if (wants) conv_push_channels(s, line);
-    if (fires) conv_pop_channels(s, x, sign_bit);
+    if (fires) conv_pop_channels(s, x, sign_bit, conv_holds(s));
   }
   if (in->mode == SF_DEPTHWISE) {
-    conv_push_line(s, in, rows, line);
+    if (conv_moves(s, in)) conv_push_line(s, in, rows, line);
     if (fires) conv_window(s, in, x, sign_bit);
   }
   if (fires) {
@@ -1285,9 +1383,9 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
     weight_word_t word;
     ints_t tree[SF_LINE];
     #pragma unroll
-    for (int i = 0; i < 18; ++i) word.code[i] = held.code[i];
+    for (int i = 0; i < 9; ++i) word.code[i] = held.code[i];
     conv_array(tree, x, word);
-    const int first = in->mode == SF_DEPTHWISE || s->word == 0;
+    const int first = in->mode == SF_DEPTHWISE ? !conv_again(s) : s->word == 0;
     #pragma unroll
     for (int i = 0; i < SF_LINE; ++i) s->acc[i] = first ? tree[i] : s->acc[i] + tree[i];
   }
@@ -1297,7 +1395,7 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
     for (int i = 0; i < SF_LINE; ++i) sums.px[i] = s->acc[i];
     SF_WRITE(acc, sums);
   }
-  conv_count(s, in, wants, fires);
+  conv_count(s, in, wants, fires, completes);
   conv_count_weights(s, in, takes, last);
 }
 
@@ -2050,7 +2148,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
     if (feeder_left) {
       int wait = 0;
       if (blocked_weight) wait = 4;
-      const int bytes = 128 + (feeder.in_rest == 0 ? 64 : 0);
+      const int bytes = 64 + (feeder.in_rest == 0 ? 64 : 0);
       if (beats < 256 * bytes && !wait) wait = SF_MEMORY;
       if (wait) {
         feeder_span[3 + wait]++;
