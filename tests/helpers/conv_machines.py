@@ -12,7 +12,7 @@ from typing import Any
 
 from conv_walks import Fire, Line
 
-from shiftforge.generator.conv.records import ControllerPass, ConvPass, Pace, PostPass
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, Pace, PostPass, Run
 
 
 class Stuck(Exception):
@@ -97,11 +97,14 @@ def controller_events(own: ControllerPass) -> Iterator[Event]:
 
 @dataclass(frozen=True)
 class Cycle:
-    """An array cycle with the iterations and lines up to it. weight: what the memory held."""
+    """An array cycle with the iterations up to it. weight: what the memory held. lines: that were
+    taken up to it, or to the window's first use; steps: iterations of the walk of lines before it.
+    """
 
     fire: Fire
     iteration: int
     lines: int
+    steps: int
 
 
 @dataclass
@@ -121,13 +124,18 @@ class ConvMachine:
         word, 0 read or 1 written) of the weight memory."""
         self.touched = []
         unit = {0: _Pointwise, 1: _Depthwise, 2: _Standard}.get(own.mode, _Nothing)(own, self.units)
-        left, group, length = list(lines), own.groups, own.first_group_iterations
-        at, found = 0, []
-        while group:
-            final = group == 1
-            words = (0 if last else own.last_words) if final else own.words
-            first = own.last_first if final else own.take_first
-            every = own.last_every if final else own.take_every
+        left, at, found = list(lines), 0, []
+        taken = steps = 0
+        groups = [run for run in own.runs for _ in range(run.groups)]
+        if len(groups) != own.groups:
+            raise Stuck(f"runs of {len(groups)} groups in a layer of {own.groups}")
+        for number, run in enumerate(groups):
+            final = number == len(groups) - 1
+            length = run.iterations + (0 if number else own.fill)
+            words = (0 if last else own.last_words) if final else groups[number + 1].words
+            first = own.last_first if final else run.take_first
+            every = own.last_every if final else run.take_every
+            unit.begin(run, length)
             if words and every < 1:
                 raise Stuck("weights are read at no interval")
             for i in range(length):
@@ -141,7 +149,10 @@ class ConvMachine:
                     if not left:
                         raise Stuck(f"iteration {at} wants a line and none is left")
                     line = left.pop(0)
+                second = unit.again
                 operands, word, completes = unit.step(line)
+                if not second:
+                    taken, steps = len(lines) - len(left), unit.steps
                 if word is not None:
                     slot = self.bank * self.half + word
                     self._within(word)
@@ -149,11 +160,11 @@ class ConvMachine:
                     if slot not in self.memory:
                         raise Stuck(f"iteration {at} takes a weight that was never read")
                     held = self.memory[slot]
-                    found.append(Cycle(Fire(operands, held, completes), at, len(lines) - len(left)))
+                    found.append(Cycle(Fire(operands, held, completes), at, taken, steps))
                 at += 1
             if words and first + (words - 1) * every >= length:
                 raise Stuck(f"a group of {length} iterations ends before its reads of weights")
-            self.bank, group, length = 1 - self.bank, group - 1, own.group_iterations
+            self.bank = 1 - self.bank
         if at != own.iterations:
             raise Stuck(f"groups have {at} iterations and the layer {own.iterations}")
         if left:
@@ -173,7 +184,13 @@ class _Nothing:
     """The first weights are read."""
 
     def __init__(self, own: ConvPass, units: int) -> None:
-        pass
+        self.own, self.units = own, units
+        self.again, self.steps = False, 0
+        self.words = self.left = 0
+
+    def begin(self, run: Run, length: int) -> None:
+        """A group begins; its iterations."""
+        self.words, self.left = run.words, length
 
     def wants(self) -> bool:
         return False
@@ -182,11 +199,11 @@ class _Nothing:
         return _IDLE
 
 
-class _Pointwise:
-    """Channels of lines queue up; nine leave a cycle."""
+class _Pointwise(_Nothing):
+    """Channels of lines queue up; nine leave a cycle, or stay for a second word."""
 
     def __init__(self, own: ConvPass, units: int) -> None:
-        self.own, self.units = own, units
+        super().__init__(own, units)
         self.queue: list[object] = []
         self.lines = self.cycle = 0
         self.tile = own.tiles
@@ -198,15 +215,18 @@ class _Pointwise:
         if line is not None:
             self.queue += [(line, c) for c in range(self.units)]
             self.lines += 1
-        result = _IDLE
-        if self.cycle < self.own.words:
-            taps, self.queue = self.queue[:9], self.queue[9:]
-            taps += [None] * (9 - len(taps))
-            result = (tuple(taps), self.cycle, self.cycle == self.own.words - 1)
-        if self.cycle >= self.own.words - 1:
+        result, last_word = _IDLE, self.words - 1
+        seconds = self.words - self.own.first_words
+        if self.cycle <= last_word:
+            taps = (self.queue + [None] * 9)[:9]
+            if not (self.cycle < 2 * seconds and self.cycle % 2 == 0):
+                self.queue = self.queue[9:]
+            result = (tuple(taps), self.cycle, self.cycle == last_word)
+        if self.cycle >= last_word:
             self.queue = []
-        tail = self.own.tail if self.tile == 1 else 0
-        if self.cycle == self.own.words - 1 + tail:
+        self.left -= 1
+        end = self.left == 0 if self.tile == 1 else self.cycle == last_word
+        if end:
             self.cycle = self.lines = 0
             self.tile = self.own.tiles if self.tile == 1 else self.tile - 1
         else:
@@ -214,11 +234,11 @@ class _Pointwise:
         return result
 
 
-class _Standard:
+class _Standard(_Nothing):
     """Nine lines are loaded ahead while the window before them is used, channel by channel."""
 
     def __init__(self, own: ConvPass, units: int) -> None:
-        self.own, self.units = own, units
+        super().__init__(own, units)
         self.ahead: list[Line] = [None] * 9
         self.window: tuple[Line, ...] = ()
         self.cycle = self.part = self.word = 0
@@ -227,24 +247,34 @@ class _Standard:
     def wants(self) -> bool:
         return self.loads != 0 and self.cycle < 9
 
+    def _channels(self) -> list[tuple[int, bool]]:
+        """Channels of the window in order of use, each with whether it is its last word's."""
+        own, whole = self.own, self.part * self.units
+        lanes = own.last_lanes if self.part == own.lines - 1 else self.units
+        found = []
+        for channel in range(lanes):
+            if whole + channel < self.words - own.first_words:
+                found.append((channel, False))
+            found.append((channel, True))
+        return found
+
     def step(self, line: Line) -> Step:
-        own = self.own
+        own, order = self.own, self._channels()
         if self.cycle == 0:
             self.window = tuple(self.ahead)
         if self.wants():
             self.ahead[self.cycle] = line
         last_part = self.part == own.lines - 1
-        lanes = own.last_lanes if last_part else self.units
         result, complete = _IDLE, False
-        if self.computes and self.cycle < lanes:
-            complete = last_part and self.cycle == lanes - 1
-            result = ((*self.window, self.cycle), self.word, complete)
+        if self.computes and self.cycle < len(order):
+            complete = last_part and self.cycle == len(order) - 1
+            result = ((*self.window, order[self.cycle][0]), self.word, complete)
             self.word = 0 if complete else self.word + 1
-        length = 9
-        if self.computes:
-            tail = own.tail if self.tile == 1 else 0
-            length = own.last_step + tail if last_part else self.units
-        if self.cycle == length - 1:
+        self.left -= 1
+        end = self.cycle == max(9, len(order)) - 1 if self.computes else self.cycle == 8
+        if self.computes and last_part and self.tile == 1:
+            end = self.left == 0
+        if end:
             self.loads -= self.loads != 0
             if self.computes:
                 self.part = 0 if last_part else self.part + 1
@@ -256,22 +286,32 @@ class _Standard:
         return result
 
 
-class _Depthwise:
-    """Every line meets those one and two rows above it; three in a row are a window."""
+class _Depthwise(_Nothing):
+    """Every line meets those one and two rows above it; three in a row are a window. A second word
+    takes it once more, while lines wait or (late) go on."""
 
     def __init__(self, own: ConvPass, units: int) -> None:
-        self.own = own
+        super().__init__(own, units)
         self.rows: dict[int, tuple[Line, Line]] = {}
         self.shift: list[list[Line]] = [[None] * 3 for _ in range(3)]
-        self.line = self.y = self.word = 0
+        self.line = self.y = self.group = 0
         self.t, self.tile, self.loads = own.first_t, own.tiles, own.loads
         self.fires = PaceState(own.fires)
+        self.held: Step = _IDLE
 
     def wants(self) -> bool:
         inside = self.line < self.own.row_lines and self.y < self.own.in_rows
-        return inside and self.loads != 0
+        return inside and self.loads != 0 and (not self.again or bool(self.own.late))
 
     def step(self, line: Line) -> Step:
+        if not self.again:
+            return self._move(line)
+        held, self.again = self.held, False
+        if self.own.late and self._move(line) != _IDLE:
+            raise Stuck("a window is complete while the one before is used again")
+        return held
+
+    def _move(self, line: Line) -> Step:
         own = self.own
         one, two = self.rows.get(self.line, (None, None))
         one, two = one if self.y >= 1 else None, two if self.y >= 2 else None
@@ -286,13 +326,19 @@ class _Depthwise:
             window = [
                 x if k else None for row in self.shift for x, k in zip(row, keep, strict=True)
             ]
-            result = ((*window, None), self.word, True)
+            twice = self.group < own.twice
+            word = self.group + min(self.group, own.twice)
+            result = ((*window, None), word, not twice)
+            if twice:
+                self.held, self.again = ((*window, None), word + 1, True), True
             ends = self.fires.ends
-            self.word += (0, 1, own.word_row, 1)[ends]
+            inner = own.fires.inner
+            self.group += (0, 1, 1 - inner, 1)[ends]
             self.t = self.t + own.stride if ends == 0 else own.first_t
             self.loads -= 1
         self.fires.step()
         self.line += 1
+        self.steps += 1
         if self.line == own.row_length:
             self.line, self.y = 0, self.y + 1
             if self.y == own.all_rows:

@@ -106,7 +106,7 @@ def _times(
         latest = max(sent[lines - 1], skips[k] if layer.skip is not None else 0)
         if layer.mode == "depthwise":
             # Both count the same lines, idle ones too; lines of an addition come in between.
-            end = cycle.iteration + (k + 1 if layer.skip is not None else 0)
+            end = cycle.steps - 1 + (k + 1 if layer.skip is not None else 0)
         else:
             end = sent[lines - 1] + (layer.skip is not None)
         if latest > end:

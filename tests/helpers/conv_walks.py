@@ -7,9 +7,13 @@ tile) of a map; None is a line of zeros, or nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations, pairwise
 from math import ceil
+
+import numpy as np
 
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.records import Pace
@@ -22,14 +26,24 @@ Line = Place | None
 @dataclass(frozen=True)
 class Fire:
     """One array cycle. operands: nine channels (line, place in it) or the nine lines of a window
-    and the channel in them; weight: group and word."""
+    and the channel in them; weight: group, word, and whether it is the second for its operands."""
 
     operands: tuple[object, ...]
-    weight: tuple[int, int]
+    weight: tuple[int, int, int]
     completes: bool
 
 
-@dataclass(frozen=True)
+def in_runs(counts: Sequence[int], most: int = 4) -> list[int]:
+    """The least counts, none below the given ones, with at most ``most`` different neighbours."""
+    changes = [i for i, (a, b) in enumerate(pairwise(counts), 1) if a != b]
+    found: list[list[int]] = []
+    for cuts in combinations(changes, min(most - 1, len(changes))):
+        ends = [0, *cuts, len(counts)]
+        found.append([max(counts[a:b]) for a, b in pairwise(ends) for _ in range(a, b)])
+    return min(found, key=sum)
+
+
+@dataclass(frozen=True, eq=False)
 class Definition:
     """A layer's loops on an array."""
 
@@ -102,18 +116,49 @@ class Definition:
                     found += self.window(group, place)
         return found
 
+    @cached_property
+    def seconds(self) -> list[int]:
+        """First words of each group that a second one follows: up to its last one with a weight
+        that is no power of two. Depthwise: one number, how many channel groups have one."""
+        layer, units = self.layer, self.array.units
+        depthwise, groups = layer.mode == "depthwise", self.out_lines[0]
+        counts = [0] * (1 if depthwise else groups)
+        if self.array.unit == "multiplier":
+            return counts
+        size = np.abs(layer.weight.astype(np.int64))
+        for output, *inputs in np.argwhere(size & (size - 1)):
+            group, word = output // units, inputs[0]
+            if layer.mode == "pointwise":
+                word = inputs[0] // 9
+            if depthwise:
+                group, word = 0, output // units
+            counts[group] = max(counts[group], int(word) + 1)
+        return in_runs(counts)
+
     def fires(self) -> list[Fire]:
         """Array cycles in order."""
+        found: list[Fire] = []
+        for fire in self._first_fires():
+            group, word, _ = fire.weight
+            twice = self.seconds[group] > word
+            if self.layer.mode == "depthwise":
+                twice = self.seconds[0] > group
+            found.append(replace(fire, completes=fire.completes and not twice))
+            if twice:
+                found.append(replace(fire, weight=(group, word, 1)))
+        return found
+
+    def _first_fires(self) -> list[Fire]:
         layer, units = self.layer, self.array.units
         channels, found = layer.in_shape[0], []
         for place in self.tiles():
             group = place[0]
             if layer.mode == "depthwise":
-                found.append(Fire((*self.window(group, place), None), (group, 0), True))
+                found.append(Fire((*self.window(group, place), None), (group, 0, 0), True))
             elif layer.mode == "standard":
                 for c in range(channels):
                     lines = (*self.window(c // units, place), c % units)
-                    found.append(Fire(lines, (group, c), c == channels - 1))
+                    found.append(Fire(lines, (group, c, 0), c == channels - 1))
             else:
                 there = self.in_lines[0] * units
                 for word in range(ceil(channels / 9)):
@@ -121,7 +166,7 @@ class Definition:
                         ((c // units, place[1], place[2]), c % units) if c < there else None
                         for c in range(9 * word, 9 * word + 9)
                     )
-                    found.append(Fire(taps, (group, word), 9 * (word + 1) >= channels))
+                    found.append(Fire(taps, (group, word, 0), 9 * (word + 1) >= channels))
         return found
 
     def results(self) -> list[Place]:
@@ -132,11 +177,19 @@ class Definition:
             return [(g, 0, 0) for g in range(self.out_lines[0])]
         return list(self.tiles())
 
-    def weights(self) -> list[tuple[int, int]]:
-        """(group, word) in order of use."""
+    def weights(self) -> list[tuple[int, int, int]]:
+        """(group, word, second) in order of use."""
         words = {"pointwise": ceil(self.layer.in_shape[0] / 9), "depthwise": 1}
         count = words.get(self.layer.mode, self.layer.in_shape[0])
-        return [(g, w) for g in range(self.out_lines[0]) for w in range(count)]
+        found = []
+        for group in range(self.out_lines[0]):
+            depthwise = self.layer.mode == "depthwise"
+            twice = int(group < self.seconds[0]) if depthwise else self.seconds[group]
+            for word in range(count):
+                found.append((group, word, 0))
+                if word < twice:
+                    found.append((group, word, 1))
+        return found
 
 
 def address(place: Place, sizes: tuple[int, int, int]) -> int:

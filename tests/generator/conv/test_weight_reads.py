@@ -22,13 +22,10 @@ def test_short_groups_of_a_few_words(seed: int, units: int, pixels: int) -> None
         seed, layers=8, family=FAMILIES[seed % 3], multiplier_requant=seed % 2 == 1
     )
     plan = make_plan(model, load_board("s10gx2800"), array_for(model, units, pixels))
-    convs = [layer.conv for layer in plan.layers if layer.conv.groups > 1]
-    short = [
-        c for c in convs if c.words > 1 and c.group_iterations == c.take_first + WEIGHT_DISTANCE
-    ]
-    assert short
-    for own in convs:
+    runs = [run for layer in plan.layers for run in layer.conv.runs if run.groups > 1]
+    assert [r for r in runs if r.words > 1 and r.iterations == r.take_first + WEIGHT_DISTANCE]
+    for own in runs:
         last = own.take_first + (own.words - 1) * own.take_every
-        assert own.group_iterations + own.words - 1 - last >= WEIGHT_DISTANCE
+        assert own.iterations + own.words - 1 - last >= WEIGHT_DISTANCE
     found = next(p.distance for p in plan.proofs if p.promise.name == "conv-weights")
     assert found is not None and found >= WEIGHT_DISTANCE
