@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from mutations import (
     odd_place,
 )
 from PIL import Image
+from random_networks import random_orders, with_random_variants
 from torchvision_state import torchvision_state
 
 from shiftforge.boards.load import load_board
@@ -63,7 +65,9 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.good = folder / "good"
         self.good.mkdir()
-        model = random_model(6, ModelOptions(height=12, width=11))
+        plain = random_model(6, ModelOptions(height=12, width=11))
+        ordered = replace(plain, orders=random_orders(plain, 0))
+        model = with_random_variants(ordered, 0, (0.0, 0.3), 0.1)
         save_model(model, self.good / "conv.safetensors")
         save_network(self.good / "text.safetensors")
         shutil.copy(BOARD, self.good / "board.toml")

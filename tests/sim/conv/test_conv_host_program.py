@@ -72,7 +72,7 @@ def refuses(
 
 # One ends in 32-bit results, the other in stored lines; both images are padded.
 NETWORKS = {"direct": lambda: random_model(1, ModelOptions(height=14, width=13)),
-            "lines": lambda: random_network(4, layers=4, sides=(9, 20))}  # fmt: skip
+            "lines": lambda: random_network(4, layers=4, sides=(9, 20), orders=True)}  # fmt: skip
 
 
 @pytest.mark.device("intel-fpga-emu")

@@ -39,8 +39,9 @@ WITHOUT = 3  # this one is also run at other latencies and damaged
 def network(case: int) -> QuantizedModel:
     seed, family, multiplier, _, _ = CASES[case]
     return random_network(
-        seed, family=family, multiplier_requant=multiplier, layers=12, sides=(4, 40)
-    )
+        seed, family=family, multiplier_requant=multiplier, layers=12, sides=(4, 40),
+        orders=case % 2 == 1,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
