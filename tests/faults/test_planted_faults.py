@@ -16,7 +16,9 @@ from device_client import DeviceClient
 from numpy.typing import NDArray
 from random_networks import random_frames, random_orders
 
+from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
+from shiftforge.generator.conv import target
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
 from shiftforge.generator.conv.records import (
     ControllerPass,
@@ -26,16 +28,10 @@ from shiftforge.generator.conv.records import (
     record_bytes,
 )
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.generator.conv.weights import (
-    REST_BEAT,
-    pack_parameters,
-    pack_weights,
-    parameter_bytes,
-    weight_beat_bytes,
-)
+from shiftforge.generator.conv.weights import REST_BEAT, parameter_bytes, weight_beat_bytes
 from shiftforge.generator.manifest import read_manifest
 from shiftforge.quant.graph.example import ModelOptions, random_model
-from shiftforge.quant.graph.file import save_model
+from shiftforge.quant.graph.file import model_bytes, save_model
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.emulate import emulate
 from shiftforge.sim.conv.layers import Divergence, first_divergence, tensor_order
@@ -231,18 +227,16 @@ def exchanged(model: QuantizedModel, *names: str) -> QuantizedModel:
     ("tensor", "stored"), [("t.pw1", "t.add1"), ("t.pw0", "t.pw0"), ("t.dw1", "t.dw1")]
 )
 def test_weights_in_another_order_than_what_they_are_paired_with_name_tensor_and_channels(
-    tensor: str, stored: str, ordered: QuantizedModel, ordered_project: Path,
-    frames: NDArray[np.int64], on_device: OnDevice,
+    tensor: str, stored: str, ordered: QuantizedModel, frames: NDArray[np.int64],
+    on_device: OnDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Of one side of a skip, and of a depthwise layer: what the tie of their orders rules out."""
-    layers = schedule(exchanged(ordered, tensor)).layers
-    weights, rests = pack_weights(layers, ARRAY)
-    parameters = pack_parameters(layers, ARRAY, False)
-    for name, data in (("weights", weights), ("rests", rests), ("params", parameters)):
-        path = ordered_project / f"data/{name}.bin"
-        assert len(data) == path.stat().st_size
-        path.write_bytes(data)
-    divergence, wrong = located(ordered, ordered_project, frames, on_device("pocl"))
+    # The project holds the valid model, and the data of one whose weights lie otherwise.
+    monkeypatch.setattr(target, "model_bytes", lambda _: model_bytes(ordered))
+    board = load_board("a10gx1150")
+    design = target.generate(exchanged(ordered, tensor), board, units=UNITS, pixels=PIXELS)
+    design.write(tmp_path / "planted")
+    divergence, wrong = located(ordered, tmp_path / "planted", frames, on_device("pocl"))
     assert divergence.stage == stored
     assert wrong == sorted(int(c) for c in ordered.orders[tensor][[1, 4]])
     assert divergence.index("channel") == wrong[0]
