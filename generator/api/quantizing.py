@@ -56,12 +56,9 @@ def quantize(
     problems.stop()
     tell = say if say is not None else lambda text: None
     if chosen is None:
-        from shiftforge.generator.conv.terms import terms_note
         from shiftforge.quant.models.shipped import dtssq_model
 
-        model = dtssq_model()
-        tell(f"note: {terms_note(model)}")
-        return model
+        return dtssq_model()
     how, overrides = chosen
     graph, source = captured(source, overrides, tell)
     report = check_graph(graph, how.formats(graph))

@@ -19,7 +19,6 @@ from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
 from shiftforge.generator.conv.schedule import Layer, Mapped, map_nodes
 from shiftforge.generator.conv.search import choose_array
-from shiftforge.generator.conv.terms import terms_note
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode, FloatPool
 from shiftforge.quant.graph.types import (
     Add,
@@ -38,13 +37,15 @@ __all__ = ["check_network", "dry_model"]
 # Values decide neither what maps nor what it takes; any grid will do.
 _GRID = Grid(8, True, -4)
 _FIGURES = (
-    "units", "pixels", "lanes", "unit", "terms", "ideal_cycles", "modelled_cycles", "modelled_fps",
-    "utilisation", "buffer_bytes", "modelled_alm", "modelled_alm_fraction", "modelled_ram_blocks",
+    "units", "pixels", "lanes", "unit", "terms", "f", "ideal_cycles", "modelled_cycles",
+    "modelled_fps", "utilisation", "buffer_bytes", "modelled_alm", "modelled_alm_fraction",
+    "modelled_ram_blocks",
 )  # fmt: skip
 
 
 def dry_model(graph: FloatGraph, formats: Mapping[str, WeightFormat]) -> QuantizedModel:
-    """The integer network that a float one becomes, with zeros for weights that take no memory.
+    """The integer network that a float one becomes; its weights take no memory, and each has as
+    many terms as its format allows.
 
     formats: of every convolution's weights, by name; two-term shift weights where one is missing.
     """
@@ -72,11 +73,13 @@ def _dry(
     match node:
         case FloatConv():
             outputs = node.weight.shape[0]
+            fmt = formats.get(node.name, ShiftFormat())
+            value = np.int8(3 if isinstance(fmt, ShiftFormat) and fmt.terms == 2 else 1)
             return Conv(
                 name=node.name, source=node.source, input=node.input, output=node.output,
-                weight=np.broadcast_to(np.int8(0), node.weight.shape),
+                weight=np.broadcast_to(value, node.weight.shape),
                 z=np.zeros(outputs, np.int8), bias=np.zeros(outputs, np.int32),
-                format=formats.get(node.name, ShiftFormat()), stride=node.stride,
+                format=fmt, stride=node.stride,
                 padding=node.padding, dilation=node.dilation, groups=node.groups,
                 lo=grid.qmin, hi=grid.qmax, acc_bits=np.ones(outputs, np.uint8),
             )  # fmt: skip
@@ -104,21 +107,14 @@ def check_network(
     if board is not None and not problems:
         plan = problems.check(choose_array, model, board, options or Options())
         problems += [] if plan is None else fit_problems(area_estimate(plan))
-    note = terms_note(model) if any(_mixed(model)) else ""
     return CheckReport(
         kind="conv",
         network=graph.name,
         rows=_rows(graph, model, mapped),
         problems=tuple(problems),
-        notes=(note,) if note else (),
         board=None if board is None else board.name,
         figures={} if plan is None else _figures(plan),
     )
-
-
-def _mixed(model: QuantizedModel) -> list[bool]:
-    """Whether a convolution has one-term weights, by convolution."""
-    return [isinstance(c.format, ShiftFormat) and c.format.terms == 1 for c in model.conv_nodes()]
 
 
 def _figures(plan: Plan) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from shiftforge.quant.graph.types import QuantizedModel
 __all__ = ["Candidate", "choose_array", "explore_arrays", "search_array"]
 
 MIN_UTILISATION = 0.8
+"""Share of the lanes' time in which they work, with second words as work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +47,9 @@ def search_array(model: QuantizedModel, board: Board, target_fps: float | None =
     """The array for a network on a board (all rates modelled).
 
     With target_fps, in frames a second: the fewest lanes that reach it; InputError where none does.
-    Otherwise the fastest array that works at 80 % utilisation. Small networks cannot reach that on
-    any array; there the product of rate and utilisation decides, which stops where further lanes
-    stand idle. Ties go to fewer lanes.
+    Otherwise the fastest array whose lanes work for 80 % of the time, on second words too. Small
+    networks cannot reach that on any array; there the product of rate and utilisation decides,
+    which stops where further lanes stand idle. Ties go to fewer lanes.
     """
     plans = [candidate.plan for candidate in explore_arrays(model, board)]
     if target_fps is not None:
@@ -64,7 +65,7 @@ def search_array(model: QuantizedModel, board: Board, target_fps: float | None =
                 )
             )
         return min(fast, key=lambda p: (p.array.lanes, p.modelled_cycles))
-    busy = [p for p in plans if p.utilisation >= MIN_UTILISATION]
+    busy = [p for p in plans if p.utilisation * (1 + p.second_terms) >= MIN_UTILISATION]
     if busy:
         return min(busy, key=lambda p: (p.modelled_cycles, p.array.lanes))
     return max(plans, key=lambda p: (p.modelled_fps * p.utilisation, -p.array.lanes))

@@ -23,7 +23,6 @@ from shiftforge.generator.conv.plan import Plan, area_estimate
 from shiftforge.generator.conv.records import record_words
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.search import choose_array
-from shiftforge.generator.conv.terms import terms_note, two_term_layers
 from shiftforge.generator.conv.weights import pack_parameters, pack_weights
 from shiftforge.generator.design import Design, TextRules
 from shiftforge.generator.rules import RuleException
@@ -127,7 +126,7 @@ def _emit(model: QuantizedModel, plan: Plan) -> Design:
         "plan.json": plan.to_json().encode(),
         MODEL_FILE: model_bytes(model),
     }
-    report = {**plan.totals(), **_terms(model)}
+    report = dict(plan.totals())
     proofs = {proof.promise.name: proof.distance for proof in plan.proofs}
     exceptions = NON_BLOCKING if plan.non_blocking else ()
     return Design(files, report, _manifest(model, plan), TextRules(True, proofs, exceptions))
@@ -136,12 +135,6 @@ def _emit(model: QuantizedModel, plan: Plan) -> Design:
 def _program(records: Sequence[Any]) -> bytes:
     """Records as the kernels read them."""
     return np.array([record_words(record) for record in records], np.int32).tobytes()
-
-
-def _terms(model: QuantizedModel) -> dict[str, object]:
-    """What made the array two-term, where it is."""
-    layers = two_term_layers(model)
-    return {"two_term_layers": layers, "two_terms": terms_note(model)} if layers else {}
 
 
 def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:

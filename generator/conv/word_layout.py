@@ -49,10 +49,14 @@ def second_counts(layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape) -
     """Second words of each group of output channels, in at most MOST_RUNS runs; none of multiplier
     lanes. A depthwise layer has one entry: how many of its channel groups have one."""
     groups = 1 if layer.mode == "depthwise" else tiling.out_groups
-    if array.unit == "multiplier" or not np.any(layer.weight):
+    if array.unit == "multiplier":
         return (0,) * groups
+    words = layer_words(layer, tiling, walk, array.units)
+    if not any(layer.weight.strides):
+        # A dry model's: one value that takes no memory.
+        _, second = codes_from_ints(layer.weight.reshape(-1)[:1].copy(), _WIDEST)
+        return (words.blocks if second[0] else 0,) * groups
     two = two_term_weights(layer)
     if not two.any():
         return (0,) * groups
-    words = layer_words(layer, tiling, walk, array.units)
     return merge_runs(words.counts(two.reshape((*two.shape, 1, 1)[:4])), MOST_RUNS)

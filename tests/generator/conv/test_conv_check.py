@@ -16,9 +16,7 @@ from shiftforge.generator.conv.check import check_network, dry_model
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import make_plan
 from shiftforge.generator.conv.target import TARGET
-from shiftforge.generator.conv.terms import two_term_layers
 from shiftforge.quant.capture.types import FloatGraph
-from shiftforge.quant.graph.types import ShiftFormat
 from shiftforge.quant.quantisation import Quantisation
 
 BOARD = load_board("a10gx1150")
@@ -128,41 +126,3 @@ def test_weights_of_a_dry_model_take_no_memory() -> None:
     (conv,) = dry_model(huge, {}).conv_nodes()
     assert conv.weight.shape == weight.shape and conv.weight.strides == (0, 0, 0, 0)
     assert check_network(huge, {}).maps
-
-
-@pytest.mark.parametrize(
-    ("options", "layers", "remedy"),
-    [
-        ({"terms": 1}, ("n0", "n4"), "quantise with --first-last same"),
-        ({"terms": 2}, ("n0", "n1", "n2", "n3", "n4"), "--terms 1 --first-last same"),
-        ({"terms": 1, "first_last": "same"}, (), ""),
-        ({"scheme": "int"}, (), ""),
-    ],
-)
-def test_what_makes_an_array_two_term_is_named(
-    options: dict[str, object], layers: tuple[str, ...], remedy: str
-) -> None:
-    chain = Chain()
-    for _ in range(5):
-        chain.conv(8, 3)
-    graph = chain.graph()
-    formats = Quantisation(**options).formats(graph)  # type: ignore[arg-type]
-    model = integer_model(graph, formats)
-    report = build(TARGET, model, BOARD, Options(16, 4)).report
-    assert report.get("two_term_layers", ()) == layers == two_term_layers(model)
-    assert remedy in str(report.get("two_terms", ""))
-    assert ("two_terms" in report) == bool(layers) == (report["terms"] == 2)
-    notes = check_network(graph, formats).notes
-    assert bool(notes) == (options.get("terms") == 1 and bool(layers))
-
-
-def test_trained_codes_name_every_layer() -> None:
-    """DTSSQ: few weights have a second term, in every layer."""
-    chain = Chain()
-    chain.conv(8, 3)
-    chain.conv(8, 3)
-    chain.conv(8, 3)
-    graph = chain.graph()
-    formats = {name: ShiftFormat(4, 2, "SEL") for name in ("n0", "n1", "n2")}
-    report = build(TARGET, integer_model(graph, formats), BOARD, Options(16, 4)).report
-    assert "all 3 layers" in str(report["two_terms"]) and report["terms"] == 2
