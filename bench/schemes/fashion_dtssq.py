@@ -31,6 +31,7 @@ import numpy as np
 import torch
 
 from bench.common.records import write_whole
+from bench.schemes.word_plans import plain_planner
 from shiftforge.quant.capture.types import FloatConv
 from shiftforge.quant.data.datasets import load_dataset
 from shiftforge.quant.data.images import from_array, resize
@@ -46,18 +47,22 @@ from shiftforge.quant.models.shipped import CALIBRATION, FILE, without_floats
 from shiftforge.quant.models.start import PostTraining
 from shiftforge.quant.schemes.dtssq import DTSSQ
 from shiftforge.quant.schemes.folded import Schemed
-from shiftforge.quant.schemes.shift import two_terms
+from shiftforge.quant.schemes.shift import Shift
 from shiftforge.quant.schemes.summary import table, totals
 
 WATCHED = 2000
+TERMS = {"one": 1, "two": 2}
 
 
 def main() -> None:
     """Train, look at the test images once, and write the model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--weights", default="dtssq", choices=("one", "dtssq", "two"))
+    parser.add_argument("--quantiser-rate", type=float, default=1.0, help="of thresholds")
+    parser.add_argument("--no-test", action="store_true")
     parser.add_argument("--data", default="fashion", help="fashion[:DIR]")
-    parser.add_argument("--target", type=float, default=0.3, help="share of second terms")
+    parser.add_argument("--target", type=float, default=0.2, help="share of second terms")
     parser.add_argument("--images", type=int, default=12_800, help="a part of the training images")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--rate", type=float, default=0.002, help="Adam's, in levels")
@@ -78,11 +83,14 @@ def main() -> None:
     graph = fashion.float_graph()
     teacher = fashion.load()
     names = [node.name for node in graph.nodes if isinstance(node, FloatConv)]
-    scheme = DTSSQ(target=given.target, rescale=False)
-    wide = {name: two_terms(scheme) for name in (names[0], names[-1])}
+    scheme: Shift = DTSSQ(target=given.target, rescale=False)
+    if given.weights != "dtssq":
+        scheme = Shift(4, TERMS[given.weights], gradient="ewgs", omega=scheme.omega, rescale=False)
+    start = ShiftFormat(4, 1, "S1") if given.weights == "one" else ShiftFormat(4, 2, "S2")
     recipe = Recipe(
         given.epochs, given.rate, optimiser="adam", weight_decay=0.0, warmup=0.05, shift=2,
         seed=given.seed, distil=given.distil,
+        quantiser_rate=given.quantiser_rate,
     )  # fmt: skip
     print(
         f"{len(train_set)} images, {given.epochs} epochs, {len(watched_set)} watched; float "
@@ -101,8 +109,9 @@ def main() -> None:
             )
 
     found = retrain(
-        graph, Schemed(scheme, wide), TrainingSet(train_set, watched_set), recipe,
-        PostTraining({name: ShiftFormat(4, 2, "S2") for name in names}, calibration.images),
+        graph, Schemed(scheme), TrainingSet(train_set, watched_set), recipe,
+        PostTraining(dict.fromkeys(names, start), calibration.images),
+        planner=plain_planner,
         stage=Stage(scheme.name, given.output, report=report), teacher=teacher,
     )  # fmt: skip
     seconds = time.monotonic() - started
@@ -116,6 +125,7 @@ def main() -> None:
         "recipe": asdict(recipe),
         "watched": dict(found.accuracies),
         "second_terms": second,
+        "words": found.model.meta["second_terms"],
         "bits_per_weight": totals(found.layers).bits_per_weight,
         "shifts_per_weight": totals(found.layers).shifts_per_weight,
         "seconds": round(seconds),
@@ -123,12 +133,16 @@ def main() -> None:
         "float_test": None,
         "test_images": len(data.test),
     }
-    if len(data.test) == 10_000:
+    if len(data.test) == 10_000 and not given.no_test:
         test = _examples(_resized(data.test))
         result["float_test"] = accuracy(teacher, test)
         result["test"] = integer_accuracy(found.model, test)
     write_whole(given.output / "result.json", json.dumps(result, indent=1, default=str) + "\n")
-    print(json.dumps({k: result[k] for k in ("watched", "second_terms", "test", "float_test")}))
+    print(
+        json.dumps(
+            {k: result[k] for k in ("watched", "second_terms", "words", "test", "float_test")}
+        )
+    )
 
 
 def _resized(data: Labelled) -> Labelled:

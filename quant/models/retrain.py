@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from shiftforge.quant.calibrate.images import normalise
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.data.inputs import to_codes
 from shiftforge.quant.graph.types import QuantizedModel
@@ -21,10 +22,12 @@ from shiftforge.quant.models.fit import Hooks, Stage, accuracy, fit
 from shiftforge.quant.models.qat import scheme_facts
 from shiftforge.quant.models.recipe import Group, Recipe
 from shiftforge.quant.models.start import PostTraining
+from shiftforge.quant.models.words import begin_words, end_words, selected_counts, with_words
 from shiftforge.quant.schemes.convert import convert
 from shiftforge.quant.schemes.folded import ParametrisedWeight, Schemed
 from shiftforge.quant.schemes.network import QuantNetwork
 from shiftforge.quant.schemes.summary import LayerSummary, summary
+from shiftforge.quant.second_words import WordPlanner
 from shiftforge.quant.simulate import run_fake_quantised
 
 __all__ = ["Retrained", "folded_from_codes", "integer_accuracy", "retrain", "unit_groups"]
@@ -101,15 +104,21 @@ def retrain(
     *,
     stage: Stage | None = None,
     teacher: nn.Module | None = None,
+    planner: WordPlanner | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Retrained:
     """Quantise after training, train on from there under the scheme, and convert.
 
     stage: by default of the scheme's name, and nothing is kept. teacher: for the recipe's
-    distillation. A scheme of shift weights should keep its scales (``rescale=False``), which are
-    those of the codes. Raises InputError as `fit` and `convert` do.
+    distillation. planner: of the array whose weight words DTSSQ decides by; without one every
+    weight has its own decision. A scheme of shift weights should keep its scales
+    (``rescale=False``), which are those of the codes. Raises InputError as `begin_words`, `fit` and
+    `convert` do.
     """
     network = folded_from_codes(graph, schemed, start)
+    words = None
+    if planner is not None:
+        words = begin_words(network, planner, normalise(start.calibration, graph.preprocess))
     network.to(data.train.images.device)
     quantisers = network.quantisers()
     reached = {"start": accuracy(network, data.watched)}
@@ -120,6 +129,8 @@ def retrain(
         "activation_bits": start.activation_bits,
         "calibration_images": len(start.calibration),
     }
+    if words is not None:
+        facts["array"] = dict(words.plan.array)
     hooks = Hooks(
         loss=lambda task: schemed.loss(task, quantisers),
         after_step=lambda: schemed.after_step(quantisers),
@@ -131,5 +142,9 @@ def retrain(
     first = recipe.epochs - len(found)
     reached |= {f"epoch {first + i + 1}": value for i, value in enumerate(found)}
     network.cpu().eval()
+    if words is not None:
+        end_words(network)
     model = convert(network, meta={**facts, "training": asdict(recipe), **(meta or {})})
+    if words is not None:
+        model = with_words(model, words, selected_counts(network))
     return Retrained(network, model, reached, tuple(summary(network)))

@@ -20,8 +20,12 @@ is learned and stays of the order of 1, whatever the budget. Its gradient is mul
 a rounding cell, would leave thresholds where they start. (An optimiser that normalises gradients,
 such as Adam, takes no notice of that factor.)
 
-A layer is stored as first terms, a mask and packed second terms: b + 1 + b f bits a weight for a
-share f of second terms.
+So trained, a layer is stored as first terms, a mask and packed second terms: b + 1 + b f bits a
+weight for a share f of second terms.
+
+On an array with one shifter a lane second terms cost by weight word instead: layers that have been
+given their words (:meth:`DtssqQuantiser.take_words`) decide by block (see `blocks`), what is held
+against t is a block's score, and `target` is f, the share of array cycles that second words add.
 """
 
 from __future__ import annotations
@@ -32,13 +36,14 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as functional
-from torch import nn
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.schemes.base import Scheme, Site, Sites, WeightQuantiser
-from shiftforge.quant.schemes.levels import check_choice, scaled_gradient
-from shiftforge.quant.schemes.relax import LEAST, inverse_softplus, soft_mask, tightening
-from shiftforge.quant.schemes.shift import Shift, ShiftQuantiser, shift_format
+from shiftforge.quant.schemes.blocks import block_tightening
+from shiftforge.quant.schemes.dtssq_layer import DtssqQuantiser
+from shiftforge.quant.schemes.levels import check_choice
+from shiftforge.quant.schemes.relax import LEAST, tightening
+from shiftforge.quant.schemes.shift import Shift
 
 __all__ = ["DTSSQ", "DtssqQuantiser", "budget_at"]
 
@@ -56,107 +61,6 @@ def budget_at(epoch: int, epochs: int, target: float, anneal: float) -> float:
     return target + (1 - target) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-class DtssqQuantiser(ShiftQuantiser):
-    """One layer: theta is the threshold's parameter (a buffer where it is not learned)."""
-
-    theta: torch.Tensor
-    unit: torch.Tensor
-    budget: torch.Tensor
-
-    def __init__(self, scheme: DTSSQ, layer: str, weight: torch.Tensor) -> None:
-        super().__init__(scheme, layer, weight, shift_format(scheme.bits, 2, "SEL"))
-        self.tau = scheme.tau
-        self.rate = scheme.threshold_rate
-        theta = torch.tensor(inverse_softplus(1.0))
-        if scheme.threshold == "learned":
-            self.theta = nn.Parameter(theta)
-        else:
-            self.register_buffer("theta", theta)
-        # c: the threshold at softplus(theta) = 1.
-        self.register_buffer("unit", torch.tensor(max(scheme.threshold_start, LEAST)))
-        # The share of second terms allowed now; above 1 for no limit.
-        self.register_buffer("budget", torch.tensor(2.0))
-        # Steps since the epoch began; not state: training resumes between epochs.
-        self.steps = 0
-
-    def threshold(self) -> torch.Tensor:
-        """t, 0-d, in squared units of the smallest magnitude, at least `LEAST`."""
-        return (self.unit * functional.softplus(self.theta.detach())).clamp(min=LEAST)
-
-    @torch.no_grad()
-    def parts(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """First terms, second terms before selection, and squared residuals, in units."""
-        v = weight / self.scale(weight)
-        first, second = self.split(v)
-        return first, second, (v - first).square()
-
-    @torch.no_grad()
-    def integers(self, weight: torch.Tensor) -> torch.Tensor:
-        """Eq. 7."""
-        first, second, square = self.parts(weight)
-        return first + second * (square > self.threshold())
-
-    def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """Wq, with EWGS (or plain) gradients to W and the relaxed mask's gradient to theta."""
-        first, second, square = self.parts(weight)
-        scale = self.scale(weight)
-        value = (first + second * (square > self.threshold())) * scale
-        result: torch.Tensor = self.gradient(weight, value, self.span(weight))
-        if self.theta.requires_grad and torch.is_grad_enabled():
-            mask = soft_mask(square, scaled_gradient(self.theta, self.rate), self.unit, self.tau)
-            result = result + scale * second * (mask - mask.detach())  # exactly 0
-        return result
-
-    def relaxed(self, weight: torch.Tensor) -> torch.Tensor:
-        """The weights with the relaxed mask: the objective whose gradient theta descends."""
-        first, second, square = self.parts(weight)
-        return (first + second * soft_mask(square, self.theta, self.unit, self.tau)) * self.scale(
-            weight
-        )
-
-    @torch.no_grad()
-    def second_fraction(self, weight: torch.Tensor) -> float:
-        """Share of weights with two terms."""
-        _, second, square = self.parts(weight)
-        return float(((second != 0) & (square > self.threshold())).double().mean())
-
-    def bits_per_weight(self, weight: torch.Tensor) -> float:
-        """b + 1 + b f: first terms, mask, packed second terms."""
-        return self.bits + 1 + self.bits * self.second_fraction(weight)
-
-    @torch.no_grad()
-    def ratios(self, weight: torch.Tensor) -> torch.Tensor:
-        """Squared residuals over the threshold, of the weights that a second term would change."""
-        _, second, square = self.parts(weight)
-        return square[second != 0] / self.threshold()
-
-    @torch.no_grad()
-    def grow_threshold(self, factor: float) -> None:
-        """t times a factor: c grows, theta stays."""
-        self.unit.mul_(factor)
-
-    @torch.no_grad()
-    def move_unit(self, factor: float) -> None:
-        """c times a factor and softplus(theta) over it: the same threshold."""
-        self.unit.mul_(factor)
-        self.theta.fill_(inverse_softplus(float(functional.softplus(self.theta)) / factor))
-
-    @torch.no_grad()
-    def clamp(self) -> None:
-        """Keep t where a second term can help, and below the largest residual there is."""
-        most, unit = float(self.magnitudes[-1]) ** 2, float(self.unit)
-        self.theta.clamp_(inverse_softplus(LEAST / unit), inverse_softplus(most / unit))
-
-    def follow(self, trained: WeightQuantiser, weight: torch.Tensor) -> None:
-        """Threshold, budget and gradient scale, which do not depend on the channels' scales."""
-        super().follow(trained, weight)
-        if isinstance(trained, DtssqQuantiser):
-            with torch.no_grad():
-                self.theta.copy_(trained.theta)
-                self.unit.copy_(trained.unit)
-                self.budget.copy_(trained.budget)
-
-
 @dataclass(frozen=True)
 class DTSSQ(Shift):
     """The paper's scheme; see the module. Options for its ablation are options here.
@@ -166,8 +70,8 @@ class DTSSQ(Shift):
     in squared units of the smallest magnitude (1/4: every second term that helps). tau: width of
     the relaxed mask as a share of t. threshold_rate: factor of theta's gradient. omega: lambda of
     Omega, 0 for none. target: share of second terms at the end, over all layers of the scheme
-    together; None for no limit. anneal: share of the epochs in which the limit falls. every: steps
-    between two checks of the limit.
+    together, or with weight words of added array cycles; None for no limit. anneal: share of the
+    epochs in which the limit falls. every: steps between two checks of the limit.
     """
 
     terms: int = 2
@@ -195,14 +99,13 @@ class DTSSQ(Shift):
                     self.threshold_rate >= 0,
                     "give 0 or more",
                 ),
-                ("omega", self.omega, self.omega >= 0, "give 0 or more"),
                 ("anneal", self.anneal, 0 < self.anneal <= 1, "give a share of the epochs"),
                 ("every", self.every, self.every >= 1, "check every step or less often"),
                 (
                     "target",
                     self.target,
                     self.target is None or 0 <= self.target <= 1,
-                    "give a share of the weights, 0 to 1",
+                    "give a share, 0 to 1",
                 ),
             )
             if not good
@@ -219,17 +122,6 @@ class DTSSQ(Shift):
         """One layer's."""
         return DtssqQuantiser(self, name, weight)
 
-    def penalty(self, sites: Sites) -> torch.Tensor | None:
-        """lambda * Omega."""
-        if not self.omega or not sites:
-            return None
-        parts = []
-        for site in sites.values():
-            with torch.no_grad():
-                quantised = site.quantiser(site.weight)
-            parts.append((site.weight - quantised).square().sum())
-        return self.omega * torch.stack(parts).sum()
-
     def after_step(self, sites: Sites) -> None:
         """Thresholds back into their range; every so often the limit, and delta's cheap form."""
         own = _own(sites)
@@ -237,7 +129,7 @@ class DTSSQ(Shift):
             quantiser.clamp()
             quantiser.steps += 1
         if own and own[0][1].steps % self.every == 0:
-            self._tighten(own)
+            self.tighten(sites)
             for _, quantiser in own:
                 quantiser.gradient.adapt()
 
@@ -249,14 +141,23 @@ class DTSSQ(Shift):
             quantiser.steps = 0
             if self.target is not None:
                 quantiser.budget.fill_(budget_at(epoch, epochs, self.target, self.anneal))
-        self._tighten(own)
+        self.tighten(sites)
 
-    def _tighten(self, own: list[tuple[Site, DtssqQuantiser]]) -> None:
+    @torch.no_grad()
+    def tighten(self, sites: Sites) -> None:
+        """Let all thresholds grow by one factor where more than the limit stands."""
+        own = _own(sites)
         if self.target is None or not own:
             return
-        ratios = [quantiser.ratios(site.weight).cpu() for site, quantiser in own]
-        total = sum(site.weight.numel() for site, _ in own)
-        factor = tightening(ratios, None, total, float(own[0][1].budget))
+        budget = float(own[0][1].budget)
+        blocks = own[0][1].blocks
+        if blocks is not None:
+            layers = [quantiser.candidates(site.weight) for site, quantiser in own]
+            factor = block_tightening(layers, budget * blocks.total - blocks.spent)
+        else:
+            ratios = [quantiser.ratios(site.weight).cpu() for site, quantiser in own]
+            total = sum(site.weight.numel() for site, _ in own)
+            factor = tightening(ratios, None, total, budget)
         if factor > 1:
             for _, quantiser in own:
                 # A hair more: c rounds, and the weight at the limit must fall below it.

@@ -158,12 +158,15 @@ class FLightNN(Shift):
         return FLightQuantiser(self, name, weight)
 
     def penalty(self, sites: Sites) -> torch.Tensor | None:
-        """sum_j lambda_j sum_i ||r_ij||."""
-        parts = []
+        """sum_j lambda_j sum_i ||r_ij||, and Omega where it is wanted."""
+        extra = super().penalty(sites)
+        parts = [] if extra is None else [extra]
         for site, quantiser in _own(sites):
+            if not any(self.lambdas):
+                break
             whole, residual = quantiser.norms(site.weight)
             parts.append(self.lambdas[0] * whole.sum() + self.lambdas[1] * residual.sum())
-        return torch.stack(parts).sum() if parts and any(self.lambdas) else None
+        return torch.stack(parts).sum() if parts else None
 
     def after_step(self, sites: Sites) -> None:
         """Thresholds back into their range; every so often the limit."""

@@ -32,6 +32,7 @@ __all__ = [
     "FoldedScheme",
     "ParametrisedWeight",
     "Schemed",
+    "by_scheme",
     "StartCodes",
     "inside",
 ]
@@ -214,17 +215,18 @@ class Schemed:
     @torch.no_grad()
     def after_step(self, quantisers: Mapping[str, FoldedQuantiser]) -> None:
         """Every scheme's own."""
-        for scheme, sites in _by_scheme(quantisers).items():
+        for scheme, sites in by_scheme(quantisers).items():
             scheme.after_step(sites)
 
     @torch.no_grad()
     def at_epoch(self, quantisers: Mapping[str, FoldedQuantiser], epoch: int, epochs: int) -> None:
         """Every scheme's own, before an epoch (from 0)."""
-        for scheme, sites in _by_scheme(quantisers).items():
+        for scheme, sites in by_scheme(quantisers).items():
             scheme.at_epoch(sites, epoch, epochs)
 
 
-def _by_scheme(quantisers: Mapping[str, FoldedQuantiser]) -> dict[Scheme, dict[str, Site]]:
+def by_scheme(quantisers: Mapping[str, FoldedQuantiser]) -> dict[Scheme, dict[str, Site]]:
+    """The quantised layers of each scheme, by name."""
     groups: dict[Scheme, dict[str, Site]] = {}
     for name, q in quantisers.items():
         if isinstance(q, ParametrisedWeight):

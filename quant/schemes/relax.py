@@ -33,14 +33,19 @@ def inverse_softplus(t: float) -> float:
 
 
 def soft_mask(
-    square: torch.Tensor, theta: torch.Tensor, unit: torch.Tensor, tau: float
+    square: torch.Tensor,
+    theta: torch.Tensor,
+    unit: torch.Tensor,
+    tau: float,
+    lowest: float = LEAST,
 ) -> torch.Tensor:
     """m for squared residuals (any shape), with a gradient to theta (0-d) alone.
 
-    unit: c in t = c softplus(theta). tau: as a share of the threshold, a constant there.
+    unit: c in t = c softplus(theta). tau: as a share of the threshold, a constant there. lowest:
+    threshold for that.
     """
     t = unit * functional.softplus(theta)
-    bound = t.detach().clamp(min=LEAST)
+    bound = t.detach().clamp(min=lowest)
     return (1 + torch.tanh((square.detach() - t) / (tau * bound))) / 2
 
 

@@ -86,6 +86,7 @@ def _shift(terms: int = 1, rounding: str = "linear", gradient: str = "ste") -> d
         "delta": Setting(float, 1e-3),
         "samples": Setting(int, 128, 1),
         "rescale": Setting(bool, True),
+        "omega": Setting(float, 0.0),
     }
 
 

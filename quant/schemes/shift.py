@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shiftforge.errors import InputError, Problem
 from shiftforge.quant.graph.types import ShiftFormat, WeightFormat
 from shiftforge.quant.schemes.base import Scheme, Sites, WeightQuantiser
 from shiftforge.quant.schemes.ewgs import GradientScale
@@ -188,7 +189,8 @@ class Shift(Scheme):
     bits: 2..5 a term (the shift array takes 3 and 4). terms: 1 or 2. scale: power of two or real;
     of least squared error a channel or a layer, chosen again before every epoch (`rescale`).
     gradient: "ste"; "ewgs" with the fixed delta; adaptive delta by "fisher" or "hessian".
-    samples: training batch size, for "fisher".
+    samples: training batch size, for "fisher". omega: lambda of Omega = sum over layers of
+    ||W - stopgrad(Wq)||**2, which draws the masters to their levels; 0 for none.
     """
 
     bits: int = 4
@@ -200,6 +202,7 @@ class Shift(Scheme):
     delta: float = 1e-3
     samples: int = 128
     rescale: bool = True
+    omega: float = 0.0
 
     def __post_init__(self) -> None:
         shift_levels(self.bits, self.terms)
@@ -207,6 +210,8 @@ class Shift(Scheme):
         check_choice("scale", self.scale, ("pow2", "real"))
         check_choice("granularity", self.granularity, ("channel", "layer"))
         check_choice("gradient", self.gradient, ("ste", "ewgs", "fisher", "hessian"))
+        if not self.omega >= 0:
+            raise InputError(Problem(f"omega {self.omega}", "give 0 or more"))
 
     @property
     def name(self) -> str:
@@ -217,6 +222,17 @@ class Shift(Scheme):
         """One layer's."""
         mode: Literal["S1", "S2"] = "S1" if self.terms == 1 else "S2"
         return ShiftQuantiser(self, name, weight, shift_format(self.bits, self.terms, mode))
+
+    def penalty(self, sites: Sites) -> torch.Tensor | None:
+        """lambda * Omega."""
+        if not self.omega or not sites:
+            return None
+        parts = []
+        for site in sites.values():
+            with torch.no_grad():
+                quantised = site.quantiser(site.weight)
+            parts.append((site.weight - quantised).square().sum())
+        return self.omega * torch.stack(parts).sum()
 
     def at_epoch(self, sites: Sites, epoch: int, epochs: int) -> None:
         """New scales, and the cheap form's delta."""
