@@ -31,7 +31,8 @@ import numpy as np
 import torch
 
 from bench.common.records import write_whole
-from bench.schemes.word_plans import plain_planner
+from shiftforge.boards.load import load_board
+from shiftforge.generator.conv.second_words import word_planner
 from shiftforge.quant.capture.types import FloatConv
 from shiftforge.quant.data.datasets import load_dataset
 from shiftforge.quant.data.images import from_array, resize
@@ -51,6 +52,7 @@ from shiftforge.quant.schemes.shift import Shift
 from shiftforge.quant.schemes.summary import table, totals
 
 WATCHED = 2000
+BOARD, UNITS, PIXELS = "a10gx1150", 16, 7
 TERMS = {"one": 1, "two": 2}
 
 
@@ -111,7 +113,7 @@ def main() -> None:
     found = retrain(
         graph, Schemed(scheme), TrainingSet(train_set, watched_set), recipe,
         PostTraining(dict.fromkeys(names, start), calibration.images),
-        planner=plain_planner,
+        planner=word_planner(load_board(BOARD), UNITS, PIXELS),
         stage=Stage(scheme.name, given.output, report=report), teacher=teacher,
     )  # fmt: skip
     seconds = time.monotonic() - started

@@ -13,6 +13,7 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.models.batches import (
@@ -147,9 +148,11 @@ def _epoch(
         for group in optimiser.param_groups:
             rate = learning_rate(recipe, epoch * steps + step, recipe.epochs * steps)
             group["lr"] = rate * float(group.get("factor", 1.0))
-        loss = _task_loss(logits(network, images), labels, images, recipe, teacher)
-        if hooks.loss is not None:
-            loss = hooks.loss(loss)
+        # Weights are quantised once, for the network and for what the scheme adds.
+        with parametrize.cached():
+            loss = _task_loss(logits(network, images), labels, images, recipe, teacher)
+            if hooks.loss is not None:
+                loss = hooks.loss(loss)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

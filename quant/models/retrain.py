@@ -146,5 +146,5 @@ def retrain(
         end_words(network)
     model = convert(network, meta={**facts, "training": asdict(recipe), **(meta or {})})
     if words is not None:
-        model = with_words(model, words, selected_counts(network))
+        model = with_words(model, words, selected_counts(network), start.calibration)
     return Retrained(network, model, reached, tuple(summary(network)))

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.calibrate.channel_orders import channel_orders
 from shiftforge.quant.calibrate.importance import importance, two_term_gains
+from shiftforge.quant.evaluate import evaluate
 from shiftforge.quant.graph.types import QuantizedModel, ShiftFormat
+from shiftforge.quant.graph.variants import META_KEY
 from shiftforge.quant.schemes.base import Site
 from shiftforge.quant.schemes.blocks import BlockMask
 from shiftforge.quant.schemes.dtssq import DTSSQ, DtssqQuantiser
@@ -148,22 +150,27 @@ def selected_counts(network: QuantNetwork) -> dict[str, tuple[int, ...]]:
 
 
 def with_words(
-    model: QuantizedModel, words: Words, selected: Mapping[str, tuple[int, ...]]
+    model: QuantizedModel,
+    words: Words,
+    selected: Mapping[str, tuple[int, ...]],
+    frames: NDArray[np.uint8],
 ) -> QuantizedModel:
     """The model with its channel orders and the record of its second words.
 
-    Raises InputError as `check_words` does.
+    frames: uint8 (N, H, W, C), on which it is held against its float network. Raises InputError as
+    `check_words` does.
     """
     check_words(model, words.plan, selected)
     counts = needed_counts(model, words.plan)
     added = sum(words.plan.words[name].added_cycles(own) for name, own in counts.items())
     record: dict[str, Any] = {
         "f": words.plan.share(counts),
+        "sqnr_db": evaluate(model, frames).sqnr_db,
         "one_term_cycles": words.plan.one_term_cycles,
         "second_term_cycles": added,
         "array": dict(words.plan.array),
     }
-    return replace(model, orders=words.orders, meta={**model.meta, "second_terms": record})
+    return replace(model, orders=words.orders, meta={**model.meta, META_KEY: record})
 
 
 def check_words(

@@ -229,9 +229,7 @@ class Shift(Scheme):
             return None
         parts = []
         for site in sites.values():
-            with torch.no_grad():
-                quantised = site.quantiser(site.weight)
-            parts.append((site.weight - quantised).square().sum())
+            parts.append((site.weight - site.quantised.detach()).square().sum())
         return self.omega * torch.stack(parts).sum()
 
     def at_epoch(self, sites: Sites, epoch: int, epochs: int) -> None:
