@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from shiftforge.atomic import clear_leftovers
@@ -24,22 +23,21 @@ from shiftforge.quant.models import limits
 from shiftforge.quant.models.batches import Examples, TrainingSet
 from shiftforge.quant.models.checkpoint import digest, load_checkpoint, save_checkpoint
 from shiftforge.quant.models.device import find_device
+from shiftforge.quant.models.finish import Finish, finish
 from shiftforge.quant.models.fit import Recipe, Report, Stage, accuracy, fit
 from shiftforge.quant.models.limits import FINAL, FLOAT, TUNED
 from shiftforge.quant.models.networks import build
-from shiftforge.quant.models.qat import Options, scheme_facts, scheme_hooks, train_scheme
+from shiftforge.quant.models.qat import Options, scheme_facts, train_scheme
 from shiftforge.quant.models.recipe import recipe_problems
 from shiftforge.quant.models.training_pictures import write_pictures
 from shiftforge.quant.schemes.base import Scheme
-from shiftforge.quant.schemes.convert import convert
-from shiftforge.quant.schemes.fold import fold
 from shiftforge.quant.schemes.summary import LayerSummary, summary
+from shiftforge.quant.second_words import WordPlanner
 
 __all__ = ["FLOAT", "Outcome", "RunConfig", "checked", "float_recipe", "run", "tune_recipe"]
 
 # Share of the training split that is held out by default.
 _VALIDATION = 0.1
-_CALIBRATION = 256
 
 
 def float_recipe(network: str, data: Dataset) -> Recipe:
@@ -82,6 +80,8 @@ class RunConfig:
     training after batch norm is folded, where values are the integer graph's own. validation:
     images, None for a tenth.
     activation_bits: of tensors whose activation quantisers have no power-of-two step of their own.
+    planner: of the array whose weight words DTSSQ decides by once batch norm is folded; without
+    one, and before, every weight has its own decision.
     resume: go on in a folder with checkpoints; without it such a folder is refused.
     """
 
@@ -109,6 +109,7 @@ class RunConfig:
     channels: int = 3
     device: str | None = None
     resume: bool = False
+    planner: WordPlanner | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,8 +221,23 @@ def run(config: RunConfig, report: Report | None = None) -> Outcome:
     )
     layers = tuple(summary(done.network))
     write_pictures(config.folder, done.network, layers, done.records)
+
+    def measure(finished: nn.Module) -> dict[str, float]:
+        validation["integer"] = accuracy(finished, parts.images.watched)
+        test["integer"] = accuracy(finished, parts.test)
+        return {"test_accuracy": test["integer"]}
+
+    known = {
+        "network": config.network,
+        "float": digest(network.state_dict()),
+        **scheme_facts(config.scheme),
+    }
     try:
-        model = _integer(config, parts, done.network, network, tune, report, validation, test)
+        model = finish(
+            done.network, parts.images, parts.data.labels,
+            Finish(config.final_epochs, tune, config.planner, config.activation_bits, facts),
+            Stage(FINAL, config.folder, known, report=report), teacher=network, measure=measure,
+        )  # fmt: skip
     except InputError as error:
         return Outcome(path, validation, test, layers, refused=error.problems)
     return Outcome(path, validation, test, layers, model)
@@ -238,59 +254,3 @@ def _load_float(network: nn.Module, path: Path, name: str) -> None:
     except RuntimeError as error:
         what = f"its tensors are not those of {name}: {str(error).splitlines()[-1].strip()}"
         raise InputError(Problem(what, "name the network it holds", str(path))) from error
-
-
-def _integer(
-    config: RunConfig,
-    parts: Parts,
-    trained: nn.Module,
-    teacher: nn.Module,
-    tune: Recipe,
-    report: Report | None,
-    validation: dict[str, float],
-    test: dict[str, float],
-) -> QuantizedModel:
-    """Fold batch norm, train on where values are the integers' own, and convert."""
-    device = parts.images.train.images.device
-    preprocess = parts.data.preprocess
-    frames = parts.images.train.images[:_CALIBRATION].permute(0, 2, 3, 1).cpu().numpy()
-    folded = fold(
-        trained, preprocess, frames,
-        name=config.network, labels=parts.data.labels, activation_bits=config.activation_bits,
-    )  # fmt: skip
-    if config.final_epochs:
-        facts = {
-            "network": config.network,
-            "float": digest(teacher.state_dict()),
-            "tune": asdict(tune),
-            **scheme_facts(config.scheme),
-        }
-        # Fails before the time is spent where a scheme has no integers.
-        convert(folded)
-        recipe = replace(
-            tune, epochs=config.final_epochs, rate=tune.rate / 10, warmup=0.0, freeze_epochs=0
-        )
-        fit(
-            folded, parts.images, recipe,
-            Stage(FINAL, config.folder, facts, report=report),
-            hooks=scheme_hooks(folded), teacher=teacher if recipe.distil else None,
-        )  # fmt: skip
-    folded.eval()
-    # float64: every sum is exact, so that these are the integer graph's accuracies.
-    exact = folded.to(device).double()
-    validation["integer"] = accuracy(_Double(exact), parts.images.watched)
-    test["integer"] = accuracy(_Double(exact), parts.test)
-    meta: dict[str, Any] = {"network": config.network, "data": parts.data.name}
-    return convert(folded.cpu().float(), meta={**meta, "test_accuracy": test["integer"]})
-
-
-class _Double(nn.Module):
-    """A float64 network that takes float32 images."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.network(x.double())
-        return found

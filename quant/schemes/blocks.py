@@ -10,8 +10,9 @@ no cycle are all there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -63,6 +64,13 @@ class BlockMask(nn.Module):
         share = padded[torch.from_numpy(slots)] / slots.shape[1]
         self.register_buffer("share", share, persistent=False)
         self._merged: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Moved with the network, but float64 whatever the network is made."""
+        share = self.share
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.share = share.to(self.index.device)
+        return self
 
     @property
     def free(self) -> bool:

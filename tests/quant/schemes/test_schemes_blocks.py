@@ -92,10 +92,8 @@ def test_scores_are_weighted_means_over_all_places_of_a_word() -> None:
     found = mask.scores(torch.from_numpy(square)).numpy()
     relative = importance / importance.mean()
     for group in range(2):
-        sums = [
-            float((relative * square)[(own.group[:, None, None, None] == group) & (own.block == b)].sum())
-            for b in range(3)
-        ]  # fmt: skip
+        inside = own.group[:, None, None, None] == group
+        sums = [float((relative * square)[inside & (own.block == b)].sum()) for b in range(3)]
         np.testing.assert_allclose(found[group], pooled([s / 12 for s in sums]), rtol=1e-12)
 
 
