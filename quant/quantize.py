@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from shiftforge.quant.calibrate.images import normalise
 from shiftforge.quant.calibrate.network import one_thread
 from shiftforge.quant.calibrate.sequential import Options, Progress, round_network
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
-from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.quant.graph.types import Grid, QuantizedModel, ShiftFormat
 from shiftforge.quant.graph.verify import verify
 from shiftforge.quant.quantisation import FirstLast, Quantisation, weight_formats
+from shiftforge.quant.second_terms import Masks, prepare
+from shiftforge.quant.second_words import WordPlanner
 
 __all__ = ["FirstLast", "Quantisation", "calibration_subset", "quantize", "weight_formats"]
 
@@ -40,39 +43,40 @@ def quantize(
     images: NDArray[np.generic],
     options: Quantisation | None = None,
     *,
+    planner: WordPlanner | None = None,
     progress: Progress | None = None,
 ) -> QuantizedModel:
     """Quantise a network after training.
 
     images: calibration images (N, height, width, channels) of the network's size, values 0..255;
-    where all of them would need too much memory an evenly spaced part is taken. progress: called
-    with (stage, done, total).
+    where all of them would need too much memory an evenly spaced part is taken. planner: of the
+    words of weights on the array, for options that choose the weights of two terms. progress:
+    called with (stage, done, total).
     The same input gives the same model, however many cores there are (torch runs on one). Its
     facts hold the options and each node's signal to quantisation noise ratio in dB on the
     calibration images.
-    Raises InputError for bad images or options and for a network no integer graph can hold.
+    Raises InputError for bad images or options, for a network no integer graph can hold, and for an
+    SQNR (``min_sqnr``) that all second words together do not reach.
     """
     given = options or Quantisation()
     problems = Problems()
-    values = problems.check(
-        normalise, calibration_subset(graph, np.asarray(images)), graph.preprocess
-    )
+    frames = calibration_subset(graph, np.asarray(images))
+    values = problems.check(normalise, frames, graph.preprocess)
     problems += given.problems()
+    if given.selects and planner is None:
+        problems.append(Problem("no planner of the array's words", "give one", "planner"))
     problems += _unusable(graph)
     if problems or values is None:
         raise InputError(problems)
-    formats = given.formats(graph)
     tell = progress if progress is not None else _silent
     tell("measuring activations", 0, 1)
-    how = Options(rounding=given.rounding, bias_correction=given.bias_correction)
     with one_thread():
         scaled = equalise(graph, values, mode=given.equalisation)
         grids = calibrate_grids(
             scaled, values, bits=given.activation_bits, method=given.calibration
         )
         tell("measuring activations", 1, 1)
-        rounded = round_network(scaled, values, formats, grids, how, progress)
-    facts: Mapping[str, Any] = {
+    facts: dict[str, Any] = {
         "scheme": given.scheme,
         "activation_bits": given.activation_bits,
         "rounding": given.rounding,
@@ -81,15 +85,46 @@ def quantize(
         "requant": given.requant,
         "calibration": given.calibration,
         "calibration_images": len(values),
-        "first_last": given.first_last,
-        "sqnr_db": {name: round(value, 2) for name, value in rounded.sqnr.items()},
+        "first_last": given.ends,
     }
-    model = convert(
-        scaled, grids, rounded.weights, formats, biases=rounded.biases, requant=given.requant,
-        meta=facts,
-    )  # fmt: skip
+
+    def rounded(allowed: Masks | None, output: Grid | None) -> QuantizedModel:
+        return _rounded(scaled, values, given, grids, allowed, output, facts, tell)
+
+    with one_thread():
+        if given.selects and planner is not None:
+            case = prepare(scaled, values, frames, given, planner, rounded, tell)
+            model = case.with_shares(given.shares) if given.shares else case.smallest()
+        else:
+            model = rounded(None, None)
     verify(model)
     return model
+
+
+def _rounded(
+    graph: FloatGraph,
+    values: NDArray[np.float32],
+    given: Quantisation,
+    grids: Mapping[str, Grid],
+    allowed: Masks | None,
+    output: Grid | None,
+    facts: Mapping[str, Any],
+    progress: Progress,
+) -> QuantizedModel:
+    """The integer network with the weights' masks, and the output's grid where it is given."""
+    formats = given.formats(graph)
+    for name, mask in (allowed or {}).items():
+        own = formats[name]
+        if not mask.any() and isinstance(own, ShiftFormat):
+            formats[name] = replace(own, terms=1, mode="S1")
+    known = dict(grids) if output is None else {**grids, graph.output: output}
+    how = Options(rounding=given.rounding, bias_correction=given.bias_correction)
+    found = round_network(graph, values, formats, known, how, progress, allowed)
+    noise = {name: round(value, 2) for name, value in found.sqnr.items()}
+    return convert(
+        graph, known, found.weights, formats, biases=found.biases, requant=given.requant,
+        meta={**facts, "sqnr_db": noise},
+    )  # fmt: skip
 
 
 def _unusable(graph: FloatGraph) -> list[Problem]:

@@ -28,6 +28,9 @@ def quantize(
     calib: Any = None,
     calib_limit: int = 256,
     data_dir: Path | None = None,
+    board: Any = None,
+    units: int | None = None,
+    pixels: int | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
     **options: Any,
@@ -43,16 +46,22 @@ def quantize(
     the fields of ``shiftforge.quant.quantisation.Quantisation``: scheme, "shift" (sums of powers of
     two; bits 3 or 4 a term, terms 1 or 2), "int" (uniform, bits 4 to 8), or "dtssq" (the shipped
     network's retrained codes, which takes no others); bits, terms, activation_bits,
-    rounding, bias_correction, equalisation, calibration, requant and first_last. progress: called
-    with (stage, done, total). say: called with lines for the user.
-    Raises InputError with everything that is wrong; bad options before anything is loaded, and what
-    the accelerator does not run (see ``check``) before any calibration.
+    rounding, bias_correction, equalisation, calibration, requant, first_last, and second_terms or
+    min_sqnr, which choose the weights of two terms for an array with one shifter a lane.
+    board (a name, a file or a ``Board``; a10gx1150), units (16 or 32; 16) and pixels (1 to 16; 7):
+    the array whose cycles these two count; given with one of them alone. progress: called with
+    (stage, done, total). say: called with lines for the user.
+    Raises InputError with everything that is wrong; bad options before anything is loaded, what the
+    accelerator does not run (see ``check``) before any calibration, and an SQNR that is not
+    reached.
     """
     from shiftforge.checking import check_graph
     from shiftforge.sources import captured
+    from shiftforge.word_array import array_of, selects
 
     problems = Problems(call_problems(progress=progress, say=say))
     chosen = problems.check(quantize_options, source, calib, calib_limit, data_dir, options)
+    array = problems.check(array_of, board, units, pixels, wanted=selects(options))
     problems.stop()
     tell = say if say is not None else lambda text: None
     if chosen is None:
@@ -84,7 +93,13 @@ def quantize(
     for note in frames.notes:
         tell(note)
     tell(f"measuring activations on {len(frames)} frames{named}")
-    return quantize_graph(graph, frames.images, how, progress=progress)
+    planner = None
+    if how.selects and array is not None:
+        from importlib import import_module
+
+        words = import_module("shiftforge.generator.conv.second_words")
+        planner = words.word_planner(*array)
+    return quantize_graph(graph, frames.images, how, planner=planner, progress=progress)
 
 
 # What the shipped DTSSQ network was made with; None: not given.

@@ -55,9 +55,7 @@ def _early(source: str, **values: Any) -> list[Problem]:
 @click.option(
     "--first-last",
     type=click.Choice(["wide", "same"]),
-    default="wide",
-    show_default=True,
-    help="As `quantize` has it.",
+    help="As `quantize` has it: wide, but same with --terms 1.",
 )
 @source_options
 @json_option

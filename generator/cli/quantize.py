@@ -10,6 +10,7 @@ import click
 
 from shiftforge.cli.command import CheckedCommand, folder_type
 from shiftforge.cli.options import is_model_file, json_option, output_file_problems
+from shiftforge.cli.quantize_choice import choice_options, print_choice
 from shiftforge.cli.source_options import given_options, source_options
 from shiftforge.errors import Problem
 
@@ -29,13 +30,16 @@ def _early(source: str, output: Path, **values: Any) -> list[Problem]:
     from shiftforge.cli.text_source import is_text_source
     from shiftforge.errors import Problems
     from shiftforge.quantizing import quantize_options
+    from shiftforge.word_array import array_of, selects
 
     if is_text_source(source):
         return []
     problems = Problems(refuse_options(_OF_TEXTS, "is for text classifiers"))
     own = _python_options(values)
     arguments = (own.pop("calib", None), own.pop("calib_limit"), own.pop("data_dir", None))
+    board, units, pixels = (own.pop(name, None) for name in ("board", "units", "pixels"))
     problems.check(quantize_options, source, *arguments, own)
+    problems.check(array_of, board, units, pixels, wanted=selects(own))
     return problems
 
 
@@ -116,10 +120,10 @@ def _python_options(values: Mapping[str, Any]) -> dict[str, Any]:
 @click.option(
     "--first-last",
     type=click.Choice(["wide", "same"]),
-    default="wide",
-    show_default=True,
-    help="Two terms (or 8 bits) in the first and last layer, or the format of the others.",
+    help="Two terms (or 8 bits) in the first and last layer, or the format of the others; wide but "
+    "with --terms 1.",
 )
+@choice_options
 @source_options
 @click.option(
     "--resize",
@@ -167,6 +171,12 @@ def command(output: Path, as_json: bool, **given: Any) -> None:
     Pictures are resized and cropped as the source says (a preprocessor_config.json; torchvision's
     256 and 224 for a .pth), and squashed to the network's size where it says nothing.
 
+    --second-terms chooses the weights of two terms for an array with one shifter a lane, so that
+    second words of weights add at most the share F of its cycles; with several F the file holds a
+    choice for each, and `generate` takes one of them. --min-sqnr takes the smallest share that
+    reaches the ratio. The array is 16 units x 7 pixels on an a10gx1150 unless --units, --pixels and
+    --board say otherwise.
+
     A folder of `train albert` gives an integer text classifier; so does
     albert-random[:LxHxHEADSxF[xLAYERS]], random weights of ALBERT-base's sizes or those given. For
     them there are --weights, --af-bits, --calibration and --seed.
@@ -212,6 +222,7 @@ def _print(model: QuantizedModel, output: Path, seconds: float, as_json: bool) -
                 "weights": sum(layer.weights for layer in layers),
                 "storage_bytes": sum(layer.storage_bytes for layer in layers),
                 "seconds": round(seconds, 3),
+                "second_terms": model.meta.get("second_terms"),
                 "meta": model.meta,
             }
         )
@@ -233,3 +244,4 @@ def _print(model: QuantizedModel, output: Path, seconds: float, as_json: bool) -
             for layer in layers
         ],
     )
+    print_choice(model)

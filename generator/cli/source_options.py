@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["OVERRIDES", "given_options", "source_options"]
+__all__ = ["OVERRIDES", "Numbers", "given_options", "source_options"]
 
 _LONGEST = 200
 
@@ -25,7 +25,7 @@ else:
     _Type = click.ParamType
 
 
-class _Numbers(_Type):
+class Numbers(_Type):
     """Numbers between commas: whole ones from 1 (``whole``), or finite ones."""
 
     def __init__(self, name: str, whole: bool = False) -> None:
@@ -59,19 +59,19 @@ def source_options(command: F) -> F:
             ),
             click.option(
                 "--input-shape",
-                type=_Numbers("C,H,W", whole=True),
+                type=Numbers("C,H,W", whole=True),
                 metavar="C,H,W",
                 help="Of a factory's network, in place of its input_shape.",
             ),
             click.option(
                 "--mean",
-                type=_Numbers("numbers between commas"),
+                type=Numbers("numbers between commas"),
                 metavar="M,...",
                 help="Of every channel: the network takes (pixel / 255 - mean) / std.",
             ),
             click.option(
                 "--std",
-                type=_Numbers("numbers between commas"),
+                type=Numbers("numbers between commas"),
                 metavar="S,...",
                 help="As --mean; both in place of the source's preprocess.",
             ),

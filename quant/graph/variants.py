@@ -50,9 +50,10 @@ def shares(model: QuantizedModel) -> tuple[float, ...]:
 def with_variant(model: QuantizedModel, second_terms: float) -> QuantizedModel:
     """The model with that choice active whose share is the largest of those up to the given one.
 
-    What was active before becomes a variant, so that all choices remain; the meta's "f" and
-    "sqnr_db" speak of what is active now, and nothing else of the model changes. The model must be
-    valid. Raises InputError where it has no choice with so small a share, or none at all.
+    What was active before becomes a variant, so that all choices remain; the meta's "f", "sqnr_db"
+    and "second_term_cycles" speak of what is active now, and nothing else of the model changes. The
+    model must be valid. Raises InputError where it has no choice with so small a share, or none at
+    all.
     """
     own = own_share(model)
     if own is None:
@@ -70,9 +71,11 @@ def with_variant(model: QuantizedModel, second_terms: float) -> QuantizedModel:
         own.second_terms, own.sqnr_db, {conv.name: conv for conv in model.conv_nodes()}
     )
     kept = [v for v in model.variants if v is not chosen]
-    meta: dict[str, Any] = {
-        **model.meta[META_KEY], "f": chosen.second_terms, "sqnr_db": chosen.sqnr_db
-    }  # fmt: skip
+    told = model.meta[META_KEY]
+    meta: dict[str, Any] = {**told, "f": chosen.second_terms, "sqnr_db": chosen.sqnr_db}
+    one_term = told.get("one_term_cycles")
+    if "second_term_cycles" in told and isinstance(one_term, int) and 0 < one_term < 1 << 62:
+        meta["second_term_cycles"] = round(min(chosen.second_terms, 1e9) * one_term)
     return replace(
         model,
         nodes=tuple(chosen.convs[n.name] if isinstance(n, Conv) else n for n in model.nodes),

@@ -55,6 +55,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     "options",
     [
         {"terms": 1, "rounding": "log"},
+        {"terms": 1, "first_last": "wide"},
         {"scheme": "int", "bits": 4, "requant": "multiplier"},
         {"bits": 3, "activation_bits": 4, "first_last": "same", "equalisation": "calibrated"},
         {"rounding": "nearest", "bias_correction": False, "calibration": "percentile"},
@@ -66,7 +67,9 @@ def test_options_give_models_that_verify(options: dict[str, Any]) -> None:
     verify(model)
     convs = model.conv_nodes()
     if options.get("terms") == 1:
-        assert convs[0].format == convs[-1].format == ShiftFormat(4, 2, "S2")
+        ends = ShiftFormat(4, 2, "S2") if "first_last" in options else ShiftFormat(4, 1, "S1")
+        assert convs[0].format == convs[-1].format == ends
+        assert model.meta["first_last"] == ("wide" if "first_last" in options else "same")
         assert convs[1].format == ShiftFormat(4, 1, "S1")
     if options.get("scheme") == "int":
         assert convs[0].format == IntFormat(8) and convs[1].format == IntFormat(4)

@@ -1,0 +1,188 @@
+"""Quantisation with chosen weights of two terms: shares of second words, and the smallest share.
+
+The steps: what rounding errors cost in the output, channel orders that gather what gains most from
+a second term, the array's words in these orders, and for each share the counts of second words that
+gain most. Then all weights are rounded where those words allow two terms. What is told of a choice
+is measured: its share f from the weights themselves, its SQNR on the calibration images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.calibrate.channel_orders import channel_orders
+from shiftforge.quant.calibrate.importance import importance, two_term_gains
+from shiftforge.quant.calibrate.network import walk
+from shiftforge.quant.calibrate.second_choice import SecondChoice
+from shiftforge.quant.calibrate.sequential import Progress
+from shiftforge.quant.capture.types import FloatGraph
+from shiftforge.quant.evaluate import quantised_logits, sqnr_db
+from shiftforge.quant.formats.shift import term_count
+from shiftforge.quant.graph.types import Grid, QuantizedModel, ShiftFormat, Variant
+from shiftforge.quant.graph.variants import META_KEY
+from shiftforge.quant.quantisation import Quantisation
+from shiftforge.quant.second_words import Orders, WordPlan, WordPlanner
+
+__all__ = ["IMAGES", "Case", "Made", "Masks", "prepare", "second_counts"]
+
+Masks: TypeAlias = Mapping[str, NDArray[np.bool_]]
+Round: TypeAlias = Callable[[Masks | None, Grid | None], QuantizedModel]
+
+IMAGES = 32
+"""Calibration images, at most, that importance is measured on."""
+
+# Trials of the smallest share, and how near to it they come.
+_TRIALS, _NEAR = 7, 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A rounded model: its share and added array cycles, counted, and its SQNR, measured."""
+
+    model: QuantizedModel
+    asked: float
+    f: float
+    cycles: int
+    sqnr_db: float
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the model's meta."""
+        return {
+            "asked": self.asked, "f": self.f, "second_term_cycles": self.cycles,
+            "sqnr_db": self.sqnr_db,
+        }  # fmt: skip
+
+
+def second_counts(model: QuantizedModel, plan: WordPlan) -> dict[str, tuple[int, ...]]:
+    """Second words of every layer's groups that a model's weights need."""
+    return {
+        conv.name: plan.words[conv.name].counts(term_count(conv.weight, conv.format) == 2)
+        for conv in model.conv_nodes()
+        if isinstance(conv.format, ShiftFormat)
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A network ready to be rounded with any share of second words.
+
+    round: the model of masks and the output's grid. frames: calibration images, uint8, and wanted:
+    the float network's logits of these, (N, classes).
+    """
+
+    given: Quantisation
+    orders: Orders
+    plan: WordPlan
+    choice: SecondChoice
+    round: Round
+    frames: NDArray[np.uint8]
+    wanted: NDArray[np.float64]
+
+    def make(self, share: float, output: Grid | None = None) -> Made:
+        """The model with at most a share of second words."""
+        counts = self.choice.counts(share)
+        masks = {name: self.plan.words[name].allowed(own) for name, own in counts.items()}
+        model = self.round(masks, output)
+        needed = second_counts(model, self.plan)
+        cycles = sum(self.plan.words[name].added_cycles(own) for name, own in needed.items())
+        measured = sqnr_db(self.wanted, quantised_logits(model, self.frames))
+        f = self.plan.share(needed)
+        return Made(replace(model, orders=dict(self.orders)), share, f, cycles, round(measured, 3))
+
+    def with_shares(self, shares: tuple[float, ...]) -> QuantizedModel:
+        """The model of the largest share; the others are its variants."""
+        largest = self.make(shares[-1])
+        grid = largest.model.tensors[largest.model.output].grid
+        made = [largest]
+        for share in reversed(shares[:-1]):
+            own = self.make(share, grid)
+            if own.f < made[-1].f:  # else all that gains is in both
+                made.append(own)
+        return self._told(made, {})
+
+    def smallest(self) -> QuantizedModel:
+        """The model of the smallest share whose SQNR reaches ``min_sqnr``, to about 0.01.
+
+        Raises InputError, with the best that was reached, where all second words do not.
+        """
+        goal = self.given.min_sqnr or 0.0
+        best = high = self.make(1.0)
+        if high.sqnr_db < goal:
+            what = f"{goal:g} dB asked, {best.sqnr_db:.2f} dB with every second word that gains"
+            raise InputError(Problem(what, "ask for less", "min_sqnr"))
+        low = self.make(0.0)
+        if low.sqnr_db >= goal:
+            return self._told([low], {"min_sqnr_db": goal})
+        # Regula falsi, the value at an end that stays halved (the Illinois rule).
+        left, right = low.asked, min(high.asked, high.f)
+        below, above, side = low.sqnr_db - goal, high.sqnr_db - goal, 0
+        for _ in range(_TRIALS - 2):
+            if right - left <= _NEAR:
+                break
+            gap = min(_NEAR, (right - left) / 2)  # no nearer to an end than what is wanted
+            share = left + (right - left) * below / (below - above)
+            own = self.make(float(np.clip(share, left + gap, right - gap)))
+            if own.sqnr_db >= goal:
+                high, right, above = own, own.asked, own.sqnr_db - goal
+                below, side = below / 2 if side > 0 else below, 1
+            else:
+                left, below = own.asked, own.sqnr_db - goal
+                above, side = above / 2 if side < 0 else above, -1
+        return self._told([high], {"min_sqnr_db": goal})
+
+    def _told(self, made: list[Made], more: Mapping[str, Any]) -> QuantizedModel:
+        """The first model with the others as variants and the facts of all."""
+        first, others = made[0], made[:0:-1]
+        facts = {
+            "asked": sorted(own.asked for own in made),
+            "f": first.f,
+            "sqnr_db": first.sqnr_db,
+            "one_term_cycles": self.plan.one_term_cycles,
+            "second_term_cycles": first.cycles,
+            "array": dict(self.plan.array),
+            "choices": [own.facts for own in reversed(made)],
+            **more,
+        }
+        variants = tuple(
+            Variant(own.f, own.sqnr_db, {conv.name: conv for conv in own.model.conv_nodes()})
+            for own in others
+        )
+        meta = {**first.model.meta, META_KEY: facts}
+        return replace(first.model, variants=variants, meta=meta)
+
+
+def prepare(
+    graph: FloatGraph,
+    values: NDArray[np.float32],
+    frames: NDArray[np.generic],
+    given: Quantisation,
+    planner: WordPlanner,
+    rounding: Round,
+    progress: Progress,
+) -> Case:
+    """The case of a network.
+
+    graph: equalised. values: its normalised calibration images (N, C, H, W); frames: the same as
+    they were given. planner: of the array's words. rounding: see ``Case``.
+    Raises InputError where the array cannot run the network.
+    """
+    progress("choosing weights of two terms", 0, 1)
+    some = np.linspace(0, len(values) - 1, min(len(values), IMAGES)).round().astype(np.int64)
+    gains = two_term_gains(graph, importance(graph, values[some]), given.bits or 4)
+    orders = channel_orders(graph, gains, planner(graph, {}))
+    plan = planner(graph, orders)
+    choice = SecondChoice(plan, gains)
+    progress("choosing weights of two terms", 1, 1)
+    pixels = frames if frames.dtype == np.uint8 else np.rint(frames.astype(np.float64))
+    images = np.asarray(pixels, dtype=np.uint8)
+    for _, live in walk(graph, values):
+        last = live
+    wanted = last[graph.output].flatten(1).double().numpy()
+    return Case(given, orders, plan, choice, rounding, images, wanted)
