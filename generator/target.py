@@ -14,7 +14,16 @@ from importlib import import_module
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
-from typing import Any, Protocol, TypeVar, get_args, get_type_hints, runtime_checkable
+from typing import (
+    Any,
+    Literal,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from shiftforge.arguments import is_finite, is_folder
 from shiftforge.boards.types import Board
@@ -224,8 +233,9 @@ def _typed(name: str, value: Any, wanted: tuple[Any, ...], metadata: Mapping[str
     if plain and isinstance(value, plain):
         return value
     if not {int, float, str, bool, Path} & set(wanted):
-        if all(isinstance(name, str) for name in wanted) and not isinstance(value, str):
-            known = f"use {', '.join(wanted[:-1])} or {wanted[-1]}"
+        names = [name for kind in wanted for name in _names(kind)]
+        if all(isinstance(name, str) for name in names) and not isinstance(value, str):
+            known = f"use {', '.join(names[:-1])} or {names[-1]}"
             raise InputError(Problem(f"{name} is {value!r}", known))
         return value  # names that the step itself checks
     if int in wanted and least is not None:
@@ -249,3 +259,10 @@ register_target(
     "shiftforge.generator.edgebert.options:Options",
     ("albert-integer",),
 )
+
+
+def _names(kind: Any) -> tuple[Any, ...]:
+    """The names of a literal type within a union, nothing of None, and any other type itself."""
+    if kind is NoneType:
+        return ()
+    return get_args(kind) if get_origin(kind) is Literal else (kind,)

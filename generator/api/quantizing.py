@@ -95,10 +95,9 @@ def quantize(
     tell(f"measuring activations on {len(frames)} frames{named}")
     planner = None
     if how.selects and array is not None:
-        from importlib import import_module
+        from shiftforge.generator.conv.second_words import word_planner
 
-        words = import_module("shiftforge.generator.conv.second_words")
-        planner = words.word_planner(*array)
+        planner = word_planner(*array)
     return quantize_graph(graph, frames.images, how, planner=planner, progress=progress)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from shiftforge.cli.command import FiniteRange
 from shiftforge.cli.source_options import Numbers
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def choice_options(command: F) -> F:
             ),
             click.option(
                 "--min-sqnr",
-                type=float,
+                type=FiniteRange(min=0, min_open=True),
                 metavar="DB",
                 help="As few of them as reach this ratio on the calibration frames.",
             ),
