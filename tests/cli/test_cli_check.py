@@ -13,6 +13,7 @@ import shiftforge
 from shiftforge.cli.main import run
 from shiftforge.errors import InputError
 from shiftforge.quant.graph.file import load_model
+from shiftforge.quant.graph.types import ShiftFormat
 
 NETWORKS = """import torch
 from torch import nn
@@ -186,20 +187,15 @@ def test_options_replace_what_a_factory_has(
     assert load_model(output).preprocess.height == 28
 
 
-def test_quantize_says_what_makes_the_array_two_term(
-    networks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_term_is_for_all_layers_unless_the_ends_are_wide(networks: str, tmp_path: Path) -> None:
     output = str(tmp_path / "m.safetensors")
     arguments = ["quantize", networks + "good", "-o", output, "--calib", "random:0",
                  "--calib-limit", "1", "--terms", "1", "--resolution", "32"]  # fmt: skip
-    assert run([*arguments, "--first-last", "wide"]) == 0
-    told = capsys.readouterr().err
-    assert "note: two shifters a lane" in told and "--first-last same" in told
-    assert run(arguments) == 0
-    assert "two shifters" not in capsys.readouterr().err
-    said: list[str] = []
-    model = shiftforge.quantize("builtin:mobilenet_v2_fashion", scheme="dtssq", say=said.append)
-    assert f"all {len(model.conv_nodes())} layers" in said[-1]
+    one, two = ShiftFormat(4, 1, "S1"), ShiftFormat(4, 2, "S2")
+    for more, ends in (([], one), (["--first-last", "wide"], two), (["--first-last", "same"], one)):
+        assert run([*arguments, *more]) == 0
+        formats = [conv.format for conv in load_model(output).conv_nodes()]
+        assert formats == [ends, one, ends]
 
 
 @pytest.mark.parametrize(
