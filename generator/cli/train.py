@@ -45,10 +45,8 @@ __all__ = ["command"]
 @click.option(
     "--first-last",
     type=click.Choice(["wide", "same", "float"]),
-    default="wide",
-    show_default=True,
     help="Two terms (or 8 bits) in the first and last layer, or the format of the others, or float "
-    "(with --network; no integer model then).",
+    "(with --network; no integer model then). Wide, but same with dtssq.",
 )
 @click.option("--width", type=float, help="Of the demonstration's network, 0.1 to 1.4 (0.5).")
 @click.option(
@@ -114,12 +112,22 @@ __all__ = ["command"]
     show_default=True,
     help="Share of the loss that is the distance to the float network's outputs.",
 )
+@click.option(
+    "--board",
+    metavar="NAME",
+    help="Of the array whose cycles dtssq's second terms are counted on (a10gx1150).",
+)
+@click.option("--units", type=int, metavar="N", help="Of that array: 16 or 32 (16).")
+@click.option("--pixels", type=int, metavar="N", help="Of that array: 1 to 16 (7).")
 @click.option("--channels", type=int, default=3, show_default=True, help="Of a folder's pictures.")
 @json_option
 def images(as_json: bool, **options: Any) -> None:
     """Train a network in float, then with quantised weights.
 
     DIR receives a checkpoint an epoch, the float network, and model.safetensors for `generate`.
+
+    With dtssq, --set target=F is the share of array cycles that second words of weights may add in
+    that model (while batch norm is apart, the share of weights with two terms).
 
     \b
     shiftforge train [OPTIONS]             networks for images, as below

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftforge.errors import Problem, Problems
+from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.files import check_file
 from shiftforge.quant.models import limits
 from shiftforge.quant.schemes.settings import scheme_problems
 
 if TYPE_CHECKING:
+    from shiftforge.boards.types import Board
     from shiftforge.cli.train_options import ImageOptions
 
-__all__ = ["SCHEME", "demonstration_problems", "network_run_problems", "read_settings"]
+__all__ = ["SCHEME", "demonstration_problems", "network_run_problems", "read_settings", "word_array"]
 
 SCHEME = "dtssq"
 """Of a network, where none is named."""
@@ -38,6 +39,7 @@ def network_run_problems(given: ImageOptions) -> list[Problem]:
         options = {"bits": given.bits, "terms": given.terms}
         values |= {name: value for name, value in options.items() if value is not None}
         found += scheme_problems(given.scheme or SCHEME, values)
+    found.check(word_array, given)
     if given.activation_bits == 1:
         found.append(Problem("activations of 1 bit", "give 2 to 8, or 0 for float"))
     for pair in given.overrides:
@@ -49,6 +51,26 @@ def network_run_problems(given: ImageOptions) -> list[Problem]:
         found.check(check_file, given.start, remedy)
     found += limits.run_folder_problems(given.output, resume=given.resume)
     return list(dict.fromkeys(found))
+
+
+def word_array(given: ImageOptions) -> tuple[Board, int, int] | None:
+    """The array of DTSSQ's second words; None for another scheme or float training alone.
+
+    Raises InputError with everything that is wrong with it.
+    """
+    from shiftforge.word_array import array_of
+
+    if given.tune_epochs != 0 and (given.scheme or SCHEME) == SCHEME:
+        return array_of(given.board, given.units, given.pixels)
+    array = {"--board": given.board, "--units": given.units, "--pixels": given.pixels}
+    problems = [
+        Problem(f"{name}, and no training of second terms", "leave it out, or train with dtssq")
+        for name, value in array.items()
+        if value is not None
+    ]
+    if problems:
+        raise InputError(problems)
+    return None
 
 
 def demonstration_problems(given: ImageOptions) -> list[Problem]:

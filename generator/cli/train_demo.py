@@ -29,7 +29,7 @@ def train_demonstration(given: ImageOptions, as_json: bool) -> None:
     ``quant.models.train.train`` does.
     """
     problems = Problems([*_network_options(given), *demonstration_problems(given)])
-    scheme, ends = given.scheme or _SCHEME, given.first_last
+    scheme, ends = given.scheme or _SCHEME, given.first_last or "wide"
     weights = problems.check(_format, scheme, given.bits, given.terms, ends)
     if problems or weights is None:
         raise InputError(problems)
@@ -83,7 +83,7 @@ def _config(given: ImageOptions, weights: WeightFormat) -> TrainConfig:
         recipe=replace(FLOAT_RECIPE, seed=given.seed, epochs=given.epochs or FLOAT_RECIPE.epochs),
         tune=tune,
         weights=weights,
-        wide_ends=given.first_last == "wide",
+        wide_ends=given.first_last in (None, "wide"),
         device=given.device,
         limit=given.limit,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from shiftforge.cli.train_checks import SCHEME, network_run_problems, read_settings
+from shiftforge.cli.train_checks import SCHEME, network_run_problems, read_settings, word_array
 from shiftforge.cli.train_options import ImageOptions
 from shiftforge.errors import InputError
 from shiftforge.quant.models.folder import MODEL
@@ -53,6 +53,8 @@ def train_network(given: ImageOptions, as_json: bool) -> None:
 
 def _print(outcome: Outcome, model: Path | None, as_json: bool) -> None:
     from shiftforge.cli.output import note, print_json, print_table, print_text
+    from shiftforge.cli.quantize_choice import print_choice
+    from shiftforge.quant.graph.variants import META_KEY
     from shiftforge.quant.schemes.summary import table
 
     if as_json:
@@ -63,6 +65,8 @@ def _print(outcome: Outcome, model: Path | None, as_json: bool) -> None:
                 "validation": outcome.validation,
                 "test": outcome.test,
                 "layers": outcome.layers,
+                "second_terms": None if outcome.model is None
+                else outcome.model.meta.get(META_KEY),
                 "refused": [str(problem) for problem in outcome.refused],
             }
         )
@@ -71,17 +75,22 @@ def _print(outcome: Outcome, model: Path | None, as_json: bool) -> None:
         print_text(table(outcome.layers))
     rows = [(s, f"{outcome.validation[s]:.2%}", f"{t:.2%}") for s, t in outcome.test.items()]
     print_table("", ("stage", "validation", "test"), rows)
+    if outcome.model is not None:
+        print_choice(outcome.model)
     for problem in outcome.refused:
         note(f"no integer model: {problem}")
 
 
 def _config(given: ImageOptions) -> RunConfig:
     """What the options say; they have been checked."""
+    from shiftforge.generator.conv.second_words import word_planner
     from shiftforge.quant.models.qat import Options
     from shiftforge.quant.models.run import RunConfig
 
     scheme = None if given.tune_epochs == 0 else _scheme(given)
-    ends = cast("Literal['wide', 'same', 'float']", given.first_last)
+    array = word_array(given)
+    usual = "wide" if array is None else "same"
+    ends = cast("Literal['wide', 'same', 'float']", given.first_last or usual)
     return RunConfig(
         folder=given.output,
         network=given.network or "",
@@ -103,6 +112,7 @@ def _config(given: ImageOptions) -> RunConfig:
         channels=given.channels,
         device=given.device,
         resume=given.resume,
+        planner=None if array is None else word_planner(*array),
     )
 
 

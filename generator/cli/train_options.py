@@ -15,7 +15,8 @@ class ImageOptions:
 
     Those with a default here, which is the command line's, are for ``--network`` alone. width is
     for the demonstration alone. seed is 0 or more; limit counts images of either split; resolution
-    is a side in pixels; activation_bits is 2 to 8, or 0 for float; distil is a share, 0 to 1.
+    is a side in pixels; activation_bits is 2 to 8, or 0 for float; distil is a share, 0 to 1; board,
+    units and pixels name the array of dtssq's second words.
     """
 
     output: Path
@@ -24,7 +25,7 @@ class ImageOptions:
     scheme: str | None
     bits: int | None
     terms: int | None
-    first_last: str
+    first_last: str | None
     epochs: int | None
     tune_epochs: int | None
     width: float | None
@@ -44,3 +45,6 @@ class ImageOptions:
     final_epochs: int = 1
     distil: float = 0.0
     channels: int = 3
+    board: str | None = None
+    units: int | None = None
+    pixels: int | None = None

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.quant.calibrate.channel_orders import channel_orders
 from shiftforge.quant.calibrate.importance import importance, two_term_gains
 from shiftforge.quant.evaluate import evaluate
+from shiftforge.quant.formats.shift import term_count
 from shiftforge.quant.graph.types import QuantizedModel, ShiftFormat
 from shiftforge.quant.graph.variants import META_KEY
 from shiftforge.quant.schemes.base import Site
@@ -24,6 +24,7 @@ from shiftforge.quant.schemes.dtssq import DTSSQ, DtssqQuantiser
 from shiftforge.quant.schemes.folded import ParametrisedWeight, by_scheme
 from shiftforge.quant.schemes.network import QuantNetwork
 from shiftforge.quant.schemes.shift import ShiftQuantiser
+from shiftforge.quant.second_terms import second_counts
 from shiftforge.quant.second_words import Orders, SecondWords, WordPlan, WordPlanner
 
 __all__ = [
@@ -31,7 +32,6 @@ __all__ = [
     "begin_words",
     "check_words",
     "end_words",
-    "needed_counts",
     "selected_counts",
     "with_words",
 ]
@@ -44,10 +44,12 @@ _FAINTEST = 1e-60
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """What a network is trained with. orders: of the accelerator's channels, by tensor."""
+    """What a network is trained with. orders: of the accelerator's channels, by tensor. asked: the
+    target of its second words' share, where DTSSQ has one."""
 
     plan: WordPlan
     orders: Orders
+    asked: float | None = None
 
 
 def begin_words(network: QuantNetwork, planner: WordPlanner, images: NDArray[np.float32]) -> Words:
@@ -69,7 +71,7 @@ def begin_words(network: QuantNetwork, planner: WordPlanner, images: NDArray[np.
     orders = channel_orders(graph, gains, planner(graph, {}))
     plan = planner(graph, orders)
     spent = _spent(sites, plan)
-    _check_target(own, plan, spent)
+    asked = _target(own, plan, spent)
     relative, least = {}, math.inf
     for name, quantiser in own.items():
         weight, words = sites[name].weight.detach(), plan.words[name]
@@ -86,7 +88,7 @@ def begin_words(network: QuantNetwork, planner: WordPlanner, images: NDArray[np.
     for name, quantiser in own.items():
         if quantiser.blocks is not None and not quantiser.blocks.free and least < math.inf:
             quantiser.take_words(quantiser.blocks, _BELOW * least * relative[name])
-    return Words(plan, orders)
+    return Words(plan, orders, asked)
 
 
 def _sites(network: QuantNetwork) -> dict[str, Site]:
@@ -106,31 +108,18 @@ def _spent(sites: Mapping[str, Site], plan: WordPlan) -> int:
     return spent
 
 
-def _check_target(own: Mapping[str, DtssqQuantiser], plan: WordPlan, spent: int) -> None:
+def _target(own: Mapping[str, DtssqQuantiser], plan: WordPlan, spent: int) -> float | None:
+    """The one target of all layers. Raises InputError for more, and for one that is not reached."""
     schemes = {q.scheme for q in own.values() if isinstance(q.scheme, DTSSQ)}
     if len(schemes) > 1:
         what = "layers of DTSSQ with different settings, which share one budget of cycles"
         raise InputError(Problem(what, "give all of them the same settings"))
-    for target in (scheme.target for scheme in schemes):
-        if target is not None and spent > target * plan.one_term_cycles:
-            share = spent / plan.one_term_cycles
-            what = f"a target of {target:g}, and layers of other schemes alone add {share:.3f}"
-            raise InputError(Problem(what, "give these layers DTSSQ too, or a higher target"))
-
-
-def needed_counts(model: QuantizedModel, plan: WordPlan) -> dict[str, tuple[int, ...]]:
-    """Second words of each group that the integer weights need, by convolution of shift weights."""
-    return {
-        node.name: plan.words[node.name].counts(_two(node.weight))
-        for node in model.conv_nodes()
-        if isinstance(node.format, ShiftFormat)
-    }
-
-
-def _two(weight: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Which weights have two terms: all but 0 and powers of two."""
-    size = np.abs(weight.astype(np.int64))
-    return np.asarray((size & (size - 1)) != 0)
+    target = next(scheme.target for scheme in schemes)
+    if target is not None and spent > target * plan.one_term_cycles:
+        share = spent / plan.one_term_cycles
+        what = f"a target of {target:g}, and layers of other schemes alone add {share:.3f}"
+        raise InputError(Problem(what, "give these layers DTSSQ too, or a higher target"))
+    return target
 
 
 def end_words(network: QuantNetwork) -> None:
@@ -161,14 +150,20 @@ def with_words(
     `check_words` does.
     """
     check_words(model, words.plan, selected)
-    counts = needed_counts(model, words.plan)
-    added = sum(words.plan.words[name].added_cycles(own) for name, own in counts.items())
-    record: dict[str, Any] = {
-        "f": words.plan.share(counts),
-        "sqnr_db": evaluate(model, frames).sqnr_db,
+    counts = second_counts(model, words.plan)
+    f = words.plan.share(counts)
+    facts = {
+        "f": f,
+        "sqnr_db": round(evaluate(model, frames).sqnr_db, 3),
+        "second_term_cycles": sum(words.plan.words[n].added_cycles(c) for n, c in counts.items()),
+    }
+    asked = f if words.asked is None else words.asked
+    record = {
+        **facts,
+        "asked": [asked],
         "one_term_cycles": words.plan.one_term_cycles,
-        "second_term_cycles": added,
         "array": dict(words.plan.array),
+        "choices": [{"asked": asked, **facts}],
     }
     return replace(model, orders=words.orders, meta={**model.meta, META_KEY: record})
 
@@ -181,9 +176,9 @@ def check_words(
     problems = [
         problem
         for node in model.conv_nodes()
-        if node.name in allowed
+        if node.name in allowed and isinstance(node.format, ShiftFormat)
         for problem in _outside(
-            node.name, _two(node.weight), plan.words[node.name], allowed[node.name]
+            node.name, term_count(node.weight, node.format) == 2, plan.words[node.name], allowed[node.name]
         )
     ]
     if problems:

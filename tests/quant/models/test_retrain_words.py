@@ -23,10 +23,11 @@ from shiftforge.quant.models.fit import Stage
 from shiftforge.quant.models.recipe import Recipe
 from shiftforge.quant.models.retrain import Retrained, folded_from_codes, retrain
 from shiftforge.quant.models.start import PostTraining
-from shiftforge.quant.models.words import begin_words, check_words, needed_counts, selected_counts
+from shiftforge.quant.models.words import begin_words, check_words, selected_counts
 from shiftforge.quant.schemes.dtssq import DTSSQ
 from shiftforge.quant.schemes.folded import Schemed
 from shiftforge.quant.schemes.shift import Shift, two_terms
+from shiftforge.quant.second_terms import second_counts
 from shiftforge.quant.second_words import WordPlan
 
 PLANNER = stand_in(units=4, pixels=7)
@@ -75,12 +76,15 @@ def test_second_words_are_prefixes_that_give_the_recorded_share(
         assert not (two(node.weight) & ~plan.words[node.name].allowed(selected[node.name])).any()
     record = model.meta["second_terms"]
     counts = {n.name: plan.words[n.name].counts(two(n.weight)) for n in model.conv_nodes()}
-    assert counts == needed_counts(model, plan)
+    assert counts == second_counts(model, plan)
     added = sum(plan.words[n].added_cycles(c) for n, c in counts.items())
     assert record["second_term_cycles"] == added > 0
     assert record["one_term_cycles"] == plan.one_term_cycles
     assert record["f"] == added / plan.one_term_cycles == plan.share(counts) <= TARGET
     assert record["array"] == {"board": "a10gx1150", "units": 4, "pixels": 7}
+    assert record["asked"] == [TARGET]
+    (choice,) = record["choices"]
+    assert choice["asked"] == TARGET and record.items() >= choice.items() - {("asked", TARGET)}
     assert math.isfinite(record["sqnr_db"]) and model.orders
     path = tmp_path / "model.safetensors"
     save_model(model, path)
