@@ -49,7 +49,9 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise InputError(Problem("no run with its test accuracy", remedy, str(folder)))
     model = load_model(folder / "model.safetensors")
     plan = make_plan(model, load_board(BOARD), array_for(model, UNITS, PIXELS))
-    ignored = ("output", "threads", "weights", "seed", "quantiser_rate", "no_test")
+    ignored = {"output", "threads", "weights", "seed"}
+    if found["arguments"]["weights"] != "dtssq":
+        ignored.add("target")
     return {
         "weights": found["arguments"]["weights"],
         "seed": found["arguments"]["seed"],

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from shiftforge.boards.types import Board
     from shiftforge.cli.train_options import ImageOptions
 
-__all__ = ["SCHEME", "demonstration_problems", "network_run_problems", "read_settings", "word_array"]
+__all__ = [
+    "SCHEME",
+    "demonstration_problems",
+    "network_run_problems",
+    "read_settings",
+    "word_array",
+]
 
 SCHEME = "dtssq"
 """Of a network, where none is named."""

@@ -65,8 +65,7 @@ def _print(outcome: Outcome, model: Path | None, as_json: bool) -> None:
                 "validation": outcome.validation,
                 "test": outcome.test,
                 "layers": outcome.layers,
-                "second_terms": None if outcome.model is None
-                else outcome.model.meta.get(META_KEY),
+                "second_terms": None if outcome.model is None else outcome.model.meta.get(META_KEY),
                 "refused": [str(problem) for problem in outcome.refused],
             }
         )

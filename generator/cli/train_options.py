@@ -15,8 +15,8 @@ class ImageOptions:
 
     Those with a default here, which is the command line's, are for ``--network`` alone. width is
     for the demonstration alone. seed is 0 or more; limit counts images of either split; resolution
-    is a side in pixels; activation_bits is 2 to 8, or 0 for float; distil is a share, 0 to 1; board,
-    units and pixels name the array of dtssq's second words.
+    is a side in pixels; activation_bits is 2 to 8, or 0 for float; distil is a share, 0 to 1;
+    board, units and pixels name the array of dtssq's second words.
     """
 
     output: Path

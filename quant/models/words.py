@@ -173,14 +173,11 @@ def check_words(
 ) -> None:
     """Raises InputError naming the convolutions, groups and blocks with two-term weights outside
     the first words of their group, of which allowed says how many there are."""
-    problems = [
-        problem
-        for node in model.conv_nodes()
-        if node.name in allowed and isinstance(node.format, ShiftFormat)
-        for problem in _outside(
-            node.name, term_count(node.weight, node.format) == 2, plan.words[node.name], allowed[node.name]
-        )
-    ]
+    problems = []
+    for node in model.conv_nodes():
+        if node.name in allowed and isinstance(node.format, ShiftFormat):
+            two = term_count(node.weight, node.format) == 2
+            problems += _outside(node.name, two, plan.words[node.name], allowed[node.name])
     if problems:
         raise InputError(problems)
 
