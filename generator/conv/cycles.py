@@ -24,7 +24,6 @@ from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.depths import OPERANDS, SHORT
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
-from shiftforge.generator.conv.lower_conv import tile_iterations
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.streams import ImageLines, Weights
@@ -140,7 +139,7 @@ def _late_weights(conv: ConvPass, weights: Weights, first: float) -> tuple[float
 def _first_complete(conv: ConvPass) -> int:
     """Iterations up to the first complete tile."""
     if conv.mode == 1:
-        return conv.fires.first + 1 + (conv.twice > 0)
+        return conv.fires.first + 1 + (conv.run0.twice > 0)
     return conv.fill + conv.run0.words
 
 
@@ -148,11 +147,11 @@ def _last_complete(conv: ConvPass) -> int:
     """Iterations up to the last complete tile."""
     last = conv.runs[-1]
     if conv.mode == 1:
-        again = int(conv.twice > 0)
+        again = int(last.twice > 0)
         if again and not conv.late:
-            again = conv.twice * (conv.loads // conv.first_words)
+            again = last.twice * (conv.loads // (last.words - last.twice))
         return conv.fires.time(conv.loads - 1) + 1 + again
-    tiles = (conv.tiles - 1) * tile_iterations(conv, last)
+    tiles = (conv.tiles - 1) * last.tile
     return conv.iterations - last.iterations + tiles + last.words
 
 

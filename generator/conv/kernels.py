@@ -117,9 +117,12 @@ def render_accelerator(plan: Plan) -> str:
         "vector": vector,
         "vectors": array.units // vector,
         "runs": max(len(layer.conv.runs) for layer in plan.layers),
+        "skips": any(m < p.tiling.weight_words for p in plan.layers if p.mode != "depthwise"
+                     for m, _ in p.words),
         "repeats": {
-            "words": any(any(p.seconds) for p in plan.layers if p.mode != "depthwise"),
-            "depthwise": any(layer.conv.twice for layer in plan.layers),
+            "words": any(r.twice for p in plan.layers if p.mode != "depthwise"
+                         for r in p.conv.runs),
+            "depthwise": any(p.conv.run0.twice for p in plan.layers if p.mode == "depthwise"),
             "late": any(layer.conv.late for layer in plan.layers),
         },
         "multiplier_requant": plan.multiplier_requant,

@@ -12,20 +12,17 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from shiftforge.generator.conv.array import ArrayShape, Tiling
+from shiftforge.generator.conv.array import Tiling
 from shiftforge.generator.conv.records import ConvPass, Run
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.walk import Walk
+from shiftforge.generator.conv.word_layout import WINDOW_LINES, tile_cycles
 
-__all__ = [
-    "WEIGHT_DISTANCE", "WINDOW_LINES", "array_iterations", "lower_conv", "lower_fill",
-    "resident_words", "tile_iterations",
-]  # fmt: skip
+__all__ = ["WEIGHT_DISTANCE", "array_iterations", "lower_conv", "lower_fill"]
 
 WEIGHT_DISTANCE = 8
 """Iterations between accesses of one weight word, at least, where one of them writes it."""
 
-WINDOW_LINES = 9
 _MODES = {"pointwise": 0, "depthwise": 1, "standard": 2, "fill": 3}
 
 
@@ -43,23 +40,23 @@ class _Reads:
         return self.first + (self.words - 1) * self.every + 1
 
 
-def resident_words(layer: Layer, tiling: Tiling, seconds: Sequence[int]) -> tuple[int, ...]:
-    """Weight words that are resident together: of each group, of all groups of a depthwise layer.
-
-    seconds: as ``second_counts`` gives them.
-    """
-    first = tiling.out_groups if layer.mode == "depthwise" else tiling.weight_words
-    return tuple(first + count for count in seconds)
-
-
 def array_iterations(
-    layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape, seconds: Sequence[int] = ()
+    layer: Layer,
+    tiling: Tiling,
+    walk: Walk,
+    units: int,
+    counts: Sequence[tuple[int, int]],
+    *,
+    second: bool = True,
 ) -> int:
-    """Array cycles of a layer a frame, second words included; idle ones between groups are not."""
+    """Array cycles of a layer a frame; idle ones between groups are not among them.
+
+    counts: as ``word_counts`` gives them. second: with second words.
+    """
     if layer.mode == "depthwise":
-        return walk.iterations + _repeats(tiling, walk, sum(seconds))
-    counts = seconds or (0,) * tiling.out_groups
-    return sum(_busy(layer, tiling, array, count) for count in counts)
+        return walk.iterations + (_repeats(tiling, walk, counts[0][1]) if second else 0)
+    tiles = (tile_cycles(layer, tiling, units, m, k if second else 0) for m, k in counts)
+    return tiling.tiles * sum(tiles)
 
 
 def _repeats(tiling: Tiling, walk: Walk, twice: int) -> int:
@@ -67,30 +64,10 @@ def _repeats(tiling: Tiling, walk: Walk, twice: int) -> int:
     return int(twice > 0) if walk.late else twice * tiling.tiles
 
 
-def _busy(layer: Layer, tiling: Tiling, array: ArrayShape, seconds: int) -> int:
-    """Array iterations of a group with so many second words."""
-    if layer.mode == "pointwise":
-        return tiling.tiles * (tiling.weight_words + seconds)
-    whole = (tiling.in_groups - 1) * array.units
-    ahead = min(seconds, whole)
-    last = max(WINDOW_LINES, layer.in_shape[0] - whole + seconds - ahead)
-    return tiling.tiles * (whole + ahead + last)
-
-
-def tile_iterations(own: ConvPass, run: Run) -> int:
-    """Array iterations of a tile of a pointwise or standard layer, in a group of the run."""
-    if own.mode != _MODES["standard"]:
-        return run.words
-    # A step of fewer words than a window has lines waits for the next window.
-    whole = own.first_words - own.last_lanes
-    ahead = whole + min(run.words - own.first_words, whole)
-    return ahead + max(WINDOW_LINES, run.words - ahead)
-
-
 def lower_fill(words: int) -> ConvPass:
     """The record with which the unit starts: the first group's weights are read."""
     return ConvPass(
-        iterations=words, mode=_MODES["fill"], groups=1, run0=Run(1, words, words),
+        iterations=words, mode=_MODES["fill"], groups=1, run0=Run(1, words, 0, words, words),
         last_words=words, last_every=1, tiles=1, lines=1,
     )  # fmt: skip
 
@@ -99,15 +76,15 @@ def lower_conv(
     layer: Layer,
     tiling: Tiling,
     walk: Walk,
-    array: ArrayShape,
-    seconds: Sequence[int],
+    units: int,
+    counts: Sequence[tuple[int, int]],
     next_words: int,
     geometries: Mapping[tuple[str, int, int], int],
 ) -> ConvPass:
     """The convolution unit's record of a layer.
 
-    seconds: second words by group (``second_counts``). next_words: weight words of the first group
-    of the layer after it. geometries: numbers of (mode, stride, left padding).
+    counts: (first, second) words of each group (``word_counts``). next_words: weight words of the
+    first group of the layer after it. geometries: numbers of (mode, stride, left padding).
     """
     common: dict[str, Any] = {
         "mode": _MODES[layer.mode],
@@ -119,18 +96,21 @@ def lower_conv(
         "last_words": next_words,
     }
     if layer.mode == "depthwise":
-        return _depthwise(layer, tiling, walk, sum(seconds), common)
-    own: dict[str, Any] = {"lines": tiling.in_groups, "first_words": tiling.weight_words}
+        return _depthwise(layer, tiling, walk, counts[0], common)
+    own: dict[str, Any] = {"lines": tiling.in_groups}
     fill = 0
     if layer.mode == "standard":
         fill = WINDOW_LINES
         own |= {
             "loads": tiling.out_groups * tiling.tiles * tiling.in_groups,
-            "last_lanes": layer.in_shape[0] - (tiling.in_groups - 1) * array.units,
+            "last_lanes": layer.in_shape[0] - (tiling.in_groups - 1) * units,
         }
-    counts = [(count, len(list(same))) for count, same in groupby(seconds)]
-    sizes = [(n, tiling.weight_words + c, _busy(layer, tiling, array, c)) for c, n in counts]
-    runs, last = list(_runs(sizes)), _last(sizes, next_words)
+    sizes = [
+        Run(len(list(same)), m + k, k, tile_cycles(layer, tiling, units, m, k))
+        for (m, k), same in groupby(counts)
+    ]
+    runs = list(_runs(sizes, tiling.tiles))
+    last = _last(runs, next_words)
     # The last group also reads the next layer's words.
     runs[-1] = replace(runs[-1], iterations=max(runs[-1].iterations, last.length))
     named: dict[str, Any] = {f"run{k}": run for k, run in enumerate(runs)}
@@ -147,32 +127,31 @@ def lower_conv(
     )
 
 
-def _runs(sizes: Sequence[tuple[int, int, int]]) -> Iterator[Run]:
-    """Runs of (groups, words, array iterations of a group)."""
-    for k, (groups, words, busy) in enumerate(sizes):
-        before = [size[1] for size in sizes[max(0, k - 1) : k]]
-        after = [size[1] for size in sizes[k + 1 : k + 2]]
-        if groups > 1:
-            before.append(words)
-            after.append(words)
+def _runs(runs: Sequence[Run], tiles: int) -> Iterator[Run]:
+    """The same with their iterations, and when the words of the group after are read."""
+    for k, run in enumerate(runs):
+        own, busy = [run.words] * (run.groups > 1), tiles * run.tile
+        before = own + [other.words for other in runs[max(0, k - 1) : k]]
+        after = own + [other.words for other in runs[k + 1 : k + 2]]
         if not after:
-            yield Run(groups, words, busy)
+            yield replace(run, iterations=busy)
             continue
         reads = _within(max(after), busy, _after_reads(min(before, default=WEIGHT_DISTANCE)))
         length = max(busy, reads.length, reads.first + WEIGHT_DISTANCE)
-        yield Run(groups, words, length, reads.first, reads.every)
+        yield replace(run, iterations=length, take_first=reads.first, take_every=reads.every)
 
 
-def _last(sizes: Sequence[tuple[int, int, int]], next_words: int) -> _Reads:
+def _last(runs: Sequence[Run], next_words: int) -> _Reads:
     """Reads in the layer's last group."""
-    groups, words, busy = sizes[-1]
-    before = [words] if groups > 1 else [s[1] for s in sizes[-2:-1]]
-    return _across(next_words, busy, _after_reads(min(before, default=WEIGHT_DISTANCE)))
+    before = runs[-1:] if runs[-1].groups > 1 else runs[-2:-1]
+    first = _after_reads(min((run.words for run in before), default=WEIGHT_DISTANCE))
+    return _across(next_words, runs[-1].iterations, first)
 
 
 def _depthwise(
-    layer: Layer, tiling: Tiling, walk: Walk, twice: int, common: dict[str, Any]
+    layer: Layer, tiling: Tiling, walk: Walk, counts: tuple[int, int], common: dict[str, Any]
 ) -> ConvPass:
+    groups, twice = counts
     busy = walk.iterations + _repeats(tiling, walk, twice)
     last = _across(common["last_words"], busy, 0)
     length = max(busy, last.length)
@@ -180,8 +159,7 @@ def _depthwise(
         **common,
         iterations=length,
         groups=1,
-        run0=Run(1, tiling.out_groups + twice, length),
-        first_words=tiling.out_groups,
+        run0=Run(1, groups + twice, twice, 0, length),
         last_first=last.first,
         last_every=last.every,
         tiles=walk.outer,
@@ -191,7 +169,6 @@ def _depthwise(
         row_length=walk.row_length,
         all_rows=walk.all_rows,
         first_t=-layer.left,
-        twice=twice,
         late=int(walk.late and twice > 0),
         fires=walk.fires,
     )

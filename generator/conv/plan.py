@@ -23,12 +23,7 @@ from shiftforge.generator.conv.lower_controller import (
     result_lag,
     result_lines,
 )
-from shiftforge.generator.conv.lower_conv import (
-    array_iterations,
-    lower_conv,
-    lower_fill,
-    resident_words,
-)
+from shiftforge.generator.conv.lower_conv import array_iterations, lower_conv, lower_fill
 from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.maps import map_reads, plan_maps
 from shiftforge.generator.conv.memory import MemoryPlan
@@ -38,7 +33,7 @@ from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.walk import walk_layer
 from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
-from shiftforge.generator.conv.word_layout import second_counts
+from shiftforge.generator.conv.word_layout import word_counts
 from shiftforge.quant.graph.types import Conv, IntFormat, QuantizedModel
 
 __all__ = ["LayerPlan", "Plan", "area_estimate", "array_for", "bytes_per_cycle", "make_plan"]
@@ -48,8 +43,9 @@ __all__ = ["LayerPlan", "Plan", "area_estimate", "array_for", "bytes_per_cycle",
 class LayerPlan:
     """One pass: where it came from, how it is tiled, what it is modelled to take.
 
-    seconds: second words of each group of output channels (``second_counts``). one_term_cycles,
-    second_term_cycles: array cycles a frame without any, and what they add.
+    words: (first, second) weight words of each group of output channels (``word_counts``).
+    one_term_cycles, second_term_cycles: array cycles a frame without second words, and what they
+    add.
     """
 
     index: int
@@ -62,7 +58,7 @@ class LayerPlan:
     conv: ConvPass
     post: PostPass
     cycles: LayerCycles
-    seconds: tuple[int, ...]
+    words: tuple[tuple[int, int], ...]
     one_term_cycles: int
     second_term_cycles: int
 
@@ -184,7 +180,7 @@ class Plan:
             "units": self.array.units,
             "pixels": self.array.pixels,
             "unit": self.array.unit,
-            "terms": 2 if any(any(layer.seconds) for layer in self.layers) else 1,
+            "terms": 2 if any(k for layer in self.layers for _, k in layer.words) else 1,
             "f": round(self.second_terms, 4),
             "one_term_cycles": self.one_term_cycles,
             "second_term_cycles": self.second_term_cycles,
@@ -247,10 +243,8 @@ def make_plan(
     if not streamed:
         base = memory.bases[layers[0].input.name]
         image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
-    seconds = [second_counts(layer, t, w, array)
-               for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
-    words = [resident_words(layer, t, own)
-             for layer, t, own in zip(layers, tilings, seconds, strict=True)]  # fmt: skip
+    words = [word_counts(layer, t, w, array)
+             for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
     lags = [result_lag(layer, t, w, latencies.round_trip, array.units)
             for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
     numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
@@ -261,16 +255,18 @@ def make_plan(
         if layer.pool is not None:
             pool = 1 + pools.index((layer.pool.multiplier, layer.pool.shift))
         controller = lower_controller(layer, tiling, walk, memory.bases, trace, lags[i])
-        next_words = words[(i + 1) % len(words)][0]
-        conv = lower_conv(layer, tiling, walk, array, seconds[i], next_words, numbers)
+        next_words = sum(words[(i + 1) % len(words)][0])
+        conv = lower_conv(layer, tiling, walk, array.units, words[i], next_words, numbers)
         post = lower_post(layer, tiling, walk, array, pool)
         passes.append((controller, conv, post))
         trace += result_lines(layer, tiling)
     cycles = model_cycles(layers, tilings, passes, image, image_pass, array, latencies,
                           bytes_per_cycle(board))  # fmt: skip
     for i, (layer, tiling, own) in enumerate(zip(layers, tilings, passes, strict=True)):
-        without = array_iterations(layer, tiling, walks[i], array)
-        whole = array_iterations(layer, tiling, walks[i], array, seconds[i])
+        whole, without = (
+            array_iterations(layer, tiling, walks[i], array.units, words[i], second=second)
+            for second in (True, False)
+        )
         planned.append(
             LayerPlan(
                 index=layer.index,
@@ -283,7 +279,7 @@ def make_plan(
                 conv=own[1],
                 post=own[2],
                 cycles=cycles[i],
-                seconds=seconds[i],
+                words=words[i],
                 one_term_cycles=without,
                 second_term_cycles=whole - without,
             )
@@ -294,7 +290,7 @@ def make_plan(
         [map_reads(layer, t, memory, array) for layer, t in zip(layers, tilings, strict=True)],
     )  # fmt: skip
     row_lines = max((p.conv.row_length for p in planned), default=1) or 1
-    weight_words = max(max(own) for own in words)
+    weight_words = max(sum(pair) for own in words for pair in own)
     area = estimate_area(board, array, memory.total_lines, row_lines, weight_words)
     plan = Plan(
         network=model.name,
@@ -302,7 +298,7 @@ def make_plan(
         array=array,
         image=image,
         image_pass=image_pass,
-        fill=lower_fill(words[0][0]),
+        fill=lower_fill(sum(words[0][0])),
         geometries=geometries,
         pools=pools,
         latencies=latencies,
@@ -318,7 +314,7 @@ def make_plan(
         trace_lines=trace,
         non_blocking=non_blocking,
         shifts=shift_ranges(layers, multiplier),
-        frame_words=sum(sum(own) for own in words),
+        frame_words=sum(sum(pair) for own in words for pair in own),
     )
     _check_fits(plan)
     return plan

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.conv.image import IMAGE_AHEAD, IMAGE_DISTANCE, ImageLayout
-from shiftforge.generator.conv.lower_conv import WEIGHT_DISTANCE, tile_iterations
+from shiftforge.generator.conv.lower_conv import WEIGHT_DISTANCE
 from shiftforge.generator.conv.lower_post import PARAM_DISTANCE
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass, Run
 from shiftforge.generator.conv.walk import ROW_DISTANCE
@@ -218,7 +218,7 @@ def _weights(own: ConvPass) -> Accesses:
 def _tile_reads(own: ConvPass, run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Iterations in a group in which each weight word is read first and last."""
     word = np.arange(run.words, dtype=np.int64)
-    return word, (own.tiles - 1) * tile_iterations(own, run) + word
+    return word, (own.tiles - 1) * run.tile + word
 
 
 def _params(own: PostPass) -> Accesses:

@@ -81,12 +81,15 @@ class Pace:
 class Run:
     """Neighbouring groups of output channels with equally many weight words.
 
-    groups: how many. words: of a group, second ones included. iterations: of a group. take_first,
-    take_every: when the words of the group after it are read, but for the layer's last one.
+    groups: how many. words: of a group, second ones included; twice: first words that a second one
+    follows. tile: iterations of a tile; iterations: of a group. take_first, take_every: when the
+    words of the group after it are read, but for the layer's last one.
     """
 
     groups: int = 0
     words: int = 0
+    twice: int = 0
+    tile: int = 0
     iterations: int = 0
     take_first: int = 0
     take_every: int = 0
@@ -163,7 +166,6 @@ class ConvPass:
     run2: Run = field(default=Run(), metadata={"comment": ""})
     run3: Run = field(default=Run(), metadata={"comment": ""})
     fill: int = _word("iterations of the first group before its own: the first window")
-    first_words: int = _word("words of a group without the second ones")
     last_words: int = _word("of the next layer's first group, read in the last one; when")
     last_first: int = _word()
     last_every: int = _word()
@@ -177,7 +179,6 @@ class ConvPass:
     in_rows: int = _word()
     in_tiles: int = _word()
     first_t: int = _word("depthwise: first tile of the first window")
-    twice: int = _word("depthwise: channel groups with a second word, the first ones")
     late: int = _word("depthwise: second words are used with the window an iteration later")
     fires: Pace = field(
         default=Pace(), metadata={"comment": "depthwise: when windows are complete"}

@@ -11,7 +11,7 @@ from shiftforge.generator.conv.check import dry_model
 from shiftforge.generator.conv.lower_conv import array_iterations
 from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.generator.conv.walk import walk_layer
-from shiftforge.generator.conv.word_layout import layer_words
+from shiftforge.generator.conv.word_layout import layer_words, word_counts
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.graph.types import ShiftFormat
 from shiftforge.quant.second_words import Orders, SecondWords, WordPlan, WordPlanner
@@ -38,7 +38,8 @@ def word_planner(board: Board, units: int, pixels: int) -> WordPlanner:
             walk = walk_layer(layer, tiling)
             own = layer_words(layer, tiling, walk, units)
             words[layer.conv.name] = _in_network(own, layer, orders)
-            cycles += array_iterations(layer, tiling, walk, array)
+            counts = word_counts(layer, tiling, walk, array)
+            cycles += array_iterations(layer, tiling, walk, units, counts)
         return WordPlan(words, cycles, {"board": board.name, "units": units, "pixels": pixels})
 
     return plan

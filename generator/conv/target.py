@@ -109,7 +109,7 @@ def generate(
 
 def _emit(model: QuantizedModel, plan: Plan) -> Design:
     layers = schedule(model).layers
-    weights, rests = pack_weights(layers, [own.seconds for own in plan.layers], plan.array)
+    weights, rests = pack_weights(layers, [own.words for own in plan.layers], plan.array)
     image = [plan.image_pass] if plan.image_pass is not None else []
     data = {
         "data/controller.bin": _program([*image, *(own.controller for own in plan.layers)]),

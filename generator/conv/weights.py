@@ -61,47 +61,54 @@ def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
     return found.reshape(1, groups, TAPS, units) if layer.mode == "depthwise" else found
 
 
-def _codes(values: NDArray[np.int8], counts: Sequence[int], array: ArrayShape) -> NDArray[np.uint8]:
+def _codes(
+    values: NDArray[np.int8], counts: Sequence[tuple[int, int]], array: ArrayShape
+) -> NDArray[np.uint8]:
     """Bytes of a layer's weight words (n, bytes) in order of use: integers, or two codes a byte.
 
-    counts: second words of each group; they follow the first ones of the group's first blocks.
+    counts: (first, second) words of each group; the second ones follow the first ones of the
+    group's first blocks.
     """
     groups, words, lanes = *values.shape[:2], TAPS * array.units
+    for g, (count, _) in enumerate(counts):
+        if values[g, count:].any():
+            raise ValueError(f"weights behind the {count} words of group {g}")
     if array.unit == "multiplier":
-        return np.ascontiguousarray(values).view(np.uint8).reshape(-1, lanes)
+        used = [values[g, :count].reshape(-1, lanes) for g, (count, _) in enumerate(counts)]
+        return np.concatenate(used).view(np.uint8)
     pair = codes_from_ints(np.ascontiguousarray(values), _ARRAY_FORMAT)
     first, second = (codes.reshape(groups, words, lanes) for codes in pair)
     rows = []
-    for g, count in enumerate(counts):
-        if second[g, count:].any():
-            raise ValueError(f"weights of two terms behind the {count} second words of group {g}")
-        both = np.stack([first[g, :count], second[g, :count]], axis=1).reshape(-1, lanes)
-        rows += [both, first[g, count:]]
+    for g, (count, twice) in enumerate(counts):
+        if second[g, twice:].any():
+            raise ValueError(f"weights of two terms behind the {twice} second words of group {g}")
+        both = np.stack([first[g, :twice], second[g, :twice]], axis=1).reshape(-1, lanes)
+        rows += [both, first[g, twice:count]]
     flat, half = np.concatenate(rows), lanes // 2
     return np.asarray(flat[:, :half] | (flat[:, half:] << 4), np.uint8)
 
 
 def pack_weights(
-    layers: tuple[Layer, ...], seconds: Sequence[Sequence[int]], array: ArrayShape
+    layers: tuple[Layer, ...], words: Sequence[Sequence[tuple[int, int]]], array: ArrayShape
 ) -> tuple[bytes, bytes]:
     """All weight words in order of use (layer, group of output channels, word): beats and rests.
 
-    seconds: second words of every layer by group. A word is nine taps: eight ninths of it fill a
-    beat of 64 bytes or a larger power of two, the last ninth lies in a beat of 64 bytes that
-    several words share.
+    words: (first, second) words of every layer by group (``word_counts``). A word is nine taps:
+    eight ninths of it fill a beat of 64 bytes or a larger power of two, the last ninth lies in a
+    beat of 64 bytes that several words share.
     """
-    words = np.concatenate(
+    packed = np.concatenate(
         [
             _codes(weight_words(layer, array), counts, array)
-            for layer, counts in zip(layers, seconds, strict=True)
+            for layer, counts in zip(layers, words, strict=True)
         ]
     )
     main = weight_beat_bytes(array)
-    rest = words[:, main:]
+    rest = packed[:, main:]
     share = REST_BEAT // rest.shape[1]
     padded = np.zeros((-(-len(rest) // share) * share, rest.shape[1]), np.uint8)
     padded[: len(rest)] = rest
-    return np.ascontiguousarray(words[:, :main]).tobytes(), padded.tobytes()
+    return np.ascontiguousarray(packed[:, :main]).tobytes(), padded.tobytes()
 
 
 def negative_terms(layer: Layer, array: ArrayShape) -> NDArray[np.int64]:

@@ -186,11 +186,12 @@ class _Nothing:
     def __init__(self, own: ConvPass, units: int) -> None:
         self.own, self.units = own, units
         self.again, self.steps = False, 0
-        self.words = self.left = 0
+        self.words = self.twice = self.length = self.left = 0
 
     def begin(self, run: Run, length: int) -> None:
         """A group begins; its iterations."""
-        self.words, self.left = run.words, length
+        self.words, self.twice, self.length = run.words, run.twice, run.tile
+        self.left = length
 
     def wants(self) -> bool:
         return False
@@ -209,23 +210,23 @@ class _Pointwise(_Nothing):
         self.tile = own.tiles
 
     def wants(self) -> bool:
-        return len(self.queue) < 9 and self.lines < self.own.lines
+        behind = self.cycle >= self.words  # lines of zero words are taken all the same
+        return (len(self.queue) < 9 or behind) and self.lines < self.own.lines
 
     def step(self, line: Line) -> Step:
         if line is not None:
             self.queue += [(line, c) for c in range(self.units)]
             self.lines += 1
         result, last_word = _IDLE, self.words - 1
-        seconds = self.words - self.own.first_words
         if self.cycle <= last_word:
             taps = (self.queue + [None] * 9)[:9]
-            if not (self.cycle < 2 * seconds and self.cycle % 2 == 0):
+            if not (self.cycle < 2 * self.twice and self.cycle % 2 == 0):
                 self.queue = self.queue[9:]
             result = (tuple(taps), self.cycle, self.cycle == last_word)
         if self.cycle >= last_word:
             self.queue = []
         self.left -= 1
-        end = self.left == 0 if self.tile == 1 else self.cycle == last_word
+        end = self.left == 0 if self.tile == 1 else self.cycle == self.length - 1
         if end:
             self.cycle = self.lines = 0
             self.tile = self.own.tiles if self.tile == 1 else self.tile - 1
@@ -252,8 +253,8 @@ class _Standard(_Nothing):
         own, whole = self.own, self.part * self.units
         lanes = own.last_lanes if self.part == own.lines - 1 else self.units
         found = []
-        for channel in range(lanes):
-            if whole + channel < self.words - own.first_words:
+        for channel in range(min(lanes, self.words - self.twice - whole)):
+            if whole + channel < self.twice:
                 found.append((channel, False))
             found.append((channel, True))
         return found
@@ -267,7 +268,7 @@ class _Standard(_Nothing):
         last_part = self.part == own.lines - 1
         result, complete = _IDLE, False
         if self.computes and self.cycle < len(order):
-            complete = last_part and self.cycle == len(order) - 1
+            complete = self.word == self.words - 1
             result = ((*self.window, order[self.cycle][0]), self.word, complete)
             self.word = 0 if complete else self.word + 1
         self.left -= 1
@@ -326,8 +327,8 @@ class _Depthwise(_Nothing):
             window = [
                 x if k else None for row in self.shift for x, k in zip(row, keep, strict=True)
             ]
-            twice = self.group < own.twice
-            word = self.group + min(self.group, own.twice)
+            twice = self.group < self.twice
+            word = self.group + min(self.group, self.twice)
             result = ((*window, None), word, not twice)
             if twice:
                 self.held, self.again = ((*window, None), word + 1, True), True

@@ -7,7 +7,7 @@ tile) of a map; None is a line of zeros, or nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, pairwise
@@ -33,14 +33,19 @@ class Fire:
     completes: bool
 
 
-def in_runs(counts: Sequence[int], most: int = 4) -> list[int]:
-    """The least counts, none below the given ones, with at most ``most`` different neighbours."""
+def in_runs(
+    counts: Sequence[tuple[int, int]], cost: Callable[[int, int], int], most: int = 4
+) -> list[tuple[int, int]]:
+    """The cheapest counts, of these the fewest words, none below the given ones, with at most
+    ``most`` runs of equal ones."""
     changes = [i for i, (a, b) in enumerate(pairwise(counts), 1) if a != b]
-    found: list[list[int]] = []
+    found: list[list[tuple[int, int]]] = []
     for cuts in combinations(changes, min(most - 1, len(changes))):
-        ends = [0, *cuts, len(counts)]
-        found.append([max(counts[a:b]) for a, b in pairwise(ends) for _ in range(a, b)])
-    return min(found, key=sum)
+        ends, own = [0, *cuts, len(counts)], []
+        for a, b in pairwise(ends):
+            own += [(max(m for m, _ in counts[a:b]), max(k for _, k in counts[a:b]))] * (b - a)
+        found.append(own)
+    return min(found, key=lambda own: (sum(cost(m, k) for m, k in own), sum(map(sum, own))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,35 +122,61 @@ class Definition:
         return found
 
     @cached_property
-    def seconds(self) -> list[int]:
-        """First words of each group that a second one follows: up to its last one with a weight
-        that is no power of two. Depthwise: one number, how many channel groups have one."""
+    def counts(self) -> list[tuple[int, int]]:
+        """(first words, those of them that a second one follows) of each group: up to its last one
+        with a weight that is not zero, and that is no power of two. Depthwise: one pair, its
+        channel groups."""
         layer, units = self.layer, self.array.units
-        depthwise, groups = layer.mode == "depthwise", self.out_lines[0]
-        counts = [0] * (1 if depthwise else groups)
-        if self.array.unit == "multiplier":
-            return counts
+        groups, rest = self.out_lines[0], layer.weight.shape[1] if layer.weight.ndim > 1 else 1
+        depthwise, pointwise = layer.mode == "depthwise", layer.mode == "pointwise"
         size = np.abs(layer.weight.astype(np.int64))
-        for output, *inputs in np.argwhere(size & (size - 1)):
-            group, word = output // units, inputs[0]
-            if layer.mode == "pointwise":
-                word = inputs[0] // 9
-            if depthwise:
-                group, word = 0, output // units
-            counts[group] = max(counts[group], int(word) + 1)
-        return in_runs(counts)
+        found = []
+        for group in range(groups):
+            own = size[group * units : (group + 1) * units]
+            block = 9 if pointwise else rest if depthwise else 1
+            words = [own[:, i : i + block] for i in range(0, rest, block)]
+            first = [i + 1 for i, w in enumerate(words) if w.any()]
+            second = [i + 1 for i, w in enumerate(words) if (w & (w - 1)).any() and self._shifts]
+            found.append((max(first, default=1), max(second, default=0)))
+        if depthwise:
+            twice = [g + 1 for g, (_, second) in enumerate(found) if second]
+            return [(groups, max(twice, default=0))]
+        return in_runs(found, self._tile)
+
+    @property
+    def _shifts(self) -> bool:
+        return self.array.unit == "shift"
+
+    def _tile(self, first: int, second: int) -> int:
+        """Iterations of a tile: a word each, and at least one for each line that comes."""
+        units, groups = self.array.units, self.in_lines[0]
+        if self.layer.mode == "pointwise":
+            lines = 0
+            for word in range(first):
+                # Nine channels of the next word have to be there.
+                while lines < groups and lines * units < 9 * (word + 1):
+                    lines += 1
+            return first + second + groups - lines
+        part = [0] * groups
+        for channel in range(first):
+            part[channel // units] += 2 if channel < second else 1
+        return sum(max(9, words) for words in part)
 
     def fires(self) -> list[Fire]:
         """Array cycles in order."""
         found: list[Fire] = []
         for fire in self._first_fires():
             group, word, _ = fire.weight
-            twice = self.seconds[group] > word
             if self.layer.mode == "depthwise":
-                twice = self.seconds[0] > group
-            found.append(replace(fire, completes=fire.completes and not twice))
+                last, twice = True, self.counts[0][1] > group
+            else:
+                first, second = self.counts[group]
+                last, twice = word == first - 1, word < second
+                if word >= first:
+                    continue
+            found.append(replace(fire, completes=last and not twice))
             if twice:
-                found.append(replace(fire, weight=(group, word, 1)))
+                found.append(replace(fire, weight=(group, word, 1), completes=last))
         return found
 
     def _first_fires(self) -> list[Fire]:
@@ -179,15 +210,14 @@ class Definition:
 
     def weights(self) -> list[tuple[int, int, int]]:
         """(group, word, second) in order of use."""
-        words = {"pointwise": ceil(self.layer.in_shape[0] / 9), "depthwise": 1}
-        count = words.get(self.layer.mode, self.layer.in_shape[0])
         found = []
         for group in range(self.out_lines[0]):
-            depthwise = self.layer.mode == "depthwise"
-            twice = int(group < self.seconds[0]) if depthwise else self.seconds[group]
-            for word in range(count):
+            first, second = 1, int(group < self.counts[0][1])
+            if self.layer.mode != "depthwise":
+                first, second = self.counts[group]
+            for word in range(first):
                 found.append((group, word, 0))
-                if word < twice:
+                if word < second:
                     found.append((group, word, 1))
         return found
 
