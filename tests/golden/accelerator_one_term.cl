@@ -96,8 +96,9 @@ typedef struct {
 } pace_layer_t;
 /* Groups of output channels that follow each other and have equally many weight words. */
 typedef struct {
-  int groups, words, iterations; /* of a group: words with second ones, iterations */
-  int take_first, take_every;    /* when the words of the group after it are read */
+  int groups, words, twice;    /* of a group: words with second ones; words that one follows */
+  int tile, iterations;        /* of a tile, of a group */
+  int take_first, take_every;  /* when the words of the group after it are read */
 } run_layer_t;
 /* n, a, y, t: counters of operand lines, the innermost first, and how address, row and tile change with each. */
 typedef struct {
@@ -165,7 +166,6 @@ typedef struct {
   run_layer_t run2;
   run_layer_t run3;
   int fill; /* iterations of the first group before its own: the first window */
-  int first_words; /* words of a group without the second ones */
   int last_words; /* of the next layer's first group, read in the last one; when */
   int last_first;
   int last_every;
@@ -179,10 +179,9 @@ typedef struct {
   int in_rows;
   int in_tiles;
   int first_t; /* depthwise: first tile of the first window */
-  int twice; /* depthwise: channel groups with a second word, the first ones */
   int late; /* depthwise: second words are used with the window an iteration later */
   pace_layer_t fires; /* depthwise: when windows are complete */
-  int padding[13];
+  int padding[7];
 } conv_layer_t __attribute__((aligned(256)));
 /* Requantisation, activation, addition, pool. */
 typedef struct {
@@ -969,7 +968,7 @@ typedef struct {
   int bank;                    /* half of the weight memory in use */
   int group, group_left;       /* groups to come, iterations of this one to come */
   int run, run_left;           /* run of groups, groups of it to come */
-  int words;                   /* of this group */
+  int words, length;           /* of this group, iterations of its tiles */
   int take_left, take_wait, take_every, take_at; /* the next group's words */
   int word;                    /* weight word of the next array cycle */
   int fill, lines;             /* pointwise: channels in the ring; lines taken for this tile */
@@ -995,6 +994,7 @@ static void conv_group(conv_state_t *s, const conv_layer_t *in, const int last) 
   const run_layer_t after = own;
   const int final = s->group == 1;
   s->words = own.words;
+  s->length = own.tile;
   s->group_left = own.iterations;
   s->take_at = 0;
   s->take_left = final ? (last ? 0 : in->last_words) : after.words;
@@ -1243,7 +1243,7 @@ static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants,
                        const int completes) {
   const int holds = conv_holds(s);
   if (in->mode == SF_POINTWISE) {
-    const int end = s->tile == 1 ? s->group_left == 1 : s->cycle == s->words - 1;
+    const int end = s->tile == 1 ? s->group_left == 1 : s->cycle == s->length - 1;
     const int busy = s->cycle < s->words - 1;
     s->word = busy ? s->word + 1 : 0;
     s->fill = !busy ? 0 : s->fill + (wants ? (holds ? SF_UNITS : SF_UNITS - SF_TAPS) : holds ? 0 : -SF_TAPS);
@@ -1273,9 +1273,10 @@ static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants,
   } else {
     const int lanes = conv_lanes(s, in), last_part = s->part == in->lines - 1;
     const int lane = fires && !holds ? s->lane + 1 : s->lane;
+    const int done = lane == lanes;
     const int end = !s->computes ? s->cycle == 8
                     : last_part && s->tile == 1 ? s->group_left == 1
-                                                : lane == lanes && s->cycle >= 8;
+                                                : done && s->cycle >= 8;
     s->word = !fires ? s->word : completes ? 0 : s->word + 1;
     s->cycle = end ? 0 : s->cycle + 1;
     s->lane = end ? 0 : lane;
