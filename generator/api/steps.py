@@ -89,8 +89,8 @@ def generate(
 
     overwrite: also replace files of an earlier project that were edited.
     model: a model file of any target, or a ``QuantizedModel``. options: of its target, as
-    ``shiftforge generate`` has them (units, pixels, target_fps; lanes). ``Design.report`` holds the
-    figures that ``shiftforge generate --json`` prints.
+    ``shiftforge generate`` has them (units, pixels, target_fps, second_terms; lanes).
+    ``Design.report`` holds the figures that ``shiftforge generate --json`` prints.
     """
     from shiftforge.boards.types import Board
     from shiftforge.generator.build import build

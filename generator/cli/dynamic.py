@@ -110,6 +110,8 @@ def _type(kind: type[Any], metadata: Mapping[str, Any]) -> Any:
         return folder_type() if metadata.get("folder") else click.Path(path_type=Path)
     if kind is int and "min" in metadata:
         return click.IntRange(metadata["min"])
+    if kind is float and "min" in metadata:
+        return FiniteRange(min=metadata["min"])
     if kind is float and "above" in metadata:
         return FiniteRange(min=metadata["above"], min_open=True)
     return None if kind is bool else kind

@@ -26,6 +26,8 @@ class Options:
 
     target_fps: frames a second (modelled) that the search has to reach with the fewest lanes.
     non_blocking: the controller takes results as they come, not at iterations that the plan fixes.
+    second_terms: f at most, of the weights of which the file holds a choice; None for the active
+        ones.
     """
 
     units: int | None = field(
@@ -46,6 +48,15 @@ class Options:
     non_blocking: bool = field(
         default=False,
         metadata={"help": "The controller takes results as they come; less can be proved of it."},
+    )
+
+    second_terms: float | None = field(
+        default=None,
+        metadata={
+            "min": 0.0,
+            "help": "f at most, where the file holds weights of several.",
+            "commands": ("generate",),
+        },
     )
 
     @property

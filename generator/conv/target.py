@@ -29,6 +29,7 @@ from shiftforge.generator.rules import RuleException
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.file import load_model, model_bytes
 from shiftforge.quant.graph.types import QuantizedModel, WeightFormat
+from shiftforge.quant.graph.variants import with_variant
 
 __all__ = ["MODEL_FILE", "TARGET", "ConvDraft", "ConvPlan", "ConvTarget", "generate"]
 
@@ -73,6 +74,8 @@ class ConvTarget:
 
     def plan(self, network: QuantizedModel, board: Board, options: Options) -> ConvPlan:
         """See ``Target``. Raises InputError for operators that cannot be mapped."""
+        if options.second_terms is not None:
+            network = with_variant(network, options.second_terms)
         return ConvPlan(network, choose_array(network, board, options))
 
     def check(self, draft: ConvDraft, board: Board | None, options: Options) -> CheckReport:
@@ -99,12 +102,14 @@ def generate(
     pixels: int | None = None,
     target_fps: float | None = None,
     non_blocking: bool = False,
+    second_terms: float | None = None,
 ) -> Design:
     """The design of a model for a board; nothing is written. Arguments: see ``Options``.
 
     Raises InputError for operators that cannot be mapped and for a board that is too small.
     """
-    return build(TARGET, model, board, Options(units, pixels, target_fps, non_blocking))
+    options = Options(units, pixels, target_fps, non_blocking, second_terms)
+    return build(TARGET, model, board, options)
 
 
 def _emit(model: QuantizedModel, plan: Plan) -> Design:
