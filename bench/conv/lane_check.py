@@ -7,6 +7,7 @@ another area.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.conv.lane_text import LANES, Lane, lane_modules, lane_top
+from bench.conv.lane_text import CELL, LANES, Lane, lane_modules, lane_top
+from shiftforge.errors import ToolFailed
 from shiftforge.scratch import work_folder
+from shiftforge.sim.rtl.area import SCRIPT
 from shiftforge.sim.rtl.verilator import build_model, simulation_failure
 from shiftforge.tools import run_tool
 
@@ -55,7 +58,10 @@ int main(int argc, char **argv) {
 
 @dataclass(frozen=True)
 class Stimulus:
-    """One row a clock. x: (clocks, pixels, 9), -128..255. code: (clocks, 9), 0..255. first: (clocks,)."""  # noqa: E501
+    """One row a clock.
+
+    x: (clocks, pixels, 9), -128..255. code: (clocks, 9), 0..255. first: (clocks,), where a sum begins.
+    """
 
     x: NDArray[np.int64]
     code: NDArray[np.int64]
@@ -158,7 +164,7 @@ def check_lanes(
     replace: Mapping[str, str] | None = None,
     cache: Path | None = None,
 ) -> list[Difference]:
-    """The first difference of every lane that has one. replace: modules in place of the own ones."""
+    """The first difference of every lane that has one. replace: other text for some modules."""
     records = _packed(stimulus)
     flush = np.zeros((LATENCY - 1, records.shape[1]), records.dtype)
     x_words = records.shape[1] - 4
@@ -187,3 +193,31 @@ def check_lanes(
             got, right = int(sums[clock, i, pixel]), int(wanted[clock, pixel])
             differences.append(Difference(lane.name, clock, pixel, got, right))
     return differences
+
+
+def prove_fused_add(
+    first: int, second: int, width: int = 3, replace: Mapping[str, str] | None = None
+) -> bool:
+    """Whether a chain of Yosys' own cells adds what the text for simulation does, for all inputs.
+
+    first, second: truth tables of lane_fused_add. By Yosys' SAT solver.
+    """
+    name = "lane_fused_add"
+    chain = f"chparam -set Width {width} -set F {first} -set G {second} {name}"
+    commands = [
+        f"read_verilog -sv -lib {CELL}.sv",
+        "read_verilog +/intel_alm/common/alm_sim.v",
+        f"setattr -mod -unset whitebox -unset lib_whitebox {CELL}",
+        f"read_verilog -sv {name}.sv", chain, f"rename {name} cells",
+        f"read_verilog -sv -nosynthesis {name}.sv", chain, f"rename {name} words",
+        "hierarchy -check", "proc", "flatten cells words",
+        "miter -equiv -flatten -make_assert cells words miter", "sat -prove-asserts -verify miter",
+    ]  # fmt: skip
+    with work_folder("lanes") as folder:
+        for file, data in {**lane_modules(), **(replace or {})}.items():
+            (folder / file).write_text(data, encoding="utf-8")
+        done = run_tool([sys.executable, "-c", SCRIPT, *commands], folder=folder)
+    log = done.stdout + done.stderr
+    if done.returncode != 0 and "proof did fail" not in log:
+        raise ToolFailed(f"Yosys refused {name}: {log[-2000:]}")
+    return done.returncode == 0

@@ -14,7 +14,8 @@ from pathlib import Path
 from shiftforge.files import read_text
 
 __all__ = [
-    "CELL", "LANES", "PIXELS", "Lane", "lane_modules", "lane_top", "operand_text", "text_digest",
+    "CELL", "LANES", "PIXELS", "Lane", "Window", "lane_modules", "lane_top", "operand_text",
+    "sum_name", "sum_top", "text_digest",
 ]  # fmt: skip
 
 FOLDER = Path(__file__).with_name("lane")
@@ -56,6 +57,15 @@ class Lane:
     def pixels(self) -> int:
         """Synthesised together: multipliers share nothing."""
         return PIXELS if self.shifts else 1
+
+
+@dataclass(frozen=True)
+class Window:
+    """A depthwise window of the plan. late: one line has come since it was first used."""
+
+    stride: int
+    left: int
+    late: bool = False
 
 
 LANES = (
@@ -101,41 +111,64 @@ endmodule
 """
 
 
-def operand_text(
-    name: str, geometries: Sequence[tuple[int, int]], pixels: int, coded: bool
-) -> str:
+def sum_top(packed: bool) -> str:
+    """A module around one pixel's adders: what is left of lanes with multipliers in DSP blocks."""
+    return f"""\
+module {sum_name(packed)} (
+  input  logic clk_i,
+  input  logic first_i,
+  input  logic [{16 * TAPS - 1}:0] product_i,
+  output logic [31:0] acc_o
+);
+  lane_sum #(
+    .Width(16), .Packed(1'b{int(packed)})
+  ) u_sum (
+    .clk_i(clk_i), .first_i(first_i), .product_i(product_i), .flip_i(9'd0), .acc_o(acc_o)
+  );
+endmodule
+"""
+
+
+def sum_name(packed: bool) -> str:
+    """Of that module."""
+    return "sum_packed" if packed else "sum"
+
+
+def operand_text(name: str, windows: Sequence[Window], pixels: int, coded: bool) -> str:
     """Operands of one unit's lanes: a pointwise tap, or a tap of a depthwise window.
 
-    geometries: (stride, left padding) of the plan's depthwise layers. tile_i: whether each of the
-    window's three lines lies in the map. coded: one choice among the bytes and zero, by codes of
-    two bits that all units share (ports of their own: 0 is zero, 3 the tap), and the sign behind
-    it; for at most two geometries. Otherwise as the kernel writes it: every window with its sign
-    and gate, then a choice of windows, then of modes.
+    tile_i: whether each of the window's three lines lies in the map. coded: one choice among the
+    bytes and zero, by codes that all units share (ports of their own: 0 is zero, w + 1 window w,
+    then the tap), and the sign behind it. Otherwise as the kernel writes it: every window with its
+    sign and gate, then a choice of windows, then of modes.
     """
-    body, codes = [], {}
-    for lane in range(TAPS * pixels):
+    lanes, places = TAPS * pixels, 4 if any(w.late for w in windows) else 3
+    body: list[str] = []
+    codes: dict[tuple[int, ...], str] = {}
+    for lane in range(lanes):
         p, tap = divmod(lane, TAPS)
-        columns = [
-            (pixels - 1 if left else 0) + p * stride + tap % 3 for stride, left in geometries
-        ]
-        at = [8 * ((tap // 3 * 3 + c // pixels) * pixels + c % pixels) for c in columns]
-        lines = [c // pixels for c in columns]
+        columns = [(pixels - 1 if w.left else 0) + p * w.stride + tap % 3 for w in windows]
+        lines = [column // pixels for column in columns]
+        at = []
+        for window, column in zip(windows, columns, strict=True):
+            place = column // pixels + places - (4 if window.late else 3)
+            at.append(8 * ((tap // 3 * places + place) * pixels + column % pixels))
         if coded:
             code = codes.setdefault(tuple(lines), f"code_{''.join(map(str, lines))}")
-            found = f"{{8{{{code} == 3}}}} & tap_i[{8 * lane} +: 8]"
-            for g, place in enumerate(at):
-                found = f"({code} == {g + 1} ? line_i[{place} +: 8] : {found})"
+            found = f"{{8{{{code} == {len(at) + 1}}}}} & tap_i[{8 * lane} +: 8]"
+            for w, place in enumerate(at):
+                found = f"({code} == {w + 1} ? line_i[{place} +: 8] : {found})"
             body += [f"  wire [7:0] byte_{lane} = {found};"]
             found = f"{{byte_{lane}[7] & signed_i, byte_{lane}}}"
         else:
             found = _extended(f"tap_i[{8 * lane} +: 8]")
-            for g, place in reversed(list(enumerate(at))):
-                kept = f"({_extended(f'line_i[{place} +: 8]')} & {{9{{tile_i[{lines[g]}]}}}})"
-                window = f"window_i == {g} && " if g < len(at) - 1 else ""
-                found = f"({window}depthwise_i ? {kept} : {found})"
+            for w, place in reversed(list(enumerate(at))):
+                kept = f"({_extended(f'line_i[{place} +: 8]')} & {{9{{tile_i[{lines[w]}]}}}})"
+                chosen = f"window_i == {w} && " if w < len(at) - 1 else ""
+                found = f"({chosen}depthwise_i ? {kept} : {found})"
         body += [f"  assign x_o[{9 * lane} +: 9] = {found};"]
-    shared = "".join(f"  input  logic [1:0] {code},\n" for code in codes.values())
-    lanes, width = TAPS * pixels, max((len(geometries) - 1).bit_length(), 1)
+    width, code_width = len(windows).bit_length(), (len(windows) + 1).bit_length()
+    ports = "".join(f"  input  logic [{code_width - 1}:0] {code},\n" for code in codes.values())
     return f"""\
 module {name} (
   input  logic depthwise_i,
@@ -143,8 +176,8 @@ module {name} (
   input  logic signed_i,
   input  logic [2:0] tile_i,
   input  logic [{8 * lanes - 1}:0] tap_i,
-  input  logic [{8 * lanes - 1}:0] line_i,
-{shared}\
+  input  logic [{8 * 3 * places * pixels - 1}:0] line_i,
+{ports}\
   output logic [{9 * lanes - 1}:0] x_o
 );
   wire [8:0] sign = {{1'b0, signed_i, 7'b0}};
@@ -161,7 +194,7 @@ def _extended(byte: str) -> str:
 def text_digest(more: Iterable[str] = ()) -> str:
     """SHA-256 of all text that figures belong to: modules, tops, and ``more``."""
     total = hashlib.sha256()
-    tops = [lane_top(lane, lane.pixels) for lane in LANES]
+    tops = [*(lane_top(lane, lane.pixels) for lane in LANES), sum_top(False), sum_top(True)]
     for part in (*(p for item in lane_modules().items() for p in item), *tops, *more):
         total.update(f"{len(part)}\0{part}".encode())
     return total.hexdigest()
