@@ -23,7 +23,8 @@ def main() -> int:
     failed = False
     speed = ["edgebert/cocotb_speed.py", "--json", os.path.relpath(RESULTS / "cocotb_speed.json")]
     forms = ["conv/kernel_forms.py", "--json", os.path.relpath(RESULTS / "kernel_forms.json")]
-    plans = (["conv/memory_plan.py"], ["conv/array_sweep.py"], ["conv/channel_area.py"])
+    plans = (["conv/memory_plan.py"], ["conv/array_sweep.py"], ["conv/channel_area.py"],
+             ["conv/lane_area.py"])  # fmt: skip
     for script, *arguments in (*plans, forms, ["edgebert/area.py"], speed, times):
         command = [sys.executable, os.path.relpath(BENCH / script), *arguments]
         done = subprocess.run(command, check=False)

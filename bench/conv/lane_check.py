@@ -60,7 +60,8 @@ int main(int argc, char **argv) {
 class Stimulus:
     """One row a clock.
 
-    x: (clocks, pixels, 9), -128..255. code: (clocks, 9), 0..255. first: (clocks,), where a sum begins.
+    x: (clocks, pixels, 9), -128..255. code: (clocks, 9), 0..255. first: (clocks,), where a sum
+    begins.
     """
 
     x: NDArray[np.int64]

@@ -19,12 +19,19 @@ class ArrayShape:
 
     The paper's W is the columns a row of outputs needs: pixels + 2 for a 3x3 kernel at stride 1.
     unit: "shift" lanes add one shifted activation, and weights of two terms take two cycles;
-    "multiplier" lanes multiply 8-bit integers and are not multiplier-free.
+    "multiplier" lanes multiply integers of 8 and of ``weight_bits`` bits and are not
+    multiplier-free.
     """
 
     units: int
     pixels: int
     unit: Literal["shift", "multiplier"] = "shift"
+    weight_bits: int = 8
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a weight where it is stored: a nibble, or a byte where that is too little."""
+        return 4 if self.unit == "shift" or self.weight_bits <= 4 else 8
 
     @property
     def lanes(self) -> int:

@@ -114,6 +114,7 @@ def render_accelerator(plan: Plan) -> str:
         "lanes": array.lanes,
         "lane_note": note,
         "unit": array.unit,
+        "packed_nibbles": array.code_bits == 4,
         "vector": vector,
         "vectors": array.units // vector,
         "runs": max(len(layer.conv.runs) for layer in plan.layers),

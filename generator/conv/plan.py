@@ -213,7 +213,9 @@ def array_for(model: QuantizedModel, units: int, pixels: int) -> ArrayShape:
     """The array that can run the model's weights: shift lanes unless a layer has plain integers."""
     formats = [conv.format for conv in model.conv_nodes()]
     if any(isinstance(f, IntFormat) for f in formats):
-        return ArrayShape(units, pixels, "multiplier")
+        # A value of a shift format may need all eight.
+        bits = max(f.bits if isinstance(f, IntFormat) else 8 for f in formats)
+        return ArrayShape(units, pixels, "multiplier", bits)
     return ArrayShape(units, pixels, "shift")
 
 

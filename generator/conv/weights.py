@@ -27,9 +27,8 @@ _ARRAY_FORMAT = ShiftFormat(bits=4, terms=2)
 
 
 def weight_word_bytes(array: ArrayShape) -> int:
-    """Bytes of one weight word: two shift codes a byte, or an integer."""
-    codes = array.units * TAPS
-    return codes // 2 if array.unit == "shift" else codes
+    """Bytes of one weight word: two codes of four bits a byte, or one of more."""
+    return array.units * TAPS * array.code_bits // 8
 
 
 def weight_beat_bytes(array: ArrayShape) -> int:
@@ -64,7 +63,7 @@ def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
 def _codes(
     values: NDArray[np.int8], counts: Sequence[tuple[int, int]], array: ArrayShape
 ) -> NDArray[np.uint8]:
-    """Bytes of a layer's weight words (n, bytes) in order of use: integers, or two codes a byte.
+    """Bytes of a layer's weight words (n, bytes) in order of use.
 
     counts: (first, second) words of each group; the second ones follow the first ones of the
     group's first blocks.
@@ -75,7 +74,8 @@ def _codes(
             raise ValueError(f"weights behind the {count} words of group {g}")
     if array.unit == "multiplier":
         used = [values[g, :count].reshape(-1, lanes) for g, (count, _) in enumerate(counts)]
-        return np.concatenate(used).view(np.uint8)
+        integers = np.concatenate(used).view(np.uint8)
+        return _two_a_byte(integers & 15) if array.code_bits == 4 else integers
     pair = codes_from_ints(np.ascontiguousarray(values), _ARRAY_FORMAT)
     first, second = (codes.reshape(groups, words, lanes) for codes in pair)
     rows = []
@@ -84,8 +84,13 @@ def _codes(
             raise ValueError(f"weights of two terms behind the {twice} second words of group {g}")
         both = np.stack([first[g, :twice], second[g, :twice]], axis=1).reshape(-1, lanes)
         rows += [both, first[g, twice:count]]
-    flat, half = np.concatenate(rows), lanes // 2
-    return np.asarray(flat[:, :half] | (flat[:, half:] << 4), np.uint8)
+    return _two_a_byte(np.concatenate(rows))
+
+
+def _two_a_byte(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes of four bits (n, lanes) as bytes: the first half of a word in the low nibbles."""
+    half = codes.shape[1] // 2
+    return np.asarray(codes[:, :half] | (codes[:, half:] << 4), np.uint8)
 
 
 def pack_weights(

@@ -17,6 +17,7 @@ FIGURES = ROOT / "bench" / "results" / "lane_area.json"
 TABLES = ((0x55AA, 0x33CC), (0xFF00, 0x33CC), (0x5500, 0xFF00), (0xA0A0, 0xCC00),
           (0xA0A0, 0x33FF), (0xFF00, 0x3F3F), (0x1234, 0xFEDC))  # fmt: skip
 """What the packed lanes put into carry chains, and one of no meaning."""
+FEW = ("complement_1", "rows_int5_packed")
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +78,9 @@ def test_a_small_lane_is_synthesised_again(
         assert found.multipliers == 0
 
 
-@pytest.mark.parametrize("name", ["complement_1", "rows_int5_packed"])
-def test_a_lane_computes(check: Any, text: Any, name: str) -> None:
-    assert check.check_lanes(check.make_stimulus(clocks=4000), [lane(text, name)]) == []
+def test_lanes_compute(check: Any, text: Any) -> None:
+    lanes = [lane(text, name) for name in FEW]
+    assert check.check_lanes(check.make_stimulus(clocks=4000), lanes) == []
 
 
 @pytest.mark.slow
@@ -95,22 +96,18 @@ def test_every_tap_sees_every_pair(check: Any) -> None:
             assert len(np.unique(pairs)) == 384 * 256 == len(pairs)
 
 
-@pytest.mark.parametrize(
-    ("module", "old", "new", "name"),
-    [
-        ("lane_decode", "3'd1", "3'd2", "complement_1"),
-        ("lane_pair", "16'h33ff", "16'hcc00", "rows_int4_packed"),
-    ],
-)
-def test_a_planted_fault_is_found(
-    check: Any, text: Any, module: str, old: str, new: str, name: str
-) -> None:
-    own = text.lane_modules()[f"{module}.sv"]
-    assert own.count(old) == 1
-    stimulus, of = check.make_stimulus(clocks=4000), lane(text, name)
-    (found,) = check.check_lanes(stimulus, [of], {f"{module}.sv": own.replace(old, new)})
-    expected = check.expected_sums(of, stimulus)[found.clock, found.pixel]
-    assert (found.lane, found.expected) == (name, expected) and found.found != expected
+def test_planted_faults_are_found(check: Any, text: Any) -> None:
+    modules, faults = text.lane_modules(), {}
+    for name, old, new in (("decode", "3'd1", "3'd2"), ("single", "16'h3f3f", "16'hc0c0")):
+        own = modules[f"lane_{name}.sv"]
+        assert own.count(old) == 1
+        faults[f"lane_{name}.sv"] = own.replace(old, new)
+    stimulus = check.make_stimulus(clocks=4000)
+    differences = check.check_lanes(stimulus, [lane(text, name) for name in FEW], faults)
+    assert [found.lane for found in differences] == list(FEW)
+    for found in differences:
+        sums = check.expected_sums(lane(text, found.lane), stimulus)
+        assert found.expected == sums[found.clock, found.pixel] != found.found
 
 
 def test_the_cells_of_a_chain_add_what_is_simulated(check: Any, text: Any) -> None:

@@ -33,7 +33,7 @@ from shiftforge.quant.graph.types import (
 )
 from shiftforge.quant.graph.verify import verify
 
-Family = Literal["two-term", "one-term", "multiplier"]
+Family = Literal["two-term", "one-term", "multiplier", "nibble"]
 
 FORMATS: dict[Family, tuple[WeightFormat, ...]] = {
     "two-term": (
@@ -42,6 +42,7 @@ FORMATS: dict[Family, tuple[WeightFormat, ...]] = {
     ),
     "one-term": (ShiftFormat(4, 1, "S1"), ShiftFormat(3, 1, "S1")),
     "multiplier": (IntFormat(8), IntFormat(5), IntFormat(2), ShiftFormat(4, 2, "S2")),
+    "nibble": (IntFormat(4), IntFormat(3), IntFormat(2)),
 }  # fmt: skip
 PADDINGS = (
     (0, 0, 0, 0), (1, 1, 1, 1), (0, 0, 1, 1), (0, 1, 2, 0), (1, 0, 0, 1), (1, 0, 1, 2),

@@ -36,6 +36,8 @@ CASES: tuple[tuple[int, Family, bool, int, int], ...] = (
     (5, "multiplier", False, 32, 8),
     (6, "one-term", True, 16, 1),
     (7, "two-term", False, 16, 8),
+    (8, "nibble", False, 16, 3),
+    (9, "nibble", True, 32, 2),
 )
 LAYERS = 16
 FUZZ_NETWORKS = 70
