@@ -75,7 +75,7 @@ def _codes(
     if array.unit == "multiplier":
         used = [values[g, :count].reshape(-1, lanes) for g, (count, _) in enumerate(counts)]
         integers = np.concatenate(used).view(np.uint8)
-        return _two_a_byte(integers & 15) if array.code_bits == 4 else integers
+        return _two_a_byte(integers & np.uint8(15)) if array.code_bits == 4 else integers
     pair = codes_from_ints(np.ascontiguousarray(values), _ARRAY_FORMAT)
     first, second = (codes.reshape(groups, words, lanes) for codes in pair)
     rows = []
