@@ -141,11 +141,7 @@ def main() -> None:
         result["float_test"] = accuracy(teacher, test)
         result["test"] = integer_accuracy(found.model, test)
     write_whole(given.output / "result.json", json.dumps(result, indent=1, default=str) + "\n")
-    print(
-        json.dumps(
-            {k: result[k] for k in ("watched", "second_terms", "words", "test", "float_test")}
-        )
-    )
+    print(json.dumps({k: result[k] for k in ("watched", "second_terms", "test", "float_test")}))
 
 
 def _resized(data: Labelled) -> Labelled:

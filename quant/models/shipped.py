@@ -1,7 +1,9 @@
 """The demonstration network's codes as retrained with DTSSQ; README.md here says how.
 
-The file holds integers alone (0.7 MB); the float network beside them, which comparisons run, is the
-shipped checkpoint with its channel ranges evened out as they were before training.
+Which weights have two terms was chosen by weight word in training; the file holds the channel
+orders that belong to it, and integers alone (0.6 MB). The float network beside them, which
+comparisons run, is the shipped checkpoint with its channel ranges evened out as they were before
+training.
 """
 
 from __future__ import annotations
