@@ -1343,7 +1343,8 @@ static void conv_count_weights(conv_state_t *s, const conv_layer_t *in, const in
 }
 
 /* At most one line and one weight word in, one array cycle, at most one tile out. No fence: sums need
- * the lines that are read before them, and weights come from a kernel that waits for nothing else. */
+ * the lines that are read before them, and weights come from a kernel that waits for nothing else. The
+ * line that comes while a window is used again is sent before any result of it is waited for. */
 static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_t *weights,
                          stored_rows_t *rows, const int last SF_PORTS) {
   const int takes = conv_takes(s), wants = conv_wants(s, in);
