@@ -13,7 +13,7 @@ from shiftforge.generator.design import Design
 from shiftforge.generator.rules import SdkVersion, check_rules
 from shiftforge.generator.rules.pipeline import Target as Compiler
 from shiftforge.generator.rules.pipeline import loop_table, to_json
-from shiftforge.generator.target import Target
+from shiftforge.generator.target import Compares, Target
 
 __all__ = ["LOOPS", "build", "check_device_text"]
 
@@ -22,8 +22,14 @@ LOOPS = "loops.json"
 """The loop table of a project: kernel, loop, trip count, initiation interval, limit."""
 
 
-def build(target: Target[Any, Any, Any], network: Any, board: Board, options: Any) -> Design:
+def build(
+    target: Target[Any, Any, Any], network: Any, board: Board, options: Any, *,
+    compare: bool = False,
+) -> Design:  # fmt: skip
     """The design of a network for a board; nothing is written.
+
+    compare: the report holds "alternatives" where the target tells any, which takes plans of its
+    own.
 
     Raises InputError where the network or the options do not suit the target, and for a board that
     is too small; CheckFailed where device text breaks a rule of Intel's compiler.
@@ -37,6 +43,8 @@ def build(target: Target[Any, Any, Any], network: Any, board: Board, options: An
     files = {**design.files, **_loops(design, board)}
     manifest = {**design.manifest, "schema": 1, "kind": target.kind}
     report = {"kind": target.kind, **design.report}
+    if compare and isinstance(target, Compares):
+        report["alternatives"] = target.alternatives(plan)
     finished = Design(files, report, manifest, design.rules)
     return replace(finished, report={**report, "digest": finished.digest})
 

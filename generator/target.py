@@ -35,6 +35,7 @@ from shiftforge.generator.design import Design
 
 __all__ = [
     "Checks",
+    "Compares",
     "Entry",
     "Target",
     "file_kind",
@@ -92,6 +93,15 @@ class Checks(Protocol):
         draft: what the target's front end gives before calibration. Nothing of the network raises:
         the report holds every problem.
         """
+
+
+@runtime_checkable
+class Compares(Protocol):
+    """A target that tells what else a design could be made of; a target need not."""
+
+    def alternatives(self, plan: Any) -> list[dict[str, Any]]:
+        """Other designs of the same network on the same board beside the planned one, a mapping
+        with the same keys each: what they are made of, and modelled figures."""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def generate(
     assert on is not None
     if file is not None:
         model = target.load(Path(file))
-    design = build(target, model, on, chosen)
+    design = build(target, model, on, chosen, compare=True)
     if output is not None:
         design.write(output, overwrite=overwrite)
     return design

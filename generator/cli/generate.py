@@ -74,7 +74,7 @@ def command(
         options = chosen_options(target.options, values)
     problems.stop()
     assert target is not None and wanted is not None
-    design = build(target, network, wanted, options)
+    design = build(target, network, wanted, options, compare=True)
     design.write(output, overwrite=overwrite)
     seconds = time.monotonic() - started
     report = dict(design.report)
@@ -82,6 +82,11 @@ def command(
         print_json({**report, "output": output, "seconds": round(seconds, 3)})
         return
     print_table(f"{output}, generated in {seconds:.1f} s", ("figure", "value"), list(_rows(report)))
+    others = report.get("alternatives") or []
+    if others:
+        columns = [key.replace("_", " ") for key in others[0]]
+        rows = [[figure_text(k, "" if v is None else v) for k, v in o.items()] for o in others]
+        print_table("alternatives on the same lanes, all modelled", columns, rows)
 
 
 def _rows(report: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -220,9 +220,13 @@ def array_for(model: QuantizedModel, units: int, pixels: int) -> ArrayShape:
 
 
 def make_plan(
-    model: QuantizedModel, board: Board, array: ArrayShape, *, non_blocking: bool = False
-) -> Plan:
-    """Plan a model on a board with a given array; raises InputError where it does not fit."""
+    model: QuantizedModel, board: Board, array: ArrayShape, *, non_blocking: bool = False,
+    must_fit: bool = True,
+) -> Plan:  # fmt: skip
+    """Plan a model on a board with a given array.
+
+    Raises InputError where it does not fit, which ``must_fit`` may waive.
+    """
     scheduled = schedule(model)
     if problems := shape_problems(array.units, array.pixels):
         raise InputError(problems)
@@ -318,7 +322,8 @@ def make_plan(
         shifts=shift_ranges(layers, multiplier),
         frame_words=sum(sum(pair) for own in words for pair in own),
     )
-    _check_fits(plan)
+    if must_fit:
+        _check_fits(plan)
     return plan
 
 

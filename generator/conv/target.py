@@ -14,6 +14,7 @@ from shiftforge.boards.types import Board
 from shiftforge.generator.board_fit import Estimate
 from shiftforge.generator.build import build
 from shiftforge.generator.checking import CheckReport
+from shiftforge.generator.conv.alternatives import alternatives
 from shiftforge.generator.conv.check import check_network
 from shiftforge.generator.conv.folder import INTERFACE, render_project
 from shiftforge.generator.conv.image import image_fields
@@ -89,6 +90,10 @@ class ConvTarget:
     def emit(self, plan: ConvPlan) -> Design:
         """See ``Target``."""
         return _emit(plan.model, plan.plan)
+
+    def alternatives(self, plan: ConvPlan) -> list[dict[str, Any]]:
+        """See ``Compares``."""
+        return [asdict(found) for found in alternatives(plan.model, plan.plan)]
 
 
 TARGET = ConvTarget()

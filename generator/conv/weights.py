@@ -16,8 +16,9 @@ from shiftforge.quant.formats.shift import codes_from_ints
 from shiftforge.quant.graph.types import ShiftFormat
 
 __all__ = [
-    "REST_BEAT", "ShiftRanges", "negative_terms", "pack_parameters", "pack_weights",
-    "parameter_bytes", "shift_ranges", "weight_beat_bytes", "weight_word_bytes", "weight_words",
+    "REST_BEAT", "ShiftRanges", "frame_weight_bytes", "negative_terms", "pack_parameters",
+    "pack_weights", "parameter_bytes", "shift_ranges", "weight_beat_bytes", "weight_word_bytes",
+    "weight_words",
 ]  # fmt: skip
 
 REST_BEAT = 64
@@ -34,6 +35,13 @@ def weight_word_bytes(array: ArrayShape) -> int:
 def weight_beat_bytes(array: ArrayShape) -> int:
     """Bytes of a weight word that fill an aligned beat: 64 or a larger power of two."""
     return weight_word_bytes(array) // TAPS * 8
+
+
+def frame_weight_bytes(words: int, array: ArrayShape) -> int:
+    """Bytes that a frame reads for so many weight words: beats, and rests that words share."""
+    beat = weight_beat_bytes(array)
+    share = REST_BEAT // (weight_word_bytes(array) - beat)
+    return words * beat + ceil(words / share) * REST_BEAT
 
 
 def parameter_bytes(array: ArrayShape, multiplier: bool) -> int:
