@@ -120,7 +120,15 @@ class DTSSQ(Shift):
 
     def weight_quantiser(self, weight: torch.Tensor, name: str) -> WeightQuantiser:
         """One layer's."""
-        return DtssqQuantiser(self, name, weight)
+        return DtssqQuantiser(
+            self,
+            name,
+            weight,
+            start=self.threshold_start,
+            tau=self.tau,
+            rate=self.threshold_rate,
+            learned=self.threshold == "learned",
+        )
 
     def after_step(self, sites: Sites) -> None:
         """Thresholds back into their range; every so often the limit, and delta's cheap form."""

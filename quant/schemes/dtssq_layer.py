@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as functional
 from torch import nn
@@ -12,10 +10,7 @@ from shiftforge.quant.schemes.base import WeightQuantiser
 from shiftforge.quant.schemes.blocks import BlockMask, Candidates
 from shiftforge.quant.schemes.levels import scaled_gradient
 from shiftforge.quant.schemes.relax import LEAST, inverse_softplus, soft_mask
-from shiftforge.quant.schemes.shift import ShiftQuantiser, shift_format
-
-if TYPE_CHECKING:
-    from shiftforge.quant.schemes.dtssq import DTSSQ
+from shiftforge.quant.schemes.shift import Shift, ShiftQuantiser, shift_format
 
 __all__ = ["DtssqQuantiser"]
 
@@ -26,23 +21,36 @@ _SPAN = (1e-3, 1e3)
 
 
 class DtssqQuantiser(ShiftQuantiser):
-    """One layer: theta is the threshold's parameter (a buffer where it is not learned)."""
+    """One layer: theta is the threshold's parameter (a buffer where it is not learned).
+
+    start: the threshold. tau: of `soft_mask`. rate: factor of theta's gradient.
+    """
 
     theta: torch.Tensor
     unit: torch.Tensor
     budget: torch.Tensor
 
-    def __init__(self, scheme: DTSSQ, layer: str, weight: torch.Tensor) -> None:
+    def __init__(
+        self,
+        scheme: Shift,
+        layer: str,
+        weight: torch.Tensor,
+        *,
+        start: float,
+        tau: float,
+        rate: float,
+        learned: bool = True,
+    ) -> None:
         super().__init__(scheme, layer, weight, shift_format(scheme.bits, 2, "SEL"))
-        self.tau = scheme.tau
-        self.rate = scheme.threshold_rate
+        self.tau = tau
+        self.rate = rate
         theta = torch.tensor(inverse_softplus(1.0))
-        if scheme.threshold == "learned":
+        if learned:
             self.theta = nn.Parameter(theta)
         else:
             self.register_buffer("theta", theta)
         # c: the threshold at softplus(theta) = 1.
-        self.register_buffer("unit", torch.tensor(max(scheme.threshold_start, LEAST)))
+        self.register_buffer("unit", torch.tensor(max(start, LEAST)))
         # The share of second terms allowed now; above 1 for no limit.
         self.register_buffer("budget", torch.tensor(2.0))
         # Steps since the epoch began; not state: training resumes between epochs.
