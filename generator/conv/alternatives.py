@@ -55,8 +55,8 @@ def alternatives(model: QuantizedModel, plan: Plan) -> tuple[Alternative, ...]:
     """The model's own weights (of whose choices ``plan`` has one) and others on the plan's array.
 
     Shift weights: one term, every choice that the model holds, two terms in all weights that are
-    not zero. Integers of 4, 5, 6 and 8 bits, in all layers, with multipliers in logic, and of 8
-    bits with multipliers in DSP blocks.
+    not zero; those of a share that the model holds are told once. Integers of 4, 5, 6 and 8 bits,
+    in all layers, with multipliers in logic, and of 8 bits with multipliers in DSP blocks.
     """
     own = own_share(model) if plan.array.unit == "shift" else None
     found = [_alternative(_own_name(plan), plan, "dsp", None if own is None else own.sqnr_db, True)]
@@ -67,9 +67,12 @@ def alternatives(model: QuantizedModel, plan: Plan) -> tuple[Alternative, ...]:
         other = _planned(chosen, plan)
         sqnr = None if told is None else told.sqnr_db
         found.append(_alternative(_shift_name(other), other, "dsp", sqnr))
+    held_f = {a.f for a in found if plan.array.unit == "shift"}
     for name, other, multipliers in _others(model, plan):
-        if name not in {known.weights for known in found}:
-            found.append(_alternative(name, other, multipliers, None))
+        shift = other.array.unit == "shift"
+        if (shift and round(other.second_terms, 4) in held_f) or name == found[0].weights:
+            continue
+        found.append(_alternative(name, other, multipliers, None))
     shifts = [a for a in found if a.weights.startswith("shift")]
     return (*sorted(shifts, key=lambda a: a.f), *(a for a in found if a not in shifts))
 
@@ -79,7 +82,7 @@ def _others(model: QuantizedModel, plan: Plan) -> Iterator[tuple[str, Plan, Mult
     one = _planned(_with(model, ShiftFormat(4, 1, "S1"), _values(1)), plan)
     yield _shift_name(one), one, "dsp"
     two = _planned(_with(model, ShiftFormat(4, 2, "S2"), _values(3)), plan)
-    yield f"shift, two terms everywhere, f = {two.second_terms:.3g}", two, "dsp"
+    yield f"shift, two terms everywhere, f = {two.second_terms:.3f}", two, "dsp"
     for bits, multipliers in _INTEGERS:
         other = _planned(_with(model, IntFormat(bits), _values(1)), plan)
         yield _name(other, multipliers), other, multipliers
@@ -112,7 +115,7 @@ def _own_name(plan: Plan) -> str:
 
 
 def _shift_name(plan: Plan) -> str:
-    return f"shift, f = {plan.second_terms:.3g}" if plan.second_terms else "shift, one term"
+    return f"shift, f = {plan.second_terms:.3f}" if plan.second_terms else "shift, one term"
 
 
 def _name(plan: Plan, multipliers: Multipliers) -> str:
