@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from random_terms import mixed_weights
 
 from shiftforge.quant.formats.accumulator import accumulator_bits
 from shiftforge.quant.formats.encode import format_levels
@@ -33,7 +34,7 @@ from shiftforge.quant.graph.types import (
 )
 from shiftforge.quant.graph.verify import verify
 
-Family = Literal["two-term", "one-term", "multiplier", "nibble"]
+Family = Literal["two-term", "one-term", "multiplier", "nibble", "mixed"]
 
 FORMATS: dict[Family, tuple[WeightFormat, ...]] = {
     "two-term": (
@@ -43,6 +44,7 @@ FORMATS: dict[Family, tuple[WeightFormat, ...]] = {
     "one-term": (ShiftFormat(4, 1, "S1"), ShiftFormat(3, 1, "S1")),
     "multiplier": (IntFormat(8), IntFormat(5), IntFormat(2), ShiftFormat(4, 2, "S2")),
     "nibble": (IntFormat(4), IntFormat(3), IntFormat(2)),
+    "mixed": (ShiftFormat(4, 2, "SEL"), ShiftFormat(3, 2, "SEL"), ShiftFormat(4, 2, "S2")),
 }  # fmt: skip
 PADDINGS = (
     (0, 0, 0, 0), (1, 1, 1, 1), (0, 0, 1, 1), (0, 1, 2, 0), (1, 0, 0, 1), (1, 0, 1, 2),
@@ -61,6 +63,7 @@ class Builder:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     stored: list[Tensor] = field(default_factory=list)
+    second: tuple[bool, ...] = (False, True)  # mixed weights: depthwise layers with two terms
 
     def __post_init__(self) -> None:
         self.tensors[self.last.name] = self.last
@@ -76,9 +79,14 @@ class Builder:
         ]  # fmt: skip
         return fitting[self.draw(range(len(fitting)))] if fitting else (0, 0, 0, 0)
 
-    def weights(self, shape: tuple[int, int, int, int]) -> tuple[NDArray[np.int8], WeightFormat]:
+    def weights(
+        self, shape: tuple[int, int, int, int], depthwise: bool
+    ) -> tuple[NDArray[np.int8], WeightFormat]:
         formats = FORMATS[self.family]
         fmt = formats[self.draw(range(len(formats)))]
+        if self.family == "mixed" and isinstance(fmt, ShiftFormat):
+            second = depthwise in self.second
+            return mixed_weights(self.rng, shape, fmt, depthwise=depthwise, second=second), fmt
         return self.rng.choice(format_levels(fmt), size=shape).astype(np.int8), fmt
 
     def conv(
@@ -93,7 +101,7 @@ class Builder:
     ) -> None:
         rng, x, name = self.rng, self.last, f"conv{len(self.nodes)}"
         pad = self.padding(kernel) if padding is None else padding
-        w, fmt = self.weights((out, x.channels // groups, kernel, kernel))
+        w, fmt = self.weights((out, x.channels // groups, kernel, kernel), groups > 1)
         # Exponents would run away along a long chain.
         lowest = -9 if x.grid.exponent > -24 else 2
         z = rng.integers(lowest, lowest + 4, out).astype(np.int8)
@@ -173,15 +181,17 @@ class Builder:
         if kind == "residual" and not self.stored:
             kind = "pointwise"
         stride, kernel = self.draw((1, 1, 1, 2)), 3
+        # Second words differ by groups of channels.
+        more = 40 if self.family == "mixed" else 0
         if kind in ("depthwise", "standard") and not self._fits(kernel):
             kernel = 1
         if kind == "pointwise":
-            self.conv(self.draw(range(1, 70)), 1)
+            self.conv(self.draw(range(1, 70 + more)), 1)
         elif kind == "depthwise":
             self.conv(x.channels, self.draw((kernel, kernel, kernel, 1)), stride=stride,
                       groups=x.channels)  # fmt: skip
         elif kind == "standard":
-            self.conv(self.draw(range(1, 40)), kernel, stride=stride)
+            self.conv(self.draw(range(1, 40 + 2 * more)), kernel, stride=stride)
         elif kind == "strided":
             self.conv(self.draw(range(1, 40)), 1, stride=2)
         else:
@@ -195,7 +205,8 @@ class Builder:
             apart = abs(self.last.grid.exponent - skip.grid.exponent)
             if self.last.shape == skip.shape and apart <= 12:
                 self.add(skip)
-        if max(self.last.height, self.last.width) > 1 and not rng.integers(25):
+        often = 5 if more and kind == "depthwise" else 25
+        if max(self.last.height, self.last.width) > 1 and not rng.integers(often):
             self.pool()
         self.stored.append(self.last)
 
@@ -217,8 +228,10 @@ def random_network(
 ) -> QuantizedModel:
     """A verified random chain of ``layers`` passes; about half end in a 32-bit classifier.
 
-    family: the weight formats that are mixed, by the array they need. sides: range of the image's
-    height and width. orders: lay channels out in random orders; nothing else changes.
+    family: the weight formats that are mixed, by the array they need; of "mixed" all weights, or
+    those of depthwise layers alone, or of all others, have second terms in patterns of words.
+    sides: range of the image's height and width. orders: lay channels out in random orders; nothing
+    else changes.
     """
     rng = np.random.default_rng(seed)
     signed = bool(rng.integers(2))
@@ -226,6 +239,8 @@ def random_network(
     size = (int(rng.integers(*sides)), int(rng.integers(*sides)))
     b = Builder(rng, Tensor("input", int(rng.integers(1, 6)), *size, grid), family,
                 multiplier_requant)  # fmt: skip
+    if family == "mixed":
+        b.second = ((False, True), (False, True), (True,), (False,))[b.draw(range(4))]
     if rng.integers(2):
         b.stem()
     while sum(isinstance(n, Conv) for n in b.nodes) < layers - 1:

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from conv_chains import chain
 from conv_machines import ConvMachine
+from conv_plans import BOARD, CASES, planned
 from conv_walk_check import touched_distance
 from conv_walks import Definition
 from hypothesis import given
 from hypothesis import strategies as st
-from random_networks import random_network
+from random_networks import Family
 
-from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.image import ImageLayout, image_layout
@@ -34,7 +34,6 @@ from shiftforge.generator.conv.promises import (
 from shiftforge.generator.conv.schedule import ImageMap, Layer, schedule
 from shiftforge.quant.graph.example import random_model
 
-BOARD = load_board("s10gx2800")
 Pairs = list[tuple[int, int]]
 PAIRS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 2)), max_size=14)
 
@@ -67,14 +66,6 @@ def test_what_never_meets_has_no_distance() -> None:
     assert smallest_distance(accesses([(0, 1), (5, 1)], [])) is None
     assert smallest_distance(accesses([(0, 1)], [(4, 2)])) is None
     assert smallest_distance(accesses([(4, 1)], [(4, 1)])) is None  # one iteration: read, write
-
-
-@cache
-def planned(seed: int) -> tuple[tuple[Layer, ...], Plan]:
-    rng = random.Random(seed)
-    model = random_network(seed, layers=rng.randint(1, 9), sides=(1, rng.choice((6, 14, 22))))
-    array = array_for(model, rng.choice((16, 32)), rng.randint(1, 16))
-    return schedule(model).layers, make_plan(model, BOARD, array)
 
 
 def prove(layers: tuple[Layer, ...], plan: Plan, image: ImageLayout | None = None) -> list[Proof]:
@@ -113,9 +104,9 @@ def distances(layers: tuple[Layer, ...], plan: Plan) -> Iterator[tuple[str, int]
             yield "post-records", min(own.post.before + f - g for g, f in enumerate(firsts))
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_every_plan_is_proved_with_the_distances_that_it_has(seed: int) -> None:
-    layers, plan = planned(seed)
+@pytest.mark.parametrize(("seed", "family"), CASES)
+def test_every_plan_is_proved_with_the_distances_that_it_has(seed: int, family: Family) -> None:
+    layers, plan = planned(seed, family)
     assert [proof.promise for proof in plan.proofs] == list(PROMISES.values())
     assert prove(layers, plan) == list(plan.proofs)
     found: dict[str, int] = {}
@@ -171,18 +162,47 @@ def test_a_depthwise_row_without_its_idle_iterations() -> None:
 def test_weights_that_are_written_too_early() -> None:
     layers, plan = small()
     own = plan.layers[2].conv
-    assert own.groups > 1 and own.tail == 0
-    assert own.take_first == own.last_first == 8 - own.words
-    for early in ({"take_first": 0}, {"last_first": 0, "last_every": 1}):
+    run = own.run0
+    assert run.groups == own.groups > 1
+    assert run.take_first == own.last_first == 8 - run.words > 0
+    for early in ({"run0": replace(run, take_first=0)}, {"last_first": 0, "last_every": 1}):
         refused(layers, change(plan, "conv2", "conv", **early), "conv-weights", "conv2")
 
 
 def test_weights_that_are_written_too_late() -> None:
     layers, plan = small()
-    own = plan.layers[2].conv
-    late = own.group_iterations - 1 - (own.words - 1) * own.take_every
-    assert late > own.take_first
-    refused(layers, change(plan, "conv2", "conv", take_first=late), "conv-weights", "conv2")
+    run = plan.layers[2].conv.run0
+    late = run.iterations - 1 - (run.words - 1) * run.take_every
+    assert late > run.take_first
+    wrong = change(plan, "conv2", "conv", run0=replace(run, take_first=late))
+    refused(layers, wrong, "conv-weights", "conv2")
+
+
+@cache
+def runs() -> tuple[tuple[Layer, ...], Plan]:
+    """A layer of two tiles whose groups have 8, 5 (twice) and 6 words, of which 4 are first ones."""
+    model = chain(
+        {"out": 36, "kernel": 1}, {"out": 64, "kernel": 1}, {"out": 9, "kernel": 1},
+        channels=9, height=1, width=8,
+    )  # fmt: skip
+    conv = model.conv_nodes()[1]
+    weight = np.ones_like(conv.weight)
+    for group, words in enumerate((4, 1, 1, 2)):
+        weight[16 * group, 9 * words - 1] = 5
+    nodes = tuple(replace(n, weight=weight) if n is conv else n for n in model.nodes)
+    model = replace(model, nodes=nodes)
+    return schedule(model).layers, make_plan(model, BOARD, array_for(model, 16, 7))
+
+
+def test_runs_of_groups_are_proved_with_their_own_words() -> None:
+    layers, plan = runs()
+    own = plan.layers[1].conv
+    assert [(run.groups, run.words) for run in own.runs] == [(1, 8), (2, 5), (1, 6)]
+    assert min(d for name, d in distances(layers, plan) if name == "conv-weights") >= 8
+    early, late = {"take_first": 0}, {"take_every": 4}
+    for name, wrong in (("run0", late), ("run1", early), ("run1", late)):
+        run = replace(getattr(own, name), **wrong)
+        refused(layers, change(plan, "conv1", "conv", **{name: run}), "conv-weights", "conv1")
 
 
 def test_a_group_without_its_idle_iterations() -> None:
@@ -193,12 +213,12 @@ def test_a_group_without_its_idle_iterations() -> None:
     )  # fmt: skip
     layers, plan = schedule(model).layers, make_plan(model, BOARD, array_for(model, 16, 7))
     own = plan.layers[1].conv
-    assert own.tail > 0
+    tail = own.run0.iterations - own.tiles * own.run0.words
+    assert tail > 0
     prove(layers, plan)
     short = {
-        "group_iterations": own.group_iterations - own.tail, "tail": 0,
-        "first_group_iterations": own.first_group_iterations - own.tail,
-        "iterations": own.iterations - own.groups * own.tail,
+        "run0": replace(own.run0, iterations=own.run0.iterations - tail),
+        "iterations": own.iterations - own.groups * tail,
     }  # fmt: skip
     refused(layers, change(plan, "conv1", "conv", **short), "conv-weights", "conv1")
 

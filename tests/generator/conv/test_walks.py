@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,22 @@ import numpy as np
 import pytest
 from conv_chains import chain
 from conv_machines import PaceState, controller_events
+from conv_plans import BOARD, CASES, KINDS, planned, second_kinds
 from conv_walk_check import walk_problems
 from conv_walks import pace_times
 from device_client import DeviceClient
 from hypothesis import given
 from hypothesis import strategies as st
-from random_networks import PADDINGS, random_frames, random_network
+from random_networks import PADDINGS, Family, random_frames
 
-from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.plan import LayerPlan, Plan, array_for, make_plan
-from shiftforge.generator.conv.records import Pace
+from shiftforge.generator.conv.records import Pace, Run
 from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.golden.conv.network import run_golden
 
-BOARD = load_board("s10gx2800")
-SEEDS = range(120)
 COUNTS = st.integers(1, 4)
 WAITS = st.integers(1, 9)
-
-
-@cache
-def planned(seed: int) -> tuple[tuple[Layer, ...], Plan]:
-    """A random network on a random array."""
-    rng = random.Random(seed)
-    model = random_network(seed, layers=rng.randint(1, 9), sides=(1, rng.choice((6, 14, 22))))
-    array = array_for(model, rng.choice((16, 32)), rng.randint(1, 16))
-    return schedule(model).layers, make_plan(model, BOARD, array)
 
 
 @given(
@@ -60,16 +48,25 @@ def test_a_pace_is_its_nested_loops(pace: Pace, outer: int) -> None:
     assert pace_times(pace.later(5), outer) == [i + 5 for i in expected]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_random_layers_walk_as_defined(seed: int) -> None:
-    layers, plan = planned(seed)
+@pytest.mark.parametrize(("seed", "family"), CASES)
+def test_random_layers_walk_as_defined(seed: int, family: Family) -> None:
+    layers, plan = planned(seed, family)
     assert walk_problems(plan, layers) == []
+
+
+def test_second_words_of_every_kind_walk() -> None:
+    found: set[str] = set()
+    for seed, family in CASES:
+        layers, plan = planned(seed, family)
+        for layer, own in zip(layers, plan.layers, strict=True):
+            found |= second_kinds(layer, own, plan)
+    assert found == KINDS
 
 
 def test_the_random_layers_are_of_every_kind() -> None:
     found: set[tuple[Any, ...]] = set()
-    for seed in SEEDS:
-        layers, plan = planned(seed)
+    for seed, family in CASES:
+        layers, plan = planned(seed, family)
         for layer, own in zip(layers, plan.layers, strict=True):
             found |= {
                 (layer.mode, "pool" if layer.pool is not None else ""),
@@ -122,7 +119,7 @@ def _changes(record: Any) -> Iterator[tuple[str, Any]]:
     """(field, record with another number there)."""
     for own in fields(record):
         value = getattr(record, own.name)
-        if isinstance(value, Pace):
+        if isinstance(value, Pace | Run):
             for inner, changed in _changes(value):
                 yield f"{own.name}.{inner}", replace(record, **{own.name: changed})
         else:
@@ -228,8 +225,8 @@ def test_a_short_result_channel_is_seen() -> None:
 def test_a_stored_image_is_stored_once_a_line() -> None:
     """Lines come in the order row, tile, group and lie in the order group, row, tile."""
     seen = 0
-    for seed in SEEDS:
-        _, plan = planned(seed)
+    for seed, family in CASES:
+        _, plan = planned(seed, family)
         own, image = plan.image_pass, plan.image
         if own is None:
             continue
