@@ -7,6 +7,7 @@ from functools import cache
 from itertools import pairwise, product
 
 import numpy as np
+from conv_walk_check import definition_of
 from conv_walks import Definition
 from numpy.typing import NDArray
 from random_networks import Family, random_network
@@ -55,7 +56,7 @@ KINDS = frozenset({
 
 def second_kinds(layer: Layer, own: LayerPlan, plan: Plan) -> set[str]:
     """Of KINDS, those that a layer is of."""
-    definition = Definition(layer, plan.array)
+    definition = definition_of(layer, plan.array)
     blocks = _terms(layer, definition)
     counts = own.seconds
     if layer.mode == "depthwise":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -13,10 +14,14 @@ from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.schedule import Layer
 
 
+definition_of = cache(Definition)
+"""Of a layer and an array; the same one for the same two."""
+
+
 def walk_problems(plan: Plan, layers: Sequence[Layer], frames: int = 2) -> list[str]:
     """One line for everything in which a plan's records differ from the layers; none if equal."""
     found: list[str] = []
-    definitions = [Definition(layer, plan.array) for layer in layers]
+    definitions = [definition_of(layer, plan.array) for layer in layers]
     weights = iter(
         [(i, *w) for _ in range(frames) for i, d in enumerate(definitions) for w in d.weights()]
     )
@@ -41,11 +46,11 @@ def _layer(
     weights: Iterator[Any], last: bool,
 ) -> list[str]:  # fmt: skip
     events = list(controller_events(own.controller))
-    lines = definition.operands()
+    lines = definition.operands
     found = _sends(plan, own, definition, events)
     wanted: list[Fire] = [
         Fire(f.operands, (own.index, *f.weight), f.completes)  # type: ignore[arg-type]
-        for f in definition.fires()
+        for f in definition.fires
     ]
     cycles = machine.run(own.conv, lines, weights, last)
     fires = [c.fire for c in cycles]
@@ -62,7 +67,7 @@ def _sends(plan: Plan, own: LayerPlan, definition: Definition, events: list[Even
     """Lines that are sent, in their order, and those of an addition."""
     layer, found = definition.layer, []
     sent = [e for e in events if e.kind in ("send", "zero")]
-    lines = definition.operands()
+    lines = definition.operands
     if own.controller.from_image:
         if len(sent) != len(lines) or len(lines) != (
             plan.image.lines * plan.image.map_rows * plan.image.passes

@@ -8,7 +8,7 @@ tile) of a map; None is a line of zeros, or nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, pairwise
 from math import ceil
@@ -94,6 +94,7 @@ class Definition:
                 found.append((group, y, t) if inside else None)
         return tuple(found)
 
+    @cached_property
     def operands(self) -> list[Line]:
         """Lines that are sent, in order; zeros too where the unit wants them."""
         groups, rows, tiles = self.in_lines
@@ -162,21 +163,21 @@ class Definition:
             part[channel // units] += 2 if channel < second else 1
         return sum(max(9, words) for words in part)
 
+    @cached_property
     def fires(self) -> list[Fire]:
         """Array cycles in order."""
         found: list[Fire] = []
         for fire in self._first_fires():
             group, word, _ = fire.weight
-            if self.layer.mode == "depthwise":
-                last, twice = True, self.counts[0][1] > group
-            else:
+            last, twice = True, self.counts[0][1] > group
+            if self.layer.mode != "depthwise":
                 first, second = self.counts[group]
                 last, twice = word == first - 1, word < second
                 if word >= first:
                     continue
-            found.append(replace(fire, completes=last and not twice))
+            found.append(Fire(fire.operands, fire.weight, last and not twice))
             if twice:
-                found.append(replace(fire, weight=(group, word, 1), completes=last))
+                found.append(Fire(fire.operands, (group, word, 1), last))
         return found
 
     def _first_fires(self) -> list[Fire]:

@@ -16,6 +16,7 @@ from shiftforge.generator.conv.records import (
     RECORDS,
     ConvPass,
     Pace,
+    Run,
     record_bytes,
     record_words,
     struct_fields,
@@ -54,11 +55,11 @@ def plan(model: QuantizedModel) -> Plan:
 
 
 def flat(record: Any) -> list[int]:
-    """The record's numbers in the order of its fields, those of a pace in their place."""
+    """The record's numbers in the order of its fields, those of a pace or a run in their place."""
     found: list[int] = []
     for own in fields(record):
         value = getattr(record, own.name)
-        found += flat(value) if isinstance(value, Pace) else [value]
+        found += flat(value) if isinstance(value, Pace | Run) else [value]
     return found
 
 
@@ -80,7 +81,8 @@ def test_a_record_is_the_next_power_of_two(name: str) -> None:
     assert len(record_words(kind())) * 4 == size
     members = struct_fields(kind)
     assert [n for n, _, _ in members] == [f.name for f in fields(kind)]
-    assert sum(8 if t == "pace_layer_t" else 1 for _, t, _ in members) * 4 == used
+    held = {"int": 1, "pace_layer_t": 8, "run_layer_t": 5}
+    assert sum(held[t] for _, t, _ in members) * 4 == used
 
 
 def test_a_later_pace_is_only_later() -> None:
@@ -94,13 +96,17 @@ def by_name(plan: Plan, name: str) -> LayerPlan:
 
 def test_geometry_of_the_layers(plan: Plan) -> None:
     stem = by_name(plan, "stem")
-    assert (stem.conv.mode, stem.conv.lines, stem.conv.words) == (0, 2, 3)
+    assert (stem.conv.mode, stem.conv.lines, stem.conv.first_words) == (0, 2, 3)
+    assert [(run.groups, run.words) for run in stem.conv.runs] == [(1, 6)]
     assert (stem.controller.in_rows, stem.controller.in_tiles) == (10, 2)
     assert (stem.post.rows, stem.post.tiles, stem.post.last_pixels) == (10, 2, 9 - 7)
     assert (stem.controller.from_image, stem.controller.base) == (1, 0)
     strided = by_name(plan, "block2.depthwise")
     assert (strided.conv.mode, strided.conv.stride, strided.conv.first_t) == (1, 2, 0)
-    assert (strided.conv.groups, strided.conv.words, strided.post.groups) == (1, 2, 2)
+    assert (strided.conv.groups, strided.conv.first_words, strided.post.groups) == (1, 2, 2)
+    assert (strided.conv.twice, strided.conv.late, strided.conv.run0.words) == (2, 1, 4)
+    waits = by_name(plan, "block1.depthwise")
+    assert (waits.conv.twice, waits.conv.late, waits.conv.run0.words) == (2, 0, 4)
     classifier = by_name(plan, "classifier")
     assert (classifier.post.direct, classifier.controller.stores) == (1, 0)
     assert classifier.post.low == -(1 << 31)

@@ -14,8 +14,7 @@ import pytest
 from conv_chains import chain
 from conv_machines import ConvMachine
 from conv_plans import BOARD, CASES, planned
-from conv_walk_check import touched_distance
-from conv_walks import Definition
+from conv_walk_check import definition_of, touched_distance
 from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import Family
@@ -88,12 +87,12 @@ def prove(layers: tuple[Layer, ...], plan: Plan, image: ImageLayout | None = Non
 
 def distances(layers: tuple[Layer, ...], plan: Plan) -> Iterator[tuple[str, int]]:
     """(promise, iterations) of every layer, from the unit that runs step by step."""
-    definitions = [Definition(layer, plan.array) for layer in layers]
+    definitions = [definition_of(layer, plan.array) for layer in layers]
     weights = iter([w for _ in range(2) for d in definitions for w in d.weights()])
     machine = ConvMachine(plan.array.units, 1 << (plan.weight_words - 1).bit_length())
     machine.run(plan.fill, [], weights, last=False)
     for definition, own in zip(definitions, plan.layers, strict=True):
-        machine.run(own.conv, definition.operands(), weights, last=False)
+        machine.run(own.conv, definition.operands, weights, last=False)
         if (found := touched_distance(machine.touched)) is not None:
             yield "conv-weights", found
         if own.conv.mode == 1 and own.conv.iterations > own.conv.row_length:

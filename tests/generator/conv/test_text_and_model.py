@@ -69,12 +69,13 @@ def _sizes(text: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_sizes_of_the_text_hold_what_the_records_touch(seed: int) -> None:
-    model = random_network(seed, layers=8)
+    model = random_network(seed, layers=8, family="mixed" if seed % 2 else "two-term")
     plan = make_plan(model, BOARD, array_for(model, 16, 1 + seed))
     size = _sizes(render_accelerator(plan))
     assert size["LAYERS"] == len(plan.layers)
     assert size["PASSES"] == len(plan.layers) + (plan.image_pass is not None)
-    most = max(max(p.conv.words, p.conv.last_words) for p in plan.layers)
+    words = [run.words for p in plan.layers for run in p.conv.runs]
+    most = max(words + [p.conv.last_words for p in plan.layers])
     assert size["WEIGHT_HALF"] >= most and size["WEIGHT_HALF"] & (size["WEIGHT_HALF"] - 1) == 0
     assert size["ROW_LINES"] >= max(p.conv.row_length for p in plan.layers)
     assert size["GROUPS"] >= max(p.post.groups for p in plan.layers)
@@ -85,7 +86,7 @@ def test_sizes_of_the_text_hold_what_the_records_touch(seed: int) -> None:
     assert size["IMAGE_WORD"] >= (image.pixels - 1) * size["IMAGE_STRIDE"] + size["IMAGE_KERNEL"]
     assert size["STEP"] >= max(image.rows * image.beats, image.lines)
     assert size["FRAME_PARAMS"] == sum(p.post.groups for p in plan.layers)
-    words = [p.conv.words * p.conv.groups for p in plan.layers]
+    words = [run.words * run.groups for p in plan.layers for run in p.conv.runs]
     assert size["FRAME_WORDS"] == sum(words) == plan.frame_words
 
 

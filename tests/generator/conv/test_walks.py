@@ -154,8 +154,8 @@ VALUES = {
 
 _COUNTERS = {f"{axis}{k}" for axis in "anty" for k in (3, 4, 5)}
 _ROWS = {
-    "all_rows", "first_t", "in_rows", "in_tiles", "row_length", "row_lines", "stride", "word_row",
-    *(f"fires.{f.name}" for f in fields(Pace)),
+    "all_rows", "first_t", "in_rows", "in_tiles", "late", "row_length", "row_lines", "stride",
+    "twice", *(f"fires.{f.name}" for f in fields(Pace)),
 }  # fmt: skip
 _ONE_INNER = {"results.every_inner", "skip_inner", "skips.every_inner", "store_inner"}
 # Their results come at equal intervals, and a pool's are read when all lines are sent.
@@ -174,12 +174,16 @@ UNUSED = {
         *_ONE_INNER, *_ONE_PACE, "groups", "n5", "skip_tile", "skips.every_tile",
         "skips.rows", "skips.tiles", "zero_outside",
     },
-    ("conv", "pointwise"): {*_ROWS, "last_lanes", "last_step", "loads"},
-    ("conv", "standard"): _ROWS,
+    # The last run's reads are the layer's.
+    ("conv", "pointwise"): {
+        *_ROWS, "last_lanes", "loads", "run3.take_every", "run3.take_first",
+    },
+    ("conv", "standard"): {*_ROWS, "run3.take_every", "run3.take_first"},
     # One group of weights; the layer ends with its last window.
     ("conv", "depthwise"): {
-        "group_iterations", "last_lanes", "last_step", "lines", "loads", "tail", "take_every",
-        "take_first", "tiles", "words",
+        "first_words", "last_lanes", "lines", "loads", "run0.take_every", "run0.take_first",
+        "run0.words", "tiles",
+        *(f"run{k}.{f.name}" for k in (1, 2, 3) for f in fields(Run) if f.name != "groups"),
     },
 }  # fmt: skip
 # Seeds and layers that use, together, all other fields.
@@ -187,9 +191,9 @@ EXAMPLES = {
     ("controller", "pointwise"): ((111, 2), (167, 3), (231, 0), (57, 0), (116, 1)),
     ("controller", "depthwise"): ((58, 1), (3, 2), (269, 0), (861, 2)),
     ("controller", "standard"): ((66, 1), (285, 1), (58, 2), (282, 1), (26, 2), (51, 1)),
-    ("conv", "pointwise"): ((45, 3), (19, 0)),
-    ("conv", "depthwise"): ((58, 1), (3, 2)),
-    ("conv", "standard"): ((15, 2), (15, 1)),
+    ("conv", "pointwise"): ((36, 4),),
+    ("conv", "depthwise"): ((155, 3), (7, 1)),
+    ("conv", "standard"): ((61, 2), (94, 7), (88, 4)),
     ("post", "pointwise"): ((121, 0),),
     ("post", "depthwise"): ((277, 0), (33, 1)),
     ("post", "standard"): ((225, 1),),
@@ -200,7 +204,8 @@ EXAMPLES = {
 def test_a_wrong_number_in_any_field_is_seen(part: str, mode: str) -> None:
     unseen = []
     for seed, index in EXAMPLES[part, mode]:
-        layers, plan = planned(seed)
+        # Those of the convolution unit have second words.
+        layers, plan = planned(seed, "mixed" if part == "conv" else "two-term")
         assert layers[index].mode == mode
         unseen.append(_unseen(plan, layers, index, part))
     assert set.intersection(*unseen) <= VALUES[part] | UNUSED.get((part, mode), set())
