@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from functools import cache
 from itertools import pairwise, product
+from math import ceil
 
 import numpy as np
 from conv_walk_check import definition_of
@@ -19,8 +20,8 @@ from shiftforge.generator.conv.schedule import Layer, schedule
 BOARD = load_board("s10gx2800")
 CASES: tuple[tuple[int, Family], ...] = (
     *((seed, "two-term") for seed in range(40)),
-    # The last three have what is rare.
-    *((seed, "mixed") for seed in (*range(100), 155, 173, 336)),
+    # The last one has what is rare.
+    *((seed, "mixed") for seed in (*range(100), 336)),
 )  # fmt: skip
 
 
@@ -41,7 +42,9 @@ KINDS = frozenset({
         ("pointwise", "standard"),
         ("no second word", "some second words", "all second words", "1 run", "2 runs", "3 runs",
          "4 runs", "merged runs", "more words after fewer", "fewer words after more",
-         "zeros for a first word", "zeros for a second word", "zeros for a whole group"),
+         "zeros for a first word", "zeros for a second word", "zeros for a whole group",
+         "zeros at the end", "lines of zeros behind the last word",
+         "lines of zeros behind a second word"),
     )),
     *(f"standard with seconds, {lanes} 9 channels in the last group, {tiles}"
       for lanes, tiles in product(("fewer than", "at least"), ("one tile", "tiles"))),
@@ -56,66 +59,69 @@ KINDS = frozenset({
 
 def second_kinds(layer: Layer, own: LayerPlan, plan: Plan) -> set[str]:
     """Of KINDS, those that a layer is of."""
-    definition = definition_of(layer, plan.array)
-    blocks = _terms(layer, definition)
-    counts = own.seconds
+    there = _terms(layer, definition_of(layer, plan.array))
     if layer.mode == "depthwise":
-        if not own.conv.twice:
-            return {"depthwise with no second word"}
-        when = "late" if own.conv.late else "held"
-        order = "by group" if own.conv.fires.inner == 1 < own.tiling.out_groups else "by row"
-        what = "all" if own.conv.twice == own.tiling.out_groups else "some"
-        found = {f"depthwise {order}, {when}, {what} groups"}
-        if layer.skip is not None:
-            found.add(f"depthwise with an addition, {when}")
-        if any(not blocks[0, b, 1] for b in range(own.conv.twice)):
-            found.add("depthwise with zeros for a second word")
-        return found
-    words = own.tiling.weight_words
-    what = "no second word" if not any(counts) else "some second words"
-    if min(counts) == words:
+        return _depthwise_kinds(layer, own, there[:, 0])
+    runs, words = own.conv.runs, own.tiling.weight_words
+    what = "some second words"
+    if not any(run.twice for run in runs):
+        what = "no second word"
+    elif all(run.twice == words for run in runs):
         what = "all second words"
-    plural = "" if len(own.conv.runs) == 1 else "s"
-    found = {what, f"{len(own.conv.runs)} run{plural}"}
-    raw = [max((b + 1 for b in range(words) if blocks[g, b, 1]), default=0)
-           for g in range(len(counts))]  # fmt: skip
-    if raw != list(counts):
+    found = {what, f"{len(runs)} run" + "s" * (len(runs) > 1)}
+    needed = [tuple(max(np.flatnonzero(own[:, term]), default=-1) + 1 for term in (0, 1))
+              for own in there]  # fmt: skip
+    counts = [(run.words - run.twice, run.twice) for run in runs for _ in range(run.groups)]
+    if [(max(1, m), k) for m, k in needed] != counts:
         found.add("merged runs")
-    for before, after in pairwise(counts):
-        if before < after:
-            found.add("more words after fewer")
-        elif before > after:
-            found.add("fewer words after more")
-    for g, count in enumerate(counts):
-        if not blocks[g].any():
+    for (before, _), (after, _) in pairwise(counts):
+        if before != after:
+            found.add("more words after fewer" if after > before else "fewer words after more")
+    a_line = plan.array.units / 9 if layer.mode == "pointwise" else plan.array.units
+    for group, (first, second) in zip(there, counts, strict=True):
+        if first < words:
+            found.add("zeros at the end")
+        if ceil(first / a_line) < own.tiling.in_groups:
+            found.add("lines of zeros behind the last word")
+            if second == first:
+                found.add("lines of zeros behind a second word")
+        if not group.any():
             found.add("zeros for a whole group")
-        for b in range(count):
-            if not blocks[g, b, 0]:
-                found.add("zeros for a first word")
-            elif not blocks[g, b, 1]:
-                found.add("zeros for a second word")
+        elif not group[:second, 0].all():
+            found.add("zeros for a first word")
+        elif not group[:second, 1].all():
+            found.add("zeros for a second word")
     found = {f"{layer.mode} with {text}" for text in found}
-    if layer.mode == "standard" and any(counts):
+    if layer.mode == "standard" and what != "no second word":
         lanes = "fewer than" if own.conv.last_lanes < 9 else "at least"
         tiles = "one tile" if own.conv.tiles == 1 else "tiles"
         found.add(f"standard with seconds, {lanes} 9 channels in the last group, {tiles}")
     return found
 
 
+def _depthwise_kinds(layer: Layer, own: LayerPlan, there: NDArray[np.bool_]) -> set[str]:
+    """there: whether a channel group has first and second terms."""
+    twice, groups = own.conv.run0.twice, own.tiling.out_groups
+    if not twice:
+        return {"depthwise with no second word"}
+    when = "late" if own.conv.late else "held"
+    order = "by group" if own.conv.fires.inner == 1 < groups else "by row"
+    found = {f"depthwise {order}, {when}, {'all' if twice == groups else 'some'} groups"}
+    if layer.skip is not None:
+        found.add(f"depthwise with an addition, {when}")
+    if not there[:twice, 1].all():
+        found.add("depthwise with zeros for a second word")
+    return found
+
+
 def _terms(layer: Layer, definition: Definition) -> NDArray[np.bool_]:
-    """Whether any weight of a group and block has a first and a second term: (groups, blocks, 2).
-    """
+    """Whether any weight of a word has a first and a second term: (groups, words, 2)."""
     size = np.abs(layer.weight.astype(np.int64))
-    there = np.stack([size != 0, (size & (size - 1)) != 0], axis=-1)
-    groups = definition.out_lines[0]
-    depthwise = layer.mode == "depthwise"
-    blocks = groups if depthwise else max(w for _, w, _ in definition.weights()) + 1
-    found = np.zeros((1 if depthwise else groups, blocks, 2), bool)
-    for place in np.argwhere(there.any(axis=-1)):
-        group, block = place[0] // definition.array.units, place[1]
-        if layer.mode == "pointwise":
-            block = place[1] // 9
-        if depthwise:
-            group, block = 0, group
-        found[group, block] |= there[tuple(place)]
+    terms = np.stack([size != 0, (size & (size - 1)) != 0], axis=-1)
+    a_word = 9 if layer.mode == "pointwise" else 1
+    words = 1 if layer.mode == "depthwise" else ceil(layer.in_shape[0] / a_word)
+    found = np.zeros((definition.out_lines[0], words, 2), bool)
+    for place in np.argwhere(size):
+        word = 0 if layer.mode == "depthwise" else place[1] // a_word
+        found[place[0] // definition.array.units, word] |= terms[tuple(place)]
     return found

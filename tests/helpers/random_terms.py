@@ -25,7 +25,7 @@ def mixed_weights(
 ) -> NDArray[np.int8]:  # fmt: skip
     """Weights (O, I // groups, kh, kw) of a two-term format; some have a second term if second.
 
-    Now and then single words, and all weights of a group, are zero, also where a second word is.
+    Now and then single words, the last ones or all of a group are zero.
     """
     one = format_levels(ShiftFormat(fmt.bits, 1, "S1"))
     two = np.setdiff1d(format_levels(fmt), one)
@@ -38,8 +38,11 @@ def mixed_weights(
     marked = _marked(rng, pattern, block, depthwise)
     weight[marked] = rng.choice(two, size=int(marked.sum()))
     group = np.arange(flat[0]) // GROUP
-    empty = rng.random((int(group.max()) + 1, int(block.max()) + 1)) < rng.choice((0, 0, 0.3))
-    empty |= rng.random((len(empty), 1)) < rng.choice((0, 0, 0.3))
+    words = (int(group.max()) + 1, int(block.max()) + 1)
+    empty = rng.random(words) < rng.choice((0, 0, 0.3))
+    empty |= rng.random((words[0], 1)) < rng.choice((0, 0, 0.3))
+    if not rng.integers(3):
+        empty |= np.arange(words[1]) >= rng.integers(0, words[1] + 1, (words[0], 1))
     weight[empty[group[:, None], block]] = 0
     return weight.reshape(shape).astype(np.int8)
 
