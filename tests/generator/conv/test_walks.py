@@ -155,8 +155,10 @@ VALUES = {
 _COUNTERS = {f"{axis}{k}" for axis in "anty" for k in (3, 4, 5)}
 _ROWS = {
     "all_rows", "first_t", "in_rows", "in_tiles", "late", "row_length", "row_lines", "stride",
-    "twice", *(f"fires.{f.name}" for f in fields(Pace)),
+    *(f"fires.{f.name}" for f in fields(Pace)),
 }  # fmt: skip
+# The last run's reads are the layer's.
+_LAST_RUN = {"run3.take_every", "run3.take_first"}
 _ONE_INNER = {"results.every_inner", "skip_inner", "skips.every_inner", "store_inner"}
 # Their results come at equal intervals, and a pool's are read when all lines are sent.
 _ONE_PACE = {"results.tiles", "results.inner", "results.rows"}
@@ -174,15 +176,15 @@ UNUSED = {
         *_ONE_INNER, *_ONE_PACE, "groups", "n5", "skip_tile", "skips.every_tile",
         "skips.rows", "skips.tiles", "zero_outside",
     },
-    # The last run's reads are the layer's.
-    ("conv", "pointwise"): {
-        *_ROWS, "last_lanes", "loads", "run3.take_every", "run3.take_first",
+    ("conv", "pointwise"): {*_ROWS, *_LAST_RUN, "last_lanes", "loads"},
+    # Words end with the last channel; the first group's are read with its first window.
+    ("conv", "standard"): {
+        *_ROWS, *_LAST_RUN, "last_lanes", "run0.take_first", *(f"run{k}.tile" for k in range(4)),
     },
-    ("conv", "standard"): {*_ROWS, "run3.take_every", "run3.take_first"},
     # One group of weights; the layer ends with its last window.
     ("conv", "depthwise"): {
-        "first_words", "last_lanes", "lines", "loads", "run0.take_every", "run0.take_first",
-        "run0.words", "tiles",
+        "last_lanes", "lines", "run0.take_every", "run0.take_first", "run0.tile", "run0.words",
+        "tiles",
         *(f"run{k}.{f.name}" for k in (1, 2, 3) for f in fields(Run) if f.name != "groups"),
     },
 }  # fmt: skip
@@ -191,9 +193,9 @@ EXAMPLES = {
     ("controller", "pointwise"): ((111, 2), (167, 3), (231, 0), (57, 0), (116, 1)),
     ("controller", "depthwise"): ((58, 1), (3, 2), (269, 0), (861, 2)),
     ("controller", "standard"): ((66, 1), (285, 1), (58, 2), (282, 1), (26, 2), (51, 1)),
-    ("conv", "pointwise"): ((36, 4),),
-    ("conv", "depthwise"): ((155, 3), (7, 1)),
-    ("conv", "standard"): ((61, 2), (94, 7), (88, 4)),
+    ("conv", "pointwise"): ((34, 4), (49, 0), (0, 5)),
+    ("conv", "depthwise"): ((50, 4), (49, 1)),
+    ("conv", "standard"): ((29, 7), (44, 5), (35, 5)),
     ("post", "pointwise"): ((121, 0),),
     ("post", "depthwise"): ((277, 0), (33, 1)),
     ("post", "standard"): ((225, 1),),
