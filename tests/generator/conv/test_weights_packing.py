@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from conv_chains import chain
+from conv_walks import Definition
 from numpy.typing import NDArray
-from random_networks import random_network
+from random_networks import Family, random_network
 
 from shiftforge.errors import InputError
-from shiftforge.generator.conv.array import TAPS, ArrayShape
+from shiftforge.generator.conv.array import TAPS, ArrayShape, tile_layer
 from shiftforge.generator.conv.schedule import Layer, schedule
+from shiftforge.generator.conv.walk import walk_layer
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
     negative_terms,
@@ -24,10 +27,12 @@ from shiftforge.generator.conv.weights import (
     weight_word_bytes,
     weight_words,
 )
+from shiftforge.generator.conv.word_layout import word_counts
 from shiftforge.quant.graph.example import ModelOptions, random_model
-from shiftforge.quant.graph.types import IntFormat, ShiftFormat
+from shiftforge.quant.graph.types import IntFormat
 
 Row = tuple[int, int | None, int, int]
+Counts = Sequence[tuple[int, int]]
 NETWORK = random_network(21, layers=20)
 
 
@@ -40,7 +45,7 @@ def defined(layer: Layer, array: ArrayShape) -> dict[tuple[int, int, int, int], 
         if layer.mode == "pointwise":
             word, tap = divmod(index[1], TAPS)
         elif layer.mode == "depthwise":
-            word, tap = 0, 3 * index[1] + index[2]
+            group, word, tap = 0, group, 3 * index[1] + index[2]
         else:
             word, tap = index[1], 3 * index[2] + index[3]
         found[group, word, tap, unit] = int(value)
@@ -67,13 +72,17 @@ def nibble(code: int) -> int:
     return -magnitude if code & 8 else magnitude
 
 
-def all_words(layers: tuple[Layer, ...], array: ArrayShape) -> NDArray[np.int8]:
-    return np.concatenate([weight_words(layer, array).reshape(-1) for layer in layers])
-
-
-def words_of(layers: tuple[Layer, ...], array: ArrayShape) -> NDArray[np.uint8]:
-    """Packed words (n, bytes) put together as the feeder does: a beat, and its part of a rest."""
-    beats, rests = pack_weights(layers, array)
+def codes_of(
+    layers: Sequence[Layer], array: ArrayShape, counts: Sequence[Counts] | None = None
+) -> NDArray[np.uint8]:
+    """Codes (n, 9 taps * units) of the packed words, put together as the feeder does: a beat, and
+    its part of a rest."""
+    if counts is None:
+        counts = [
+            word_counts(layer, tiling, walk_layer(layer, tiling), array)
+            for layer in layers for tiling in [tile_layer(layer, array)]
+        ]  # fmt: skip
+    beats, rests = pack_weights(tuple(layers), counts, array)
     size, main = weight_word_bytes(array), weight_beat_bytes(array)
     assert main >= REST_BEAT and main & (main - 1) == 0 and main + main // 8 == size
     share = REST_BEAT // (size - main)
@@ -82,41 +91,90 @@ def words_of(layers: tuple[Layer, ...], array: ArrayShape) -> NDArray[np.uint8]:
     first = np.frombuffer(beats, np.uint8).reshape(count, main)
     parts = np.frombuffer(rests, np.uint8).reshape(-1, size - main)
     assert not parts[count:].any()
-    return np.concatenate([first, parts[:count]], axis=1)
+    packed = np.concatenate([first, parts[:count]], axis=1)
+    assert packed.shape[1] == TAPS * array.units * array.code_bits // 8
+    return packed if array.code_bits == 8 else np.concatenate([packed & 15, packed >> 4], axis=1)
 
 
+def wanted_values(layer: Layer, array: ArrayShape) -> list[list[int]]:
+    """Values of a layer's words in the order of their use, two terms of a value added."""
+    words = defined(layer, array)
+    found = []
+    for group, word, second in Definition(layer, array).weights():
+        if layer.mode == "depthwise":
+            group, word = 0, group
+        if second:
+            continue
+        found.append([
+            words.get((group, word, tap, unit), 0)
+            for tap in range(TAPS) for unit in range(array.units)
+        ])  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("family", ["one-term", "two-term", "mixed"])
 @pytest.mark.parametrize("units", [16, 32])
-def test_two_terms_are_two_nibbles_a_byte(units: int) -> None:
-    layers, array = schedule(NETWORK).layers, ArrayShape(units, 7)
-    packed = words_of(layers, array).reshape(-1)
-    values = [nibble(int(byte) & 15) + nibble(int(byte) >> 4) for byte in packed]
-    assert values == all_words(layers, array).tolist()
+def test_a_word_and_the_second_one_behind_it_hold_the_terms(units: int, family: Family) -> None:
+    array, twice = ArrayShape(units, 7), 0
+    for layer in schedule(random_network(22, layers=20, family=family)).layers:
+        codes = codes_of([layer], array).tolist()
+        found: list[list[int]] = []
+        for own, (_, _, second) in zip(codes, Definition(layer, array).weights(), strict=True):
+            terms = [nibble(code) for code in own]
+            if second:
+                # A term behind none would be one that the first word could hold.
+                assert all(a != 0 for a, b in zip(found[-1], terms, strict=True) if b)
+                found[-1] = [a + b for a, b in zip(found[-1], terms, strict=True)]
+                twice += 1
+            else:
+                found.append(terms)
+        assert found == wanted_values(layer, array)
+    assert (twice > 0) == (family != "one-term")
 
 
+def test_words_of_layers_follow_each_other() -> None:
+    layers, array = schedule(NETWORK).layers, ArrayShape(16, 7)
+    one_by_one = np.concatenate([codes_of([layer], array) for layer in layers])
+    assert np.array_equal(codes_of(layers, array), one_by_one)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("units", [16, 32])
-def test_one_term_is_half_a_word_in_the_low_nibbles(units: int) -> None:
-    model = random_model(3, ModelOptions(weight_format=ShiftFormat(4, 1, "S1")))
-    layers, array = schedule(model).layers, ArrayShape(units, 7, terms=1)
-    packed = words_of(layers, array)
-    assert packed.shape[1] == TAPS * units // 2
-    codes = np.concatenate([packed & 15, packed >> 4], axis=1).reshape(-1)
-    assert [nibble(int(c)) for c in codes] == all_words(layers, array).tolist()
-
-
-@pytest.mark.parametrize("units", [16, 32])
-def test_integers_are_themselves(units: int) -> None:
-    model = random_model(3, ModelOptions(weight_format=IntFormat(8)))
-    layers, array = schedule(model).layers, ArrayShape(units, 7, 1, "multiplier")
-    packed = words_of(layers, array).view(np.int8).reshape(-1)
-    assert np.array_equal(packed, all_words(layers, array))
+def test_integers_are_themselves(units: int, bits: int) -> None:
+    model = random_model(3, ModelOptions(weight_format=IntFormat(bits)))
+    layers, array = schedule(model).layers, ArrayShape(units, 7, "multiplier", bits)
+    codes = codes_of(layers, array).astype(np.int64)
+    values = np.where(codes >= 1 << (bits - 1), codes - (1 << bits), codes)
+    expected = [own for layer in layers for own in wanted_values(layer, array)]
+    assert values.tolist() == expected
 
 
 def test_weights_that_the_array_cannot_hold_are_refused() -> None:
-    with pytest.raises(ValueError, match="one shifter"):
-        pack_weights(schedule(random_model(3)).layers, ArrayShape(16, 7, terms=1))
     integers = schedule(random_model(3, ModelOptions(weight_format=IntFormat(8)))).layers
+    array = ArrayShape(16, 7)
+    counts = [((tile_layer(own, array).weight_words, 0),) * tile_layer(own, array).out_groups
+              for own in integers]  # fmt: skip
     with pytest.raises(InputError, match="no values of SHIFT"):
-        pack_weights(integers, ArrayShape(16, 7))
+        codes_of(integers, array, counts)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [((-1, 0), "weights behind the 2 words of group 1"),
+     ((0, -1), "weights of two terms behind the 1 second words of group 1")],
+)  # fmt: skip
+def test_weights_that_no_word_holds_are_refused(change: tuple[int, int], told: str) -> None:
+    model = chain({"out": 40, "kernel": 1}, channels=27, height=2, width=2)
+    (layer,) = schedule(model).layers
+    weight = np.full_like(layer.weight, 4)
+    weight[16:32, 9:18] = 5
+    weight[32:, 9:] = 0
+    layer, array = replace(layer, weight=weight), ArrayShape(16, 7)
+    counts = [(3, 0), (3, 2), (1, 0)]
+    assert len(codes_of([layer], array, [counts])) == 9
+    counts[1] = (3 + change[0], 2 + change[1])
+    with pytest.raises(ValueError, match=told):
+        codes_of([layer], array, [counts])
 
 
 @pytest.mark.parametrize("multiplier", [False, True])
@@ -141,35 +199,26 @@ def unpacked(layers: tuple[Layer, ...], array: ArrayShape, multiplier: bool) -> 
 
 
 def negative_lanes(layer: Layer, array: ArrayShape) -> list[int]:
-    """Of each output channel: terms below zero in all lanes that its unit sees, padding too."""
-    packed = words_of((layer,), array)
-    if array.terms == 1:
-        nibbles = [np.concatenate([packed & 15, packed >> 4], axis=1)]
-    else:
-        nibbles = [packed & 15, packed >> 4]
-    groups = -(-layer.weight.shape[0] // array.units)
-    found = [0] * (groups * array.units)
-    for codes in nibbles:
-        lanes = codes.reshape(groups, -1, TAPS, array.units)
-        for (group, _, _, unit), code in np.ndenumerate(lanes):
-            found[group * array.units + unit] += nibble(int(code)) < 0
+    """Of each output channel: terms below zero in all words that its unit sees, padding too."""
+    units, groups = array.units, -(-layer.weight.shape[0] // array.units)
+    found = [0] * (groups * units)
+    words = Definition(layer, array).weights()
+    for own, (group, _, _) in zip(codes_of([layer], array), words, strict=True):
+        for unit in range(units):
+            found[group * units + unit] += sum(nibble(int(c)) < 0 for c in own[unit::units])
     outputs = layer.weight.shape[0]
     assert not any(found[outputs:])
     return found[:outputs]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_negative_terms_are_counted_one_by_one(seed: int) -> None:
+@pytest.mark.parametrize("family", ["one-term", "two-term", "mixed"])
+@pytest.mark.parametrize("seed", range(4))
+def test_negative_terms_are_counted_one_by_one(seed: int, family: Family) -> None:
     """What the array's complements lack: -x is ~x + 1, in every lane that holds a negative term."""
-    model = random_network(seed, layers=6)
-    for layer in schedule(model).layers:
-        array = ArrayShape(16, 7)
+    array = ArrayShape(32 if seed % 2 else 16, 7)
+    for layer in schedule(random_network(seed, layers=6, family=family)).layers:
         assert negative_terms(layer, array).tolist() == negative_lanes(layer, array)
-        assert not negative_terms(layer, ArrayShape(16, 7, 1, "multiplier")).any()
-    one = random_network(seed, layers=6, family="one-term")
-    for layer in schedule(one).layers:
-        array = ArrayShape(32, 7, terms=1)
-        assert negative_terms(layer, array).tolist() == negative_lanes(layer, array)
+        assert not negative_terms(layer, ArrayShape(16, 7, "multiplier")).any()
 
 
 def test_every_code_lacks_its_negative_terms() -> None:
