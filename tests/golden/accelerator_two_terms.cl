@@ -25,7 +25,7 @@
 #define SF_LINE (SF_PIXELS * SF_VECTORS) /* vectors in a line */
 #define SF_FM_LINES 35  /* on-chip feature-map memory, in lines */
 #define SF_ROW_LINES 16 /* longest row of a depthwise input, all its groups, in lines */
-#define SF_WEIGHT_WORDS 8 /* weight words of the largest group */
+#define SF_WEIGHT_WORDS 6 /* weight words of the largest group */
 #define SF_WEIGHT_HALF 8 /* the same, rounded up to a power of two */
 #define SF_GROUPS 3      /* groups of output channels of the widest layer */
 #define SF_LAYERS 11
@@ -778,7 +778,7 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[4 * SF_IMAGE_SLO
 }
 
 /* ---- weight feeder: weight codes from global memory in order of use, one word an iteration ---- */
-#define SF_FRAME_WORDS 58      /* weight words of a frame */
+#define SF_FRAME_WORDS 40      /* weight words of a frame */
 #define SF_WORDS_A_REST 8
 
 typedef struct {
@@ -989,13 +989,15 @@ typedef struct {
 
 static run_layer_t conv_run(const conv_layer_t *in, const int run) {
   run_layer_t found = in->run0;
+  if (run == 1) found = in->run1;
+  if (run == 2) found = in->run2;
   return found;
 }
 
 /* A group begins: its words, and when those of the group after it are read. last: no layer follows. */
 static void conv_group(conv_state_t *s, const conv_layer_t *in, const int last) {
   const run_layer_t own = conv_run(in, s->run);
-  const run_layer_t after = own;
+  const run_layer_t after = conv_run(in, s->run_left == 1 ? s->run + 1 : s->run);
   const int final = s->group == 1;
   s->words = own.words;
   s->length = own.tile;
@@ -1078,7 +1080,9 @@ static int conv_opens(const conv_state_t *s, const conv_layer_t *in) {
 
 /* Whether this iteration reads an operand line. None comes after the last window. */
 static int conv_wants(const conv_state_t *s, const conv_layer_t *in) {
-  if (in->mode == SF_POINTWISE) return s->fill < SF_TAPS && s->lines < in->lines;
+  /* behind the last word the lines of zero words are taken and not used */
+  if (in->mode == SF_POINTWISE)
+    return (s->fill < SF_TAPS || s->cycle >= s->words) && s->lines < in->lines;
   if (in->mode == SF_DEPTHWISE)
     return conv_moves(s, in) && s->line < in->row_lines && s->y < in->in_rows && s->loads != 0;
   if (in->mode == SF_STANDARD) return s->loads != 0 && s->cycle < 9;
@@ -1333,6 +1337,8 @@ static void conv_count_weights(conv_state_t *s, const conv_layer_t *in, const in
   if (s->group_left == 1) {
     s->bank = 1 - s->bank;
     s->group--;
+    s->run = s->run_left == 1 ? s->run + 1 : s->run;
+    s->run_left = s->run_left == 1 ? conv_run(in, s->run).groups : s->run_left - 1;
     conv_group(s, in, last);
   } else {
     s->group_left--;

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from random_networks import Builder, Family
 
-from shiftforge.quant.graph.types import Grid, Preprocess, QuantizedModel, Tensor
+from shiftforge.quant.formats.accumulator import accumulator_bits
+from shiftforge.quant.graph.types import (
+    Conv,
+    Grid,
+    Preprocess,
+    QuantizedModel,
+    ShiftFormat,
+    Tensor,
+)
 from shiftforge.quant.graph.verify import verify
 
 
@@ -30,3 +40,20 @@ def chain(
     )  # fmt: skip
     verify(model)
     return model
+
+
+def with_weights(model: QuantizedModel, weights: dict[str, NDArray[np.int8]]) -> QuantizedModel:
+    """The network with two-term weights of its own for some convolutions, by name."""
+    nodes = []
+    for node in model.nodes:
+        if isinstance(node, Conv) and node.name in weights:
+            weight, x, out = weights[node.name], model.tensors[node.input], node.output
+            r = model.tensors[out].grid.exponent - x.grid.exponent - node.z.astype(np.int64)
+            bits = accumulator_bits(weight, node.bias, x.grid, r)
+            own = replace(node, weight=weight, format=ShiftFormat(4, 2, "SEL"), acc_bits=bits)
+            nodes.append(own)
+        else:
+            nodes.append(node)
+    changed = replace(model, nodes=tuple(nodes))
+    verify(changed)
+    return changed

@@ -13,7 +13,6 @@ from conv_walks import Definition, Fire, address
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.schedule import Layer
 
-
 definition_of = cache(Definition)
 """Of a layer and an array; the same one for the same two."""
 

@@ -6,13 +6,15 @@ channel); of a depthwise convolution all of a group. An array of 32 units has tw
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.quant.formats.accumulator import accumulator_bits
 from shiftforge.quant.formats.encode import format_levels
-from shiftforge.quant.graph.types import ShiftFormat
+from shiftforge.quant.graph.types import Conv, QuantizedModel, ShiftFormat
 
 Pattern = Literal["none", "blocks", "everywhere", "single"]
 PATTERNS: tuple[Pattern, ...] = (*get_args(Pattern), "blocks", "blocks")
@@ -45,6 +47,23 @@ def mixed_weights(
         empty |= np.arange(words[1]) >= rng.integers(0, words[1] + 1, (words[0], 1))
     weight[empty[group[:, None], block]] = 0
     return weight.reshape(shape).astype(np.int8)
+
+
+def with_mixed_weights(model: QuantizedModel, seed: int) -> QuantizedModel:
+    """The model, of two-term formats, with other weights: second terms lie in patterns."""
+    rng, nodes = np.random.default_rng([seed, 4]), []
+    for node in model.nodes:
+        if isinstance(node, Conv) and isinstance(node.format, ShiftFormat):
+            x, out = model.tensors[node.input], model.tensors[node.output]
+            depthwise = node.groups > 1
+            weight = mixed_weights(
+                rng, node.weight.shape, node.format, depthwise=depthwise, second=True
+            )
+            r = out.grid.exponent - x.grid.exponent - node.z.astype(np.int64)
+            bits = accumulator_bits(weight, node.bias, x.grid, r)
+            node = replace(node, weight=weight, acc_bits=bits)
+        nodes.append(node)
+    return replace(model, nodes=tuple(nodes))
 
 
 def _marked(

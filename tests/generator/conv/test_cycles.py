@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
+import numpy as np
 import pytest
-from conv_chains import chain
+from conv_chains import chain, with_weights
 from mobilenet import mobilenet_v2
+from numpy.typing import NDArray
 from random_networks import random_network
 
 from shiftforge.boards.load import load_board
@@ -83,22 +86,80 @@ def iterations(model: QuantizedModel, index: int) -> tuple[int, int]:
     return own.conv.iterations, own.controller.sends
 
 
+AROUND = {"padding": (1, 1, 1, 1), "kernel": 3}
+# 20 channels of 5 x 9 and, but for depthwise layers, 33 outputs: groups of 16, tiles of 7, nine
+# channels a cycle; two depthwise groups of 5 rows of 2 tiles. No weight has two terms or is zero.
+LAYERS: dict[str, dict[str, Any]] = {
+    "pointwise": {"out": 33, "kernel": 1}, "standard": {"out": 33, **AROUND},
+    "depthwise": {"out": 20, "groups": 20, **AROUND},
+    "strided": {"out": 20, "groups": 20, "kernel": 3, "stride": 2, "padding": (0, 0, 1, 2)},
+}  # fmt: skip
+
+
+def small(kind: str, change: Callable[[NDArray[np.int8]], None]) -> tuple[int, int]:
+    """Iterations of the second layer, after ``change`` set some of its weights."""
+    model = chain(
+        {"out": 20, "kernel": 1}, LAYERS[kind], {"out": 4, "kernel": 1},
+        channels=20, height=5, width=9, family="one-term",
+    )  # fmt: skip
+    ones = {conv.name: np.ones_like(conv.weight) for conv in model.conv_nodes()}
+    change(ones["conv1"])
+    return iterations(with_weights(model, ones), 1)
+
+
 def test_small_layers_by_hand() -> None:
-    """20 channels of 5 x 9, 33 outputs: groups of 16, tiles of 7, nine channels a cycle."""
-    size = {"channels": 20, "height": 5, "width": 9}
-    short = {"out": 4, "kernel": 1}
-    before = {"out": 20, "kernel": 1}
-    point = chain(before, {"out": 33, "kernel": 1}, short, **size)
-    assert iterations(point, 1) == (3 * 5 * 2 * 3, 3 * 5 * 2 * 2)
-    around = {"padding": (1, 1, 1, 1), "kernel": 3}
-    standard = chain(before, {"out": 33, **around}, short, **size)
+    assert small("pointwise", lambda w: None) == (3 * 5 * 2 * 3, 3 * 5 * 2 * 2)
     # The first window is loaded, then 16 and 4 channels, the latter in the nine lines' time.
-    assert iterations(standard, 1) == (9 + 3 * 10 * (16 + 9), 3 * 10 * 2 * 9)
-    depthwise = chain(before, {"out": 20, "groups": 20, **around}, short, **size)
+    assert small("standard", lambda w: None) == (9 + 3 * 10 * (16 + 9), 3 * 10 * 2 * 9)
     # Rows of 2 groups x 2 tiles, idle up to 16; five rows and then the last window's: row -1 + 2,
     # tile -1 + 2 of the first one, four rows down, then a group and a tile on.
     down, last = (5 - 1) * 16, 2 + 1
-    assert iterations(depthwise, 1) == (16 + 1 + down + last + 1,) * 2
+    assert small("depthwise", lambda w: None) == (16 + 1 + down + last + 1,) * 2
+    # Two rows of outputs two lines apart, of a tile each: row 2, tile 2; two rows down, a group on.
+    assert small("strided", lambda w: None) == (2 * 16 + 2 + 2 * 16 + 2 + 1,) * 2
+
+
+def test_second_words_by_hand() -> None:
+    """Each costs an iteration a tile; in the strided layer there is time for it."""
+
+    def blocks(w: NDArray[np.int8]) -> None:
+        w[3, 18:], w[17, :2], w[30, 1] = 3, -5, 6  # the third block, and twice the first one
+
+    assert small("pointwise", blocks)[0] == 10 * ((3 + 3) + (3 + 1) + 3)
+
+    def channels(w: NDArray[np.int8]) -> None:
+        w[0, 2, 1, 1] = w[31, 17, 2, 0] = w[32, 19, 0, 0] = 7
+
+    # Three second words with the first window; all sixteen, and two or four with the second one,
+    # where four channels and their second words take less than nine lines.
+    assert small("standard", channels)[0] == 9 + 10 * ((16 + 3 + 9) + (32 + 9) + (32 + 9))
+
+    def group(first: int) -> Callable[[NDArray[np.int8]], None]:
+        def change(w: NDArray[np.int8]) -> None:
+            w[first, 0, 1, 1] = 12
+
+        return change
+
+    one, two = group(15), group(16)
+    none = small("depthwise", lambda w: None)[0]
+    assert [small("depthwise", g)[0] for g in (one, two)] == [none + 10, none + 20]
+    none = small("strided", lambda w: None)[0]
+    assert [small("strided", g)[0] for g in (one, two)] == [none + 1] * 2
+
+
+def test_zero_words_by_hand() -> None:
+    """At a group's end they cost nothing, but their lines come, one an iteration."""
+
+    def blocks(w: NDArray[np.int8]) -> None:
+        w[:16, 9:], w[16:32], w[32, :18] = 0, 0, 0
+
+    # A word, and an iteration for the second line; the last group's third word is used.
+    assert small("pointwise", blocks)[0] == 10 * ((1 + 1) + (1 + 1) + 3)
+
+    def channels(w: NDArray[np.int8]) -> None:
+        w[:16, 10:], w[16:32, 4:], w[32, 17:] = 0, 0, 0
+
+    assert small("standard", channels)[0] == 9 + 10 * ((10 + 9) + (9 + 9) + (16 + 9))
 
 
 # A longer pipeline of the loader holds more that was fetched before the frame.

@@ -17,14 +17,17 @@ import jinja2
 import numpy as np
 import pytest
 from conv_chains import chain
+from conv_plans import second_kinds
 from device_client import DeviceClient
 from random_networks import random_frames, random_network
+from random_terms import with_mixed_weights
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.kernels import render_accelerator
-from shiftforge.generator.conv.plan import array_for, make_plan
+from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.promises import PROMISES
 from shiftforge.generator.conv.records import RECORDS, record_bytes, struct_fields
+from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.target import generate
 from shiftforge.generator.render import render
 from shiftforge.generator.rules.check import check_rules
@@ -46,7 +49,8 @@ class Case:
     @cached_property
     def model(self) -> QuantizedModel:
         if self.name == "two_terms":
-            return random_model(1, ModelOptions(height=14, width=13))
+            # Runs of groups, zeros at groups' ends, and depthwise second words of both kinds.
+            return with_mixed_weights(random_model(1, ModelOptions(height=14, width=13)), 208)
         if self.name == "one_term":
             return random_model(
                 2, ModelOptions(height=9, width=10, weight_format=ShiftFormat(4, 1, "S1"))
@@ -54,6 +58,11 @@ class Case:
         return random_model(
             3, ModelOptions(height=9, width=9, weight_format=IntFormat(8), requant="multiplier")
         )
+
+    @cached_property
+    def plan(self) -> Plan:
+        array = array_for(self.model, self.units, self.pixels)
+        return make_plan(self.model, load_board("s10gx2800"), array)
 
 
 CASES = [Case("two_terms", 16, 7), Case("one_term", 32, 4), Case("multiplier", 16, 4)]
@@ -82,14 +91,11 @@ def test_the_text_is_the_golden_one(case: Case, generated: Generate, refresh_gol
 )
 def test_the_goldens_keep_intels_rules(case: Case, defines: dict[str, str]) -> None:
     text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
-    plan = make_plan(
-        case.model, load_board("s10gx2800"), array_for(case.model, case.units, case.pixels)
-    )
     found = check_rules(
         text, source_name=case.name, defines=defines,
         # The text for hardware alone has to pipeline.
         pipelining=not defines,
-        proofs={proof.promise.name: proof.distance for proof in plan.proofs},
+        proofs={proof.promise.name: proof.distance for proof in case.plan.proofs},
     )  # fmt: skip
     if "SF_LOWERED" in defines:  # no text for hardware: one scheduler without channels
         found = [v for v in found if v.rule != "single-work-item"]
@@ -131,10 +137,32 @@ def test_the_multiplier_free_text_multiplies_nothing_in_the_array(case: Case) ->
         assert len(products) == 1 and not terms
         assert "multiplier variant (not multiplier-free)" in text.splitlines()[2]
     else:
+        # One shifter a lane, whatever the weights.
         assert len(terms) == 1 and not products
-        shifters = {"two_terms": 2, "one_term": 1}[case.name]
-        assert re.search(rf"#define SF_TERMS {shifters}\b", text)
         assert "not multiplier-free" not in text
+
+
+def test_second_words_are_in_the_text_where_a_layer_has_them() -> None:
+    texts = {
+        case.name: (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
+        for case in CASES
+    }
+    for name in ("one_term", "multiplier"):
+        assert "int conv_holds(const conv_state_t *s) {\n  return 0;\n}" in texts[name]
+        for held in ("second_words", "s->again", "#define SF_PLACES 4", "run == 1"):
+            assert held not in texts[name]
+    plan = CASES[0].plan
+    layers = schedule(CASES[0].model).layers
+    kinds = {k for layer, own in zip(layers, plan.layers, strict=True)
+             for k in second_kinds(layer, own, plan)}  # fmt: skip
+    assert kinds >= {
+        "depthwise by row, held, some groups", "depthwise by row, late, all groups",
+        "pointwise with 3 runs", "pointwise with some second words",
+        "pointwise with lines of zeros behind the last word",
+    }  # fmt: skip
+    assert "s->twice != 0 && !s->second" in texts["two_terms"]
+    assert "run == 2" in texts["two_terms"] and "run == 3" not in texts["two_terms"]
+    assert "#define SF_PLACES 4" in texts["two_terms"]
 
 
 @each_case
@@ -142,10 +170,11 @@ def test_the_multiplier_free_text_multiplies_nothing_in_the_array(case: Case) ->
 def test_the_structs_are_the_records(case: Case, name: str) -> None:
     text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
     body = text[: text.index(f"}} {name} ")].rsplit("typedef struct {", 1)[1]
-    members = re.findall(r"^  (int|pace_layer_t) (\w+)(?:\[(\d+)\])?;", body, re.M)
+    members = re.findall(r"^  (int|pace_layer_t|run_layer_t) (\w+)(?:\[(\d+)\])?;", body, re.M)
     used = [(type_, own) for type_, own, _ in members if own != "padding"]
     assert used == [(type_, own) for own, type_, _ in struct_fields(RECORDS[name])]
-    words = sum(int(n) if n else 8 if t == "pace_layer_t" else 1 for t, _, n in members)
+    held = {"int": 1, "pace_layer_t": 8, "run_layer_t": 7}
+    words = sum(int(n) if n else held[t] for t, _, n in members)
     size = record_bytes(RECORDS[name])
     assert words * 4 == size == 1 << (size - 1).bit_length()
     assert f"}} {name} __attribute__((aligned({size})));" in text

@@ -81,7 +81,7 @@ def test_a_record_is_the_next_power_of_two(name: str) -> None:
     assert len(record_words(kind())) * 4 == size
     members = struct_fields(kind)
     assert [n for n, _, _ in members] == [f.name for f in fields(kind)]
-    held = {"int": 1, "pace_layer_t": 8, "run_layer_t": 5}
+    held = {"int": 1, "pace_layer_t": 8, "run_layer_t": 7}
     assert sum(held[t] for _, t, _ in members) * 4 == used
 
 
@@ -96,17 +96,17 @@ def by_name(plan: Plan, name: str) -> LayerPlan:
 
 def test_geometry_of_the_layers(plan: Plan) -> None:
     stem = by_name(plan, "stem")
-    assert (stem.conv.mode, stem.conv.lines, stem.conv.first_words) == (0, 2, 3)
-    assert [(run.groups, run.words) for run in stem.conv.runs] == [(1, 6)]
+    assert (stem.conv.mode, stem.conv.lines) == (0, 2)
+    assert [(run.groups, run.words, run.twice) for run in stem.conv.runs] == [(1, 6, 3)]
     assert (stem.controller.in_rows, stem.controller.in_tiles) == (10, 2)
     assert (stem.post.rows, stem.post.tiles, stem.post.last_pixels) == (10, 2, 9 - 7)
     assert (stem.controller.from_image, stem.controller.base) == (1, 0)
     strided = by_name(plan, "block2.depthwise")
     assert (strided.conv.mode, strided.conv.stride, strided.conv.first_t) == (1, 2, 0)
-    assert (strided.conv.groups, strided.conv.first_words, strided.post.groups) == (1, 2, 2)
-    assert (strided.conv.twice, strided.conv.late, strided.conv.run0.words) == (2, 1, 4)
+    assert (strided.conv.groups, strided.post.groups, strided.conv.late) == (1, 2, 1)
+    assert (strided.conv.run0.words, strided.conv.run0.twice) == (4, 2)
     waits = by_name(plan, "block1.depthwise")
-    assert (waits.conv.twice, waits.conv.late, waits.conv.run0.words) == (2, 0, 4)
+    assert (waits.conv.run0.words, waits.conv.run0.twice, waits.conv.late) == (4, 2, 0)
     classifier = by_name(plan, "classifier")
     assert (classifier.post.direct, classifier.controller.stores) == (1, 0)
     assert classifier.post.low == -(1 << 31)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conv_chains import chain
+from conv_chains import chain, with_weights
 from conv_machines import ConvMachine
 from conv_plans import BOARD, CASES, planned
 from conv_walk_check import definition_of, touched_distance
@@ -179,17 +179,15 @@ def test_weights_that_are_written_too_late() -> None:
 
 @cache
 def runs() -> tuple[tuple[Layer, ...], Plan]:
-    """A layer of two tiles whose groups have 8, 5 (twice) and 6 words, of which 4 are first ones."""
+    """A layer of two tiles whose groups have 8, 5 (twice) and 6 words, 4 of them first ones."""
     model = chain(
         {"out": 36, "kernel": 1}, {"out": 64, "kernel": 1}, {"out": 9, "kernel": 1},
         channels=9, height=1, width=8,
     )  # fmt: skip
-    conv = model.conv_nodes()[1]
-    weight = np.ones_like(conv.weight)
+    weight = np.ones_like(model.conv_nodes()[1].weight)
     for group, words in enumerate((4, 1, 1, 2)):
         weight[16 * group, 9 * words - 1] = 5
-    nodes = tuple(replace(n, weight=weight) if n is conv else n for n in model.nodes)
-    model = replace(model, nodes=nodes)
+    model = with_weights(model, {"conv1": weight})
     return schedule(model).layers, make_plan(model, BOARD, array_for(model, 16, 7))
 
 

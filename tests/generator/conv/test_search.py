@@ -68,9 +68,10 @@ def test_the_array_follows_from_the_weights() -> None:
     one = random_model(1, ModelOptions(weight_format=ShiftFormat(4, 1, "S1")))
     two = random_model(1)
     plain = random_model(1, ModelOptions(weight_format=IntFormat(8)))
-    assert array_for(one, 16, 7) == ArrayShape(16, 7, 1, "shift")
-    assert array_for(two, 16, 7) == ArrayShape(16, 7, 2, "shift")
-    assert array_for(plain, 16, 7) == ArrayShape(16, 7, 1, "multiplier")
+    assert array_for(one, 16, 7) == array_for(two, 16, 7) == ArrayShape(16, 7, "shift")
+    assert array_for(plain, 16, 7) == ArrayShape(16, 7, "multiplier", 8)
+    few = random_model(1, ModelOptions(weight_format=IntFormat(4)))
+    assert array_for(few, 16, 7) == ArrayShape(16, 7, "multiplier", 4)
     board = load_board("a10gx1150")
     assert make_plan(two, board, array_for(two, 16, 7)).totals()["multiplier_free"] is True
     assert make_plan(plain, board, array_for(plain, 16, 7)).totals()["multiplier_free"] is False
