@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.calibrate.channel_orders import channel_orders
-from shiftforge.quant.calibrate.importance import importance, two_term_gains
+from shiftforge.quant.calibrate.held_out import held_out_decrease
+from shiftforge.quant.calibrate.importance import Gains, importance, two_term_gains
 from shiftforge.quant.calibrate.network import walk
 from shiftforge.quant.calibrate.second_choice import SecondChoice
 from shiftforge.quant.calibrate.sequential import Progress
@@ -26,17 +27,19 @@ from shiftforge.quant.evaluate import quantised_logits, sqnr_db
 from shiftforge.quant.formats.shift import term_count
 from shiftforge.quant.graph.types import Grid, QuantizedModel, ShiftFormat, Variant
 from shiftforge.quant.graph.variants import META_KEY
-from shiftforge.quant.quantisation import Quantisation
+from shiftforge.quant.quantisation import Quantisation, Rounding
 from shiftforge.quant.second_words import Orders, WordPlan, WordPlanner
 
-__all__ = ["IMAGES", "Case", "Made", "Masks", "prepare", "second_counts"]
+__all__ = ["IMAGES", "Case", "Made", "Masks", "measured_gains", "prepare", "second_counts"]
 
 Masks: TypeAlias = Mapping[str, NDArray[np.bool_]]
 Round: TypeAlias = Callable[[Masks | None, Grid | None], QuantizedModel]
 
-IMAGES = 32
+IMAGES = 64
 """Calibration images, at most, that importance is measured on."""
 
+# Of each image: with as many images two are as good as more (measured).
+_PROBES = 2
 # Trials of the smallest share, and how near to it they come.
 _TRIALS, _NEAR = 7, 0.01
 
@@ -158,6 +161,17 @@ class Case:
         return replace(first.model, variants=variants, meta=meta)
 
 
+def measured_gains(
+    graph: FloatGraph, values: NDArray[np.float32], bits: int, rounding: Rounding = "compensated"
+) -> dict[str, Gains]:
+    """What every weight's second term gains, (O, I // groups, kh, kw), from at most ``IMAGES``
+    evenly spaced ones of the normalised images (N, C, H, W)."""
+    some = np.linspace(0, len(values) - 1, min(len(values), IMAGES)).round().astype(np.int64)
+    found = importance(graph, values[some], _PROBES)
+    decrease = held_out_decrease(graph, values[some], bits, rounding)
+    return two_term_gains(graph, found, bits, decrease)
+
+
 def prepare(
     graph: FloatGraph,
     values: NDArray[np.float32],
@@ -174,8 +188,7 @@ def prepare(
     Raises InputError where the array cannot run the network.
     """
     progress("choosing weights of two terms", 0, 1)
-    some = np.linspace(0, len(values) - 1, min(len(values), IMAGES)).round().astype(np.int64)
-    gains = two_term_gains(graph, importance(graph, values[some]), given.bits or 4)
+    gains = measured_gains(graph, values, given.bits or 4, given.rounding)
     orders = channel_orders(graph, gains, planner(graph, {}))
     plan = planner(graph, orders)
     choice = SecondChoice(plan, gains)

@@ -40,7 +40,7 @@ from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.second_words import word_planner
 from shiftforge.quant.calibrate.channel_orders import channel_orders
 from shiftforge.quant.calibrate.images import normalise
-from shiftforge.quant.calibrate.importance import Gains, importance, two_term_gains
+from shiftforge.quant.calibrate.importance import Gains
 from shiftforge.quant.calibrate.second_choice import SecondChoice
 from shiftforge.quant.calibrate.sequential import Rounded, round_network
 from shiftforge.quant.capture.source import load_source
@@ -50,7 +50,7 @@ from shiftforge.quant.formats.shift import term_count
 from shiftforge.quant.graph.types import ShiftFormat
 from shiftforge.quant.graph.variants import with_variant
 from shiftforge.quant.quantize import Quantisation, quantize
-from shiftforge.quant.second_terms import IMAGES
+from shiftforge.quant.second_terms import measured_gains
 from shiftforge.quant.second_words import WordPlan
 
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.5, 1.0)
@@ -78,9 +78,7 @@ class Case:
         """Importance, orders and the array's words."""
         self.values = normalise(self.calibration, self.graph.preprocess)
         self.wanted = logits(self.graph, self.test)
-        count = len(self.values)
-        some = np.linspace(0, count - 1, min(count, IMAGES)).round().astype(np.int64)
-        self.gains = two_term_gains(self.graph, importance(self.graph, self.values[some]), 4)
+        self.gains = measured_gains(self.graph, self.values, 4)
         planner = word_planner(load_board(BOARD), UNITS, PIXELS)
         self.own = planner(self.graph, {})
         self.plan = planner(self.graph, channel_orders(self.graph, self.gains, self.own))

@@ -117,11 +117,18 @@ def _forward(
     return values[graph.output], before
 
 
-def two_term_gains(graph: FloatGraph, found: Importance, bits: int) -> dict[str, Gains]:
+def two_term_gains(
+    graph: FloatGraph,
+    found: Importance,
+    bits: int,
+    decrease: Mapping[str, NDArray[np.float64]] | None = None,
+) -> dict[str, Gains]:
     """By convolution, how much less each weight's part is with two terms: (O, I // groups, kh, kw).
 
     bits: of a term. Both errors are those of rounding to the nearest level at the scale that is
-    best for one term, so that no gain is below 0.
+    best for one term, so that no gain is below 0. decrease: of each row's e H e^T from one term to
+    two as the weights are really rounded (``held_out_decrease``); the gains of a row then have that
+    sum, and keep their proportions.
     """
     one, two = (format_levels(ShiftFormat(bits, n, "SEL" if n == 2 else "S1")) for n in (1, 2))
     gains = {}
@@ -134,5 +141,10 @@ def two_term_gains(graph: FloatGraph, found: Importance, bits: int) -> dict[str,
             rows = np.repeat(found.inputs[node.name], len(weight) // node.groups, axis=0)
             each = found.outputs[node.name][:, None] * rows
             gain = (errors[0] - errors[1]) * each.reshape(weight.shape)
+            if decrease is not None:
+                real = found.outputs[node.name] * np.maximum(decrease[node.name], 0)
+                total = gain.sum((1, 2, 3))
+                factor = np.divide(real, total, out=np.zeros_like(real), where=total > 0)
+                gain *= factor[:, None, None, None]
             gains[node.name] = np.nan_to_num(gain, nan=0.0, posinf=0.0)
     return gains

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from shiftforge.quant.calibrate.bias import bias_shift
 from shiftforge.quant.calibrate.convert import exponent_floor
 from shiftforge.quant.calibrate.network import activate, inputs_of, preactivation, run_node
-from shiftforge.quant.calibrate.rounding import compensate, moments, retarget
+from shiftforge.quant.calibrate.rounding import Moments, compensate, moments, retarget
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
 from shiftforge.quant.graph.types import Grid, ShiftFormat, WeightFormat
 from shiftforge.quant.quantisation import Rounding
 
-__all__ = ["Options", "Progress", "Rounded", "Rounding", "round_network"]
+__all__ = ["Options", "Progress", "Rounded", "Rounding", "round_network", "round_weights"]
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 
@@ -75,31 +75,32 @@ def sqnr_db(wanted: torch.Tensor, given: torch.Tensor) -> float:
     return min(200.0, 20 * float(np.log10(power / error))) if error > 0 else 200.0
 
 
-def _round_layer(
+def round_weights(
     node: FloatConv,
-    floats: torch.Tensor,
-    quantised: torch.Tensor,
+    found: Moments | None,
     fmt: WeightFormat,
-    allowed: NDArray[np.bool_] | None,
-    floor: NDArray[np.int64],
     options: Options,
+    allowed: NDArray[np.bool_] | None = None,
+    floor: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """(w_int, z) of one convolution; floor (O,) is the smallest exponent allowed.
+    """(w_int, z) of one convolution.
 
-    allowed: the weights that may have two terms where not all of them may.
+    found: of its inputs, for compensated rounding. allowed: the weights that may have two terms
+    where not all of them may. floor: (O,), the smallest exponents allowed.
     """
     levels = format_levels(fmt)
     single = replace(fmt, terms=1, mode="S1") if isinstance(fmt, ShiftFormat) else fmt
     few = format_levels(single)
     # No exponent of a format reaches weights this small: they become 0 whatever is done.
     own = np.where(np.abs(node.weight) < _LEAST, np.float32(0), node.weight)
-    z = np.maximum(choose_exponent(own, levels, few, allowed), floor).astype(np.int8)
-    if options.rounding != "compensated":
-        plain = encode(node.weight, z, fmt, options.rounding)
+    least = np.full(len(own), -128, dtype=np.int64) if floor is None else floor
+    z = np.maximum(choose_exponent(own, levels, few, allowed), least).astype(np.int8)
+    if options.rounding != "compensated" or found is None:
+        how: Literal["nearest", "log"] = "log" if options.rounding == "log" else "nearest"
+        plain = encode(node.weight, z, fmt, how)
         if allowed is not None:
-            plain = np.where(allowed, plain, encode(node.weight, z, single, options.rounding))
+            plain = np.where(allowed, plain, encode(node.weight, z, single, how))
         return plain, z
-    found = moments(node, floats, quantised)
     out = node.weight.shape[0]
     shape = (node.groups, out // node.groups)
     weight = torch.from_numpy(node.weight.astype(np.float64)).reshape(*shape, -1)
@@ -107,9 +108,9 @@ def _round_layer(
         weight = retarget(weight, found, options.target_damping)
     low, high = options.span
     exponents = torch.from_numpy(z.astype(np.int64)).reshape(shape)
-    least = torch.from_numpy(floor).reshape(shape)
+    bound = torch.from_numpy(least).reshape(shape)
     candidates = torch.stack(
-        [torch.maximum(exponents + step, least) for step in range(high, low - 1, -1)]
+        [torch.maximum(exponents + step, bound) for step in range(high, low - 1, -1)]
     )
     scales = torch.ldexp(torch.ones(candidates.shape, dtype=torch.float64), candidates)
     marks = None if allowed is None else torch.from_numpy(allowed).reshape(*shape, -1)
@@ -162,8 +163,9 @@ def round_network(
             if isinstance(node, FloatConv):
                 xf, xq = floats[node.input], quantised[node.input]
                 floor = _floor(node, by_tensor)
-                w_int, z = _round_layer(
-                    node, xf, xq, formats[node.name], masks.get(node.name), floor, chosen
+                found = moments(node, xf, xq) if chosen.rounding == "compensated" else None
+                w_int, z = round_weights(
+                    node, found, formats[node.name], chosen, masks.get(node.name), floor
                 )
                 real = np.ldexp(w_int.astype(np.float32), z.astype(np.int64)[:, None, None, None])
                 bias = torch.from_numpy(node.bias)
