@@ -34,7 +34,8 @@ class SecondWords:
 
     group: (O,), the group of each output channel, from 0. block: (O, I // groups, kh, kw), the
     block of each weight in its group, from 0; weights of one group and block share a word.
-    blocks: of a group. cycles: that a second word adds to a frame, 0 where it is free.
+    blocks: of a group. cycles: that a second word adds to a frame, 0 where it is free; once: that
+    the layer's first one adds besides.
 
     In a depthwise layer, where a word is all that a group has, the groups are the blocks of one.
     """
@@ -43,6 +44,7 @@ class SecondWords:
     block: NDArray[np.int32]
     blocks: int
     cycles: int
+    once: int = 0
 
     @property
     def groups(self) -> int:
@@ -64,7 +66,7 @@ class SecondWords:
 
     def added_cycles(self, counts: Sequence[int]) -> int:
         """Array cycles a frame of so many second words a group, in at most MOST_RUNS runs."""
-        return self.cycles * sum(merge_runs(counts, MOST_RUNS))
+        return self.cycles * sum(merge_runs(counts, MOST_RUNS)) + self.once * any(counts)
 
 
 @dataclass(frozen=True, eq=False)

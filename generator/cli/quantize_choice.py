@@ -70,3 +70,10 @@ def print_choice(model: QuantizedModel) -> None:
             for own in told["choices"]
         ],
     )
+    kept = {own["asked"] for own in told["choices"]}
+    same = [f"{share:g}" for share in told["asked"] if share not in kept]
+    if same:
+        click.echo(
+            f"no weights of their own for {', '.join(same)}: no second word more gains than in the "
+            "next share"
+        )

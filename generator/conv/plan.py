@@ -331,7 +331,7 @@ def area_estimate(plan: Plan) -> Estimate:
     """What the plan takes of its board."""
     area = plan.area
     remedies = (
-        "a smaller array (--units, --pixels), one-term weights, or a larger board",
+        "a smaller array (--units, --pixels), or a larger board",
         "shift weights (--scheme shift), or a smaller array",
         "a lower resolution or width, or a larger board",
     )

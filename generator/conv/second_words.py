@@ -66,4 +66,4 @@ def _in_network(own: SecondWords, layer: Layer, orders: Orders) -> SecondWords:
     else:
         columns = _places(orders.get(conv.input), shape[1])
         block = np.broadcast_to(own.block[:1, columns, :1, :1], shape)
-    return SecondWords(own.group[rows], block, own.blocks, own.cycles)
+    return SecondWords(own.group[rows], block, own.blocks, own.cycles, own.once)

@@ -11,6 +11,7 @@ import numpy as np
 
 from shiftforge import __version__
 from shiftforge.boards.types import Board
+from shiftforge.errors import InputError, Problem
 from shiftforge.generator.board_fit import Estimate
 from shiftforge.generator.build import build
 from shiftforge.generator.checking import CheckReport
@@ -30,7 +31,7 @@ from shiftforge.generator.rules import RuleException
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.file import load_model, model_bytes
 from shiftforge.quant.graph.types import QuantizedModel, WeightFormat
-from shiftforge.quant.graph.variants import with_variant
+from shiftforge.quant.graph.variants import shares, with_variant
 
 __all__ = ["MODEL_FILE", "TARGET", "ConvDraft", "ConvPlan", "ConvTarget", "generate"]
 
@@ -42,6 +43,9 @@ NON_BLOCKING = (
     ),
 )  # fmt: skip
 """What the non-blocking controller breaks of the pipelining rules."""
+
+_DIGITS = 3
+"""Of a share of second words as a user gives it."""
 
 MODEL_FILE = "model.safetensors"
 """The quantised model inside a generated folder."""
@@ -75,9 +79,9 @@ class ConvTarget:
 
     def plan(self, network: QuantizedModel, board: Board, options: Options) -> ConvPlan:
         """See ``Target``. Raises InputError for operators that cannot be mapped."""
-        if options.second_terms is not None:
-            network = with_variant(network, options.second_terms)
-        return ConvPlan(network, choose_array(network, board, options))
+        if options.second_terms is None:
+            return ConvPlan(network, choose_array(network, board, options))
+        return _within(network, board, options, options.second_terms)
 
     def check(self, draft: ConvDraft, board: Board | None, options: Options) -> CheckReport:
         """See ``Checks``."""
@@ -94,6 +98,25 @@ class ConvTarget:
     def alternatives(self, plan: ConvPlan) -> list[dict[str, Any]]:
         """See ``Compares``."""
         return [asdict(found) for found in alternatives(plan.model, plan.plan)]
+
+
+def _within(network: QuantizedModel, board: Board, options: Options, most: float) -> ConvPlan:
+    """The plan of the file's weights with the largest share of second words up to one.
+
+    It counts on the array that is built, which need not be the one that the file's were chosen for.
+    """
+    counted = []
+    for share in reversed(shares(network)):
+        chosen = with_variant(network, share)
+        plan = choose_array(chosen, board, options)
+        if round(plan.second_terms, _DIGITS) <= most:
+            return ConvPlan(chosen, plan)
+        counted.append(f"{plan.second_terms:.3f}")
+    if not counted:
+        with_variant(network, most)  # says that there is no choice
+    told = ", ".join(reversed(counted))
+    what = f"no weights with a share of second words up to {most:g} on this array; there are {told}"
+    raise InputError(Problem(what, "give one of these, or quantise for this array", network.name))
 
 
 TARGET = ConvTarget()

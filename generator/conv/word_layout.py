@@ -47,8 +47,8 @@ def layer_words(layer: Layer, tiling: Tiling, walk: Walk, units: int) -> SecondW
     shape = (*layer.weight.shape, 1, 1)[:4]
     if layer.mode == "depthwise":
         block = np.broadcast_to(outputs.reshape(-1, 1, 1, 1), shape)
-        cycles = 0 if walk.late else tiling.tiles
-        return SecondWords(np.zeros_like(outputs), block, tiling.out_groups, cycles)
+        cycles, once = (0, 1) if walk.late else (tiling.tiles, 0)
+        return SecondWords(np.zeros_like(outputs), block, tiling.out_groups, cycles, once)
     inputs = np.arange(shape[1], dtype=np.int32) // (TAPS if layer.mode == "pointwise" else 1)
     block = np.broadcast_to(inputs.reshape(1, -1, 1, 1), shape)
     return SecondWords(outputs, block, tiling.weight_words, tiling.tiles)

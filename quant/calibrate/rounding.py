@@ -150,12 +150,23 @@ def nearest(
     return torch.sign(value) * table.view(-1)[index]
 
 
-def _tables(magnitudes: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-    """The rounding tables of the coarse levels and of all levels, (2, n)."""
-    fine = rounding_table(magnitudes)
-    middles = (coarse[1:] + coarse[:-1]) / 2
-    halves = torch.arange(fine.shape[0], dtype=fine.dtype) / 2
-    return torch.stack([coarse[torch.bucketize(halves, middles)], fine])
+def _kinds(
+    magnitudes: torch.Tensor,
+    coarse: torch.Tensor | None,
+    allowed: torch.Tensor | None,
+    zero: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Rounding tables, (n,) or (kinds, n), and which one each weight uses, (G, R, K)."""
+    tables, kind = [rounding_table(magnitudes)], None
+    if allowed is not None and coarse is not None:
+        middles = (coarse[1:] + coarse[:-1]) / 2
+        halves = torch.arange(tables[0].shape[0], dtype=tables[0].dtype) / 2
+        tables.insert(0, coarse[torch.bucketize(halves, middles)])
+        kind = allowed.long()
+    if zero is not None and bool(zero.any()):
+        kind = zero.long() if kind is None else torch.where(zero, len(tables), kind)
+        tables.append(torch.zeros_like(tables[0]))
+    return (tables[0] if kind is None else torch.stack(tables)), kind
 
 
 def _pass(
@@ -221,6 +232,7 @@ def compensate(
     *,
     coarse: torch.Tensor | None = None,
     allowed: torch.Tensor | None = None,
+    zero: torch.Tensor | None = None,
     damping: float = DAMPING,
     sweeps: int = 2,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -228,7 +240,8 @@ def compensate(
 
     scales: (S, G, R), the candidate scales of each row; all are tried, each row keeps its best.
     magnitudes: ascending magnitudes of the levels, from 0. allowed: bool (G, R, K), the weights
-    that may take all of them; the others take the magnitudes ``coarse``, some of them alone.
+    that may take all of them; the others take the magnitudes ``coarse``, some of them alone. zero:
+    bool (G, R, K), the weights that become 0 whatever that costs, those of a pruned network.
     Returns the integer levels (G, R, K) and the index (G, R) of each row's scale.
     """
     full = damped(hessian, damping)
@@ -239,11 +252,9 @@ def compensate(
     targets = weight[:, :, order].unsqueeze(0) / scales.unsqueeze(3)
     count, groups, rows, k = targets.shape
     flat = targets.permute(1, 0, 2, 3).reshape(groups, count * rows, k)
-    table, kind, own = rounding_table(magnitudes), None, None
-    if allowed is not None and coarse is not None:
-        table, own = _tables(magnitudes, coarse), allowed[:, :, order].long()
-        kind = own.repeat(1, count, 1)
-    levels = _pass(flat, factor, table, kind)
+    table, kind = _kinds(magnitudes, coarse, allowed, zero)
+    own = None if kind is None else kind[:, :, order]
+    levels = _pass(flat, factor, table, None if own is None else own.repeat(1, count, 1))
     error = quadratic(flat - levels, full).view(groups, count, rows).permute(1, 0, 2) * scales**2
     choice = error.argmin(0)
     pick = choice.unsqueeze(1).unsqueeze(3).expand(groups, 1, rows, k)

@@ -114,9 +114,11 @@ def round_weights(
     )
     scales = torch.ldexp(torch.ones(candidates.shape, dtype=torch.float64), candidates)
     marks = None if allowed is None else torch.from_numpy(allowed).reshape(*shape, -1)
+    # A network that was pruned stays so: words of zeros take no cycle.
+    pruned = torch.from_numpy(node.weight == 0).reshape(*shape, -1)
     rounded, choice = compensate(
         weight, found.hessian, scales, _magnitudes(levels), coarse=_magnitudes(few), allowed=marks,
-        damping=options.damping, sweeps=options.sweeps,
+        zero=pruned, damping=options.damping, sweeps=options.sweeps,
     )  # fmt: skip
     chosen = candidates.gather(0, choice.unsqueeze(0)).reshape(out)
     w_int = rounded.reshape(node.weight.shape).numpy().astype(np.int8)

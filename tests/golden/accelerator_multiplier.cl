@@ -21,7 +21,7 @@
 #define SF_VECTORS 2    /* vectors in a line and pixel */
 #define SF_PIXELS 4      /* output pixels a tile */
 #define SF_WIDES (SF_UNITS / 16)    /* the same, of 16 units */
-#define SF_TAPS 9                   /* multiplier-free lanes a unit and pixel */
+#define SF_TAPS 9                   /* lanes a unit and pixel */
 #define SF_LINE (SF_PIXELS * SF_VECTORS) /* vectors in a line */
 #define SF_FM_LINES 20  /* on-chip feature-map memory, in lines */
 #define SF_ROW_LINES 16 /* longest row of a depthwise input, all its groups, in lines */
@@ -83,7 +83,7 @@ typedef struct { bytes_t code[8]; } rest_beat_t __attribute__((aligned(64)));
 typedef struct { uchar byte[64]; } image_beat_t __attribute__((aligned(64)));
 /* Requantisation constants of one group of output channels, a beat of 256 bytes. */
 typedef struct {
-  ints_t bias[SF_VECTORS]; /* with the ones that complements of negative terms lack */
+  ints_t bias[SF_VECTORS];
   ints_t multiplier[SF_VECTORS];
   uchar8 right[SF_VECTORS];
   uchar8 left[SF_VECTORS];
@@ -960,9 +960,6 @@ static void controller_iterate(controller_state_t *s, const controller_layer_t *
  *   pointwise   the taps of a unit take nine input channels of the same pixel
  *   depthwise   each unit takes its own channel's 3x3 window from the line buffer
  *   standard    all units take the 3x3 window of one input channel
- * A lane has one shifter. The first words of a group may be followed by a second one, with the other
- * terms of weights that have two: the operands stay where they are for it. How many there are is the
- * plan's, so that no word that is read decides what happens.
  * The weights of the next group of output channels (depthwise: of the next layer) are read while
  * this one is computed, at iterations that the plan fixes. */
 #define SF_RING 3   /* 8-byte words of a pixel's channels on their way into the array */
@@ -1099,8 +1096,7 @@ static int conv_completes(const conv_state_t *s, const conv_layer_t *in) {
          s->lane == in->last_lanes - 1;
 }
 
-/* The lanes of one array cycle and their adder tree. x: operands by tap, pixel and 16 units.
- * Negative terms are complements; the ones that they lack are in the bias. */
+/* The lanes of one array cycle and their adder tree. x: operands by tap, pixel and 16 units. */
 static void conv_array(ints_t *tree, const lanes_t *x, const weight_word_t word) {
   #pragma unroll
   for (int w = 0; w < SF_WIDES; ++w) {

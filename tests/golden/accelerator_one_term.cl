@@ -21,7 +21,7 @@
 #define SF_VECTORS 4    /* vectors in a line and pixel */
 #define SF_PIXELS 4      /* output pixels a tile */
 #define SF_WIDES (SF_UNITS / 16)    /* the same, of 16 units */
-#define SF_TAPS 9                   /* multiplier-free lanes a unit and pixel */
+#define SF_TAPS 9                   /* lanes a unit and pixel */
 #define SF_LINE (SF_PIXELS * SF_VECTORS) /* vectors in a line */
 #define SF_FM_LINES 24  /* on-chip feature-map memory, in lines */
 #define SF_ROW_LINES 16 /* longest row of a depthwise input, all its groups, in lines */
@@ -955,9 +955,6 @@ static void controller_iterate(controller_state_t *s, const controller_layer_t *
  *   pointwise   the taps of a unit take nine input channels of the same pixel
  *   depthwise   each unit takes its own channel's 3x3 window from the line buffer
  *   standard    all units take the 3x3 window of one input channel
- * A lane has one shifter. The first words of a group may be followed by a second one, with the other
- * terms of weights that have two: the operands stay where they are for it. How many there are is the
- * plan's, so that no word that is read decides what happens.
  * The weights of the next group of output channels (depthwise: of the next layer) are read while
  * this one is computed, at iterations that the plan fixes. */
 #define SF_RING 5   /* 8-byte words of a pixel's channels on their way into the array */

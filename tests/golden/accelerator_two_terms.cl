@@ -21,7 +21,7 @@
 #define SF_VECTORS 2    /* vectors in a line and pixel */
 #define SF_PIXELS 7      /* output pixels a tile */
 #define SF_WIDES (SF_UNITS / 16)    /* the same, of 16 units */
-#define SF_TAPS 9                   /* multiplier-free lanes a unit and pixel */
+#define SF_TAPS 9                   /* lanes a unit and pixel */
 #define SF_LINE (SF_PIXELS * SF_VECTORS) /* vectors in a line */
 #define SF_FM_LINES 35  /* on-chip feature-map memory, in lines */
 #define SF_ROW_LINES 16 /* longest row of a depthwise input, all its groups, in lines */

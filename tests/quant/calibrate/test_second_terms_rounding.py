@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -121,3 +123,26 @@ def test_a_wrong_kind_is_seen() -> None:
     value = torch.tensor([1.5, 1.5], dtype=torch.float64)
     right = nearest(value, table, torch.tensor([0, 1]))
     assert right.tolist() == [2.0, 1.0] != nearest(value, table, torch.tensor([1, 0])).tolist()
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("terms", [1, 2])
+def test_weights_of_zero_stay_so(rounding: Rounding, terms: int) -> None:
+    """A pruned network stays pruned: the others make good what they lose."""
+    graph, keep = small_graph(), marks(0.6)
+    graph = replace(
+        graph,
+        nodes=tuple(
+            replace(n, weight=np.where(keep[n.name], n.weight, np.float32(0)))
+            if isinstance(n, FloatConv) else n
+            for n in graph.nodes
+        ),
+    )  # fmt: skip
+    fmt = formats(4)[2 - terms]
+    images = normalise(smooth_images(2), graph.preprocess)
+    found = round_network(
+        graph, images, dict.fromkeys(keep, fmt), None, Options(rounding=rounding),
+        allowed=marks(0.9) if terms == 2 else None,
+    )  # fmt: skip
+    for name, (weight, _) in found.weights.items():
+        assert not weight[~keep[name]].any() and weight[keep[name]].any(), name
