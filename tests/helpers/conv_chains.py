@@ -57,3 +57,25 @@ def with_weights(model: QuantizedModel, weights: dict[str, NDArray[np.int8]]) ->
     changed = replace(model, nodes=tuple(nodes))
     verify(changed)
     return changed
+
+
+def with_room(model: QuantizedModel) -> QuantizedModel:
+    """The network of convolutions with codes of eight bits and few sums outside of them, so that
+    nearly every difference of two sums shows."""
+    tensors, nodes = dict(model.tensors), []
+    for conv in model.conv_nodes():
+        x, out = tensors[conv.input], tensors[conv.output]
+        outputs = len(conv.bias)
+        deviation = np.median(
+            np.sqrt(np.square(conv.weight.reshape(outputs, -1) / 1.0).sum(axis=1))
+        )
+        exponent = int(np.ceil(np.log2(deviation * x.grid.qmax / 2 * 2 / 127)))
+        grid = Grid(8, True, x.grid.exponent + exponent)
+        z, bias = np.zeros(outputs, np.int8), np.zeros(outputs, np.int32)
+        bits = accumulator_bits(conv.weight, bias, x.grid, np.full(outputs, exponent))
+        own = replace(conv, z=z, bias=bias, lo=-128, hi=127, acc_bits=bits)
+        tensors[conv.output] = replace(out, grid=grid)
+        nodes.append(own)
+    changed = replace(model, tensors=tensors, nodes=tuple(nodes))
+    verify(changed)
+    return changed
