@@ -149,7 +149,9 @@ def main() -> None:
             model = quantize(
                 graph,
                 calibration,
-                Quantisation(scheme=scheme, bits=bits, terms=terms, equalisation=mode),
+                Quantisation(
+                    scheme=scheme, bits=bits, terms=terms, equalisation=mode, first_last="wide"
+                ),
             )
             seconds = time.monotonic() - started
             found = agreement(wanted, quantised_logits(model, test))
