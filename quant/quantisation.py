@@ -110,10 +110,10 @@ class Quantisation:
     "compensated" (error-compensating), "nearest", or "log" (the paper's, shift only). equalisation:
     "off", "exact" or "calibrated" (see calibrate.equalise). requant: "shift" or "multiplier".
     calibration: of the activation grids. second_terms: shares f of array cycles (0..1, at most 8
-    of them) that weights of two terms may add where the array has one shifter a lane; min_sqnr: the
-    output's signal to quantisation noise ratio in dB on the calibration images, to be reached with
-    the smallest share. Either chooses the weights of two terms in all layers, so that terms and
-    first_last are not given with it.
+    of them) that weights of two terms may add where the array has one shifter a lane. min_sqnr: the
+    logits' signal to quantisation noise ratio in dB that the smallest such share has to reach, on
+    calibration images held out from the rounding (see ``quant.second_terms``). Either chooses the
+    weights of two terms in all layers, so that terms and first_last are not given with it.
     """
 
     scheme: str = "shift"

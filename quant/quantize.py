@@ -20,7 +20,7 @@ from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.graph.types import Grid, QuantizedModel, ShiftFormat
 from shiftforge.quant.graph.verify import verify
 from shiftforge.quant.quantisation import FirstLast, Quantisation, weight_formats
-from shiftforge.quant.second_terms import Masks, prepare
+from shiftforge.quant.second_terms import Images, Masks, prepare
 from shiftforge.quant.second_words import WordPlanner
 
 __all__ = ["FirstLast", "Quantisation", "calibration_subset", "quantize", "weight_formats"]
@@ -88,15 +88,16 @@ def quantize(
         "first_last": given.ends,
     }
 
-    def rounded(allowed: Masks | None, output: Grid | None) -> QuantizedModel:
-        return _rounded(scaled, values, given, grids, allowed, output, facts, tell)
+    def rounded(allowed: Masks | None, output: Grid | None, some: Images | None) -> QuantizedModel:
+        part = values if some is None else values[some]
+        return _rounded(scaled, part, given, grids, allowed, output, facts, tell)
 
     with one_thread():
         if given.selects and planner is not None:
             case = prepare(scaled, values, frames, given, planner, rounded, tell)
             model = case.with_shares(given.shares) if given.shares else case.smallest()
         else:
-            model = rounded(None, None)
+            model = rounded(None, None, None)
     verify(model)
     return model
 

@@ -2,8 +2,12 @@
 
 The steps: what rounding errors cost in the output, channel orders that gather what gains most from
 a second term, the array's words in these orders, and for each share the counts of second words that
-gain most. Then all weights are rounded where those words allow two terms. What is told of a choice
-is measured: its share f from the weights themselves, its SQNR on the calibration images.
+gain most. Then all weights are rounded where those words allow two terms.
+
+What is told of a choice is measured: its share f from the weights themselves, and its SQNR on every
+fourth calibration image, with weights rounded for the other three: rounding fits its errors to the
+images that it sees, so that on these it looks better by many dB than it is. The model's own weights
+are rounded for all images.
 """
 
 from __future__ import annotations
@@ -33,20 +37,26 @@ from shiftforge.quant.second_words import Orders, WordPlan, WordPlanner
 __all__ = ["IMAGES", "Case", "Made", "Masks", "measured_gains", "prepare", "second_counts"]
 
 Masks: TypeAlias = Mapping[str, NDArray[np.bool_]]
-Round: TypeAlias = Callable[[Masks | None, Grid | None], QuantizedModel]
+Images: TypeAlias = NDArray[np.int64]
+"""Indices of calibration images."""
+
+Round: TypeAlias = Callable[[Masks | None, Grid | None, Images | None], QuantizedModel]
 
 IMAGES = 64
 """Calibration images, at most, that importance is measured on."""
 
 # Of each image: with as many images two are as good as more (measured).
 _PROBES = 2
+# Of how many images one is held out, and from how many on.
+_FOLD, _LEAST_IMAGES = 4, 8
 # Trials of the smallest share, and how near to it they come.
 _TRIALS, _NEAR = 7, 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A rounded model: its share and added array cycles, counted, and its SQNR, measured."""
+    """A rounded model: its share and added array cycles, counted, and its SQNR, measured on images
+    that weights of the same choice were not rounded for."""
 
     model: QuantizedModel
     asked: float
@@ -76,8 +86,9 @@ def second_counts(model: QuantizedModel, plan: WordPlan) -> dict[str, tuple[int,
 class Case:
     """A network ready to be rounded with any share of second words.
 
-    round: the model of masks and the output's grid. frames: calibration images, uint8, and wanted:
-    the float network's logits of these, (N, classes).
+    round: the model of masks, the output's grid, and the images that weights are rounded for (all
+    where there is None). seen: those of trials. frames: uint8, what trials are measured on (other
+    images where ``held_out``), and wanted: the float network's logits of these, (N, classes).
     """
 
     given: Quantisation
@@ -85,27 +96,35 @@ class Case:
     plan: WordPlan
     choice: SecondChoice
     round: Round
+    seen: Images
+    held_out: bool
     frames: NDArray[np.uint8]
     wanted: NDArray[np.float64]
 
-    def make(self, share: float, output: Grid | None = None) -> Made:
-        """The model with at most a share of second words."""
+    def _masks(self, share: float) -> Masks:
         counts = self.choice.counts(share)
-        masks = {name: self.plan.words[name].allowed(own) for name, own in counts.items()}
-        model = self.round(masks, output)
+        return {name: self.plan.words[name].allowed(own) for name, own in counts.items()}
+
+    def trial(self, share: float) -> float:
+        """SQNR in dB with at most a share of second words, on images that were not rounded for."""
+        model = self.round(self._masks(share), None, self.seen)
+        return round(sqnr_db(self.wanted, quantised_logits(model, self.frames)), 3)
+
+    def make(self, share: float, sqnr: float, output: Grid | None = None) -> Made:
+        """The model with at most a share of second words, whose trial had the SQNR."""
+        model = self.round(self._masks(share), output, None)
         needed = second_counts(model, self.plan)
         cycles = sum(self.plan.words[name].added_cycles(own) for name, own in needed.items())
-        measured = sqnr_db(self.wanted, quantised_logits(model, self.frames))
         f = self.plan.share(needed)
-        return Made(replace(model, orders=dict(self.orders)), share, f, cycles, round(measured, 3))
+        return Made(replace(model, orders=dict(self.orders)), share, f, cycles, sqnr)
 
     def with_shares(self, shares: tuple[float, ...]) -> QuantizedModel:
         """The model of the largest share; the others are its variants."""
-        largest = self.make(shares[-1])
+        largest = self.make(shares[-1], self.trial(shares[-1]))
         grid = largest.model.tensors[largest.model.output].grid
         made = [largest]
         for share in reversed(shares[:-1]):
-            own = self.make(share, grid)
+            own = self.make(share, self.trial(share), grid)
             if own.f < made[-1].f:  # else all that gains is in both
                 made.append(own)
         return self._told(made, {"asked": list(shares)})
@@ -118,29 +137,35 @@ class Case:
         Raises InputError, with the best that was reached, where all second words do not.
         """
         goal = self.given.min_sqnr or 0.0
-        best = high = self.make(1.0)
-        if high.sqnr_db < goal:
-            what = f"{goal:g} dB asked, {best.sqnr_db:.2f} dB with every second word that gains"
+        share, reached = self._smallest(goal)
+        return self._told([self.make(share, reached)], {"min_sqnr_db": goal})
+
+    def _smallest(self, goal: float) -> tuple[float, float]:
+        """(share, its SQNR), in at most ``_TRIALS`` trials."""
+        best = top = self.trial(1.0)
+        if top < goal:
+            what = f"{goal:g} dB asked, {best:.2f} dB with every second word that gains"
             raise InputError(Problem(what, "ask for less", "min_sqnr"))
-        low = self.make(0.0)
-        if low.sqnr_db >= goal:
-            return self._told([low], {"min_sqnr_db": goal})
+        low = self.trial(0.0)
+        if low >= goal:
+            return 0.0, low
         # Regula falsi, the value at an end that stays halved (the Illinois rule).
-        left, right = low.asked, min(high.asked, high.f)
-        below, above, side = low.sqnr_db - goal, high.sqnr_db - goal, 0
+        left, right = 0.0, min(1.0, self.choice.most)
+        below, above, side = low - goal, top - goal, 0
         for _ in range(_TRIALS - 2):
             if right - left <= _NEAR:
                 break
             gap = min(_NEAR, (right - left) / 2)  # no nearer to an end than what is wanted
             share = left + (right - left) * below / (below - above)
-            own = self.make(float(np.clip(share, left + gap, right - gap)))
-            if own.sqnr_db >= goal:
-                high, right, above = own, own.asked, own.sqnr_db - goal
+            share = float(np.clip(share, left + gap, right - gap))
+            found = self.trial(share)
+            if found >= goal:
+                best, right, above = found, share, found - goal
                 below, side = below / 2 if side > 0 else below, 1
             else:
-                left, below = own.asked, own.sqnr_db - goal
+                left, below = share, found - goal
                 above, side = above / 2 if side < 0 else above, -1
-        return self._told([high], {"min_sqnr_db": goal})
+        return right, best
 
     def _told(self, made: list[Made], more: Mapping[str, Any]) -> QuantizedModel:
         """The first model with the others as variants and the facts of all."""
@@ -152,6 +177,10 @@ class Case:
             "one_term_cycles": self.plan.one_term_cycles,
             "second_term_cycles": first.cycles,
             "array": dict(self.plan.array),
+            "measured_on": {
+                "images": len(self.frames),
+                "held_out": self.held_out,
+            },
             "choices": [own.facts for own in reversed(made)],
             **more,
         }
@@ -196,8 +225,13 @@ def prepare(
     choice = SecondChoice(plan, gains)
     progress("choosing weights of two terms", 1, 1)
     pixels = frames if frames.dtype == np.uint8 else np.rint(frames.astype(np.float64))
-    images = np.asarray(pixels, dtype=np.uint8)
-    for _, live in walk(graph, values):
+    every = np.arange(len(values))
+    seen = held = every
+    if len(values) >= _LEAST_IMAGES:
+        apart = every % _FOLD == _FOLD - 1
+        seen, held = every[~apart], every[apart]
+    images = np.asarray(pixels, dtype=np.uint8)[held]
+    for _, live in walk(graph, values[held]):
         last = live
     wanted = last[graph.output].flatten(1).double().numpy()
-    return Case(given, orders, plan, choice, rounding, images, wanted)
+    return Case(given, orders, plan, choice, rounding, seen, held is not seen, images, wanted)

@@ -174,7 +174,8 @@ def command(output: Path, as_json: bool, **given: Any) -> None:
     --second-terms chooses the weights of two terms for an array with one shifter a lane, so that
     second words of weights add at most the share F of its cycles; with several F the file holds a
     choice for each, and `generate` takes one of them. --min-sqnr takes the smallest share that
-    reaches the ratio. The array is 16 units x 7 pixels on an a10gx1150 unless --units, --pixels and
+    reaches the ratio. Both are measured on every fourth frame, with weights calibrated on the
+    others. The array is 16 units x 7 pixels on an a10gx1150 unless --units, --pixels and
     --board say otherwise.
 
     A folder of `train albert` gives an integer text classifier; so does

@@ -32,7 +32,7 @@ def choice_options(command: F) -> F:
                 "--min-sqnr",
                 type=FiniteRange(min=0, min_open=True),
                 metavar="DB",
-                help="As few of them as reach this ratio on the calibration frames.",
+                help="As few of them as reach this ratio of the logits, on frames held out.",
             ),
             click.option(
                 "--board",
@@ -54,10 +54,11 @@ def print_choice(model: QuantizedModel) -> None:
     told = model.meta.get("second_terms")
     if told is None:
         return
-    array, base = told["array"], told["one_term_cycles"]
+    array, base, frames = told["array"], told["one_term_cycles"], told["measured_on"]
+    where = f"{frames['images']} frames {'held out' if frames['held_out'] else 'of calibration'}"
     print_table(
         f"Second words on {array['board']}, {array['units']} units x {array['pixels']} pixels: "
-        f"{base:,} array cycles a frame without any",
+        f"{base:,} array cycles a frame without any; SQNR on {where}",
         ("asked", "f", "array cycles added", "logit SQNR", ""),
         [
             (

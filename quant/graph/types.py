@@ -244,7 +244,7 @@ class Variant:
     """Other weights for the same network, with another share of second words.
 
     second_terms: the share f (added array cycles / one-term array cycles) on the array of
-    ``meta["second_terms"]``. sqnr_db: of the output on the calibration images. convs: all
+    ``meta["second_terms"]``. sqnr_db: of the output, measured by quantisation. convs: all
     convolutions by name, which differ from the model's in weight, z, bias, format and acc_bits, and
     in the numbers of multiplier and shift.
     """

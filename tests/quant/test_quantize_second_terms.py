@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from word_plans import shallow_graph, stand_in
 
 from shiftforge.errors import InputError
 from shiftforge.quant import second_terms
+from shiftforge.quant.calibrate.images import normalise
 from shiftforge.quant.evaluate import evaluate
 from shiftforge.quant.formats.shift import term_count
 from shiftforge.quant.graph.file import load_model, model_bytes, save_model
@@ -116,28 +118,47 @@ def test_the_smallest_share_that_reaches_a_ratio() -> None:
 def test_trials_of_the_smallest_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """A curve in place of the rounding: at most seven trials, near to where it crosses."""
     shares: list[float] = []
-
-    def made(case: Any, share: float, output: Any = None) -> second_terms.Made:
-        shares.append(share)
-        return second_terms.Made(None, share, share, 0, curve(share))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(second_terms.Case, "make", made)
-    monkeypatch.setattr(second_terms.Case, "_told", lambda case, own, more: own[0].asked)
     nothing: Any = None
+    case = second_terms.Case(*(nothing,) * 9)
+    object.__setattr__(case, "choice", SimpleNamespace(most=1.0))
     for bend in (0.3, 0.6, 1.0, 2.0):
         for goal in np.linspace(18.9, 29.6, 25):
 
-            def curve(share: float, bend: float = bend) -> float:
-                return 18.8 + 10.9 * share**bend
+            def curve(case: Any, share: float, bend: float = bend) -> float:
+                shares.append(share)
+                return float(18.8 + 10.9 * share**bend)
 
-            how = Quantisation(min_sqnr=float(goal))
-            case = second_terms.Case(how, {}, *(nothing,) * 5)
+            monkeypatch.setattr(second_terms.Case, "trial", curve)
             shares.clear()
-            found: Any = case.smallest()
+            found, reached = case._smallest(float(goal))
             crossing = ((goal - 18.8) / 10.9) ** (1 / bend)
-            assert len(shares) <= 7 and curve(found) >= goal
+            assert len(shares) <= 7 and reached == curve(None, found) >= goal
             assert found - crossing < (0.025 if bend > 0.5 else 0.04)
-    assert second_terms.Case(Quantisation(min_sqnr=1.0), {}, *(nothing,) * 5).smallest() == 0
+    assert case._smallest(1.0) == (0.0, 18.8)
+
+
+def test_trials_are_measured_on_images_that_they_have_not_seen() -> None:
+    graph, frames = shallow_graph(), smooth_images(10, size=16)
+    model = quantize(graph, frames, Quantisation(second_terms=(0.1,)), planner=stand_in())
+    told = model.meta["second_terms"]
+    assert told["measured_on"] == {"images": 2, "held_out": True}
+    assert model.meta["calibration_images"] == 10
+    few = chosen(second_terms=(0.1,)).meta["second_terms"]
+    assert few["measured_on"] == {"images": 4, "held_out": False}
+    rounded: list[Any] = []
+
+    def spy(masks: Any, output: Any, some: Any) -> QuantizedModel:
+        rounded.append(some)
+        return model
+
+    values = normalise(frames, graph.preprocess)
+    how = Quantisation(second_terms=(0.1,))
+    quiet = lambda stage, done, total: None  # noqa: E731
+    case = second_terms.prepare(graph, values, frames, how, stand_in(), spy, quiet)
+    case.with_shares((0.1,))
+    trial, final = sorted(rounded, key=lambda some: some is None)
+    assert final is None and trial.tolist() == [0, 1, 2, 4, 5, 6, 8, 9]
+    assert np.array_equal(case.frames, frames[[3, 7]]) and len(case.wanted) == 2
 
 
 @pytest.mark.parametrize(
