@@ -72,6 +72,8 @@ def begin_words(network: QuantNetwork, planner: WordPlanner, images: NDArray[np.
     plan = planner(graph, orders)
     spent = _spent(sites, plan)
     asked = _target(own, plan, spent)
+    once = sum(plan.words[name].once for name in own)
+    closed = asked is not None and spent + once > asked * plan.one_term_cycles
     relative, least = {}, math.inf
     for name, quantiser in own.items():
         weight, words = sites[name].weight.detach(), plan.words[name]
@@ -79,7 +81,7 @@ def begin_words(network: QuantNetwork, planner: WordPlanner, images: NDArray[np.
         each = torch.from_numpy(found.outputs[name][:, None] * rows).reshape(weight.shape)
         # Of squared residuals, which are in units of the scales.
         each = (each * quantiser.scale(weight).double().square()).clamp(min=_FAINTEST)
-        blocks = BlockMask(words, plan.one_term_cycles, each, spent)
+        blocks = BlockMask(words, plan.one_term_cycles, each, spent, closed)
         quantiser.take_words(blocks, 1.0)
         relative[name] = words.cycles / float(each.mean())
         scores = quantiser.scores(quantiser.parts(weight)[2])
@@ -126,7 +128,7 @@ def end_words(network: QuantNetwork) -> None:
     """Once more the limit, which is otherwise looked at every so many steps."""
     for scheme, sites in by_scheme(network.quantisers()).items():
         if isinstance(scheme, DTSSQ):
-            scheme.tighten(sites)
+            scheme.tighten(sites, last=True)
 
 
 def selected_counts(network: QuantNetwork) -> dict[str, tuple[int, ...]]:

@@ -29,7 +29,8 @@ class BlockMask(nn.Module):
 
     words: of the layer. importance: of each weight's squared error (O, I // groups, kh, kw), > 0 in
     the mean; None for all alike. total: one-term cycles of the whole network. spent: cycles of
-    second words in layers of other schemes.
+    second words in layers of other schemes. closed: words that cost nothing are not taken, since
+    the cycle that they add once is too much.
     """
 
     index: torch.Tensor
@@ -42,9 +43,10 @@ class BlockMask(nn.Module):
         total: int,
         importance: torch.Tensor | None = None,
         spent: int = 0,
+        closed: bool = False,
     ) -> None:
         super().__init__()
-        self.words, self.total, self.spent = words, total, spent
+        self.words, self.total, self.spent, self.closed = words, total, spent, closed
         block = words.group.astype(np.int64)[:, None, None, None] * words.blocks + words.block
         flat = block.ravel()
         sizes = np.bincount(flat, minlength=words.groups * words.blocks)
@@ -74,8 +76,13 @@ class BlockMask(nn.Module):
 
     @property
     def free(self) -> bool:
-        """Whether second words cost nothing here."""
+        """Whether second words cost nothing here, but what the first one may add once."""
         return self.words.cycles == 0
+
+    @property
+    def once(self) -> int:
+        """Cycles that free words add in all."""
+        return self.words.once if self.free and not self.closed else 0
 
     @torch.no_grad()
     def scores(self, square: torch.Tensor) -> torch.Tensor:
@@ -95,7 +102,7 @@ class BlockMask(nn.Module):
     def selected(self, scores: torch.Tensor, threshold: torch.Tensor) -> tuple[int, ...]:
         """Second words of each group at a threshold (0-d): all of them where they are free."""
         if self.free:
-            return (self.words.blocks,) * self.words.groups
+            return (0 if self.closed else self.words.blocks,) * self.words.groups
         return self.counts(scores > threshold.double())
 
     def mask(self, counts: Sequence[int]) -> torch.Tensor:
@@ -117,10 +124,10 @@ class Candidates:
     ratio: torch.Tensor
 
     def cycles(self, factor: float) -> int:
-        """Added cycles where thresholds are so many times higher."""
+        """Added cycles where thresholds are so many times higher; none of free words."""
         if self.blocks.free:
             return 0
-        return self.blocks.words.cycles * sum(self.blocks.counts(self.ratio > factor))
+        return self.blocks.words.added_cycles(self.blocks.counts(self.ratio > factor))
 
 
 def block_tightening(layers: Sequence[Candidates], allowed: float) -> float:
@@ -139,6 +146,8 @@ def block_tightening(layers: Sequence[Candidates], allowed: float) -> float:
     ratios = [layer.ratio.reshape(-1) for layer in layers if not layer.blocks.free]
     every = torch.cat(ratios)
     steps = every[every > 1].sort().values
+    if not len(steps):
+        return 1.0
     low, high = 0, len(steps) - 1  # at the highest ratio nothing is left
     while low < high:
         middle = (low + high) // 2

@@ -152,8 +152,11 @@ class DTSSQ(Shift):
         self.tighten(sites)
 
     @torch.no_grad()
-    def tighten(self, sites: Sites) -> None:
-        """Let all thresholds grow by one factor where more than the limit stands."""
+    def tighten(self, sites: Sites, *, last: bool = False) -> None:
+        """Let all thresholds grow by one factor where more than the limit stands.
+
+        last: after training, where the cycle that a layer's free words may add once counts too.
+        """
         own = _own(sites)
         if self.target is None or not own:
             return
@@ -161,7 +164,8 @@ class DTSSQ(Shift):
         blocks = own[0][1].blocks
         if blocks is not None:
             layers = [quantiser.candidates(site.weight) for site, quantiser in own]
-            factor = block_tightening(layers, budget * blocks.total - blocks.spent)
+            once = sum(layer.blocks.once for layer in layers) if last else 0
+            factor = block_tightening(layers, budget * blocks.total - blocks.spent - once)
         else:
             ratios = [quantiser.ratios(site.weight).cpu() for site, quantiser in own]
             total = sum(site.weight.numel() for site, _ in own)

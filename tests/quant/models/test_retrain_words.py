@@ -28,7 +28,7 @@ from shiftforge.quant.schemes.dtssq import DTSSQ
 from shiftforge.quant.schemes.folded import Schemed
 from shiftforge.quant.schemes.shift import Shift, two_terms
 from shiftforge.quant.second_terms import second_counts
-from shiftforge.quant.second_words import WordPlan
+from shiftforge.quant.second_words import Orders, WordPlan
 
 PLANNER = stand_in(units=4, pixels=7)
 TARGET = 0.3
@@ -141,6 +141,26 @@ def test_one_and_two_terms_are_recorded_too(graph: FloatGraph) -> None:
     plan = plan_of(graph, both)
     full = {name: (own.blocks,) * own.groups for name, own in plan.words.items()}
     assert both.meta["second_terms"]["f"] == pytest.approx(plan.share(full), abs=0.05)
+
+
+def test_no_second_word_without_a_budget(graph: FloatGraph) -> None:
+    once = replace(SCHEME, target=0.0)
+
+    def planner(graph: FloatGraph, orders: Orders) -> WordPlan:
+        made = PLANNER(graph, orders)
+        words = {n: replace(own, cycles=0, once=1) if i == 1 else own
+                 for i, (n, own) in enumerate(made.words.items())}  # fmt: skip
+        return replace(made, words=words)
+
+    examples = Examples.of(
+        images(), (np.arange(32) % 4).astype(np.int64), PREPROCESS, torch.device("cpu")
+    )
+    start = PostTraining(dict.fromkeys(names(graph), ShiftFormat(4, 2, "S2")), images())
+    found = retrain(
+        graph, Schemed(once), TrainingSet(examples, examples), replace(RECIPE, distil=0),
+        start, planner=planner,
+    )  # fmt: skip
+    assert found.model.meta["second_terms"]["f"] == 0
 
 
 def test_training_begins_with_every_block_and_loses_the_least_useful_first(

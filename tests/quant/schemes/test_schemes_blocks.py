@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,34 @@ def test_free_words_are_all_taken_and_teach_nothing() -> None:
     parameter().square().sum().backward()
     assert held(site).theta.grad is None
     assert held(site).candidates(site.weight).cycles(1.0) == 0
+
+
+def test_what_free_words_add_once_counts_at_the_end() -> None:
+    site, free = layer(0, cycles=1, total=100).site, layer(1, cycles=0, total=100).site
+    blocks = held(free).blocks
+    assert blocks is not None and blocks.once == 0
+    blocks.words = replace(blocks.words, once=2)
+    sites = {"a": site, "b": free}
+    scheme = site.quantiser.scheme
+    assert isinstance(scheme, DTSSQ)
+    held(site).unit.fill_(1e-3)
+    for quantiser in map(held, sites.values()):
+        quantiser.budget.fill_(0.07)
+
+    def cycles() -> int:
+        found = [held(s).blocks for s in sites.values()]
+        return sum(
+            b.words.added_cycles(held(s).counts(s.weight))
+            for b, s in zip(found, sites.values(), strict=True)
+            if b is not None
+        )
+
+    scheme.tighten(sites)
+    assert 7 < cycles() <= 9
+    scheme.tighten(sites, last=True)
+    assert cycles() <= 7
+    blocks.closed = True
+    assert held(free).counts(free.weight) == (0, 0, 0)
 
 
 def test_the_threshold_descends_the_relaxed_objective() -> None:
