@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conv_chains import chain
+from conv_plans import BOARD, KINDS, second_kinds
 from device_client import DeviceClient
 from mobilenet import mobilenet_v2
 from random_networks import Family, random_frames, random_network
 
+from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.file import save_model
@@ -38,6 +40,13 @@ CASES: tuple[tuple[int, Family, bool, int, int], ...] = (
     (7, "two-term", False, 16, 8),
     (8, "nibble", False, 16, 3),
     (9, "nibble", True, 32, 2),
+    # Together they have second words of every kind.
+    (110, "mixed", False, 16, 1),
+    (135, "mixed", True, 16, 3),
+    (19, "mixed", True, 32, 4),
+    (11, "mixed", True, 16, 8),
+    (149, "mixed", True, 16, 8),
+    (225, "mixed", True, 16, 3),
 )
 LAYERS = 16
 FUZZ_NETWORKS = 70
@@ -60,9 +69,12 @@ def check(
 @pytest.fixture(scope="module")
 def networks() -> list[QuantizedModel]:
     return [
-        random_network(seed, family=family, multiplier_requant=multiplier, layers=LAYERS)
+        random_network(
+            seed, family=family, multiplier_requant=multiplier, layers=LAYERS,
+            orders=family == "mixed" and seed % 3 == 0,
+        )
         for seed, family, multiplier, _, _ in CASES
-    ]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
@@ -74,6 +86,17 @@ def test_random_layers_equal_the_reference(
     seed, _, _, units, pixels = CASES[case]
     folder = generated(networks[case], units, pixels)
     check(networks[case], folder, seed, on_device(device), strict=case % 2 == 1)
+
+
+def test_the_random_layers_have_second_words_of_every_kind(
+    networks: list[QuantizedModel],
+) -> None:
+    found: set[str] = set()
+    for model, (_, _, _, units, pixels) in zip(networks, CASES, strict=True):
+        plan = make_plan(model, BOARD, array_for(model, units, pixels))
+        for layer, own in zip(schedule(model).layers, plan.layers, strict=True):
+            found |= second_kinds(layer, own, plan)
+    assert found == KINDS
 
 
 @pytest.fixture(scope="module")
@@ -182,11 +205,11 @@ def test_mobilenet_v2_at_224_finishes_with_the_depths_of_hardware(
 @pytest.mark.parametrize("number", range(FUZZ_NETWORKS))
 def test_many_random_layers(number: int, generated: Generate, on_device: OnDevice) -> None:
     """More than 1,000 random layers; what fails is kept as a model file under out/fuzz."""
-    families: tuple[Family, ...] = ("two-term", "one-term", "multiplier")
+    families: tuple[Family, ...] = ("two-term", "one-term", "multiplier", "mixed", "nibble")
     shapes = ((16, 7), (32, 4), (16, 1), (16, 3), (32, 8), (16, 8), (32, 1), (32, 7), (16, 4))
     seed = 1000 + number
     model = random_network(
-        seed, family=families[seed % 3], multiplier_requant=seed % 2 == 1, layers=LAYERS,
+        seed, family=families[seed % 5], multiplier_requant=seed % 2 == 1, layers=LAYERS,
         orders=seed % 4 < 2,
     )  # fmt: skip
     folder = generated(model, *shapes[seed % len(shapes)])
