@@ -54,11 +54,14 @@ def print_choice(model: QuantizedModel) -> None:
     told = model.meta.get("second_terms")
     if told is None:
         return
-    array, base, frames = told["array"], told["one_term_cycles"], told["measured_on"]
-    where = f"{frames['images']} frames {'held out' if frames['held_out'] else 'of calibration'}"
+    array, base = told["array"], told["one_term_cycles"]
+    where = ""
+    if (frames := told.get("measured_on")) is not None:  # a trained network's record has none
+        kind = "held out" if frames["held_out"] else "of calibration"
+        where = f"; SQNR on {frames['images']} frames {kind}"
     print_table(
         f"Second words on {array['board']}, {array['units']} units x {array['pixels']} pixels: "
-        f"{base:,} array cycles a frame without any; SQNR on {where}",
+        f"{base:,} array cycles a frame without any{where}",
         ("asked", "f", "array cycles added", "logit SQNR", ""),
         [
             (

@@ -14,6 +14,7 @@ import pytest
 import shiftforge
 from shiftforge.boards.load import load_board
 from shiftforge.cli.main import run
+from shiftforge.cli.quantize_choice import print_choice
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.second_words import word_planner
 from shiftforge.quant.graph.file import load_model
@@ -51,6 +52,11 @@ def test_shares_are_in_the_file_the_table_and_the_document(
     assert run(given) == 0
     told = capsys.readouterr().out
     assert "Second words on a10gx1150, 16 units x 7 pixels" in told and "active" in told
+    assert "SQNR on 3 frames of calibration" in told
+    trained = load_model(output)
+    trained.meta["second_terms"].pop("measured_on")  # as training's own record
+    print_choice(trained)
+    assert "SQNR on" not in capsys.readouterr().out
     assert run([*given, "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     choice = found["second_terms"]
