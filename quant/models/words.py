@@ -165,6 +165,7 @@ def with_words(
         "asked": [asked],
         "one_term_cycles": words.plan.one_term_cycles,
         "array": dict(words.plan.array),
+        "measured_on": {"images": len(frames), "held_out": False},
         "choices": [{"asked": asked, **facts}],
     }
     return replace(model, orders=words.orders, meta={**model.meta, META_KEY: record})

@@ -83,6 +83,7 @@ def test_second_words_are_prefixes_that_give_the_recorded_share(
     assert record["f"] == added / plan.one_term_cycles == plan.share(counts) <= TARGET
     assert record["array"] == {"board": "a10gx1150", "units": 4, "pixels": 7}
     assert record["asked"] == [TARGET]
+    assert record["measured_on"] == {"images": 32, "held_out": False}
     (choice,) = record["choices"]
     assert choice["asked"] == TARGET and record.items() >= choice.items() - {("asked", TARGET)}
     assert math.isfinite(record["sqnr_db"]) and model.orders

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from shiftforge.boards.load import load_board
+from shiftforge.cli.main import run
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.second_words import word_planner
@@ -72,6 +74,19 @@ def test_accuracy_and_equality_on_shipped_images(model: QuantizedModel) -> None:
     np.testing.assert_array_equal(found[:2], exact)
     floats = run_float_checkpoints(model, frames.images)[model.output].reshape(FEW, -1)
     assert float(np.mean(found.argmax(1) == floats.argmax(1))) >= 0.90
+
+
+def test_what_it_records_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "quantize",
+        fashion.NAME,
+        "--scheme",
+        "dtssq",
+        "-o",
+        str(tmp_path / "m.safetensors"),
+    ]
+    assert run(arguments) == 0
+    assert "12,561 array cycles a frame without any" in capsys.readouterr().out
 
 
 def test_options_that_would_be_ignored_are_refused() -> None:
