@@ -52,13 +52,15 @@ def block_gains(words: SecondWords, gains: Gains) -> NDArray[np.float64]:
 
 
 def layer_options(words: SecondWords, gains: Gains) -> list[Choice]:
-    """Choices for one layer by rising cycles and gain; the first has only what is free."""
+    """Choices for one layer by rising cycles and gain; the first costs nothing."""
     total = np.cumsum(block_gains(words, gains), axis=1)
     total = np.concatenate([np.zeros((words.groups, 1)), total], axis=1)
-    free = words.cycles == 0
-    if free or total[:, -1].max() <= 0:
-        best = total.argmax(axis=1) if free else np.zeros(words.groups, np.int64)
-        return [_choice(words, total, tuple(int(k) for k in best))]
+    none = _choice(words, total, (0,) * words.groups)
+    if total[:, -1].max() <= 0:
+        return [none]
+    if words.cycles == 0:
+        best = tuple(int(k) for k in total.argmax(axis=1))
+        return _undominated([none, _choice(words, total, best)])
     if (words.blocks + 1) ** words.groups <= _FEW:
         every = product(range(words.blocks + 1), repeat=words.groups)
         return _undominated(
@@ -66,7 +68,7 @@ def layer_options(words: SecondWords, gains: Gains) -> list[Choice]:
         )
     # sums[b, k]: gain of the groups before b with k words each
     sums = np.concatenate([np.zeros((1, total.shape[1])), np.cumsum(total, axis=0)])
-    low = _choice(words, total, (0,) * words.groups)
+    low = none
     high = _choice(words, total, _best_runs(sums, 0.0))
     hull = {low.counts: low, high.counts: high}
     stretches = [(low, high)]

@@ -126,3 +126,23 @@ def test_a_network_meets_its_shares_from_below_and_orders_help() -> None:
         before = better.gain(counts)
         for name, each in counts.items():
             assert np.count_nonzero(np.diff(each)) < MOST_RUNS, name
+
+
+def test_what_free_words_add_once_is_in_the_budget() -> None:
+    """A layer whose words are free but for one cycle, beside one whose words cost five each."""
+    block = np.arange(4, dtype=np.int32).reshape(1, 4, 1, 1)
+    free = SecondWords(np.zeros(1, np.int32), block, 4, 0, once=1)
+    dear = SecondWords(np.zeros(1, np.int32), block, 4, 5)
+    plan = WordPlan({"dear": dear, "free": free}, one_term_cycles=100)
+    gains = {"dear": np.full((1, 4, 1, 1), 9.0), "free": np.ones((1, 4, 1, 1))}
+    choice = SecondChoice(plan, gains)
+    for share, wanted in (
+        (0.0, (0, 0)),
+        (0.01, (0, 4)),
+        (0.05, (1, 0)),
+        (0.06, (1, 4)),
+        (1.0, (4, 4)),
+    ):
+        counts = choice.counts(share)
+        assert (counts["dear"], counts["free"]) == ((wanted[0],), (wanted[1],))
+        assert plan.share(counts) <= share
