@@ -116,13 +116,15 @@ class ConvMachine:
     bank: int = 1
     memory: dict[int, Any] = field(default_factory=dict)
     touched: list[tuple[int, int, int]] = field(default_factory=list)
+    busy: int = 0
 
     def run(
         self, own: ConvPass, lines: list[Line], weights: Iterator[Any], last: bool
     ) -> list[Cycle]:
         """One layer. weights: names of the words to come. Afterwards ``touched`` has (iteration,
-        word, 0 read or 1 written) of the weight memory."""
-        self.touched = []
+        word, 0 read or 1 written) of the weight memory, and ``busy`` the iterations of all groups
+        up to the last one that takes a line or is an array cycle; not those of the first window."""
+        self.touched, self.busy = [], 0
         unit = {0: _Pointwise, 1: _Depthwise, 2: _Standard}.get(own.mode, _Nothing)(own, self.units)
         left, at, found = list(lines), 0, []
         taken = steps = 0
@@ -136,6 +138,7 @@ class ConvMachine:
             first = own.last_first if final else run.take_first
             every = own.last_every if final else run.take_every
             unit.begin(run, length)
+            start = last_busy = at + (0 if number else own.fill)
             if words and every < 1:
                 raise Stuck("weights are read at no interval")
             for i in range(length):
@@ -144,13 +147,15 @@ class ConvMachine:
                     self.memory[slot] = next(weights)
                     self.touched.append((at, slot, 1))
                     self._within((i - first) // every)
-                line = None
-                if unit.wants():
+                line, wants = None, unit.wants()
+                if wants:
                     if not left:
                         raise Stuck(f"iteration {at} wants a line and none is left")
                     line = left.pop(0)
                 second = unit.again
                 operands, word, completes = unit.step(line)
+                if wants or word is not None:
+                    last_busy = at + 1
                 if not second:
                     taken, steps = len(lines) - len(left), unit.steps
                 if word is not None:
@@ -165,6 +170,7 @@ class ConvMachine:
             if words and first + (words - 1) * every >= length:
                 raise Stuck(f"a group of {length} iterations ends before its reads of weights")
             self.bank = 1 - self.bank
+            self.busy += last_busy - start
         if at != own.iterations:
             raise Stuck(f"groups have {at} iterations and the layer {own.iterations}")
         if left:

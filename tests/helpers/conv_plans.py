@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from random_networks import Family, random_network
 
 from shiftforge.boards.load import load_board
+from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.plan import LayerPlan, Plan, array_for, make_plan
 from shiftforge.generator.conv.schedule import Layer, schedule
+from shiftforge.quant.graph.types import QuantizedModel
 
 BOARD = load_board("s10gx2800")
 CASES: tuple[tuple[int, Family], ...] = (
@@ -25,15 +27,20 @@ CASES: tuple[tuple[int, Family], ...] = (
 )  # fmt: skip
 
 
-@cache
-def planned(seed: int, family: Family = "two-term") -> tuple[tuple[Layer, ...], Plan]:
-    """A random network on a random array; every third mixed one in random channel orders."""
+def network(seed: int, family: Family = "two-term") -> tuple[QuantizedModel, ArrayShape]:
+    """A random network and array; every third mixed network has random channel orders."""
     rng = random.Random(seed)
     model = random_network(
         seed, layers=rng.randint(1, 9), sides=(1, rng.choice((6, 14, 22))), family=family,
         orders=family == "mixed" and seed % 3 == 0,
     )  # fmt: skip
-    array = array_for(model, rng.choice((16, 32)), rng.randint(1, 16))
+    return model, array_for(model, rng.choice((16, 32)), rng.randint(1, 16))
+
+
+@cache
+def planned(seed: int, family: Family = "two-term") -> tuple[tuple[Layer, ...], Plan]:
+    """Layers and plan of a random network on a random array."""
+    model, array = network(seed, family)
     return schedule(model).layers, make_plan(model, BOARD, array)
 
 
