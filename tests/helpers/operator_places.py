@@ -78,6 +78,7 @@ PARTIAL = {
     "bench/conv/float_onnx.py": "its last branch is the global average",
     "bench/conv/shapes.py": "makes MobileNetV2's shapes, for plans",
     "quant/calibrate/equalise.py": "moves factors between convolutions; other nodes tie maps",
+    "quant/calibrate/importance.py": "its last branch is the global average",
     "quant/capture/export.py": "its last branch is the global average",
 }
 

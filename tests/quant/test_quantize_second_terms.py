@@ -91,7 +91,7 @@ def test_a_fault_in_the_weights_shows_in_their_count() -> None:
 def test_shares_that_come_to_the_same_are_one() -> None:
     model = chosen(second_terms=(0.99, 1.0))
     told = model.meta["second_terms"]
-    assert not model.variants and told["asked"] == [1.0] and len(told["choices"]) == 1
+    assert not model.variants and told["asked"] == [0.99, 1.0] and len(told["choices"]) == 1
 
 
 @pytest.mark.parametrize(
