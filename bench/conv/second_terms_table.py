@@ -30,6 +30,7 @@ from bench.conv.second_terms_report import BOARD, PIXELS, ROWS, UNITS, draw, rep
 
 KEPT = RESULTS / "second_terms_table.json"
 SHIFTS = RESULTS / "labdog_second_terms.json"
+TRAINED = RESULTS / "fashion_dtssq.json"
 SHARES = tuple(row.share for row in ROWS if row.share is not None)
 
 
@@ -163,8 +164,10 @@ def main() -> None:
         labdog(keep)
     if "fashion" in arguments.stages:
         fashion(keep)
-    shifts = json.loads(SHIFTS.read_text()) if SHIFTS.is_file() else {}
-    text = report(kept, shifts)
+    shifts, trained = (
+        json.loads(path.read_text()) if path.is_file() else {} for path in (SHIFTS, TRAINED)
+    )
+    text = report(kept, shifts, trained)
     print(text)
     write_whole(RESULTS / "second_terms_table.md", text)
     draw(kept, shifts, RESULTS)

@@ -59,7 +59,7 @@ def test_shifts_of_an_sqnr_lie_between_two_rows(table: Any, case: Any) -> None:
 
 
 def test_the_report_says_who_wins(table: Any, case: Any) -> None:
-    lines = [[c.strip() for c in x.split("|")[1:-1]] for x in table.report(*case).splitlines()]
+    lines = [[c.strip() for c in x.split("|")[1:-1]] for x in table.report(*case, {}).splitlines()]
     found = {line[0]: line[2:] for line in lines if line[1:2] == ["together"]}
     # 350,000 / 542,500 of the cycles, twice the rate for the ALMs
     assert found["int6, logic"] == ["26.0 dB", "0.55", "461", "x 1.29", "x 1.29"]
@@ -67,7 +67,7 @@ def test_the_report_says_who_wins(table: Any, case: Any) -> None:
 
 
 def test_nothing_measured_gives_empty_tables(table: Any) -> None:
-    assert "# One shifter a lane" in table.report({}, {})
+    assert "# One shifter a lane" in table.report({}, {}, {})
 
 
 @pytest.mark.parametrize("fmt", [ShiftFormat(4, 1, "S1"), IntFormat(4), IntFormat(8)])
