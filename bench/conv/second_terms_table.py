@@ -158,7 +158,8 @@ def fashion(keep: Callable[[str, str, Any], None]) -> None:
 def main() -> None:
     """The stages that are named, then the tables of everything kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("stages", nargs="*", choices=("count", "labdog", "fashion"), default=[])
+    stages = ("count", "labdog", "fashion", [])  # the empty list is a choice to argparse
+    parser.add_argument("stages", nargs="*", choices=stages, default=[])
     parser.add_argument("--device", default="pocl", choices=("pocl", "intel-cpu"))
     arguments = parser.parse_args()
     os.nice(5)
