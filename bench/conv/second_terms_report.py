@@ -69,17 +69,23 @@ def quality(row: Row, how: str, split: str, kept: Mapping[str, Any]) -> dict[str
     return found
 
 
-def matched(goal: float, kept: Mapping[str, Any], split: str) -> tuple[float, float] | None:
-    """(f, cycles a frame) at which shift weights alone reach an SQNR in dB, between two rows.
-
-    None where they do not; those of one term where even they are better.
-    """
+def _points(kept: Mapping[str, Any], split: str) -> list[tuple[float, float, float]]:
+    """(SQNR in dB, f, cycles a frame) of the shift weights that are measured on these crops."""
     points = []
     for row in ROWS:
         own = quality(row, "weights_alone", split, kept)
         counted = kept.get("counted", {}).get(row.name)
         if row.bits is None and own is not None and counted is not None:
             points.append((own["sqnr_db"], counted["f"], counted["cycles"]))
+    return points
+
+
+def matched(goal: float, kept: Mapping[str, Any], split: str) -> tuple[float, float] | None:
+    """(f, cycles a frame) at which shift weights alone reach an SQNR in dB, between two rows.
+
+    None where they do not; those of one term where even they are better.
+    """
+    points = _points(kept, split)
     if points and goal <= points[0][0]:
         return points[0][1], points[0][2]  # no shift weights are worse
     for low, high in pairwise(points):
@@ -154,8 +160,8 @@ def _matched_table(kept: Mapping[str, Any]) -> None:
         counted = kept["counted"].get(row.name)
         for split in SPLITS if row.bits is not None and counted is not None else ():
             own = quality(row, "weights_alone", split, kept)
-            if own is None:
-                continue
+            if own is None or not _points(kept, split):
+                continue  # integers or shifts are not measured on these crops
             found = matched(own["sqnr_db"], kept, split)
             cells = [row.name, split, f"{own['sqnr_db']:.1f} dB"]
             if found is None:

@@ -65,6 +65,8 @@ def test_the_report_says_who_wins(table: Any, kept: Any) -> None:
     # 350,000 / 542,500 of the cycles, twice the rate for the ALMs
     assert found["int6, logic"] == ["26.0 dB", "0.55", "461", "x 1.29", "x 1.29"]
     assert "not reached" in found["int8, logic"]
+    kept["labdog_apart"] = {"int6, weights_alone": {"sqnr_db": 22.0, "top1": 0.8}}
+    assert "| apart |" not in table.report(kept, {}), "no shifts are measured there"
 
 
 def test_nothing_measured_gives_empty_tables(table: Any) -> None:
