@@ -27,14 +27,13 @@ from shiftforge.generator.conv.lower_conv import array_iterations, lower_conv, l
 from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.maps import map_reads, plan_maps
 from shiftforge.generator.conv.memory import MemoryPlan
+from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import shape_problems
 from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
-from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.walk import walk_layer
-from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
-from shiftforge.generator.conv.word_layout import word_counts
-from shiftforge.quant.graph.types import Conv, IntFormat, QuantizedModel
+from shiftforge.generator.conv.weights import ShiftRanges
+from shiftforge.quant.graph.types import IntFormat, QuantizedModel
 
 __all__ = ["LayerPlan", "Plan", "area_estimate", "array_for", "bytes_per_cycle", "make_plan"]
 
@@ -209,9 +208,10 @@ def bytes_per_cycle(board: Board) -> float:
     return MEMORY_EFFICIENCY * board.memory.bandwidth_gb_s * 1e3 / board.clock_mhz_assumed
 
 
-def array_for(model: QuantizedModel, units: int, pixels: int) -> ArrayShape:
+def array_for(model: QuantizedModel | Network, units: int, pixels: int) -> ArrayShape:
     """The array that can run the model's weights: shift lanes unless a layer has plain integers."""
-    formats = [conv.format for conv in model.conv_nodes()]
+    own = model.model if isinstance(model, Network) else model
+    formats = [conv.format for conv in own.conv_nodes()]
     if any(isinstance(f, IntFormat) for f in formats):
         # A value of a shift format may need all eight.
         bits = max(f.bits if isinstance(f, IntFormat) else 8 for f in formats)
@@ -220,37 +220,31 @@ def array_for(model: QuantizedModel, units: int, pixels: int) -> ArrayShape:
 
 
 def make_plan(
-    model: QuantizedModel, board: Board, array: ArrayShape, *, non_blocking: bool = False,
-    must_fit: bool = True,
+    model: QuantizedModel | Network, board: Board, array: ArrayShape, *,
+    non_blocking: bool = False, must_fit: bool = True,
 ) -> Plan:  # fmt: skip
     """Plan a model on a board with a given array.
 
     Raises InputError where it does not fit, which ``must_fit`` may waive.
     """
-    scheduled = schedule(model)
+    network = network_of(model)
     if problems := shape_problems(array.units, array.pixels):
         raise InputError(problems)
-    layers = scheduled.layers
+    scheduled, layers = network.scheduled, network.layers
     tilings = [tile_layer(layer, array) for layer in layers]
     walks = [walk_layer(layer, tiling) for layer, tiling in zip(layers, tilings, strict=True)]
     streamed = scheduled.streamed
-    multiplier = any(isinstance(n, Conv) and n.multiplier is not None for n in model.nodes)
-    shape = model.tensors[model.input].shape
-    image = image_layout(scheduled.image, shape[0], array, streamed, tilings[0].out_groups)
+    image = image_layout(
+        scheduled.image, network.image_shape[0], array, streamed, tilings[0].out_groups
+    )
     memory = plan_maps(scheduled, array)
     latencies = board_latencies(board)
-    geometries = tuple(sorted({
-        (layer.mode, layer.stride, layer.left) for layer in layers if layer.mode != "pointwise"
-    }))  # fmt: skip
-    pools = tuple(dict.fromkeys(
-        (layer.pool.multiplier, layer.pool.shift) for layer in layers if layer.pool is not None
-    ))  # fmt: skip
+    geometries, pools = network.geometries, network.pools
     image_pass = None
     if not streamed:
         base = memory.bases[layers[0].input.name]
         image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
-    words = [word_counts(layer, t, w, array)
-             for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
+    words = network.words(array)
     lags = [result_lag(layer, t, w, latencies.round_trip, array.units)
             for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
     numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
@@ -299,7 +293,7 @@ def make_plan(
     weight_words = max(sum(pair) for own in words for pair in own)
     area = estimate_area(board, array, memory.total_lines, row_lines, weight_words)
     plan = Plan(
-        network=model.name,
+        network=network.model.name,
         board=board,
         array=array,
         image=image,
@@ -309,17 +303,17 @@ def make_plan(
         pools=pools,
         latencies=latencies,
         proofs=proofs,
-        image_shape=shape,
+        image_shape=network.image_shape,
         layers=tuple(planned),
         memory=memory,
         area=area,
         channels=plan_channels(passes, lags, latencies),
-        multiplier_requant=multiplier,
+        multiplier_requant=network.multiplier,
         row_lines=row_lines,
         weight_words=weight_words,
         trace_lines=trace,
         non_blocking=non_blocking,
-        shifts=shift_ranges(layers, multiplier),
+        shifts=network.shifts,
         frame_words=sum(sum(pair) for own in words for pair in own),
     )
     if must_fit:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
+from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import PIXELS, UNITS, Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.quant.graph.types import QuantizedModel
@@ -26,14 +27,15 @@ class Candidate:
     plan: Plan
 
 
-def explore_arrays(model: QuantizedModel, board: Board) -> Iterator[Candidate]:
+def explore_arrays(model: QuantizedModel | Network, board: Board) -> Iterator[Candidate]:
     """Every array of the search space that fits; raises InputError where none does."""
+    network = network_of(model)
     refused: InputError | None = None
     found = False
     for units in UNITS:
         for pixels in PIXELS:
             try:
-                plan = make_plan(model, board, array_for(model, units, pixels))
+                plan = make_plan(network, board, array_for(network, units, pixels))
             except InputError as error:
                 refused = refused or error
                 continue
@@ -43,7 +45,9 @@ def explore_arrays(model: QuantizedModel, board: Board) -> Iterator[Candidate]:
         raise refused
 
 
-def search_array(model: QuantizedModel, board: Board, target_fps: float | None = None) -> Plan:
+def search_array(
+    model: QuantizedModel | Network, board: Board, target_fps: float | None = None
+) -> Plan:
     """The array for a network on a board (all rates modelled).
 
     With target_fps, in frames a second: the fewest lanes that reach it; InputError where none does.
@@ -71,7 +75,7 @@ def search_array(model: QuantizedModel, board: Board, target_fps: float | None =
     return max(plans, key=lambda p: (p.modelled_fps * p.utilisation, -p.array.lanes))
 
 
-def choose_array(model: QuantizedModel, board: Board, options: Options) -> Plan:
+def choose_array(model: QuantizedModel | Network, board: Board, options: Options) -> Plan:
     """The plan that the options ask for: of one array, or of the best. Raises InputError."""
     if problems := options.problems():
         raise InputError(problems)

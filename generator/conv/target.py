@@ -20,10 +20,10 @@ from shiftforge.generator.conv.check import check_network
 from shiftforge.generator.conv.folder import INTERFACE, render_project
 from shiftforge.generator.conv.image import image_fields
 from shiftforge.generator.conv.kernels import render_accelerator
+from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
 from shiftforge.generator.conv.records import record_words
-from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.search import choose_array
 from shiftforge.generator.conv.weights import pack_parameters, pack_weights
 from shiftforge.generator.design import Design, TextRules
@@ -61,9 +61,9 @@ class ConvDraft:
 
 @dataclass(frozen=True, eq=False)
 class ConvPlan:
-    """A model with its plan on a board."""
+    """A network with its plan on a board."""
 
-    model: QuantizedModel
+    network: Network
     plan: Plan
 
 
@@ -80,7 +80,8 @@ class ConvTarget:
     def plan(self, network: QuantizedModel, board: Board, options: Options) -> ConvPlan:
         """See ``Target``. Raises InputError for operators that cannot be mapped."""
         if options.second_terms is None:
-            return ConvPlan(network, choose_array(network, board, options))
+            own = network_of(network)
+            return ConvPlan(own, choose_array(own, board, options))
         return _within(network, board, options, options.second_terms)
 
     def check(self, draft: ConvDraft, board: Board | None, options: Options) -> CheckReport:
@@ -93,11 +94,11 @@ class ConvTarget:
 
     def emit(self, plan: ConvPlan) -> Design:
         """See ``Target``."""
-        return _emit(plan.model, plan.plan)
+        return _emit(plan.network, plan.plan)
 
     def alternatives(self, plan: ConvPlan) -> list[dict[str, Any]]:
         """See ``Compares``."""
-        return [asdict(found) for found in alternatives(plan.model, plan.plan)]
+        return [asdict(found) for found in alternatives(plan.network.model, plan.plan)]
 
 
 def _within(network: QuantizedModel, board: Board, options: Options, most: float) -> ConvPlan:
@@ -107,7 +108,7 @@ def _within(network: QuantizedModel, board: Board, options: Options, most: float
     """
     counted = []
     for share in reversed(shares(network)):
-        chosen = with_variant(network, share)
+        chosen = network_of(with_variant(network, share))
         plan = choose_array(chosen, board, options)
         if round(plan.second_terms, _DIGITS) <= most:
             return ConvPlan(chosen, plan)
@@ -140,8 +141,8 @@ def generate(
     return build(TARGET, model, board, options)
 
 
-def _emit(model: QuantizedModel, plan: Plan) -> Design:
-    layers = schedule(model).layers
+def _emit(network: Network, plan: Plan) -> Design:
+    layers, model = network.layers, network.model
     weights, rests = pack_weights(layers, [own.words for own in plan.layers], plan.array)
     image = [plan.image_pass] if plan.image_pass is not None else []
     data = {

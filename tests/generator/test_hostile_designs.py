@@ -23,6 +23,7 @@ from shiftforge.boards.load import load_board
 from shiftforge.boards.types import Board
 from shiftforge.cli.main import run
 from shiftforge.errors import CheckFailed, InputError
+from shiftforge.generator.conv.network import network_of
 from shiftforge.generator.conv.target import TARGET, ConvPlan, generate
 from shiftforge.quant.albert.network.file import save_integer
 from shiftforge.quant.graph.file import save_model
@@ -117,14 +118,14 @@ def test_sources_that_end_a_comment_do_not(text: str) -> None:
     board = load_board("a10gx1150")
     plan = TARGET.plan(model, board, TARGET.options())
     layers = tuple(replace(layer, source=text) for layer in plan.plan.layers)
-    planned = ConvPlan(model, replace(plan.plan, layers=layers))
+    planned = ConvPlan(network_of(model), replace(plan.plan, layers=layers))
     device = TARGET.emit(planned).files["device/accelerator.cl"].decode()
     plain = TARGET.emit(plan).files["device/accelerator.cl"].decode()
     assert after_the_header(device) == after_the_header(plain)
     assert device.count("\n") == plain.count("\n")
     if text == EVIL[0]:
         with pytest.raises(InputError):
-            TARGET.emit(ConvPlan(evil, plan.plan))
+            TARGET.emit(ConvPlan(network_of(evil), plan.plan))
 
 
 def titled(text: str) -> Board:

@@ -1,0 +1,74 @@
+"""A network as the planner sees it: what no array and no board changes, found once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.schedule import Layer, Schedule, schedule
+from shiftforge.generator.conv.walk import walk_layer
+from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
+from shiftforge.generator.conv.word_layout import word_counts
+from shiftforge.quant.graph.types import Conv, QuantizedModel
+
+__all__ = ["Network", "WordCounts", "network_of"]
+
+WordCounts: TypeAlias = tuple[tuple[int, int], ...]
+"""(first, second) weight words of each group of output channels (``word_counts``)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A model scheduled, with the facts of it that every plan needs.
+
+    image_shape: (C, H, W). geometries: (mode, stride, left padding) of line buffers and windows.
+    pools: (multiplier, right shift) of the global pools. multiplier: whether some layer is
+    requantised by a multiplier. shifts: of requantisation.
+    """
+
+    model: QuantizedModel
+    scheduled: Schedule
+    image_shape: tuple[int, int, int]
+    geometries: tuple[tuple[str, int, int], ...]
+    pools: tuple[tuple[int, int], ...]
+    multiplier: bool
+    shifts: ShiftRanges
+    _words: dict[tuple[int, str], tuple[WordCounts, ...]] = field(default_factory=dict, repr=False)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The passes in execution order."""
+        return self.scheduled.layers
+
+    def words(self, array: ArrayShape) -> tuple[WordCounts, ...]:
+        """The weight words of every layer: they follow from the units and the kind of lanes alone,
+        and are counted once for each."""
+        key = array.units, array.unit
+        if key not in self._words:
+            found = []
+            for layer in self.layers:
+                tiling = tile_layer(layer, array)
+                found.append(word_counts(layer, tiling, walk_layer(layer, tiling), array))
+            self._words[key] = tuple(found)
+        return self._words[key]
+
+
+def network_of(model: QuantizedModel | Network) -> Network:
+    """The network of a model, or itself. Raises InputError for what cannot be mapped."""
+    if isinstance(model, Network):
+        return model
+    scheduled = schedule(model)
+    layers = scheduled.layers
+    multiplier = any(isinstance(n, Conv) and n.multiplier is not None for n in model.nodes)
+    geometries = {(own.mode, own.stride, own.left) for own in layers if own.mode != "pointwise"}
+    pools = [(own.pool.multiplier, own.pool.shift) for own in layers if own.pool is not None]
+    return Network(
+        model=model,
+        scheduled=scheduled,
+        image_shape=model.tensors[model.input].shape,
+        geometries=tuple(sorted(geometries)),
+        pools=tuple(dict.fromkeys(pools)),
+        multiplier=multiplier,
+        shifts=shift_ranges(layers, multiplier),
+    )
