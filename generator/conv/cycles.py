@@ -15,23 +15,35 @@ A layer lasts from the last stored result of the one before to its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
+from typing import TypeAlias
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.depths import OPERANDS, SHORT
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
-from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.records import ControllerPass
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.streams import ImageLines, Weights
+from shiftforge.generator.conv.times import (
+    Number,
+    Passes,
+    StepTimes,
+    least,
+    most,
+    round_up,
+    step_times,
+)
 from shiftforge.generator.conv.weights import weight_word_bytes
 
-__all__ = ["LayerCycles", "model_cycles"]
+__all__ = ["Delays", "Kernels", "LayerCycles", "advance", "model_cycles"]
 
-Passes = tuple[ControllerPass, ConvPass, PostPass]
+ImageUse: TypeAlias = Callable[[Number, Number, Number, Number, Number], Number]
+"""The cycle in which the image's last line is used. Takes start, way, first, pace and held of
+``ImageLines.last``."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +66,23 @@ class LayerCycles:
 
 
 @dataclass
-class _Kernels:
+class Kernels:
     """First cycles in which the kernels can start a layer; end of the layer before."""
 
-    controller: float = 0
-    conv: float = 0
-    post: float = 0
-    end: float = 0
+    controller: Number = 0.0
+    conv: Number = 0.0
+    post: Number = 0.0
+    end: Number = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Delays:
+    """Cycles of a layer. busy: of the array or the controller, whichever takes longer. imaged:
+    until the image's last line is used. late: by which weights come late."""
+
+    busy: Number
+    imaged: Number
+    late: Number
 
 
 def model_cycles(
@@ -77,33 +99,45 @@ def model_cycles(
 
     bytes_per_cycle: global memory bandwidth at the kernel clock.
     """
-    at, found = _Kernels(), []
+    at, found = Kernels(), []
     word = weight_word_bytes(array) / bytes_per_cycle
     lines = ImageLines(image, latencies, bytes_per_cycle)
     weights = Weights(word, latencies)
+    times = [step_times(own) for own in passes]
     for frame in range(2):
         begin = at.end
-        for i, (layer, tiling, own) in enumerate(zip(layers, tilings, passes, strict=True)):
+        for i, (layer, tiling, own) in enumerate(zip(layers, tilings, times, strict=True)):
             before = at.end
             if i == 0 and image_pass is not None:
-                stored = lines.last(at.controller, 0, 0, at.controller, 1) if frame else 0.0
-                at.controller = max(stored + 1, at.controller + image_pass.iterations)
-                at.controller += latencies.controller + latencies.reentry
-            source = lines if i == 0 and image_pass is None and frame else None
-            bound = _layer(at, own, source, weights, latencies)
+                start = float(at.controller)
+                stored = lines.last(start, 0, 0, start, 1) if frame else 0.0
+                at.controller = most(stored + 1, at.controller + image_pass.iterations)
+                at.controller = at.controller + (latencies.controller + latencies.reentry)
+            source = _used(lines) if i == 0 and image_pass is None and frame else None
+            delays = advance(at, own, source, weights, latencies)
             if frame:
                 if i == len(layers) - 1:
                     # A frame takes no less than its image.
-                    at.end = max(at.end, begin + lines.cycles)
-                total = round(at.end - before)
+                    at.end = most(at.end, begin + lines.cycles)
+                total = round(float(at.end - before))
                 found.append(
                     LayerCycles(
-                        _ideal(layer, tiling), own[1].iterations, own[0].iterations,
-                        ceil(own[1].all_words * word), total, layer.macs,
-                        layer.macs / (total * array.lanes), bound,
+                        _ideal(layer, tiling), passes[i][1].iterations, passes[i][0].iterations,
+                        ceil(passes[i][1].all_words * word), total, layer.macs,
+                        layer.macs / (total * array.lanes), _bound(own, delays),
                     )
                 )  # fmt: skip
     return tuple(found)
+
+
+def _used(lines: ImageLines) -> ImageUse:
+    """Of a plan's image, which the controller takes ahead of its use."""
+
+    def last(start: Number, way: Number, first: Number, pace: Number, held: Number) -> Number:
+        numbers = float(way), float(first), float(pace), float(held)
+        return lines.last(float(start), OPERANDS, *numbers)
+
+    return last
 
 
 def _ideal(layer: Layer, tiling: Tiling) -> int:
@@ -112,90 +146,77 @@ def _ideal(layer: Layer, tiling: Tiling) -> int:
     return tiling.out_groups * tiling.tiles * words
 
 
-def _late_weights(conv: ConvPass, weights: Weights, first: float) -> tuple[float, float]:
+def _late_weights(own: StepTimes, weights: Weights, first: Number) -> tuple[Number, Number]:
     """Cycles by which weights delay a layer's last complete tile, and its end.
 
     Each group's iterations take the words of the next one; the last group's those of the next
     layer, partly behind its last tile.
     """
-    late, start, fill, length = 0.0, first, conv.fill, 0
-    groups = [run for run in conv.runs for _ in range(run.groups)]
-    for own, after in pairwise(groups):
-        stop = weights.late(start, after.words, own.take_first, own.take_every)
-        late += stop
-        start += fill + own.iterations + stop
+    late: Number = 0.0
+    start, fill = first, own.fill
+    for group, after in pairwise(own.groups):
+        stop = weights.late(start, after.words, group.first, group.every)
+        late = late + stop
+        start = start + fill + group.iterations + stop
         fill = 0
-    length = fill + groups[-1].iterations
-    inside = _last_complete(conv) - (conv.iterations - length)
-    words = min(conv.last_words, max(0, ceil((inside - conv.last_first) / conv.last_every)))
-    stop = weights.late(start, words, conv.last_first, conv.last_every)
+    length = fill + own.groups[-1].iterations
+    inside = own.last_complete - (own.conv - length)
+    words = most(0, round_up((inside - own.last_first) / own.last_every))
+    words = least(own.last_words, words)
+    stop = weights.late(start, words, own.last_first, own.last_every)
     rest = weights.late(
-        start + stop, conv.last_words - words, conv.last_first + words * conv.last_every,
-        conv.last_every,
+        start + stop, own.last_words - words, own.last_first + words * own.last_every,
+        own.last_every,
     )  # fmt: skip
     return late + stop, late + stop + rest
 
 
-def _first_complete(conv: ConvPass) -> int:
-    """Iterations up to the first complete tile."""
-    if conv.mode == 1:
-        return conv.fires.first + 1 + (conv.run0.twice > 0)
-    return conv.fill + conv.run0.words
-
-
-def _last_complete(conv: ConvPass) -> int:
-    """Iterations up to the last complete tile."""
-    last = conv.runs[-1]
-    if conv.mode == 1:
-        again = int(last.twice > 0)
-        if again and not conv.late:
-            again = last.twice * (conv.loads // (last.words - last.twice))
-        return conv.fires.time(conv.loads - 1) + 1 + again
-    tiles = (conv.tiles - 1) * last.tile
-    return conv.iterations - last.iterations + tiles + last.words
-
-
-def _layer(
-    at: _Kernels, own: Passes, image: ImageLines | None, weights: Weights, latencies: Latencies
-) -> str:
-    """One layer further; what decides how long it takes. image: where the layer reads it."""
-    controller, conv, post = own
+def advance(
+    at: Kernels, own: StepTimes, image: ImageUse | None, weights: Weights, latencies: Latencies
+) -> Delays:
+    """One layer further; what it waits for. image: where the layer reads it."""
     way = latencies.controller + latencies.channel
-    first = max(at.conv, at.controller + way)
-    wants = {"array": float(_last_complete(conv)), "memory": float(controller.sends)}
+    first = most(at.conv, at.controller + way)
+    busy = most(own.last_complete, own.sends)
     to_post = latencies.conv + latencies.channel
-    ready = at.post + post.before
-    begun = first + _first_complete(conv) - 1 + to_post
+    ready = at.post + own.before
+    begun = first + own.first_complete - 1 + to_post
     # Post may still read parameters when the first tile is there. It takes a tile a cycle then, and
     # the channel holds some: the unit stops only when these are used up.
-    waits = max(0.0, ready - begun - SHORT * conv.iterations / post.tiles_all)
-    busy, imaged = max(wants.values()), 0.0
-    bound = next(name for name, cycles in wants.items() if cycles == busy)
+    waits = most(0.0, ready - begun - SHORT * own.conv / own.tiles)
+    imaged: Number = 0.0
     if image is not None:
         # Lines are used as often as the array's iterations want them.
-        pace = max(1.0, wants["array"] / controller.sends)
-        imaged = image.last(at.controller, OPERANDS, way, first, pace, waits) + pace
-        bound = "image" if imaged - first > 1.02 * busy else bound
-    late, all_late = _late_weights(conv, weights, first)
-    if late > 0.02 * busy:
-        bound = "weights"
-    complete = max(first + busy + late + waits, imaged)
-    stored = max(complete + to_post, ready + post.tiles_all)
-    if controller.stores:
+        pace = most(1.0, own.last_complete / own.sends)
+        imaged = image(at.controller, way, first, pace, waits) + pace
+    late, all_late = _late_weights(own, weights, first)
+    complete = most(first + busy + late + waits, imaged)
+    stored = most(complete + to_post, ready + own.tiles)
+    if own.stores:
         end = stored + latencies.post + latencies.channel
-        at.controller = max(end, at.controller + controller.iterations)
-        at.controller += latencies.controller + latencies.reentry
+        at.controller = most(end, at.controller + own.controller)
+        at.controller = at.controller + (latencies.controller + latencies.reentry)
         at.end = end + latencies.controller
     else:
         # A pixel an iteration: where there are few channels, post takes longer than the array.
-        through = max(ready, begun) + post.iterations - post.before
-        complete = max(complete, through - to_post - SHORT * post.last_pixels)
-        stored = max(stored + post.last_pixels - 1, through)
+        through = most(ready, begun) + own.post - own.before
+        complete = most(complete, through - to_post - SHORT * own.last_pixels)
+        stored = most(stored + own.last_pixels - 1, through)
         # Its last lines find room when so many fewer are used.
-        room = first + busy * (1 - OPERANDS / controller.sends)
-        at.controller = max(at.controller + controller.iterations + latencies.controller, room)
-        at.controller += latencies.reentry
+        room = first + busy * (1 - OPERANDS / own.sends)
+        at.controller = most(at.controller + own.controller + latencies.controller, room)
+        at.controller = at.controller + latencies.reentry
         at.end = stored + latencies.post
-    at.conv = max(complete, first + conv.iterations + all_late) + latencies.conv + latencies.reentry
+    drained = latencies.conv + latencies.reentry
+    at.conv = most(complete, first + own.conv + all_late) + drained
     at.post = stored + latencies.post + latencies.reentry
-    return bound
+    return Delays(busy, imaged - first, late)
+
+
+def _bound(own: StepTimes, found: Delays) -> str:
+    """What decides how long a layer of a plan takes."""
+    if found.late > 0.02 * found.busy:
+        return "weights"
+    if found.imaged > 1.02 * found.busy:
+        return "image"
+    return "array" if found.busy == own.last_complete else "memory"

@@ -11,9 +11,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from math import ceil
 
+import numpy as np
+
 from shiftforge.generator.conv.depths import IMAGE_LINES, SHORT, WEIGHT_WORDS
 from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.conv.times import Number, least, most
 
 __all__ = ["ImageLines", "Weights"]
 
@@ -108,30 +111,37 @@ class ImageLines:
 class Weights:
     """The feeder as a flow: ``word`` cycles a word, and words ahead up to what has room."""
 
-    word: float
+    word: Number
     latencies: Latencies
-    level: float = field(init=False)
-    time: float = 0.0
+    level: Number = field(init=False)
+    time: Number = 0.0
 
     def __post_init__(self) -> None:
-        self.word = max(1.0, self.word)
+        self.word = most(1.0, self.word)
         self.level = self.room
 
     @property
-    def room(self) -> float:
+    def room(self) -> Number:
         """Words in the channel and on their way."""
         return WEIGHT_WORDS + (self.latencies.feeder + self.latencies.global_load) / self.word
 
-    def late(self, start: float, words: int, first: int, every: int) -> float:
+    def late(self, start: Number, words: Number, first: Number, every: Number) -> Number:
         """Cycles by which the last word comes later than it is wanted; takes them.
 
         Word j is wanted at ``start + first + j * every``.
         """
-        if not words:
+        several = isinstance(words, np.ndarray)
+        if not (np.any(words) if several else words):
             return 0.0
-        level = min(self.room, self.level + max(0.0, start - self.time) / self.word)
+        level = least(self.room, self.level + most(0.0, start - self.time) / self.word)
         wanted = first + (words - 1) * every
-        stop = max(0.0, (words - level) * self.word - wanted)
-        self.time = start + wanted + stop
-        self.level = max(0.0, min(self.room, level + (wanted + stop) / self.word - words))
+        stop = most(0.0, (words - level) * self.word - wanted)
+        time = start + wanted + stop
+        level = most(0.0, least(self.room, level + (wanted + stop) / self.word - words))
+        if several and not np.all(words):
+            # Points that take none.
+            some = np.asarray(words) > 0
+            time, level = np.where(some, time, self.time), np.where(some, level, self.level)
+            stop = np.where(some, stop, 0.0)
+        self.time, self.level = time, level
         return stop

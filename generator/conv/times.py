@@ -1,0 +1,154 @@
+"""What the cycle model asks of a layer's records: numbers of one plan, or of many points at once.
+
+The model is written once and runs on both: a plan hands in numbers, a search arrays with one value
+a point, stacked from the records of plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+
+__all__ = [
+    "GroupTimes", "Number", "Passes", "StepTimes", "least", "most", "round_up", "stack_times",
+    "step_times",
+]  # fmt: skip
+
+Number: TypeAlias = float | NDArray[Any]
+"""A number, or an array (points,)."""
+Passes = tuple[ControllerPass, ConvPass, PostPass]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupTimes:
+    """A group of output channels: its weight words and iterations, and when the words of the group
+    after it are read."""
+
+    words: Number
+    iterations: Number
+    first: Number
+    every: Number
+
+
+@dataclass(frozen=True, eq=False)
+class StepTimes:
+    """Iterations of the kernels for a layer, and within them what others wait for.
+
+    stores: results come back to the controller. controller, conv, post: iterations; sends: of the
+    controller, up to the last line. fill: of conv before the first group's own. first_complete,
+    last_complete: of conv, up to the first and the last complete tile. groups: see ``GroupTimes``;
+    last_words, last_first, last_every: of the next layer's words, read in the last group. before:
+    of post, in which it reads parameters. tiles: that post takes. last_pixels: of a row's last
+    tile, sent one an iteration where results leave directly.
+    """
+
+    stores: bool
+    controller: Number
+    sends: Number
+    conv: Number
+    fill: Number
+    first_complete: Number
+    last_complete: Number
+    groups: tuple[GroupTimes, ...]
+    last_words: Number
+    last_first: Number
+    last_every: Number
+    before: Number
+    tiles: Number
+    post: Number
+    last_pixels: Number
+
+
+def step_times(own: Passes) -> StepTimes:
+    """The times of a layer's records."""
+    controller, conv, post = own
+    runs = [run for run in conv.runs for _ in range(run.groups)]
+    return StepTimes(
+        stores=controller.stores > 0,
+        controller=controller.iterations,
+        sends=controller.sends,
+        conv=conv.iterations,
+        fill=conv.fill,
+        first_complete=_first_complete(conv),
+        last_complete=_last_complete(conv),
+        groups=tuple(
+            GroupTimes(run.words, run.iterations, run.take_first, run.take_every) for run in runs
+        ),
+        last_words=conv.last_words,
+        last_first=conv.last_first,
+        last_every=conv.last_every,
+        before=post.before,
+        tiles=post.tiles_all,
+        post=post.iterations,
+        last_pixels=post.last_pixels,
+    )
+
+
+def _first_complete(conv: ConvPass) -> int:
+    """Iterations up to the first complete tile."""
+    if conv.mode == 1:
+        return conv.fires.first + 1 + (conv.run0.twice > 0)
+    return conv.fill + conv.run0.words
+
+
+def _last_complete(conv: ConvPass) -> int:
+    """Iterations up to the last complete tile."""
+    last = conv.runs[-1]
+    if conv.mode == 1:
+        again = int(last.twice > 0)
+        if again and not conv.late:
+            again = last.twice * (conv.loads // (last.words - last.twice))
+        return conv.fires.time(conv.loads - 1) + 1 + again
+    tiles = (conv.tiles - 1) * last.tile
+    return conv.iterations - last.iterations + tiles + last.words
+
+
+def stack_times(points: Sequence[StepTimes]) -> StepTimes:
+    """The times of one layer in many plans, which have equally many groups: a value a plan."""
+    return StepTimes(**{own.name: _stacked(points, own.name) for own in fields(StepTimes)})
+
+
+def _stacked(points: Sequence[Any], name: str) -> Any:
+    values = [getattr(point, name) for point in points]
+    if name == "stores":
+        return values[0]
+    if name != "groups":
+        return np.array(values, np.int64)
+    if len({len(groups) for groups in values}) != 1:
+        raise ValueError("layers of unequally many groups cannot be stacked")
+    names = [own.name for own in fields(GroupTimes)]
+    return tuple(
+        GroupTimes(**{own: _stacked(group, own) for own in names})
+        for group in zip(*values, strict=True)
+    )
+
+
+def most(one: Number, *others: Number) -> Number:
+    """The largest, of each point."""
+    for other in others:
+        if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+            one = np.maximum(one, other)
+        else:
+            one = max(one, other)
+    return one
+
+
+def least(one: Number, *others: Number) -> Number:
+    """The smallest, of each point."""
+    for other in others:
+        if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+            one = np.minimum(one, other)
+        else:
+            one = min(one, other)
+    return one
+
+
+def round_up(one: Number) -> Number:
+    """The next whole number, of each point."""
+    return np.ceil(one) if isinstance(one, np.ndarray) else float(np.ceil(one))
