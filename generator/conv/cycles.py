@@ -22,7 +22,7 @@ from math import ceil
 from typing import TypeAlias
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling
-from shiftforge.generator.conv.depths import OPERANDS, SHORT
+from shiftforge.generator.conv.depths import SHORT, Depths
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.records import ControllerPass
@@ -94,15 +94,16 @@ def model_cycles(
     array: ArrayShape,
     latencies: Latencies,
     bytes_per_cycle: float,
+    depths: Depths,
 ) -> tuple[LayerCycles, ...]:
     """Cycles of every layer of a frame that follows another one.
 
-    bytes_per_cycle: global memory bandwidth at the kernel clock.
+    bytes_per_cycle: global memory bandwidth at the kernel clock. depths: of the channels.
     """
     at, found = Kernels(), []
     word = weight_word_bytes(array) / bytes_per_cycle
-    lines = ImageLines(image, latencies, bytes_per_cycle)
-    weights = Weights(word, latencies)
+    lines = ImageLines(image, latencies, bytes_per_cycle, depths.image)
+    weights = Weights(word, latencies, depths.weight)
     times = [step_times(own) for own in passes]
     for frame in range(2):
         begin = at.end
@@ -113,8 +114,10 @@ def model_cycles(
                 stored = lines.last(start, 0, 0, start, 1) if frame else 0.0
                 at.controller = most(stored + 1, at.controller + image_pass.iterations)
                 at.controller = at.controller + (latencies.controller + latencies.reentry)
-            source = _used(lines) if i == 0 and image_pass is None and frame else None
-            delays = advance(at, own, source, weights, latencies)
+            source = (
+                _used(lines, depths.operand) if i == 0 and image_pass is None and frame else None
+            )
+            delays = advance(at, own, source, weights, latencies, depths.operand)
             if frame:
                 if i == len(layers) - 1:
                     # A frame takes no less than its image.
@@ -130,12 +133,12 @@ def model_cycles(
     return tuple(found)
 
 
-def _used(lines: ImageLines) -> ImageUse:
+def _used(lines: ImageLines, ahead: int) -> ImageUse:
     """Of a plan's image, which the controller takes ahead of its use."""
 
     def last(start: Number, way: Number, first: Number, pace: Number, held: Number) -> Number:
         numbers = float(way), float(first), float(pace), float(held)
-        return lines.last(float(start), OPERANDS, *numbers)
+        return lines.last(float(start), ahead, *numbers)
 
     return last
 
@@ -172,9 +175,15 @@ def _late_weights(own: StepTimes, weights: Weights, first: Number) -> tuple[Numb
 
 
 def advance(
-    at: Kernels, own: StepTimes, image: ImageUse | None, weights: Weights, latencies: Latencies
+    at: Kernels,
+    own: StepTimes,
+    image: ImageUse | None,
+    weights: Weights,
+    latencies: Latencies,
+    operands: Number,
 ) -> Delays:
-    """One layer further; what it waits for. image: where the layer reads it."""
+    """One layer further; what it waits for. image: where the layer reads it. operands: lines that
+    the controller may be ahead."""
     way = latencies.controller + latencies.channel
     first = most(at.conv, at.controller + way)
     busy = most(own.last_complete, own.sends)
@@ -203,7 +212,7 @@ def advance(
         complete = most(complete, through - to_post - SHORT * own.last_pixels)
         stored = most(stored + own.last_pixels - 1, through)
         # Its last lines find room when so many fewer are used.
-        room = first + busy * (1 - OPERANDS / own.sends)
+        room = first + busy * (1 - operands / own.sends)
         at.controller = most(at.controller + own.controller + latencies.controller, room)
         at.controller = at.controller + latencies.reentry
         at.end = stored + latencies.post

@@ -12,26 +12,19 @@ from shiftforge.errors import InputError
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area
-from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
+from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.cycles import LayerCycles, model_cycles
-from shiftforge.generator.conv.depths import plan_channels
-from shiftforge.generator.conv.image import ImageLayout, image_layout
+from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
+from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY, Latencies, board_latencies
-from shiftforge.generator.conv.lower_controller import (
-    lower_controller,
-    lower_image,
-    result_lag,
-    result_lines,
-)
-from shiftforge.generator.conv.lower_conv import array_iterations, lower_conv, lower_fill
-from shiftforge.generator.conv.lower_post import lower_post
+from shiftforge.generator.conv.lower_conv import array_iterations, lower_fill
+from shiftforge.generator.conv.lowered import lower_network
 from shiftforge.generator.conv.maps import map_reads, plan_maps
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import shape_problems
 from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
-from shiftforge.generator.conv.walk import walk_layer
 from shiftforge.generator.conv.weights import ShiftRanges
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel
 
@@ -221,50 +214,27 @@ def array_for(model: QuantizedModel | Network, units: int, pixels: int) -> Array
 
 def make_plan(
     model: QuantizedModel | Network, board: Board, array: ArrayShape, *,
-    non_blocking: bool = False, must_fit: bool = True,
+    non_blocking: bool = False, must_fit: bool = True, depths: Depths = DEFAULT_DEPTHS,
 ) -> Plan:  # fmt: skip
     """Plan a model on a board with a given array.
 
-    Raises InputError where it does not fit, which ``must_fit`` may waive.
+    depths: of the channels that run ahead. Raises InputError where it does not fit, which
+    ``must_fit`` may waive.
     """
     network = network_of(model)
     if problems := shape_problems(array.units, array.pixels):
         raise InputError(problems)
-    scheduled, layers = network.scheduled, network.layers
-    tilings = [tile_layer(layer, array) for layer in layers]
-    walks = [walk_layer(layer, tiling) for layer, tiling in zip(layers, tilings, strict=True)]
-    streamed = scheduled.streamed
-    image = image_layout(
-        scheduled.image, network.image_shape[0], array, streamed, tilings[0].out_groups
-    )
-    memory = plan_maps(scheduled, array)
+    layers = network.layers
+    memory = plan_maps(network.scheduled, array)
     latencies = board_latencies(board)
-    geometries, pools = network.geometries, network.pools
-    image_pass = None
-    if not streamed:
-        base = memory.bases[layers[0].input.name]
-        image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
-    words = network.words(array)
-    lags = [result_lag(layer, t, w, latencies.round_trip, array.units)
-            for layer, t, w in zip(layers, tilings, walks, strict=True)]  # fmt: skip
-    numbers: dict[tuple[str, int, int], int] = {g: n for n, g in enumerate(geometries)}
+    lowered = lower_network(network, array, latencies, memory.bases)
+    tilings, words, passes = lowered.tilings, lowered.words, lowered.passes
     planned: list[LayerPlan] = []
-    passes, trace = [], 0
-    for i, (layer, tiling, walk) in enumerate(zip(layers, tilings, walks, strict=True)):
-        pool = 0
-        if layer.pool is not None:
-            pool = 1 + pools.index((layer.pool.multiplier, layer.pool.shift))
-        controller = lower_controller(layer, tiling, walk, memory.bases, trace, lags[i])
-        next_words = sum(words[(i + 1) % len(words)][0])
-        conv = lower_conv(layer, tiling, walk, array.units, words[i], next_words, numbers)
-        post = lower_post(layer, tiling, walk, array, pool)
-        passes.append((controller, conv, post))
-        trace += result_lines(layer, tiling)
-    cycles = model_cycles(layers, tilings, passes, image, image_pass, array, latencies,
-                          bytes_per_cycle(board))  # fmt: skip
+    cycles = model_cycles(layers, tilings, passes, lowered.image, lowered.image_pass, array,
+                          latencies, bytes_per_cycle(board), depths)  # fmt: skip
     for i, (layer, tiling, own) in enumerate(zip(layers, tilings, passes, strict=True)):
         whole, without = (
-            array_iterations(layer, tiling, walks[i], array.units, words[i], second=second)
+            array_iterations(layer, tiling, lowered.walks[i], array.units, words[i], second=second)
             for second in (True, False)
         )
         planned.append(
@@ -286,35 +256,34 @@ def make_plan(
         )
     proofs = prove_promises(
         [p.controller for p in planned], [p.conv for p in planned], [p.post for p in planned],
-        image, [p.name for p in planned],
+        lowered.image, [p.name for p in planned],
         [map_reads(layer, t, memory, array) for layer, t in zip(layers, tilings, strict=True)],
     )  # fmt: skip
-    row_lines = max((p.conv.row_length for p in planned), default=1) or 1
-    weight_words = max(sum(pair) for own in words for pair in own)
+    row_lines, weight_words = lowered.row_lines, lowered.weight_words
     area = estimate_area(board, array, memory.total_lines, row_lines, weight_words)
     plan = Plan(
         network=network.model.name,
         board=board,
         array=array,
-        image=image,
-        image_pass=image_pass,
+        image=lowered.image,
+        image_pass=lowered.image_pass,
         fill=lower_fill(sum(words[0][0])),
-        geometries=geometries,
-        pools=pools,
+        geometries=network.geometries,
+        pools=network.pools,
         latencies=latencies,
         proofs=proofs,
         image_shape=network.image_shape,
         layers=tuple(planned),
         memory=memory,
         area=area,
-        channels=plan_channels(passes, lags, latencies),
+        channels=plan_channels(passes, lowered.lags, latencies, depths),
         multiplier_requant=network.multiplier,
         row_lines=row_lines,
         weight_words=weight_words,
-        trace_lines=trace,
+        trace_lines=lowered.trace_lines,
         non_blocking=non_blocking,
         shifts=network.shifts,
-        frame_words=sum(sum(pair) for own in words for pair in own),
+        frame_words=lowered.frame_words,
     )
     if must_fit:
         _check_fits(plan)

@@ -13,7 +13,7 @@ from math import ceil
 
 import numpy as np
 
-from shiftforge.generator.conv.depths import IMAGE_LINES, SHORT, WEIGHT_WORDS
+from shiftforge.generator.conv.depths import SHORT
 from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.times import Number, least, most
@@ -26,11 +26,15 @@ _FOLLOWED = 4096
 
 @dataclass(frozen=True)
 class ImageLines:
-    """The image's lines of one frame, for which the loader had all the time of the frame before."""
+    """The image's lines of one frame, for which the loader had all the time of the frame before.
+
+    depth: lines that its channel holds.
+    """
 
     layout: ImageLayout
     latencies: Latencies
     bytes_per_cycle: float
+    depth: int = 16
 
     @property
     def cycles(self) -> float:
@@ -72,10 +76,10 @@ class ImageLines:
         length = self.latencies.loader + self.latencies.global_load
         # Everything up to the first line that found no place has arrived. ``shift`` is by how much
         # lines are issued later than their slots, ``total`` the same for those still to come.
-        total = shift = start - 1 - 2 * length - self._slot(min(IMAGE_LINES, followed - 1))
+        total = shift = start - 1 - 2 * length - self._slot(min(self.depth, followed - 1))
         stops: deque[tuple[float, float]] = deque()
         entered, taken, used = start - 1 - 2 * length, start - 1.0, first - pace
-        takes: deque[float] = deque(maxlen=IMAGE_LINES)
+        takes: deque[float] = deque(maxlen=self.depth)
         trip = self.latencies.round_trip
         uses: deque[float] = deque(maxlen=max(ahead, trip))
         full = ceil((self.latencies.conv + self.latencies.channel + SHORT) / pace)
@@ -85,7 +89,7 @@ class ImageLines:
             while stops and stops[0][0] < slot:
                 shift += stops.popleft()[1]
             arrives = max(slot + shift + length, entered + 1)
-            entered = max(arrives, takes[0] + 1) if len(takes) == IMAGE_LINES else arrives
+            entered = max(arrives, takes[0] + 1) if len(takes) == self.depth else arrives
             if entered > arrives:
                 # The loader stands still: what it has not issued yet comes later.
                 stops.append((arrives - total, entered - arrives))
@@ -109,10 +113,14 @@ class ImageLines:
 
 @dataclass
 class Weights:
-    """The feeder as a flow: ``word`` cycles a word, and words ahead up to what has room."""
+    """The feeder as a flow: ``word`` cycles a word, and words ahead up to what has room.
+
+    depth: words that its channel holds.
+    """
 
     word: Number
     latencies: Latencies
+    depth: Number = 64
     level: Number = field(init=False)
     time: Number = 0.0
 
@@ -123,7 +131,7 @@ class Weights:
     @property
     def room(self) -> Number:
         """Words in the channel and on their way."""
-        return WEIGHT_WORDS + (self.latencies.feeder + self.latencies.global_load) / self.word
+        return self.depth + (self.latencies.feeder + self.latencies.global_load) / self.word
 
     def late(self, start: Number, words: Number, first: Number, every: Number) -> Number:
         """Cycles by which the last word comes later than it is wanted; takes them.
