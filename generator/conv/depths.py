@@ -42,7 +42,7 @@ def plan_channels(
     passes: Sequence[tuple[ControllerPass, ConvPass, PostPass]],
     lags: Sequence[int],
     latencies: Latencies,
-    own: Depths,
+    own: Depths = DEFAULT_DEPTHS,
 ) -> tuple[Channel, ...]:
     """The channels, in the order of the text. lags: of the layers' results, in iterations.
     own: what is chosen.
