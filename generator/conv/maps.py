@@ -6,7 +6,7 @@ from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.memory import MemoryPlan, StoredMap, plan_memory
 from shiftforge.generator.conv.schedule import Layer, Schedule
 
-__all__ = ["map_reads", "plan_maps"]
+__all__ = ["map_reads", "plan_maps", "stored_maps"]
 
 
 def map_reads(
@@ -19,7 +19,7 @@ def map_reads(
     return tuple((memory.bases[n], lines) for n, lines in maps if n in memory.bases)
 
 
-def plan_maps(scheduled: Schedule, array: ArrayShape) -> MemoryPlan:
+def stored_maps(scheduled: Schedule, array: ArrayShape) -> tuple[StoredMap, ...]:
     """Lifetimes of all stored maps; step i + 1 is layer i, and the image is written at step 0."""
     last: dict[str, int] = {}
     for layer in scheduled.layers:
@@ -43,4 +43,9 @@ def plan_maps(scheduled: Schedule, array: ArrayShape) -> MemoryPlan:
                     last.get(layer.result.name, born),
                 )
             )
-    return plan_memory(maps)
+    return tuple(maps)
+
+
+def plan_maps(scheduled: Schedule, array: ArrayShape) -> MemoryPlan:
+    """Where all stored maps lie."""
+    return plan_memory(stored_maps(scheduled, array))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.generator.conv.placement import Item, place
 
-__all__ = ["MemoryPlan", "StoredMap", "plan_memory", "prove_no_overlap"]
+__all__ = ["MemoryPlan", "StoredMap", "largest_live_sum", "plan_memory", "prove_no_overlap"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def plan_memory(maps: Iterable[StoredMap], capacity_lines: int | None = None) ->
     """
     wanted = tuple(maps)
     _refuse_malformed(wanted)
-    bound = _largest_live_sum(wanted)
+    bound = largest_live_sum(wanted)
     found = place([Item(m.lines, m.born, m.dies) for m in wanted], bound)
     plan = MemoryPlan(
         bases={m.name: base for m, base in zip(wanted, found.bases, strict=True)},
@@ -121,7 +121,8 @@ def _span(base: int, lines: int) -> str:
     return f"lines [{base}, {base + lines})"
 
 
-def _largest_live_sum(maps: Sequence[StoredMap]) -> int:
+def largest_live_sum(maps: Sequence[StoredMap]) -> int:
+    """Lines of the maps that are alive at one step, at most: no plan can be smaller."""
     return max(
         (sum(m.lines for m in _live(maps, step)) for step in {m.born for m in maps}), default=0
     )

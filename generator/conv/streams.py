@@ -18,10 +18,10 @@ from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.times import Number, least, most
 
-__all__ = ["ImageLines", "Weights"]
+__all__ = ["FOLLOWED", "ImageLines", "Weights"]
 
-# Lines after which the image's rate is taken for steady.
-_FOLLOWED = 4096
+FOLLOWED = 4096
+"""Lines after which the image's rate is taken for steady."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class ImageLines:
         array stands still once its pipeline and the channel behind it are full.
         """
         count = self.layout.map_rows * self.layout.passes * self.layout.lines
-        followed = min(count, _FOLLOWED)
+        followed = min(count, FOLLOWED)
         length = self.latencies.loader + self.latencies.global_load
         # Everything up to the first line that found no place has arrived. ``shift`` is by how much
         # lines are issued later than their slots, ``total`` the same for those still to come.

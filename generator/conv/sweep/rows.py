@@ -1,0 +1,94 @@
+"""The rows of a sweep: arrays of a network, lowered as plans are, their times stacked.
+
+A row is an array with weights of one share of second words. What else a point has (the depths of
+the channels that run ahead) are the columns, so that a value is an array (rows, columns).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.conv.lower_conv import array_iterations
+from shiftforge.generator.conv.lowered import Lowered, lower_network
+from shiftforge.generator.conv.maps import stored_maps
+from shiftforge.generator.conv.memory import largest_live_sum
+from shiftforge.generator.conv.network import Network
+from shiftforge.generator.conv.sweep.image import ImagePoints
+from shiftforge.generator.conv.times import GroupTimes, StepTimes, stack_times, step_times
+from shiftforge.generator.conv.weights import weight_word_bytes
+
+__all__ = ["Row", "RowStack", "make_row", "stack_rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """An array for a network: what the model asks of it.
+
+    variant: number of the network, of those of a sweep. bound_lines: of the feature-map memory, at
+    least: the largest sum of maps alive at once. f: second-term cycles over one-term cycles.
+    """
+
+    variant: int
+    array: ArrayShape
+    times: tuple[StepTimes, ...]
+    lowered: Lowered
+    bound_lines: int
+    f: float
+
+
+@dataclass(frozen=True, eq=False)
+class RowStack:
+    """Rows of equally many units. times: of each layer, arrays (rows, 1). image_iterations: of the
+    pass that stores the image, (rows, 1); None where it is streamed. word_bytes: of a weight."""
+
+    times: tuple[StepTimes, ...]
+    image: ImagePoints
+    image_iterations: NDArray[np.int64] | None
+    word_bytes: int
+
+
+def make_row(network: Network, variant: int, array: ArrayShape, latencies: Latencies) -> Row:
+    """A row; no time depends on where maps lie, so that they are not placed."""
+    maps = stored_maps(network.scheduled, array)
+    lowered = lower_network(network, array, latencies, dict.fromkeys((m.name for m in maps), 0))
+    whole, without = 0, 0
+    for layer, tiling, walk, words in zip(
+        network.layers, lowered.tilings, lowered.walks, lowered.words, strict=True
+    ):
+        own = layer, tiling, walk, array.units, words
+        whole += array_iterations(*own)
+        without += array_iterations(*own, second=False)
+    times = tuple(step_times(own) for own in lowered.passes)
+    return Row(variant, array, times, lowered, largest_live_sum(maps), (whole - without) / without)
+
+
+def stack_rows(rows: Sequence[Row], bytes_per_cycle: float) -> RowStack:
+    """The rows as one; of equally many units, so that their layers have equally many groups."""
+    layers = [stack_times(own) for own in zip(*(row.times for row in rows), strict=True)]
+    passes = [row.lowered.image_pass for row in rows]
+    iterations = [own.iterations for own in passes if own is not None]
+    return RowStack(
+        times=tuple(_upright(own) for own in layers),
+        image=ImagePoints.of([row.lowered.image for row in rows], bytes_per_cycle),
+        image_iterations=np.array(iterations, np.int64)[:, None] if iterations else None,
+        word_bytes=weight_word_bytes(rows[0].array),
+    )
+
+
+def _upright(own: StepTimes) -> StepTimes:
+    """Arrays (rows,) as (rows, 1)."""
+    groups = tuple(GroupTimes(**_columns(group)) for group in own.groups)
+    columns: dict[str, Any] = _columns(own)
+    return replace(own, groups=groups, **columns)
+
+
+def _columns(own: StepTimes | GroupTimes) -> dict[str, NDArray[np.int64]]:
+    values = {field.name: getattr(own, field.name) for field in fields(own)}
+    return {name: v[:, None] for name, v in values.items() if isinstance(v, np.ndarray)}
