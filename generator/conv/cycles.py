@@ -39,7 +39,7 @@ from shiftforge.generator.conv.times import (
 )
 from shiftforge.generator.conv.weights import weight_word_bytes
 
-__all__ = ["Delays", "Kernels", "LayerCycles", "advance", "model_cycles"]
+__all__ = ["Delays", "Kernels", "LayerCycles", "added", "advance", "model_cycles"]
 
 ImageUse: TypeAlias = Callable[[Number, Number, Number, Number, Number], Number]
 """The cycle in which the image's last line is used. Takes start, way, first, pace and held of
@@ -48,7 +48,7 @@ ImageUse: TypeAlias = Callable[[Number, Number, Number, Number, Number], Number]
 
 @dataclass(frozen=True)
 class LayerCycles:
-    """Cycles of one layer a frame, and the share of the array's lanes that do its work.
+    """Cycles of a layer or a step a frame, and the share of the array's lanes that do its work.
 
     ideal: array cycles if every one were full. array: iterations of the convolution unit. memory:
     of the controller. weights: cycles that its weights take from global memory. bound: which of
@@ -96,9 +96,10 @@ def model_cycles(
     bytes_per_cycle: float,
     depths: Depths,
 ) -> tuple[LayerCycles, ...]:
-    """Cycles of every layer of a frame that follows another one.
+    """Cycles of every step of a frame that follows another one.
 
-    bytes_per_cycle: global memory bandwidth at the kernel clock. depths: of the channels.
+    layers, tilings, passes: of the steps in their order. bytes_per_cycle: global memory bandwidth
+    at the kernel clock. depths: of the channels.
     """
     at, found = Kernels(), []
     word = weight_word_bytes(array) / bytes_per_cycle
@@ -123,14 +124,28 @@ def model_cycles(
                     # A frame takes no less than its image.
                     at.end = most(at.end, begin + lines.cycles)
                 total = round(float(at.end - before))
+                macs = layer.macs // layer.out_shape[1] * tiling.out_rows
                 found.append(
                     LayerCycles(
                         _ideal(layer, tiling), passes[i][1].iterations, passes[i][0].iterations,
-                        ceil(passes[i][1].all_words * word), total, layer.macs,
-                        layer.macs / (total * array.lanes), _bound(own, delays),
+                        ceil(passes[i][1].all_words * word), total, macs,
+                        macs / (total * array.lanes), _bound(own, delays),
                     )
                 )  # fmt: skip
     return tuple(found)
+
+
+def added(steps: Sequence[LayerCycles], lanes: int) -> LayerCycles:
+    """A layer from its steps, 1 or more; what decides is told of the longest."""
+    if len(steps) == 1:
+        return steps[0]
+    ideal, array, memory, weights, modelled, macs = (
+        sum(getattr(own, name) for own in steps)
+        for name in ("ideal", "array", "memory", "weights", "modelled", "macs")
+    )
+    longest = max(steps, key=lambda own: own.modelled)
+    share = macs / (modelled * lanes)
+    return LayerCycles(ideal, array, memory, weights, modelled, macs, share, longest.bound)
 
 
 def _used(lines: ImageLines, ahead: int) -> ImageUse:

@@ -57,7 +57,7 @@ def _records() -> list[dict[str, Any]]:
 def _constants(plan: Plan) -> list[tuple[str, str]]:
     """Fields of post as macros: numbers where all layers agree that use them, widths else."""
     found = []
-    posts = [layer.post for layer in plan.layers]
+    posts = [step.post for step in plan.steps]
     for names, used in (
         (_OF_ADDITIONS, [p for p in posts if p.residual]),
         (_OF_POOLS, [p for p in posts if p.pool]),
@@ -85,7 +85,7 @@ def _pool_terms(multiplier: int) -> list[str]:
 
 
 def _geometries(plan: Plan, mode: str) -> list[dict[str, int]]:
-    late = {layer.conv.geometry for layer in plan.layers if layer.conv.late}
+    late = {step.conv.geometry for step in plan.steps if step.conv.late}
     return [
         {"index": i, "stride": stride, "origin": plan.array.pixels - 1 if left else 0,
          "late": i in late}
@@ -117,14 +117,14 @@ def render_accelerator(plan: Plan) -> str:
         "packed_nibbles": array.code_bits == 4,
         "vector": vector,
         "vectors": array.units // vector,
-        "runs": max(len(layer.conv.runs) for layer in plan.layers),
+        "runs": max(len(step.conv.runs) for step in plan.steps),
         "skips": any(m < p.tiling.weight_words for p in plan.layers if p.mode != "depthwise"
                      for m, _ in p.words),
         "repeats": {
-            "words": any(r.twice for p in plan.layers if p.mode != "depthwise"
+            "words": any(r.twice for p in plan.steps if p.mode != "depthwise"
                          for r in p.conv.runs),
-            "depthwise": any(p.conv.run0.twice for p in plan.layers if p.mode == "depthwise"),
-            "late": any(layer.conv.late for layer in plan.layers),
+            "depthwise": any(p.conv.run0.twice for p in plan.steps if p.mode == "depthwise"),
+            "late": any(step.conv.late for step in plan.steps),
         },
         "multiplier_requant": plan.multiplier_requant,
         "fm_lines": plan.memory.total_lines or 1,
@@ -132,8 +132,8 @@ def render_accelerator(plan: Plan) -> str:
         "weight_words": plan.weight_words,
         "weight_half": power_of_two(plan.weight_words),
         "groups": plan.max_groups,
-        "layer_count": len(plan.layers),
-        "pass_count": len(plan.layers) + (plan.image_pass is not None),
+        "step_count": len(plan.steps),
+        "pass_count": len(plan.steps) + (plan.image_pass is not None),
         "stored_line_vectors": power_of_two(array.line_bytes) // vector,
         "weight_vectors": word // 8,
         "stored_weight_vectors": power_of_two(word) // 8,
@@ -143,7 +143,7 @@ def render_accelerator(plan: Plan) -> str:
         "param_bytes": parameter,
         "param_padding": parameter - used,
         "frame_words": plan.frame_words,
-        "frame_params": sum(layer.tiling.out_groups for layer in plan.layers),
+        "frame_params": plan.frame_params,
         "records": _records(),
         "constants": _constants(plan),
         "channels": plan.channels,
@@ -157,8 +157,8 @@ def render_accelerator(plan: Plan) -> str:
         "standard_geometries": standard,
         "standard_strides": strides,
         "window_columns": (array.pixels - 1) * max(strides, default=1) + 3,
-        "direct": any(layer.post.direct for layer in plan.layers),
-        "residual": any(layer.post.residual for layer in plan.layers),
+        "direct": any(step.post.direct for step in plan.steps),
+        "residual": any(step.post.residual for step in plan.steps),
         "pools": [{"terms": _pool_terms(m), "right": right} for m, right in plan.pools],
         "image_streams": image.streamed,
         "non_blocking": plan.non_blocking,

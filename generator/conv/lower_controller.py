@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from shiftforge.generator.conv.array import Tiling
 from shiftforge.generator.conv.records import ControllerPass, Pace
 from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.steps import Place
 from shiftforge.generator.conv.walk import Walk, lines_a_tile
 
 __all__ = ["lower_controller", "lower_image", "result_lag", "result_lines"]
@@ -30,44 +31,51 @@ def lower_controller(
     layer: Layer,
     tiling: Tiling,
     walk: Walk,
-    bases: Mapping[str, int],
+    first: int,
+    source: Place | None,
+    skip: Place | None,
+    target: Place | None,
     trace_base: int,
     lag: int,
 ) -> ControllerPass:
-    """The controller's record of a layer.
+    """The controller's record of a step of a layer.
 
-    bases: first line of every stored map; the image has none where it is not stored.
-    trace_base: the layer's first line in a frame's trace. lag: iterations after which the result
-    of an operand is read, as long as operands are sent (``result_lag``).
+    tiling, walk: of the step, whose first output row is ``first``. source, skip, target: where the
+    maps lie that it reads and writes; the image has no place where it is not stored. trace_base:
+    the target's first line in a frame's trace. lag: iterations after which the result of an operand
+    is read, as long as operands are sent (``result_lag``).
     """
     stores = result_lines(layer, tiling)
-    residual = layer.skip is not None
     complete = _completions(layer, tiling, walk)
-    sends, results = _sends(complete, tiling), Pace()
+    sends, results = _sends(complete, tiling, walk), Pace()
     if stores:
         results = _results(layer, tiling, complete).later(lag)
     iterations = sends + _left(results, stores, sends)
-    from_image = layer.input.name not in bases
-    steps = _order(walk, tiling)
-    store_steps = (1, 1, 1, 1) if layer.pool is not None or walk.inner == 1 else steps
+    store_steps = (1, 1, 1, 1)
+    if target is not None and layer.pool is None:
+        order = _order(walk, tiling, target.plane)
+        store_steps = (1, 1, 1, order[3]) if walk.inner == 1 else order
+    skip_steps = _order(walk, tiling, skip.plane if skip is not None else tiling.tiles)
+    plane = tiling.in_rows * tiling.in_tiles if source is None else source.plane
+    first_row = walk.first_row if layer.mode == "depthwise" else first
     corner = layer.top * tiling.in_tiles + layer.left if layer.mode == "standard" else 0
     return ControllerPass(
         iterations=iterations,
         sends=sends,
-        from_image=int(from_image),
-        residual=int(residual),
-        base=0 if from_image else bases[layer.input.name] - corner,
+        from_image=int(source is None),
+        residual=int(skip is not None),
+        base=0 if source is None else source.line(first_row) - corner,
         in_rows=tiling.in_rows,
         in_tiles=tiling.in_tiles,
-        skips=complete if residual else Pace(),
-        skip_base=bases[layer.skip.name] if layer.skip is not None else 0,
-        **_named("skip", steps),
+        skips=complete if skip is not None else Pace(),
+        skip_base=skip.line(first) if skip is not None else 0,
+        **_named("skip", skip_steps),
         results=results,
         stores=stores,
-        out_base=bases[layer.result.name] if stores else 0,
+        out_base=target.line(first) if target is not None else 0,
         **_named("store", store_steps),
-        trace_base=trace_base,
-        **_operands(layer, tiling, walk),
+        trace_base=trace_base + (target.line(first) - target.base if target is not None else 0),
+        **_operands(layer, tiling, walk, plane),
     )
 
 
@@ -83,7 +91,7 @@ def result_lag(layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units:
     if not stores:
         return round_trip
     complete = _completions(layer, tiling, walk)
-    sends = _sends(complete, tiling)
+    sends = _sends(complete, tiling, walk)
     results = _results(layer, tiling, complete)
     least = round_trip + _computed(layer, tiling, units)
     lag = least + round_trip
@@ -94,9 +102,9 @@ def result_lag(layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units:
     return lag
 
 
-def _sends(complete: Pace, tiling: Tiling) -> int:
+def _sends(complete: Pace, tiling: Tiling, walk: Walk) -> int:
     """Iterations up to the last line that is sent."""
-    return complete.time(tiling.out_groups * tiling.tiles - 1) + 1
+    return max(complete.time(tiling.out_groups * tiling.tiles - 1) + 1, walk.iterations)
 
 
 def _left(results: Pace, stores: int, sends: int) -> int:
@@ -155,13 +163,12 @@ def _results(layer: Layer, tiling: Tiling, complete: Pace) -> Pace:
     )  # fmt: skip
 
 
-def _order(walk: Walk, tiling: Tiling) -> tuple[int, int, int, int]:
+def _order(walk: Walk, tiling: Tiling, plane: int) -> tuple[int, int, int, int]:
     """Steps of a result's line where a tile, a group, a row and the rows end; maps lie in the order
-    group, row, tile."""
-    plane, tiles = tiling.out_rows * tiling.out_tiles, tiling.out_tiles
-    inner = plane - (tiles - 1)
+    group, row, tile, a group in ``plane`` lines."""
+    inner = plane - (tiling.out_tiles - 1)
     row = 1 - (walk.inner - 1) * plane
-    return 1, inner, row, 1
+    return 1, inner, row, 1 + plane - tiling.tiles
 
 
 def _named(name: str, steps: Sequence[int]) -> dict[str, int]:
@@ -169,9 +176,10 @@ def _named(name: str, steps: Sequence[int]) -> dict[str, int]:
     return dict(zip(keys, steps, strict=True))
 
 
-def _operands(layer: Layer, tiling: Tiling, walk: Walk) -> dict[str, int]:
-    """Counters of operand lines: sizes, and how address, row and tile change with each."""
-    plane, width = tiling.in_rows * tiling.in_tiles, tiling.in_tiles
+def _operands(layer: Layer, tiling: Tiling, walk: Walk, plane: int) -> dict[str, int]:
+    """Counters of operand lines: sizes, and how address, row and tile change with each. plane:
+    lines of a channel group where they lie."""
+    width = tiling.in_tiles
     stride, top, left = layer.stride, layer.top, layer.left
     first_y = first_t = zero_outside = 0
     if layer.mode == "pointwise":
@@ -186,7 +194,8 @@ def _operands(layer: Layer, tiling: Tiling, walk: Walk) -> dict[str, int]:
         ]  # fmt: skip
         first_y, first_t, zero_outside, groups = -top, -left, 1, 3
     else:
-        sizes = [width, walk.row_length // width, walk.all_rows, walk.outer]
+        first_y = walk.first_row
+        sizes = [width, walk.row_length // width, walk.all_rows - first_y, walk.outer]
         moves = [(1, 0, 1), (plane, 0, 0), (width, 1, 0), (plane, 0, 0)]
         groups = walk.inner
     found = {

@@ -1,4 +1,4 @@
-"""Lowering of a layer for the convolution unit: its loop, and when the next weights are read.
+"""Lowering of a step for the convolution unit: its loop, and when the next weights are read.
 
 A group's weights are read while the group before it is computed, spread over its iterations. Where
 a group is too short for that, or so short that a word would be read too soon after it was written,
@@ -81,10 +81,10 @@ def lower_conv(
     next_words: int,
     geometries: Mapping[tuple[str, int, int], int],
 ) -> ConvPass:
-    """The convolution unit's record of a layer.
+    """The convolution unit's record of a step of a layer; tiling and walk are the step's.
 
     counts: (first, second) words of each group (``word_counts``). next_words: weight words of the
-    first group of the layer after it. geometries: numbers of (mode, stride, left padding).
+    first group of the step after it. geometries: numbers of (mode, stride, left padding).
     """
     common: dict[str, Any] = {
         "mode": _MODES[layer.mode],
@@ -111,7 +111,7 @@ def lower_conv(
     ]
     runs = list(_runs(sizes, tiling.tiles))
     last = _last(runs, next_words)
-    # The last group also reads the next layer's words.
+    # The last group also reads the next step's words.
     runs[-1] = replace(runs[-1], iterations=max(runs[-1].iterations, last.length))
     named: dict[str, Any] = {f"run{k}": run for k, run in enumerate(runs)}
     return ConvPass(
@@ -167,7 +167,9 @@ def _depthwise(
         loads=tiling.out_groups * tiling.tiles,
         row_lines=walk.inner * tiling.in_tiles,
         row_length=walk.row_length,
+        first_y=walk.first_row,
         all_rows=walk.all_rows,
+        keeps=int(walk.keeps),
         first_t=-layer.left,
         late=int(walk.late and twice > 0),
         fires=walk.fires,

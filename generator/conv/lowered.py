@@ -1,9 +1,9 @@
-"""All layers of a network lowered for an array: what a plan and a search begin with alike."""
+"""All steps of a network lowered for an array: what a plan and a search begin with alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
 from shiftforge.generator.conv.image import ImageLayout, image_layout
@@ -18,28 +18,63 @@ from shiftforge.generator.conv.lower_conv import lower_conv
 from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.network import Network, WordCounts
 from shiftforge.generator.conv.records import ControllerPass
+from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.steps import Place, Step
 from shiftforge.generator.conv.times import Passes
-from shiftforge.generator.conv.walk import Walk, walk_layer
+from shiftforge.generator.conv.walk import Walk, walk_step
 
-__all__ = ["Lowered", "lower_network"]
+__all__ = ["Lowered", "LoweredStep", "Traced", "lower_network"]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Rows [first, first + rows) of a stored map in a frame's trace, which has them in ``lines``
+    lines from ``base``."""
+
+    tensor: str
+    first: int
+    rows: int
+    base: int
+    lines: int
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredStep:
+    """A step with its records. tiling, walk: of the step. lag: see ``result_lag``. reads: (base,
+    lines) of the maps that it reads on chip."""
+
+    step: Step
+    tiling: Tiling
+    walk: Walk
+    lag: int
+    passes: Passes
+    reads: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A network in the terms of an array; one entry a layer.
+    """A network in the terms of an array.
 
-    image_pass: stores the image, where it is not streamed into the first layer. passes: records.
-    lags: see ``result_lag``. trace_lines: of all stored maps.
+    tilings, words: an entry a layer. steps: in their order. image_pass: stores the image, where it
+    is not streamed into the first layer. traced: what the trace of a frame has, in its order.
     """
 
     tilings: tuple[Tiling, ...]
-    walks: tuple[Walk, ...]
     words: tuple[WordCounts, ...]
-    lags: tuple[int, ...]
-    passes: tuple[Passes, ...]
+    steps: tuple[LoweredStep, ...]
     image: ImageLayout
     image_pass: ControllerPass | None
-    trace_lines: int
+    traced: tuple[Traced, ...]
+
+    @property
+    def passes(self) -> tuple[Passes, ...]:
+        """The records of the steps."""
+        return tuple(own.passes for own in self.steps)
+
+    @property
+    def lags(self) -> tuple[int, ...]:
+        """Of the steps' results."""
+        return tuple(own.lag for own in self.steps)
 
     @property
     def row_lines(self) -> int:
@@ -53,17 +88,21 @@ class Lowered:
 
     @property
     def frame_words(self) -> int:
-        """Weight words of all layers."""
-        return sum(sum(pair) for own in self.words for pair in own)
+        """Weight words of all steps."""
+        return sum(conv.all_words for _, conv, _ in self.passes)
 
 
 def lower_network(
-    network: Network, array: ArrayShape, latencies: Latencies, bases: Mapping[str, int]
+    network: Network,
+    array: ArrayShape,
+    latencies: Latencies,
+    bases: Mapping[str, int],
+    steps: Sequence[Step],
 ) -> Lowered:
-    """The records of all layers. bases: first line of every stored map."""
+    """The records of all steps. bases: first line of every map that is stored, whole or a strip at
+    a time."""
     layers, scheduled = network.layers, network.scheduled
     tilings = tuple(tile_layer(layer, array) for layer in layers)
-    walks = tuple(walk_layer(layer, t) for layer, t in zip(layers, tilings, strict=True))
     words = network.words(array)
     image = image_layout(
         scheduled.image, network.image_shape[0], array, scheduled.streamed, tilings[0].out_groups
@@ -72,19 +111,74 @@ def lower_network(
     if not scheduled.streamed:
         base = bases[layers[0].input.name]
         image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
-    lags = tuple(
-        result_lag(layer, t, w, latencies.round_trip, array.units)
-        for layer, t, w in zip(layers, tilings, walks, strict=True)
-    )
     numbers = {geometry: n for n, geometry in enumerate(network.geometries)}
-    passes, trace = [], 0
-    for i, (layer, tiling, walk) in enumerate(zip(layers, tilings, walks, strict=True)):
+    found, trace = [], _Trace()
+    for n, step in enumerate(steps):
+        layer, whole = layers[step.layer], tilings[step.layer]
+        tiling, walk = replace(whole, out_rows=step.rows), walk_step(layer, whole, step)
+        source, skip, target = _places(layer, whole, step, walk, bases)
+        lag = result_lag(layer, tiling, walk, latencies.round_trip, array.units)
         pool = 0
         if layer.pool is not None:
             pool = 1 + network.pools.index((layer.pool.multiplier, layer.pool.shift))
-        controller = lower_controller(layer, tiling, walk, bases, trace, lags[i])
-        next_words = sum(words[(i + 1) % len(words)][0])
-        conv = lower_conv(layer, tiling, walk, array.units, words[i], next_words, numbers)
-        passes.append((controller, conv, lower_post(layer, tiling, walk, array, pool)))
-        trace += result_lines(layer, tiling)
-    return Lowered(tilings, walks, words, lags, tuple(passes), image, image_pass, trace)
+        controller = lower_controller(
+            layer, tiling, walk, step.first, source, skip, target, trace.add(layer, whole, step),
+            lag,
+        )  # fmt: skip
+        next_words = sum(words[steps[(n + 1) % len(steps)].layer][0])
+        own = words[step.layer]
+        conv = lower_conv(layer, tiling, walk, array.units, own, next_words, numbers)
+        post = lower_post(layer, tiling, walk, array, pool)
+        maps = ((source, whole.in_groups), (skip, whole.out_groups))
+        reads = tuple((p.base, groups * p.plane) for p, groups in maps if p is not None)
+        found.append(LoweredStep(step, tiling, walk, lag, (controller, conv, post), reads))
+    return Lowered(tilings, words, tuple(found), image, image_pass, tuple(trace.maps))
+
+
+def _places(
+    layer: Layer, whole: Tiling, step: Step, walk: Walk, bases: Mapping[str, int]
+) -> tuple[Place | None, Place | None, Place | None]:
+    """Where what a step reads, adds and writes lies; None for what is not on chip."""
+    sent, made, rows = (0, whole.in_rows), (0, whole.out_rows), (step.first, step.end)
+    if step.strip_in:
+        sent = rows
+        if layer.mode == "depthwise":
+            sent = (walk.first_row, min(walk.all_rows, whole.in_rows))
+    names = [
+        (layer.input.name, sent, whole.in_tiles),
+        (layer.skip.name if layer.skip is not None else "", made, whole.out_tiles),
+        (layer.result.name if not layer.direct else "", rows if step.strip_out else made,
+         whole.out_tiles),
+    ]  # fmt: skip
+    source, skip, target = (
+        Place(bases[name], first, end - first, tiles) if name in bases else None
+        for name, (first, end), tiles in names
+    )
+    return source, skip, target
+
+
+class _Trace:
+    """A map that is stored whole has one entry, however many steps write it."""
+
+    def __init__(self) -> None:
+        self.maps: list[Traced] = []
+        self.lines = 0
+        self.whole: dict[str, int] = {}
+
+    def add(self, layer: Layer, whole: Tiling, step: Step) -> int:
+        """The first line of the place that the step writes to."""
+        name = layer.result.name
+        if layer.direct:
+            return self.lines
+        if name in self.whole:
+            return self.whole[name]
+        base, lines = self.lines, result_lines(layer, whole)
+        first, rows = 0, layer.result.height
+        if step.strip_out:
+            first, rows = step.first, step.rows
+            lines = lines // whole.out_rows * rows
+        else:
+            self.whole[name] = base
+        self.maps.append(Traced(name, first, rows, base, lines))
+        self.lines += lines
+        return base

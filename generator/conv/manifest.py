@@ -43,9 +43,11 @@ class OutputLines:
 
 @dataclass(frozen=True)
 class StoredMap:
-    """A tensor in the trace: ``lines`` lines from ``base``."""
+    """Rows [first, first + rows) of a tensor in the trace: ``lines`` lines from ``base``."""
 
     tensor: str
+    first: Lines
+    rows: Side
     base: Lines
     lines: Lines
 
@@ -54,8 +56,8 @@ class StoredMap:
 class ConvManifest:
     """units x pixels: the array. image: (C, H, W), laid out as ``layout``.
 
-    layers: of the network; passes: of the controller, which may store the image first. frame_words,
-    channel_groups: weight words and parameter records of a frame.
+    steps: of the kernels a frame; passes: of the controller, which may store the image first.
+    frame_words, channel_groups: weight words and parameter records of a frame.
     """
 
     units: Annotated[int, Ge(1), Le(4096)]
@@ -63,7 +65,7 @@ class ConvManifest:
     image: tuple[Side, Side, Side]
     layout: ImageLayout
     output: OutputLines
-    layers: Count
+    steps: Count
     passes: Count
     frame_words: Count
     channel_groups: Count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,31 +13,51 @@ from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area
 from shiftforge.generator.conv.array import ArrayShape, Tiling
-from shiftforge.generator.conv.cycles import LayerCycles, model_cycles
+from shiftforge.generator.conv.cycles import LayerCycles, added, model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY, Latencies, board_latencies
 from shiftforge.generator.conv.lower_conv import array_iterations, lower_fill
-from shiftforge.generator.conv.lowered import lower_network
-from shiftforge.generator.conv.maps import map_reads, plan_maps
+from shiftforge.generator.conv.lowered import LoweredStep, Traced, lower_network
+from shiftforge.generator.conv.maps import plan_maps
 from shiftforge.generator.conv.memory import MemoryPlan
-from shiftforge.generator.conv.network import Network, network_of
+from shiftforge.generator.conv.network import Network, WordCounts, network_of
 from shiftforge.generator.conv.options import shape_problems
 from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.steps import whole_steps
 from shiftforge.generator.conv.weights import ShiftRanges
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel
 
-__all__ = ["LayerPlan", "Plan", "area_estimate", "array_for", "bytes_per_cycle", "make_plan"]
+__all__ = [
+    "LayerPlan", "Plan", "StepPlan", "area_estimate", "array_for", "bytes_per_cycle", "make_plan",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """One invocation of the kernels: output rows [first_row, first_row + tiling.out_rows) of a
+    layer, whose index and name it has."""
+
+    index: int
+    name: str
+    mode: str
+    first_row: int
+    tiling: Tiling
+    controller: ControllerPass
+    conv: ConvPass
+    post: PostPass
+    cycles: LayerCycles
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One pass: where it came from, how it is tiled, what it is modelled to take.
+    """One pass: where it came from, how it is tiled, what its steps are modelled to take.
 
     words: (first, second) weight words of each group of output channels (``word_counts``).
-    one_term_cycles, second_term_cycles: array cycles a frame without second words, and what they
-    add.
+    steps: how many it has. notes: what it does besides its convolution. one_term_cycles,
+    second_term_cycles: array cycles a frame without second words, and what they add.
     """
 
     index: int
@@ -45,20 +65,13 @@ class LayerPlan:
     source: str
     mode: str
     result: str
+    notes: tuple[str, ...]
     tiling: Tiling
-    controller: ControllerPass
-    conv: ConvPass
-    post: PostPass
     cycles: LayerCycles
     words: tuple[tuple[int, int], ...]
+    steps: int
     one_term_cycles: int
     second_term_cycles: int
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the pass does besides its convolution."""
-        flags = {"residual": self.post.residual, "pool": self.post.pool, "direct": self.post.direct}
-        return tuple(name for name, flag in flags.items() if flag)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +85,8 @@ class Plan:
     non_blocking: the controller takes results as they come: which iteration stores a line depends
         on time, and that a run never stops is not proved.
     weight_words: of the largest group that is resident at once.
-    trace_lines: lines of all stored maps of a frame, for the traced build.
+    steps: invocations of the kernels in their order; layers: what they add up to. traced: the
+        stored maps of a frame in the traced build.
     symmetric_bytes: what two buffers of the largest map each, and residuals beside, would take.
     """
 
@@ -88,13 +102,14 @@ class Plan:
     proofs: tuple[Proof, ...]
     image_shape: tuple[int, int, int]
     layers: tuple[LayerPlan, ...]
+    steps: tuple[StepPlan, ...]
     memory: MemoryPlan
     area: AreaEstimate
     channels: tuple[Channel, ...]
     multiplier_requant: bool
     row_lines: int
     weight_words: int
-    trace_lines: int
+    traced: tuple[Traced, ...]
     non_blocking: bool
     shifts: ShiftRanges
     frame_words: int
@@ -150,6 +165,16 @@ class Plan:
         return self.memory.symmetric_lines * self.array.line_bytes
 
     @property
+    def frame_params(self) -> int:
+        """Parameter records of a frame."""
+        return sum(step.tiling.out_groups for step in self.steps)
+
+    @property
+    def trace_lines(self) -> int:
+        """Lines of all stored maps of a frame."""
+        return sum(own.lines for own in self.traced)
+
+    @property
     def max_groups(self) -> int:
         """Groups of output channels of the widest layer."""
         return max(layer.tiling.out_groups for layer in self.layers)
@@ -185,6 +210,7 @@ class Plan:
             "modelled_fps": round(self.modelled_fps, 2),
             "ideal_utilisation": round(self.macs / (self.ideal_cycles * self.array.lanes), 4),
             "utilisation": round(self.utilisation, 4),
+            "steps": len(self.steps),
             "buffer_bytes": self.buffer_bytes,
             "bound_bytes": self.memory.lower_bound_lines * self.array.line_bytes,
             "symmetric_bytes": self.symmetric_bytes,
@@ -225,39 +251,32 @@ def make_plan(
     if problems := shape_problems(array.units, array.pixels):
         raise InputError(problems)
     layers = network.layers
-    memory = plan_maps(network.scheduled, array)
+    steps = whole_steps(layers)
+    memory = plan_maps(network.scheduled, array, steps)
     latencies = board_latencies(board)
-    lowered = lower_network(network, array, latencies, memory.bases)
-    tilings, words, passes = lowered.tilings, lowered.words, lowered.passes
-    planned: list[LayerPlan] = []
-    cycles = model_cycles(layers, tilings, passes, lowered.image, lowered.image_pass, array,
-                          latencies, bytes_per_cycle(board), depths)  # fmt: skip
-    for i, (layer, tiling, own) in enumerate(zip(layers, tilings, passes, strict=True)):
-        whole, without = (
-            array_iterations(layer, tiling, lowered.walks[i], array.units, words[i], second=second)
-            for second in (True, False)
+    lowered = lower_network(network, array, latencies, memory.bases, steps)
+    words, passes = lowered.words, lowered.passes
+    cycles = model_cycles(
+        [layers[own.step.layer] for own in lowered.steps], [own.tiling for own in lowered.steps],
+        passes, lowered.image, lowered.image_pass, array, latencies, bytes_per_cycle(board), depths,
+    )  # fmt: skip
+    planned = tuple(
+        StepPlan(
+            index=own.step.layer,
+            name=layers[own.step.layer].conv.name,
+            mode=layers[own.step.layer].mode,
+            first_row=own.step.first,
+            tiling=own.tiling,
+            controller=own.passes[0],
+            conv=own.passes[1],
+            post=own.passes[2],
+            cycles=counted,
         )
-        planned.append(
-            LayerPlan(
-                index=layer.index,
-                name=layer.conv.name,
-                source=layer.source,
-                mode=layer.mode,
-                result=layer.result.name,
-                tiling=tiling,
-                controller=own[0],
-                conv=own[1],
-                post=own[2],
-                cycles=cycles[i],
-                words=words[i],
-                one_term_cycles=without,
-                second_term_cycles=whole - without,
-            )
-        )
+        for own, counted in zip(lowered.steps, cycles, strict=True)
+    )
     proofs = prove_promises(
         [p.controller for p in planned], [p.conv for p in planned], [p.post for p in planned],
-        lowered.image, [p.name for p in planned],
-        [map_reads(layer, t, memory, array) for layer, t in zip(layers, tilings, strict=True)],
+        lowered.image, [p.name for p in planned], [own.reads for own in lowered.steps],
     )  # fmt: skip
     row_lines, weight_words = lowered.row_lines, lowered.weight_words
     area = estimate_area(board, array, memory.total_lines, row_lines, weight_words)
@@ -273,14 +292,25 @@ def make_plan(
         latencies=latencies,
         proofs=proofs,
         image_shape=network.image_shape,
-        layers=tuple(planned),
+        layers=tuple(
+            _layer_plan(
+                layer,
+                lowered.tilings[i],
+                words[i],
+                [own for own in lowered.steps if own.step.layer == i],
+                [own.cycles for own in planned if own.index == i],
+                array,
+            )
+            for i, layer in enumerate(layers)
+        ),
+        steps=planned,
         memory=memory,
         area=area,
         channels=plan_channels(passes, lowered.lags, latencies, depths),
         multiplier_requant=network.multiplier,
         row_lines=row_lines,
         weight_words=weight_words,
-        trace_lines=lowered.trace_lines,
+        traced=lowered.traced,
         non_blocking=non_blocking,
         shifts=network.shifts,
         frame_words=lowered.frame_words,
@@ -288,6 +318,34 @@ def make_plan(
     if must_fit:
         _check_fits(plan)
     return plan
+
+
+def _layer_plan(
+    layer: Layer, tiling: Tiling, words: WordCounts, steps: Sequence[LoweredStep],
+    cycles: Sequence[LayerCycles], array: ArrayShape,
+) -> LayerPlan:  # fmt: skip
+    """A layer from its steps."""
+    whole, without = (
+        sum(array_iterations(layer, own.tiling, own.walk, array.units, words, second=second)
+            for own in steps)
+        for second in (True, False)
+    )  # fmt: skip
+    _, _, post = steps[0].passes
+    flags = {"residual": post.residual, "pool": post.pool, "direct": post.direct}
+    return LayerPlan(
+        index=layer.index,
+        name=layer.conv.name,
+        source=layer.source,
+        mode=layer.mode,
+        result=layer.result.name,
+        notes=tuple(name for name, flag in flags.items() if flag),
+        tiling=tiling,
+        cycles=added(cycles, array.lanes),
+        words=words,
+        steps=len(steps),
+        one_term_cycles=without,
+        second_term_cycles=whole - without,
+    )
 
 
 def area_estimate(plan: Plan) -> Estimate:

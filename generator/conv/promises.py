@@ -152,13 +152,25 @@ def _disjoint(
 ) -> None:
     promise = PROMISES["maps"]
     for name, own, maps in zip(names, passes, reads, strict=True):
-        low, high = own.out_base, own.out_base + own.stores
+        low, high = own.out_base, own.out_base + _written(own)
         for base, lines in maps:
             if base < high and low < base + lines:
                 raise CheckFailed(
                     f"promise {promise.name} ({promise.array}) does not hold in layer {name!r}: "
                     f"lines [{base}, {base + lines}) are read and [{low}, {high}) written"
                 )
+
+
+def _written(own: ControllerPass) -> int:
+    """Lines from the first to the last that are written, those between them included."""
+    pace = own.results
+    if not own.stores:
+        return 0
+    tiles, inner, rows = pace.tiles - 1, pace.inner - 1, pace.rows - 1
+    outer = own.stores // (pace.tiles * pace.inner * pace.rows)
+    in_row = pace.inner * tiles * own.store_tile + inner * own.store_inner
+    in_rows = pace.rows * in_row + rows * own.store_row
+    return outer * in_rows + (outer - 1) * own.store_outer + 1
 
 
 def _pairs(time: NDArray[np.int64], word: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The accelerator's instructions: one record a layer and kernel, rows of 32-bit integers.
+"""The accelerator's instructions: one record a step and kernel, rows of 32-bit integers.
 
 They are described here once; the C structures are laid out from these classes. A record is as long
 as the next power of two, so that it is one word of a memory and one aligned beat.
@@ -175,7 +175,9 @@ class ConvPass:
     last_lanes: int = _word("standard: channels of the last group")
     row_lines: int = _word("depthwise: lines of a row, all channel groups")
     row_length: int = _word("the same with idle iterations")
-    all_rows: int = _word("depthwise: rows, with zeros below the map")
+    first_y: int = _word("depthwise: first row that comes; those above are in the line buffer")
+    all_rows: int = _word("depthwise: where the rows end, with zeros below the map")
+    keeps: int = _word("depthwise: lines behind the last window are taken, for the next step")
     in_rows: int = _word()
     in_tiles: int = _word()
     first_t: int = _word("depthwise: first tile of the first window")

@@ -143,15 +143,19 @@ def generate(
 
 def _emit(network: Network, plan: Plan) -> Design:
     layers, model = network.layers, network.model
-    weights, rests = pack_weights(layers, [own.words for own in plan.layers], plan.array)
+    weights, rests = pack_weights(
+        layers, [own.words for own in plan.layers], plan.array, [own.index for own in plan.steps]
+    )
     image = [plan.image_pass] if plan.image_pass is not None else []
     data = {
-        "data/controller.bin": _program([*image, *(own.controller for own in plan.layers)]),
-        "data/conv.bin": _program([*(own.conv for own in plan.layers), plan.fill]),
-        "data/post.bin": _program([own.post for own in plan.layers]),
+        "data/controller.bin": _program([*image, *(own.controller for own in plan.steps)]),
+        "data/conv.bin": _program([*(own.conv for own in plan.steps), plan.fill]),
+        "data/post.bin": _program([own.post for own in plan.steps]),
         "data/weights.bin": weights,
         "data/rests.bin": rests,
-        "data/params.bin": pack_parameters(layers, plan.array, plan.multiplier_requant),
+        "data/params.bin": pack_parameters(
+            layers, plan.array, plan.multiplier_requant, [own.index for own in plan.steps]
+        ),
     }
     files = {
         **{path: text.encode() for path, text in render_project(plan, data).items()},
@@ -175,6 +179,7 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
     """Sizes and names that the host needs; everything else is in plan.json."""
     array = plan.array
     last = next(layer for layer in plan.layers if layer.result == model.output)
+    step = next(own for own in plan.steps if own.index == last.index)
     output = model.tensors[model.output]
     return {
         "interface": f"{__version__}/{INTERFACE}",
@@ -182,8 +187,8 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         "board": plan.board.name,
         "units": array.units,
         "pixels": array.pixels,
-        "layers": len(plan.layers),
-        "passes": len(plan.layers) + (plan.image_pass is not None),
+        "steps": len(plan.steps),
+        "passes": len(plan.steps) + (plan.image_pass is not None),
         "image": list(plan.image_shape),
         "layout": image_fields(plan.image),
         "labels": list(model.labels),
@@ -198,23 +203,15 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
             "tensor": output.name,
             "shape": list(output.shape),
             "signed": output.grid.signed,
-            "direct": bool(last.post.direct),
+            "direct": bool(step.post.direct),
             "groups": last.tiling.out_groups,
             "tiles": last.tiling.tiles,
-            "lines": last.controller.stores,
+            "lines": step.controller.stores,
         },
         "frame_words": plan.frame_words,
-        "channel_groups": sum(layer.tiling.out_groups for layer in plan.layers),
+        "channel_groups": plan.frame_params,
         "trace_lines": plan.trace_lines,
-        "trace": [
-            {
-                "tensor": layer.result,
-                "base": layer.controller.trace_base,
-                "lines": layer.controller.stores,
-            }
-            for layer in plan.layers
-            if not layer.post.direct
-        ],
+        "trace": [asdict(own) for own in plan.traced],
         "channels": [
             {"name": c.name, "type": c.type, "writer": c.writer, "reader": c.reader,
              "depth": c.depth}

@@ -9,14 +9,15 @@ which leaves in this order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from shiftforge.generator.conv.array import Tiling
 from shiftforge.generator.conv.records import Pace
 from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.steps import Step, rows_sent
 
-__all__ = ["ROW_DISTANCE", "Walk", "lines_a_tile", "walk_layer"]
+__all__ = ["ROW_DISTANCE", "Walk", "lines_a_tile", "walk_layer", "walk_step"]
 
 ROW_DISTANCE = 16
 """Iterations from a line that enters the line buffer to the one below it, at least.
@@ -27,19 +28,23 @@ published reports."""
 
 @dataclass(frozen=True)
 class Walk:
-    """outer, inner: channel groups. row_length, all_rows: of a depthwise layer's lines, idle ones
-    and zeros below the map included. fires: when its windows are complete. iterations: from the
-    first line to the last complete window; of other layers 0. late: an iteration follows every
-    complete window in which no other one is complete, so that the array may take it once more.
+    """outer, inner: channel groups. row_length: lines of a depthwise layer's row, idle ones
+    included; first_row, all_rows: its rows [first_row, all_rows) come, those above lie in the line
+    buffer, zeros below the map are counted. fires: when its windows are complete. iterations: from
+    the first line to the last complete window, or to the end of a row that is kept for the next
+    step (keeps); of other layers 0. late: an iteration follows every complete window in which no
+    other one is complete, so that the array may take it once more.
     """
 
     outer: int
     inner: int
     row_length: int
+    first_row: int
     all_rows: int
     fires: Pace
     iterations: int
     late: bool
+    keeps: bool = False
 
 
 def lines_a_tile(layer: Layer, tiling: Tiling) -> int:
@@ -50,14 +55,13 @@ def lines_a_tile(layer: Layer, tiling: Tiling) -> int:
 def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
     """The walk of a layer."""
     if layer.mode != "depthwise":
-        return Walk(tiling.out_groups, 1, 0, 0, Pace(), 0, False)
+        return Walk(tiling.out_groups, 1, 0, 0, 0, Pace(), 0, False)
     by_group = layer.pool is not None or layer.direct or layer.exported
     outer, inner = (tiling.in_groups, 1) if by_group else (1, tiling.in_groups)
     tiles, stride = tiling.in_tiles, layer.stride
     # Whole groups of idle lines at a row's end, where it is too short.
     row = tiles * ceil(max(inner * tiles, ROW_DISTANCE) / tiles)
-    last_row = (tiling.out_rows - 1) * stride - layer.top + 2
-    all_rows = last_row + 1
+    all_rows = rows_sent(layer, tiling.out_rows)
     first = (2 - layer.top) * row + 2 - layer.left
     span = (inner - 1) * tiles + (tiling.out_tiles - 1) * stride
     down = (tiling.out_rows - 1) * stride * row
@@ -73,4 +77,23 @@ def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
     )
     last = outer * inner * tiling.tiles - 1
     late = fires.fastest > 1
-    return Walk(outer, inner, row, all_rows, fires, fires.time(last) + 1, late)
+    return Walk(outer, inner, row, 0, all_rows, fires, fires.time(last) + 1, late)
+
+
+def walk_step(layer: Layer, tiling: Tiling, step: Step) -> Walk:
+    """The walk of a step of a layer; ``tiling`` is the layer's."""
+    whole = walk_layer(layer, tiling)
+    if layer.mode != "depthwise" or (step.final and step.first == 0):
+        return whole
+    row, first_row = whole.row_length, rows_sent(layer, step.first)
+    all_rows = rows_sent(layer, step.end)
+    # The first window's last row, of those that come.
+    down = step.first * layer.stride - layer.top + 2 - first_row
+    fires = replace(whole.fires, first=down * row + 2 - layer.left, rows=step.rows)
+    iterations = fires.time(whole.inner * step.rows * tiling.out_tiles - 1) + 1
+    if not step.final:
+        # The next step's windows need the whole row.
+        lines = whole.inner * tiling.in_tiles
+        iterations = max(iterations, (all_rows - first_row - 1) * row + lines)
+    return replace(whole, first_row=first_row, all_rows=all_rows, fires=fires,
+                   iterations=iterations, keeps=not step.final)  # fmt: skip

@@ -102,20 +102,23 @@ def _two_a_byte(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def pack_weights(
-    layers: tuple[Layer, ...], words: Sequence[Sequence[tuple[int, int]]], array: ArrayShape
+    layers: tuple[Layer, ...],
+    words: Sequence[Sequence[tuple[int, int]]],
+    array: ArrayShape,
+    steps: Sequence[int] | None = None,
 ) -> tuple[bytes, bytes]:
-    """All weight words in order of use (layer, group of output channels, word): beats and rests.
+    """All weight words in order of use (step, group of output channels, word): beats and rests.
 
-    words: (first, second) words of every layer by group (``word_counts``). A word is nine taps:
+    words: (first, second) words of every layer by group (``word_counts``). steps: of which layer
+    each step is; None for one step a layer. A word is nine taps:
     eight ninths of it fill a beat of 64 bytes or a larger power of two, the last ninth lies in a
     beat of 64 bytes that several words share.
     """
-    packed = np.concatenate(
-        [
-            _codes(weight_words(layer, array), counts, array)
-            for layer, counts in zip(layers, words, strict=True)
-        ]
-    )
+    own = [
+        _codes(weight_words(layer, array), counts, array)
+        for layer, counts in zip(layers, words, strict=True)
+    ]
+    packed = np.concatenate([own[i] for i in (range(len(layers)) if steps is None else steps)])
     main = weight_beat_bytes(array)
     rest = packed[:, main:]
     share = REST_BEAT // rest.shape[1]
@@ -139,8 +142,15 @@ def negative_terms(layer: Layer, array: ArrayShape) -> NDArray[np.int64]:
     return found
 
 
-def pack_parameters(layers: tuple[Layer, ...], array: ArrayShape, multiplier: bool) -> bytes:
+def pack_parameters(
+    layers: tuple[Layer, ...],
+    array: ArrayShape,
+    multiplier: bool,
+    steps: Sequence[int] | None = None,
+) -> bytes:
     """Requantisation constants in order of use, one record a group of output channels.
+
+    steps: of which layer each step is; None for one step a layer.
 
     A record is a beat: int32 bias, [int32 multiplier,] uint8 right shift, uint8 left shift of
     ``units`` channels each. The bias has what the complements of negative terms lack, in 32 bits
@@ -167,7 +177,7 @@ def pack_parameters(layers: tuple[Layer, ...], array: ArrayShape, multiplier: bo
             table[:, at : at + held.shape[1]] = held
             at += held.shape[1]
         records.append(table.tobytes())
-    return b"".join(records)
+    return b"".join(records if steps is None else [records[i] for i in steps])
 
 
 @dataclass(frozen=True)

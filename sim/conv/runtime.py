@@ -189,10 +189,13 @@ class Accelerator:
     def _maps(self, trace: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
         if not self.trace:
             return {}
-        maps = {}
-        for entry in self.manifest.trace:
+        parts: dict[str, list[NDArray[np.int64]]] = {}
+        for entry in sorted(self.manifest.trace, key=lambda own: own.first):
             lines = trace[:, entry.base : entry.base + entry.lines]
-            maps[entry.tensor] = lines_to_map(
-                np.ascontiguousarray(lines), self.forms[entry.tensor], self.units, self.pixels
+            form = self.forms[entry.tensor]
+            channels, _, columns = form.shape
+            strip = replace(form, shape=(channels, entry.rows, columns))
+            parts.setdefault(entry.tensor, []).append(
+                lines_to_map(np.ascontiguousarray(lines), strip, self.units, self.pixels)
             )
-        return maps
+        return {name: np.concatenate(rows, axis=2) for name, rows in parts.items()}

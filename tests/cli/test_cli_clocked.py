@@ -164,7 +164,7 @@ def test_a_wrong_integer_ends_in_1_and_is_located(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"), [("books", "frame 1, layer 1: ends at"), ("layers", "layers, the plan")]
+    ("fault", "told"), [("books", "frame 1, layer 1: ends at"), ("layers", "steps, the plan")]
 )
 def test_figures_that_contradict_each_other_end_in_1(
     fault: str, told: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture

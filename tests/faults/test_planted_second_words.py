@@ -76,7 +76,7 @@ def frames(model: QuantizedModel) -> NDArray[np.int64]:
 
 
 def test_the_layers_have_second_words_of_every_kind(model: QuantizedModel) -> None:
-    layers = make_plan(model, load_board("s10gx2800"), ARRAY).layers
+    layers = make_plan(model, load_board("s10gx2800"), ARRAY).steps
     assert [layer.words for layer in layers] == [
         ((3, 0), (3, 3), (3, 1)), ((3, 1),), ((36, 0), (36, 20), (36, 2)), ((3, 2),),
         ((1, 0), (4, 3)),

@@ -28,8 +28,8 @@
 #define SF_WEIGHT_WORDS 6 /* weight words of the largest group */
 #define SF_WEIGHT_HALF 8 /* the same, rounded up to a power of two */
 #define SF_GROUPS 3      /* groups of output channels of the widest layer */
-#define SF_LAYERS 11
-#define SF_PASSES 11  /* of the controller: layers, and the image where it is stored */
+#define SF_LAYERS 11  /* steps of a frame: layers, or parts of their rows */
+#define SF_PASSES 11  /* of the controller: steps, and the image where it is stored */
 
 /* ---- what the plan knows when the text is compiled: ranges of shifts, constants of all layers ---- */
 #define SF_RIGHT_LEAST 0
@@ -87,7 +87,7 @@ typedef struct {
 /* One pixel of the network's output, 32 bits a channel. */
 typedef struct { ints_t unit[SF_VECTORS]; } output_beat_t __attribute__((aligned(64)));
 
-/* ---- instructions: one record a layer and kernel, all numbers computed by the planner ---- */
+/* ---- instructions: one record a step and kernel, all numbers computed by the planner ---- */
 /* When things happen: first after so many iterations, then at intervals that depend on what ends
  * with the one before: nothing (a tile), a channel group, a row, the rows of a group. */
 typedef struct {
@@ -175,13 +175,15 @@ typedef struct {
   int last_lanes; /* standard: channels of the last group */
   int row_lines; /* depthwise: lines of a row, all channel groups */
   int row_length; /* the same with idle iterations */
-  int all_rows; /* depthwise: rows, with zeros below the map */
+  int first_y; /* depthwise: first row that comes; those above are in the line buffer */
+  int all_rows; /* depthwise: where the rows end, with zeros below the map */
+  int keeps; /* depthwise: lines behind the last window are taken, for the next step */
   int in_rows;
   int in_tiles;
   int first_t; /* depthwise: first tile of the first window */
   int late; /* depthwise: second words are used with the window an iteration later */
   pace_layer_t fires; /* depthwise: when windows are complete */
-  int padding[7];
+  int padding[5];
 } conv_layer_t __attribute__((aligned(256)));
 /* Requantisation, activation, addition, pool. */
 typedef struct {
@@ -1027,7 +1029,7 @@ static void conv_begin(conv_state_t *s, const conv_layer_t *in, const int last) 
   s->computes = 0;
   s->fires = pace_start(in->fires);
   s->line = 0;
-  s->y = 0;
+  s->y = in->first_y;
   s->t = in->first_t;
   s->row_word = 0;
   s->second = 0;
@@ -1078,13 +1080,15 @@ static int conv_opens(const conv_state_t *s, const conv_layer_t *in) {
   return conv_moves(s, in) && s->fires.left == 0 && s->loads != 0;
 }
 
-/* Whether this iteration reads an operand line. None comes after the last window. */
+/* Whether this iteration reads an operand line. None comes after the last window, but for lines that
+ * the next step of the layer needs. */
 static int conv_wants(const conv_state_t *s, const conv_layer_t *in) {
   /* behind the last word the lines of zero words are taken and not used */
   if (in->mode == SF_POINTWISE)
     return (s->fill < SF_TAPS || s->cycle >= s->words) && s->lines < in->lines;
   if (in->mode == SF_DEPTHWISE)
-    return conv_moves(s, in) && s->line < in->row_lines && s->y < in->in_rows && s->loads != 0;
+    return conv_moves(s, in) && s->line < in->row_lines && s->y < in->in_rows &&
+           (s->loads != 0 || in->keeps);
   if (in->mode == SF_STANDARD) return s->loads != 0 && s->cycle < 9;
   return 0;
 }
@@ -1218,7 +1222,8 @@ static void conv_push_line(conv_state_t *s, const conv_layer_t *in, stored_rows_
     next.px[16 + i] = s->shift[1][SF_PLACES - 1][i];
     next.px[i] = line.px[i];
   }
-  rows[s->line] = next;
+  /* behind the last row nothing is kept: the next step of the layer goes on from it */
+  if (s->tile != 0) rows[s->line] = next;
 }
 
 /* The shift array as operands; lines outside the map are zero. A window that is used a second time

@@ -301,14 +301,16 @@ class _Depthwise(_Nothing):
         super().__init__(own, units)
         self.rows: dict[int, tuple[Line, Line]] = {}
         self.shift: list[list[Line]] = [[None] * 3 for _ in range(3)]
-        self.line = self.y = self.group = 0
+        self.line = self.group = 0
+        self.y = own.first_y
         self.t, self.tile, self.loads = own.first_t, own.tiles, own.loads
         self.fires = PaceState(own.fires)
         self.held: Step = _IDLE
 
     def wants(self) -> bool:
         inside = self.line < self.own.row_lines and self.y < self.own.in_rows
-        return inside and self.loads != 0 and (not self.again or bool(self.own.late))
+        more = self.loads != 0 or bool(self.own.keeps)
+        return inside and more and (not self.again or bool(self.own.late))
 
     def step(self, line: Line) -> Step:
         if not self.again:
@@ -325,7 +327,8 @@ class _Depthwise(_Nothing):
         for row, new in zip(self.shift, (two, one, line), strict=True):
             row.append(new)
             row.pop(0)
-        self.rows[self.line] = (line, one)
+        if self.tile:
+            self.rows[self.line] = (line, one)
         result = _IDLE
         fires = self.fires.left == 0 and self.loads != 0
         if fires:

@@ -15,7 +15,7 @@ from random_networks import Family, random_network
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.plan import LayerPlan, Plan, array_for, make_plan
+from shiftforge.generator.conv.plan import Plan, StepPlan, array_for, make_plan
 from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.quant.graph.types import QuantizedModel
 
@@ -64,7 +64,7 @@ KINDS = frozenset({
 """What ``second_kinds`` can find."""
 
 
-def second_kinds(layer: Layer, own: LayerPlan, plan: Plan) -> set[str]:
+def second_kinds(layer: Layer, own: StepPlan, plan: Plan) -> set[str]:
     """Of KINDS, those that a layer is of."""
     there = _terms(layer, definition_of(layer, plan.array))
     if layer.mode == "depthwise":
@@ -106,7 +106,7 @@ def second_kinds(layer: Layer, own: LayerPlan, plan: Plan) -> set[str]:
     return found
 
 
-def _depthwise_kinds(layer: Layer, own: LayerPlan, there: NDArray[np.bool_]) -> set[str]:
+def _depthwise_kinds(layer: Layer, own: StepPlan, there: NDArray[np.bool_]) -> set[str]:
     """there: whether a channel group has first and second terms."""
     twice, groups = own.conv.run0.twice, own.tiling.out_groups
     if not twice:

@@ -10,7 +10,7 @@ from typing import Any
 from conv_machines import ConvMachine, Event, Stuck, controller_events, post_tiles
 from conv_walks import Definition, Fire, address
 
-from shiftforge.generator.conv.plan import LayerPlan, Plan
+from shiftforge.generator.conv.plan import Plan, StepPlan
 from shiftforge.generator.conv.schedule import Layer
 
 definition_of = cache(Definition)
@@ -28,7 +28,7 @@ def walk_problems(plan: Plan, layers: Sequence[Layer], frames: int = 2) -> list[
     machine = ConvMachine(plan.array.units, half)
     machine.run(plan.fill, [], weights, last=False)
     for frame in range(frames):
-        for i, (own, definition) in enumerate(zip(plan.layers, definitions, strict=True)):
+        for i, (own, definition) in enumerate(zip(plan.steps, definitions, strict=True)):
             last = frame == frames - 1 and i == len(layers) - 1
             try:
                 texts = _layer(plan, own, definition, machine, weights, last)
@@ -41,7 +41,7 @@ def walk_problems(plan: Plan, layers: Sequence[Layer], frames: int = 2) -> list[
 
 
 def _layer(
-    plan: Plan, own: LayerPlan, definition: Definition, machine: ConvMachine,
+    plan: Plan, own: StepPlan, definition: Definition, machine: ConvMachine,
     weights: Iterator[Any], last: bool,
 ) -> list[str]:  # fmt: skip
     events = list(controller_events(own.controller))
@@ -62,7 +62,7 @@ def _layer(
     return [*found, *_times(plan, own, definition, events, complete), *_post(plan, own, definition)]
 
 
-def _sends(plan: Plan, own: LayerPlan, definition: Definition, events: list[Event]) -> list[str]:
+def _sends(plan: Plan, own: StepPlan, definition: Definition, events: list[Event]) -> list[str]:
     """Lines that are sent, in their order, and those of an addition."""
     layer, found = definition.layer, []
     sent = [e for e in events if e.kind in ("send", "zero")]
@@ -88,7 +88,7 @@ def _sends(plan: Plan, own: LayerPlan, definition: Definition, events: list[Even
 
 
 def _times(
-    plan: Plan, own: LayerPlan, definition: Definition, events: list[Event], complete: list[Any]
+    plan: Plan, own: StepPlan, definition: Definition, events: list[Event], complete: list[Any]
 ) -> list[str]:
     """Results: every address once, each read so long after its last operand."""
     layer, found = definition.layer, []
@@ -155,7 +155,7 @@ def _reads(reads: list[int], ends: list[int], sends: int, least: int, plan: Plan
     return []
 
 
-def _post(plan: Plan, own: LayerPlan, definition: Definition) -> list[str]:
+def _post(plan: Plan, own: StepPlan, definition: Definition) -> list[str]:
     layer, found = definition.layer, []
     if own.post.groups != definition.out_lines[0]:
         found.append(f"{own.post.groups} parameter records are read")

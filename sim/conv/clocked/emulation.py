@@ -110,7 +110,7 @@ def measure(job: ClockedJob) -> Measured:
     output = np.asarray(own.output)[: len(job.codes)].reshape(len(job.codes), -1)
 
     def timeline() -> str:
-        names, clock = [layer.name for layer in plan.layers], plan.totals.clock_mhz
+        names, clock = [layer.name for layer in plan.steps], plan.totals.clock_mhz
         title = f"{job.folder.name} on {plan.totals.board}, {clock:g} MHz, counted"
         return timeline_text(found["declared"].run, names, clock, title)
 
@@ -136,8 +136,8 @@ class _Runs:
             frames, check=job.check, time_limit_s=job.time_limit_s, progress=progress,
         )  # fmt: skip
         layers = run.layer_ends.shape[-1]
-        if layers != len(self.plan.layers):
-            what = f"the run has {layers} layers, the plan {len(self.plan.layers)}"
+        if layers != len(self.plan.steps):
+            what = f"the run has {layers} steps, the plan {len(self.plan.steps)}"
             raise CheckFailed(f"{job.device}: {what}")
         self.compared.add(job, outputs)
         self.last = outputs

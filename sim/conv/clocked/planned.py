@@ -28,7 +28,7 @@ class _Cycles:
 
 @dataclass(frozen=True)
 class PlannedLayer:
-    """A pass of the plan, as far as a clocked run is told with it."""
+    """A step of the plan, as far as a clocked run is told with it."""
 
     name: str
     mode: Literal["pointwise", "depthwise", "standard"]
@@ -44,10 +44,10 @@ class _Totals:
 
 @dataclass(frozen=True)
 class Planned:
-    """layers: in order of the instructions; several of one name are strips of one layer.
+    """steps: in order of the instructions; several of one name are strips of one layer.
     bytes_per_cycle: what global memory gives in a cycle."""
 
-    layers: Annotated[tuple[PlannedLayer, ...], MinLen(1)]
+    steps: Annotated[tuple[PlannedLayer, ...], MinLen(1)]
     totals: _Totals
     bytes_per_cycle: Annotated[float, Gt(0), Lt(1 << 20)]
     latencies: Latencies = Latencies()  # noqa: RUF009 - frozen
@@ -55,12 +55,12 @@ class Planned:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the layers, each once."""
-        return tuple(dict.fromkeys(layer.name for layer in self.layers))
+        return tuple(dict.fromkeys(step.name for step in self.steps))
 
     @property
     def macs(self) -> tuple[int, ...]:
-        """Multiply-accumulates of each pass."""
-        return tuple(layer.cycles.macs for layer in self.layers)
+        """Multiply-accumulates of each step."""
+        return tuple(step.cycles.macs for step in self.steps)
 
 
 def read_planned(folder: Path) -> Planned:

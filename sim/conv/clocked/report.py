@@ -52,7 +52,7 @@ class ClockedReport:
     @cached_property
     def layers(self) -> tuple[LayerFigures, ...]:
         """At the declared latencies, in order; several passes of one name are one layer."""
-        passes = list(zip(self.plan.layers, self.declared.layers, strict=True))
+        passes = list(zip(self.plan.steps, self.declared.layers, strict=True))
         found = []
         for name in self.plan.names:
             own = [(layer, cycles) for layer, cycles in passes if layer.name == name]
@@ -95,7 +95,7 @@ class ClockedReport:
             "busy": found.busy,
             "stalls": found.stalls,
             "losses": [
-                {"name": x.name, "cycles": x.cycles, "layer": self.plan.layers[x.layer].name}
+                {"name": x.name, "cycles": x.cycles, "layer": self.plan.steps[x.layer].name}
                 for x in self.losses
             ],
             "channel_fill": {
@@ -154,7 +154,7 @@ class ClockedReport:
                 f"{layer.cycles / layer.modelled_cycles - 1:+.1%}",
                 f"{layer.utilisation:.1%}",
                 ", ".join(
-                    stops[i] for i, p in enumerate(self.plan.layers)
+                    stops[i] for i, p in enumerate(self.plan.steps)
                     if p.name == layer.name and stops[i]
                 ),
             )
@@ -193,7 +193,7 @@ class ClockedReport:
                 loss.name,
                 f"{loss.cycles:,.0f}",
                 f"{loss.cycles / found.cycles:.1%}",
-                self.plan.layers[loss.layer].name,
+                self.plan.steps[loss.layer].name,
             )
             for loss in self.losses[:_LOSSES]
         ]

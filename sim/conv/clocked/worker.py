@@ -72,7 +72,7 @@ class ClockedAccelerator(Accelerator):
         numbers = np.array(
             [*latencies.values(), round(job.bytes_per_cycle * 256), patience], np.int32
         )
-        layers = manifest.layers
+        layers = manifest.steps
         passes = {"controller": frames * manifest.passes, "conv": frames * layers + 1,
                   "post": frames * layers}  # fmt: skip
         width = len(names) + 5
@@ -112,7 +112,7 @@ def _spans(
     names: list[str],
 ) -> tuple[Span, ...]:  # fmt: skip
     found, at = [], 0
-    extra = manifest.passes - manifest.layers
+    extra = manifest.passes - manifest.steps
     for kernel in STREAMS:
         for frame in range(frames):
             found.append(_span(raw[at], frame, 0, kernel, names))
@@ -124,9 +124,9 @@ def _spans(
                 layer = max(0, own - extra)
             elif kernel == "conv":
                 # Its first invocation only reads weights.
-                frame, layer = divmod(max(0, i - 1), manifest.layers)
+                frame, layer = divmod(max(0, i - 1), manifest.steps)
             else:
-                frame, layer = divmod(i, manifest.layers)
+                frame, layer = divmod(i, manifest.steps)
             found.append(_span(raw[at], frame, layer, kernel, names))
             at += 1
     return tuple(found)

@@ -80,7 +80,7 @@ def test_no_layer_is_modelled_faster_than_any_of_its_bounds(plan: Plan) -> None:
 
 def iterations(model: QuantizedModel, index: int) -> tuple[int, int]:
     """(convolution unit, controller up to its last line) of a layer."""
-    own = make_plan(model, BOARD, array_for(model, 16, 7)).layers[index]
+    own = make_plan(model, BOARD, array_for(model, 16, 7)).steps[index]
     assert own.cycles.array == own.conv.iterations
     assert own.cycles.memory == own.controller.iterations
     return own.conv.iterations, own.controller.sends

@@ -13,7 +13,7 @@ from random_networks import random_network
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.depths import plan_channels
 from shiftforge.generator.conv.latencies import Latencies
-from shiftforge.generator.conv.plan import LayerPlan, Plan, array_for, make_plan
+from shiftforge.generator.conv.plan import Plan, StepPlan, array_for, make_plan
 from shiftforge.generator.conv.records import Pace
 
 BOARD = load_board("s10gx2800")
@@ -37,7 +37,7 @@ def most(times: list[int], within: int) -> int:
     return found
 
 
-def times(pace: Pace, own: LayerPlan, count: int) -> list[int]:
+def times(pace: Pace, own: StepPlan, count: int) -> list[int]:
     """The first ``count`` iterations of a pace."""
     return pace_times(pace, max(1, own.post.groups))[:count]
 
@@ -47,7 +47,7 @@ def test_results_and_skips_on_their_way_have_room(seed: int) -> None:
     plan = planned(seed)
     depth = {c.name: c.depth for c in plan.channels}
     latencies = plan.latencies
-    for own in plan.layers:
+    for own in plan.steps:
         if own.controller.stores:
             results = times(own.controller.results, own, own.controller.stores)
             # Those whose last operand was sent and that are not read yet.
@@ -56,7 +56,7 @@ def test_results_and_skips_on_their_way_have_room(seed: int) -> None:
             skips = times(own.controller.skips, own, own.post.tiles_all)
             ahead = latencies.conv + 2 * latencies.channel + OPERANDS
             assert most(skips, ahead) <= depth["skip"]
-    assert ("skip" in depth) == any(own.controller.residual for own in plan.layers)
+    assert ("skip" in depth) == any(own.controller.residual for own in plan.steps)
 
 
 @pytest.mark.parametrize("seed", range(0, 80, 8))
@@ -74,7 +74,7 @@ def test_channels_are_powers_of_two_between_other_kernels(seed: int) -> None:
 
 def test_longer_latencies_take_deeper_channels() -> None:
     plan = next(p for p in map(planned, range(80)) if any(c.name == "skip" for c in p.channels))
-    passes = [(own.controller, own.conv, own.post) for own in plan.layers]
+    passes = [(own.controller, own.conv, own.post) for own in plan.steps]
     short, long = (
         {c.name: c.depth for c in plan_channels(passes, [lag] * len(passes), latencies)}
         for latencies in (Latencies(conv=1), Latencies(conv=2000))
@@ -86,7 +86,7 @@ def test_longer_latencies_take_deeper_channels() -> None:
 
 def test_a_long_way_takes_deeper_channels_at_an_even_pace() -> None:
     plan = planned(3)
-    passes = [(own.controller, own.conv, own.post) for own in plan.layers]
+    passes = [(own.controller, own.conv, own.post) for own in plan.steps]
     for cycles, depth in ((1, 8), (3, 8), (4, 16), (10, 32)):
         found = plan_channels(passes, [200] * len(passes), Latencies(channel=cycles))
         assert {c.depth for c in found if c.name in ("acc", "param")} == {depth}
@@ -94,7 +94,7 @@ def test_a_long_way_takes_deeper_channels_at_an_even_pace() -> None:
 
 def test_the_fastest_results_decide() -> None:
     plan = planned(3)
-    own = plan.layers[0]
+    own = plan.steps[0]
 
     def depth(pace: Pace) -> int:
         controller = replace(own.controller, results=pace, stores=1000)

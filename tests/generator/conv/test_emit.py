@@ -153,7 +153,7 @@ def test_second_words_are_in_the_text_where_a_layer_has_them() -> None:
             assert held not in texts[name]
     plan = CASES[0].plan
     layers = schedule(CASES[0].model).layers
-    kinds = {k for layer, own in zip(layers, plan.layers, strict=True)
+    kinds = {k for layer, own in zip(layers, plan.steps, strict=True)
              for k in second_kinds(layer, own, plan)}  # fmt: skip
     assert kinds >= {
         "depthwise by row, held, some groups", "depthwise by row, late, all groups",

@@ -176,7 +176,7 @@ def test_a_plan_streams_an_image_that_one_layer_reads() -> None:
     assert plan.image_pass is None
     assert (plan.image.streamed, plan.image.passes, plan.image.map_groups) == (True, 3, 2)
     assert plan.image.map_rows * plan.image.lines * 3 == sum(
-        own.controller.n0 * own.controller.n1 * own.controller.n2 for own in plan.layers[:1]
+        own.controller.n0 * own.controller.n1 * own.controller.n2 for own in plan.steps[:1]
     )
     depthwise = {"out": 20, "kernel": 3, "groups": 20, "padding": (1, 1, 1, 1)}
     model = chain(depthwise, {"out": 9, "kernel": 1}, channels=20, height=9, width=12)

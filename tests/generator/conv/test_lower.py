@@ -11,7 +11,7 @@ from conv_chains import chain
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
 from shiftforge.generator.conv.lower_post import lower_post, signed_digits
-from shiftforge.generator.conv.plan import LayerPlan, Plan, make_plan
+from shiftforge.generator.conv.plan import Plan, StepPlan, make_plan
 from shiftforge.generator.conv.records import (
     RECORDS,
     ConvPass,
@@ -64,7 +64,7 @@ def flat(record: Any) -> list[int]:
 
 
 def test_the_words_are_the_fields_and_zeros(plan: Plan) -> None:
-    for layer in plan.layers:
+    for layer in plan.steps:
         for record in (layer.controller, layer.conv, layer.post):
             words, numbers = record_words(record), flat(record)
             assert list(words[: len(numbers)]) == numbers
@@ -90,8 +90,8 @@ def test_a_later_pace_is_only_later() -> None:
     assert pace.later(20) == replace(pace, first=23)
 
 
-def by_name(plan: Plan, name: str) -> LayerPlan:
-    return next(p for p in plan.layers if p.name == name)
+def by_name(plan: Plan, name: str) -> StepPlan:
+    return next(p for p in plan.steps if p.name == name)
 
 
 def test_geometry_of_the_layers(plan: Plan) -> None:
@@ -115,7 +115,7 @@ def test_geometry_of_the_layers(plan: Plan) -> None:
 
 
 def test_bases_are_the_memory_plan(plan: Plan, model: QuantizedModel) -> None:
-    for planned, layer in zip(plan.layers, schedule(model).layers, strict=True):
+    for planned, layer in zip(plan.steps, schedule(model).layers, strict=True):
         own = planned.controller
         if not own.from_image:
             corner = layer.top * own.in_tiles + layer.left if layer.mode == "standard" else 0
@@ -124,7 +124,7 @@ def test_bases_are_the_memory_plan(plan: Plan, model: QuantizedModel) -> None:
             assert own.skip_base == plan.memory.bases[layer.skip.name]
         if not layer.direct:
             assert own.out_base == plan.memory.bases[layer.result.name]
-    stored = [p.controller for p in plan.layers if not p.post.direct]
+    stored = [p.controller for p in plan.steps if not p.post.direct]
     assert [c.trace_base for c in stored] == [
         sum(before.stores for before in stored[:k]) for k in range(len(stored))
     ]
@@ -134,7 +134,7 @@ def test_a_stored_image_has_a_base() -> None:
     model = random_conv(3, ConvOptions(kernel=3, groups="depthwise", height=6, width=9))
     plan = make_plan(model, load_board("a10gx1150"), ARRAY)
     assert plan.image_pass is not None and not plan.image.streamed
-    assert plan.image_pass.out_base == plan.memory.bases["input"] == plan.layers[0].controller.base
+    assert plan.image_pass.out_base == plan.memory.bases["input"] == plan.steps[0].controller.base
     assert plan.image_pass.trace_base == -1
 
 
@@ -168,7 +168,7 @@ def depthwise(height: int, width: int, stride: int, channels: int = 20) -> ConvP
         {**own, "padding": (0, 0, 0, 0)}, {"out": 4, "kernel": 1},
         channels=channels, height=height, width=width,
     )  # fmt: skip
-    layer, _ = make_plan(model, load_board("a10gx1150"), ARRAY).layers
+    layer, _ = make_plan(model, load_board("a10gx1150"), ARRAY).steps
     return layer.conv
 
 

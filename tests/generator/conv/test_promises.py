@@ -78,8 +78,8 @@ def prove(layers: tuple[Layer, ...], plan: Plan, image: ImageLayout | None = Non
         ])  # fmt: skip
     return list(
         prove_promises(
-            [p.controller for p in plan.layers], [p.conv for p in plan.layers],
-            [p.post for p in plan.layers], image or plan.image, [p.name for p in plan.layers],
+            [p.controller for p in plan.steps], [p.conv for p in plan.steps],
+            [p.post for p in plan.steps], image or plan.image, [p.name for p in plan.steps],
             reads,
         )
     )  # fmt: skip
@@ -91,7 +91,7 @@ def distances(layers: tuple[Layer, ...], plan: Plan) -> Iterator[tuple[str, int]
     weights = iter([w for _ in range(2) for d in definitions for w in d.weights()])
     machine = ConvMachine(plan.array.units, 1 << (plan.weight_words - 1).bit_length())
     machine.run(plan.fill, [], weights, last=False)
-    for definition, own in zip(definitions, plan.layers, strict=True):
+    for definition, own in zip(definitions, plan.steps, strict=True):
         machine.run(own.conv, definition.operands, weights, last=False)
         if (found := touched_distance(machine.touched)) is not None:
             yield "conv-weights", found
@@ -116,7 +116,7 @@ def test_every_plan_is_proved_with_the_distances_that_it_has(seed: int, family: 
         assert proved[name].distance == found.get(name)
     for proof in plan.proofs:
         assert proof.distance is None or proof.distance >= proof.promise.safelen
-        assert proof.distance is None or proof.layer in {"image", *(p.name for p in plan.layers)}
+        assert proof.distance is None or proof.layer in {"image", *(p.name for p in plan.steps)}
     least = proved["post-records"].distance
     assert least is not None and least <= found.get("post-records", least)
 
@@ -125,9 +125,9 @@ def change(plan: Plan, name: str, part: str, **fields: Any) -> Plan:
     """A plan with other numbers in one layer's record."""
     layers = [
         replace(p, **{part: replace(getattr(p, part), **fields)}) if p.name == name else p
-        for p in plan.layers
+        for p in plan.steps
     ]
-    return replace(plan, layers=tuple(layers))
+    return replace(plan, steps=tuple(layers))
 
 
 def refused(layers: tuple[Layer, ...], plan: Plan, promise: str, layer: str) -> str:
@@ -152,7 +152,7 @@ def small() -> tuple[tuple[Layer, ...], Plan]:
 
 def test_a_depthwise_row_without_its_idle_iterations() -> None:
     layers, plan = small()
-    own = plan.layers[1].conv
+    own = plan.steps[1].conv
     assert own.row_lines == 3 < own.row_length
     text = refused(layers, change(plan, "conv1", "conv", row_length=3), "conv-rows", "conv1")
     assert text.endswith("a word is touched again after 3 iterations, 16 are promised")
@@ -160,7 +160,7 @@ def test_a_depthwise_row_without_its_idle_iterations() -> None:
 
 def test_weights_that_are_written_too_early() -> None:
     layers, plan = small()
-    own = plan.layers[2].conv
+    own = plan.steps[2].conv
     run = own.run0
     assert run.groups == own.groups > 1
     assert run.take_first == own.last_first == 8 - run.words > 0
@@ -170,7 +170,7 @@ def test_weights_that_are_written_too_early() -> None:
 
 def test_weights_that_are_written_too_late() -> None:
     layers, plan = small()
-    run = plan.layers[2].conv.run0
+    run = plan.steps[2].conv.run0
     late = run.iterations - 1 - (run.words - 1) * run.take_every
     assert late > run.take_first
     wrong = change(plan, "conv2", "conv", run0=replace(run, take_first=late))
@@ -193,7 +193,7 @@ def runs() -> tuple[tuple[Layer, ...], Plan]:
 
 def test_runs_of_groups_are_proved_with_their_own_words() -> None:
     layers, plan = runs()
-    own = plan.layers[1].conv
+    own = plan.steps[1].conv
     assert [(run.groups, run.words) for run in own.runs] == [(1, 8), (2, 5), (1, 6)]
     assert min(d for name, d in distances(layers, plan) if name == "conv-weights") >= 8
     early, late = {"take_first": 0}, {"take_every": 4}
@@ -209,7 +209,7 @@ def test_a_group_without_its_idle_iterations() -> None:
         channels=9, height=1, width=1,
     )  # fmt: skip
     layers, plan = schedule(model).layers, make_plan(model, BOARD, array_for(model, 16, 7))
-    own = plan.layers[1].conv
+    own = plan.steps[1].conv
     tail = own.run0.iterations - own.tiles * own.run0.words
     assert tail > 0
     prove(layers, plan)
@@ -229,7 +229,7 @@ def test_parameters_that_are_used_too_soon(before: int) -> None:
 
 def test_maps_that_overlap() -> None:
     layers, plan = small()
-    own = plan.layers[2]
+    own = plan.steps[2]
     base = plan.memory.bases[layers[2].input.name]
     for out in (base, base + plan.array.lines(layers[2].input.shape) - 1,
                 base - own.controller.stores + 1):  # fmt: skip

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from random_networks import Family, random_orders
 
 from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.plan import LayerPlan, Plan, make_plan
+from shiftforge.generator.conv.plan import Plan, StepPlan, make_plan
 from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.generator.conv.second_words import word_planner
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
@@ -30,7 +30,7 @@ def array_cycles(plan: Plan, layers: Sequence[Layer]) -> list[int]:
     machine = ConvMachine(plan.array.units, 1 << (plan.weight_words - 1).bit_length())
     machine.run(plan.fill, [], weights, last=False)
     found = []
-    for definition, own in zip(definitions, plan.layers, strict=True):
+    for definition, own in zip(definitions, plan.steps, strict=True):
         machine.run(own.conv, definition.operands, weights, last=False)
         found.append(machine.busy)
     return found
@@ -44,7 +44,7 @@ def of_one_term(model: QuantizedModel) -> QuantizedModel:
     return replace(model, nodes=nodes)
 
 
-def slack(own: LayerPlan, second: bool) -> int:
+def slack(own: StepPlan, second: bool) -> int:
     """Cycles that a plan counts and the unit may not need: a standard layer's last channels take
     the nine cycles of a window's lines, of which none comes after the layer's last window; and in a
     late layer the cycle after the last window, where its group has no second word."""
@@ -64,12 +64,13 @@ def test_array_cycles_are_those_of_the_unit(seed: int, family: Family) -> None:
     plain = make_plan(plain_model, BOARD, array)
     both = array_cycles(plan, layers)
     without = array_cycles(plain, schedule(plain_model).layers)
-    for own, other, cycles, least in zip(plan.layers, plain.layers, both, without, strict=True):
+    every = zip(plan.layers, plan.steps, plain.layers, both, without, strict=True)
+    for own, step, other, cycles, least in every:
         counted = own.one_term_cycles + own.second_term_cycles
-        assert cycles <= counted <= cycles + slack(own, True)
+        assert cycles <= counted <= cycles + slack(step, True)
         same = [first for first, _ in own.words] == [first for first, _ in other.words]
         assert least <= own.one_term_cycles
-        assert not same or own.one_term_cycles <= least + slack(own, False)
+        assert not same or own.one_term_cycles <= least + slack(step, False)
         assert own.second_term_cycles == 0 or any(second for _, second in own.words)
         assert other.second_term_cycles == 0
     told = plan.totals()
@@ -147,10 +148,10 @@ def test_f_is_the_share_that_the_planner_told_quantisation(seed: int) -> None:
     assert told.array == {"board": BOARD.name, "units": array.units, "pixels": array.pixels}
     counts = {name: told.words[name].counts(mask) for name, mask in masks.items()}
     free = 0
-    for own in plan.layers:
+    for own, step in zip(plan.layers, plan.steps, strict=True):
         words = told.words[own.name]
         added = words.added_cycles(counts[own.name])
-        lanes = own.conv.last_lanes if own.mode == "standard" else 9
+        lanes = step.conv.last_lanes if own.mode == "standard" else 9
         most = max(0, 9 - lanes) * own.tiling.tiles * own.tiling.out_groups
         assert own.second_term_cycles <= added <= own.second_term_cycles + most
         assert bool(added) == any(second for _, second in own.words)
@@ -160,5 +161,5 @@ def test_f_is_the_share_that_the_planner_told_quantisation(seed: int) -> None:
         free += most
     f, share = plan.second_terms, told.share(counts)
     assert f <= share <= f + free / plan.one_term_cycles + 1e-12
-    if not any(own.mode == "standard" and own.conv.last_lanes < 9 for own in plan.layers):
+    if not any(own.mode == "standard" and own.conv.last_lanes < 9 for own in plan.steps):
         assert share == f

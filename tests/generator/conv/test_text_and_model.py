@@ -72,21 +72,21 @@ def test_sizes_of_the_text_hold_what_the_records_touch(seed: int) -> None:
     model = random_network(seed, layers=8, family="mixed" if seed % 2 else "two-term")
     plan = make_plan(model, BOARD, array_for(model, 16, 1 + seed))
     size = _sizes(render_accelerator(plan))
-    assert size["LAYERS"] == len(plan.layers)
-    assert size["PASSES"] == len(plan.layers) + (plan.image_pass is not None)
-    words = [run.words for p in plan.layers for run in p.conv.runs]
-    most = max(words + [p.conv.last_words for p in plan.layers])
+    assert size["LAYERS"] == len(plan.steps)
+    assert size["PASSES"] == len(plan.steps) + (plan.image_pass is not None)
+    words = [run.words for p in plan.steps for run in p.conv.runs]
+    most = max(words + [p.conv.last_words for p in plan.steps])
     assert size["WEIGHT_HALF"] >= most and size["WEIGHT_HALF"] & (size["WEIGHT_HALF"] - 1) == 0
-    assert size["ROW_LINES"] >= max(p.conv.row_length for p in plan.layers)
-    assert size["GROUPS"] >= max(p.post.groups for p in plan.layers)
-    for own in plan.layers:
+    assert size["ROW_LINES"] >= max(p.conv.row_length for p in plan.steps)
+    assert size["GROUPS"] >= max(p.post.groups for p in plan.steps)
+    for own in plan.steps:
         assert size["FM_LINES"] >= own.controller.out_base + own.controller.stores
     image = plan.image
     assert size["IMAGE_SLOT"] >= size["IMAGE_BEATS"] == image.beats
     assert size["IMAGE_WORD"] >= (image.pixels - 1) * size["IMAGE_STRIDE"] + size["IMAGE_KERNEL"]
     assert size["STEP"] >= max(image.rows * image.beats, image.lines)
-    assert size["FRAME_PARAMS"] == sum(p.post.groups for p in plan.layers)
-    words = [run.words * run.groups for p in plan.layers for run in p.conv.runs]
+    assert size["FRAME_PARAMS"] == sum(p.post.groups for p in plan.steps)
+    words = [run.words * run.groups for p in plan.steps for run in p.conv.runs]
     assert size["FRAME_WORDS"] == sum(words) == plan.frame_words
 
 

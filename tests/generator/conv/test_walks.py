@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import PADDINGS, Family, random_frames
 
-from shiftforge.generator.conv.plan import LayerPlan, Plan, array_for, make_plan
+from shiftforge.generator.conv.plan import Plan, StepPlan, array_for, make_plan
 from shiftforge.generator.conv.records import Pace, Run
 from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.quant.graph.types import QuantizedModel
@@ -58,7 +58,7 @@ def test_second_words_of_every_kind_walk() -> None:
     found: set[str] = set()
     for seed, family in CASES:
         layers, plan = planned(seed, family)
-        for layer, own in zip(layers, plan.layers, strict=True):
+        for layer, own in zip(layers, plan.steps, strict=True):
             found |= second_kinds(layer, own, plan)
     assert found == KINDS
 
@@ -67,7 +67,7 @@ def test_the_random_layers_are_of_every_kind() -> None:
     found: set[tuple[Any, ...]] = set()
     for seed, family in CASES:
         layers, plan = planned(seed, family)
-        for layer, own in zip(layers, plan.layers, strict=True):
+        for layer, own in zip(layers, plan.steps, strict=True):
             found |= {
                 (layer.mode, "pool" if layer.pool is not None else ""),
                 (layer.mode, "residual" if layer.skip is not None else ""),
@@ -126,13 +126,13 @@ def _changes(record: Any) -> Iterator[tuple[str, Any]]:
             yield own.name, replace(record, **{own.name: value + 1})
 
 
-def _with(plan: Plan, index: int, own: LayerPlan) -> Plan:
-    return replace(plan, layers=(*plan.layers[:index], own, *plan.layers[index + 1 :]))
+def _with(plan: Plan, index: int, own: StepPlan) -> Plan:
+    return replace(plan, steps=(*plan.steps[:index], own, *plan.steps[index + 1 :]))
 
 
 def _unseen(plan: Plan, layers: tuple[Layer, ...], index: int, part: str) -> set[str]:
     """Fields that may change without a problem in their layer."""
-    own, found = plan.layers[index], set()
+    own, found = plan.steps[index], set()
     for name, record in _changes(getattr(own, part)):
         problems = walk_problems(_with(plan, index, replace(own, **{part: record})), layers, 1)
         if not problems:
@@ -154,7 +154,8 @@ VALUES = {
 
 _COUNTERS = {f"{axis}{k}" for axis in "anty" for k in (3, 4, 5)}
 _ROWS = {
-    "all_rows", "first_t", "in_rows", "in_tiles", "late", "row_length", "row_lines", "stride",
+    "all_rows", "first_t", "first_y", "in_rows", "in_tiles", "keeps", "late", "row_length",
+    "row_lines", "stride",
     *(f"fires.{f.name}" for f in fields(Pace)),
 }  # fmt: skip
 # The last run's reads are the layer's.
@@ -271,11 +272,11 @@ def test_a_prolonged_layer_wants_no_line_more() -> None:
     model = last_lines_unused()
     plan = make_plan(model, BOARD, array_for(model, 16, 2))
     layers = schedule(model).layers
-    conv, controller = plan.layers[1].conv, plan.layers[1].controller
+    conv, controller = plan.steps[1].conv, plan.steps[1].controller
     assert conv.iterations > controller.sends
     assert walk_problems(plan, layers) == []
     # One load more, and the unit waits for the row's last line.
-    longer = replace(plan.layers[1], conv=replace(conv, loads=conv.loads + 1))
+    longer = replace(plan.steps[1], conv=replace(conv, loads=conv.loads + 1))
     assert walk_problems(_with(plan, 1, longer), layers) == [
         "conv1: iteration 23 wants a line and none is left"
     ]

@@ -27,12 +27,12 @@ def test_short_groups_of_a_few_words(
     model = random_network(seed, layers=8, family=family, multiplier_requant=seed % 2 == 1)
     plan = make_plan(model, load_board("s10gx2800"), array_for(model, units, pixels))
     short = [
-        layer for layer in plan.layers for run in layer.conv.runs
+        layer for layer in plan.steps for run in layer.conv.runs
         if run.groups > 1 and run.words > 1
         and run.iterations == run.take_first + WEIGHT_DISTANCE
     ]  # fmt: skip
     assert max(len(layer.conv.runs) for layer in short) == runs
-    for layer in plan.layers:
+    for layer in plan.steps:
         groups = [run for run in layer.conv.runs for _ in range(run.groups)]
         for own, after in pairwise(groups):
             # The next group takes its words one an iteration.

@@ -94,7 +94,7 @@ def test_the_random_layers_have_second_words_of_every_kind(
     found: set[str] = set()
     for model, (_, _, _, units, pixels) in zip(networks, CASES, strict=True):
         plan = make_plan(model, BOARD, array_for(model, units, pixels))
-        for layer, own in zip(schedule(model).layers, plan.layers, strict=True):
+        for layer, own in zip(schedule(model).layers, plan.steps, strict=True):
             found |= second_kinds(layer, own, plan)
     assert found == KINDS
 

@@ -28,7 +28,7 @@ def test_the_plan_of_a_project(plan: Path) -> None:
     assert found.totals.board == "a10gx1150"
     assert found.totals.clock_mhz == 250.0
     assert found.latencies == Latencies()
-    assert len(found.names) == len(found.layers) == len(found.macs)
+    assert len(found.names) == len(found.steps) == len(found.macs)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_the_plan_of_a_project(plan: Path) -> None:
         (("latencies",), {"conv": 60.5}, "latencies.conv"),
         (("totals", "clock_mhz"), 0, "totals.clock_mhz"),
         (("totals", "lanes"), "1008", "totals.lanes"),
-        (("layers",), [], "layers"),
-        (("layers", 0, "mode"), "magic", "layers.0.mode"),
-        (("layers", 1, "cycles", "macs"), 0, "layers.1.cycles.macs"),
+        (("steps",), [], "steps"),
+        (("steps", 0, "mode"), "magic", "steps.0.mode"),
+        (("steps", 1, "cycles", "macs"), 0, "steps.1.cycles.macs"),
     ],
 )
 def test_a_wrong_field_is_told(
@@ -58,7 +58,7 @@ def test_a_wrong_field_is_told(
     assert any(told in problem.what for problem in caught.value.problems)
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"layers": 1}'])
+@pytest.mark.parametrize("text", ["[]", "{", '{"steps": 1}'])
 def test_what_is_no_plan(text: str, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(InputError, match=r"plan\.json"):
