@@ -19,7 +19,7 @@ from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.network import Network, WordCounts
 from shiftforge.generator.conv.records import ControllerPass
 from shiftforge.generator.conv.schedule import Layer
-from shiftforge.generator.conv.steps import Place, Step
+from shiftforge.generator.conv.steps import Place, Step, whole_steps
 from shiftforge.generator.conv.times import Passes
 from shiftforge.generator.conv.walk import Walk, walk_step
 
@@ -97,11 +97,12 @@ def lower_network(
     array: ArrayShape,
     latencies: Latencies,
     bases: Mapping[str, int],
-    steps: Sequence[Step],
+    steps: Sequence[Step] | None = None,
 ) -> Lowered:
     """The records of all steps. bases: first line of every map that is stored, whole or a strip at
-    a time."""
+    a time. steps: in their order; None for one a layer."""
     layers, scheduled = network.layers, network.scheduled
+    steps = whole_steps(layers) if steps is None else steps
     tilings = tuple(tile_layer(layer, array) for layer in layers)
     words = network.words(array)
     image = image_layout(

@@ -59,10 +59,9 @@ def make_row(network: Network, variant: int, array: ArrayShape, latencies: Laten
     maps = stored_maps(network.scheduled, array)
     lowered = lower_network(network, array, latencies, dict.fromkeys((m.name for m in maps), 0))
     whole, without = 0, 0
-    for layer, tiling, walk, words in zip(
-        network.layers, lowered.tilings, lowered.walks, lowered.words, strict=True
-    ):
-        own = layer, tiling, walk, array.units, words
+    for step in lowered.steps:
+        layer, words = network.layers[step.step.layer], lowered.words[step.step.layer]
+        own = layer, step.tiling, step.walk, array.units, words
         whole += array_iterations(*own)
         without += array_iterations(*own, second=False)
     times = tuple(step_times(own) for own in lowered.passes)
