@@ -24,7 +24,7 @@ from bench.conv.shapes import mobilenet_v2
 from shiftforge.boards.load import load_board
 from shiftforge.boards.types import Board
 from shiftforge.files import read_text
-from shiftforge.generator.conv.area import ram_blocks
+from shiftforge.generator.conv.area import Block
 from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.target import generate
 
@@ -65,7 +65,7 @@ def channel_cost(bits: int, depth: int, board: Board, in_ram: bool = False) -> C
         like = facts[512, 16]
         return Cost(like.aluts * bits / 512, like.ffs * bits / 512, 0)
     like = facts[576, 256]
-    return Cost(like.aluts, like.ffs * bits / 576, ram_blocks(bits, depth, board))
+    return Cost(like.aluts, like.ffs * bits / 576, int(Block(board.ram_block_bits, board.ram_block_max_width).blocks(bits, depth)))
 
 
 def totals(channels: Iterable[dict[str, Any]], board: Board, in_ram: bool) -> Cost:

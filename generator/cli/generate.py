@@ -82,6 +82,11 @@ def command(
         print_json({**report, "output": output, "seconds": round(seconds, 3)})
         return
     print_table(f"{output}, generated in {seconds:.1f} s", ("figure", "value"), list(_rows(report)))
+    if items := report.get("area"):
+        rows = [[i["name"], *(f"{i[k]:,}" for k in ("alm", "ram_blocks", "dsp")),
+                 i["source"].split(":")[0].split(" (")[0]] for i in items]  # fmt: skip
+        columns = ["item", "ALMs", "RAM blocks", "DSP blocks", "from"]
+        print_table("area by item, modelled, without the board's own logic", columns, rows)
     others = report.get("alternatives") or []
     if others:
         columns = [key.replace("_", " ") for key in others[0]]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.generator.board_fit import fit_problems
-from shiftforge.generator.conv.area import Multipliers, estimate_area
+from shiftforge.generator.conv.area import Multipliers, estimate_area, features_of, lane_kind
 from shiftforge.generator.conv.plan import Plan, area_estimate, array_for, make_plan
 from shiftforge.generator.conv.weights import frame_weight_bytes
 from shiftforge.quant.graph.types import Conv, IntFormat, QuantizedModel, ShiftFormat, WeightFormat
@@ -126,14 +126,11 @@ def _name(plan: Plan, multipliers: Multipliers) -> str:
 def _alternative(
     name: str, plan: Plan, multipliers: Multipliers, sqnr_db: float | None, built: bool = False
 ) -> Alternative:
-    area = estimate_area(
-        plan.board, plan.array, plan.memory.total_lines, plan.row_lines, plan.weight_words,
-        multipliers=multipliers,
-    )  # fmt: skip
+    area = estimate_area(replace(features_of(plan), lane=lane_kind(plan.array, multipliers)))
     return Alternative(
         weights=name,
         built=built,
-        fits=not fit_problems(area_estimate(replace(plan, area=area))),
+        fits=not fit_problems(area_estimate(plan, area)),
         f=round(plan.second_terms, 4),
         cycles=plan.modelled_cycles,
         fps=round(plan.modelled_fps, 2),

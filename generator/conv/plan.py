@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
-from shiftforge.generator.conv.area import AreaEstimate, estimate_area
+from shiftforge.generator.conv.area import AreaEstimate, estimate_area, features_of
 from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.cycles import LayerCycles, added, model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
@@ -104,7 +105,6 @@ class Plan:
     layers: tuple[LayerPlan, ...]
     steps: tuple[StepPlan, ...]
     memory: MemoryPlan
-    area: AreaEstimate
     channels: tuple[Channel, ...]
     multiplier_requant: bool
     row_lines: int
@@ -113,6 +113,11 @@ class Plan:
     non_blocking: bool
     shifts: ShiftRanges
     frame_words: int
+
+    @cached_property
+    def area(self) -> AreaEstimate:
+        """Modelled use of the device, by item."""
+        return estimate_area(features_of(self))
 
     @property
     def ideal_cycles(self) -> int:
@@ -181,7 +186,7 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as JSON, identical for identical input."""
-        data: dict[str, Any] = asdict(self)
+        data: dict[str, Any] = {**asdict(self), "area": asdict(self.area)}
         data["latencies"] = self.latencies.to_dict()
         data["bytes_per_cycle"] = bytes_per_cycle(self.board)
         data["board"] = self.board.name
@@ -219,6 +224,14 @@ class Plan:
             "modelled_alm": self.area.alm,
             "modelled_alm_fraction": round(self.area.alm / self.board.alm, 4),
             "modelled_ram_blocks": self.area.ram_blocks,
+            "alm": self.area.alm,
+            "alm_fraction": round(self.area.alm / self.board.alm, 4),
+            "ram_blocks": self.area.ram_blocks,
+            "ram_fraction": round(self.area.ram_blocks / self.board.ram_blocks, 4),
+            "bsp_alm": self.area.bsp_alm,
+            "bsp_ram": self.area.bsp_ram,
+            "map_bytes": self.area.map_bytes,
+            "area": [asdict(item) for item in self.area.items],
         }
 
 
@@ -279,7 +292,6 @@ def make_plan(
         lowered.image, [p.name for p in planned], [own.reads for own in lowered.steps],
     )  # fmt: skip
     row_lines, weight_words = lowered.row_lines, lowered.weight_words
-    area = estimate_area(board, array, memory.total_lines, row_lines, weight_words)
     plan = Plan(
         network=network.model.name,
         board=board,
@@ -305,7 +317,6 @@ def make_plan(
         ),
         steps=planned,
         memory=memory,
-        area=area,
         channels=plan_channels(passes, lowered.lags, latencies, depths),
         multiplier_requant=network.multiplier,
         row_lines=row_lines,
@@ -348,9 +359,9 @@ def _layer_plan(
     )
 
 
-def area_estimate(plan: Plan) -> Estimate:
-    """What the plan takes of its board."""
-    area = plan.area
+def area_estimate(plan: Plan, area: AreaEstimate | None = None) -> Estimate:
+    """What the plan takes of its board; area: in place of the plan's own."""
+    area = plan.area if area is None else area
     remedies = (
         "a smaller array (--units, --pixels), or a larger board",
         "shift weights (--scheme shift), or a smaller array",

@@ -62,10 +62,10 @@ def document(
 
 
 def test_what_maps_is_a_table(networks: str, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["check", networks + "good", "--board", "de10_nano", "--resolution", "40"]
+    arguments = ["check", networks + "good", "--board", "de5a_net", "--resolution", "40"]
     assert run(arguments) == 0
     captured = capsys.readouterr()
-    for part in ("pointwise", "depthwise", "pool", "classifier", "all modelled", "de10_nano"):
+    for part in ("pointwise", "depthwise", "pool", "classifier", "all modelled", "de5a_net"):
         assert part in captured.out
     assert "input 3x40x40" in captured.err
     report = document(arguments, 0, capsys)

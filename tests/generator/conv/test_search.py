@@ -41,9 +41,14 @@ def test_a_target_rate_is_reached_with_the_fewest_lanes() -> None:
 
 
 def test_small_networks_get_an_array_on_every_board() -> None:
-    for board in list_boards():
-        plan = search_array(random_model(2), load_board(board))
-        assert plan.modelled_cycles > 0
+    """But for the smallest: six kernels take more than it has, whatever the array."""
+    for name in list_boards():
+        board = load_board(name)
+        if board.alm < 50_000:
+            with pytest.raises(InputError, match="ALMs"):
+                search_array(random_model(2), board)
+        else:
+            assert search_array(random_model(2), board).modelled_cycles > 0
 
 
 def test_a_board_that_is_too_small_is_refused_with_figures(network: QuantizedModel) -> None:

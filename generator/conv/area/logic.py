@@ -1,0 +1,112 @@
+"""Items of logic: the array, what feeds it, and what its results go through."""
+
+from __future__ import annotations
+
+from shiftforge.generator.conv.area.features import Features
+from shiftforge.generator.conv.area.items import Item
+from shiftforge.generator.conv.area.lanes import ALM_A_LANE
+from shiftforge.generator.conv.area.numbers import Figure, alms, divided
+from shiftforge.generator.conv.area.table import coefficients, cost, sources
+
+__all__ = ["array_items", "post_items", "walking_items"]
+
+
+def _item(name: str, rows: tuple[str, ...], alm: Figure, dsp: Figure = 0, note: str = "") -> Item:
+    return Item(name, alm, 0, dsp, sources(*rows) + note)
+
+
+def array_items(of: Features) -> list[Item]:
+    """The array: lanes, decoders, operands, windows."""
+    spared = (32 - of.accumulator_bits) * coefficients()["accumulator"]["luts_bit"] / 9
+    found = [
+        Item("lanes", of.lanes * (ALM_A_LANE[of.lane] - spared), 0,
+             divided(of.lanes, 2) if of.lane[0] == "dsp" else 0,
+             "synthesised: bench/results/lane_area.json, by kind; "
+             + sources("accumulator")),
+        _item("operand multiplexers", ("operands",), of.lanes * _operands(of)),
+    ]  # fmt: skip
+    if of.code_bits == 4:
+        found.append(_item("weight decoders", ("decoder",), 9 * of.units * cost("decoder")))
+    if of.pointwise:
+        ring = of.places * cost("ring", unit=of.units)
+        found.append(_item("pointwise rings with barrel shifters", ("ring",), ring))
+    if of.windows:
+        window = of.line_bytes * cost("window", place=4 if of.late else 3)
+        found.append(_item("depthwise window", ("window",), window))
+    if of.standards:
+        row = coefficients()["standard"]
+        columns = 3 * of.columns * of.units
+        held = alms(of.line_bytes * row["luts"] + columns * row["luts_column"],
+                    of.line_bytes * row["ff"] + columns * row["ff_column"])  # fmt: skip
+        found.append(_item("standard windows", ("standard",), held))
+    return found
+
+
+def _operands(of: Features) -> Figure:
+    """ALMs of one lane's choice of its operand."""
+    row = coefficients()["operands"]
+    choices = of.windows + of.standards - (0 if of.pointwise else 1)
+    known = row["luts"]
+    last = len(known) - 1
+    more = max(choices - last, 0) * row["luts_more"]
+    return alms(known[min(max(choices, 0), last)] + more, row["ff"])
+
+
+def post_items(of: Features) -> list[Item]:
+    """What follows the convolution, a result or a unit at a time."""
+    results = of.line_bytes
+    if of.multiplier_requant:
+        row = coefficients()["requant_multiplier"]
+        rounding = _item("requantisation with multipliers", ("requant_multiplier",),
+                         results * cost("requant_multiplier"), results * row["dsp"])  # fmt: skip
+    else:
+        rounding = _item("requantisation", ("round",), results * _rounding(of))
+    found = [rounding, _item("activation clamps", ("clamp",), results * cost("clamp"))]
+    if of.residual:
+        row, bits = coefficients()["add"], min(of.residual_bits, 3)
+        each = alms(row["luts"][bits], row["ff"][bits])
+        found.append(_item("residual addition", ("add",), results * each))
+    if of.pool_terms:
+        each = cost("pool", place=of.places, term=sum(of.pool_terms))
+        found.append(_item("global pool", ("pool",), of.units * each))
+    if of.direct:
+        each = cost("direct", place=of.places)
+        found.append(_item("output of 32 bits", ("direct",), of.units * each))
+    return found
+
+
+def _rounding(of: Features) -> Figure:
+    """ALMs of a result's bias and rounding."""
+    row = coefficients()["round"]
+    if of.right_bits == of.left_bits == of.right_least == 0:
+        return alms(row["luts_constant"], row["ff"])
+    return cost("round", right=of.right_bits, left=of.left_bits)
+
+
+def walking_items(of: Features) -> list[Item]:
+    """The loader's line builder, line selection, and everything that counts."""
+    word = of.image_rows * of.image_word
+    built = word * cost("build", source=of.image_parts) + of.line_bytes * cost(
+        "build", source=of.image_groups
+    )
+    found = [
+        _item("loader's line builder", ("build",), built),
+        _item("controller's line selection", ("select",), 2 * of.line_bytes * cost("select")),
+    ]
+    records = dict(of.record_bits)
+    for name in ("loader", "feeder", "params", "controller", "conv", "post"):
+        alm = _operations(name) + alms(0, records.get(name, 0))
+        if name == "controller" and of.residual:
+            alm = alm + _operations("skips")
+        found.append(_item(f"counters of {name}", ("counters", "operation"), alm))
+    return found
+
+
+def _operations(name: str) -> Figure:
+    """ALMs of what a kernel counts."""
+    each = coefficients()["operation"]
+    counts = coefficients()["counters"][name]
+    return alms(
+        sum(n * each[kind].get("alut", 0) for kind, n in counts.items()) / 2,
+        sum(n * each[kind].get("ff", 0) for kind, n in counts.items()),
+    )

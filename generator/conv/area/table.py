@@ -1,0 +1,77 @@
+"""The area model's coefficients, from coefficients.toml, and the shapes of RAM blocks."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from shiftforge.generator.conv.area.numbers import Figure, alms, divided, power_of_two
+
+__all__ = ["MLAB_ALM", "MLAB_BITS", "MLAB_WORDS", "Block", "coefficients", "cost", "sources"]
+
+MLAB_WORDS, MLAB_BITS, MLAB_ALM = 32, 20, 10
+"""A memory of 32 words x 20 bits in ten ALMs."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A board's RAM block. bits: of it. width: of its widest port.
+
+    Narrower ports have twice the words, in five steps from 40 bits: 20, 10, 5, 2 and 1.
+    """
+
+    bits: int
+    width: int
+
+    def blocks(self, bits: Figure, words: Figure) -> Figure:
+        """RAM blocks of a memory as the compiler's reports count them.
+
+        The words are a power of two. Its blocks have the shape that holds them all, or the
+        narrowest; so many lie side by side as the bits need. A memory of 32 words or fewer has
+        none: it is made of ALMs.
+        """
+        deep = power_of_two(words)
+        rows = self.bits // self.width
+        found: Figure = 0
+        for step in range(6):
+            reach = rows << step
+            narrow = divided(bits, self.width >> step) * divided(deep, reach)
+            fits = deep <= reach if step < 5 else deep > rows << 4
+            below = (deep > reach >> 1) if step else deep > MLAB_WORDS
+            found = np.where(fits & below, narrow, found)
+        return found
+
+
+def cost(name: str, **amounts: Figure) -> Figure:
+    """ALMs of one item: ``luts`` and ``ff`` of a row, and of each amount its own.
+
+    amounts: by the end of the coefficients' names: ``bit=8`` takes luts_bit (or alut_bit) and
+    ff_bit eight times. Look-up tables of reports (alut) are half an ALM each.
+    """
+    row = coefficients()[name]
+
+    def total(kind: str) -> Figure:
+        found = row.get(kind, 0)
+        for end, amount in amounts.items():
+            found = found + row.get(f"{kind}_{end}", 0) * amount
+        return found
+
+    return alms(total("luts") + total("alut") / 2, total("ff"))
+
+
+@cache
+def coefficients() -> Mapping[str, Any]:
+    """All rows by name."""
+    path = files("shiftforge.generator.conv.area").joinpath("coefficients.toml")
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def sources(*names: str) -> str:
+    """The sources of some rows, in words."""
+    return "; ".join(dict.fromkeys(coefficients()[name]["source"] for name in names))
