@@ -65,7 +65,8 @@ def channel_cost(bits: int, depth: int, board: Board, in_ram: bool = False) -> C
         like = facts[512, 16]
         return Cost(like.aluts * bits / 512, like.ffs * bits / 512, 0)
     like = facts[576, 256]
-    return Cost(like.aluts, like.ffs * bits / 576, int(Block(board.ram_block_bits, board.ram_block_max_width).blocks(bits, depth)))
+    block = Block(board.ram_block_bits, board.ram_block_max_width)
+    return Cost(like.aluts, like.ffs * bits / 576, int(block.blocks(bits, depth)))
 
 
 def totals(channels: Iterable[dict[str, Any]], board: Board, in_ram: bool) -> Cost:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from shiftforge.boards.types import Board
 from shiftforge.generator.conv.area.numbers import Figure
 from shiftforge.generator.conv.area.table import Block
 from shiftforge.generator.conv.array import ArrayShape, power_of_two
 from shiftforge.generator.conv.image import IMAGE_AHEAD
 from shiftforge.generator.conv.lower_post import signed_digits
-from shiftforge.generator.conv.records import RECORDS, content_words, record_bytes
+from shiftforge.generator.conv.records import RECORDS, PostPass, content_words, record_bytes
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
     parameter_bytes,
@@ -158,11 +158,7 @@ def features_of(plan: Plan) -> Features:
         left_bits=shifts.left_most.bit_length(),
         multiplier_requant=plan.multiplier_requant,
         residual=bool(added),
-        residual_bits=max(
-            (getattr(p, name).bit_length() for name in
-             ("skip_left", "add_left", "sum_left", "sum_right") for p in added
-             if len({getattr(q, name) for q in added}) > 1), default=0,
-        ),  # fmt: skip
+        residual_bits=_residual_bits(added),
         pool_terms=tuple(
             sum(digits.bit_count() for digits in signed_digits(m)) for m, _ in plan.pools
         ),
@@ -178,7 +174,14 @@ def features_of(plan: Plan) -> Features:
         fifos=_fifos(plan),
         memories=_memories(plan, steps),
         accesses=_accesses(plan),
-    )  # fmt: skip
+    )
+
+
+def _residual_bits(added: Sequence[PostPass]) -> int:
+    """Bits of the shifts of residual additions that are not the same in all layers."""
+    names = ("skip_left", "add_left", "sum_left", "sum_right")
+    values = [{int(getattr(p, name)) for p in added} for name in names]
+    return max((max(v).bit_length() for v in values if len(v) > 1), default=0)
 
 
 def _fifos(plan: Plan) -> tuple[Fifo, ...]:
@@ -189,9 +192,7 @@ def _fifos(plan: Plan) -> tuple[Fifo, ...]:
         "weight_word_t": 8 * weight_word_bytes(array),
         "param_word_t": 8 * array.units * (6 + 4 * plan.multiplier_requant),
     }
-    return tuple(
-        Fifo(c.name, bits[c.type], c.depth, c.type == "line_t") for c in plan.channels
-    )
+    return tuple(Fifo(c.name, bits[c.type], c.depth, c.type == "line_t") for c in plan.channels)
 
 
 def _memories(plan: Plan, steps: int) -> tuple[Memory, ...]:
