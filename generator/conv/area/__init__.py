@@ -13,12 +13,12 @@ from shiftforge.generator.conv.area.features import (
     Fifo,
     Memory,
     Multipliers,
-    features_of,
     lane_kind,
 )
 from shiftforge.generator.conv.area.items import AreaEstimate, Item
 from shiftforge.generator.conv.area.lanes import ALM_A_LANE, ALM_A_LANE_PACKED
 from shiftforge.generator.conv.area.model import area_items, estimate_area
+from shiftforge.generator.conv.area.planned import features_of
 from shiftforge.generator.conv.area.table import Block
 
 __all__ = [

@@ -1,0 +1,181 @@
+"""The numbers that an accelerator's area depends on, from its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from shiftforge.boards.types import Board
+from shiftforge.generator.channel import Channel
+from shiftforge.generator.conv.area.features import Access, Features, Fifo, Memory, lane_kind
+from shiftforge.generator.conv.array import ArrayShape, power_of_two
+from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
+from shiftforge.generator.conv.lower_post import signed_digits
+from shiftforge.generator.conv.memory import MemoryPlan
+from shiftforge.generator.conv.records import (
+    RECORDS,
+    ControllerPass,
+    ConvPass,
+    PostPass,
+    content_words,
+    record_bytes,
+)
+from shiftforge.generator.conv.weights import (
+    REST_BEAT,
+    ShiftRanges,
+    parameter_bytes,
+    weight_beat_bytes,
+    weight_word_bytes,
+)
+
+__all__ = ["Planned", "PlannedLayer", "features_of"]
+
+
+class PlannedLayer(Protocol):
+    """What is asked of a layer of a plan (``LayerPlan``)."""
+
+    @property
+    def mode(self) -> str: ...
+    @property
+    def conv(self) -> ConvPass: ...
+    @property
+    def post(self) -> PostPass: ...
+
+
+class Planned(Protocol):
+    """What is asked of a plan (``Plan``), which has an area by this."""
+
+    @property
+    def board(self) -> Board: ...
+    @property
+    def array(self) -> ArrayShape: ...
+    @property
+    def image(self) -> ImageLayout: ...
+    @property
+    def image_pass(self) -> ControllerPass | None: ...
+    @property
+    def geometries(self) -> tuple[tuple[str, int, int], ...]: ...
+    @property
+    def pools(self) -> tuple[tuple[int, int], ...]: ...
+    @property
+    def layers(self) -> Sequence[PlannedLayer]: ...
+    @property
+    def memory(self) -> MemoryPlan: ...
+    @property
+    def channels(self) -> tuple[Channel, ...]: ...
+    @property
+    def multiplier_requant(self) -> bool: ...
+    @property
+    def row_lines(self) -> int: ...
+    @property
+    def weight_words(self) -> int: ...
+    @property
+    def shifts(self) -> ShiftRanges: ...
+    @property
+    def max_groups(self) -> int: ...
+
+
+def features_of(plan: Planned) -> Features:
+    """Of a plan (whose own area is not read)."""
+    array, image, shifts = plan.array, plan.image, plan.shifts
+    posts = [layer.post for layer in plan.layers]
+    added = [p for p in posts if p.residual]
+    standard = {g[1] for g in plan.geometries if g[0] == "standard"}
+    late = {layer.conv.geometry for layer in plan.layers if layer.conv.late}
+    depthwise = [n for n, g in enumerate(plan.geometries) if g[0] == "depthwise"]
+    steps = len(getattr(plan, "steps", plan.layers))
+    return Features(
+        family=plan.board.family,
+        board=plan.board.name,
+        ram_bits=plan.board.ram_block_bits,
+        ram_width=plan.board.ram_block_max_width,
+        lane=lane_kind(array),
+        units=array.units,
+        places=array.line_bytes // array.units,
+        accumulator_bits=32,
+        code_bits=array.code_bits,
+        pointwise=any(layer.mode == "pointwise" for layer in plan.layers),
+        windows=len(depthwise) + len(late),
+        late=bool(late),
+        standards=len(standard),
+        columns=(array.pixels - 1) * max(standard, default=1) + 3,
+        right_bits=(shifts.right_most - shifts.right_least).bit_length(),
+        right_least=shifts.right_least,
+        left_bits=shifts.left_most.bit_length(),
+        multiplier_requant=plan.multiplier_requant,
+        residual=bool(added),
+        residual_bits=_residual_bits(added),
+        pool_terms=tuple(
+            sum(digits.bit_count() for digits in signed_digits(m)) for m, _ in plan.pools
+        ),
+        direct=any(p.direct for p in posts),
+        image_rows=image.rows,
+        image_word=image.word,
+        image_parts=image.beat // image.word,
+        image_groups=image.map_groups,
+        record_bits=tuple(
+            (name.split("_", maxsplit=1)[0], 32 * content_words(kind))
+            for name, kind in RECORDS.items()
+        ),
+        fifos=_fifos(plan),
+        memories=_memories(plan, steps),
+        accesses=_accesses(plan),
+    )
+
+
+def _residual_bits(added: Sequence[PostPass]) -> int:
+    """Bits of the shifts of residual additions that are not the same in all layers."""
+    names = ("skip_left", "add_left", "sum_left", "sum_right")
+    values = [{int(getattr(p, name)) for p in added} for name in names]
+    return max((max(v).bit_length() for v in values if len(v) > 1), default=0)
+
+
+def _fifos(plan: Planned) -> tuple[Fifo, ...]:
+    array = plan.array
+    bits = {
+        "line_t": 8 * array.line_bytes,
+        "acc_word_t": 32 * array.line_bytes,
+        "weight_word_t": 8 * weight_word_bytes(array),
+        "param_word_t": 8 * array.units * (6 + 4 * plan.multiplier_requant),
+    }
+    return tuple(Fifo(c.name, bits[c.type], c.depth, c.type == "line_t") for c in plan.channels)
+
+
+def _memories(plan: Planned, steps: int) -> tuple[Memory, ...]:
+    array, image = plan.array, plan.image
+    stored = 8 * power_of_two(array.line_bytes)
+    records = {name: 8 * record_bytes(kind) for name, kind in RECORDS.items()}
+    found = [
+        Memory("feature-map memory", stored, plan.memory.total_lines or 1, maps=True),
+        Memory("line buffer", 2 * stored, plan.row_lines, maps=True),
+        Memory("weight memory", 8 * power_of_two(weight_word_bytes(array)),
+               2 * power_of_two(plan.weight_words)),
+        Memory("parameter memory", 8 * parameter_bytes(array, plan.multiplier_requant),
+               plan.max_groups),
+        Memory("image row memory", 8 * image.beat, 2 * IMAGE_AHEAD * image.slot,
+               power_of_two(image.rows), image.rows, maps=True),
+        Memory("instructions of controller", records["controller_layer_t"],
+               steps + (plan.image_pass is not None)),
+        Memory("instructions of conv", records["conv_layer_t"], steps + 1),
+        Memory("instructions of post", records["post_layer_t"], steps),
+    ]  # fmt: skip
+    if not any(layer.mode == "depthwise" for layer in plan.layers):
+        del found[1]
+    return tuple(found)
+
+
+def _accesses(plan: Planned) -> tuple[Access, ...]:
+    array = plan.array
+    records = {name: 8 * record_bytes(kind) for name, kind in RECORDS.items()}
+    direct = any(layer.post.direct for layer in plan.layers)
+    out = 32 * array.units if direct else 8 * power_of_two(array.line_bytes)
+    return (
+        Access("image", 8 * plan.image.beat),
+        Access("weights", 8 * weight_beat_bytes(array)),
+        Access("rests of weights", 8 * REST_BEAT),
+        Access("parameters", 8 * parameter_bytes(array, plan.multiplier_requant)),
+        Access("instructions of controller", records["controller_layer_t"]),
+        Access("instructions of conv", records["conv_layer_t"]),
+        Access("instructions of post", records["post_layer_t"]),
+        Access("output", out, stores=True),
+    )
