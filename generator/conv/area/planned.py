@@ -28,11 +28,11 @@ from shiftforge.generator.conv.weights import (
     weight_word_bytes,
 )
 
-__all__ = ["Planned", "PlannedLayer", "features_of"]
+__all__ = ["Planned", "PlannedStep", "features_of"]
 
 
-class PlannedLayer(Protocol):
-    """What is asked of a layer of a plan (``LayerPlan``)."""
+class PlannedStep(Protocol):
+    """What is asked of a step of a plan (``StepPlan``)."""
 
     @property
     def mode(self) -> str: ...
@@ -58,7 +58,7 @@ class Planned(Protocol):
     @property
     def pools(self) -> tuple[tuple[int, int], ...]: ...
     @property
-    def layers(self) -> Sequence[PlannedLayer]: ...
+    def steps(self) -> Sequence[PlannedStep]: ...
     @property
     def memory(self) -> MemoryPlan: ...
     @property
@@ -78,12 +78,12 @@ class Planned(Protocol):
 def features_of(plan: Planned) -> Features:
     """Of a plan (whose own area is not read)."""
     array, image, shifts = plan.array, plan.image, plan.shifts
-    posts = [layer.post for layer in plan.layers]
+    posts = [step.post for step in plan.steps]
     added = [p for p in posts if p.residual]
     standard = {g[1] for g in plan.geometries if g[0] == "standard"}
-    late = {layer.conv.geometry for layer in plan.layers if layer.conv.late}
+    late = {step.conv.geometry for step in plan.steps if step.conv.late}
     depthwise = [n for n, g in enumerate(plan.geometries) if g[0] == "depthwise"]
-    steps = len(getattr(plan, "steps", plan.layers))
+    steps = len(plan.steps)
     return Features(
         family=plan.board.family,
         board=plan.board.name,
@@ -94,7 +94,7 @@ def features_of(plan: Planned) -> Features:
         places=array.line_bytes // array.units,
         accumulator_bits=32,
         code_bits=array.code_bits,
-        pointwise=any(layer.mode == "pointwise" for layer in plan.layers),
+        pointwise=any(step.mode == "pointwise" for step in plan.steps),
         windows=len(depthwise) + len(late),
         late=bool(late),
         standards=len(standard),
@@ -159,7 +159,7 @@ def _memories(plan: Planned, steps: int) -> tuple[Memory, ...]:
         Memory("instructions of conv", records["conv_layer_t"], steps + 1),
         Memory("instructions of post", records["post_layer_t"], steps),
     ]  # fmt: skip
-    if not any(layer.mode == "depthwise" for layer in plan.layers):
+    if not any(step.mode == "depthwise" for step in plan.steps):
         del found[1]
     return tuple(found)
 
@@ -167,7 +167,7 @@ def _memories(plan: Planned, steps: int) -> tuple[Memory, ...]:
 def _accesses(plan: Planned) -> tuple[Access, ...]:
     array = plan.array
     records = {name: 8 * record_bytes(kind) for name, kind in RECORDS.items()}
-    direct = any(layer.post.direct for layer in plan.layers)
+    direct = any(step.post.direct for step in plan.steps)
     out = 32 * array.units if direct else 8 * power_of_two(array.line_bytes)
     return (
         Access("image", 8 * plan.image.beat),
