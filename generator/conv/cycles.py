@@ -214,18 +214,16 @@ def advance(
         pace = most(1.0, own.last_complete / own.sends)
         imaged = image(at.controller, way, first, pace, waits) + pace
     late, all_late = _late_weights(own, weights, first)
-    complete = most(first + busy + late + waits, imaged)
-    stored = most(complete + to_post, ready + own.tiles)
+    # Where post takes more iterations for a tile than the array, it decides.
+    through = most(ready, begun) + own.post - own.before
+    complete = most(first + busy + late + waits, imaged, through - to_post - SHORT * own.every)
+    stored = most(complete + to_post + own.behind, through)
     if own.stores:
         end = stored + latencies.post + latencies.channel
         at.controller = most(end, at.controller + own.controller)
         at.controller = at.controller + (latencies.controller + latencies.reentry)
         at.end = end + latencies.controller
     else:
-        # A pixel an iteration: where there are few channels, post takes longer than the array.
-        through = most(ready, begun) + own.post - own.before
-        complete = most(complete, through - to_post - SHORT * own.last_pixels)
-        stored = most(stored + own.last_pixels - 1, through)
         # Its last lines find room when so many fewer are used.
         room = first + busy * (1 - operands / own.sends)
         at.controller = most(at.controller + own.controller + latencies.controller, room)

@@ -74,13 +74,13 @@ def _constants(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _pool_terms(multiplier: int) -> list[str]:
-    """The product of ``whole[v]`` and a constant as shifts and additions."""
+    """The product of ``whole`` and a constant as shifts and additions."""
     plus, minus = signed_digits(multiplier)
     terms = []
     for bit in range(multiplier.bit_length() + 1):
         for digits, sign in ((plus, "+"), (minus, "-")):
             if digits >> bit & 1:
-                terms.append(f" {sign} (whole[v] << {bit})")
+                terms.append(f" {sign} (whole << {bit})")
     return terms or ["(ints_t)(0)"]
 
 
@@ -157,6 +157,11 @@ def render_accelerator(plan: Plan) -> str:
         "standard_geometries": standard,
         "standard_strides": strides,
         "window_columns": (array.pixels - 1) * max(strides, default=1) + 3,
+        "frames": 1,
+        "acc_bits": plan.acc_bits,
+        "slice": plan.slice,
+        "sliced": any(step.post.sliced for step in plan.steps),
+        "narrow": any(step.post.sliced or step.post.direct for step in plan.steps),
         "direct": any(step.post.direct for step in plan.steps),
         "residual": any(step.post.residual for step in plan.steps),
         "pools": [{"terms": _pool_terms(m), "right": right} for m, right in plan.pools],
@@ -168,6 +173,7 @@ def render_accelerator(plan: Plan) -> str:
             "right_mask": power_of_two(shifts.right_most - shifts.right_least + 1) - 1,
             "left": shifts.left_most,
             "left_mask": power_of_two(shifts.left_most + 1) - 1,
+            "folded": shifts.folded,
         },
         "promises": PROMISES,
         "lanes_include": verbatim(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.records import PostPass
 from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.slices import Slice, is_sliced, tile_iterations
 from shiftforge.generator.conv.walk import Walk
 
 __all__ = ["PARAM_DISTANCE", "lower_post", "signed_digits"]
@@ -34,12 +35,18 @@ def signed_digits(value: int) -> tuple[int, int]:
     return plus, minus
 
 
-def lower_post(layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape, pool: int) -> PostPass:
-    """The record of a layer. pool: number of its pool's constant, from 1; 0 without a pool."""
+def lower_post(
+    layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape, pool: int, part: Slice
+) -> PostPass:
+    """The record of a layer. pool: number of its pool's constant, from 1; 0 without a pool. part:
+    what additions and pools take at once."""
     before = max(tiling.out_groups, PARAM_DISTANCE)
     tiles = tiling.out_groups * tiling.tiles
     columns = layer.out_shape[2]
-    busy = tiling.out_groups * tiling.out_rows * columns if layer.direct else tiles
+    every = tile_iterations(layer, array, part.count)
+    # A pool's sums become a line after their last tile.
+    busy = every * (tiles + (tiling.out_groups if layer.pool is not None else 0))
+    taken = 1 if layer.direct else part.columns if is_sliced(layer) else array.pixels
     return PostPass(
         iterations=before + busy,
         before=before,
@@ -49,6 +56,9 @@ def lower_post(layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape, pool
         inner=walk.inner,
         rows=tiling.out_rows,
         last_pixels=columns - (tiling.out_tiles - 1) * array.pixels,
+        every=every,
+        columns=taken,
+        sliced=int(is_sliced(layer)),
         direct=int(layer.direct),
         exported=int(layer.exported),
         low=layer.conv.lo,

@@ -14,14 +14,15 @@ from shiftforge.generator.conv.lower_controller import (
     result_lag,
     result_lines,
 )
-from shiftforge.generator.conv.lower_conv import lower_conv
+from shiftforge.generator.conv.lower_conv import array_iterations, lower_conv
 from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.network import Network, WordCounts
 from shiftforge.generator.conv.records import ControllerPass
 from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.slices import Slice, choose_slice, post_delay
 from shiftforge.generator.conv.steps import Place, Step, whole_steps
 from shiftforge.generator.conv.times import Passes
-from shiftforge.generator.conv.walk import Walk, walk_step
+from shiftforge.generator.conv.walk import Walk, walk_layer, walk_step
 
 __all__ = ["Lowered", "LoweredStep", "Traced", "lower_network"]
 
@@ -55,13 +56,15 @@ class LoweredStep:
 class Lowered:
     """A network in the terms of an array.
 
-    tilings, words: an entry a layer. steps: in their order. image_pass: stores the image, where it
+    tilings, words: an entry a layer. steps: in their order. slice: of a line, what additions and
+    pools take at once. image_pass: stores the image, where it
     is not streamed into the first layer. traced: what the trace of a frame has, in its order.
     """
 
     tilings: tuple[Tiling, ...]
     words: tuple[WordCounts, ...]
     steps: tuple[LoweredStep, ...]
+    slice: Slice
     image: ImageLayout
     image_pass: ControllerPass | None
     traced: tuple[Traced, ...]
@@ -112,13 +115,19 @@ def lower_network(
     if not scheduled.streamed:
         base = bases[layers[0].input.name]
         image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
+    busy = [
+        array_iterations(layer, tiling, walk_layer(layer, tiling), array.units, own)
+        for layer, tiling, own in zip(layers, tilings, words, strict=True)
+    ]
+    part = choose_slice(layers, tilings, busy, array)
     numbers = {geometry: n for n, geometry in enumerate(network.geometries)}
     found, trace = [], _Trace()
     for n, step in enumerate(steps):
         layer, whole = layers[step.layer], tilings[step.layer]
         tiling, walk = replace(whole, out_rows=step.rows), walk_step(layer, whole, step)
         source, skip, target = _places(layer, whole, step, walk, bases)
-        lag = result_lag(layer, tiling, walk, latencies.round_trip, array.units)
+        way = latencies.round_trip + post_delay(layer, array, part)
+        lag = result_lag(layer, tiling, walk, way, array.units)
         pool = 0
         if layer.pool is not None:
             pool = 1 + network.pools.index((layer.pool.multiplier, layer.pool.shift))
@@ -129,11 +138,11 @@ def lower_network(
         next_words = sum(words[steps[(n + 1) % len(steps)].layer][0])
         own = words[step.layer]
         conv = lower_conv(layer, tiling, walk, array.units, own, next_words, numbers)
-        post = lower_post(layer, tiling, walk, array, pool)
+        post = lower_post(layer, tiling, walk, array, pool, part)
         maps = ((source, whole.in_groups), (skip, whole.out_groups))
         reads = tuple((p.base, groups * p.plane) for p, groups in maps if p is not None)
         found.append(LoweredStep(step, tiling, walk, lag, (controller, conv, post), reads))
-    return Lowered(tilings, words, tuple(found), image, image_pass, tuple(trace.maps))
+    return Lowered(tilings, words, tuple(found), part, image, image_pass, tuple(trace.maps))
 
 
 def _places(

@@ -41,6 +41,11 @@ class Network:
         """The passes in execution order."""
         return self.scheduled.layers
 
+    @property
+    def acc_bits(self) -> int:
+        """Bits that hold every sum of the network, with its bias and rounding."""
+        return int(max(layer.conv.acc_bits.max() for layer in self.layers))
+
     def words(self, array: ArrayShape) -> tuple[WordCounts, ...]:
         """The weight words of every layer: they follow from the units and the kind of lanes alone,
         and are counted once for each."""

@@ -27,6 +27,7 @@ from shiftforge.generator.conv.options import shape_problems
 from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.steps import whole_steps
 from shiftforge.generator.conv.weights import ShiftRanges
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel
@@ -88,6 +89,8 @@ class Plan:
     weight_words: of the largest group that is resident at once.
     steps: invocations of the kernels in their order; layers: what they add up to. traced: the
         stored maps of a frame in the traced build.
+    acc_bits: that hold every sum, with its bias and rounding. slice: of a line, what additions and
+        pools take at once.
     symmetric_bytes: what two buffers of the largest map each, and residuals beside, would take.
     """
 
@@ -112,6 +115,8 @@ class Plan:
     traced: tuple[Traced, ...]
     non_blocking: bool
     shifts: ShiftRanges
+    acc_bits: int
+    slice: Slice
     frame_words: int
 
     @cached_property
@@ -324,6 +329,8 @@ def make_plan(
         traced=lowered.traced,
         non_blocking=non_blocking,
         shifts=network.shifts,
+        acc_bits=network.acc_bits,
+        slice=lowered.slice,
         frame_words=lowered.frame_words,
     )
     if must_fit:

@@ -44,8 +44,8 @@ class StepTimes:
     controller, up to the last line. fill: of conv before the first group's own. first_complete,
     last_complete: of conv, up to the first and the last complete tile. groups: see ``GroupTimes``;
     last_words, last_first, last_every: of the next layer's words, read in the last group. before:
-    of post, in which it reads parameters. tiles: that post takes. last_pixels: of a row's last
-    tile, sent one an iteration where results leave directly.
+    of post, in which it reads parameters. tiles: that post takes, ``every`` iterations each; behind:
+    from the last tile's first one to its last word.
     """
 
     stores: bool
@@ -61,8 +61,9 @@ class StepTimes:
     last_every: Number
     before: Number
     tiles: Number
+    every: Number
+    behind: Number
     post: Number
-    last_pixels: Number
 
 
 def step_times(own: Passes) -> StepTimes:
@@ -85,8 +86,9 @@ def step_times(own: Passes) -> StepTimes:
         last_every=conv.last_every,
         before=post.before,
         tiles=post.tiles_all,
+        every=post.every,
+        behind=post.every - 1 + (post.every if post.pool else 0),
         post=post.iterations,
-        last_pixels=post.last_pixels,
     )
 
 

@@ -153,14 +153,18 @@ def pack_parameters(
     steps: of which layer each step is; None for one step a layer.
 
     A record is a beat: int32 bias, [int32 multiplier,] uint8 right shift, uint8 left shift of
-    ``units`` channels each. The bias has what the complements of negative terms lack, in 32 bits
-    that wrap: the sum with it is the exact one.
+    ``units`` channels each. The bias has what the complements of negative terms lack, and where
+    every channel is shifted right the half that rounds up, in 32 bits that wrap: the sum with it is
+    the exact one.
     """
-    least = shift_ranges(layers, multiplier).right_least
+    ranges = shift_ranges(layers, multiplier)
+    least = ranges.right_least
     records = []
     for layer in layers:
         factor, left, right = _requantisation(layer)
         bias = layer.conv.bias.astype(np.int64) + negative_terms(layer, array)
+        if ranges.folded:
+            bias += np.int64(1) << (right - 1)
         wrapped = (bias & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
         rows = [wrapped, factor.astype(np.int32)] if multiplier else [wrapped]
         groups, size = ceil(len(bias) / array.units), parameter_bytes(array, multiplier)
@@ -191,6 +195,11 @@ class ShiftRanges:
     right_least: int
     right_most: int
     left_most: int
+
+    @property
+    def folded(self) -> bool:
+        """Whether every channel is shifted right, so that biases hold the half that rounds up."""
+        return self.right_least > 0
 
 
 def shift_ranges(layers: tuple[Layer, ...], multiplier: bool) -> ShiftRanges:

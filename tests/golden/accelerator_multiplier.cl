@@ -69,7 +69,15 @@ typedef long8 longs_t;
 /* A line: SF_UNITS channels of SF_PIXELS neighbouring pixels of one row. Maps lie in memory as
  * lines in the order channel group, row, tile; pixels past the row's end are zero. */
 typedef struct { bytes_t px[SF_LINE]; } line_t;
-typedef struct { ints_t px[SF_LINE]; } acc_word_t;
+/* Sums of an array cycle's lanes fit 20 bits, biases and roundings included. */
+#define SF_SUM(v) (((v) << 12) >> 12)
+/* Sums on their way, in 24 bits. */
+typedef struct { ushort8 low[SF_LINE]; char8 high[SF_LINE]; } acc_word_t;
+#define SF_SUMS_SET(to, i, v) \
+  { (to).low[i] = convert_ushort8((v) & 65535); (to).high[i] = convert_char8((v) >> 16); }
+#define SF_SUMS_GET(from, i) \
+  ((convert_int8((from).high[i]) << 16) | convert_int8((from).low[i]))
+#define SF_SUMS_ZERO(to, i) SF_SUMS_SET(to, i, (ints_t)(0))
 /* One array cycle's weights: a code for every tap and unit. */
 typedef struct { bytes_t code[18]; } weight_word_t;
 /* Words of memories and beats are powers of two: what is longer than its content is not used. */
@@ -200,6 +208,9 @@ typedef struct {
   int inner;
   int rows;
   int last_pixels; /* pixels of a row's last tile */
+  int every; /* iterations of a tile */
+  int columns; /* pixels of a frame that an iteration takes, where a tile takes several */
+  int sliced; /* an addition or a pool follows, slice by slice */
   int direct; /* results leave as 32-bit integers and are not stored */
   int exported; /* stored result lines also go to global memory */
   int low; /* activation: smallest code */
@@ -217,7 +228,7 @@ typedef struct {
   int pool_signed; /* its input codes are int8 */
   int pool_low; /* smallest code of the pooled map */
   int pool_high; /* largest code of the pooled map */
-  int padding[7];
+  int padding[4];
 } post_layer_t __attribute__((aligned(128)));
 
 #define SF_POINTWISE 0
@@ -295,11 +306,13 @@ static ints_t sf_round_shift(const ints_t v, const ints_t left, const ints_t rig
   return (w + offset) >> right;
 }
 
-/* The same where every right shift is least + more, least a constant of 1 or more. */
-static ints_t sf_round_right(const ints_t v, const int least, const ints_t more) {
-  const ints_t odd = ((v >> least) >> more) & 1;
-  const ints_t below = ((ints_t)(1 << (least - 1)) << more) - 1;
-  return ((v + below + odd) >> least) >> more;
+/* v / 2^right rounded half to even, right = least + more, least a constant of 1 or more, where v has
+ * a half of 2^right in it already: the middle between two was rounded up, if to an odd number one too
+ * far. */
+static ints_t sf_round_folded(const ints_t v, const int least, const ints_t more) {
+  const ints_t below = ((ints_t)(1 << least) << more) - 1;
+  const ints_t middle = ((v & below) == 0);
+  return ((v >> least) >> more) & ~(middle & 1);
 }
 
 /* ---- channels ----
@@ -1336,12 +1349,12 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
     conv_array(tree, x, word);
     const int first = in->mode == SF_DEPTHWISE ? !conv_again(s) : s->word == 0;
     #pragma unroll
-    for (int i = 0; i < SF_LINE; ++i) s->acc[i] = first ? tree[i] : s->acc[i] + tree[i];
+    for (int i = 0; i < SF_LINE; ++i) s->acc[i] = SF_SUM(first ? tree[i] : s->acc[i] + tree[i]);
   }
   if (completes) {
     acc_word_t sums;
     #pragma unroll
-    for (int i = 0; i < SF_LINE; ++i) sums.px[i] = s->acc[i];
+    for (int i = 0; i < SF_LINE; ++i) SF_SUMS_SET(sums, i, s->acc[i]);
     SF_WRITE(acc, sums);
   }
   conv_count(s, in, wants, fires, completes);
@@ -1349,16 +1362,25 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
 }
 
 /* ---- post: requantise, activation, residual addition, global pool, the network's output ----
- * At a layer's start the parameters of all its channel groups are read; then one tile an iteration. */
+ * At a layer's start the parameters of all its channel groups are read. Then a tile takes one
+ * iteration, in which all of its line is requantised to codes; additions and pools go over the line
+ * in slices of 2 pixels, one an iteration, and a network's 32-bit output pixel by pixel. */
+#define SF_SLICE 2     /* pixels of a slice, in them: */
+#define SF_SLICE_FRAMES 1 /* frames, */
+#define SF_SLICE_COLUMNS 2 /* and pixels of each */
+#define SF_SLICE_LINE (SF_SLICE * SF_VECTORS)
 typedef struct {
   int pre;                     /* parameter words to come before the first tile */
   int at;                      /* where the next one goes */
   int param;                   /* channel group of the next tile */
   int tile, inner, row, results; /* its place; tiles to come */
-  int pixel;                   /* output: pixel that is stored */
+  int part, column;            /* iteration of the tile; the first pixel of its slice */
+  bytes_t codes[SF_LINE];      /* the line; the next slice lies in front */
+  bytes_t skip[SF_LINE];       /* the other operand of the addition, likewise */
+  int emits;                   /* the sums of a channel group are complete and become its line */
+  ints_t sum[1][SF_VECTORS]; /* of a frame; the next slice's lie in front */
+  ints_t held[SF_LINE];        /* sums of the output; the next pixel's lie in front */
   int stored;                  /* beats of the output stored */
-  acc_word_t held;
-  ints_t sum[SF_VECTORS];
 } post_state_t;
 
 static void post_begin(post_state_t *s, const post_layer_t *in) {
@@ -1369,15 +1391,21 @@ static void post_begin(post_state_t *s, const post_layer_t *in) {
   s->inner = 0;
   s->row = 0;
   s->results = in->tiles_all;
-  s->pixel = 0;
+  s->part = 0;
+  s->column = 0;
+  s->emits = 0;
 }
 
 static void post_reset(post_state_t *s) {
   s->stored = 0;
   #pragma unroll
-  for (int i = 0; i < SF_LINE; ++i) s->held.px[i] = (ints_t)(0);
+  for (int i = 0; i < SF_LINE; ++i) s->codes[i] = (bytes_t)(0);
   #pragma unroll
-  for (int v = 0; v < SF_VECTORS; ++v) s->sum[v] = (ints_t)(0);
+  for (int i = 0; i < SF_LINE; ++i) s->skip[i] = (bytes_t)(0);
+  #pragma unroll
+  for (int i = 0; i < 1 * SF_VECTORS; ++i) s->sum[i / SF_VECTORS][i % SF_VECTORS] = (ints_t)(0);
+  #pragma unroll
+  for (int i = 0; i < SF_LINE; ++i) s->held[i] = (ints_t)(0);
 }
 
 static int post_reads_param(const post_state_t *s, const post_layer_t *in) {
@@ -1385,7 +1413,7 @@ static int post_reads_param(const post_state_t *s, const post_layer_t *in) {
 }
 
 static int post_reads_acc(const post_state_t *s, const post_layer_t *in) {
-  return s->pre == 0 && s->results != 0 && s->pixel == 0;
+  return s->pre == 0 && s->results != 0 && s->part == 0 && !s->emits;
 }
 
 static int post_reads_skip(const post_state_t *s, const post_layer_t *in) {
@@ -1393,30 +1421,86 @@ static int post_reads_skip(const post_state_t *s, const post_layer_t *in) {
 }
 
 static int post_writes(const post_state_t *s, const post_layer_t *in) {
-  if (!post_reads_acc(s, in) || in->direct) return 0;
-  return !in->pool || (s->tile == in->tiles - 1 && s->row == in->rows - 1);
+  if (s->pre != 0 || s->results == 0 || in->direct) return 0;
+  if (in->pool && !s->emits) return 0;
+  return s->part == in->every - 1;
 }
 
-/* Bias (batch norm is folded into it) and one rounding: codes that the layer's range clamps. */
-static void post_requantise(ints_t *q, const acc_word_t sums, const param_word_t param,
-                            const post_layer_t *in) {
+/* Bias (batch norm is folded into it) and one rounding: codes in the layer's range. */
+static ints_t post_requantise(const ints_t sums, const param_word_t param, const int v, const int direct) {
+  const ints_t right = SF_INTS_OF_BYTES(param.right[v]) & SF_RIGHT_MASK;
+  const ints_t left = SF_INTS_OF_BYTES(param.left[v]) & SF_LEFT_MASK;
+  const ints_t sum = sums + param.bias[v];
+  /* One multiplier a channel: not multiplier-free. */
+  const longs_t product = SF_LONGS_OF_INTS(sum) * SF_LONGS_OF_INTS(param.multiplier[v]);
+  const longs_t places = SF_LONGS_OF_INTS(right);
+  const longs_t odd = (product >> places) & 1;
+  const longs_t offset = (((longs_t)(1) << ((places - 1) & 63)) - 1 + odd) & (places > 0);
+  const longs_t whole = (product + offset) >> places;
+  const longs_t above = (whole > INT_MAX), below = (whole < INT_MIN);
+  return SF_INTS_OF_LONGS((above & INT_MAX) | (below & INT_MIN) | (~(above | below) & whole));
+}
+
+/* A slice of the line: addition, pool, and back behind the others. */
+static void post_slice(post_state_t *s, const post_layer_t *in, const int valid) {
+  bytes_t part[SF_SLICE_LINE];
   #pragma unroll
-  for (int v = 0; v < SF_VECTORS; ++v) {
-    const ints_t right = SF_INTS_OF_BYTES(param.right[v]) & SF_RIGHT_MASK;
-    const ints_t left = SF_INTS_OF_BYTES(param.left[v]) & SF_LEFT_MASK;
+  for (int i = 0; i < SF_SLICE_LINE; ++i) part[i] = s->codes[i];
+  /* both operands to the finer grid, one sum, one rounding */
+  if (in->residual) {
     #pragma unroll
-    for (int p = 0; p < SF_PIXELS; ++p) {
-      ints_t sum = sums.px[p * SF_VECTORS + v] + param.bias[v];
-      /* One multiplier a channel: not multiplier-free. */
-      const longs_t product = SF_LONGS_OF_INTS(sum) * SF_LONGS_OF_INTS(param.multiplier[v]);
-      const longs_t places = SF_LONGS_OF_INTS(right);
-      const longs_t odd = (product >> places) & 1;
-      const longs_t offset = (((longs_t)(1) << ((places - 1) & 63)) - 1 + odd) & (places > 0);
-      const longs_t whole = (product + offset) >> places;
-      const longs_t above = (whole > INT_MAX), below = (whole < INT_MIN);
-      q[p * SF_VECTORS + v] = SF_INTS_OF_LONGS((above & INT_MAX) | (below & INT_MIN) |
-                                               (~(above | below) & whole));
+    for (int i = 0; i < SF_SLICE_LINE; ++i) {
+      const ints_t a = SF_ADD_SIGNED(in) ? SF_INTS_OF_SIGNED(part[i]) : SF_INTS_OF_BYTES(part[i]);
+      const ints_t b = SF_SKIP_SIGNED(in) ? SF_INTS_OF_SIGNED(s->skip[i]) : SF_INTS_OF_BYTES(s->skip[i]);
+      const ints_t sum = (a << SF_ADD_LEFT(in)) + (b << SF_SKIP_LEFT(in));
+      const ints_t rounded = sf_round_shift(sum, (ints_t)(SF_SUM_LEFT(in)), (ints_t)(SF_SUM_RIGHT(in)));
+      part[i] = SF_LOW_BYTES_OF_INTS(clamp(rounded, SF_ADD_LOW(in), SF_ADD_HIGH(in)));
+      /* the clamp may have moved the zeros past the end of a row */
+      if (s->column + i / SF_VECTORS % SF_SLICE_COLUMNS >= valid) part[i] = (bytes_t)(0);
     }
+  }
+  /* the sum of a whole map, times a constant in shifts and adds */
+  if (in->pool) {
+    const int frame_ends = s->column + SF_SLICE_COLUMNS == SF_PIXELS;
+    ints_t next[SF_SLICE_FRAMES][SF_VECTORS];
+    #pragma unroll
+    for (int i = 0; i < SF_SLICE_FRAMES * SF_VECTORS; ++i) {
+      const int f = i / SF_VECTORS, v = i % SF_VECTORS;
+      const ints_t whole = s->sum[f][v];
+      ints_t tree = whole;
+      #pragma unroll
+      for (int c = 0; c < SF_SLICE_COLUMNS; ++c) {
+        const bytes_t code = part[(f * SF_SLICE_COLUMNS + c) * SF_VECTORS + v];
+        tree += SF_POOL_SIGNED(in) ? SF_INTS_OF_SIGNED(code) : SF_INTS_OF_BYTES(code);
+      }
+      next[f][v] = s->emits ? (frame_ends ? (ints_t)(0) : whole) : tree;
+      ints_t product = (ints_t)(0);
+      if (1)
+        product = sf_round_shift( + (whole << 15), (ints_t)(0), (ints_t)(17));
+      const bytes_t pooled = SF_LOW_BYTES_OF_INTS(clamp(product, SF_POOL_LOW(in), SF_POOL_HIGH(in)));
+      #pragma unroll
+      for (int c = 0; c < SF_SLICE_COLUMNS; ++c)
+        part[(f * SF_SLICE_COLUMNS + c) * SF_VECTORS + v] = c == 0 && s->column == 0 ? pooled : (bytes_t)(0);
+    }
+    /* the sums of these frames go behind the others when all their pixels were here */
+    ints_t turned[1][SF_VECTORS];
+    #pragma unroll
+    for (int i = 0; i < 1 * SF_VECTORS; ++i) {
+      const int f = i / SF_VECTORS, v = i % SF_VECTORS;
+      const int from = (f + SF_SLICE_FRAMES) % 1;
+      const ints_t still = f < SF_SLICE_FRAMES ? next[f % SF_SLICE_FRAMES][v] : s->sum[f][v];
+      const ints_t moved = from < SF_SLICE_FRAMES ? next[from % SF_SLICE_FRAMES][v] : s->sum[from][v];
+      turned[f][v] = frame_ends ? moved : still;
+    }
+    #pragma unroll
+    for (int i = 0; i < 1 * SF_VECTORS; ++i)
+      s->sum[i / SF_VECTORS][i % SF_VECTORS] = turned[i / SF_VECTORS][i % SF_VECTORS];
+  }
+  #pragma unroll
+  for (int i = 0; i < SF_LINE; ++i) {
+    const int from = (i + SF_SLICE_LINE) % SF_LINE;
+    s->codes[i] = from < SF_SLICE_LINE ? part[from % SF_SLICE_LINE] : s->codes[from];
+    s->skip[i] = s->skip[from];
   }
 }
 
@@ -1424,10 +1508,16 @@ static void post_requantise(ints_t *q, const acc_word_t sums, const param_word_t
 static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *params,
                          __global output_beat_t *restrict output SF_PORTS) {
   const int reads_param = post_reads_param(s, in), reads_acc = post_reads_acc(s, in);
-  const int writes = post_writes(s, in), stores = s->pre == 0 && s->results != 0;
+  const int writes = post_writes(s, in), works = s->pre == 0 && s->results != 0;
   const int last_tile = s->tile == in->tiles - 1;
+  acc_word_t sums;
   if (reads_param) params[s->at] = SF_READ(param);
-  if (reads_acc) s->held = SF_READ(acc);
+  if (reads_acc) {
+    sums = SF_READ(acc);
+  } else {
+    #pragma unroll
+    for (int i = 0; i < SF_LINE; ++i) SF_SUMS_ZERO(sums, i);
+  }
   SF_FENCE;
   line_t skip;
   if (post_reads_skip(s, in)) {
@@ -1436,69 +1526,45 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
     #pragma unroll
     for (int i = 0; i < SF_LINE; ++i) skip.px[i] = (bytes_t)(0);
   }
-  if (stores) {
+  if (works) {
     const param_word_t param = params[s->param];
     const int valid = last_tile ? in->last_pixels : SF_PIXELS;
-    ints_t q[SF_LINE];
-    post_requantise(q, s->held, param, in);
+    ints_t whole[SF_LINE];
+    line_t line;
+    #pragma unroll
+    for (int i = 0; i < SF_LINE; ++i) {
+      whole[i] = SF_SUMS_GET(sums, i);
+      const ints_t q = post_requantise(whole[i], param, i % SF_VECTORS, 0);
+      /* zeros past the end of a row; the low byte is the code, signed or not */
+      shorts_t code = SF_SHORTS_OF_INTS(clamp(q, in->low, in->high));
+      if (i / SF_VECTORS % SF_PIXELS >= valid) code = (shorts_t)(0);
+      line.px[i] = SF_LOW_BYTES(code);
+    }
+    if (reads_acc) {
+      #pragma unroll
+      for (int i = 0; i < SF_LINE; ++i) {
+        s->codes[i] = line.px[i];
+        s->skip[i] = skip.px[i];
+        s->held[i] = whole[i];
+      }
+    }
     if (in->direct) {
       /* 32 bits a channel, clamped to the layer's range, a pixel an iteration */
       output_beat_t beat;
       #pragma unroll
-      for (int v = 0; v < SF_VECTORS; ++v) {
-        ints_t value = (ints_t)(0);
-        #pragma unroll
-        for (int p = 0; p < SF_PIXELS; ++p) {
-          if (p == s->pixel) value = q[p * SF_VECTORS + v];
-        }
-        beat.unit[v] = clamp(value, in->low, in->high);
+      for (int v = 0; v < SF_VECTORS; ++v)
+        beat.unit[v] = clamp(post_requantise(s->held[v], param, v, 1), in->low, in->high);
+      if (s->column < valid) {
+        output[s->stored] = beat;
+        s->stored++;
       }
-      output[s->stored] = beat;
-      s->stored++;
+      #pragma unroll
+      for (int i = 0; i < SF_LINE - SF_VECTORS; ++i) s->held[i] = s->held[i + SF_VECTORS];
     }
-    line_t line;
-    #pragma unroll
-    for (int i = 0; i < SF_LINE; ++i) {
-      /* zeros past the end of a row; the low byte is the code, signed or not */
-      shorts_t code = SF_SHORTS_OF_INTS(clamp(q[i], in->low, in->high));
-      if (i / SF_VECTORS >= valid) code = (shorts_t)(0);
-      line.px[i] = SF_LOW_BYTES(code);
-    }
-    /* both operands to the finer grid, one sum, one rounding */
-    if (in->residual) {
+    if (in->sliced) {
+      post_slice(s, in, valid);
       #pragma unroll
-      for (int i = 0; i < SF_LINE; ++i) {
-        const ints_t a = SF_ADD_SIGNED(in) ? SF_INTS_OF_SIGNED(line.px[i]) : SF_INTS_OF_BYTES(line.px[i]);
-        const ints_t b = SF_SKIP_SIGNED(in) ? SF_INTS_OF_SIGNED(skip.px[i]) : SF_INTS_OF_BYTES(skip.px[i]);
-        const ints_t sum = (a << SF_ADD_LEFT(in)) + (b << SF_SKIP_LEFT(in));
-        const ints_t rounded = sf_round_shift(sum, (ints_t)(SF_SUM_LEFT(in)), (ints_t)(SF_SUM_RIGHT(in)));
-        line.px[i] = SF_LOW_BYTES_OF_INTS(clamp(rounded, SF_ADD_LOW(in), SF_ADD_HIGH(in)));
-        /* the clamp may have moved the zeros past the end of a row */
-        if (i / SF_VECTORS >= valid) line.px[i] = (bytes_t)(0);
-      }
-    }
-    /* the sum of a whole map, times a constant in shifts and adds */
-    if (in->pool) {
-      ints_t whole[SF_VECTORS];
-      #pragma unroll
-      for (int v = 0; v < SF_VECTORS; ++v) {
-        ints_t tree = (ints_t)(0);
-        #pragma unroll
-        for (int p = 0; p < SF_PIXELS; ++p)
-          tree += SF_POOL_SIGNED(in) ? SF_INTS_OF_SIGNED(line.px[p * SF_VECTORS + v])
-                                     : SF_INTS_OF_BYTES(line.px[p * SF_VECTORS + v]);
-        whole[v] = s->sum[v] + tree;
-        s->sum[v] = writes ? (ints_t)(0) : whole[v];
-      }
-      #pragma unroll
-      for (int i = 0; i < SF_LINE; ++i) line.px[i] = (bytes_t)(0);
-      #pragma unroll
-      for (int v = 0; v < SF_VECTORS; ++v) {
-        ints_t product = (ints_t)(0);
-        if (1)
-          product = sf_round_shift( + (whole[v] << 15), (ints_t)(0), (ints_t)(17));
-        line.px[v] = SF_LOW_BYTES_OF_INTS(clamp(product, SF_POOL_LOW(in), SF_POOL_HIGH(in)));
-      }
+      for (int i = 0; i < SF_LINE; ++i) line.px[i] = s->codes[i];
     }
     if (writes) {
       SF_WRITE(result, line);
@@ -1507,8 +1573,16 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
   /* Every counter below adds or keeps. */
   if (reads_param) s->at++;
   if (s->pre != 0) s->pre--;
-  const int over = stores && (!in->direct || s->pixel == (last_tile ? in->last_pixels - 1 : SF_PIXELS - 1));
-  s->pixel = !stores || over ? 0 : s->pixel + 1;
+  const int part_ends = works && s->part == in->every - 1;
+  if (works) {
+    s->part = part_ends ? 0 : s->part + 1;
+    s->column += in->columns;
+    s->column = s->column == SF_PIXELS ? 0 : s->column;
+  }
+  /* the sums of a channel group follow its last tile */
+  const int sums_end = part_ends && in->pool && last_tile && s->row == in->rows - 1 && !s->emits;
+  const int over = part_ends && !sums_end;
+  s->emits = part_ends ? sums_end : s->emits;
   if (over) {
     const int last_inner = s->inner == in->inner - 1, last_row = s->row == in->rows - 1;
     s->results--;

@@ -377,9 +377,13 @@ def post_tiles(own: PostPass, pixels: int) -> list[Tile]:
         if record >= read:
             raise Stuck(f"tile {len(found)} takes record {record} of {read}")
         valid = own.last_pixels if last_tile else pixels
-        writes = not own.direct and (not own.pool or (last_tile and row == own.rows - 1))
+        complete = last_tile and row == own.rows - 1
+        writes = not own.direct and (not own.pool or complete)
         found.append(Tile(record, bool(writes), valid, at))
-        at += valid if own.direct else 1
+        if own.every * own.columns != pixels:
+            raise Stuck(f"{own.every} iterations of {own.columns} pixels take tile {len(found)}")
+        # A pool's sums follow their last tile, slice by slice.
+        at += own.every * (1 + (bool(own.pool) and complete))
         if at > own.iterations:
             raise Stuck(f"{own.iterations} iterations end before tile {len(found)} of all")
         tile = 0 if last_tile else tile + 1

@@ -119,12 +119,15 @@ def _times(
     if layer.pool is not None:
         each = definition.out_lines[1] * definition.out_lines[2]
         ends = ends[each - 1 :: each]
-    least = plan.latencies.round_trip
+    # A tile leaves post with its last slice, a pool's line after that slice by slice.
+    way = plan.latencies.round_trip + own.post.every - 1
+    way += own.post.every if layer.pool is not None else 0
+    least = way
     if layer.mode == "standard":
         # The window is read first and computed then, a channel of the last group a cycle.
         least += (layer.in_shape[0] - 1) % plan.array.units + 1
     if results:
-        found += _reads([e.iteration for e in stores], ends, own.controller.sends, least, plan)
+        found += _reads([e.iteration for e in stores], ends, own.controller.sends, least, way)
     depth = next(c.depth for c in plan.channels if c.name == "result")
     reads = [e.iteration for e in stores]
     for k, end in enumerate(ends if results else []):
@@ -140,11 +143,11 @@ def _times(
     return found
 
 
-def _reads(reads: list[int], ends: list[int], sends: int, least: int, plan: Plan) -> list[str]:
+def _reads(reads: list[int], ends: list[int], sends: int, least: int, trip: int) -> list[str]:
     """Results come a lag after their last line, ``least`` or up to a round trip more; those that
     would come when all lines are sent come then one an iteration, no more than a round trip takes.
     """
-    trip, early = plan.latencies.round_trip, sum(at < sends for at in reads)
+    early = sum(at < sends for at in reads)
     lags = {at - end for at, end in zip(reads[:early], ends, strict=False)}
     late = list(range(sends, sends + len(reads) - early))
     odd = len(lags) > 1 or any(not least <= lag <= least + trip for lag in lags)
@@ -173,12 +176,23 @@ def _post(plan: Plan, own: StepPlan, definition: Definition) -> list[str]:
     writes = [not layer.direct and (layer.pool is None or is_final) for is_final in final]
     if [t.writes for t in tiles] != writes:
         found.append("other tiles are written")
-    last = tiles[-1].iteration + (tiles[-1].pixels if layer.direct else 1)
+    if own.post.sliced != (layer.skip is not None or layer.pool is not None):
+        found.append("additions and pools go slice by slice, and they alone")
+    if own.post.columns != _columns(plan, own):
+        found.append("an iteration takes other pixels")
+    last = tiles[-1].iteration + own.post.every * (1 + (layer.pool is not None))
     if last != own.post.iterations:
         found.append(f"post is done after {last} of {own.post.iterations} iterations")
     if any(t.iteration - t.record < 8 for t in tiles):
         found.append("a parameter record is used too soon")
     return found
+
+
+def _columns(plan: Plan, own: LayerPlan) -> int:
+    """Pixels of a frame that an iteration of post takes."""
+    if own.post.direct:
+        return 1
+    return plan.slice.columns if own.post.residual or own.post.pool else plan.array.pixels
 
 
 def touched_distance(touched: list[tuple[int, int, int]]) -> int | None:

@@ -22,6 +22,7 @@ from shiftforge.generator.conv.records import (
     struct_fields,
 )
 from shiftforge.generator.conv.schedule import schedule
+from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.walk import ROW_DISTANCE, walk_layer
 from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.types import QuantizedModel
@@ -157,7 +158,9 @@ def test_an_addition_becomes_shifts(
         add_output=moved(layer.add_output, total),
     )  # fmt: skip
     tiling = tile_layer(layer, ARRAY)
-    post = lower_post(changed, tiling, walk_layer(layer, tiling), ARRAY, 0)
+    post = lower_post(
+        changed, tiling, walk_layer(layer, tiling), ARRAY, 0, Slice(1, ARRAY.pixels, 1)
+    )
     assert (post.add_left, post.skip_left, post.sum_left, post.sum_right) == shifts
 
 

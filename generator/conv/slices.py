@@ -1,0 +1,72 @@
+"""How many pixels of a line additions and pools take at once.
+
+A depthwise layer makes a line every cycle, and requantisation keeps up with it. A line that an
+addition or a pool follows mostly comes from a pointwise or standard layer, a tile of which takes
+many cycles. So their hardware is as wide as a slice of the line, and a tile takes as many
+iterations of post as it has slices: as many as cost next to no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shiftforge.generator.conv.array import ArrayShape, Tiling
+from shiftforge.generator.conv.schedule import Layer
+
+__all__ = ["SLICE_LOSS", "Slice", "choose_slice", "is_sliced", "post_delay", "tile_iterations"]
+
+SLICE_LOSS = 0.005
+"""Share of the array's cycles that slices may add."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """frames x columns pixels of a line, which has ``count`` such slices."""
+
+    frames: int
+    columns: int
+    count: int
+
+    @property
+    def pixels(self) -> int:
+        """Of all frames."""
+        return self.frames * self.columns
+
+
+def is_sliced(layer: Layer) -> bool:
+    """Whether an addition or a pool follows the layer's convolution."""
+    return layer.skip is not None or layer.pool is not None
+
+
+def tile_iterations(layer: Layer, array: ArrayShape, count: int) -> int:
+    """Iterations of post for a tile of a layer, where a line has so many slices."""
+    if layer.direct:
+        return array.pixels
+    return count if is_sliced(layer) else 1
+
+
+def post_delay(layer: Layer, array: ArrayShape, part: Slice) -> int:
+    """Iterations of post, after the first one, until a tile's line leaves it."""
+    every = tile_iterations(layer, array, part.count)
+    return every - 1 + (every if layer.pool is not None else 0)
+
+
+def choose_slice(
+    layers: Sequence[Layer], tilings: Sequence[Tiling], iterations: Sequence[int], array: ArrayShape
+) -> Slice:
+    """The smallest slice that adds no more than ``SLICE_LOSS`` to all layers' cycles.
+
+    iterations: of the array, of each layer. A slice has pixels of one frame.
+    """
+    wanted = [(t.out_groups * t.tiles, n) for layer, t, n in
+              zip(layers, tilings, iterations, strict=True) if is_sliced(layer)]  # fmt: skip
+    room = SLICE_LOSS * sum(iterations)
+    found = Slice(1, array.pixels, 1)
+    for columns in range(array.pixels, 0, -1):
+        if array.pixels % columns:
+            continue
+        count = array.pixels // columns
+        if sum(max(0, tiles * count - busy) for tiles, busy in wanted) <= room:
+            found = Slice(1, columns, count)
+    return found
