@@ -8,8 +8,9 @@ Reports of repositories whose SHA-256 leaves 0 modulo 3 are held out and fitted 
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from statistics import median
@@ -23,6 +24,8 @@ __all__ = ["Design", "Fact", "Report", "fitted", "read_designs", "read_facts", "
 FOLDER = Path(__file__).parent
 NEVER_STALL = "Pipelined never-stall"
 BURST = "Burst-coalesced"
+MOST_WORK = 30_000
+"""Look-up tables of a kernel's operations."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Report:
 class Fact:
     """``count`` items of a kernel and their look-up tables, flip-flops, RAM blocks, memory LABs.
 
-    bits, words: of an access, memory or channel; of states bits is the number of basic blocks;
-    of interconnects loads and stores.
+    bits, words: of an access, memory or channel; of states the kernel's basic blocks and the bits
+    of all its accesses together; of interconnects loads and stores.
     """
 
     report: str
@@ -92,7 +95,12 @@ def read_facts(held_out: bool | None = None) -> list[Fact]:
             numbers = (float(r[k]) for k in ("count", "aluts", "ffs", "rams", "mlabs"))
             found.append(Fact(r["report"], r["kernel"], r["kind"], r["what"], int(r["bits"]),
                               int(r["words"]), *numbers))  # fmt: skip
-    return found
+    bits = defaultdict[tuple[str, str], float](float)
+    for f in found:
+        if f.kind in ("load", "store"):
+            bits[f.report, f.kernel] += f.bits * f.count
+    return [replace(f, words=round(bits[f.report, f.kernel])) if f.kind == "states" else f
+            for f in found]  # fmt: skip
 
 
 def read_designs() -> list[Design]:
@@ -116,20 +124,33 @@ def fitted() -> dict[str, dict[str, float]]:
     channels = [f for f in facts if f.kind == "channel"]
     found["fifo_mlab"] = _fifos([f for f in channels if 4 < f.words <= 32 and f.rams == 0], True)
     found["fifo_ram"] = _fifos([f for f in channels if f.words > 32 and f.rams], False)
-    states = _kernels([f for f in facts if f.kind == "states" and f.bits > 1])
-    found["kernel"] = {
-        "alut_block": _middle([f.aluts / f.bits for f in states]),
-        "ff_block": _middle([f.ffs / f.bits for f in states]),
-    }
+    found["kernel"] = _states(facts)
     for what in ("add", "compare", "select"):
         own = [f for f in facts if (f.kind, f.what, f.bits) == ("operation", what, 32)]
         found[f"operation.{what}"] = {"alut": _middle([f.aluts / f.count for f in own])}
     return found
 
 
-def _kernels(states: Sequence[Fact]) -> list[Fact]:
-    """One of kernels with the same states: copies count once."""
-    return list({(f.bits, f.aluts, f.ffs): f for f in states}.values())
+def _states(facts: Sequence[Fact]) -> dict[str, float]:
+    """Look-up tables and flip-flops by basic block and by bit of the accesses, neither below 0.
+
+    Of kernels of two blocks or more; copies count once, and none whose operations are many times
+    those of ours. Squared errors in proportion to the figures.
+    """
+    work = defaultdict[tuple[str, str], float](float)
+    for f in facts:
+        if f.kind == "operation" or f.what == "operations":
+            work[f.report, f.kernel] += f.aluts
+    states = [f for f in facts if f.kind == "states" and f.bits > 1
+              and work[f.report, f.kernel] < MOST_WORK]  # fmt: skip
+    own = list({(f.bits, f.words, f.aluts, f.ffs): f for f in states}.values())
+    found = {}
+    for kind, figures in (("alut", [f.aluts for f in own]), ("ff", [f.ffs for f in own])):
+        weights = 1 / np.sqrt(np.maximum(figures, 300))
+        table = np.array([[f.bits, f.words] for f in own]) * weights[:, None]
+        block, bit = np.linalg.lstsq(table, np.array(figures) * weights, rcond=None)[0]
+        found |= {f"{kind}_block": round(float(block), 1), f"{kind}_bit": round(float(bit), 3)}
+    return found
 
 
 def _middle(values: Iterable[float]) -> float:

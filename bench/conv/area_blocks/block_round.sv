@@ -1,4 +1,5 @@
-// Bias and one rounding half to even of a result: right shift by Least + more, left shift by left.
+// Bias and one rounding half to even of a result: right shift by Least + more, left shift by left,
+// both of the channel and still while a result passes.
 // OneAdder = 0: the bias is added, then half less one and the odd bit, as two additions in a row.
 // OneAdder = 1: bias_i holds half of the last place too; a tie clears the low bit of the result.
 module block_round #(
@@ -22,7 +23,7 @@ module block_round #(
     // The bits below the result's last place are zero at a tie.
     logic tie;
     logic signed [Width-1:0] below;
-    assign below = RightBits > 0 ? (Width'(1) << (Least + right_i)) - 1 : (Width'(1) << Least) - 1;
+    assign below = RightBits > 0 ? ((Width'(1) << Least) << right_i) - 1 : (Width'(1) << Least) - 1;
     assign tie = Least + RightBits > 0 && (wide & below) == '0 && below != '0;
     assign shifted = RightBits > 0 ? (wide >>> Least) >>> right_i : wide >>> Least;
     always_ff @(posedge clk_i) code_o <= {shifted[Width-1:1], shifted[0] & ~tie};

@@ -54,12 +54,13 @@ class Features:
     """Of an accelerator on a board. Numbers may be arrays; names, kinds and flags may not.
 
     lane: what lanes are made of: ("shift", 1), or a multiplier in logic or in a DSP block with its
-    weight's bits. line_bytes: units x pixels x frames. places: of P = pixels x frames columns the
-    array works at once. windows: depthwise windows (of a geometry, and used late) that a lane
-    chooses from; standards, columns: strides of standard windows and their columns. right, left:
-    bits of what a requantisation's shifts vary by; right_least: the constant below. residual_bits:
-    bits of the shifts of a residual addition, which are constants at 0. pool_terms: additions of
-    the pools' constants. record_bits: used bits of the instructions of each kernel.
+    weight's bits. places: columns that the array works at once, pixels x frames. windows: depthwise
+    windows (of a geometry, and used late) that a lane chooses from; standards, columns: strides of
+    standard windows and their columns. result_bits: of sums that are requantised. one_adder: their
+    bias holds half of the last place. right_bits, left_bits: of what a requantisation's shifts vary
+    by. residual_bits: of the shifts of a residual addition that are no constants. pool_terms:
+    signed digits of the pools' constants. image_parts: words of a beat. image_groups: channel
+    groups of the first map.
     """
 
     family: str
@@ -76,8 +77,9 @@ class Features:
     late: bool
     standards: int
     columns: Figure
+    result_bits: Figure
+    one_adder: bool
     right_bits: int
-    right_least: int
     left_bits: int
     multiplier_requant: bool
     residual: bool
@@ -88,7 +90,6 @@ class Features:
     image_word: Figure
     image_parts: Figure
     image_groups: Figure
-    record_bits: tuple[tuple[str, int], ...]
     fifos: tuple[Fifo, ...]
     memories: tuple[Memory, ...]
     accesses: tuple[Access, ...]

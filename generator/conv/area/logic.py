@@ -36,8 +36,8 @@ def array_items(of: Features) -> list[Item]:
     if of.standards:
         row = coefficients()["standard"]
         columns = 3 * of.columns * of.units
-        held = alms(of.line_bytes * row["luts"] + columns * row["luts_column"],
-                    of.line_bytes * row["ff"] + columns * row["ff_column"])  # fmt: skip
+        choice = row["luts_column"] + (of.standards - 1) * row["luts_more"]
+        held = alms(columns * choice, of.line_bytes * row["ff"] + columns * row["ff_column"])
         found.append(_item("standard windows", ("standard",), held))
     return found
 
@@ -56,15 +56,17 @@ def post_items(of: Features) -> list[Item]:
     """What follows the convolution, a result or a unit at a time."""
     results = of.line_bytes
     if of.multiplier_requant:
-        row = coefficients()["requant_multiplier"]
-        rounding = _item("requantisation with multipliers", ("requant_multiplier",),
-                         results * cost("requant_multiplier"), results * row["dsp"])  # fmt: skip
+        row = "requant_multiplier"
+        blocks = results * coefficients()[row]["dsp"]
+        rounding = _item("requantisation with multipliers", (row,), results * cost(row), blocks)
     else:
-        rounding = _item("requantisation", ("round",), results * _rounding(of))
-    found = [rounding, _item("activation clamps", ("clamp",), results * cost("clamp"))]
+        row = "round_one" if of.one_adder and not of.left_bits else "round"
+        rounding = _item("requantisation", (row,), results * _rounding(of, row))
+    clamp = results * cost("clamp", bit=of.result_bits)
+    found = [rounding, _item("activation clamps", ("clamp",), clamp)]
     if of.residual:
-        row, bits = coefficients()["add"], min(of.residual_bits, 3)
-        each = alms(row["luts"][bits], row["ff"][bits])
+        bits = min(of.residual_bits, 3)
+        each = alms(*(coefficients()["add"][kind][bits] for kind in ("luts", "ff")))
         found.append(_item("residual addition", ("add",), results * each))
     if of.pool_terms:
         each = cost("pool", place=of.places, term=sum(of.pool_terms))
@@ -75,12 +77,14 @@ def post_items(of: Features) -> list[Item]:
     return found
 
 
-def _rounding(of: Features) -> Figure:
-    """ALMs of a result's bias and rounding."""
-    row = coefficients()["round"]
-    if of.right_bits == of.left_bits == of.right_least == 0:
-        return alms(row["luts_constant"], row["ff"])
-    return cost("round", right=of.right_bits, left=of.left_bits)
+def _rounding(of: Features, row: str) -> Figure:
+    """ALMs of a result's bias and rounding, in proportion to its bits."""
+    if of.right_bits == of.left_bits == 0:
+        own = coefficients()[row]
+        each = alms(own["luts_constant"], own["ff"])
+    else:
+        each = cost(row, right=of.right_bits, left=of.left_bits)
+    return each * of.result_bits / 32
 
 
 def walking_items(of: Features) -> list[Item]:
@@ -93,9 +97,8 @@ def walking_items(of: Features) -> list[Item]:
         _item("loader's line builder", ("build",), built),
         _item("controller's line selection", ("select",), 2 * of.line_bytes * cost("select")),
     ]
-    records = dict(of.record_bits)
     for name in ("loader", "feeder", "params", "controller", "conv", "post"):
-        alm = _operations(name) + alms(0, records.get(name, 0))
+        alm = _operations(name)
         if name == "controller" and of.residual:
             alm = alm + _operations("skips")
         found.append(_item(f"counters of {name}", ("counters", "operation"), alm))

@@ -17,7 +17,6 @@ from shiftforge.generator.conv.records import (
     ControllerPass,
     ConvPass,
     PostPass,
-    content_words,
     record_bytes,
 )
 from shiftforge.generator.conv.weights import (
@@ -99,8 +98,9 @@ def features_of(plan: Planned) -> Features:
         late=bool(late),
         standards=len(standard),
         columns=(array.pixels - 1) * max(standard, default=1) + 3,
+        result_bits=32,
+        one_adder=False,
         right_bits=(shifts.right_most - shifts.right_least).bit_length(),
-        right_least=shifts.right_least,
         left_bits=shifts.left_most.bit_length(),
         multiplier_requant=plan.multiplier_requant,
         residual=bool(added),
@@ -113,10 +113,6 @@ def features_of(plan: Planned) -> Features:
         image_word=image.word,
         image_parts=image.beat // image.word,
         image_groups=image.map_groups,
-        record_bits=tuple(
-            (name.split("_", maxsplit=1)[0], 32 * content_words(kind))
-            for name, kind in RECORDS.items()
-        ),
         fifos=_fifos(plan),
         memories=_memories(plan, steps),
         accesses=_accesses(plan),

@@ -5,18 +5,24 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from importlib.resources import files
+from operator import getitem
 from typing import Any
 
 import numpy as np
 
 from shiftforge.generator.conv.area.numbers import Figure, alms, divided, power_of_two
 
-__all__ = ["MLAB_ALM", "MLAB_BITS", "MLAB_WORDS", "Block", "coefficients", "cost", "sources"]
+__all__ = ["Block", "coefficients", "cost", "mlab_alms", "sources"]
 
-MLAB_WORDS, MLAB_BITS, MLAB_ALM = 32, 20, 10
+MLAB_BITS, MLAB_ALM = 20, 10
 """A memory of 32 words x 20 bits in ten ALMs."""
+
+
+def mlab_alms(bits: Figure) -> Figure:
+    """ALMs of a memory of 32 words or fewer in MLABs."""
+    return divided(bits, MLAB_BITS) * MLAB_ALM
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,7 @@ class Block:
         """RAM blocks of a memory as the compiler's reports count them.
 
         The words are a power of two. Its blocks have the shape that holds them all, or the
-        narrowest; so many lie side by side as the bits need. A memory of 32 words or fewer has
-        none: it is made of ALMs.
+        narrowest; so many lie side by side as the bits need.
         """
         deep = power_of_two(words)
         rows = self.bits // self.width
@@ -43,7 +48,7 @@ class Block:
             reach = rows << step
             narrow = divided(bits, self.width >> step) * divided(deep, reach)
             fits = deep <= reach if step < 5 else deep > rows << 4
-            below = (deep > reach >> 1) if step else deep > MLAB_WORDS
+            below = deep > (reach >> 1 if step else 0)
             found = np.where(fits & below, narrow, found)
         return found
 
@@ -51,10 +56,11 @@ class Block:
 def cost(name: str, **amounts: Figure) -> Figure:
     """ALMs of one item: ``luts`` and ``ff`` of a row, and of each amount its own.
 
-    amounts: by the end of the coefficients' names: ``bit=8`` takes luts_bit (or alut_bit) and
-    ff_bit eight times. Look-up tables of reports (alut) are half an ALM each.
+    name: with dots where rows have parts. amounts: by the end of the coefficients' names: ``bit=8``
+    takes luts_bit (or alut_bit) and ff_bit eight times. Look-up tables of reports (alut) are half
+    an ALM each.
     """
-    row = coefficients()[name]
+    row = reduce(getitem, name.split("."), coefficients())
 
     def total(kind: str) -> Figure:
         found = row.get(kind, 0)

@@ -6,15 +6,8 @@ import numpy as np
 
 from shiftforge.generator.conv.area.features import Access, Features, Fifo, Memory
 from shiftforge.generator.conv.area.items import Item
-from shiftforge.generator.conv.area.numbers import Figure, alms, divided
-from shiftforge.generator.conv.area.table import (
-    MLAB_ALM,
-    MLAB_BITS,
-    MLAB_WORDS,
-    coefficients,
-    cost,
-    sources,
-)
+from shiftforge.generator.conv.area.numbers import Figure, alms
+from shiftforge.generator.conv.area.table import coefficients, cost, mlab_alms, sources
 
 __all__ = ["FEATURE_MAPS", "bsp_share", "fifo_item", "kernel_items", "map_bytes", "memory_item",
            "traffic_items"]  # fmt: skip
@@ -31,27 +24,22 @@ def traffic_items(of: Features) -> list[Item]:
     ]
 
 
-def _mlabs(bits: Figure, words: Figure) -> Figure:
-    """ALMs of a memory of 32 words or fewer; 0 for others."""
-    return np.where(words <= MLAB_WORDS, divided(bits, MLAB_BITS) * MLAB_ALM, 0)
-
-
 def memory_item(of: Features, memory: Memory) -> Item:
     """An array with one read and one write port: RAM blocks or MLABs, and its two accesses."""
-    ports = cost("local_load", bit=memory.bits) + cost("local_store")
+    ports = cost("local_load", bit=memory.bits) + cost("local_store", bit=memory.bits)
+    small = memory.words <= coefficients()["memory"]["words"]
     return Item(
         memory.name,
-        memory.used * (_mlabs(memory.bits, memory.words) + ports),
-        memory.used * of.block.blocks(memory.bits, memory.words),
+        memory.used * (np.where(small, mlab_alms(memory.bits), 0) + ports),
+        memory.used * np.where(small, 0, of.block.blocks(memory.bits, memory.words)),
         0,
-        "reports: shapes of RAM blocks by a power of two of words, MLABs to 32 words; "
-        + sources("local_load", "local_store"),
+        "RAM blocks by shape; " + sources("memory", "local_load", "local_store"),
     )
 
 
 def fifo_item(of: Features, fifo: Fifo) -> Item:
     """A channel: MLABs to 32 words, RAM blocks beyond."""
-    shallow = _mlabs(fifo.bits, fifo.depth) + cost("fifo_mlab", bit=fifo.bits)
+    shallow = mlab_alms(fifo.bits) + cost("fifo_mlab", bit=fifo.bits)
     deep = cost("fifo_ram", bit=fifo.bits)
     fits = fifo.depth <= coefficients()["fifo_mlab"]["words"]
     return Item(
@@ -74,7 +62,8 @@ def kernel_items(of: Features) -> list[Item]:
     """What every kernel has beside its own text, and the interconnect to global memory."""
     row, wires = coefficients()["kernel"], coefficients()["interconnect"]
     blocks = 3 * (row["blocks_walking"] + row["blocks_streaming"])
-    state = alms(blocks * row["alut_block"] / 2, blocks * row["ff_block"])
+    bits = sum(a.bits for a in of.accesses) + sum(2 * m.used * m.bits for m in of.memories)
+    state = cost("kernel", block=blocks, bit=bits)
     stores = sum(access.stores for access in of.accesses)
     wire = cost("interconnect", store=stores, access=len(of.accesses))
     return [

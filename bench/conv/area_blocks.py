@@ -1,0 +1,146 @@
+"""ALMs of the blocks around the lanes of the convolution array (Yosys, Cyclone V).
+
+    python bench/conv/area_blocks.py [--out FOLDER]
+
+What the area model counts a lane, a result, a unit, a byte or a column (area_text.py lists them).
+area_check.py runs them beside Python. Nothing was placed or routed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[2]))
+
+import numpy as np
+
+from bench.common.machine import RESULTS, command_line, print_table
+from bench.common.records import write_json, write_whole
+from bench.conv.area_text import BLOCKS, Block, block_text, blocks_digest
+from shiftforge.generator.conv.lower_post import signed_digits
+from shiftforge.sim.rtl.area import FAMILY, Cells, synthesise
+
+__all__ = ["figures", "fitted", "measure_block"]
+
+ROUNDING = re.compile(r"round_width32_least(\d)_rightbits(\d)_leftbits(\d)_oneadder(\d)")
+
+
+def measure_block(block: Block, cache: Path | None = None) -> Cells:
+    """Cells of one variant, without DSP blocks."""
+    name = f"block_{block.name}"
+    text = {f"{name}.sv": block_text(block)}
+    return synthesise(text, name, dsp=False, flat=True, cache=cache).total()
+
+
+def figures(cells: Cells) -> dict[str, float]:
+    """luts: their ALMs, by size; tables: how many; ff: flip-flops."""
+    return {"luts": round(cells.alms, 2), "tables": cells.luts, "ff": cells.flip_flops}
+
+
+def measure() -> dict[str, Any]:
+    """All figures, a block each."""
+    blocks = {}
+    for block in BLOCKS:
+        blocks[block.name] = {"each": block.each, **figures(measure_block(block))}
+        print(f"{block.name}: {blocks[block.name]['luts']}", file=sys.stderr, flush=True)
+    return {"text_sha256": blocks_digest(), "family": FAMILY, "blocks": blocks}
+
+
+def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Coefficients by row of the generator's table: of one figure, or lines through several."""
+    blocks = found["blocks"]
+
+    def line(name: str, values: Sequence[int], figure: str = "luts") -> tuple[float, float]:
+        slope, constant = np.polyfit(values, [blocks[name.format(v)][figure] for v in values], 1)
+        return round(float(constant), 1), round(float(slope), 2)
+
+    ring, ring_unit = line("ring_units{}", (8, 16, 24, 32, 48))
+    ring_ff, ring_ff_unit = line("ring_units{}", (8, 16, 24, 32, 48), "ff")
+    clamp, clamp_bit = line("clamp_width{}", (10, 16, 24, 32))
+    direct, direct_place = line("direct_places{}", (2, 7, 14))
+    pool, pool_place = line("pool_places{}", (2, 7, 14))
+    build, build_source = line("build_parts{}_groups1", (1, 2, 4, 8))
+    front = blocks["front_units16_sources1"]
+    more = blocks["front_units16_sources2"]["luts"] - front["luts"]
+    terms = sum(digits.bit_count() for digits in signed_digits(21400))
+    adds = [blocks[f"add_bits{bits}"] for bits in range(4)]
+    rows: dict[str, dict[str, Any]] = {
+        "accumulator": {"luts_bit": line("accumulate_width{}", (20, 24, 28, 32))[1]},
+        "decoder": {k: blocks["decode"][k] for k in ("luts", "ff")},
+        "ring": {"luts": ring, "luts_unit": ring_unit, "ff": ring_ff, "ff_unit": ring_ff_unit},
+        "window": {"luts": blocks["window_places3"]["luts"],
+                   "ff_place": blocks["window_places4"]["ff"] - blocks["window_places3"]["ff"]},
+        "standard": {"luts_column": round(front["luts"] / 16, 2), "ff_column": front["ff"] // 16,
+                     "luts_more": round(more / 16, 2)},
+        "clamp": {"luts": clamp, "luts_bit": clamp_bit, "ff": blocks["clamp_width32"]["ff"]},
+        "add": {"luts": [b["luts"] for b in adds], "ff": [b["ff"] for b in adds]},
+        "pool": {"luts": round(pool - 16 * terms, 1), "luts_place": pool_place, "luts_term": 16,
+                 "ff": blocks["pool_places7"]["ff"]},
+        "direct": {"luts": direct, "luts_place": direct_place,
+                   "ff": blocks["direct_places7"]["ff"]},
+        "build": {"luts": build, "luts_source": build_source, "ff": 8},
+        "select": {k: blocks["select"][k] for k in ("luts", "ff")},
+    }  # fmt: skip
+    for one, row in enumerate(("round", "round_one")):
+        rows[row] = _rounding(blocks, one)
+    return rows
+
+
+def _rounding(blocks: dict[str, Any], one: int) -> dict[str, float]:
+    """By bits of the right shift, over both constants; with none; by bits of a left shift."""
+    points = []
+    for name, block in blocks.items():
+        parts = ROUNDING.fullmatch(name)
+        if parts and int(parts[4]) == one:
+            points.append((int(parts[1]), int(parts[2]), int(parts[3]), block["luts"], block["ff"]))
+    varying = [p for p in points if p[1] and not p[2]]
+    slope, constant = np.polyfit([p[1] for p in varying], [p[3] for p in varying], 1)
+    left = [p for p in points if p[2]]
+    found = {"luts": round(float(constant), 1), "luts_right": round(float(slope), 2),
+             "ff": max(p[4] for p in varying)}  # fmt: skip
+    if left:
+        plain = next(p for p in points if p[:3] == (left[0][0], left[0][1], 0))
+        found["luts_left"] = round((left[0][3] - plain[3]) / left[0][2], 2)
+    found["luts_constant"] = min(p[3] for p in points if not p[1])
+    return found
+
+
+def report(found: dict[str, Any]) -> str:
+    """The table as Markdown."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        print(f"# Blocks around the lanes\n\n`{command_line()}`\n")
+        print(
+            f"Yosys synth_intel_alm -nodsp, family {FAMILY}; not placed, not routed. ALMs of "
+            "look-up tables: 6-input ones\n+ 0.75 x 5-input ones + 0.5 x (smaller ones, adder "
+            "bits). The area model adds a quarter for each\nflip-flop beyond two an ALM.\n"
+        )
+        rows = [[name, b["each"], f"{b['luts']:.1f}", f"{b['tables']}", f"{b['ff']}"]
+                for name, b in found["blocks"].items()]  # fmt: skip
+        print_table(["block", "each", "ALMs of LUTs", "LUTs", "flip-flops"], rows)
+    return text.getvalue()
+
+
+def main() -> None:
+    """Synthesise, or take from the cache; write both files."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
+    arguments = parser.parse_args()
+    os.nice(5)
+    found = measure()
+    text = report(found)
+    print(text)
+    write_whole(arguments.out / "area_blocks.md", text)
+    write_json(arguments.out / "area_blocks.json", {"command": command_line(), **found})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Whether the blocks of area_blocks.py compute: Verilator runs them beside Python.
+
+Random operands, new ones every clock. A block that computes something else would have another area.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.conv.area_text import Block, block_text
+from shiftforge.scratch import work_folder
+from shiftforge.sim.rtl.verilator import build_model, simulation_failure
+from shiftforge.tools import run_tool
+
+__all__ = ["CHECKS", "Check", "Difference", "check_block"]
+
+TOP = "area_bench"
+MAIN = """\
+#include <cstdint>
+#include <cstdio>
+#include "Varea_bench.h"
+#include "verilated.h"
+
+int main(int argc, char **argv) {
+  VerilatedContext context;
+  Varea_bench top{&context};
+  std::FILE *in = std::fopen(argv[1], "rb"), *out = std::fopen(argv[2], "wb");
+  if (!in || !out) return 1;
+  std::uint32_t record[%(words)d];
+  while (std::fread(record, sizeof record, 1, in) == 1) {
+    top.clk_i = 0;
+    for (int i = 0; i < %(words)d; ++i) top.in_i[i] = record[i];
+    top.eval();
+    std::fwrite(top.out_o.data(), 4, 4, out);
+    top.clk_i = 1;
+    top.eval();
+  }
+  return std::fclose(out) ? 1 : 0;
+}
+"""
+Row = Mapping[str, int]
+STILL = ("right_i", "left_i")
+STILL_CLOCKS = 16
+"""Ports that change once in so many clocks; what passes while they do is not looked at."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a block is run. inputs: bits by port; output: port and bits, up to 128.
+
+    latency: clocks from operands to the output. expected: of all rows, before the latency.
+    """
+
+    block: Block
+    inputs: Mapping[str, int]
+    output: tuple[str, int]
+    latency: int
+    expected: Callable[[Sequence[Row]], Iterator[int]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first output that is not the expected one."""
+
+    block: str
+    clock: int
+    found: int
+    expected: int
+
+
+def _signed(value: int, bits: int) -> int:
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def _half_even(value: int, places: int) -> int:
+    """value / 2^places, halves to the even neighbour."""
+    low = value & ((1 << places) - 1)
+    floor, half = value >> places, (1 << places) >> 1
+    return floor + int(places > 0 and (low > half or (low == half and bool(floor & 1))))
+
+
+def _round(least: int, one: bool) -> Callable[[Sequence[Row]], Iterator[int]]:
+    def expected(rows: Sequence[Row]) -> Iterator[int]:
+        for row in rows:
+            places = least + row["right_i"]
+            total = _signed(row["sum_i"], 32) + _signed(row["bias_i"], 32)
+            # With one adder the bias holds half of the last place.
+            exact = total - (1 << places >> 1) if one else total
+            yield _half_even(exact, places) & 0xFFFFFFFF
+
+    return expected
+
+
+def _add(rows: Sequence[Row]) -> Iterator[int]:
+    for row, later in zip(rows, [*rows[1:], rows[-1]], strict=True):
+        total = row["own_i"] + row["skip_i"] if later["adds_i"] else row["own_i"]
+        yield min(total, 255) if not later["adds_i"] or later["valid_i"] else 0
+
+
+def _clamp(rows: Sequence[Row]) -> Iterator[int]:
+    for row, later in zip(rows, [*rows[1:], rows[-1]], strict=True):
+        value, low, high = (_signed(row[f"{k}_i"], 32) for k in ("value", "low", "high"))
+        near = later["high_i"] if value > high else row["value_i"]
+        outer = later["low_i"] if value < low else near
+        yield outer & 255 if later["valid_i"] else 0
+
+
+def _ring(units: int) -> Callable[[Sequence[Row]], Iterator[int]]:
+    bits = 64 * ((8 + units) // 8)
+
+    def expected(rows: Sequence[Row]) -> Iterator[int]:
+        ring = 0
+        for row in rows:
+            full = 0 if row["begins_i"] else ring
+            if row["wants_i"]:
+                full |= row["line_i"] << 8 * row["fill_i"] & (1 << bits) - 1
+            yield full & (1 << 72) - 1
+            ring = full >> 72 if row["fires_i"] and not row["holds_i"] else full
+
+    return expected
+
+
+def _find(name: str) -> Block:
+    module, *parts = name.split(" ")
+    return Block(module, "", tuple((k, int(v)) for k, v in (p.split("=") for p in parts)))
+
+
+def _rounds(least: int, one: int) -> Check:
+    name = f"round Width=32 Least={least} RightBits=3 LeftBits=0 OneAdder={one}"
+    inputs = {"sum_i": 32, "bias_i": 32, "right_i": 3, "left_i": 1}
+    return Check(_find(name), inputs, ("code_o", 32), 2 if one else 4, _round(least, bool(one)))
+
+
+CHECKS = (
+    *(_rounds(least, one) for one in (0, 1) for least in (0, 4)),
+    Check(_find("add Bits=0"), {"valid_i": 1, "adds_i": 1, "own_i": 8, "skip_i": 8, "own_left_i": 1,
+          "skip_left_i": 1, "sum_left_i": 1, "sum_right_i": 1}, ("code_o", 8), 2, _add),
+    Check(_find("clamp Width=32"), {"valid_i": 1, "low_i": 32, "high_i": 32, "value_i": 32},
+          ("code_o", 8), 2, _clamp),
+    *(Check(_find(f"ring Units={u}"), {"begins_i": 1, "wants_i": 1, "fires_i": 1, "holds_i": 1,
+            "fill_i": 4, "line_i": 8 * u}, ("taps_o", 72), 0, _ring(u)) for u in (16, 32)),
+)  # fmt: skip
+
+
+def _stimulus(check: Check, clocks: int) -> list[dict[str, int]]:
+    """Values whose sizes vary, so that small ones, ties among them, are as frequent as large."""
+    random = np.random.default_rng(0)
+    rows: list[dict[str, int]] = []
+    for clock in range(clocks):
+        row = {}
+        for port, bits in check.inputs.items():
+            if port in STILL and clock % STILL_CLOCKS:
+                row[port] = rows[-1][port]
+                continue
+            value = int.from_bytes(random.bytes(-(-bits // 8))) & (1 << bits) - 1
+            if bits == 32:
+                value >>= int(random.integers(3, 31))
+                value = -value & 0xFFFFFFFF if random.integers(2) else value
+            row[port] = value % 9 if port == "fill_i" else value
+        if "low_i" in row and _signed(row["low_i"], 32) > _signed(row["high_i"], 32):
+            row["low_i"], row["high_i"] = row["high_i"], row["low_i"]
+        rows.append(row)
+    return rows
+
+
+def _bench(check: Check) -> tuple[str, int]:
+    """A module with one vector of inputs and one of outputs, and the words of the first."""
+    ports, at = [], 0
+    for port, bits in check.inputs.items():
+        ports.append(f".{port}(in_i[{at} +: {bits}])")
+        at += bits
+    words = max(-(-at // 32), 3)  # an array in C++ always
+    name, bits = check.output
+    ports.append(f".{name}(found)")
+    return (
+        f"""\
+module {TOP} (
+  input  logic clk_i,
+  input  logic [{32 * words - 1}:0] in_i,
+  output logic [127:0] out_o
+);
+  logic [{bits - 1}:0] found;
+  block_{check.block.name} u_block (
+    .clk_i(clk_i), {", ".join(ports)}
+  );
+  assign out_o = 128'(found);
+endmodule
+""",
+        words,
+    )
+
+
+def check_block(
+    check: Check, clocks: int = 3000, module: str | None = None, cache: Path | None = None
+) -> Difference | None:
+    """The first difference, if there is one. module: text in place of the block's module."""
+    rows = _stimulus(check, clocks)
+    bench, words = _bench(check)
+    records = np.zeros((clocks, 4 * words), np.uint8)
+    for i, row in enumerate(rows):
+        packed, at = 0, 0
+        for port, bits in check.inputs.items():
+            packed |= row[port] << at
+            at += bits
+        records[i] = np.frombuffer(packed.to_bytes(4 * words, "little"), np.uint8)
+    text = {
+        f"block_{check.block.name}.sv": block_text(check.block, module),
+        f"{TOP}.sv": bench,
+        "main.cpp": MAIN % {"words": words},
+    }
+    program = build_model(text, TOP, cache=cache)
+    with work_folder("blocks") as folder:
+        records.tofile(folder / "in")
+        done = run_tool([str(program), str(folder / "in"), str(folder / "out")], folder=folder)
+        if done.returncode != 0:
+            raise simulation_failure(TOP, done.returncode, done.stdout + done.stderr)
+        data = (folder / "out").read_bytes()
+    outputs = [int.from_bytes(data[16 * i : 16 * i + 16], "little") for i in range(clocks)]
+    # The last rows have not come out yet, or depend on one that has not come.
+    for clock, wanted in enumerate(list(check.expected(rows))[: clocks - check.latency - 1]):
+        still = any(port in check.inputs for port in STILL)
+        if still and clock % STILL_CLOCKS + check.latency >= STILL_CLOCKS:
+            continue
+        if (found := outputs[clock + check.latency]) != wanted:
+            return Difference(check.block.name, clock, found, wanted)
+    return None

@@ -1,0 +1,161 @@
+"""The area model: items with sources, shapes of memories, numbers and arrays alike."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from mobilenet import mobilenet_v2
+
+from shiftforge.boards.load import list_boards, load_board
+from shiftforge.generator.conv.area import (
+    Block,
+    Fifo,
+    Memory,
+    area_items,
+    estimate_area,
+    features_of,
+)
+from shiftforge.generator.conv.area.numbers import alms, power_of_two
+from shiftforge.generator.conv.area.traffic import fifo_item, memory_item
+from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.quant.graph.example import random_model
+
+M20K, M10K = Block(20480, 40), Block(10240, 40)
+KINDS = ("synthesised", "reports", "fitted to reports", "counted in the template", "assumed",
+         "RAM blocks by shape")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    model, board = mobilenet_v2(), load_board("a10gx1150")
+    return make_plan(model, board, array_for(model, 16, 7), must_fit=False)
+
+
+def test_every_item_has_a_name_and_a_source(plan: Plan) -> None:
+    items = plan.area.items
+    assert len({item.name for item in items}) == len(items) > 30
+    assert all(item.source.startswith(KINDS) for item in items)
+    for name in ("lanes", "operand multiplexers", "requantisation", "residual addition",
+                 "global pool", "pointwise rings with barrel shifters", "feature-map memory",
+                 "load weights", "store output", "dispatch"):  # fmt: skip
+        assert name in {item.name for item in items}
+    assert {f"FIFO {c.name}" for c in plan.channels} <= {item.name for item in items}
+
+
+def test_totals_are_the_items(plan: Plan) -> None:
+    area, totals = plan.area, plan.totals()
+    assert area.alm == sum(item.alm for item in area.items) == totals["alm"]
+    assert area.ram_blocks == sum(item.ram_blocks for item in area.items)
+    assert totals["modelled_alm"] == totals["alm"]
+    assert totals["modelled_ram_blocks"] == totals["ram_blocks"]
+    assert totals["alm_fraction"] == round(area.alm / plan.board.alm, 4)
+    assert totals["ram_fraction"] == round(area.ram_blocks / plan.board.ram_blocks, 4)
+    assert [item["name"] for item in totals["area"]] == [item.name for item in area.items]
+    assert json.loads(json.dumps(totals)) == totals, "plain numbers"
+    assert area.alm_packed == area.alm - round(plan.array.lanes * 3.9)
+
+
+def test_the_boards_own_logic_stands_apart(plan: Plan) -> None:
+    assert plan.area.bsp_alm == (113_900 + 227_800) // 4 == plan.totals()["bsp_alm"]
+    assert plan.area.bsp_ram == 377
+    for name in list_boards():
+        other = estimate_area(replace(features_of(plan), board=name))
+        assert (other.alm, other.ram_blocks) == (plan.area.alm, plan.area.ram_blocks)
+        assert other.bsp_source.startswith(("reports", "assumed"))
+    unknown = estimate_area(replace(features_of(plan), board="mine"))
+    assert unknown.bsp_source.startswith("assumed")
+
+
+def test_map_bytes_are_what_the_text_declares(plan: Plan) -> None:
+    line, stored = 112, 128
+    depths = {c.name: c.depth for c in plan.channels}
+    fifos = sum(line * depths[n] for n in ("image", "operand", "skip", "result"))
+    rows = 4 * plan.image.slot * power_of_two(plan.image.rows) * plan.image.beat
+    maps = plan.memory.total_lines * stored + plan.row_lines * 2 * stored
+    assert plan.area.map_bytes == maps + fifos + rows
+
+
+def test_what_a_network_does_not_need_takes_nothing() -> None:
+    model = random_model(2)
+    plain = make_plan(model, load_board("a10gx1150"), array_for(model, 16, 3), must_fit=False)
+    of = features_of(plain)
+    with_it = {i.name for i in area_items(replace(of, residual=True, pool_terms=(3,), windows=1))}
+    without = {i.name for i in area_items(replace(of, residual=False, pool_terms=(), windows=0))}
+    assert with_it - without == {"residual addition", "global pool", "depthwise window"}
+
+
+@pytest.mark.parametrize(
+    ("block", "bits", "words", "found"),
+    [
+        (M20K, 64, 4096, 13),  # OxfordSKA/FPGA_Gridding, 17.1.1
+        (M20K, 64, 524288, 2048),
+        (M20K, 64, 32768, 128),
+        (M20K, 64, 1024, 4),  # pc2/hpcc_fpga_eval_21, 19.4
+        (M20K, 512, 16384, 512),
+        (M20K, 512, 4096, 103),
+        (M20K, 256, 4096, 52),
+        (M20K, 256, 64, 7),
+        (M20K, 1024, 32, 26),
+        (M20K, 1024, 13440, 1024),  # the maps of MobileNetV2-224
+        (M10K, 64, 4096, 32),  # gandautama/PipeCNN, 17.0
+        (M10K, 8, 256, 1),
+        (M10K, 64, 32, 2),
+    ],
+)
+def test_memories_take_the_blocks_that_reports_say(
+    block: Block, bits: int, words: int, found: int
+) -> None:
+    assert block.blocks(bits, words) == found
+
+
+def test_fifos_lie_in_mlabs_to_32_words(plan: Plan) -> None:
+    of = features_of(plan)
+    shallow, deep = (fifo_item(of, Fifo("f", 512, words)) for words in (16, 64))
+    assert (shallow.ram_blocks, deep.ram_blocks) == (0, 13)
+    # 531 look-up tables with those of the MLABs and 1,699 flip-flops: OxfordSKA, 17.1.1
+    assert shallow.alm == pytest.approx(260 + alms(11 / 2, 1699), rel=0.02)
+    assert deep.alm < shallow.alm
+
+
+def test_an_unused_bank_takes_nothing(plan: Plan) -> None:
+    of = features_of(plan)
+    one, nine = (memory_item(of, Memory("m", 512, 16, 16, used)) for used in (1, 9))
+    assert nine.alm == pytest.approx(9 * one.alm) and nine.ram_blocks == 9 * one.ram_blocks
+
+
+def test_arrays_give_what_numbers_give(plan: Plan) -> None:
+    of = features_of(plan)
+    places, units = np.array([1, 7, 14, 56]), np.array([16, 32, 16, 48])
+    lines = np.array([5000, 13440, 20000, 1])
+    depths = np.array([8, 32, 64, 1024])
+
+    def chosen(pick: Any) -> Any:
+        bits = 8 * pick(places) * pick(units)
+        fifos = tuple(replace(f, bits=bits, depth=pick(depths)) for f in of.fifos)
+        maps = replace(of.memories[0], bits=power_of_two(bits), words=pick(lines))
+        return replace(of, places=pick(places), units=pick(units), fifos=fifos,
+                       memories=(maps, *of.memories[1:]))  # fmt: skip
+
+    many = area_items(chosen(lambda values: values))
+    for i in range(4):
+        single = area_items(chosen(lambda values, i=i: int(values[i])))
+        for item, one in zip(many, single, strict=True):
+            for kind in ("alm", "ram_blocks", "dsp"):
+                own = np.broadcast_to(getattr(item, kind), 4)[i]
+                assert own == pytest.approx(float(getattr(one, kind))), (item.name, kind)
+
+
+def test_more_of_anything_takes_no_less(plan: Plan) -> None:
+    of = features_of(plan)
+    base = estimate_area(of).alm
+    for more in ({"units": 32}, {"places": 14}, {"windows": 3}, {"right_bits": 6},
+                 {"left_bits": 5}, {"residual_bits": 2}, {"multiplier_requant": True}):  # fmt: skip
+        assert estimate_area(replace(of, **more)).alm > base
+    for less in ({"accumulator_bits": 24}, {"result_bits": 24}):
+        assert estimate_area(replace(of, **less)).alm < base
+    wide = replace(of, right_bits=3)
+    assert estimate_area(replace(wide, one_adder=True)).alm < estimate_area(wide).alm
