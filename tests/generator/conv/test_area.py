@@ -157,5 +157,5 @@ def test_more_of_anything_takes_no_less(plan: Plan) -> None:
         assert estimate_area(replace(of, **more)).alm > base
     for less in ({"accumulator_bits": 24}, {"result_bits": 24}):
         assert estimate_area(replace(of, **less)).alm < base
-    wide = replace(of, right_bits=3)
+    wide = replace(of, right_bits=3, left_bits=0)
     assert estimate_area(replace(wide, one_adder=True)).alm < estimate_area(wide).alm
