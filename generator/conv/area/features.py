@@ -56,11 +56,13 @@ class Features:
     lane: what lanes are made of: ("shift", 1), or a multiplier in logic or in a DSP block with its
     weight's bits. places: columns that the array works at once, pixels x frames. windows: depthwise
     windows (of a geometry, and used late) that a lane chooses from; standards, columns: strides of
-    standard windows and their columns. result_bits: of sums that are requantised. one_adder: their
-    bias holds half of the last place. right_bits, left_bits: of what a requantisation's shifts vary
+    standard windows and their columns. accumulator_bits: of sums, from the accumulator to
+    requantisation; clamp_bits: of what is compared with an activation's range. one_adder: biases
+    hold half of the last place. right_bits, left_bits: of what a requantisation's shifts vary
     by. residual_bits: of the shifts of a residual addition that are no constants. pool_terms:
-    signed digits of the pools' constants. image_parts: words of a beat. image_groups: channel
-    groups of the first map.
+    signed digits of the pools' constants. slice_frames, slice_columns: of a line, what additions
+    and pools take at once. turned: post holds lines and turns them for these or for the output.
+    image_parts: words of a beat. image_groups: channel groups of the first map.
     """
 
     family: str
@@ -77,7 +79,7 @@ class Features:
     late: bool
     standards: int
     columns: Figure
-    result_bits: Figure
+    clamp_bits: Figure
     one_adder: bool
     right_bits: int
     left_bits: int
@@ -85,6 +87,9 @@ class Features:
     residual: bool
     residual_bits: int
     pool_terms: tuple[int, ...]
+    slice_frames: Figure
+    slice_columns: Figure
+    turned: bool
     direct: bool
     image_rows: int
     image_word: Figure

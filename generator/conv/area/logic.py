@@ -62,18 +62,23 @@ def post_items(of: Features) -> list[Item]:
     else:
         row = "round_one" if of.one_adder and not of.left_bits else "round"
         rounding = _item("requantisation", (row,), results * _rounding(of, row))
-    clamp = results * cost("clamp", bit=of.result_bits)
+    clamp = results * cost("clamp", bit=of.clamp_bits)
     found = [rounding, _item("activation clamps", ("clamp",), clamp)]
+    sliced = of.units * of.slice_frames
     if of.residual:
         bits = min(of.residual_bits, 3)
         each = alms(*(coefficients()["add"][kind][bits] for kind in ("luts", "ff")))
-        found.append(_item("residual addition", ("add",), results * each))
+        found.append(_item("residual addition", ("add",), sliced * of.slice_columns * each))
     if of.pool_terms:
-        each = cost("pool", place=of.places, term=sum(of.pool_terms))
-        found.append(_item("global pool", ("pool",), of.units * each))
+        each = cost("pool", place=of.slice_columns, term=sum(of.pool_terms))
+        found.append(_item("global pool", ("pool",), sliced * each))
     if of.direct:
-        each = cost("direct", place=of.places)
+        each = _rounding(of, "round_one" if of.one_adder else "round") + cost("direct", place=1)
         found.append(_item("output of 32 bits", ("direct",), of.units * each))
+    if of.turned:
+        held = 1 + of.residual + (of.accumulator_bits / 8 if of.direct else 0)
+        turned = results * held * cost("select")
+        found.append(_item("lines held and turned in post", ("select",), turned))
     return found
 
 
@@ -84,7 +89,7 @@ def _rounding(of: Features, row: str) -> Figure:
         each = alms(own["luts_constant"], own["ff"])
     else:
         each = cost(row, right=of.right_bits, left=of.left_bits)
-    return each * of.result_bits / 32
+    return each * of.accumulator_bits / 32
 
 
 def walking_items(of: Features) -> list[Item]:

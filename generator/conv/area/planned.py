@@ -19,6 +19,7 @@ from shiftforge.generator.conv.records import (
     PostPass,
     record_bytes,
 )
+from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
     ShiftRanges,
@@ -71,6 +72,10 @@ class Planned(Protocol):
     @property
     def shifts(self) -> ShiftRanges: ...
     @property
+    def acc_bits(self) -> int: ...
+    @property
+    def slice(self) -> Slice: ...
+    @property
     def max_groups(self) -> int: ...
 
 
@@ -91,15 +96,15 @@ def features_of(plan: Planned) -> Features:
         lane=lane_kind(array),
         units=array.units,
         places=array.line_bytes // array.units,
-        accumulator_bits=32,
+        accumulator_bits=plan.acc_bits,
         code_bits=array.code_bits,
         pointwise=any(step.mode == "pointwise" for step in plan.steps),
         windows=len(depthwise) + len(late),
         late=bool(late),
         standards=len(standard),
         columns=(array.pixels - 1) * max(standard, default=1) + 3,
-        result_bits=32,
-        one_adder=False,
+        clamp_bits=32,
+        one_adder=shifts.folded,
         right_bits=(shifts.right_most - shifts.right_least).bit_length(),
         left_bits=shifts.left_most.bit_length(),
         multiplier_requant=plan.multiplier_requant,
@@ -108,6 +113,9 @@ def features_of(plan: Planned) -> Features:
         pool_terms=tuple(
             sum(digits.bit_count() for digits in signed_digits(m)) for m, _ in plan.pools
         ),
+        slice_frames=plan.slice.frames,
+        slice_columns=plan.slice.columns,
+        turned=any(p.sliced or p.direct for p in posts),
         direct=any(p.direct for p in posts),
         image_rows=image.rows,
         image_word=image.word,
@@ -130,7 +138,7 @@ def _fifos(plan: Planned) -> tuple[Fifo, ...]:
     array = plan.array
     bits = {
         "line_t": 8 * array.line_bytes,
-        "acc_word_t": 32 * array.line_bytes,
+        "acc_word_t": (24 if plan.acc_bits <= 24 else 32) * array.line_bytes,
         "weight_word_t": 8 * weight_word_bytes(array),
         "param_word_t": 8 * array.units * (6 + 4 * plan.multiplier_requant),
     }
