@@ -44,8 +44,8 @@ class StepTimes:
     controller, up to the last line. fill: of conv before the first group's own. first_complete,
     last_complete: of conv, up to the first and the last complete tile. groups: see ``GroupTimes``;
     last_words, last_first, last_every: of the next layer's words, read in the last group. before:
-    of post, in which it reads parameters. tiles: that post takes, ``every`` iterations each; behind:
-    from the last tile's first one to its last word.
+    of post, in which it reads parameters. tiles: that post takes, ``every`` iterations each;
+    behind: from the last tile's first one to its last word.
     """
 
     stores: bool

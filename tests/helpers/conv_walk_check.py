@@ -188,7 +188,7 @@ def _post(plan: Plan, own: StepPlan, definition: Definition) -> list[str]:
     return found
 
 
-def _columns(plan: Plan, own: LayerPlan) -> int:
+def _columns(plan: Plan, own: StepPlan) -> int:
     """Pixels of a frame that an iteration of post takes."""
     if own.post.direct:
         return 1
