@@ -115,9 +115,9 @@ def model_cycles(
                 stored = lines.last(start, 0, 0, start, 1) if frame else 0.0
                 at.controller = most(stored + 1, at.controller + image_pass.iterations)
                 at.controller = at.controller + (latencies.controller + latencies.reentry)
-            source = (
-                _used(lines, depths.operand) if i == 0 and image_pass is None and frame else None
-            )
+            source = None
+            if frame and image_pass is None and passes[i][0].from_image:
+                source = _used(lines, depths.operand, tiling.out_rows)
             delays = advance(at, own, source, weights, latencies, depths.operand)
             if frame:
                 if i == len(layers) - 1:
@@ -148,12 +148,12 @@ def added(steps: Sequence[LayerCycles], lanes: int) -> LayerCycles:
     return LayerCycles(ideal, array, memory, weights, modelled, macs, share, longest.bound)
 
 
-def _used(lines: ImageLines, ahead: int) -> ImageUse:
-    """Of a plan's image, which the controller takes ahead of its use."""
+def _used(lines: ImageLines, ahead: int, rows: int) -> ImageUse:
+    """Of so many rows of a plan's image, which the controller takes ahead of its use."""
 
     def last(start: Number, way: Number, first: Number, pace: Number, held: Number) -> Number:
         numbers = float(way), float(first), float(pace), float(held)
-        return lines.last(float(start), ahead, *numbers)
+        return lines.last(float(start), ahead, *numbers, rows=rows)
 
     return last
 

@@ -43,15 +43,20 @@ def plan_channels(
     lags: Sequence[int],
     latencies: Latencies,
     own: Depths = DEFAULT_DEPTHS,
+    tight: bool = False,
 ) -> tuple[Channel, ...]:
     """The channels, in the order of the text. lags: of the layers' results, in iterations.
     own: what is chosen.
 
     result: holds what can come back before the controller reads it, so that post never waits while
-    operands are sent. skip: as many lines as there are tiles on their way through conv.
+    operands are sent. tight: less what comes while operands wait in their own channel. Where the
+    controller stands still, that is full (or the addition's, which holds as much): the array has
+    taken no line of the last ``operand`` iterations at least, and of the results of those before,
+    all are read but for a lag's, so that post can go on. skip: as many lines as there are tiles on
+    their way through conv.
     """
     results = max(
-        (lag // c.results.fastest + 2
+        ((max(0, lag - own.operand) if tight else lag) // c.results.fastest + 2
          for lag, (c, _, _) in zip(lags, passes, strict=True) if c.stores),
         default=SHORT,
     )  # fmt: skip

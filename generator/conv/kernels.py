@@ -97,6 +97,7 @@ def _geometries(plan: Plan, mode: str) -> list[dict[str, int]]:
 def render_accelerator(plan: Plan) -> str:
     """The whole device text: one file, the same for every device and for hardware."""
     array, image, shifts = plan.array, plan.image, plan.shifts
+    strips = plan.image_strips
     vector = min(array.units, MAX_VECTOR)
     note = "" if array.unit == "shift" else ", multiplier variant (not multiplier-free)"
     standard = _geometries(plan, "standard")
@@ -190,6 +191,10 @@ def render_accelerator(plan: Plan) -> str:
             "ahead": IMAGE_AHEAD,
             "passes": image.passes,
             "map_rows": image.map_rows,
+            "strips": len(strips),
+            "strip_first": strips[0],
+            "strip_rows": strips[1] if len(strips) > 2 else strips[0],
+            "strip_last": strips[-1],
             "map_tiles": image.map_tiles,
             "map_groups": image.map_groups,
             "step": image.step,

@@ -79,13 +79,15 @@ def lower_controller(
     )
 
 
-def result_lag(layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units: int) -> int:
+def result_lag(
+    layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units: int, *, tight: bool = False
+) -> int:
     """Iterations from a tile's last line to its result's: a round trip, and as many again where
     that costs nothing, so that the array does not wait if the way back takes longer.
 
     When all lines are sent, the results that are left are read one an iteration; they may be as
     many as the last one takes to come. round_trip: cycles of that way where a result is computed as
-    its lines come, 1 or more. units: of the array.
+    its lines come, 1 or more. units: of the array. tight: no longer than a round trip.
     """
     stores = result_lines(layer, tiling)
     if not stores:
@@ -94,6 +96,8 @@ def result_lag(layer: Layer, tiling: Tiling, walk: Walk, round_trip: int, units:
     sends = _sends(complete, tiling, walk)
     results = _results(layer, tiling, complete)
     least = round_trip + _computed(layer, tiling, units)
+    if tight:
+        return least
     lag = least + round_trip
     if stores > round_trip:
         # The last one that is read while lines are sent, so that no more are left.

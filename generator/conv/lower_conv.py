@@ -80,11 +80,13 @@ def lower_conv(
     counts: Sequence[tuple[int, int]],
     next_words: int,
     geometries: Mapping[tuple[str, int, int], int],
+    first_line: int = 0,
 ) -> ConvPass:
     """The convolution unit's record of a step of a layer; tiling and walk are the step's.
 
     counts: (first, second) words of each group (``word_counts``). next_words: weight words of the
     first group of the step after it. geometries: numbers of (mode, stride, left padding).
+    first_line: of a depthwise layer's row in the line buffer.
     """
     common: dict[str, Any] = {
         "mode": _MODES[layer.mode],
@@ -96,7 +98,7 @@ def lower_conv(
         "last_words": next_words,
     }
     if layer.mode == "depthwise":
-        return _depthwise(layer, tiling, walk, counts[0], common)
+        return _depthwise(layer, tiling, walk, counts[0], common, first_line)
     own: dict[str, Any] = {"lines": tiling.in_groups}
     fill = 0
     if layer.mode == "standard":
@@ -149,8 +151,9 @@ def _last(runs: Sequence[Run], next_words: int) -> _Reads:
 
 
 def _depthwise(
-    layer: Layer, tiling: Tiling, walk: Walk, counts: tuple[int, int], common: dict[str, Any]
-) -> ConvPass:
+    layer: Layer, tiling: Tiling, walk: Walk, counts: tuple[int, int], common: dict[str, Any],
+    first_line: int,
+) -> ConvPass:  # fmt: skip
     groups, twice = counts
     busy = walk.iterations + _repeats(tiling, walk, twice)
     last = _across(common["last_words"], busy, 0)
@@ -165,8 +168,9 @@ def _depthwise(
         tiles=walk.outer,
         lines=1,
         loads=tiling.out_groups * tiling.tiles,
-        row_lines=walk.inner * tiling.in_tiles,
-        row_length=walk.row_length,
+        first_line=first_line,
+        row_lines=first_line + walk.inner * tiling.in_tiles,
+        row_length=first_line + walk.row_length,
         first_y=walk.first_row,
         all_rows=walk.all_rows,
         keeps=int(walk.keeps),

@@ -101,9 +101,11 @@ def lower_network(
     latencies: Latencies,
     bases: Mapping[str, int],
     steps: Sequence[Step] | None = None,
+    tight: bool = False,
 ) -> Lowered:
     """The records of all steps. bases: first line of every map that is stored, whole or a strip at
-    a time. steps: in their order; None for one a layer."""
+    a time. steps: in their order; None for one a layer. tight: results are
+    read as soon as they can be."""
     layers, scheduled = network.layers, network.scheduled
     steps = whole_steps(layers) if steps is None else steps
     tilings = tuple(tile_layer(layer, array) for layer in layers)
@@ -127,7 +129,7 @@ def lower_network(
         tiling, walk = replace(whole, out_rows=step.rows), walk_step(layer, whole, step)
         source, skip, target = _places(layer, whole, step, walk, bases)
         way = latencies.round_trip + post_delay(layer, array, part)
-        lag = result_lag(layer, tiling, walk, way, array.units)
+        lag = result_lag(layer, tiling, walk, way, array.units, tight=tight)
         pool = 0
         if layer.pool is not None:
             pool = 1 + network.pools.index((layer.pool.multiplier, layer.pool.shift))
@@ -137,7 +139,7 @@ def lower_network(
         )  # fmt: skip
         next_words = sum(words[steps[(n + 1) % len(steps)].layer][0])
         own = words[step.layer]
-        conv = lower_conv(layer, tiling, walk, array.units, own, next_words, numbers)
+        conv = lower_conv(layer, tiling, walk, array.units, own, next_words, numbers, step.line)
         post = lower_post(layer, tiling, walk, array, pool, part)
         maps = ((source, whole.in_groups), (skip, whole.out_groups))
         reads = tuple((p.base, groups * p.plane) for p, groups in maps if p is not None)
@@ -153,7 +155,8 @@ def _places(
     if step.strip_in:
         sent = rows
         if layer.mode == "depthwise":
-            sent = (walk.first_row, min(walk.all_rows, whole.in_rows))
+            end = whole.in_rows if step.final else min(walk.all_rows, whole.in_rows)
+            sent = (min(walk.first_row, end), end)
     names = [
         (layer.input.name, sent, whole.in_tiles),
         (layer.skip.name if layer.skip is not None else "", made, whole.out_tiles),

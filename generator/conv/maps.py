@@ -3,49 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.memory import MemoryPlan, StoredMap, plan_memory
-from shiftforge.generator.conv.schedule import Schedule
+from shiftforge.generator.conv.memory import (
+    MemoryPlan,
+    StoredMap,
+    plan_memory,
+    prove_no_overlap,
+)
+from shiftforge.generator.conv.schedule import Layer, Schedule
 from shiftforge.generator.conv.steps import Step, whole_steps
 
-__all__ = ["plan_maps", "stored_maps"]
+__all__ = ["map_lives", "plan_maps", "prove_steps", "stored_maps"]
+
+
+def map_lives(
+    scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None
+) -> dict[str, tuple[StoredMap, ...]]:
+    """Lifetimes of what is stored, by the tensor: whole maps, or every strip of it by itself.
+
+    Alive is what a step writes, up to the last step that reads it. Steps count from 1; the image is
+    written at step 0. steps: in their order; None for one a layer.
+    """
+    layers = scheduled.layers
+    found: dict[str, list[StoredMap]] = {}
+    image = scheduled.image
+    if not scheduled.streamed:
+        name = layers[0].input.name
+        found[name] = [_map(name, array, (image.channels, image.rows, image.columns), 0)]
+    for number, step in enumerate(whole_steps(layers) if steps is None else steps, 1):
+        layer = layers[step.layer]
+        for name in _read(layer, step, found):
+            found[name][-1] = replace(found[name][-1], dies=number)
+        if not layer.direct:
+            name, shape = layer.result.name, layer.result.shape
+            own = found.setdefault(name, [])
+            if step.strip_out:
+                shape = (shape[0], step.rows, shape[2])
+            if step.strip_out or not own:
+                own.append(_map(name, array, shape, number))
+            else:
+                own[-1] = replace(own[-1], dies=number)
+    return {name: tuple(own) for name, own in found.items()}
+
+
+def _read(layer: Layer, step: Step, found: dict[str, list[StoredMap]]) -> list[str]:
+    """Of what is stored, the tensors that a step reads."""
+    names = [layer.input.name] if layer.input.name in found else []
+    if step.strip_in and (own := found[names[0]][-1]).dies > own.born:
+        # A strip is read once: this step needs no more rows.
+        names = []
+    return names if layer.skip is None else [*names, layer.skip.name]
+
+
+def _map(name: str, array: ArrayShape, shape: tuple[int, int, int], born: int) -> StoredMap:
+    return StoredMap(name, array.lines(shape), born, born)
 
 
 def stored_maps(
     scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None
 ) -> tuple[StoredMap, ...]:
-    """Lifetimes of all stored maps: a map is alive from the first step that writes it to the last
-    one that reads it. Steps count from 1; the image is written at step 0.
+    """What is placed: whole maps, and one place for all strips of a map, as large as the largest.
 
-    steps: in their order; None for one a layer. A map of which they only ever hold a strip takes
-    the lines of its largest one.
+    All rounds of a segment are alike, so that its strips are placed for the first one. What its
+    last layer writes counts from its first step: it lies there in later rounds.
     """
-    layers = scheduled.layers
-    born: dict[str, int] = {}
-    last: dict[str, int] = {}
-    lines: dict[str, int] = {}
-    image = scheduled.image
-    if not scheduled.streamed:
-        name = layers[0].input.name
-        born[name], lines[name] = 0, array.lines((image.channels, image.rows, image.columns))
-    for number, step in enumerate(whole_steps(layers) if steps is None else steps, 1):
-        layer = layers[step.layer]
-        last[layer.input.name] = number
-        if layer.skip is not None:
-            last[layer.skip.name] = number
-        if not layer.direct:
-            name, shape = layer.result.name, layer.result.shape
-            if step.strip_out:
-                shape = (shape[0], step.rows, shape[2])
-            born.setdefault(name, number)
-            last[name] = max(last.get(name, number), number)
-            lines[name] = max(lines.get(name, 0), array.lines(shape))
-    return tuple(StoredMap(name, lines[name], born[name], last[name]) for name in born)
+    steps = whole_steps(scheduled.layers) if steps is None else steps
+    begins: dict[int, int] = {}
+    last = begin = -1
+    for number, step in enumerate(steps, 1):
+        if step.layer > last:
+            begin = begin if step.strip_in else number
+            last = step.layer
+            begins[number] = begin
+    found = []
+    for own in map_lives(scheduled, array, steps).values():
+        first = replace(own[0], lines=max(one.lines for one in own))
+        if len(own) == 1:
+            first = replace(first, born=begins.get(first.born, first.born))
+        found.append(first)
+    return tuple(found)
 
 
 def plan_maps(
     scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None
 ) -> MemoryPlan:
-    """Where all stored maps lie."""
-    return plan_memory(stored_maps(scheduled, array, steps))
+    """Where all stored maps lie, proved step by step."""
+    memory = plan_memory(stored_maps(scheduled, array, steps))
+    prove_steps(memory, scheduled, array, steps)
+    return memory
+
+
+def prove_steps(
+    memory: MemoryPlan, scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None
+) -> None:
+    """Check of every step that no two maps or strips that are alive share a line; see
+    ``prove_no_overlap``. The strips of a map have its base."""
+    bases, lives = {}, []
+    for name, own in map_lives(scheduled, array, steps).items():
+        for number, one in enumerate(own):
+            strip = name if len(own) == 1 else f"{name}, strip {number}"
+            lives.append(replace(one, name=strip))
+            if name in memory.bases:
+                bases[strip] = memory.bases[name]
+    prove_no_overlap(replace(memory, bases=bases), lives)

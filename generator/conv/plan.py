@@ -13,13 +13,14 @@ from shiftforge.errors import InputError
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area, features_of
-from shiftforge.generator.conv.array import ArrayShape, Tiling
+from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
 from shiftforge.generator.conv.cycles import LayerCycles, added, model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY, Latencies, board_latencies
 from shiftforge.generator.conv.lower_conv import array_iterations, lower_fill
 from shiftforge.generator.conv.lowered import LoweredStep, Traced, lower_network
+from shiftforge.generator.conv.map_bytes import map_memories
 from shiftforge.generator.conv.maps import plan_maps
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.network import Network, WordCounts, network_of
@@ -27,8 +28,8 @@ from shiftforge.generator.conv.options import shape_problems
 from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.segments import Segment, steps_of
 from shiftforge.generator.conv.slices import Slice
-from shiftforge.generator.conv.steps import whole_steps
 from shiftforge.generator.conv.weights import ShiftRanges
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel
 
@@ -175,6 +176,25 @@ class Plan:
         return self.memory.symmetric_lines * self.array.line_bytes
 
     @property
+    def map_memories(self) -> Mapping[str, int]:
+        """Declared bytes of every memory with map data; see ``map_memories``."""
+        return map_memories(
+            self.array, self.memory.total_lines or 1, self.row_lines, self.channels, self.image
+        )
+
+    @property
+    def map_bytes(self) -> int:
+        """Declared bytes of all memories with map data."""
+        return sum(self.map_memories.values())
+
+    @property
+    def image_strips(self) -> tuple[int, ...]:
+        """Map rows of the image that are sent at once, one step after the other."""
+        if not self.image.streamed:
+            return (self.image.map_rows,)
+        return tuple(own.tiling.out_rows for own in self.steps if own.index == 0)
+
+    @property
     def frame_params(self) -> int:
         """Parameter records of a frame."""
         return sum(step.tiling.out_groups for step in self.steps)
@@ -259,20 +279,22 @@ def array_for(model: QuantizedModel | Network, units: int, pixels: int) -> Array
 def make_plan(
     model: QuantizedModel | Network, board: Board, array: ArrayShape, *,
     non_blocking: bool = False, must_fit: bool = True, depths: Depths = DEFAULT_DEPTHS,
+    segments: Sequence[Segment] = (), tight: bool = False,
 ) -> Plan:  # fmt: skip
     """Plan a model on a board with a given array.
 
-    depths: of the channels that run ahead. Raises InputError where it does not fit, which
-    ``must_fit`` may waive.
+    depths: of the channels that run ahead. segments: layers that run in strips. tight: results are
+    read as soon as they can be, so that the channel of results is short. Raises InputError where
+    the plan does not fit, which ``must_fit`` may waive.
     """
     network = network_of(model)
     if problems := shape_problems(array.units, array.pixels):
         raise InputError(problems)
     layers = network.layers
-    steps = whole_steps(layers)
+    steps = steps_of(layers, [tile_layer(layer, array) for layer in layers], segments)
     memory = plan_maps(network.scheduled, array, steps)
     latencies = board_latencies(board)
-    lowered = lower_network(network, array, latencies, memory.bases, steps)
+    lowered = lower_network(network, array, latencies, memory.bases, steps, tight)
     words, passes = lowered.words, lowered.passes
     cycles = model_cycles(
         [layers[own.step.layer] for own in lowered.steps], [own.tiling for own in lowered.steps],
@@ -322,7 +344,7 @@ def make_plan(
         ),
         steps=planned,
         memory=memory,
-        channels=plan_channels(passes, lowered.lags, latencies, depths),
+        channels=plan_channels(passes, lowered.lags, latencies, depths, tight),
         multiplier_requant=network.multiplier,
         row_lines=row_lines,
         weight_words=weight_words,

@@ -197,8 +197,9 @@ def _image(image: ImageLayout) -> Accesses:
 
 
 def _rows(own: ConvPass) -> Accesses:
-    at = np.arange(min(own.iterations, 4 * own.row_length), dtype=np.int64)
-    pairs = _pairs(at, at % own.row_length)
+    row = own.row_length - own.first_line
+    at = np.arange(min(own.iterations, 4 * row), dtype=np.int64)
+    pairs = _pairs(at, own.first_line + at % row)
     return Accesses(pairs, pairs)
 
 

@@ -19,6 +19,7 @@ class Step:
     """Output rows [first, end) of a layer, by its index. final: the layer's last step.
 
     strip_in, strip_out: what it reads and writes is a strip of the map, which is never whole.
+    line: of a depthwise layer, first line of its rows in the line buffer.
     """
 
     layer: int
@@ -27,6 +28,7 @@ class Step:
     final: bool
     strip_in: bool = False
     strip_out: bool = False
+    line: int = 0
 
     @property
     def rows(self) -> int:

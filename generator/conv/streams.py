@@ -61,17 +61,20 @@ class ImageLines:
         )
 
     def last(
-        self, start: float, ahead: int, way: float, first: float, pace: float, held: float = 0
-    ) -> float:
+        self, start: float, ahead: int, way: float, first: float, pace: float, held: float = 0,
+        rows: int | None = None,
+    ) -> float:  # fmt: skip
         """Cycle in which the last line is used, one being used every ``pace`` cycles.
 
+        rows: of the map, that are sent; None for all.
         start: first cycle in which the controller may take one. It takes one a cycle, and is at
         most ``ahead`` lines before their use, which is ``way`` cycles after it at the earliest.
         Where lines are used, it waits for their results, a round trip after they were taken.
         first: cycle in which the first line is used at the earliest. held: cycles for which the
         array stands still once its pipeline and the channel behind it are full.
         """
-        count = self.layout.map_rows * self.layout.passes * self.layout.lines
+        rows = self.layout.map_rows if rows is None else rows
+        count = rows * self.layout.passes * self.layout.lines
         followed = min(count, FOLLOWED)
         length = self.latencies.loader + self.latencies.global_load
         # Everything up to the first line that found no place has arrived. ``shift`` is by how much

@@ -181,8 +181,9 @@ typedef struct {
   int lines; /* operand lines of a tile (standard: channel groups) */
   int loads; /* standard: windows of the layer; depthwise: output tiles */
   int last_lanes; /* standard: channels of the last group */
-  int row_lines; /* depthwise: lines of a row, all channel groups */
-  int row_length; /* the same with idle iterations */
+  int first_line; /* depthwise: place of a row in the line buffer: the first line, */
+  int row_lines; /* the end of all channel groups' lines, */
+  int row_length; /* and that of idle iterations */
   int first_y; /* depthwise: first row that comes; those above are in the line buffer */
   int all_rows; /* depthwise: where the rows end, with zeros below the map */
   int keeps; /* depthwise: lines behind the last window are taken, for the next step */
@@ -191,7 +192,7 @@ typedef struct {
   int first_t; /* depthwise: first tile of the first window */
   int late; /* depthwise: second words are used with the window an iteration later */
   pace_layer_t fires; /* depthwise: when windows are complete */
-  int padding[5];
+  int padding[4];
 } conv_layer_t __attribute__((aligned(256)));
 /* Requantisation, activation, addition, pool. */
 typedef struct {
@@ -677,6 +678,10 @@ static void sf_write_result(const line_t word, __global volatile int *sf_waits) 
 #define SF_IMAGE_BANKS 16 /* image rows, rounded up to a power of two: a bank of the memory each */
 #define SF_IMAGE_PASSES 1 /* times that the image is read */
 #define SF_MAP_ROWS 7
+#define SF_STRIPS 1      /* of the map's rows: of so many rows the first, those between, the last */
+#define SF_STRIP_FIRST 7
+#define SF_STRIP_ROWS 7
+#define SF_STRIP_LAST 7
 #define SF_MAP_TILES 1
 #define SF_MAP_GROUPS 2
 #define SF_MAP_CHANNELS (SF_IMAGE_ROWS * SF_IMAGE_KERNEL)
@@ -690,7 +695,8 @@ typedef struct {
   int steps;              /* steps to come, this one included */
   int before;             /* steps before the first that has lines to send */
   int fetch_row, fetch_block;   /* image row and beat that is fetched */
-  int beat, rows, pass, base;   /* global memory: next beat; rows of this pass, passes, frame */
+  int beat, rows, pass, base;   /* global memory: next beat; rows of this pass, passes, strip's first */
+  int strip, strip_rows;
   int tile, tile_low, tile_block, group;
 } loader_state_t;
 
@@ -705,6 +711,8 @@ static void loader_begin(loader_state_t *s, const int frames) {
   s->rows = 0;
   s->pass = 0;
   s->base = 0;
+  s->strip = 0;
+  s->strip_rows = SF_STRIP_FIRST;
   s->tile = 0;
   s->tile_low = 0;
   s->tile_block = 0;
@@ -783,12 +791,17 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[4 * SF_IMAGE_SLO
     s->fetch_block = 0;
     s->tile_low = 0;
     s->tile_block = 0;
-    const int pass_end = s->rows == SF_MAP_ROWS - 1;
-    const int frame_end = pass_end && s->pass == SF_IMAGE_PASSES - 1;
-    s->beat = frame_end ? s->base + SF_FRAME_BEATS : pass_end ? s->base : s->beat;
-    s->base = frame_end ? s->base + SF_FRAME_BEATS : s->base;
-    s->pass = frame_end ? 0 : pass_end ? s->pass + 1 : s->pass;
+    const int pass_end = s->rows == s->strip_rows - 1;
+    const int strip_end = pass_end && s->pass == SF_IMAGE_PASSES - 1;
+    const int frame_end = strip_end && s->strip == SF_STRIPS - 1;
+    s->beat = pass_end && !strip_end ? s->base : s->beat;
+    s->base = strip_end ? s->beat : s->base;
+    s->pass = strip_end ? 0 : pass_end ? s->pass + 1 : s->pass;
     s->rows = pass_end ? 0 : s->rows + 1;
+    s->strip_rows = frame_end ? SF_STRIP_FIRST
+                    : !strip_end ? s->strip_rows
+                    : s->strip == SF_STRIPS - 2 ? SF_STRIP_LAST : SF_STRIP_ROWS;
+    s->strip = frame_end ? 0 : strip_end ? s->strip + 1 : s->strip;
   }
 }
 
@@ -1041,7 +1054,7 @@ static void conv_begin(conv_state_t *s, const conv_layer_t *in, const int last) 
   s->loads = in->loads;
   s->computes = 0;
   s->fires = pace_start(in->fires);
-  s->line = 0;
+  s->line = in->first_line;
   s->y = in->first_y;
   s->t = in->first_t;
   s->row_word = 0;
@@ -1324,7 +1337,7 @@ static void conv_count(conv_state_t *s, const conv_layer_t *in, const int wants,
       const int rows_end = line_end && s->y == in->all_rows - 1 && s->tile != 0;
       s->y = rows_end ? (s->tile == 1 ? in->in_rows : 0) : line_end ? s->y + 1 : s->y;
       s->tile = rows_end ? s->tile - 1 : s->tile;
-      s->line = line_end ? 0 : s->line + 1;
+      s->line = line_end ? in->first_line : s->line + 1;
     }
   } else {
     const int lanes = conv_lanes(s, in), last_part = s->part == in->lines - 1;

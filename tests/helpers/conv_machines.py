@@ -301,8 +301,8 @@ class _Depthwise(_Nothing):
         super().__init__(own, units)
         self.rows: dict[int, tuple[Line, Line]] = {}
         self.shift: list[list[Line]] = [[None] * 3 for _ in range(3)]
-        self.line = self.group = 0
-        self.y = own.first_y
+        self.group = 0
+        self.line, self.y = own.first_line, own.first_y
         self.t, self.tile, self.loads = own.first_t, own.tiles, own.loads
         self.fires = PaceState(own.fires)
         self.held: Step = _IDLE
@@ -350,7 +350,7 @@ class _Depthwise(_Nothing):
         self.line += 1
         self.steps += 1
         if self.line == own.row_length:
-            self.line, self.y = 0, self.y + 1
+            self.line, self.y = own.first_line, self.y + 1
             if self.y == own.all_rows:
                 self.y = own.in_rows if self.tile == 1 else 0
                 self.tile -= 1
