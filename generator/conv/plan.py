@@ -28,7 +28,7 @@ from shiftforge.generator.conv.options import shape_problems
 from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
 from shiftforge.generator.conv.schedule import Layer
-from shiftforge.generator.conv.segments import Segment, steps_of
+from shiftforge.generator.conv.segments import Segment, image_problems, steps_of
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.weights import ShiftRanges
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel
@@ -89,7 +89,8 @@ class Plan:
         on time, and that a run never stops is not proved.
     weight_words: of the largest group that is resident at once.
     steps: invocations of the kernels in their order; layers: what they add up to. traced: the
-        stored maps of a frame in the traced build.
+        stored maps of a frame in the traced build. segments: of layers that run in strips. tight:
+        see ``make_plan``.
     acc_bits: that hold every sum, with its bias and rounding. slice: of a line, what additions and
         pools take at once.
     symmetric_bytes: what two buffers of the largest map each, and residuals beside, would take.
@@ -119,6 +120,8 @@ class Plan:
     acc_bits: int
     slice: Slice
     frame_words: int
+    segments: tuple[Segment, ...]
+    tight: bool
 
     @cached_property
     def area(self) -> AreaEstimate:
@@ -354,7 +357,11 @@ def make_plan(
         acc_bits=network.acc_bits,
         slice=lowered.slice,
         frame_words=lowered.frame_words,
+        segments=tuple(segments),
+        tight=tight,
     )
+    if problems := image_problems(plan.image_strips):
+        raise InputError(problems)
     if must_fit:
         _check_fits(plan)
     return plan

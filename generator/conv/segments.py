@@ -19,8 +19,8 @@ from shiftforge.generator.conv.steps import Step, rows_sent
 from shiftforge.generator.conv.walk import walk_layer
 
 __all__ = [
-    "Segment", "inner_result", "row_lines", "runs_by_rows", "segment_problems", "segment_rows",
-    "steps_of",
+    "Segment", "image_problems", "inner_result", "row_lines", "runs_by_rows", "segment_problems",
+    "segment_rows", "steps_of",
 ]  # fmt: skip
 
 
@@ -128,3 +128,12 @@ def segment_problems(layers: Sequence[Layer], segments: Sequence[Segment]) -> li
     if any(a.last >= b.first for a, b in pairwise(sorted(segments, key=lambda s: s.first))):
         found.append(Problem("segments share a layer", "give each layer once", "strips"))
     return found
+
+
+def image_problems(rows: Sequence[int]) -> list[Problem]:
+    """What is wrong with the strips in which the image is sent: rows of each in their order."""
+    between = set(rows[1:-1])
+    if len(between) < 2:
+        return []
+    what = f"strips of the image of {sorted(between)} rows between the first and the last"
+    return [Problem(what, "give them all the same height", "strips")]

@@ -8,17 +8,20 @@ model, and whether it fits by the real placement of its maps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
+from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths
 from shiftforge.generator.conv.maps import stored_maps
 from shiftforge.generator.conv.network import Network
-from shiftforge.generator.conv.plan import Plan
+from shiftforge.generator.conv.plan import Plan, make_plan
 from shiftforge.generator.conv.segments import Segment, inner_result, row_lines, segment_rows
 
-__all__ = ["limited_plan", "smallest_lines"]
+__all__ = ["limited_plan"]
 
 _REPAIRS = 12
 # Of the cuts with fewest invocations, so many are planned whole.
@@ -142,69 +145,61 @@ class _Cutter:
         least = max(row_lines(layers, self.tilings, i, i) for i in range(len(layers)))
         return sorted(lines for lines in found if lines >= least) or [1]
 
+    def smallest(self) -> int:
+        """Fewest lines, of maps and, counted twice, of the line buffer."""
+        best = None
+        for row_room in self.row_rooms():
+            low, high = -1, sum(lines for lines, _, _ in self.alive)
+            while high - low > 1:
+                middle = (low + high) // 2
+                if self.cut(middle, row_room) is None:
+                    low = middle
+                else:
+                    high = middle
+            total = high + 2 * row_room
+            best = total if best is None else min(best, total)
+        assert best is not None
+        return best
+
 
 def limited_plan(
-    network: Network,
-    array: ArrayShape,
-    limit: int,
-    planned: Callable[[Sequence[Segment]], Plan],
-    size: Callable[[Plan], int] = lambda plan: plan.map_bytes,
-) -> Plan:
+    network: Network, board: Board, array: ArrayShape, limit: int, *,
+    non_blocking: bool = False, depths: Depths = DEFAULT_DEPTHS,
+) -> Plan:  # fmt: skip
     """The plan of fewest modelled cycles whose memories of maps take at most ``limit`` bytes.
 
-    planned: makes the plan with segments. size: bytes of a plan, of a feature-map memory and what
-    the plan has besides. Raises InputError, with the fewest bytes that are possible, where none is
-    so small.
+    Whether the board has room for it is not looked at. Raises InputError, with the fewest bytes
+    that are possible, where none is so small.
     """
-    cutter = _Cutter(network, array)
-    whole = planned(())
-    line = _line_bytes(whole)
-    fixed = size(whole) - whole.memory.total_lines * line - whole.row_lines * 2 * line
+    planned = partial(
+        make_plan, network, board, array, non_blocking=non_blocking, depths=depths, must_fit=False
+    )
+    whole = planned()
+    if whole.map_bytes <= limit:
+        return whole
+    whole, cutter = planned(tight=True), _Cutter(network, array)
+    line = whole.map_memories["maps"] // max(1, whole.memory.total_lines)
+    fixed = whole.map_bytes - (whole.memory.total_lines + 2 * whole.row_lines) * line
     cuts = []
     for row_room in cutter.row_rooms():
         room = (limit - fixed) // line - 2 * row_room
         found = cutter.cut(room, row_room)
         if found is not None:
             cuts.append((found[0], room, row_room))
-    plans: list[Plan] = []
+    plans = []
     for _, room, row_room in sorted(cuts)[:_PLANNED]:
         for _ in range(_REPAIRS):
             found = cutter.cut(room, row_room)
             if found is None:
                 break
-            plan = planned(found[1])
-            over = size(plan) - limit
-            if over <= 0:
+            plan = planned(segments=found[1], tight=True)
+            if plan.map_bytes <= limit:
                 plans.append(plan)
                 break
-            room -= -(-over // line)
+            room -= -(-(plan.map_bytes - limit) // line)
     if plans:
         return min(plans, key=lambda plan: plan.modelled_cycles)
-    least = smallest_lines(cutter)
-    smallest = fixed + least * line
-    what = f"{limit:,} bytes are too few for the maps: even strips of a row take {smallest:,}"
+    smallest = fixed + cutter.smallest() * line
+    what = f"{limit:,} bytes are too few for the maps: the thinnest strips take {smallest:,}"
     remedy = f"give {smallest:,} or more, a smaller input resolution or fewer pixels a tile"
     raise InputError(Problem(what, remedy, "map memory"))
-
-
-def _line_bytes(plan: Plan) -> int:
-    return plan.map_memories["maps"] // (plan.memory.total_lines or 1)
-
-
-def smallest_lines(cutter: _Cutter) -> int:
-    """Fewest lines, of maps and of the line buffer, whose words have two."""
-    best = None
-    for row_room in cutter.row_rooms():
-        low, high = 0, sum(lines for lines, _, _ in cutter.alive) + 1
-        if cutter.cut(high, row_room) is None:
-            continue
-        while high - low > 1:
-            middle = (low + high) // 2
-            if cutter.cut(middle, row_room) is None:
-                low = middle
-            else:
-                high = middle
-        total = high + 2 * row_room
-        best = total if best is None else min(best, total)
-    assert best is not None
-    return best

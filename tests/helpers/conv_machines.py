@@ -109,7 +109,7 @@ class Cycle:
 
 @dataclass
 class ConvMachine:
-    """The convolution unit; its two banks of weights last from layer to layer."""
+    """The convolution unit; its weights' banks and its line buffer last from layer to layer."""
 
     units: int
     half: int
@@ -117,6 +117,7 @@ class ConvMachine:
     memory: dict[int, Any] = field(default_factory=dict)
     touched: list[tuple[int, int, int]] = field(default_factory=list)
     busy: int = 0
+    rows: dict[int, tuple[Line, Line]] = field(default_factory=dict)
 
     def run(
         self, own: ConvPass, lines: list[Line], weights: Iterator[Any], last: bool
@@ -126,6 +127,8 @@ class ConvMachine:
         up to the last one that takes a line or is an array cycle; not those of the first window."""
         self.touched, self.busy = [], 0
         unit = {0: _Pointwise, 1: _Depthwise, 2: _Standard}.get(own.mode, _Nothing)(own, self.units)
+        if isinstance(unit, _Depthwise):
+            unit.rows = self.rows
         left, at, found = list(lines), 0, []
         taken = steps = 0
         groups = [run for run in own.runs for _ in range(run.groups)]

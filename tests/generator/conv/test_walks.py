@@ -154,8 +154,8 @@ VALUES = {
 
 _COUNTERS = {f"{axis}{k}" for axis in "anty" for k in (3, 4, 5)}
 _ROWS = {
-    "all_rows", "first_t", "first_y", "in_rows", "in_tiles", "keeps", "late", "row_length",
-    "row_lines", "stride",
+    "all_rows", "first_line", "first_t", "first_y", "in_rows", "in_tiles", "keeps", "late",
+    "row_length", "row_lines", "stride",
     *(f"fires.{f.name}" for f in fields(Pace)),
 }  # fmt: skip
 # The last run's reads are the layer's.
