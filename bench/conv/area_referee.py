@@ -82,7 +82,7 @@ def predict(fact: Fact, report: Report) -> tuple[float, float] | None:
         return 0, n * _ram(report, fact.bits, fact.words)
     if fact.kind == "channel" and fact.words > 4:
         if fact.words <= coefficients()["fifo_mlab"]["words"]:
-            return n * float(mlab_alms(fact.bits) + cost("fifo_mlab", bit=fact.bits)), 0
+            return n * float(cost("fifo_mlab", mlab_alms(fact.bits), bit=fact.bits)), 0
         return n * float(cost("fifo_ram", bit=fact.bits)), n * _ram(report, fact.bits, fact.words)
     if fact.kind == "operation" and fact.what != "gate":
         return n * float(cost(f"operation.{fact.what}")) * fact.bits / 32, 0

@@ -53,12 +53,12 @@ class Block:
         return found
 
 
-def cost(name: str, **amounts: Figure) -> Figure:
+def cost(name: str, beside: Figure = 0, **amounts: Figure) -> Figure:
     """ALMs of one item: ``luts`` and ``ff`` of a row, and of each amount its own.
 
-    name: with dots where rows have parts. amounts: by the end of the coefficients' names: ``bit=8``
-    takes luts_bit (or alut_bit) and ff_bit eight times. Look-up tables of reports (alut) are half
-    an ALM each.
+    name: with dots where rows have parts. beside: ALMs of memory, whose registers are used, too.
+    amounts: by the end of the coefficients' names: ``bit=8`` takes luts_bit (or alut_bit) and
+    ff_bit eight times. Look-up tables of reports (alut) are half an ALM each.
     """
     row = reduce(getitem, name.split("."), coefficients())
 
@@ -68,7 +68,7 @@ def cost(name: str, **amounts: Figure) -> Figure:
             found = found + row.get(f"{kind}_{end}", 0) * amount
         return found
 
-    return alms(total("luts") + total("alut") / 2, total("ff"))
+    return alms(beside + total("luts") + total("alut") / 2, total("ff"))
 
 
 @cache

@@ -39,7 +39,7 @@ def memory_item(of: Features, memory: Memory) -> Item:
 
 def fifo_item(of: Features, fifo: Fifo) -> Item:
     """A channel: MLABs to 32 words, RAM blocks beyond."""
-    shallow = mlab_alms(fifo.bits) + cost("fifo_mlab", bit=fifo.bits)
+    shallow = cost("fifo_mlab", beside=mlab_alms(fifo.bits), bit=fifo.bits)
     deep = cost("fifo_ram", bit=fifo.bits)
     fits = fifo.depth <= coefficients()["fifo_mlab"]["words"]
     return Item(
