@@ -62,7 +62,8 @@ def kernel_items(of: Features) -> list[Item]:
     """What every kernel has beside its own text, and the interconnect to global memory."""
     row, wires = coefficients()["kernel"], coefficients()["interconnect"]
     blocks = 3 * (row["blocks_walking"] + row["blocks_streaming"])
-    bits = sum(a.bits for a in of.accesses) + sum(2 * m.used * m.bits for m in of.memories)
+    # Every bank is read on its own; what is written goes to all of them.
+    bits = sum(a.bits for a in of.accesses) + sum((m.used + 1) * m.bits for m in of.memories)
     state = cost("kernel", block=blocks, bit=bits)
     stores = sum(access.stores for access in of.accesses)
     wire = cost("interconnect", store=stores, access=len(of.accesses))
