@@ -13,7 +13,7 @@ from shiftforge.generator.design import Design
 from shiftforge.generator.rules import SdkVersion, check_rules
 from shiftforge.generator.rules.pipeline import Target as Compiler
 from shiftforge.generator.rules.pipeline import loop_table, to_json
-from shiftforge.generator.target import Compares, Target
+from shiftforge.generator.target import Compares, Explains, Target
 
 __all__ = ["LOOPS", "build", "check_device_text"]
 
@@ -28,8 +28,8 @@ def build(
 ) -> Design:  # fmt: skip
     """The design of a network for a board; nothing is written.
 
-    compare: the report holds "alternatives" where the target tells any, which takes plans of its
-    own.
+    compare: the report holds "alternatives" and "why" where the target tells them, which takes
+    plans of its own.
 
     Raises InputError where the network or the options do not suit the target, and for a board that
     is too small; CheckFailed where device text breaks a rule of Intel's compiler.
@@ -45,6 +45,8 @@ def build(
     report = {"kind": target.kind, **design.report}
     if compare and isinstance(target, Compares):
         report["alternatives"] = target.alternatives(plan)
+    if compare and isinstance(target, Explains):
+        report["why"] = target.explain(plan)
     finished = Design(files, report, manifest, design.rules)
     return replace(finished, report={**report, "digest": finished.digest})
 

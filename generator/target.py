@@ -37,6 +37,7 @@ __all__ = [
     "Checks",
     "Compares",
     "Entry",
+    "Explains",
     "Target",
     "file_kind",
     "kinds",
@@ -102,6 +103,16 @@ class Compares(Protocol):
     def alternatives(self, plan: Any) -> list[dict[str, Any]]:
         """Other designs of the same network on the same board beside the planned one, a mapping
         with the same keys each: what they are made of, and modelled figures."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A target that tells why a design is as it is; a target need not."""
+
+    def explain(self, plan: Any) -> dict[str, Any]:
+        """What bounds the design and what is next to it, for JSON. Keys "smaller", "larger" and
+        "board" hold None or a mapping with "options", as a command line has them, and figures;
+        "bounds" has cycles by what takes them."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ def command(
     from shiftforge.boards.load import load_board
     from shiftforge.cli.dynamic import chosen_options, foreign_options, target_options
     from shiftforge.cli.output import print_json, print_table
+    from shiftforge.cli.why import print_why, with_commands
     from shiftforge.errors import Problems
     from shiftforge.generator.build import build
     from shiftforge.generator.design import check_folder
@@ -78,6 +79,8 @@ def command(
     design.write(output, overwrite=overwrite)
     seconds = time.monotonic() - started
     report = dict(design.report)
+    if "why" in report:
+        report["why"] = with_commands(report["why"], model, board)
     if as_json:
         print_json({**report, "output": output, "seconds": round(seconds, 3)})
         return
@@ -92,6 +95,8 @@ def command(
         columns = [key.replace("_", " ") for key in others[0]]
         rows = [[figure_text(k, "" if v is None else v) for k, v in o.items()] for o in others]
         print_table("alternatives on the same lanes, all modelled", columns, rows)
+    if "why" in report:
+        print_why(report["why"])
 
 
 def _rows(report: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ from shiftforge.cli import (
     cosim,
     doctor,
     emulate,
+    explore,
     generate,
     loops,
     quantize,
@@ -49,7 +50,9 @@ __all__ = ["cli", "run"]
 
 _NEEDS = {  # libraries that do not fail with less memory, they end the process
     **dict.fromkeys(("check", "quantize", "train"), ("torch", 768 << 20)),
-    **dict.fromkeys(("generate", "emulate", "compare", "cosim", "unit"), ("numpy", 192 << 20)),
+    **dict.fromkeys(
+        ("generate", "explore", "emulate", "compare", "cosim", "unit"), ("numpy", 192 << 20)
+    ),
 }
 
 
@@ -84,6 +87,7 @@ for _module in (
     quantize,
     train,
     generate,
+    explore,
     loops,
     emulate,
     compare,

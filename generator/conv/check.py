@@ -18,7 +18,7 @@ from shiftforge.generator.checking import CheckReport, CheckRow
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
 from shiftforge.generator.conv.schedule import Layer, Mapped, map_nodes
-from shiftforge.generator.conv.search import choose_array
+from shiftforge.generator.conv.search import find_plan
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode, FloatPool
 from shiftforge.quant.graph.types import (
     Add,
@@ -105,7 +105,7 @@ def check_network(
     problems = Problems(problem for own in mapped.problems.values() for problem in own)
     plan: Plan | None = None
     if board is not None and not problems:
-        plan = problems.check(choose_array, model, board, options or Options())
+        plan = problems.check(_plan, model, board, options or Options())
         problems += [] if plan is None else fit_problems(area_estimate(plan))
     return CheckReport(
         kind="conv",
@@ -115,6 +115,10 @@ def check_network(
         board=None if board is None else board.name,
         figures={} if plan is None else _figures(plan),
     )
+
+
+def _plan(model: QuantizedModel, board: Board, options: Options) -> Plan:
+    return find_plan(model, board, options).plan
 
 
 def _figures(plan: Plan) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from shiftforge.generator.conv.array import Tiling
 from shiftforge.generator.conv.records import ControllerPass, Pace
@@ -113,7 +112,7 @@ def _sends(complete: Pace, tiling: Tiling, walk: Walk) -> int:
 
 def _left(results: Pace, stores: int, sends: int) -> int:
     """Results that are not read before all lines are sent."""
-    return stores - int(np.count_nonzero(results.time(np.arange(stores)) < sends))
+    return stores - bisect_left(range(stores), sends, key=results.time)
 
 
 def lower_image(groups: int, rows: int, tiles: int, base: int) -> ControllerPass:

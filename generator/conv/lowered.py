@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
 from shiftforge.generator.conv.image import ImageLayout, image_layout
@@ -102,10 +103,12 @@ def lower_network(
     bases: Mapping[str, int],
     steps: Sequence[Step] | None = None,
     tight: bool = False,
+    memo: dict[Any, Any] | None = None,
 ) -> Lowered:
     """The records of all steps. bases: first line of every map that is stored, whole or a strip at
-    a time. steps: in their order; None for one a layer. tight: results are
-    read as soon as they can be."""
+    a time. steps: in their order; None for one a layer. tight: results are read as soon as they can
+    be. memo: keeps records for further arrays of the same network, many of whose are the same."""
+    memo = {} if memo is None else memo
     layers, scheduled = network.layers, network.scheduled
     steps = whole_steps(layers) if steps is None else steps
     tilings = tuple(tile_layer(layer, array) for layer in layers)
@@ -117,10 +120,13 @@ def lower_network(
     if not scheduled.streamed:
         base = bases[layers[0].input.name]
         image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
-    busy = [
-        array_iterations(layer, tiling, walk_layer(layer, tiling), array.units, own)
-        for layer, tiling, own in zip(layers, tilings, words, strict=True)
-    ]
+    counted = "array iterations", array.units, array.pixels
+    if counted not in memo:
+        memo[counted] = [
+            array_iterations(layer, tiling, walk_layer(layer, tiling), array.units, own)
+            for layer, tiling, own in zip(layers, tilings, words, strict=True)
+        ]
+    busy = memo[counted]
     part = choose_slice(layers, tilings, busy, array)
     numbers = {geometry: n for n, geometry in enumerate(network.geometries)}
     found, trace = [], _Trace()
@@ -133,17 +139,21 @@ def lower_network(
         pool = 0
         if layer.pool is not None:
             pool = 1 + network.pools.index((layer.pool.multiplier, layer.pool.shift))
-        controller = lower_controller(
-            layer, tiling, walk, step.first, source, skip, target, trace.add(layer, whole, step),
-            lag,
-        )  # fmt: skip
+        places = source, skip, target, trace.add(layer, whole, step)
+        sent = step.layer, tiling, walk, step.first, places, lag
+        if sent not in memo:
+            memo[sent] = lower_controller(layer, tiling, walk, step.first, *places, lag)
         next_words = sum(words[steps[(n + 1) % len(steps)].layer][0])
         own = words[step.layer]
-        conv = lower_conv(layer, tiling, walk, array.units, own, next_words, numbers, step.line)
-        post = lower_post(layer, tiling, walk, array, pool, part)
+        used = step.layer, tiling, walk, own, next_words, step.line
+        if used not in memo:
+            memo[used] = lower_conv(
+                layer, tiling, walk, array.units, own, next_words, numbers, step.line
+            )
+        records = memo[sent], memo[used], lower_post(layer, tiling, walk, array, pool, part)
         maps = ((source, whole.in_groups), (skip, whole.out_groups))
         reads = tuple((p.base, groups * p.plane) for p, groups in maps if p is not None)
-        found.append(LoweredStep(step, tiling, walk, lag, (controller, conv, post), reads))
+        found.append(LoweredStep(step, tiling, walk, lag, records, reads))
     return Lowered(tilings, words, tuple(found), part, image, image_pass, tuple(trace.maps))
 
 

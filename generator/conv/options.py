@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shiftforge.errors import Problem
+from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, DEPTHS, Depths
 
 __all__ = ["PIXELS", "UNITS", "Options", "shape_problems"]
 
@@ -24,7 +25,10 @@ def shape_problems(units: int, pixels: int) -> list[Problem]:
 class Options:
     """units, pixels: the array's shape; both None for a search over the board's area.
 
-    target_fps: frames a second (modelled) that the search has to reach with the fewest lanes.
+    target_fps: frames a second (modelled) that the search has to reach with the fewest ALMs.
+    max_alm, max_ram: of the board's ALMs and RAM blocks at most: a share up to 1, above it a
+        number. min_sqnr: of the output in dB, of the choices of weights in the file.
+    operand_depth, weight_depth, image_depth: words of the channels that run ahead, of ``DEPTHS``.
     non_blocking: the controller takes results as they come, not at iterations that the plan fixes.
     second_terms: f at most, of the weights of which the file holds a choice; None for the active
         ones.
@@ -41,10 +45,24 @@ class Options:
         default=None,
         metadata={
             "above": 0.0,
-            "help": "Modelled frames a second to reach with the fewest lanes.",
+            "help": "Modelled frames a second to reach with the fewest ALMs.",
         },
     )
-
+    max_alm: float | None = field(
+        default=None,
+        metadata={"above": 0.0, "help": "ALMs at most: a share of the board's (0.25) or a number."},
+    )
+    max_ram: float | None = field(
+        default=None, metadata={"above": 0.0, "help": "RAM blocks at most, likewise."}
+    )
+    min_sqnr: float | None = field(
+        default=None,
+        metadata={
+            "above": 0.0,
+            "help": "dB at least, of the weights of which the file holds a choice.",
+            "commands": ("generate", "explore"),
+        },
+    )
     non_blocking: bool = field(
         default=False,
         metadata={"help": "The controller takes results as they come; less can be proved of it."},
@@ -59,6 +77,35 @@ class Options:
         },
     )
 
+    operand_depth: int | None = field(
+        default=None,
+        metadata={"min": 1, "help": "Lines that the array's operands wait in, 8 to 256."},
+    )
+    weight_depth: int | None = field(
+        default=None, metadata={"min": 1, "help": "Weight words that are fetched ahead, likewise."}
+    )
+    image_depth: int | None = field(
+        default=None, metadata={"min": 1, "help": "Lines of the image, likewise."}
+    )
+
+    @property
+    def given_depths(self) -> dict[str, int]:
+        """Of the channels, by name, where they are given."""
+        own = {"operand": self.operand_depth, "weight": self.weight_depth,
+               "image": self.image_depth}  # fmt: skip
+        return {name: depth for name, depth in own.items() if depth is not None}
+
+    @property
+    def depths(self) -> Depths:
+        """Of the channels; the usual ones where none are given."""
+        return replace(DEFAULT_DEPTHS, **self.given_depths)
+
+    @property
+    def searches_all(self) -> bool:
+        """Whether a rate or a limit is asked for, so that everything that is not given is searched;
+        else only units and pixels are."""
+        return not (self.target_fps is None and self.max_alm is None and self.max_ram is None)
+
     @property
     def shape(self) -> tuple[int, int] | None:
         """(units, pixels) of the array that is fixed, None for a search."""
@@ -68,10 +115,12 @@ class Options:
 
     def problems(self) -> list[Problem]:
         """What no network and no board make possible."""
-        if self.shape is None:
-            return []
-        found = shape_problems(*self.shape)
-        if self.target_fps is not None:
+        found = [] if self.shape is None else shape_problems(*self.shape)
+        if self.shape is not None and self.target_fps is not None:
             what = "--target-fps searches the array; --units and --pixels fix it"
             found.append(Problem(what, "leave one of them out"))
+        for name, depth in self.given_depths.items():
+            if depth not in DEPTHS:
+                told = ", ".join(map(str, DEPTHS))
+                found.append(Problem(f"--{name}-depth is {depth}", f"use one of {told}"))
         return found

@@ -1,86 +1,227 @@
-"""Search of the array's shape: units R and pixels a tile, for a network on a board."""
+"""Search of a design: the array, the weights and the channels' depths for a network on a board.
+
+Every point is modelled at once (``sweep``); the exact planner confirms the chosen one. RAM of a
+point that was not planned is a lower bound, so that the planner may refuse it: then the next one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.conv.network import Network, network_of
+from shiftforge.generator.conv.depths import Depths
+from shiftforge.generator.conv.limits import Limits, limits_of
+from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import PIXELS, UNITS, Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.sweep.points import (
+    F_DIGITS,
+    Choice,
+    Points,
+    Space,
+    choices_of,
+    model_points,
+    no_room,
+    point_text,
+)
 from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.quant.graph.variants import own_share, with_variant
 
-__all__ = ["Candidate", "choose_array", "explore_arrays", "search_array"]
+__all__ = ["MIN_UTILISATION", "Found", "chosen_weights", "find_plan", "nearest_problem"]
 
 MIN_UTILISATION = 0.8
 """Share of the lanes' time in which they work, with second words as work."""
+_DEPTHS = tuple(Depths(o, w) for o in (16, 32, 64) for w in (32, 64))
+"""What is searched of the channels' depths, beside those that are given."""
+_TRIES = 64
+_NEAREST = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
-    """An array that fits the board, with its plan."""
+class Found:
+    """A plan with the weights that it is of. choices: all that the model holds."""
 
-    units: int
-    pixels: int
+    choices: tuple[Choice, ...]
+    choice: Choice
     plan: Plan
 
-
-def explore_arrays(model: QuantizedModel | Network, board: Board) -> Iterator[Candidate]:
-    """Every array of the search space that fits; raises InputError where none does."""
-    network = network_of(model)
-    refused: InputError | None = None
-    found = False
-    for units in UNITS:
-        for pixels in PIXELS:
-            try:
-                plan = make_plan(network, board, array_for(network, units, pixels))
-            except InputError as error:
-                refused = refused or error
-                continue
-            found = True
-            yield Candidate(units, pixels, plan)
-    if not found and refused is not None:
-        raise refused
+    @property
+    def network(self) -> Network:
+        """Of the plan."""
+        return self.choice.network
 
 
-def search_array(
-    model: QuantizedModel | Network, board: Board, target_fps: float | None = None
-) -> Plan:
-    """The array for a network on a board (all rates modelled).
+def find_plan(model: QuantizedModel, board: Board, options: Options) -> Found:
+    """The plan that the options ask for. Raises InputError where there is none.
 
-    With target_fps, in frames a second: the fewest lanes that reach it; InputError where none does.
-    Otherwise the fastest array whose lanes work for 80 % of the time, on second words too. Small
-    networks cannot reach that on any array; there the product of rate and utilisation decides,
-    which stops where further lanes stand idle. Ties go to fewer lanes.
+    Weights: with second_terms those of the largest share up to it, counted on the array; with
+    min_sqnr any that reach it; with a rate or a limit those of the best SQNR with which it is met;
+    else the active ones. Array: where units and pixels are not given, with target_fps the fewest
+    ALMs that reach it, then the fewest RAM blocks. Otherwise the fastest whose lanes work for 80 %
+    of the time, on second words too; small networks cannot reach that on any array, there the
+    product of rate and utilisation decides, which stops where further lanes stand idle.
     """
-    plans = [candidate.plan for candidate in explore_arrays(model, board)]
-    if target_fps is not None:
-        fast = [p for p in plans if p.modelled_fps >= target_fps]
-        if not fast:
-            best = max(p.modelled_fps for p in plans)
-            raise InputError(
-                Problem(
-                    f"no array on this board reaches {target_fps:g} frames a second (modelled); "
-                    f"the fastest reaches {best:,.0f}",
-                    "a lower --target-fps, a smaller network, or a larger board",
-                    board.name,
-                )
-            )
-        return min(fast, key=lambda p: (p.array.lanes, p.modelled_cycles))
-    busy = [p for p in plans if p.utilisation * (1 + p.second_terms) >= MIN_UTILISATION]
-    if busy:
-        return min(busy, key=lambda p: (p.modelled_cycles, p.array.lanes))
-    return max(plans, key=lambda p: (p.modelled_fps * p.utilisation, -p.array.lanes))
-
-
-def choose_array(model: QuantizedModel | Network, board: Board, options: Options) -> Plan:
-    """The plan that the options ask for: of one array, or of the best. Raises InputError."""
     if problems := options.problems():
         raise InputError(problems)
-    if options.shape is None:
-        found = search_array(model, board, options.target_fps)
-        return replace(found, non_blocking=options.non_blocking)
-    array = array_for(model, *options.shape)
-    return make_plan(model, board, array, non_blocking=options.non_blocking)
+    limits = limits_of(options, board)
+    if options.second_terms is not None and own_share(model) is None:
+        with_variant(model, options.second_terms)  # says that there is no choice
+    choices = choices_of(model)
+    groups = _preferred(choices, options)
+    space = _space(options)
+    if space is None:
+        return Found(choices, *_fixed(groups, board, options, limits))
+    seen: list[Points] = []
+    for group in groups:
+        points = model_points(group, board, space)
+        seen.append(points)
+        mask = limits.met(points)
+        if options.second_terms is not None:
+            mask &= np.round(points.f, F_DIGITS) <= options.second_terms
+        for point in _order(points, mask, limits)[:_TRIES]:
+            plan = _confirmed(points, int(point), options, limits)
+            if plan is not None:
+                return Found(choices, points.choice(int(point)), plan)
+    if not any(own.fits.any() for own in seen):
+        raise InputError(no_room(groups[0], board, space))
+    raise InputError(_none(seen, limits, options))
+
+
+def _space(options: Options) -> Space | None:
+    """What is searched; None where the array is given."""
+    if options.shape is not None:
+        return None
+    if options.searches_all:
+        given = options.given_depths
+        depths = dict.fromkeys(replace(own, **given) for own in _DEPTHS)
+        return Space(UNITS, PIXELS, (1,), tuple(depths))
+    return Space(UNITS, PIXELS, (1,), (options.depths,))
+
+
+def chosen_weights(choices: Sequence[Choice], options: Options) -> tuple[Choice, ...]:
+    """Those that reach the least SQNR. Raises InputError where none does."""
+    if options.min_sqnr is None:
+        return tuple(choices)
+    reached = [c for c in choices if c.sqnr_db is not None and c.sqnr_db >= options.min_sqnr]
+    if not reached:
+        raise InputError(_no_sqnr(choices, options.min_sqnr))
+    return tuple(reached)
+
+
+def _preferred(choices: Sequence[Choice], options: Options) -> list[list[Choice]]:
+    """Groups of choices, those of the first one before the others."""
+    choices = chosen_weights(choices, options)
+    if options.second_terms is not None:
+        return [[c] for c in sorted(choices, key=lambda c: -c.share)]
+    if options.min_sqnr is not None:
+        return [list(choices)]
+    if options.searches_all:
+        return [[c] for c in sorted(choices, key=lambda c: -(c.sqnr_db or 0.0))]
+    return [[choices[0]]]
+
+
+def _order(points: Points, mask: NDArray[np.bool_], limits: Limits) -> NDArray[np.int64]:
+    """Indices of the points in the order in which they are wanted."""
+    some = np.flatnonzero(mask & points.fits)
+    own = points.take(some)
+    if limits.fps is not None:
+        return np.asarray(some[np.lexsort((-own.fps, own.ram_blocks, own.alm))], np.int64)
+    busy = own.utilisation * (1 + own.f) >= MIN_UTILISATION
+    if busy.any():
+        fast = np.lexsort((own.ram_blocks, own.alm, own.cycles / own.frames))
+        return np.asarray(some[fast[busy[fast]]], np.int64)
+    return np.asarray(some[np.lexsort((own.alm, -own.fps * own.utilisation))], np.int64)
+
+
+def _confirmed(points: Points, point: int, options: Options, limits: Limits) -> Plan | None:
+    try:
+        plan = make_plan(
+            points.choice(point).network, points.board, points.array(point),
+            non_blocking=options.non_blocking, depths=points.depth(point),
+        )  # fmt: skip
+    except InputError:
+        return None
+    return plan if not limits.problems(plan) else None
+
+
+def _fixed(
+    groups: Sequence[Sequence[Choice]], board: Board, options: Options, limits: Limits
+) -> tuple[Choice, Plan]:
+    """Of the array that is given."""
+    assert options.shape is not None
+    counted, missed = [], []
+    for choice in (choice for group in groups for choice in group):
+        array = array_for(choice.network, *options.shape)
+        plan = make_plan(
+            choice.network, board, array, non_blocking=options.non_blocking, depths=options.depths
+        )
+        if options.second_terms is not None and (
+            round(plan.second_terms, F_DIGITS) > options.second_terms
+        ):
+            counted.append(plan.second_terms)
+            continue
+        if not (problems := limits.problems(plan)):
+            return choice, plan
+        missed += problems
+    if missed:
+        raise InputError(missed)
+    raise InputError(_no_share(counted, options, groups[0][0].network))
+
+
+def _no_sqnr(choices: Sequence[Choice], least: float) -> Problem:
+    place = choices[0].network.model.name
+    told = ", ".join(f"{c.sqnr_db:.2f}" for c in choices if c.sqnr_db is not None)
+    if not told:
+        what = "the model records no SQNR, so that --min-sqnr cannot be met"
+        return Problem(what, "quantise the network with second words", place)
+    what = f"no weights of {least:g} dB SQNR or more; there are {told}"
+    return Problem(what, "a lower --min-sqnr, or quantise again", place)
+
+
+def _no_share(counted: Sequence[float], options: Options, network: Network) -> Problem:
+    told = ", ".join(f"{share:.3f}" for share in sorted(counted))
+    most = options.second_terms
+    what = f"no weights with a share of second words up to {most:g} on this array; there are {told}"
+    return Problem(what, "give one of these, or quantise for this array", network.model.name)
+
+
+def _none(seen: Sequence[Points], limits: Limits, options: Options) -> Problem:
+    """Why no point is as asked, and which come nearest."""
+    points = seen[0]
+    if options.second_terms is not None and not any(
+        (np.round(own.f, F_DIGITS) <= options.second_terms).any() for own in seen
+    ):
+        counted = [float(own.f.min()) for own in seen]
+        return _no_share(counted, options, points.choices[0].network)
+    return nearest_problem(seen, limits)
+
+
+def nearest_problem(seen: Sequence[Points], limits: Limits) -> Problem:
+    """No point of a board is within limits; which come nearest."""
+    near = ", ".join(_nearest(seen, limits))
+    best = max((float(own.fps[own.fits].max(initial=0.0)) for own in seen), default=0.0)
+    what = (
+        f"no array on this board {limits.text()} (modelled); the fastest reaches {best:,.0f} "
+        "frames a second"
+    )
+    remedy = "a lower rate, wider limits, a smaller network, or a larger board"
+    if near:
+        remedy += f"; nearest: {near}"
+    return Problem(what, remedy, seen[0].board.name)
+
+
+def _nearest(seen: Sequence[Points], limits: Limits) -> Iterator[str]:
+    """The points that miss least, in words."""
+    found = []
+    for points in seen:
+        missed = np.where(points.fits, limits.missed(points), np.inf)
+        for point in np.argsort(missed, kind="stable")[: 4 * _NEAREST]:
+            if np.isfinite(missed[point]):
+                found.append((float(missed[point]), point_text(points, int(point))))
+    told = dict.fromkeys(text for _, text in sorted(found, key=lambda pair: pair[0]))
+    yield from list(told)[:_NEAREST]

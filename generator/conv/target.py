@@ -11,27 +11,29 @@ import numpy as np
 
 from shiftforge import __version__
 from shiftforge.boards.types import Board
-from shiftforge.errors import InputError, Problem
 from shiftforge.generator.board_fit import Estimate
 from shiftforge.generator.build import build
 from shiftforge.generator.checking import CheckReport
 from shiftforge.generator.conv.alternatives import alternatives
 from shiftforge.generator.conv.check import check_network
+from shiftforge.generator.conv.explore import as_planned, explore
 from shiftforge.generator.conv.folder import INTERFACE, render_project
 from shiftforge.generator.conv.image import image_fields
 from shiftforge.generator.conv.kernels import render_accelerator
-from shiftforge.generator.conv.network import Network, network_of
+from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
 from shiftforge.generator.conv.records import record_words
-from shiftforge.generator.conv.search import choose_array
+from shiftforge.generator.conv.search import Found, find_plan
+from shiftforge.generator.conv.sweep.points import choices_of
 from shiftforge.generator.conv.weights import pack_parameters, pack_weights
+from shiftforge.generator.conv.why import explain
 from shiftforge.generator.design import Design, TextRules
+from shiftforge.generator.exploring import Exploration, FrontPoint
 from shiftforge.generator.rules import RuleException
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.file import load_model, model_bytes
 from shiftforge.quant.graph.types import QuantizedModel, WeightFormat
-from shiftforge.quant.graph.variants import shares, with_variant
 
 __all__ = ["MODEL_FILE", "TARGET", "ConvDraft", "ConvPlan", "ConvTarget", "generate"]
 
@@ -43,9 +45,6 @@ NON_BLOCKING = (
     ),
 )  # fmt: skip
 """What the non-blocking controller breaks of the pipelining rules."""
-
-_DIGITS = 3
-"""Of a share of second words as a user gives it."""
 
 MODEL_FILE = "model.safetensors"
 """The quantised model inside a generated folder."""
@@ -61,10 +60,11 @@ class ConvDraft:
 
 @dataclass(frozen=True, eq=False)
 class ConvPlan:
-    """A network with its plan on a board."""
+    """A network with its plan on a board. found: what the search had to choose from."""
 
     network: Network
     plan: Plan
+    found: Found | None = None
 
 
 class ConvTarget:
@@ -79,10 +79,8 @@ class ConvTarget:
 
     def plan(self, network: QuantizedModel, board: Board, options: Options) -> ConvPlan:
         """See ``Target``. Raises InputError for operators that cannot be mapped."""
-        if options.second_terms is None:
-            own = network_of(network)
-            return ConvPlan(own, choose_array(own, board, options))
-        return _within(network, board, options, options.second_terms)
+        found = find_plan(network, board, options)
+        return ConvPlan(found.network, found.plan, found)
 
     def check(self, draft: ConvDraft, board: Board | None, options: Options) -> CheckReport:
         """See ``Checks``."""
@@ -100,24 +98,27 @@ class ConvTarget:
         """See ``Compares``."""
         return [asdict(found) for found in alternatives(plan.network.model, plan.plan)]
 
+    def explain(self, plan: ConvPlan) -> dict[str, Any]:
+        """See ``Explains``."""
+        found = plan.found
+        if found is None:
+            choices = choices_of(plan.network.model)
+            return explain(choices, choices[0], plan.plan)
+        return explain(found.choices, found.choice, plan.plan)
 
-def _within(network: QuantizedModel, board: Board, options: Options, most: float) -> ConvPlan:
-    """The plan of the file's weights with the largest share of second words up to one.
+    def explore(
+        self, network: QuantizedModel, boards: tuple[Board, ...], options: Options, points: int
+    ) -> Exploration:
+        """See ``Explores``."""
+        return explore(network, boards, options, points)
 
-    It counts on the array that is built, which need not be the one that the file's were chosen for.
-    """
-    counted = []
-    for share in reversed(shares(network)):
-        chosen = network_of(with_variant(network, share))
-        plan = choose_array(chosen, board, options)
-        if round(plan.second_terms, _DIGITS) <= most:
-            return ConvPlan(chosen, plan)
-        counted.append(f"{plan.second_terms:.3f}")
-    if not counted:
-        with_variant(network, most)  # says that there is no choice
-    told = ", ".join(reversed(counted))
-    what = f"no weights with a share of second words up to {most:g} on this array; there are {told}"
-    raise InputError(Problem(what, "give one of these, or quantise for this array", network.name))
+    def design(
+        self, network: QuantizedModel, board: Board, point: FrontPoint
+    ) -> tuple[Design, FrontPoint]:
+        """See ``Explores``."""
+        given: dict[str, Any] = dict(point.options)
+        planned = self.plan(network, board, Options(**given))
+        return build(self, network, board, Options(**given)), as_planned(point, planned.plan)
 
 
 TARGET = ConvTarget()
@@ -137,7 +138,10 @@ def generate(
 
     Raises InputError for operators that cannot be mapped and for a board that is too small.
     """
-    options = Options(units, pixels, target_fps, non_blocking, second_terms)
+    options = Options(
+        units=units, pixels=pixels, target_fps=target_fps, non_blocking=non_blocking,
+        second_terms=second_terms,
+    )  # fmt: skip
     return build(TARGET, model, board, options)
 
 

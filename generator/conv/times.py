@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass, Run
 
 __all__ = [
     "GroupTimes", "Number", "Passes", "StepTimes", "least", "most", "round_up", "stack_times",
@@ -69,7 +69,6 @@ class StepTimes:
 def step_times(own: Passes) -> StepTimes:
     """The times of a layer's records."""
     controller, conv, post = own
-    runs = [run for run in conv.runs for _ in range(run.groups)]
     return StepTimes(
         stores=controller.stores > 0,
         controller=controller.iterations,
@@ -78,9 +77,7 @@ def step_times(own: Passes) -> StepTimes:
         fill=conv.fill,
         first_complete=_first_complete(conv),
         last_complete=_last_complete(conv),
-        groups=tuple(
-            GroupTimes(run.words, run.iterations, run.take_first, run.take_every) for run in runs
-        ),
+        groups=tuple(group for run in conv.runs for group in _groups(run)),
         last_words=conv.last_words,
         last_first=conv.last_first,
         last_every=conv.last_every,
@@ -90,6 +87,10 @@ def step_times(own: Passes) -> StepTimes:
         behind=post.every - 1 + (post.every if post.pool else 0),
         post=post.iterations,
     )
+
+
+def _groups(run: Run) -> list[GroupTimes]:
+    return [GroupTimes(run.words, run.iterations, run.take_first, run.take_every)] * run.groups
 
 
 def _first_complete(conv: ConvPass) -> int:

@@ -24,7 +24,7 @@ from shiftforge.generator.conv.sweep.image import ImagePoints
 from shiftforge.generator.conv.times import GroupTimes, StepTimes, stack_times, step_times
 from shiftforge.generator.conv.weights import weight_word_bytes
 
-__all__ = ["Row", "RowStack", "make_row", "stack_rows"]
+__all__ = ["Row", "RowMaker", "RowStack", "stack_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,11 @@ class Row:
     bound_lines: int
     f: float
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Units, and groups of each step: rows of one shape can be stacked."""
+        return self.array.units, *(len(own.groups) for own in self.times)
+
 
 @dataclass(frozen=True, eq=False)
 class RowStack:
@@ -54,18 +59,36 @@ class RowStack:
     word_bytes: int
 
 
-def make_row(network: Network, variant: int, array: ArrayShape, latencies: Latencies) -> Row:
-    """A row; no time depends on where maps lie, so that they are not placed."""
-    maps = stored_maps(network.scheduled, array)
-    lowered = lower_network(network, array, latencies, dict.fromkeys((m.name for m in maps), 0))
-    whole, without = 0, 0
-    for step in lowered.steps:
-        layer, words = network.layers[step.step.layer], lowered.words[step.step.layer]
-        own = layer, step.tiling, step.walk, array.units, words
-        whole += array_iterations(*own)
-        without += array_iterations(*own, second=False)
-    times = tuple(step_times(own) for own in lowered.passes)
-    return Row(variant, array, times, lowered, largest_live_sum(maps), (whole - without) / without)
+class RowMaker:
+    """Makes the rows of a network; what several have alike is found once. variant: its number."""
+
+    def __init__(self, network: Network, variant: int, latencies: Latencies) -> None:
+        self.network, self.variant, self.latencies = network, variant, latencies
+        self._memo: dict[Any, Any] = {}
+        self._maps: dict[tuple[int, int], tuple[dict[str, int], int]] = {}
+        self._shares: dict[tuple[int, int], float] = {}
+
+    def row(self, array: ArrayShape) -> Row:
+        """A row; no time depends on where maps lie, so that they are not placed."""
+        key = array.units, array.pixels
+        if key not in self._maps:
+            maps = stored_maps(self.network.scheduled, array)
+            self._maps[key] = dict.fromkeys((own.name for own in maps), 0), largest_live_sum(maps)
+        bases, lines = self._maps[key]
+        lowered = lower_network(self.network, array, self.latencies, bases, memo=self._memo)
+        if key not in self._shares:
+            self._shares[key] = self._share(array, lowered)
+        times = tuple(step_times(own) for own in lowered.passes)
+        return Row(self.variant, array, times, lowered, lines, self._shares[key])
+
+    def _share(self, array: ArrayShape, lowered: Lowered) -> float:
+        whole, without = 0, 0
+        for step in lowered.steps:
+            layer, words = self.network.layers[step.step.layer], lowered.words[step.step.layer]
+            own = layer, step.tiling, step.walk, array.units, words
+            whole += array_iterations(*own)
+            without += array_iterations(*own, second=False)
+        return (whole - without) / without
 
 
 def stack_rows(rows: Sequence[Row], bytes_per_cycle: float) -> RowStack:

@@ -2,42 +2,144 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 from mobilenet import mobilenet_v2
+from numpy.typing import NDArray
 
 from shiftforge.boards.load import list_boards, load_board
+from shiftforge.boards.types import Board
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.plan import array_for, make_plan
-from shiftforge.generator.conv.search import explore_arrays, search_array
+from shiftforge.generator.conv.options import Options
+from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.search import find_plan
+from shiftforge.generator.conv.sweep.points import Points, Space, choices_of, model_points
 from shiftforge.quant.graph.example import ModelOptions, random_model
-from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
+from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat, Variant
+from shiftforge.quant.graph.variants import META_KEY
+
+BOARD = load_board("a10gx1150")
 
 
 @pytest.fixture(scope="module")
 def network() -> QuantizedModel:
-    return mobilenet_v2()
+    return mobilenet_v2(96)
 
 
-def test_the_search_finds_a_busy_array(network: QuantizedModel) -> None:
-    board = load_board("a10gx1150")
-    found = search_array(network, board)
+def search(model: QuantizedModel, board: Board, **options: Any) -> Plan:
+    return find_plan(model, board, Options(**options)).plan
+
+
+def points_of(model: QuantizedModel, board: Board) -> Points:
+    return model_points(choices_of(model), board, Space())
+
+
+def test_the_search_finds_a_busy_array() -> None:
+    network = mobilenet_v2()
+    found = search(network, BOARD)
     assert found.utilisation >= 0.8
-    fitting = list(explore_arrays(network, board))
-    busy = [c.plan for c in fitting if c.plan.utilisation >= 0.8]
-    assert found.modelled_cycles == min(p.modelled_cycles for p in busy)
-    assert all(c.plan.area.alm <= 0.75 * board.alm for c in fitting)
+    points = points_of(network, BOARD)
+    busy = points.take(points.fits & (points.utilisation * (1 + points.f) >= 0.8))
+    assert found.modelled_fps == pytest.approx(busy.fps.max())
+    assert (points.take(points.fits).alm <= 0.75 * BOARD.alm).all()
 
 
-def test_a_target_rate_is_reached_with_the_fewest_lanes() -> None:
-    model, board = mobilenet_v2(96), load_board("a10gx1150")
-    rates = {c.plan.array.lanes: c.plan.modelled_fps for c in explore_arrays(model, board)}
-    target = sorted(rates.values())[len(rates) // 2]
-    found = search_array(model, board, target)
+def test_a_target_rate_is_reached_with_the_fewest_alms(network: QuantizedModel) -> None:
+    target = 3000.0
+    found = search(network, BOARD, target_fps=target)
     assert found.modelled_fps >= target
-    assert all(fps < target for lanes, fps in rates.items() if lanes < found.array.lanes)
-    with pytest.raises(InputError, match="frames a second"):
-        search_array(model, board, 1e9)
+    points = points_of(network, BOARD)
+    enough = points.take(points.fits & (points.fps >= target))
+    assert found.area.alm == enough.alm.min()
+    with pytest.raises(InputError, match="frames a second") as caught:
+        search(network, BOARD, target_fps=1e9)
+    assert "nearest: --units" in caught.value.problems[0].remedy
+
+
+def test_limits_are_kept(network: QuantizedModel) -> None:
+    points = points_of(network, BOARD)
+    share = float(np.median(points.alm[points.fits])) / BOARD.alm
+    tight = search(network, BOARD, max_alm=share)
+    assert tight.area.alm <= share * BOARD.alm
+    absolute = search(network, BOARD, max_alm=tight.area.alm - 1)
+    assert absolute.area.alm < tight.area.alm
+    assert absolute.modelled_fps <= tight.modelled_fps
+    blocks = int(np.median(points.ram_blocks[points.fits]))
+    assert search(network, BOARD, max_ram=blocks).area.ram_blocks <= blocks
+    for told, limits in (
+        ("at most 42 ALMs", {"max_alm": 42}),
+        ("at most 27 RAM blocks", {"max_ram": 0.01}),
+        ("reaches 90000 frames a second and takes at most 213,600 ALMs",
+         {"target_fps": 90000.0, "max_alm": 0.5}),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=told) as caught:
+            search(network, BOARD, **limits)
+        assert "nearest: --units" in caught.value.problems[0].remedy
+
+
+def test_limits_hold_for_an_array_that_is_given(network: QuantizedModel) -> None:
+    plan = search(network, BOARD, units=16, pixels=7, max_alm=0.7)
+    assert (plan.array.units, plan.array.pixels) == (16, 7)
+    with pytest.raises(InputError) as caught:
+        search(network, BOARD, units=16, pixels=7, max_alm=0.05, max_ram=50.0)
+    assert [p.what.split(";")[1].split()[0] for p in caught.value.problems] == [
+        "--max-alm", "--max-ram",
+    ]  # fmt: skip
+
+
+def test_depths_are_the_given_ones(network: QuantizedModel) -> None:
+    plan = search(network, BOARD, units=16, pixels=7, operand_depth=32, image_depth=8)
+    depths = {c.name: c.depth for c in plan.channels}
+    assert (depths["operand"], depths["weight"], depths["image"]) == (32, 64, 8)
+    [problem] = Options(weight_depth=48).problems()
+    assert "--weight-depth is 48" in problem.what
+
+
+def shares_of(model: QuantizedModel, *told: tuple[float, float]) -> QuantizedModel:
+    """A model that holds choices of (share, SQNR); each has so many second words more."""
+    convs = model.conv_nodes()
+    weights = [
+        {n.name: replace(n, weight=second_words(n.weight, f)) for n in convs} for f, _ in told
+    ]
+    first, *others = [(*own, w) for own, w in zip(told, weights, strict=True)]
+    nodes = tuple(first[2].get(n.name, n) for n in model.nodes)
+    variants = tuple(Variant(*own) for own in others)
+    meta = {**model.meta, META_KEY: {"f": first[0], "sqnr_db": first[1]}}
+    return replace(model, nodes=nodes, variants=variants, meta=meta)
+
+
+def second_words(weight: NDArray[np.int8], share: float) -> NDArray[np.int8]:
+    found = weight.copy()
+    inputs = round(share * weight.shape[1]) if weight.shape[1] > 1 else 0
+    found[:, :inputs] = np.where(found[:, :inputs] != 0, 3, 0)
+    return found
+
+
+def test_the_weights_of_a_file_are_searched(network: QuantizedModel) -> None:
+    model = shares_of(network, (0.25, 20.0), (0.5, 25.0), (0.1, 15.0))
+    choices = {c.sqnr_db: c for c in choices_of(model)}
+    assert list(choices) == [20.0, 15.0, 25.0]
+    # Alone, the active ones are taken; a rate takes the best with which it is reached.
+    assert find_plan(model, BOARD, Options()).choice.sqnr_db == 20.0
+    most = {}
+    for own, choice in choices.items():
+        points = model_points([choice], BOARD, Space())
+        most[own] = float(points.fps[points.fits].max())
+    assert most[15.0] > most[20.0] > most[25.0]
+    found = find_plan(model, BOARD, Options(target_fps=(most[25.0] + most[20.0]) / 2))
+    assert found.choice.sqnr_db == 20.0
+    # With a least SQNR the fewest ALMs decide, whose weights are the fastest.
+    found = find_plan(model, BOARD, Options(target_fps=most[25.0] / 2, min_sqnr=18.0))
+    assert found.choice.sqnr_db == 20.0
+    assert find_plan(model, BOARD, Options(min_sqnr=21.0)).choice.sqnr_db == 25.0
+    with pytest.raises(InputError, match=r"no weights of 30 dB.*20.00, 15.00, 25.00"):
+        find_plan(model, BOARD, Options(min_sqnr=30.0))
+    with pytest.raises(InputError, match="records no SQNR"):
+        find_plan(network, BOARD, Options(min_sqnr=1.0))
 
 
 def test_small_networks_get_an_array_on_every_board() -> None:
@@ -46,15 +148,16 @@ def test_small_networks_get_an_array_on_every_board() -> None:
         board = load_board(name)
         if board.alm < 50_000:
             with pytest.raises(InputError, match="ALMs"):
-                search_array(random_model(2), board)
+                search(random_model(2), board)
         else:
-            assert search_array(random_model(2), board).modelled_cycles > 0
+            assert search(random_model(2), board).modelled_cycles > 0
 
 
-def test_a_board_that_is_too_small_is_refused_with_figures(network: QuantizedModel) -> None:
+def test_a_board_that_is_too_small_is_refused_with_figures() -> None:
+    network = mobilenet_v2()
     small = load_board("de10_nano")
     with pytest.raises(InputError) as caught:
-        search_array(network, small)
+        search(network, small)
     text = str(caught.value)
     assert "RAM blocks" in text and "de10_nano" in text
     assert all(p.remedy for p in caught.value.problems)

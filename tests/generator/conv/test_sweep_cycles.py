@@ -17,7 +17,7 @@ from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import UNITS
 from shiftforge.generator.conv.plan import array_for, bytes_per_cycle, make_plan
 from shiftforge.generator.conv.sweep.cycles import model_rows
-from shiftforge.generator.conv.sweep.rows import Row, make_row, stack_rows
+from shiftforge.generator.conv.sweep.rows import Row, RowMaker, stack_rows
 from shiftforge.quant.graph.types import QuantizedModel
 
 BOARD = load_board("a10gx1150")
@@ -30,8 +30,8 @@ def with_bandwidth(board: Board, factor: float) -> Board:
 
 
 def rows_of(network: Network, units: int, board: Board, pixels: range) -> list[Row]:
-    own = board_latencies(board)
-    return [make_row(network, 0, array_for(network, units, p), own) for p in pixels]
+    maker = RowMaker(network, 0, board_latencies(board))
+    return [maker.row(array_for(network, units, p)) for p in pixels]
 
 
 def differences(

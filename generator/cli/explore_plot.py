@@ -1,0 +1,69 @@
+"""The Pareto front as a picture; matplotlib is optional."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shiftforge.errors import Problem
+
+if TYPE_CHECKING:
+    from shiftforge.generator.exploring import FrontPoint
+
+__all__ = ["SOFTWARE", "is_plot", "plot_front", "plot_problems"]
+
+SOFTWARE = "ShiftForge explore"
+_MARKS = "osD^vP*X"
+
+
+def plot_problems() -> list[Problem]:
+    """Why no picture can be drawn."""
+    if importlib.util.find_spec("matplotlib") is not None:
+        return []
+    return [Problem("--plot needs matplotlib", "pip install 'shiftforge[plot]'")]
+
+
+def is_plot(path: Path) -> bool:
+    """Whether a file is a picture of ours, and so may be replaced."""
+    with path.open("rb") as stream:
+        start = stream.read(1 << 16)
+    return start.startswith(b"\x89PNG") and f"Software\0{SOFTWARE}".encode() in start
+
+
+def plot_front(
+    path: Path, network: str, front: Sequence[FrontPoint], counted: Mapping[int, float]
+) -> None:
+    """Rates over ALMs, RAM as colour, a mark a board. counted: fps of front points by number."""
+    from matplotlib.figure import Figure
+
+    from shiftforge.atomic import replacing
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axis = figure.subplots()
+    boards = list(dict.fromkeys(point.board for point in front))
+    most = max(point.ram_fraction for point in front)
+    for number, board in enumerate(boards):
+        own = [point for point in front if point.board == board]
+        shown = axis.scatter(
+            [100 * p.alm_fraction for p in own], [p.fps for p in own],
+            c=[100 * p.ram_fraction for p in own], cmap="viridis", vmin=0, vmax=100 * most,
+            s=22, marker=_MARKS[number % len(_MARKS)], label=board,
+        )  # fmt: skip
+    figure.colorbar(shown, ax=axis, label="RAM blocks, % of the board (at least)")
+    if counted:
+        own = [front[k] for k in counted]
+        axis.scatter(
+            [100 * p.alm_fraction for p in own], list(counted.values()), s=90, marker="o",
+            facecolors="none", edgecolors="#d55e00", linewidths=1.4,
+            label="counted in clocked runs",
+        )  # fmt: skip
+    axis.set_yscale("log")
+    axis.set_xlabel("ALMs, % of the board, without its own logic (modelled)")
+    axis.set_ylabel("frames a second (modelled)")
+    axis.set_title(f"{network}: designs that no other one betters", fontsize=10)
+    axis.grid(True, which="both", linewidth=0.3)
+    axis.legend(fontsize=8, loc="lower right")
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=110, metadata={"Software": SOFTWARE})

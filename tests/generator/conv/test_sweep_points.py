@@ -1,0 +1,72 @@
+"""Points of a design space: their areas are those of plans, their RAM a lower bound; the front."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mobilenet import mobilenet_v2
+from random_networks import random_network
+
+from shiftforge.boards.load import load_board
+from shiftforge.generator.conv.array import power_of_two
+from shiftforge.generator.conv.plan import make_plan
+from shiftforge.generator.conv.sweep.front import not_dominated
+from shiftforge.generator.conv.sweep.points import (
+    Points,
+    Space,
+    choices_of,
+    depth_columns,
+    model_points,
+)
+from shiftforge.quant.graph.types import QuantizedModel
+
+BOARD = load_board("a10gx1150")
+SPACE = Space(units=(16, 32), pixels=(1, 4, 7), depths=depth_columns(216)[::5])
+
+
+def checked(model: QuantizedModel, seed: int) -> tuple[Points, int]:
+    """Points of a model, some of which are held against plans; how many RAM bounds were exact."""
+    points, exact = model_points(choices_of(model), BOARD, SPACE), 0
+    for point in np.random.default_rng(seed).choice(len(points), 8, replace=False):
+        own = points.choice(int(point)).network, BOARD, points.array(int(point))
+        plan = make_plan(*own, must_fit=False, depths=points.depth(int(point)))
+        assert points.cycles[point] == plan.modelled_cycles
+        assert points.alm[point] == plan.area.alm
+        assert points.dsp[point] == plan.area.dsp
+        assert points.ram_blocks[point] <= plan.area.ram_blocks
+        assert points.map_bytes[point] <= plan.area.map_bytes
+        memory = plan.memory
+        if power_of_two(memory.lower_bound_lines) == power_of_two(memory.total_lines):
+            assert points.ram_blocks[point] == plan.area.ram_blocks
+            exact += 1
+        assert points.fps[point] == pytest.approx(plan.modelled_fps)
+        assert points.utilisation[point] == pytest.approx(plan.utilisation)
+    return points, exact
+
+
+def test_the_points_of_mobilenet_v2_are_its_plans() -> None:
+    points, exact = checked(mobilenet_v2(96), 0)
+    assert exact
+    keys = {(points.array(i), points.depth(i)) for i in range(len(points))}
+    assert len(keys) == len(points) == 2 * 3 * len(SPACE.depths)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_points_of_random_networks_are_their_plans(seed: int) -> None:
+    checked(random_network(seed, layers=6), seed)
+
+
+def test_depths_are_distinct_and_begin_with_the_usual_ones() -> None:
+    found = depth_columns(1000)
+    assert len(found) == len(set(found)) == 6**3
+    assert depth_columns(1) == found[:1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_front_is_that_of_a_plain_search(seed: int) -> None:
+    """Against the definition, with equal rows and equal figures among them."""
+    figures = np.random.default_rng(seed).integers(0, 6, (700, 3)).astype(float)
+    plain = [
+        not ((figures <= one).all(axis=1) & (figures < one).any(axis=1)).any() for one in figures
+    ]
+    assert not_dominated(figures).tolist() == plain
