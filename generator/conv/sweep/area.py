@@ -18,6 +18,7 @@ from shiftforge.generator.conv.latencies import board_latencies
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.sweep.rows import Row
 from shiftforge.generator.conv.weights import ShiftRanges
 
@@ -51,6 +52,8 @@ class _RowPlan:
     weight_words: int
     shifts: ShiftRanges
     max_groups: int
+    acc_bits: int
+    slice: Slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,8 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             weight_words=lowered.weight_words,
             shifts=network.shifts,
             max_groups=max(tiling.out_groups for tiling in lowered.tilings),
+            acc_bits=network.acc_bits,
+            slice=lowered.slice,
         )
     )
     known = {
