@@ -24,6 +24,8 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2]))
 
+import numpy as np
+
 from bench.common.machine import RESULTS, command_line, print_table
 from bench.common.records import write_json, write_whole
 from bench.conv.area_facts import (
@@ -40,7 +42,7 @@ from shiftforge.generator.conv.area import Block
 from shiftforge.generator.conv.area.numbers import alms
 from shiftforge.generator.conv.area.table import MLAB_ALM, coefficients, cost, mlab_alms
 
-__all__ = ["Prediction", "judge", "packing", "predict"]
+__all__ = ["Prediction", "judge", "packing", "placed", "predict"]
 
 M10K, M20K = Block(10240, 40), Block(20480, 40)
 
@@ -139,6 +141,19 @@ def packing(designs: Sequence[Design]) -> list[tuple[Design, float]]:
     return found
 
 
+def placed(designs: Sequence[Design]) -> dict[str, float]:
+    """By board: ALMs that place and route adds for an ALM more of the reports' estimates."""
+    by_board = defaultdict[str, list[tuple[float, int]]](list)
+    for d in designs:
+        if d.reported is not None:
+            by_board[d.board].append((float(alms(d.reported[0] / 2, d.reported[1])), d.alms))
+    return {
+        board: round(float(np.polyfit(*zip(*own, strict=True), 1)[0]), 2)
+        for board, own in sorted(by_board.items())
+        if len(own) > 2
+    }
+
+
 def _summed(found: Sequence[Prediction], key: Callable[[Prediction], str]) -> dict[str, Any]:
     groups = defaultdict[str, list[Prediction]](list)
     for p in found:
@@ -177,6 +192,7 @@ def results() -> dict[str, Any]:
             "designs": len(errors),
             "mean_error": round(sum(map(abs, errors)) / len(errors), 4),
             "largest_error": round(max(map(abs, errors)), 4),
+            "placed": placed(read_designs()),
         },
     }
 
