@@ -217,8 +217,11 @@ def report(found: dict[str, Any]) -> str:
         print(f"Error of a kernel, median: {found['median_error']:.0%}.\n")
         print(
             f"ALMs from look-up tables and flip-flops, {pack['designs']} designs after place and "
-            f"route: mean error\n{pack['mean_error']:.1%}, largest {pack['largest_error']:.1%}."
+            f"route: mean error\n{pack['mean_error']:.1%}, largest {pack['largest_error']:.1%}.\n"
         )
+        slopes = ", ".join(f"{slope:.2f} ({board})" for board, slope in pack["placed"].items())
+        print("ALMs that place and route takes for one more in the reports' estimates, Stratix 10:\n"
+              f"{slopes}. The model estimates as the reports do.")  # fmt: skip
     return text.getvalue()
 
 
