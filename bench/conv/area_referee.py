@@ -220,8 +220,8 @@ def report(found: dict[str, Any]) -> str:
             f"route: mean error\n{pack['mean_error']:.1%}, largest {pack['largest_error']:.1%}.\n"
         )
         slopes = ", ".join(f"{slope:.2f} ({board})" for board, slope in pack["placed"].items())
-        print("ALMs that place and route takes for one more in the reports' estimates, Stratix 10:\n"
-              f"{slopes}. The model estimates as the reports do.")  # fmt: skip
+        print("ALMs that place and route takes for one more in the reports' estimates, Stratix "
+              f"10:\n{slopes}. The model estimates as the reports do.")  # fmt: skip
     return text.getvalue()
 
 
