@@ -82,17 +82,19 @@ def refresh_goldens(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Generate:
-    """generated(model, units, pixels) -> a folder with the design; the same one for equal calls.
+    """generated(model, units, pixels, frames) -> a folder with the design; equal for equal calls.
 
     Nobody may change the folder: copy it where a test plants a fault.
     """
-    made: dict[tuple[int, int, int], tuple[Path, QuantizedModel]] = {}
+    made: dict[tuple[int, int, int, int], tuple[Path, QuantizedModel]] = {}
 
-    def make(model: QuantizedModel, units: int = 16, pixels: int = 7) -> Path:
-        key = (id(model), units, pixels)
+    def make(model: QuantizedModel, units: int = 16, pixels: int = 7, frames: int = 1) -> Path:
+        key = (id(model), units, pixels, frames)
         if key not in made:
             folder = tmp_path_factory.mktemp("design") / "project"
-            generate(model, load_board("s10gx2800"), units=units, pixels=pixels).write(folder)
+            board = load_board("s10gx2800")
+            design = generate(model, board, units=units, pixels=pixels, frames=frames)
+            design.write(folder)
             made[key] = (folder, model)  # holding the model keeps its id its own
         return made[key][0]
 

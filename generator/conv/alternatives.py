@@ -106,7 +106,7 @@ def _with(
 
 def _planned(model: QuantizedModel, plan: Plan) -> Plan:
     """On the plan's board and size of array, whether it fits or not."""
-    array = array_for(model, plan.array.units, plan.array.pixels)
+    array = array_for(model, plan.array.units, plan.array.pixels, plan.array.frames)
     return make_plan(model, plan.board, array, non_blocking=plan.non_blocking, must_fit=False)
 
 

@@ -15,9 +15,10 @@ TAPS = 9
 
 @dataclass(frozen=True)
 class ArrayShape:
-    """units (R, output channels at once) x pixels (outputs of a row at once) x 9 taps.
+    """units (R, output channels at once) x pixels (outputs of a row at once) x frames x 9 taps.
 
     The paper's W is the columns a row of outputs needs: pixels + 2 for a 3x3 kernel at stride 1.
+    frames: images in flight (B): the same weights are used on all of them in the same cycle.
     unit: "shift" lanes add one shifted activation, and weights of two terms take two cycles;
     "multiplier" lanes multiply integers of 8 and of ``weight_bits`` bits and are not
     multiplier-free.
@@ -25,6 +26,7 @@ class ArrayShape:
 
     units: int
     pixels: int
+    frames: int = 1
     unit: Literal["shift", "multiplier"] = "shift"
     weight_bits: int = 8
 
@@ -36,12 +38,18 @@ class ArrayShape:
     @property
     def lanes(self) -> int:
         """Multiply-accumulates a cycle."""
-        return self.units * self.pixels * TAPS
+        return self.line_bytes * TAPS
 
     @property
     def line_bytes(self) -> int:
-        """Bytes of one line: ``units`` channels of ``pixels`` pixels."""
-        return self.units * self.pixels
+        """Bytes of one line: ``units`` channels of ``pixels`` pixels of each of the frames."""
+        return self.units * self.pixels * self.frames
+
+    @property
+    def taken(self) -> int:
+        """Channels of its input that a pointwise cycle takes: a tap each, but no more than a line
+        has, because a line comes a cycle."""
+        return min(TAPS, self.units)
 
     def lines(self, shape: tuple[int, int, int]) -> int:
         """Lines of a (C, H, W) map: channel groups x rows x tiles a row."""
@@ -51,7 +59,7 @@ class ArrayShape:
 
 @dataclass(frozen=True)
 class Tiling:
-    """A layer in lines, tiles and weight words (all counts a frame).
+    """A layer in lines, tiles and weight words (all counts a batch of the array's frames).
 
     weight_words: of a group of output channels, without second words.
     """
@@ -79,7 +87,7 @@ def tile_layer(layer: Layer, array: ArrayShape) -> Tiling:
     """Cut a layer for an array. A weight word holds one array cycle's weights."""
     channels, rows, columns = layer.in_shape
     out, out_rows, out_columns = layer.out_shape
-    words = {"pointwise": ceil(channels / TAPS), "depthwise": 1, "standard": channels}
+    words = {"pointwise": ceil(channels / array.taken), "depthwise": 1, "standard": channels}
     return Tiling(
         in_groups=ceil(channels / array.units),
         in_rows=rows,

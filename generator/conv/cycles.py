@@ -37,7 +37,7 @@ from shiftforge.generator.conv.times import (
     round_up,
     step_times,
 )
-from shiftforge.generator.conv.weights import weight_word_bytes
+from shiftforge.generator.conv.weights import weight_beats
 
 __all__ = ["Delays", "Kernels", "LayerCycles", "added", "advance", "model_cycles"]
 
@@ -48,11 +48,12 @@ ImageUse: TypeAlias = Callable[[Number, Number, Number, Number, Number], Number]
 
 @dataclass(frozen=True)
 class LayerCycles:
-    """Cycles of a layer or a step a frame, and the share of the array's lanes that do its work.
+    """Cycles of a layer or a step a batch of the array's frames, and the share of its lanes that
+    work.
 
-    ideal: array cycles if every one were full. array: iterations of the convolution unit. memory:
-    of the controller. weights: cycles that its weights take from global memory. bound: which of
-    them decides.
+    macs: of a frame. ideal: array cycles if every one were full. array: iterations of the
+    convolution unit. memory: of the controller. weights: cycles that its weights take from global
+    memory. bound: which of them decides.
     """
 
     ideal: int
@@ -96,13 +97,13 @@ def model_cycles(
     bytes_per_cycle: float,
     depths: Depths,
 ) -> tuple[LayerCycles, ...]:
-    """Cycles of every step of a frame that follows another one.
+    """Cycles of every step of a batch that follows another one.
 
     layers, tilings, passes: of the steps in their order. bytes_per_cycle: global memory bandwidth
     at the kernel clock. depths: of the channels.
     """
     at, found = Kernels(), []
-    word = weight_word_bytes(array) / bytes_per_cycle
+    word = weight_beats(array).word / bytes_per_cycle
     lines = ImageLines(image, latencies, bytes_per_cycle, depths.image)
     weights = Weights(word, latencies, depths.weight)
     times = [step_times(own) for own in passes]
@@ -129,23 +130,21 @@ def model_cycles(
                     LayerCycles(
                         _ideal(layer, tiling), passes[i][1].iterations, passes[i][0].iterations,
                         ceil(passes[i][1].all_words * word), total, macs,
-                        macs / (total * array.lanes), _bound(own, delays),
+                        array.frames * macs / (total * array.lanes), _bound(own, delays),
                     )
                 )  # fmt: skip
     return tuple(found)
 
 
-def added(steps: Sequence[LayerCycles], lanes: int) -> LayerCycles:
+def added(steps: Sequence[LayerCycles], array: ArrayShape) -> LayerCycles:
     """A layer from its steps, 1 or more; what decides is told of the longest."""
     if len(steps) == 1:
         return steps[0]
-    ideal, array, memory, weights, modelled, macs = (
-        sum(getattr(own, name) for own in steps)
-        for name in ("ideal", "array", "memory", "weights", "modelled", "macs")
-    )
+    names = ("ideal", "array", "memory", "weights", "modelled", "macs")
+    total = {name: sum(getattr(own, name) for own in steps) for name in names}
     longest = max(steps, key=lambda own: own.modelled)
-    share = macs / (modelled * lanes)
-    return LayerCycles(ideal, array, memory, weights, modelled, macs, share, longest.bound)
+    share = array.frames * total["macs"] / (total["modelled"] * array.lanes)
+    return LayerCycles(**total, utilisation=share, bound=longest.bound)
 
 
 def _used(lines: ImageLines, ahead: int, rows: int) -> ImageUse:

@@ -1,8 +1,9 @@
 """How the image lies in global memory: beats in the order in which the loader reads them.
 
-For every row of the first layer's map, in beats of 64 bytes or as many as a tile's columns take:
-the beats of a row first, in them channel and row of the kernel. A beat holds words of one image
-row, one a tile of the map: the columns that the tile's windows cover, zero padding included.
+For every row of the first layer's map, in blocks of 64 bytes or as many as a tile's columns take:
+the blocks of a row first, in them channel and row of the kernel. A block holds words of one image
+row, one a tile of the map: the columns that the tile's windows cover, zero padding included. A beat
+holds the same block of every frame in flight, filled up with zeros to a power of two.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 IMAGE_BEAT = 64
-"""Bytes of a beat, at least: wide tiles of large strides take more."""
+"""Bytes of a frame's part of a beat, at least: wide tiles of large strides take more."""
 
 IMAGE_AHEAD = 2
 """Steps of the loader from a row's fetch to its use; its memory holds twice as many."""
@@ -36,6 +37,7 @@ class ImageLayout:
     """word: bytes of a tile's columns, a power of two. rows: image rows of a map row (channels x
     kernel). beats: beats of each. lines: lines of a map row. step: iterations of the loader a map
     row. passes: times that the image is read. streamed: lines go to the array and are not stored.
+    frames: in a beat.
     """
 
     channels: int
@@ -52,6 +54,7 @@ class ImageLayout:
     step: int
     passes: int
     streamed: bool
+    frames: int = 1
 
     @property
     def rows(self) -> int:
@@ -59,9 +62,14 @@ class ImageLayout:
         return self.channels * self.kernel
 
     @property
+    def block(self) -> int:
+        """Bytes of a frame's part of a beat, a power of two."""
+        return max(IMAGE_BEAT, self.word)
+
+    @property
     def beat(self) -> int:
         """Bytes of a beat, a power of two."""
-        return max(IMAGE_BEAT, self.word)
+        return power_of_two(self.frames * self.block)
 
     @property
     def lines(self) -> int:
@@ -70,7 +78,7 @@ class ImageLayout:
 
     @property
     def frame_beats(self) -> int:
-        """Beats of a frame, once."""
+        """Beats of a batch of frames, once."""
         return self.map_rows * self.rows * self.beats
 
     @property
@@ -86,17 +94,17 @@ def image_layout(
     tiles = ceil(image.columns / array.pixels)
     reach = (array.pixels - 1) * image.stride + image.kernel
     word = power_of_two(reach)
-    beat = max(IMAGE_BEAT, word)
-    beats = ceil(tiles * word / beat)
+    block = max(IMAGE_BEAT, word)
+    beats = ceil(tiles * word / block)
     parts = ceil(image.channels / array.units)
     rows = channels * image.kernel
     fetch, lines = rows * beats, tiles * parts
     step = max(fetch, lines)
-    while _distance(fetch, rows, lines, parts, beat // word, step) < IMAGE_DISTANCE:
+    while _distance(fetch, rows, lines, parts, block // word, step) < IMAGE_DISTANCE:
         step += 1
     return ImageLayout(
         channels, image.kernel, image.stride, image.top, image.left, image.rows, tiles, parts,
-        array.pixels, word, beats, step, groups if streamed else 1, streamed,
+        array.pixels, word, beats, step, groups if streamed else 1, streamed, array.frames,
     )  # fmt: skip
 
 
@@ -122,21 +130,34 @@ def _distance(fetch: int, rows: int, lines: int, parts: int, low: int, step: int
 
 
 def pack_image(codes: NDArray[Any], layout: ImageLayout) -> NDArray[np.uint8]:
-    """(N, C, H, W) codes to bytes (N, beats, bytes of a beat) as the loader reads them."""
+    """(N, C, H, W) codes to bytes (batches, beats, bytes of a beat) as the loader reads them.
+
+    A batch is as many frames as are in flight; zeros fill the last one.
+    """
     frames, channels, rows, columns = codes.shape
+    batches, block = ceil(frames / layout.frames), layout.block
     down = (layout.map_rows - 1) * layout.stride + layout.kernel
-    across = layout.beats * layout.beat // layout.word * layout.pixels * layout.stride + layout.word
+    across = layout.beats * block // layout.word * layout.pixels * layout.stride + layout.word
     room = np.zeros(
-        (frames, channels, max(down, layout.top + rows), max(across, layout.left + columns)),
+        (
+            batches * layout.frames,
+            channels,
+            max(down, layout.top + rows),
+            max(across, layout.left + columns),
+        ),
         np.uint8,
     )
     low = (codes.astype(np.int64) & 0xFF).astype(np.uint8)
-    room[:, :, layout.top : layout.top + rows, layout.left : layout.left + columns] = low
+    room[:frames, :, layout.top : layout.top + rows, layout.left : layout.left + columns] = low
     y = np.arange(layout.map_rows)[:, None] * layout.stride + np.arange(layout.kernel)
-    tiles = layout.beats * layout.beat // layout.word
+    tiles = layout.beats * block // layout.word
     x = np.arange(tiles)[:, None] * (layout.pixels * layout.stride) + np.arange(layout.word)
-    # (N, C, map row, kernel row, tile, byte) -> (N, map row, beat, C, kernel row, bytes of a beat)
+    # (N, C, map row, kernel row, tile, byte) -> (batch, map row, beat, C, kernel row, frame, bytes)
     cut = room[:, :, y[:, :, None, None], x[None, None]]
-    cut = cut.reshape(frames, channels, layout.map_rows, layout.kernel, layout.beats, layout.beat)
-    ordered = cut.transpose(0, 2, 4, 1, 3, 5)
-    return np.ascontiguousarray(ordered).reshape(frames, layout.frame_beats, layout.beat)
+    cut = cut.reshape(
+        batches, layout.frames, channels, layout.map_rows, layout.kernel, layout.beats, block
+    )
+    ordered = cut.transpose(0, 3, 5, 2, 4, 1, 6)
+    packed = np.zeros((batches, layout.frame_beats, layout.beat), np.uint8)
+    packed[:, :, : layout.frames * block] = ordered.reshape(batches, layout.frame_beats, -1)
+    return packed

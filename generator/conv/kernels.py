@@ -13,9 +13,9 @@ from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.promises import PROMISES
 from shiftforge.generator.conv.records import RECORDS, content_words, record_bytes, struct_fields
 from shiftforge.generator.conv.weights import (
-    REST_BEAT,
+    output_beat_bytes,
     parameter_bytes,
-    weight_beat_bytes,
+    weight_beats,
     weight_word_bytes,
 )
 from shiftforge.generator.escape import verbatim
@@ -102,8 +102,9 @@ def render_accelerator(plan: Plan) -> str:
     note = "" if array.unit == "shift" else ", multiplier variant (not multiplier-free)"
     standard = _geometries(plan, "standard")
     strides = sorted({g["stride"] for g in standard})
-    word, beat = weight_word_bytes(array), weight_beat_bytes(array)
-    rest = word - beat
+    word, beats = weight_word_bytes(array), weight_beats(array)
+    lane = 16 if array.units % 16 == 0 else 8
+    direct = any(step.post.direct for step in plan.steps)
     parameter = parameter_bytes(array, plan.multiplier_requant)
     used = array.units * (6 + 4 * plan.multiplier_requant)
     values: dict[str, Any] = {
@@ -112,6 +113,9 @@ def render_accelerator(plan: Plan) -> str:
         "board": plan.board.name,
         "units": array.units,
         "pixels": array.pixels,
+        "lane_width": lane,
+        "lane_parts": [".lo", ".hi"] if lane == 16 else [""],
+        "taken": array.taken,
         "lanes": array.lanes,
         "lane_note": note,
         "unit": array.unit,
@@ -138,9 +142,11 @@ def render_accelerator(plan: Plan) -> str:
         "stored_line_vectors": power_of_two(array.line_bytes) // vector,
         "weight_vectors": word // 8,
         "stored_weight_vectors": power_of_two(word) // 8,
-        "weight_main_bytes": beat,
-        "weight_rest_bytes": rest,
-        "words_a_rest": REST_BEAT // rest,
+        "weight_main_bytes": beats.main,
+        "weight_main_vectors": min(beats.main, word) // 8,
+        "weight_rest_bytes": beats.rest,
+        "words_a_rest": beats.share,
+        "output_bytes": output_beat_bytes(array, direct),
         "param_bytes": parameter,
         "param_padding": parameter - used,
         "frame_words": plan.frame_words,
@@ -153,17 +159,21 @@ def render_accelerator(plan: Plan) -> str:
         "layer_comments": [_layer_comment(layer) for layer in plan.layers],
         "modes": {m: any(layer.mode == m for layer in plan.layers)
                   for m in ("pointwise", "depthwise", "standard")},
-        "ring_words": (8 + array.units) // 8,
+        "ring_words": (array.taken - 1 + array.units) // 8,
         "depthwise_geometries": _geometries(plan, "depthwise"),
         "standard_geometries": standard,
         "standard_strides": strides,
         "window_columns": (array.pixels - 1) * max(strides, default=1) + 3,
-        "frames": 1,
+        # Sums of a depthwise layer need the line that is read before them; of a line that is one
+        # vector the rule checker does not see it.
+        "acc_fence": array.line_bytes == vector
+        or not any(layer.mode == "depthwise" for layer in plan.layers),
+        "frames": array.frames,
         "acc_bits": plan.acc_bits,
         "slice": plan.slice,
         "sliced": any(step.post.sliced for step in plan.steps),
         "narrow": any(step.post.sliced or step.post.direct for step in plan.steps),
-        "direct": any(step.post.direct for step in plan.steps),
+        "direct": direct,
         "residual": any(step.post.residual for step in plan.steps),
         "pools": [{"terms": _pool_terms(m), "right": right} for m, right in plan.pools],
         "image_streams": image.streamed,
@@ -199,6 +209,7 @@ def render_accelerator(plan: Plan) -> str:
             "map_groups": image.map_groups,
             "step": image.step,
             "beat": image.beat,
+            "block": image.block,
         },
     }  # fmt: skip
     return render("conv/opencl/accelerator.cl.j2", values)

@@ -145,7 +145,7 @@ def lower_network(
             memo[sent] = lower_controller(layer, tiling, walk, step.first, *places, lag)
         next_words = sum(words[steps[(n + 1) % len(steps)].layer][0])
         own = words[step.layer]
-        used = step.layer, tiling, walk, own, next_words, step.line
+        used = step.layer, array.units, tiling, walk, own, next_words, step.line
         if used not in memo:
             memo[used] = lower_conv(
                 layer, tiling, walk, array.units, own, next_words, numbers, step.line

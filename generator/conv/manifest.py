@@ -54,7 +54,8 @@ class StoredMap:
 
 @dataclass(frozen=True)
 class ConvManifest:
-    """units x pixels: the array. image: (C, H, W), laid out as ``layout``.
+    """units x pixels x frames: the array, and what a line holds. image: (C, H, W), laid out as
+    ``layout``. weight_bytes: of a weight word in its channel. output_bytes: of a beat of results.
 
     steps: of the kernels a frame; passes: of the controller, which may store the image first.
     frame_words, channel_groups: weight words and parameter records of a frame.
@@ -62,6 +63,9 @@ class ConvManifest:
 
     units: Annotated[int, Ge(1), Le(4096)]
     pixels: Annotated[int, Ge(1), Le(4096)]
+    frames: Annotated[int, Ge(1), Le(64)]
+    weight_bytes: Annotated[int, Ge(1), Le(4096)]
+    output_bytes: Annotated[int, Ge(1), Le(1 << 16)]
     image: tuple[Side, Side, Side]
     layout: ImageLayout
     output: OutputLines

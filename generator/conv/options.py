@@ -7,24 +7,30 @@ from dataclasses import dataclass, field, replace
 from shiftforge.errors import Problem
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, DEPTHS, Depths
 
-__all__ = ["PIXELS", "UNITS", "Options", "shape_problems"]
+__all__ = ["FRAMES", "PIXELS", "UNITS", "Options", "shape_problems"]
 
-UNITS = (16, 32)
+UNITS = (8, 16, 24, 32, 48)
 PIXELS = tuple(range(1, 17))
+FRAMES = tuple(range(1, 17))
+USUAL = (16, 7)
+"""Units and pixels where only the other is given."""
 
 
-def shape_problems(units: int, pixels: int) -> list[Problem]:
+def shape_problems(units: int, pixels: int, frames: int = 1) -> list[Problem]:
     """What is wrong with an array's shape."""
-    if units in UNITS and pixels in PIXELS:
+    if units in UNITS and pixels in PIXELS and frames in FRAMES:
         return []
-    what = f"array of {units} units x {pixels} pixels is not supported"
-    return [Problem(what, "units 16 or 32, pixels 1 to 16")]
+    what = f"array of {units} units x {pixels} pixels x {frames} frames is not supported"
+    if frames == 1:
+        what = f"array of {units} units x {pixels} pixels is not supported"
+    return [Problem(what, "units 8, 16, 24, 32 or 48, pixels 1 to 16, frames 1 to 16")]
 
 
 @dataclass(frozen=True)
 class Options:
     """units, pixels: the array's shape; both None for a search over the board's area.
 
+    frames: in flight: the array takes the same weights to so many images at once.
     target_fps: frames a second (modelled) that the search has to reach with the fewest ALMs.
     max_alm, max_ram: of the board's ALMs and RAM blocks at most: a share up to 1, above it a
         number. min_sqnr: of the output in dB, of the choices of weights in the file.
@@ -40,6 +46,10 @@ class Options:
     )
     pixels: int | None = field(
         default=None, metadata={"min": 1, "help": "Outputs a row at a time; as above."}
+    )
+    frames: int = field(
+        default=1,
+        metadata={"min": 1, "help": "Frames in flight: the same weights on so many at once."},
     )
     target_fps: float | None = field(
         default=None,
@@ -111,11 +121,11 @@ class Options:
         """(units, pixels) of the array that is fixed, None for a search."""
         if self.units is None and self.pixels is None:
             return None
-        return self.units or UNITS[0], self.pixels or 7
+        return self.units or USUAL[0], self.pixels or USUAL[1]
 
     def problems(self) -> list[Problem]:
         """What no network and no board make possible."""
-        found = [] if self.shape is None else shape_problems(*self.shape)
+        found = shape_problems(*(self.shape or USUAL), self.frames)
         if self.shape is not None and self.target_fps is not None:
             what = "--target-fps searches the array; --units and --pixels fix it"
             found.append(Problem(what, "leave one of them out"))

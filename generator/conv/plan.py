@@ -60,7 +60,7 @@ class LayerPlan:
 
     words: (first, second) weight words of each group of output channels (``word_counts``).
     steps: how many it has. notes: what it does besides its convolution. one_term_cycles,
-    second_term_cycles: array cycles a frame without second words, and what they add.
+    second_term_cycles: array cycles a batch without second words, and what they add.
     """
 
     index: int
@@ -79,7 +79,7 @@ class LayerPlan:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A network planned for a board.
+    """A network planned for a board. All cycles are of a batch: as many frames as are in flight.
 
     image_pass: stores the image, where it is not streamed into the first layer. fill: reads the
         first weights. geometries: (mode, stride, left padding) of line buffers and windows.
@@ -89,7 +89,7 @@ class Plan:
         on time, and that a run never stops is not proved.
     weight_words: of the largest group that is resident at once.
     steps: invocations of the kernels in their order; layers: what they add up to. traced: the
-        stored maps of a frame in the traced build. segments: of layers that run in strips. tight:
+        stored maps of a batch in the traced build. segments: of layers that run in strips. tight:
         see ``make_plan``.
     acc_bits: that hold every sum, with its bias and rounding. slice: of a line, what additions and
         pools take at once.
@@ -130,22 +130,22 @@ class Plan:
 
     @property
     def ideal_cycles(self) -> int:
-        """Cycles a frame if every array cycle were full and nothing else took time."""
+        """Cycles a batch if every array cycle were full and nothing else took time."""
         return sum(layer.cycles.ideal for layer in self.layers)
 
     @property
     def modelled_cycles(self) -> int:
-        """Cycles a frame with everything that the model counts."""
+        """Cycles a batch with everything that the model counts."""
         return sum(layer.cycles.modelled for layer in self.layers)
 
     @property
     def one_term_cycles(self) -> int:
-        """Array cycles a frame if no weight had a second term."""
+        """Array cycles a batch if no weight had a second term."""
         return sum(layer.one_term_cycles for layer in self.layers)
 
     @property
     def second_term_cycles(self) -> int:
-        """Array cycles a frame that second words add."""
+        """Array cycles a batch that second words add."""
         return sum(layer.second_term_cycles for layer in self.layers)
 
     @property
@@ -160,22 +160,30 @@ class Plan:
 
     @property
     def utilisation(self) -> float:
-        """Sum of MACs / (modelled cycles x lanes), everything counted."""
-        return self.macs / (self.modelled_cycles * self.array.lanes)
+        """MACs of a batch / (modelled cycles x lanes), everything counted."""
+        return self._share(self.modelled_cycles)
+
+    def _share(self, cycles: int) -> float:
+        return self.array.frames * self.macs / (cycles * self.array.lanes)
 
     @property
     def modelled_fps(self) -> float:
         """Frames a second at the board's assumed clock (modelled)."""
-        return self.board.clock_mhz_assumed * 1e6 / self.modelled_cycles
+        return self.array.frames * self.board.clock_mhz_assumed * 1e6 / self.modelled_cycles
+
+    @property
+    def batch_latency_ms(self) -> float:
+        """Milliseconds of a batch, and so of each of its frames (modelled, among others)."""
+        return self.modelled_cycles / (self.board.clock_mhz_assumed * 1e3)
 
     @property
     def buffer_bytes(self) -> int:
-        """Bytes of the on-chip feature-map memory."""
+        """Bytes of the on-chip feature-map memory, for a batch."""
         return self.memory.total_lines * self.array.line_bytes
 
     @property
     def symmetric_bytes(self) -> int:
-        """Bytes of a symmetric double buffer for the same network."""
+        """Bytes of a symmetric double buffer for the same network and batch."""
         return self.memory.symmetric_lines * self.array.line_bytes
 
     @property
@@ -229,6 +237,7 @@ class Plan:
             "lanes": self.array.lanes,
             "units": self.array.units,
             "pixels": self.array.pixels,
+            "frames": self.array.frames,
             "unit": self.array.unit,
             "terms": 2 if any(k for layer in self.layers for _, k in layer.words) else 1,
             "f": round(self.second_terms, 4),
@@ -241,7 +250,8 @@ class Plan:
             "modelled_cycles": self.modelled_cycles,
             "clock_mhz": self.board.clock_mhz_assumed,
             "modelled_fps": round(self.modelled_fps, 2),
-            "ideal_utilisation": round(self.macs / (self.ideal_cycles * self.array.lanes), 4),
+            "batch_latency_ms": round(self.batch_latency_ms, 3),
+            "ideal_utilisation": round(self._share(self.ideal_cycles), 4),
             "utilisation": round(self.utilisation, 4),
             "steps": len(self.steps),
             "buffer_bytes": self.buffer_bytes,
@@ -268,15 +278,17 @@ def bytes_per_cycle(board: Board) -> float:
     return MEMORY_EFFICIENCY * board.memory.bandwidth_gb_s * 1e3 / board.clock_mhz_assumed
 
 
-def array_for(model: QuantizedModel | Network, units: int, pixels: int) -> ArrayShape:
+def array_for(
+    model: QuantizedModel | Network, units: int, pixels: int, frames: int = 1
+) -> ArrayShape:
     """The array that can run the model's weights: shift lanes unless a layer has plain integers."""
     own = model.model if isinstance(model, Network) else model
     formats = [conv.format for conv in own.conv_nodes()]
     if any(isinstance(f, IntFormat) for f in formats):
         # A value of a shift format may need all eight.
         bits = max(f.bits if isinstance(f, IntFormat) else 8 for f in formats)
-        return ArrayShape(units, pixels, "multiplier", bits)
-    return ArrayShape(units, pixels, "shift")
+        return ArrayShape(units, pixels, frames, "multiplier", bits)
+    return ArrayShape(units, pixels, frames, "shift")
 
 
 def make_plan(
@@ -291,7 +303,7 @@ def make_plan(
     the plan does not fit, which ``must_fit`` may waive.
     """
     network = network_of(model)
-    if problems := shape_problems(array.units, array.pixels):
+    if problems := shape_problems(array.units, array.pixels, array.frames):
         raise InputError(problems)
     layers = network.layers
     steps = steps_of(layers, [tile_layer(layer, array) for layer in layers], segments)
@@ -387,7 +399,7 @@ def _layer_plan(
         result=layer.result.name,
         notes=tuple(name for name, flag in flags.items() if flag),
         tiling=tiling,
-        cycles=added(cycles, array.lanes),
+        cycles=added(cycles, array),
         words=words,
         steps=len(steps),
         one_term_cycles=without,

@@ -180,7 +180,7 @@ def _pairs(time: NDArray[np.int64], word: NDArray[np.int64]) -> NDArray[np.int64
 def _image(image: ImageLayout) -> Accesses:
     """Some steps of the row memories of the first and the last image row."""
     reads, writes = [], []
-    words_a_beat = image.beat // image.word
+    words_a_beat = image.block // image.word
     quarters = 2 * IMAGE_AHEAD
     for step in range(2 * quarters):
         slot, fetched = step % quarters, (step + IMAGE_AHEAD) % quarters

@@ -2,6 +2,7 @@
 
 Every point is modelled at once (``sweep``); the exact planner confirms the chosen one. RAM of a
 point that was not planned is a lower bound, so that the planner may refuse it: then the next one.
+How many frames are in flight is the user's: it costs latency, which a search cannot weigh.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ def _space(options: Options) -> Space | None:
     if options.searches_all:
         given = options.given_depths
         depths = dict.fromkeys(replace(own, **given) for own in _DEPTHS)
-        return Space(UNITS, PIXELS, (1,), tuple(depths))
-    return Space(UNITS, PIXELS, (1,), (options.depths,))
+        return Space(UNITS, PIXELS, (options.frames,), tuple(depths))
+    return Space(UNITS, PIXELS, (options.frames,), (options.depths,))
 
 
 def chosen_weights(choices: Sequence[Choice], options: Options) -> tuple[Choice, ...]:
@@ -156,7 +157,7 @@ def _fixed(
     assert options.shape is not None
     counted, missed = [], []
     for choice in (choice for group in groups for choice in group):
-        array = array_for(choice.network, *options.shape)
+        array = array_for(choice.network, *options.shape, options.frames)
         plan = make_plan(
             choice.network, board, array, non_blocking=options.non_blocking, depths=options.depths
         )

@@ -42,7 +42,7 @@ def is_sliced(layer: Layer) -> bool:
 def tile_iterations(layer: Layer, array: ArrayShape, count: int) -> int:
     """Iterations of post for a tile of a layer, where a line has so many slices."""
     if layer.direct:
-        return array.pixels
+        return array.frames * array.pixels
     return count if is_sliced(layer) else 1
 
 
@@ -57,16 +57,23 @@ def choose_slice(
 ) -> Slice:
     """The smallest slice that adds no more than ``SLICE_LOSS`` to all layers' cycles.
 
-    iterations: of the array, of each layer. A slice has pixels of one frame.
+    iterations: of the array, of each layer. A slice has all pixels of some frames, or some of one
+    frame.
     """
     wanted = [(t.out_groups * t.tiles, n) for layer, t, n in
               zip(layers, tilings, iterations, strict=True) if is_sliced(layer)]  # fmt: skip
     room = SLICE_LOSS * sum(iterations)
-    found = Slice(1, array.pixels, 1)
-    for columns in range(array.pixels, 0, -1):
-        if array.pixels % columns:
-            continue
-        count = array.pixels // columns
+    flight, pixels = array.frames, array.pixels
+    sizes = [(frames, pixels) for frames in _divisors(flight)]
+    sizes += [(1, columns) for columns in _divisors(pixels)[1:]]
+    found = Slice(flight, pixels, 1)
+    for frames, columns in sizes:
+        count = flight * pixels // (frames * columns)
         if sum(max(0, tiles * count - busy) for tiles, busy in wanted) <= room:
-            found = Slice(1, columns, count)
+            found = Slice(frames, columns, count)
     return found
+
+
+def _divisors(n: int) -> list[int]:
+    """All of them, the largest first."""
+    return [k for k in range(n, 0, -1) if n % k == 0]

@@ -26,7 +26,12 @@ from shiftforge.generator.conv.plan import Plan, area_estimate
 from shiftforge.generator.conv.records import record_words
 from shiftforge.generator.conv.search import Found, find_plan
 from shiftforge.generator.conv.sweep.points import choices_of
-from shiftforge.generator.conv.weights import pack_parameters, pack_weights
+from shiftforge.generator.conv.weights import (
+    output_beat_bytes,
+    pack_parameters,
+    pack_weights,
+    weight_word_bytes,
+)
 from shiftforge.generator.conv.why import explain
 from shiftforge.generator.design import Design, TextRules
 from shiftforge.generator.exploring import Exploration, FrontPoint
@@ -130,6 +135,7 @@ def generate(
     *,
     units: int | None = None,
     pixels: int | None = None,
+    frames: int = 1,
     target_fps: float | None = None,
     non_blocking: bool = False,
     second_terms: float | None = None,
@@ -139,8 +145,8 @@ def generate(
     Raises InputError for operators that cannot be mapped and for a board that is too small.
     """
     options = Options(
-        units=units, pixels=pixels, target_fps=target_fps, non_blocking=non_blocking,
-        second_terms=second_terms,
+        units=units, pixels=pixels, frames=frames, target_fps=target_fps,
+        non_blocking=non_blocking, second_terms=second_terms,
     )  # fmt: skip
     return build(TARGET, model, board, options)
 
@@ -191,6 +197,9 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         "board": plan.board.name,
         "units": array.units,
         "pixels": array.pixels,
+        "frames": array.frames,
+        "weight_bytes": weight_word_bytes(array),
+        "output_bytes": output_beat_bytes(array, bool(step.post.direct)),
         "steps": len(plan.steps),
         "passes": len(plan.steps) + (plan.image_pass is not None),
         "image": list(plan.image_shape),

@@ -16,9 +16,9 @@ from shiftforge.quant.formats.shift import codes_from_ints
 from shiftforge.quant.graph.types import ShiftFormat
 
 __all__ = [
-    "REST_BEAT", "ShiftRanges", "frame_weight_bytes", "negative_terms", "pack_parameters",
-    "pack_weights", "parameter_bytes", "shift_ranges", "weight_beat_bytes", "weight_word_bytes",
-    "weight_words",
+    "REST_BEAT", "ShiftRanges", "WeightBeats", "frame_weight_bytes", "negative_terms",
+    "output_beat_bytes", "pack_parameters", "pack_weights", "parameter_bytes", "shift_ranges",
+    "weight_beats", "weight_word_bytes", "weight_words",
 ]  # fmt: skip
 
 REST_BEAT = 64
@@ -28,20 +28,56 @@ _ARRAY_FORMAT = ShiftFormat(bits=4, terms=2)
 
 
 def weight_word_bytes(array: ArrayShape) -> int:
-    """Bytes of one weight word: two codes of four bits a byte, or one of more."""
-    return array.units * TAPS * array.code_bits // 8
+    """Bytes of one weight word: two codes of four bits a byte, or one of more.
+
+    A multiple of eight: where nibbles do not fill it, the last eight high ones are unused.
+    """
+    return 8 * ceil(array.units * TAPS * array.code_bits / 64)
 
 
-def weight_beat_bytes(array: ArrayShape) -> int:
-    """Bytes of a weight word that fill an aligned beat: 64 or a larger power of two."""
-    return weight_word_bytes(array) // TAPS * 8
+@dataclass(frozen=True)
+class WeightBeats:
+    """How a weight word lies in global memory.
+
+    main: bytes of its own beat, a power of two. rest: bytes that are left for a beat of
+    ``REST_BEAT`` bytes, which ``share`` words share; 0 where the whole word lies in its own beat.
+    """
+
+    main: int
+    rest: int
+    share: int
+
+    @property
+    def word(self) -> float:
+        """Bytes that a word takes, unused ones included."""
+        return self.main + (REST_BEAT / self.share if self.rest else 0)
+
+
+def weight_beats(array: ArrayShape) -> WeightBeats:
+    """The beats of an array's words.
+
+    What does not fill the largest power of two in a word goes into a shared beat where it divides
+    one; else the word takes the next power of two alone.
+    """
+    word = weight_word_bytes(array)
+    main = power_of_two(word)
+    rest = word - main // 2
+    if main > word and REST_BEAT % rest == 0:
+        return WeightBeats(main // 2, rest, REST_BEAT // rest)
+    return WeightBeats(main, 0, 1)
 
 
 def frame_weight_bytes(words: int, array: ArrayShape) -> int:
-    """Bytes that a frame reads for so many weight words: beats, and rests that words share."""
-    beat = weight_beat_bytes(array)
-    share = REST_BEAT // (weight_word_bytes(array) - beat)
-    return words * beat + ceil(words / share) * REST_BEAT
+    """Bytes that a batch reads for so many weight words: beats, and rests that words share."""
+    beats = weight_beats(array)
+    rests = ceil(words / beats.share) * REST_BEAT if beats.rest else 0
+    return words * beats.main + rests
+
+
+def output_beat_bytes(array: ArrayShape, direct: bool) -> int:
+    """Bytes of a beat of the network's output, a power of two: a line, or 32 bits a unit of one
+    pixel of one frame."""
+    return power_of_two(4 * array.units if direct else array.line_bytes)
 
 
 def parameter_bytes(array: ArrayShape, multiplier: bool) -> int:
@@ -58,9 +94,12 @@ def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
     groups, words, units = tiling.out_groups, tiling.weight_words, array.units
     outputs = layer.weight.shape[0]
     if layer.mode == "pointwise":
-        flat = np.zeros((groups * units, words * TAPS), np.int8)
+        taken = array.taken
+        flat = np.zeros((groups * units, words * taken), np.int8)
         flat[:outputs, : layer.weight.shape[1]] = layer.weight
-        return flat.reshape(groups, units, words, TAPS).transpose(0, 2, 3, 1)
+        cut = flat.reshape(groups, units, words, taken).transpose(0, 2, 3, 1)
+        # Where a cycle takes fewer channels, the last taps have none.
+        return np.pad(cut, ((0, 0), (0, 0), (0, TAPS - taken), (0, 0)))
     taps = layer.weight.reshape(outputs, -1, TAPS)
     padded = np.zeros((groups * units, taps.shape[1], TAPS), np.int8)
     padded[:outputs] = taps
@@ -96,9 +135,11 @@ def _codes(
 
 
 def _two_a_byte(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Codes of four bits (n, lanes) as bytes: the first half of a word in the low nibbles."""
-    half = codes.shape[1] // 2
-    return np.asarray(codes[:, :half] | (codes[:, half:] << 4), np.uint8)
+    """Codes of four bits (n, lanes) as bytes: the first half of a word in the low nibbles, in
+    whole vectors of eight codes."""
+    half = 8 * ceil(codes.shape[1] / 16)
+    low, high = codes[:, :half], codes[:, half:]
+    return np.asarray(low | (np.pad(high, ((0, 0), (0, half - high.shape[1]))) << 4), np.uint8)
 
 
 def pack_weights(
@@ -110,21 +151,22 @@ def pack_weights(
     """All weight words in order of use (step, group of output channels, word): beats and rests.
 
     words: (first, second) words of every layer by group (``word_counts``). steps: of which layer
-    each step is; None for one step a layer. A word is nine taps:
-    eight ninths of it fill a beat of 64 bytes or a larger power of two, the last ninth lies in a
-    beat of 64 bytes that several words share.
+    each step is; None for one step a layer. ``weight_beats`` says how a word lies in them; where
+    there are no rests, one beat of zeros stands for them.
     """
     own = [
         _codes(weight_words(layer, array), counts, array)
         for layer, counts in zip(layers, words, strict=True)
     ]
     packed = np.concatenate([own[i] for i in (range(len(layers)) if steps is None else steps)])
-    main = weight_beat_bytes(array)
-    rest = packed[:, main:]
-    share = REST_BEAT // rest.shape[1]
-    padded = np.zeros((-(-len(rest) // share) * share, rest.shape[1]), np.uint8)
+    beats = weight_beats(array)
+    if not beats.rest:
+        whole = np.pad(packed, ((0, 0), (0, beats.main - packed.shape[1])))
+        return whole.tobytes(), bytes(REST_BEAT)
+    rest = packed[:, beats.main :]
+    padded = np.zeros((ceil(len(rest) / beats.share) * beats.share, beats.rest), np.uint8)
     padded[: len(rest)] = rest
-    return np.ascontiguousarray(packed[:, :main]).tobytes(), padded.tobytes()
+    return np.ascontiguousarray(packed[:, : beats.main]).tobytes(), padded.tobytes()
 
 
 def negative_terms(layer: Layer, array: ArrayShape) -> NDArray[np.int64]:

@@ -65,7 +65,7 @@ def explain(choices: tuple[Choice, ...], choice: Choice, plan: Plan) -> dict[str
 
 
 def _frames(plan: Plan) -> int:
-    return getattr(plan.array, "frames", 1)
+    return plan.array.frames
 
 
 def layer_bound(plan: Plan, layer: LayerPlan) -> str:

@@ -49,7 +49,9 @@ def layer_words(layer: Layer, tiling: Tiling, walk: Walk, units: int) -> SecondW
         block = np.broadcast_to(outputs.reshape(-1, 1, 1, 1), shape)
         cycles, once = (0, 1) if walk.late else (tiling.tiles, 0)
         return SecondWords(np.zeros_like(outputs), block, tiling.out_groups, cycles, once)
-    inputs = np.arange(shape[1], dtype=np.int32) // (TAPS if layer.mode == "pointwise" else 1)
+    inputs = np.arange(shape[1], dtype=np.int32) // (
+        min(TAPS, units) if layer.mode == "pointwise" else 1
+    )
     block = np.broadcast_to(inputs.reshape(1, -1, 1, 1), shape)
     return SecondWords(outputs, block, tiling.weight_words, tiling.tiles)
 
@@ -124,7 +126,7 @@ def tile_cycles(layer: Layer, tiling: Tiling, units: int, first: int, second: in
     All operands are taken, those of zero words too: a line an iteration.
     """
     if layer.mode == "pointwise":
-        return first + second + max(0, tiling.in_groups - ceil(first * TAPS / units))
+        return first + second + max(0, tiling.in_groups - ceil(first * min(TAPS, units) / units))
     total = 0
     for part in range(tiling.in_groups):
         own = min(max(first - part * units, 0), units)

@@ -1,4 +1,5 @@
-"""Feature maps as the accelerator stores them: lines of channels x pixels, back to (C, H, W)."""
+"""Feature maps as the accelerator stores them: lines of channels, pixels and frames, back to
+(C, H, W)."""
 
 from __future__ import annotations
 
@@ -33,40 +34,37 @@ def map_forms(model: QuantizedModel) -> dict[str, MapForm]:
 
 
 def lines_to_map(
-    lines: NDArray[np.uint8], form: MapForm, units: int, pixels: int
+    lines: NDArray[np.uint8], form: MapForm, units: int, pixels: int, frames: int = 1
 ) -> NDArray[np.int64]:
-    """(frames, lines, units * pixels) bytes to (frames, C, H, W) codes, in the network's order.
+    """(batches, lines, frames * pixels * units) bytes to (batches * frames, C, H, W) codes, in the
+    network's order.
 
-    Lines lie in the order channel group, row, tile; a line holds pixels, each with ``units``
-    channels. Pixels past the end of a row and channels past the last are dropped.
+    Lines lie in the order channel group, row, tile; a line holds frames, each with pixels, each
+    with ``units`` channels. Pixels past the end of a row and channels past the last are dropped.
     """
-    frames, shape = lines.shape[0], form.shape
-    groups, tiles = ceil(shape[0] / units), ceil(shape[2] / pixels)
+    channels, rows, columns = form.shape
+    groups, tiles = ceil(channels / units), ceil(columns / pixels)
     codes = lines.view(np.int8) if form.signed else lines
-    laid_out = _unfold(codes, frames, groups, tiles, shape, units, pixels)
+    cut = codes.reshape(len(lines), groups, rows, tiles, frames, pixels, units)
+    whole = cut.transpose(0, 4, 1, 6, 2, 3, 5).reshape(-1, groups * units, rows, tiles * pixels)
+    laid_out = whole[:, :channels, :, :columns].astype(np.int64)
     return in_network_order(laid_out, form.order, axis=1)
 
 
 def direct_to_map(
-    beats: NDArray[np.int32], shape: tuple[int, int, int], units: int
+    beats: NDArray[np.int32], shape: tuple[int, int, int], units: int, pixels: int, frames: int = 1
 ) -> NDArray[np.int64]:
-    """(frames, groups * rows * columns, units) 32-bit results to (frames, C, H, W)."""
-    channels, rows, columns = shape
-    cut = beats.reshape(len(beats), ceil(channels / units), rows, columns, units)
-    whole = cut.transpose(0, 1, 4, 2, 3).reshape(len(beats), -1, rows, columns)
-    return whole[:, :channels].astype(np.int64)
+    """(batches, groups * rows * columns * frames, units) 32-bit results to (batches * frames, C, H,
+    W).
 
-
-def _unfold(
-    data: NDArray[np.generic],
-    frames: int,
-    groups: int,
-    tiles: int,
-    shape: tuple[int, int, int],
-    units: int,
-    pixels: int,
-) -> NDArray[np.int64]:
+    They lie in the order channel group, row, tile, frame, pixel, without those past a row's end.
+    """
     channels, rows, columns = shape
-    cut = data.reshape(frames, groups, rows, tiles, pixels, units)
-    whole = cut.transpose(0, 1, 5, 2, 3, 4).reshape(frames, groups * units, rows, tiles * pixels)
-    return whole[:, :channels, :, :columns].astype(np.int64)
+    column = np.arange(columns)
+    tile = column // pixels * pixels
+    wide = np.minimum(pixels, columns - tile)
+    place = frames * tile + np.arange(frames)[:, None] * wide + column - tile
+    cut = beats.reshape(len(beats), ceil(channels / units), rows, frames * columns, units)
+    whole = cut[:, :, :, place].transpose(0, 3, 1, 5, 2, 4)
+    maps = whole.reshape(len(beats) * frames, -1, rows, columns)
+    return maps[:, :channels].astype(np.int64)

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from shiftforge.files import read_bytes
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
-from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.folder import KERNELS
 from shiftforge.generator.conv.image import pack_image
 from shiftforge.generator.conv.manifest import DATA, ConvManifest
@@ -39,7 +38,7 @@ TYPE_BYTES = {"line_t": 1, "acc_word_t": 4}
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """output: (frames, C, H, W) codes of the network's output; maps: the stored maps, if traced."""
+    """output: (N, C, H, W) codes of the network's output; maps: the stored maps, if traced."""
 
     output: NDArray[np.int64]
     maps: Mapping[str, NDArray[np.int64]]
@@ -70,7 +69,7 @@ class Accelerator:
         self.device = open_device(device)
         self.lowered = device_spec(device).channels == "lowered"
         self.context = cl.Context([self.device])
-        self.units, self.pixels = manifest.units, manifest.pixels
+        self.frames = manifest.frames
         self.depths = {
             c.name: self._depth(c.name, c.depth, strict_depth) for c in manifest.channels
         }
@@ -102,13 +101,16 @@ class Accelerator:
             options.append(f"-DSF_TRACE={self.manifest.trace_lines}")
         return options
 
+    @property
+    def _line(self) -> int:
+        """Bytes of a line."""
+        return self.manifest.units * self.manifest.pixels * self.frames
+
     def _word_bytes(self, channel_type: str) -> int:
-        values = self.units * self.pixels
         if channel_type in TYPE_BYTES:
-            return TYPE_BYTES[channel_type] * values
+            return TYPE_BYTES[channel_type] * self._line
         if channel_type == "weight_word_t":
-            # eight ninths lie in its beat
-            return self.sizes["weights"] // self.manifest.frame_words * 9 // 8
+            return self.manifest.weight_bytes
         # param_word_t: the file tells its length
         return self.sizes["params"] // self.manifest.channel_groups
 
@@ -121,38 +123,37 @@ class Accelerator:
     def run(self, codes: NDArray[np.integer], tick: Callable[[], None] | None = None) -> Outputs:
         """Run (N, C, H, W) codes as one inference of N frames: one enqueue of each kernel.
 
-        Raises CheckFailed where the scheduler stops with words left in its FIFOs.
+        The frames go in batches of as many as are in flight; frames of zeros fill the last one and
+        their results are dropped. Raises CheckFailed where the scheduler stops with words left in
+        its FIFOs.
         """
         import pyopencl as cl
 
-        frames = len(codes)
         image = pack_image(codes, self.manifest.layout)
-        line = self.units * self.pixels
-        output = self.manifest.output
+        batches, output = len(image), self.manifest.output
+        beats = output.lines
         if output.direct:
-            pixels = output.groups * output.shape[1] * output.shape[2]
-            result: NDArray[Any] = np.zeros((frames, pixels, self.units), np.int32)
-        else:
-            beat = power_of_two(line)
-            result = np.zeros((frames, output.lines, beat), np.uint8)
+            beats = output.groups * output.shape[1] * output.shape[2] * self.frames
+        result = np.zeros((batches, beats, self.manifest.output_bytes), np.uint8)
         trace_lines = self.manifest.trace_lines if self.trace else 1
-        trace = np.zeros((frames, trace_lines, line), np.uint8)
+        trace = np.zeros((batches, trace_lines, self._line), np.uint8)
         inputs = filled(self.context, image, constant=True)
         hosts: dict[str, NDArray[Any]] = {"output": result, "trace": trace}
         outputs = {name: room(self.context, host.nbytes) for name, host in hosts.items()}
         started = time.perf_counter()
         if self.lowered:
-            self._run_lowered(inputs, outputs, frames)
+            self._run_lowered(inputs, outputs, batches)
         else:
-            self._run_channels(inputs, outputs, frames, tick)
+            self._run_channels(inputs, outputs, batches, tick)
         seconds = time.perf_counter() - started
         queue = cl.CommandQueue(self.context)
         for name, host in hosts.items():
             fetch(queue, host, outputs[name])
         queue.finish()
-        return Outputs(self._output(result), self._maps(trace), seconds)
+        maps = {name: own[: len(codes)] for name, own in self._maps(trace).items()}
+        return Outputs(self._output(result)[: len(codes)], maps, seconds)
 
-    def _run_lowered(self, image: Any, out: Mapping[str, Any], frames: int) -> None:
+    def _run_lowered(self, image: Any, out: Mapping[str, Any], batches: int) -> None:
         arena = self._arena()
         constants = self.constants
         arguments = (
@@ -160,15 +161,16 @@ class Accelerator:
             constants["post"], out["output"], out["trace"],
         )  # fmt: skip
         channels = [replace(c, depth=self.depths[c.name]) for c in self.manifest.channels]
+        where = f"{'frame' if self.frames == 1 else 'batch'} {{}}, layer {{}}"
         launch_scheduler(
             self.context, self.program, arguments, self.depths, arena,
-            "frame {}, layer {}", (np.int32(frames),), Waits(KERNELS, channels),
+            where, (np.int32(batches),), Waits(KERNELS, channels),
         )  # fmt: skip
 
     def _run_channels(
-        self, image: Any, out: Mapping[str, Any], frames: int, tick: Callable[[], None] | None
+        self, image: Any, out: Mapping[str, Any], batches: int, tick: Callable[[], None] | None
     ) -> None:
-        c, n = self.constants, np.int32(frames)
+        c, n = self.constants, np.int32(batches)
         arguments: dict[str, tuple[Any, ...]] = {
             "loader": (image, n),
             "feeder": (c["weights"], c["rests"], n),
@@ -179,12 +181,16 @@ class Accelerator:
         }
         launch_channels(self.context, self.program, arguments, self.waits, tick)
 
-    def _output(self, result: NDArray[Any]) -> NDArray[np.int64]:
-        out = self.manifest.output
+    def _output(self, result: NDArray[np.uint8]) -> NDArray[np.int64]:
+        out, units, pixels = self.manifest.output, self.manifest.units, self.manifest.pixels
         if out.direct:
-            return direct_to_map(result, out.shape, self.units)
-        lines = np.ascontiguousarray(result[:, :, : self.units * self.pixels])
-        return lines_to_map(lines, MapForm(out.shape, out.signed), self.units, self.pixels)
+            values = result.view(np.int32)[:, :, :units]
+            return direct_to_map(values, out.shape, units, pixels, self.frames)
+        return self._map(result[:, :, : self._line], MapForm(out.shape, out.signed))
+
+    def _map(self, lines: NDArray[np.uint8], form: MapForm) -> NDArray[np.int64]:
+        units, pixels = self.manifest.units, self.manifest.pixels
+        return lines_to_map(np.ascontiguousarray(lines), form, units, pixels, self.frames)
 
     def _maps(self, trace: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
         if not self.trace:
@@ -195,7 +201,5 @@ class Accelerator:
             form = self.forms[entry.tensor]
             channels, _, columns = form.shape
             strip = replace(form, shape=(channels, entry.rows, columns))
-            parts.setdefault(entry.tensor, []).append(
-                lines_to_map(np.ascontiguousarray(lines), strip, self.units, self.pixels)
-            )
+            parts.setdefault(entry.tensor, []).append(self._map(lines, strip))
         return {name: np.concatenate(rows, axis=2) for name, rows in parts.items()}

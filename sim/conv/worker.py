@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ __all__ = ["FrameJob", "FrameRun", "open_folder", "run_job"]
 
 @dataclass(frozen=True, eq=False)
 class FrameJob:
-    """codes: (N, C, H, W), run ``chunk`` at a time; check: a traced run as well."""
+    """codes: (N, C, H, W), run ``chunk`` or a few more at a time; check: a traced run as well."""
 
     folder: Path
     device: str
@@ -62,10 +63,11 @@ def _run(
     seconds = 0.0
     # The runtimes compile for the processor at the first launch: keep it out of the time.
     accelerator.run(job.codes[:1], watch)
-    for start in range(0, len(job.codes), job.chunk):
-        parts.append(accelerator.run(job.codes[start : start + job.chunk], watch))
+    chunk = ceil(job.chunk / accelerator.frames) * accelerator.frames  # whole batches
+    for start in range(0, len(job.codes), chunk):
+        parts.append(accelerator.run(job.codes[start : start + chunk], watch))
         seconds += parts[-1].seconds
-        report(min(start + job.chunk, len(job.codes)))
+        report(min(start + chunk, len(job.codes)))
     return parts, seconds
 
 

@@ -21,7 +21,7 @@ from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.plan import make_plan
-from shiftforge.generator.conv.weights import weight_beat_bytes
+from shiftforge.generator.conv.weights import weight_beats
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.emulate import emulate
 from shiftforge.sim.conv.layers import Divergence
@@ -86,7 +86,7 @@ def test_the_layers_have_second_words_of_every_kind(model: QuantizedModel) -> No
 
 def swap(folder: Path, first: int, second: int) -> None:
     """Exchange two words, but for their last taps."""
-    path, beat = folder / "data/weights.bin", weight_beat_bytes(ARRAY)
+    path, beat = folder / "data/weights.bin", weight_beats(ARRAY).main
     words = np.fromfile(path, np.uint8).reshape(-1, beat)
     words[[first, second]] = words[[second, first]]
     words.tofile(path)
@@ -94,7 +94,7 @@ def swap(folder: Path, first: int, second: int) -> None:
 
 def leave_out(folder: Path, word: int) -> None:
     """Every word from this one on comes one too early, and the last one twice."""
-    path, beat = folder / "data/weights.bin", weight_beat_bytes(ARRAY)
+    path, beat = folder / "data/weights.bin", weight_beats(ARRAY).main
     words = np.fromfile(path, np.uint8).reshape(-1, beat)
     words[word:-1] = words[word + 1 :].copy()
     words.tofile(path)
@@ -166,8 +166,8 @@ FAULTS: dict[str, tuple[Plant, int, range, tuple[int, int] | None]] = {
         POINTWISE, SECOND, (0, 0),
     ),
     "channels are counted as if they had left": (
-        text("(holds ? SF_UNITS : SF_UNITS - SF_TAPS) : holds ? 0 : -SF_TAPS)",
-             "SF_UNITS - SF_TAPS : -SF_TAPS)"),
+        text("(holds ? SF_UNITS : SF_UNITS - SF_TAKEN) : holds ? 0 : -SF_TAKEN)",
+             "SF_UNITS - SF_TAKEN : -SF_TAKEN)"),
         POINTWISE, SECOND, (0, 0),
     ),
     "a window's channels are not held": (

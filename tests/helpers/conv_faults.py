@@ -22,7 +22,7 @@ from shiftforge.generator.conv.records import (
     record_bytes,
 )
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.generator.conv.weights import REST_BEAT, weight_beat_bytes, weight_word_bytes
+from shiftforge.generator.conv.weights import REST_BEAT, weight_beats, weight_word_bytes
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.layers import Divergence, first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
@@ -81,13 +81,12 @@ def word_number(
 
 def weight_place(array: ArrayShape, word: int, tap: int, unit: int) -> tuple[str, int, int]:
     """(file, byte, bits to the right of it) of a code of a weight word, of two codes a byte."""
-    size, beat = weight_word_bytes(array), weight_beat_bytes(array)
+    size, beats = weight_word_bytes(array), weight_beats(array)
     high, at = divmod(tap * array.units + unit, size)
-    if at < beat:
-        return "weights", word * beat + at, 4 * high
-    rest = size - beat
-    share = REST_BEAT // rest
-    return "rests", word // share * REST_BEAT + word % share * rest + at - beat, 4 * high
+    if at < beats.main:
+        return "weights", word * beats.main + at, 4 * high
+    shared = word // beats.share * REST_BEAT + word % beats.share * beats.rest
+    return "rests", shared + at - beats.main, 4 * high
 
 
 def located(

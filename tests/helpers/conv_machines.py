@@ -210,17 +210,19 @@ class _Nothing:
 
 
 class _Pointwise(_Nothing):
-    """Channels of lines queue up; nine leave a cycle, or stay for a second word."""
+    """Channels of lines queue up; nine leave a cycle, or stay for a second word. A line of eight
+    units leaves whole."""
 
     def __init__(self, own: ConvPass, units: int) -> None:
         super().__init__(own, units)
+        self.taken = min(9, units)
         self.queue: list[object] = []
         self.lines = self.cycle = 0
         self.tile = own.tiles
 
     def wants(self) -> bool:
         behind = self.cycle >= self.words  # lines of zero words are taken all the same
-        return (len(self.queue) < 9 or behind) and self.lines < self.own.lines
+        return (len(self.queue) < self.taken or behind) and self.lines < self.own.lines
 
     def step(self, line: Line) -> Step:
         if line is not None:
@@ -228,9 +230,9 @@ class _Pointwise(_Nothing):
             self.lines += 1
         result, last_word = _IDLE, self.words - 1
         if self.cycle <= last_word:
-            taps = (self.queue + [None] * 9)[:9]
+            taps = (self.queue + [None] * self.taken)[: self.taken]
             if not (self.cycle < 2 * self.twice and self.cycle % 2 == 0):
-                self.queue = self.queue[9:]
+                self.queue = self.queue[self.taken :]
             result = (tuple(taps), self.cycle, self.cycle == last_word)
         if self.cycle >= last_word:
             self.queue = []
@@ -370,8 +372,8 @@ class Tile:
     iteration: int
 
 
-def post_tiles(own: PostPass, pixels: int) -> list[Tile]:
-    """Tiles of a layer in the order of their sums."""
+def post_tiles(own: PostPass, pixels: int, frames: int = 1, part: int = 1) -> list[Tile]:
+    """Tiles of a layer in the order of their sums. frames: in flight; part: of a slice."""
     found: list[Tile] = []
     record = tile = inner = row = 0
     at, read = own.before, min(own.before, own.groups)
@@ -383,7 +385,8 @@ def post_tiles(own: PostPass, pixels: int) -> list[Tile]:
         complete = last_tile and row == own.rows - 1
         writes = not own.direct and (not own.pool or complete)
         found.append(Tile(record, bool(writes), valid, at))
-        if own.every * own.columns != pixels:
+        at_once = 1 if own.direct else part if own.sliced else frames
+        if own.every * own.columns * at_once != pixels * frames:
             raise Stuck(f"{own.every} iterations of {own.columns} pixels take tile {len(found)}")
         # A pool's sums follow their last tile, slice by slice.
         at += own.every * (1 + (bool(own.pool) and complete))

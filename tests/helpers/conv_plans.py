@@ -15,15 +15,20 @@ from random_networks import Family, random_network
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.options import UNITS
 from shiftforge.generator.conv.plan import Plan, StepPlan, array_for, make_plan
 from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.quant.graph.types import QuantizedModel
 
 BOARD = load_board("s10gx2800")
+NEWER = 5000
 CASES: tuple[tuple[int, Family], ...] = (
     *((seed, "two-term") for seed in range(40)),
     # The last one has what is rare.
     *((seed, "mixed") for seed in (*range(100), 336)),
+    # From NEWER on units of all sizes, and frames in flight.
+    *((seed, "two-term") for seed in range(NEWER, NEWER + 12)),
+    *((seed, "mixed") for seed in range(NEWER + 12, NEWER + 30)),
 )  # fmt: skip
 
 
@@ -34,6 +39,11 @@ def network(seed: int, family: Family = "two-term") -> tuple[QuantizedModel, Arr
         seed, layers=rng.randint(1, 9), sides=(1, rng.choice((6, 14, 22))), family=family,
         orders=family == "mixed" and seed % 3 == 0,
     )  # fmt: skip
+    if seed >= NEWER:
+        units, frames = rng.choice(UNITS), rng.randint(1, 5)
+        return model, array_for(
+            model, units, rng.randint(1, max(1, 256 // units // frames)), frames
+        )
     return model, array_for(model, rng.choice((16, 32)), rng.randint(1, 16))
 
 
@@ -84,7 +94,7 @@ def second_kinds(layer: Layer, own: StepPlan, plan: Plan) -> set[str]:
     for (before, _), (after, _) in pairwise(counts):
         if before != after:
             found.add("more words after fewer" if after > before else "fewer words after more")
-    a_line = plan.array.units / 9 if layer.mode == "pointwise" else plan.array.units
+    a_line = plan.array.units / plan.array.taken if layer.mode == "pointwise" else plan.array.units
     for group, (first, second) in zip(there, counts, strict=True):
         if first < words:
             found.add("zeros at the end")
@@ -125,7 +135,7 @@ def _terms(layer: Layer, definition: Definition) -> NDArray[np.bool_]:
     """Whether any weight of a word has a first and a second term: (groups, words, 2)."""
     size = np.abs(layer.weight.astype(np.int64))
     terms = np.stack([size != 0, (size & (size - 1)) != 0], axis=-1)
-    a_word = 9 if layer.mode == "pointwise" else 1
+    a_word = definition.taken if layer.mode == "pointwise" else 1
     words = 1 if layer.mode == "depthwise" else ceil(layer.in_shape[0] / a_word)
     found = np.zeros((definition.out_lines[0], words, 2), bool)
     for place in np.argwhere(size):

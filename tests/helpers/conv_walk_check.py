@@ -164,7 +164,7 @@ def _post(plan: Plan, own: StepPlan, definition: Definition) -> list[str]:
         found.append(f"{own.post.groups} parameter records are read")
     if own.post.residual != (layer.skip is not None):
         found.append("the addition is forgotten, or there is none")
-    tiles = post_tiles(own.post, plan.array.pixels)
+    tiles = post_tiles(own.post, plan.array.pixels, plan.array.frames, plan.slice.frames)
     places = list(definition.tiles())
     if [t.record for t in tiles] != [group for group, _, _ in places]:
         found.append("tiles take the parameters of another group")

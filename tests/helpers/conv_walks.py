@@ -65,6 +65,11 @@ class Definition:
         """The same of the convolution's result."""
         return self._cut(self.layer.out_shape)
 
+    @property
+    def taken(self) -> int:
+        """Channels of a pointwise word: nine, or the eight of a line of eight units."""
+        return min(9, self.array.units)
+
     def _cut(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         channels, rows, columns = shape
         return ceil(channels / self.array.units), rows, ceil(columns / self.array.pixels)
@@ -134,7 +139,7 @@ class Definition:
         found = []
         for group in range(groups):
             own = size[group * units : (group + 1) * units]
-            block = 9 if pointwise else rest if depthwise else 1
+            block = self.taken if pointwise else rest if depthwise else 1
             words = [own[:, i : i + block] for i in range(0, rest, block)]
             first = [i + 1 for i, w in enumerate(words) if w.any()]
             second = [i + 1 for i, w in enumerate(words) if (w & (w - 1)).any() and self._shifts]
@@ -154,8 +159,8 @@ class Definition:
         if self.layer.mode == "pointwise":
             lines = 0
             for word in range(first):
-                # Nine channels of the next word have to be there.
-                while lines < groups and lines * units < 9 * (word + 1):
+                # The channels of the next word have to be there.
+                while lines < groups and lines * units < self.taken * (word + 1):
                     lines += 1
             return first + second + groups - lines
         part = [0] * groups
@@ -192,13 +197,13 @@ class Definition:
                     lines = (*self.window(c // units, place), c % units)
                     found.append(Fire(lines, (group, c, 0), c == channels - 1))
             else:
-                there = self.in_lines[0] * units
-                for word in range(ceil(channels / 9)):
+                there, taken = self.in_lines[0] * units, self.taken
+                for word in range(ceil(channels / taken)):
                     taps = tuple(
                         ((c // units, place[1], place[2]), c % units) if c < there else None
-                        for c in range(9 * word, 9 * word + 9)
+                        for c in range(taken * word, taken * word + taken)
                     )
-                    found.append(Fire(taps, (group, word, 0), 9 * (word + 1) >= channels))
+                    found.append(Fire(taps, (group, word, 0), taken * (word + 1) >= channels))
         return found
 
     def results(self) -> list[Place]:

@@ -56,13 +56,14 @@ class Features:
     lane: what lanes are made of: ("shift", 1), or a multiplier in logic or in a DSP block with its
     weight's bits. places: columns that the array works at once, pixels x frames. windows: depthwise
     windows (of a geometry, and used late) that a lane chooses from; standards, columns: strides of
-    standard windows and their columns. accumulator_bits: of sums, from the accumulator to
-    requantisation; clamp_bits: of what is compared with an activation's range. one_adder: biases
-    hold half of the last place. right_bits, left_bits: of what a requantisation's shifts vary
-    by. residual_bits: of the shifts of a residual addition that are no constants. pool_terms:
-    signed digits of the pools' constants. slice_frames, slice_columns: of a line, what additions
-    and pools take at once. turned: post holds lines and turns them for these or for the output.
-    image_parts: words of a beat. image_groups: channel groups of the first map.
+    standard windows and their columns, of all frames. accumulator_bits: of sums, from the
+    accumulator to requantisation; clamp_bits: of what is compared with an activation's range.
+    one_adder: biases hold half of the last place. right_bits, left_bits: of what a requantisation's
+    shifts vary by. residual_bits: of the shifts of a residual addition that are no constants.
+    pool_terms: signed digits of the pools' constants. slice_frames, slice_columns: of a line, what
+    additions and pools take at once. turned: post holds lines and turns them for these or for the
+    output. image_word: bytes of an image row that a line is built from, of all frames. image_parts:
+    words of a beat. image_groups: channel groups of the first map.
     """
 
     family: str

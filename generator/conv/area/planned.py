@@ -23,8 +23,9 @@ from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
     ShiftRanges,
+    output_beat_bytes,
     parameter_bytes,
-    weight_beat_bytes,
+    weight_beats,
     weight_word_bytes,
 )
 
@@ -102,7 +103,7 @@ def features_of(plan: Planned) -> Features:
         windows=len(depthwise) + len(late),
         late=bool(late),
         standards=len(standard),
-        columns=(array.pixels - 1) * max(standard, default=1) + 3,
+        columns=array.frames * ((array.pixels - 1) * max(standard, default=1) + 3),
         clamp_bits=32,
         one_adder=shifts.folded,
         right_bits=(shifts.right_most - shifts.right_least).bit_length(),
@@ -118,8 +119,8 @@ def features_of(plan: Planned) -> Features:
         turned=any(p.sliced or p.direct for p in posts),
         direct=any(p.direct for p in posts),
         image_rows=image.rows,
-        image_word=image.word,
-        image_parts=image.beat // image.word,
+        image_word=array.frames * image.word,
+        image_parts=image.block // image.word,
         image_groups=image.map_groups,
         fifos=_fifos(plan),
         memories=_memories(plan, steps),
@@ -172,14 +173,15 @@ def _accesses(plan: Planned) -> tuple[Access, ...]:
     array = plan.array
     records = {name: 8 * record_bytes(kind) for name, kind in RECORDS.items()}
     direct = any(step.post.direct for step in plan.steps)
-    out = 32 * array.units if direct else 8 * power_of_two(array.line_bytes)
+    beats = weight_beats(array)
+    rests = (Access("rests of weights", 8 * REST_BEAT),) if beats.rest else ()
     return (
         Access("image", 8 * plan.image.beat),
-        Access("weights", 8 * weight_beat_bytes(array)),
-        Access("rests of weights", 8 * REST_BEAT),
+        Access("weights", 8 * beats.main),
+        *rests,
         Access("parameters", 8 * parameter_bytes(array, plan.multiplier_requant)),
         Access("instructions of controller", records["controller_layer_t"]),
         Access("instructions of conv", records["conv_layer_t"]),
         Access("instructions of post", records["post_layer_t"]),
-        Access("output", out, stores=True),
+        Access("output", 8 * output_beat_bytes(array, direct), stores=True),
     )

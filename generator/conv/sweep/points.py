@@ -80,6 +80,8 @@ def point_options(
     """
     row, depths = points.rows[int(points.row[point])], points.depth(point)
     found: dict[str, int | float] = {"units": row.array.units, "pixels": row.array.pixels}
+    if row.array.frames > 1:
+        found["frames"] = row.array.frames
     if len(points.choices) > 1 if several is None else several:
         # The least that is not below f: the choice's own words on this array.
         found["second_terms"] = round(row.f, F_DIGITS)
@@ -119,8 +121,8 @@ class Space:
 
     def arrays(self, network: Network) -> Iterator[ArrayShape]:
         """The arrays for a network."""
-        for units, pixels, _frames in product(self.units, self.pixels, self.frames):
-            yield array_for(network, units, pixels)
+        for units, pixels, frames in product(self.units, self.pixels, self.frames):
+            yield array_for(network, units, pixels, frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +165,7 @@ class Points:
     @cached_property
     def frames(self) -> Floats:
         """In flight."""
-        return self.by_row(lambda row: getattr(row.array, "frames", 1))
+        return self.by_row(lambda row: row.array.frames)
 
     @cached_property
     def fps(self) -> Floats:

@@ -22,7 +22,7 @@ from shiftforge.generator.conv.memory import largest_live_sum
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.sweep.image import ImagePoints
 from shiftforge.generator.conv.times import GroupTimes, StepTimes, stack_times, step_times
-from shiftforge.generator.conv.weights import weight_word_bytes
+from shiftforge.generator.conv.weights import weight_beats
 
 __all__ = ["Row", "RowMaker", "RowStack", "stack_rows"]
 
@@ -56,7 +56,7 @@ class RowStack:
     times: tuple[StepTimes, ...]
     image: ImagePoints
     image_iterations: NDArray[np.int64] | None
-    word_bytes: int
+    word_bytes: float
 
 
 class RowMaker:
@@ -100,7 +100,7 @@ def stack_rows(rows: Sequence[Row], bytes_per_cycle: float) -> RowStack:
         times=tuple(_upright(own) for own in layers),
         image=ImagePoints.of([row.lowered.image for row in rows], bytes_per_cycle),
         image_iterations=np.array(iterations, np.int64)[:, None] if iterations else None,
-        word_bytes=weight_word_bytes(rows[0].array),
+        word_bytes=weight_beats(rows[0].array).word,
     )
 
 

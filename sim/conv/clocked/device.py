@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.conv.manifest import read_conv_manifest
 from shiftforge.generator.manifest import read_manifest
 from shiftforge.sim.conv.clocked.planned import read_planned
 from shiftforge.sim.conv.clocked.run import ClockedOutputs, ClockedRun
@@ -35,7 +36,8 @@ def run_clocked(
 ) -> tuple[ClockedOutputs, ClockedRun]:
     """Run frames of a project with simulated time.
 
-    codes: input codes (N, C, H, W); frame i takes ``codes[i % N]``. check: give every stored map.
+    frames: of the run, each of as many images as are in flight. codes: input codes (N, C, H, W);
+    image i takes ``codes[i % N]``. check: give every stored map.
     Raises InputError for an unusable device or folder, CheckFailed where the channels stop,
     ToolFailed for a crash or a run past the limit.
     """
@@ -43,8 +45,10 @@ def run_clocked(
     if problems := clocked_problems([device]):
         raise InputError(problems)
     root = Path(folder)
-    check_files(root, read_manifest(root))
-    every = codes[np.arange(frames) % len(codes)]
+    manifest = read_manifest(root)
+    check_files(root, manifest)
+    images = frames * read_conv_manifest(root, manifest).frames
+    every = codes[np.arange(images) % len(codes)]
     rate = read_planned(root).bytes_per_cycle
     job = ClockedJob(root.resolve(), device, every, latencies, rate, check)
     found: tuple[ClockedOutputs, ClockedRun] = in_child(

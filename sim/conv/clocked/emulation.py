@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Compared:
     divergence: Divergence | None = None
 
     def add(self, job: ClockedJob, outputs: ClockedOutputs) -> None:
-        """Frames of a run; frame i is of the sample i modulo their number."""
+        """Images of a run; image i is of the sample i modulo their number."""
         model, samples = job.model, len(job.codes)
         got = dict(outputs.maps) if job.check else {}
         shape = model.tensors[model.output].shape
@@ -91,11 +92,12 @@ def measure(job: ClockedJob) -> Measured:
     ``steady`` do, CheckFailed also where the run's layers are not the plan's.
     """
     plan = read_planned(job.folder)
+    flight = plan.totals.frames
     compared = Compared()
     found: dict[str, SteadyFrame] = {}
     outputs: dict[str, ClockedOutputs] = {}
     for name in SCALES:
-        samples = len(job.codes) if name == "declared" else 0
+        samples = ceil(len(job.codes) / flight) if name == "declared" else 0
         runs = _Runs(job, plan, name, compared)
         found[name] = steady(
             runs,

@@ -39,6 +39,7 @@ class PlannedLayer:
 class _Totals:
     board: str
     lanes: Count
+    frames: Annotated[int, Ge(1), Le(64)]
     clock_mhz: Annotated[float, Gt(0), Lt(10_000)]
 
 

@@ -43,11 +43,23 @@ class ClockedReport:
 
     def fps(self, found: SteadyFrame) -> float:
         """Frames a second at the board's clock."""
-        return self.plan.totals.clock_mhz * 1e6 / found.cycles
+        return self.flight * self.plan.totals.clock_mhz * 1e6 / found.cycles
+
+    @property
+    def flight(self) -> int:
+        """Images in flight: those of a steady-state frame."""
+        return self.plan.totals.frames
+
+    @property
+    def _frame(self) -> str:
+        return "frame" if self.flight == 1 else f"batch of {self.flight} frames"
 
     def utilisation(self, found: SteadyFrame) -> float:
         """Sum of MACs / (cycles x lanes)."""
-        return sum(self.plan.macs) / (found.cycles * self.plan.totals.lanes)
+        return self._share(sum(self.plan.macs), found.cycles)
+
+    def _share(self, macs: int, cycles: int) -> float:
+        return self.flight * macs / (cycles * self.plan.totals.lanes)
 
     @cached_property
     def layers(self) -> tuple[LayerFigures, ...]:
@@ -59,21 +71,24 @@ class ClockedReport:
             cycles = sum(n for _, n in own)
             macs = sum(layer.cycles.macs for layer, _ in own)
             modelled = sum(layer.cycles.modelled for layer, _ in own)
-            share = macs / (cycles * self.plan.totals.lanes)
+            share = self._share(macs, cycles)
             found.append(LayerFigures(name, own[0][0].mode, cycles, modelled, macs, share))
         return tuple(found)
 
     @cached_property
     def losses(self) -> tuple[Loss, ...]:
         """See ``find_losses``; at the declared latencies."""
-        return find_losses(self.declared, self.plan.macs, self.plan.totals.lanes)
+        macs = [self.flight * own for own in self.plan.macs]
+        return find_losses(self.declared, macs, self.plan.totals.lanes)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``emulate --clocked --json`` has beside the comparison.
 
         All cycles, rates and shares are of one steady-state frame at the declared latencies, where
-        the name says nothing else; latency_cycles is of the first frame, which is alone. steady:
-        whether two successive frames agreed in every layer, in each run.
+        the name says nothing else; with several in flight (``frames_in_flight``) a batch takes its
+        place. latency_cycles, latency_ms: of the first one, which is alone, from its first beat to
+        its last result. steady: whether two successive ones agreed in every layer, in each run.
+        frames: that ran.
         """
         found, clock = self.declared, self.plan.totals.clock_mhz
         return {
@@ -82,6 +97,8 @@ class ClockedReport:
             "cycles_at_double_latency": self.double.cycles,
             "modelled_cycles": sum(layer.modelled_cycles for layer in self.layers),
             "latency_cycles": found.latency,
+            "latency_ms": found.latency / (clock * 1e3),
+            "frames_in_flight": self.flight,
             "clock_mhz": clock,
             "fps": self.fps(found),
             "fps_at_half_latency": self.fps(self.half),
@@ -90,7 +107,7 @@ class ClockedReport:
             "utilisation_at_half_latency": self.utilisation(self.half),
             "utilisation_at_double_latency": self.utilisation(self.double),
             "steady": {name: getattr(self, name).steady for name in SCALES},
-            "frames": found.run.frames,
+            "frames": self.flight * found.run.frames,
             "latencies": self.plan.latencies.to_dict(),
             "busy": found.busy,
             "stalls": found.stalls,
@@ -133,13 +150,13 @@ class ClockedReport:
                     f"{self.fps(found):,.1f}",
                     f"{self.utilisation(found):.1%}",
                     f"{found.latency:,} ({found.latency / clock:,.0f} us)",
-                    "yes" if found.steady else f"no, in {found.run.frames} frames",
+                    "yes" if found.steady else f"no, in {self.flight * found.run.frames} frames",
                     f"{own.conv} / {own.post} / {own.controller} / {own.global_load}",
                 )
             )
         columns = (
-            "latencies", "cycles a frame", "fps", "utilisation", "latency of one frame", "steady",
-            "conv / post / controller / load",
+            "latencies", f"cycles a {self._frame}", "fps", "utilisation", "latency of one frame",
+            "steady", "conv / post / controller / load",
         )  # fmt: skip
         return Table(f"counted, at {clock:g} MHz (assumed clock)", columns, tuple(rows))
 
@@ -164,7 +181,7 @@ class ClockedReport:
             "layer", "mode", "counted cycles", "modelled", "difference", "utilisation",
             "conv stopped most by",
         )  # fmt: skip
-        return Table("layers of a steady-state frame", columns, tuple(rows))
+        return Table(f"layers of a steady-state {self._frame}", columns, tuple(rows))
 
     def _kernels(self) -> Table:
         found, rows = self.declared, []
@@ -177,7 +194,7 @@ class ClockedReport:
                 (kernel, f"{busy:,}", f"{busy / found.cycles:.1%}", f"{stalled:,}", idle, on)
             )
         columns = ("kernel", "busy cycles", "of the frame", "stopped", "between layers", "by")
-        return Table("kernels of a steady-state frame", columns, tuple(rows))
+        return Table(f"kernels of a steady-state {self._frame}", columns, tuple(rows))
 
     def _fill(self) -> Table:
         run = self.declared.run

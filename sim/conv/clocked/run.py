@@ -1,6 +1,7 @@
 """What a clocked run gives: when each kernel worked on each layer, and when layers ended.
 
-All times are cycles of the kernel clock since the run began.
+All times are cycles of the kernel clock since the run began. A frame of a run is what the kernels
+take at once: the batch, where several images are in flight.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ class ClockedRun:
 class ClockedOutputs:
     """What the frames of a clocked run gave.
 
-    output: codes (frames, K). maps: every stored map as codes (frames, C, H, W) by tensor, where
-    the run was asked to check; else empty. platform: of the device, in words.
+    output: codes (N, K) of all images. maps: every stored map as codes (N, C, H, W) by tensor,
+    where the run was asked to check; else empty. platform: of the device, in words.
     """
 
     output: NDArray[Any]

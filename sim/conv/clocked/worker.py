@@ -34,7 +34,8 @@ _PATIENCE = 4096
 
 @dataclass(frozen=True, eq=False)
 class ClockedJob:
-    """codes: (frames, C, H, W), every frame of the run. bytes_per_cycle: of global memory."""
+    """codes: (N, C, H, W), every frame of the run, in batches of those in flight. bytes_per_cycle:
+    of global memory."""
 
     folder: Path
     device: str
@@ -62,7 +63,8 @@ class ClockedAccelerator(Accelerator):
     def _options(self) -> list[str]:
         return [*super()._options(), "-DSF_CLOCKED"]
 
-    def _run_lowered(self, image: Any, out: Mapping[str, Any], frames: int) -> None:
+    def _run_lowered(self, image: Any, out: Mapping[str, Any], batches: int) -> None:
+        frames = batches  # as the run has them: what is in flight at once
         import pyopencl as cl
 
         context, manifest, job = self.context, self.manifest, self.job

@@ -130,7 +130,7 @@ def test_the_multiplier_free_text_multiplies_nothing_in_the_array(case: Case) ->
         text.index("static void conv_array") : text.index("static void conv_push_channels")
     ]
     products = _products(array)
-    planted = array.replace("low += ", "low += x[0].lo * ", 1)
+    planted = array.replace("sum0 += ", "sum0 += x[0].lo * ", 1)
     assert len(_products(planted)) == len(products) + 1
     terms = [line for line in array.splitlines() if "<< shift[" in line]
     if case.name == "multiplier":

@@ -26,6 +26,7 @@ from shiftforge.generator.conv.image import (
     image_layout,
     pack_image,
 )
+from shiftforge.generator.conv.options import UNITS
 from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.schedule import ImageMap
 from shiftforge.generator.conv.target import generate
@@ -46,7 +47,7 @@ def case(seed: int) -> tuple[ImageLayout, ArrayShape, tuple[int, int, int], bool
     width = max(kernel - left - right, 1) + rng.randint(0, 60)
     rows = (height + top + bottom - kernel) // stride + 1
     columns = (width + left + right - kernel) // stride + 1
-    array = ArrayShape(rng.choice((16, 32)), rng.randint(1, 16))
+    array = ArrayShape(rng.choice(UNITS), rng.randint(1, 16), rng.choice((1, 1, 2, 3, 5)))
     image = ImageMap(channels * kernel * kernel, rows, columns, kernel, stride, top, left)
     layout = image_layout(image, channels, array, rng.random() < 0.5, rng.randint(1, 4))
     return layout, array, (channels, height, width), rng.random() < 0.5
@@ -72,9 +73,10 @@ def unfolded(codes: NDArray[np.int64], layout: ImageLayout) -> dict[tuple[int, i
 
 
 def lines(beats: NDArray[np.uint8], layout: ImageLayout, units: int) -> list[list[list[int]]]:
-    """What the loader makes of a frame: (line, pixel, channel), in the order row, tile, group."""
+    """What the loader makes of a batch's frame, of which it has the parts of all beats: (line,
+    pixel, channel), in the order row, tile, group."""
     found = []
-    a_beat = layout.beat // layout.word
+    a_beat = layout.block // layout.word
     for row in range(layout.map_rows):
         start = row * layout.rows * layout.beats
         for tile in range(layout.map_tiles):
@@ -97,12 +99,17 @@ def lines(beats: NDArray[np.uint8], layout: ImageLayout, units: int) -> list[lis
 def test_the_loaders_lines_are_the_unfolded_image(seed: int) -> None:
     layout, array, shape, signed = case(seed)
     rng = np.random.default_rng(seed)
-    codes = rng.integers(*((-128, 128) if signed else (0, 256)), (2, *shape))
+    flight = layout.frames
+    given = flight + 1  # the last batch is not full, where several frames are in flight
+    codes = rng.integers(*((-128, 128) if signed else (0, 256)), (given, *shape))
     packed = pack_image(codes, layout)
     assert packed.shape == (2, layout.frame_beats, layout.beat)
-    for frame in range(2):
+    parts = packed[..., : flight * layout.block].reshape(2, -1, flight, layout.block)
+    assert not packed[..., flight * layout.block :].any()
+    assert not parts[1, :, given - flight :].any()
+    for frame in range(given):
         expected = unfolded(codes[frame], layout)
-        made = lines(packed[frame], layout, array.units)
+        made = lines(parts[frame // flight, :, frame % flight], layout, array.units)
         for i, line in enumerate(made):
             place, group = divmod(i, layout.map_groups)
             row, tile = divmod(place, layout.map_tiles)
@@ -119,8 +126,11 @@ def test_sizes_follow_from_the_array(seed: int) -> None:
     reach = (array.pixels - 1) * layout.stride + layout.kernel
     assert layout.word & (layout.word - 1) == 0 and reach <= layout.word
     assert layout.word == 1 or layout.word < 2 * reach
-    assert layout.beats == ceil(layout.map_tiles * layout.word / layout.beat)
-    assert layout.beat == max(layout.word, IMAGE_BEAT)
+    assert layout.beats == ceil(layout.map_tiles * layout.word / layout.block)
+    assert layout.block == max(layout.word, IMAGE_BEAT)
+    used = layout.frames * layout.block
+    assert layout.beat & (layout.beat - 1) == 0 and used <= layout.beat < 2 * used
+    assert layout.frames == array.frames
     assert layout.slot & (layout.slot - 1) == 0 and layout.beats <= layout.slot < 2 * layout.beats
     assert layout.rows == channels * layout.kernel
     assert layout.map_groups == ceil(layout.rows * layout.kernel / array.units)
@@ -146,7 +156,7 @@ def nearest(layout: ImageLayout) -> int:
     A row is stored two steps before its lines are made, in one of four places in turn.
     """
     words: dict[tuple[int, int, int], list[tuple[int, str]]] = {}
-    a_beat = layout.beat // layout.word
+    a_beat = layout.block // layout.word
     for step in range(8):
         for i in range(layout.rows * layout.beats):
             block, row = divmod(i, layout.rows)

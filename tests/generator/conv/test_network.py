@@ -37,5 +37,5 @@ def test_words_are_counted_once_for_all_pixels() -> None:
     first = network.words(ArrayShape(16, 7))
     assert network.words(ArrayShape(16, 2)) is first
     assert network.words(ArrayShape(32, 7)) is not first
-    plain = network.words(ArrayShape(16, 7, "multiplier"))
+    plain = network.words(ArrayShape(16, 7, unit="multiplier"))
     assert all(second == 0 for own in plain for _, second in own)
