@@ -1,7 +1,7 @@
 """ShiftForge: from a PyTorch network to checked FPGA hardware without multipliers.
 
-The steps as functions: ``check``, ``quantize``, ``generate``, ``emulate``, ``compare``, with
-``load_model``, ``save_model``, ``load_board`` and ``load_frames``. Importing this
+The steps as functions: ``check``, ``quantize``, ``generate``, ``explore``, ``emulate``,
+``compare``, with ``load_model``, ``save_model``, ``load_board`` and ``load_frames``. Importing this
 package imports none of them.
 """
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shiftforge.steps import (
         compare,
         emulate,
+        explore,
         generate,
         load_board,
         load_frames,
@@ -31,6 +32,7 @@ __all__ = [
     "check",
     "compare",
     "emulate",
+    "explore",
     "generate",
     "load_board",
     "load_frames",

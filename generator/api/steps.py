@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from shiftforge.quantizing import default_calibration, quantize
 if TYPE_CHECKING:
     from shiftforge.boards.types import Board
     from shiftforge.generator.design import Design
+    from shiftforge.generator.exploring import Exploration
     from shiftforge.quant.data.inputs import Frames
     from shiftforge.quant.graph.types import Preprocess, QuantizedModel
     from shiftforge.sim.compare import Request
@@ -22,6 +23,7 @@ __all__ = [
     "compare",
     "default_calibration",
     "emulate",
+    "explore",
     "generate",
     "load_board",
     "load_frames",
@@ -89,7 +91,7 @@ def generate(
 
     overwrite: also replace files of an earlier project that were edited.
     model: a model file of any target, or a ``QuantizedModel``. options: of its target, as
-    ``shiftforge generate`` has them (units, pixels, target_fps, second_terms; lanes).
+    ``shiftforge generate`` has them (units, pixels, target_fps, max_alm, second_terms; lanes).
     ``Design.report`` holds the figures that ``shiftforge generate --json`` prints.
     """
     from shiftforge.boards.types import Board
@@ -123,6 +125,60 @@ def generate(
     if output is not None:
         design.write(output, overwrite=overwrite)
     return design
+
+
+def explore(
+    model: Any,
+    boards: Board | str | Path | Sequence[Board | str | Path] | None = None,
+    *,
+    points: int = 100_000,
+    **limits: Any,
+) -> Exploration:
+    """The designs of a model on boards that no other design betters, all modelled.
+
+    model: a model file, or a ``QuantizedModel``. boards: one or several, None for every shipped
+    one. points: about so many distinct designs are modelled, 1 or more. limits: as ``generate`` has
+    them (target_fps, max_alm, max_ram, min_sqnr). Raises InputError where no design is within them,
+    with the nearest ones. ``shiftforge explore`` also counts the best ones in clocked runs.
+    """
+    from shiftforge.boards.load import list_boards
+    from shiftforge.boards.types import Board
+    from shiftforge.generator.exploring import Explores
+    from shiftforge.generator.target import options_from, target_of, target_of_file
+    from shiftforge.quant.graph.types import QuantizedModel
+
+    problems, file = Problems(), model if isinstance(model, str | Path) else None
+    target: Any = None
+    if file is not None:
+        target = problems.check(target_of_file, Path(file))
+    elif isinstance(model, QuantizedModel):
+        target = target_of("conv")
+    else:
+        what = f"a model of the type {type(model).__name__}"
+        problems.append(Problem(what, "give a model file, or what quantize returned"))
+    if not isinstance(points, int) or isinstance(points, bool) or points < 1:
+        problems.append(Problem(f"points is {points!r}", "use a whole number from 1"))
+    given = list_boards() if boards is None else boards
+    wanted = [given] if isinstance(given, str | Path | Board) else list(given)
+    on = [own if isinstance(own, Board) else problems.check(load_board, own) for own in wanted]
+    if not on:
+        problems.append(Problem("no board", "name one, or give None for all"))
+    allowed = ("target_fps", "max_alm", "max_ram", "min_sqnr")
+    for name in limits:
+        if name not in allowed:
+            what = f"explore has no limit called {name!r}"
+            problems.append(Problem(what, f"there are: {', '.join(allowed)}"))
+    options = None
+    if target is not None:
+        known = {name: value for name, value in limits.items() if name in allowed}
+        options = problems.check(options_from, target.options, known)
+    if target is not None and not isinstance(target, Explores):
+        what = "explore is for convolutions; this model has one design a board"
+        problems.append(Problem(what, "use generate"))
+    problems.stop()
+    network = model if file is None else target.load(Path(file))
+    found: Exploration = target.explore(network, tuple(on), options, points)
+    return found
 
 
 def emulate(

@@ -37,18 +37,19 @@ def plot_front(
 ) -> None:
     """Rates over ALMs, RAM as colour, a mark a board. counted: fps of front points by number."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
 
     from shiftforge.atomic import replacing
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axis = figure.subplots()
     boards = list(dict.fromkeys(point.board for point in front))
-    most = max(point.ram_fraction for point in front)
+    ram = [100 * point.ram_fraction for point in front]
     for number, board in enumerate(boards):
         own = [point for point in front if point.board == board]
         shown = axis.scatter(
             [100 * p.alm_fraction for p in own], [p.fps for p in own],
-            c=[100 * p.ram_fraction for p in own], cmap="viridis", vmin=0, vmax=100 * most,
+            c=[100 * p.ram_fraction for p in own], cmap="viridis", vmin=min(ram), vmax=max(ram),
             s=22, marker=_MARKS[number % len(_MARKS)], label=board,
         )  # fmt: skip
     figure.colorbar(shown, ax=axis, label="RAM blocks, % of the board (at least)")
@@ -60,6 +61,9 @@ def plot_front(
             label="counted in clocked runs",
         )  # fmt: skip
     axis.set_yscale("log")
+    for ticks in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+        ticks(StrMethodFormatter("{x:,.0f}"))
+    axis.tick_params(axis="y", which="both", labelsize=8)
     axis.set_xlabel("ALMs, % of the board, without its own logic (modelled)")
     axis.set_ylabel("frames a second (modelled)")
     axis.set_title(f"{network}: designs that no other one betters", fontsize=10)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from mobilenet import mobilenet_v2
-from numpy.typing import NDArray
+from second_shares import shares_of
 
 from shiftforge.boards.load import list_boards, load_board
 from shiftforge.boards.types import Board
@@ -19,8 +18,7 @@ from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.search import find_plan
 from shiftforge.generator.conv.sweep.points import Points, Space, choices_of, model_points
 from shiftforge.quant.graph.example import ModelOptions, random_model
-from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat, Variant
-from shiftforge.quant.graph.variants import META_KEY
+from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
 
 BOARD = load_board("a10gx1150")
 
@@ -97,26 +95,6 @@ def test_depths_are_the_given_ones(network: QuantizedModel) -> None:
     assert (depths["operand"], depths["weight"], depths["image"]) == (32, 64, 8)
     [problem] = Options(weight_depth=48).problems()
     assert "--weight-depth is 48" in problem.what
-
-
-def shares_of(model: QuantizedModel, *told: tuple[float, float]) -> QuantizedModel:
-    """A model that holds choices of (share, SQNR); each has so many second words more."""
-    convs = model.conv_nodes()
-    weights = [
-        {n.name: replace(n, weight=second_words(n.weight, f)) for n in convs} for f, _ in told
-    ]
-    first, *others = [(*own, w) for own, w in zip(told, weights, strict=True)]
-    nodes = tuple(first[2].get(n.name, n) for n in model.nodes)
-    variants = tuple(Variant(*own) for own in others)
-    meta = {**model.meta, META_KEY: {"f": first[0], "sqnr_db": first[1]}}
-    return replace(model, nodes=nodes, variants=variants, meta=meta)
-
-
-def second_words(weight: NDArray[np.int8], share: float) -> NDArray[np.int8]:
-    found = weight.copy()
-    inputs = round(share * weight.shape[1]) if weight.shape[1] > 1 else 0
-    found[:, :inputs] = np.where(found[:, :inputs] != 0, 3, 0)
-    return found
 
 
 def test_the_weights_of_a_file_are_searched(network: QuantizedModel) -> None:
