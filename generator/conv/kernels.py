@@ -85,10 +85,8 @@ def _pool_terms(multiplier: int) -> list[str]:
 
 
 def _geometries(plan: Plan, mode: str) -> list[dict[str, int]]:
-    late = {step.conv.geometry for step in plan.steps if step.conv.late}
     return [
-        {"index": i, "stride": stride, "origin": plan.array.pixels - 1 if left else 0,
-         "late": i in late}
+        {"index": i, "stride": stride, "origin": plan.array.pixels - 1 if left else 0}
         for i, (kind, stride, left) in enumerate(plan.geometries)
         if kind == mode
     ]  # fmt: skip
@@ -129,7 +127,6 @@ def render_accelerator(plan: Plan) -> str:
             "words": any(r.twice for p in plan.steps if p.mode != "depthwise"
                          for r in p.conv.runs),
             "depthwise": any(p.conv.run0.twice for p in plan.steps if p.mode == "depthwise"),
-            "late": any(step.conv.late for step in plan.steps),
         },
         "multiplier_requant": plan.multiplier_requant,
         "fm_lines": plan.memory.total_lines or 1,

@@ -17,6 +17,7 @@ from shiftforge.generator.conv.records import ConvPass, Run
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.walk import Walk
 from shiftforge.generator.conv.word_layout import WINDOW_LINES, tile_cycles
+from shiftforge.quant.second_words import MOST_RUNS
 
 __all__ = ["WEIGHT_DISTANCE", "array_iterations", "lower_conv", "lower_fill"]
 
@@ -54,14 +55,14 @@ def array_iterations(
     counts: as ``word_counts`` gives them. second: with second words.
     """
     if layer.mode == "depthwise":
-        return walk.iterations + (_repeats(tiling, walk, counts[0][1]) if second else 0)
+        return walk.iterations + (_repeats(tiling, counts[0][1]) if second else 0)
     tiles = (tile_cycles(layer, tiling, units, m, k if second else 0) for m, k in counts)
     return tiling.tiles * sum(tiles)
 
 
-def _repeats(tiling: Tiling, walk: Walk, twice: int) -> int:
+def _repeats(tiling: Tiling, twice: int) -> int:
     """Iterations that a depthwise layer lasts longer where some groups have second words."""
-    return int(twice > 0) if walk.late else twice * tiling.tiles
+    return twice * tiling.tiles
 
 
 def lower_fill(words: int) -> ConvPass:
@@ -113,8 +114,14 @@ def lower_conv(
     ]
     runs = list(_runs(sizes, tiling.tiles))
     last = _last(runs, next_words)
-    # The last group also reads the next step's words.
-    runs[-1] = replace(runs[-1], iterations=max(runs[-1].iterations, last.length))
+    if last.length > runs[-1].iterations:
+        # The last group also reads the next step's words, and takes longer than those before it.
+        if runs[-1].groups > 1 and len(runs) < MOST_RUNS:
+            others = replace(sizes[-1], groups=sizes[-1].groups - 1)
+            sizes[-1:] = [others, replace(sizes[-1], groups=1)]
+            runs = list(_runs(sizes, tiling.tiles))
+            last = _last(runs, next_words)
+        runs[-1] = replace(runs[-1], iterations=max(runs[-1].iterations, last.length))
     named: dict[str, Any] = {f"run{k}": run for k, run in enumerate(runs)}
     return ConvPass(
         **common,
@@ -155,7 +162,7 @@ def _depthwise(
     first_line: int,
 ) -> ConvPass:  # fmt: skip
     groups, twice = counts
-    busy = walk.iterations + _repeats(tiling, walk, twice)
+    busy = walk.iterations + _repeats(tiling, twice)
     last = _across(common["last_words"], busy, 0)
     length = max(busy, last.length)
     return ConvPass(
@@ -175,7 +182,6 @@ def _depthwise(
         all_rows=walk.all_rows,
         keeps=int(walk.keeps),
         first_t=-layer.left,
-        late=int(walk.late and twice > 0),
         fires=walk.fires,
     )
 

@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
 from shiftforge.generator.conv.schedule import Layer, Schedule, schedule
-from shiftforge.generator.conv.walk import walk_layer
 from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
 from shiftforge.generator.conv.word_layout import word_counts
 from shiftforge.quant.graph.types import Conv, QuantizedModel
@@ -54,7 +53,7 @@ class Network:
             found = []
             for layer in self.layers:
                 tiling = tile_layer(layer, array)
-                found.append(word_counts(layer, tiling, walk_layer(layer, tiling), array))
+                found.append(word_counts(layer, tiling, array))
             self._words[key] = tuple(found)
         return self._words[key]
 

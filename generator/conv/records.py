@@ -182,7 +182,6 @@ class ConvPass:
     in_rows: int = _word()
     in_tiles: int = _word()
     first_t: int = _word("depthwise: first tile of the first window")
-    late: int = _word("depthwise: second words are used with the window an iteration later")
     fires: Pace = field(
         default=Pace(), metadata={"comment": "depthwise: when windows are complete"}
     )

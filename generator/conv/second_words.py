@@ -36,9 +36,9 @@ def word_planner(board: Board, units: int, pixels: int) -> WordPlanner:
         for layer in layers:
             tiling = tile_layer(layer, array)
             walk = walk_layer(layer, tiling)
-            own = layer_words(layer, tiling, walk, units)
+            own = layer_words(layer, tiling, units)
             words[layer.conv.name] = _in_network(own, layer, orders)
-            counts = word_counts(layer, tiling, walk, array)
+            counts = word_counts(layer, tiling, array)
             cycles += array_iterations(layer, tiling, walk, units, counts)
         return WordPlan(words, cycles, {"board": board.name, "units": units, "pixels": pixels})
 

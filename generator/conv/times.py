@@ -104,9 +104,7 @@ def _last_complete(conv: ConvPass) -> int:
     """Iterations up to the last complete tile."""
     last = conv.runs[-1]
     if conv.mode == 1:
-        again = int(last.twice > 0)
-        if again and not conv.late:
-            again = last.twice * (conv.loads // (last.words - last.twice))
+        again = last.twice * (conv.loads // (last.words - last.twice))
         return conv.fires.time(conv.loads - 1) + 1 + again
     tiles = (conv.tiles - 1) * last.tile
     return conv.iterations - last.iterations + tiles + last.words

@@ -32,8 +32,7 @@ class Walk:
     included; first_row, all_rows: its rows [first_row, all_rows) come, those above lie in the line
     buffer, zeros below the map are counted. fires: when its windows are complete. iterations: from
     the first line to the last complete window, or to the end of a row that is kept for the next
-    step (keeps); of other layers 0. late: an iteration follows every complete window in which no
-    other one is complete, so that the array may take it once more.
+    step (keeps); of other layers 0.
     """
 
     outer: int
@@ -43,7 +42,6 @@ class Walk:
     all_rows: int
     fires: Pace
     iterations: int
-    late: bool
     keeps: bool = False
 
 
@@ -55,7 +53,7 @@ def lines_a_tile(layer: Layer, tiling: Tiling) -> int:
 def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
     """The walk of a layer."""
     if layer.mode != "depthwise":
-        return Walk(tiling.out_groups, 1, 0, 0, 0, Pace(), 0, False)
+        return Walk(tiling.out_groups, 1, 0, 0, 0, Pace(), 0)
     by_group = layer.pool is not None or layer.direct or layer.exported
     outer, inner = (tiling.in_groups, 1) if by_group else (1, tiling.in_groups)
     tiles, stride = tiling.in_tiles, layer.stride
@@ -76,8 +74,7 @@ def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
         rows=tiling.out_rows,
     )
     last = outer * inner * tiling.tiles - 1
-    late = fires.fastest > 1
-    return Walk(outer, inner, row, 0, all_rows, fires, fires.time(last) + 1, late)
+    return Walk(outer, inner, row, 0, all_rows, fires, fires.time(last) + 1)
 
 
 def walk_step(layer: Layer, tiling: Tiling, step: Step) -> Walk:

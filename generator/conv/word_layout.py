@@ -4,8 +4,7 @@ A word is one array cycle of a group of output channels. In pointwise and standa
 a block of the group's inputs (nine channels, or one channel's window), a second one the same block
 again: an array cycle a tile. Blocks of zeros at a group's end have no word; their operands come all
 the same, sixteen channels (nine lines of a window) an iteration. A depthwise word is all that a
-channel group has; its second one is a cycle a tile too, but free at stride 2, where the array
-stands idle in every other iteration.
+channel group has; its second one is a cycle a tile too, for which lines wait.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 
 from shiftforge.generator.conv.array import TAPS, ArrayShape, Tiling
 from shiftforge.generator.conv.schedule import Layer
-from shiftforge.generator.conv.walk import Walk
 from shiftforge.quant.formats.shift import codes_from_ints
 from shiftforge.quant.graph.types import ShiftFormat
 from shiftforge.quant.second_words import MOST_RUNS, SecondWords
@@ -38,7 +36,7 @@ _MANY = 1 << 24
 _WIDEST = ShiftFormat(bits=4, terms=2)
 
 
-def layer_words(layer: Layer, tiling: Tiling, walk: Walk, units: int) -> SecondWords:
+def layer_words(layer: Layer, tiling: Tiling, units: int) -> SecondWords:
     """The words of a layer whose channels lie in the accelerator's order.
 
     group and block are of ``layer.weight``'s shape, with axes of length 1 up to four.
@@ -47,8 +45,7 @@ def layer_words(layer: Layer, tiling: Tiling, walk: Walk, units: int) -> SecondW
     shape = (*layer.weight.shape, 1, 1)[:4]
     if layer.mode == "depthwise":
         block = np.broadcast_to(outputs.reshape(-1, 1, 1, 1), shape)
-        cycles, once = (0, 1) if walk.late else (tiling.tiles, 0)
-        return SecondWords(np.zeros_like(outputs), block, tiling.out_groups, cycles, once)
+        return SecondWords(np.zeros_like(outputs), block, tiling.out_groups, tiling.tiles)
     inputs = np.arange(shape[1], dtype=np.int32) // (
         min(TAPS, units) if layer.mode == "pointwise" else 1
     )
@@ -61,9 +58,7 @@ def two_term_weights(layer: Layer) -> NDArray[np.bool_]:
     return np.asarray(codes_from_ints(np.ascontiguousarray(layer.weight), _WIDEST)[1] != 0)
 
 
-def word_counts(
-    layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape
-) -> tuple[tuple[int, int], ...]:
+def word_counts(layer: Layer, tiling: Tiling, array: ArrayShape) -> tuple[tuple[int, int], ...]:
     """(first words, second words) of each group of output channels, in at most MOST_RUNS runs.
 
     A group's first words end with its last block that is not zero. A depthwise layer has one entry:
@@ -71,7 +66,7 @@ def word_counts(
     words.
     """
     groups = 1 if layer.mode == "depthwise" else tiling.out_groups
-    words = layer_words(layer, tiling, walk, array.units)
+    words = layer_words(layer, tiling, array.units)
     shift = array.unit == "shift"
     if not any(layer.weight.strides):
         # A dry model's: one value that takes no memory.

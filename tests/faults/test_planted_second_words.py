@@ -28,7 +28,7 @@ from shiftforge.sim.conv.layers import Divergence
 
 UNITS, PIXELS = 16, 4
 ARRAY = ArrayShape(UNITS, PIXELS)
-POINTWISE, HELD, STANDARD, LATE, LAST = range(5)
+POINTWISE, HELD, STANDARD, STRIDED, LAST = range(5)
 # Channels: of 16 each.
 FIRST, SECOND, THIRD = range(16), range(16, 32), range(32, 48)
 
@@ -76,12 +76,11 @@ def frames(model: QuantizedModel) -> NDArray[np.int64]:
 
 
 def test_the_layers_have_second_words_of_every_kind(model: QuantizedModel) -> None:
-    layers = make_plan(model, load_board("s10gx2800"), ARRAY).steps
+    layers = make_plan(model, load_board("s10gx2800"), ARRAY).layers
     assert [layer.words for layer in layers] == [
         ((3, 0), (3, 3), (3, 1)), ((3, 1),), ((36, 0), (36, 20), (36, 2)), ((3, 2),),
         ((1, 0), (4, 3)),
     ]  # fmt: skip
-    assert [layer.conv.late for layer in layers] == [0, 0, 0, 1, 0]
 
 
 def swap(folder: Path, first: int, second: int) -> None:
@@ -177,15 +176,15 @@ FAULTS: dict[str, tuple[Plant, int, range, tuple[int, int] | None]] = {
     # Words.
     "a word is left out": (dropped(POINTWISE, (1, 1, 0)), POINTWISE, SECOND, (0, 0)),
     "a second word is left out": (dropped(STANDARD, (1, 19, 1)), STANDARD, SECOND, (0, 0)),
-    "a depthwise second word is left out": (dropped(LATE, (1, 0, 1)), LATE, SECOND, (0, 0)),
+    "a depthwise second word is left out": (dropped(STRIDED, (1, 0, 1)), STRIDED, SECOND, (0, 0)),
     "two words change places": (
         exchanged(POINTWISE, (1, 0, 1), (1, 1, 0)), POINTWISE, SECOND, (0, 0)
     ),
     "two groups' second words change places": (
-        exchanged(LATE, (0, 0, 1), (1, 0, 1)), LATE, range(32), (0, 0)
+        exchanged(STRIDED, (0, 0, 1), (1, 0, 1)), STRIDED, range(32), (0, 0)
     ),
     "a second term of another sign": (
-        code(LATE, (1, 0, 1), 4, 9), LATE, range(25, 26), (0, 1)
+        code(STRIDED, (1, 0, 1), 4, 9), STRIDED, range(25, 26), (0, 1)
     ),
     "a depthwise word too few a group": (
         text("s->word + (more ? 2 : 1)", "s->word + 1"), HELD, SECOND, (0, 0)
@@ -201,13 +200,9 @@ FAULTS: dict[str, tuple[Plant, int, range, tuple[int, int] | None]] = {
         text("in->mode == SF_DEPTHWISE ? !conv_again(s) :", "in->mode == SF_DEPTHWISE ? 1 :"),
         HELD, FIRST, (0, 0),
     ),
-    # The late window lies a place further, and its tile is the one of its lines.
-    "a late window without its shift": (
-        text("column / SF_PIXELS + SF_PLACES - 4;", "column / SF_PIXELS + SF_PLACES - 3;"),
-        LATE, FIRST, (0, 0),
-    ),
-    "a late window that is none": (
-        text("&& (s->again && in->late)", "&& 0"), LATE, FIRST, (0, 0)
+    # At stride 2 the lines wait, too.
+    "a strided window for a plain one": (
+        text("in->geometry == 1", "in->geometry == 2"), STRIDED, FIRST, (0, 0)
     ),
     "the tile of the lines instead of the window's": (
         text("const int t = s->again ? s->again_t : s->t;", "const int t = s->t;"),
@@ -243,11 +238,7 @@ STOPS: dict[str, tuple[Plant, int]] = {
         POINTWISE,
     ),
     "too many depthwise second words": (field(HELD, "run0.twice", 1), HELD),
-    "lines are not held": (text("  return !s->again || in->late;\n", "  return 1;\n"), HELD),
-    "lines are held that need not be": (
-        text("  return !s->again || in->late;\n", "  return !s->again;\n"),
-        LATE,
-    ),
+    "lines are not held": (text("  return !s->again;\n", "  return 1;\n"), HELD),
 }
 
 

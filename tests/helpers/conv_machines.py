@@ -300,7 +300,7 @@ class _Standard(_Nothing):
 
 class _Depthwise(_Nothing):
     """Every line meets those one and two rows above it; three in a row are a window. A second word
-    takes it once more, while lines wait or (late) go on."""
+    takes it once more, while lines wait."""
 
     def __init__(self, own: ConvPass, units: int) -> None:
         super().__init__(own, units)
@@ -315,14 +315,12 @@ class _Depthwise(_Nothing):
     def wants(self) -> bool:
         inside = self.line < self.own.row_lines and self.y < self.own.in_rows
         more = self.loads != 0 or bool(self.own.keeps)
-        return inside and more and (not self.again or bool(self.own.late))
+        return inside and more and not self.again
 
     def step(self, line: Line) -> Step:
         if not self.again:
             return self._move(line)
         held, self.again = self.held, False
-        if self.own.late and self._move(line) != _IDLE:
-            raise Stuck("a window is complete while the one before is used again")
         return held
 
     def _move(self, line: Line) -> Step:

@@ -65,11 +65,11 @@ KINDS = frozenset({
     )),
     *(f"standard with seconds, {lanes} 9 channels in the last group, {tiles}"
       for lanes, tiles in product(("fewer than", "at least"), ("one tile", "tiles"))),
-    *(f"depthwise {order}, {when}, {what}" for order, when, what in product(
-        ("by group", "by row"), ("late", "held"), ("some groups", "all groups"),
+    *(f"depthwise {order}, {what}" for order, what in product(
+        ("by group", "by row"), ("some groups", "all groups"),
     )),
     "depthwise with no second word", "depthwise with zeros for a second word",
-    "depthwise with an addition, late", "depthwise with an addition, held",
+    "depthwise with an addition",
 })  # fmt: skip
 """What ``second_kinds`` can find."""
 
@@ -121,11 +121,10 @@ def _depthwise_kinds(layer: Layer, own: StepPlan, there: NDArray[np.bool_]) -> s
     twice, groups = own.conv.run0.twice, own.tiling.out_groups
     if not twice:
         return {"depthwise with no second word"}
-    when = "late" if own.conv.late else "held"
     order = "by group" if own.conv.fires.inner == 1 < groups else "by row"
-    found = {f"depthwise {order}, {when}, {'all' if twice == groups else 'some'} groups"}
+    found = {f"depthwise {order}, {'all' if twice == groups else 'some'} groups"}
     if layer.skip is not None:
-        found.add(f"depthwise with an addition, {when}")
+        found.add("depthwise with an addition")
     if not there[:twice, 1].all():
         found.add("depthwise with zeros for a second word")
     return found

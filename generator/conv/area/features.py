@@ -54,8 +54,8 @@ class Features:
     """Of an accelerator on a board. Numbers may be arrays; names, kinds and flags may not.
 
     lane: what lanes are made of: ("shift", 1), or a multiplier in logic or in a DSP block with its
-    weight's bits. places: columns that the array works at once, pixels x frames. windows: depthwise
-    windows (of a geometry, and used late) that a lane chooses from; standards, columns: strides of
+    weight's bits. places: columns that the array works at once, pixels x frames. windows:
+    geometries of depthwise windows that a lane chooses from; standards, columns: strides of
     standard windows and their columns, of all frames. accumulator_bits: of sums, from the
     accumulator to requantisation; clamp_bits: of what is compared with an activation's range.
     one_adder: biases hold half of the last place. right_bits, left_bits: of what a requantisation's
@@ -77,7 +77,6 @@ class Features:
     code_bits: int
     pointwise: bool
     windows: int
-    late: bool
     standards: int
     columns: Figure
     clamp_bits: Figure

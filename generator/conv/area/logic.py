@@ -31,7 +31,7 @@ def array_items(of: Features) -> list[Item]:
         ring = of.places * cost("ring", unit=of.units)
         found.append(_item("pointwise rings with barrel shifters", ("ring",), ring))
     if of.windows:
-        window = of.line_bytes * cost("window", place=4 if of.late else 3)
+        window = of.line_bytes * cost("window", place=3)
         found.append(_item("depthwise window", ("window",), window))
     if of.standards:
         row = coefficients()["standard"]

@@ -86,7 +86,6 @@ def features_of(plan: Planned) -> Features:
     posts = [step.post for step in plan.steps]
     added = [p for p in posts if p.residual]
     standard = {g[1] for g in plan.geometries if g[0] == "standard"}
-    late = {step.conv.geometry for step in plan.steps if step.conv.late}
     depthwise = [n for n, g in enumerate(plan.geometries) if g[0] == "depthwise"]
     steps = len(plan.steps)
     return Features(
@@ -100,8 +99,7 @@ def features_of(plan: Planned) -> Features:
         accumulator_bits=plan.acc_bits,
         code_bits=array.code_bits,
         pointwise=any(step.mode == "pointwise" for step in plan.steps),
-        windows=len(depthwise) + len(late),
-        late=bool(late),
+        windows=len(depthwise),
         standards=len(standard),
         columns=array.frames * ((array.pixels - 1) * max(standard, default=1) + 3),
         clamp_bits=32,

@@ -149,20 +149,19 @@ def test_second_words_are_in_the_text_where_a_layer_has_them() -> None:
     }
     for name in ("one_term", "multiplier"):
         assert "int conv_holds(const conv_state_t *s) {\n  return 0;\n}" in texts[name]
-        for held in ("second_words", "s->again", "#define SF_PLACES 4", "run == 1"):
+        for held in ("second_words", "s->again", "run == 1"):
             assert held not in texts[name]
     plan = CASES[0].plan
     layers = schedule(CASES[0].model).layers
     kinds = {k for layer, own in zip(layers, plan.steps, strict=True)
              for k in second_kinds(layer, own, plan)}  # fmt: skip
     assert kinds >= {
-        "depthwise by row, held, some groups", "depthwise by row, late, all groups",
+        "depthwise by row, all groups", "depthwise by row, some groups",
         "pointwise with 3 runs", "pointwise with some second words",
         "pointwise with lines of zeros behind the last word",
     }  # fmt: skip
     assert "s->twice != 0 && !s->second" in texts["two_terms"]
     assert "run == 2" in texts["two_terms"] and "run == 3" not in texts["two_terms"]
-    assert "#define SF_PLACES 4" in texts["two_terms"]
 
 
 @each_case

@@ -154,7 +154,7 @@ VALUES = {
 
 _COUNTERS = {f"{axis}{k}" for axis in "anty" for k in (3, 4, 5)}
 _ROWS = {
-    "all_rows", "first_line", "first_t", "first_y", "in_rows", "in_tiles", "keeps", "late",
+    "all_rows", "first_line", "first_t", "first_y", "in_rows", "in_tiles", "keeps",
     "row_length", "row_lines", "stride",
     *(f"fires.{f.name}" for f in fields(Pace)),
 }  # fmt: skip
@@ -278,7 +278,7 @@ def test_a_prolonged_layer_wants_no_line_more() -> None:
     # One load more, and the unit waits for the row's last line.
     longer = replace(plan.steps[1], conv=replace(conv, loads=conv.loads + 1))
     assert walk_problems(_with(plan, 1, longer), layers) == [
-        "conv1: iteration 23 wants a line and none is left"
+        "conv1: iteration 25 wants a line and none is left"
     ]
 
 

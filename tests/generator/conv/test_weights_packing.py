@@ -16,7 +16,6 @@ from shiftforge.errors import InputError
 from shiftforge.generator.conv.array import TAPS, ArrayShape, tile_layer
 from shiftforge.generator.conv.options import UNITS
 from shiftforge.generator.conv.schedule import Layer, schedule
-from shiftforge.generator.conv.walk import walk_layer
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
     negative_terms,
@@ -80,7 +79,7 @@ def codes_of(
     its part of a rest."""
     if counts is None:
         counts = [
-            word_counts(layer, tiling, walk_layer(layer, tiling), array)
+            word_counts(layer, tiling, array)
             for layer in layers for tiling in [tile_layer(layer, array)]
         ]  # fmt: skip
     beats, rests = pack_weights(tuple(layers), counts, array)

@@ -31,7 +31,7 @@ from shiftforge.quant.graph.types import (
 )
 from shiftforge.sim.golden.conv.network import run_golden
 
-Mode = Literal["pointwise", "standard", "held", "late"]
+Mode = Literal["pointwise", "standard", "held", "strided"]
 # Powers of two lie between others, so that all groups of channels have values of two terms.
 VALUES = np.array(all_values(4, 2))[np.arange(77) * 30 % 77]
 OUTPUTS = len(VALUES) * TAPS
@@ -52,13 +52,13 @@ class Case:
     @property
     def stride(self) -> int:
         """Of the second layer."""
-        return 2 if self.mode == "late" else 1
+        return 2 if self.mode == "strided" else 1
 
     def image(self) -> NDArray[np.int64]:
         """Codes (C, H, W). Where every second one is met, both halves of them lie in other rows."""
-        rows, columns = (6, 260) if self.mode == "late" else (9, 258)
+        rows, columns = (6, 260) if self.mode == "strided" else (9, 258)
         c, r, x = np.ogrid[: self.channels, :rows, :columns]
-        code = x // 2 + r // 2 % 2 * 128 if self.mode == "late" else x + r + 37 * c
+        code = x // 2 + r // 2 % 2 * 128 if self.mode == "strided" else x + r + 37 * c
         code = code % 256
         return np.asarray(np.where(code > 127, code - 256, code) if self.signed else code)
 
@@ -73,7 +73,7 @@ class Case:
 
     def model(self) -> QuantizedModel:
         """The network of the two layers."""
-        image, depthwise = self.image(), self.mode in ("held", "late")
+        image, depthwise = self.image(), self.mode in ("held", "strided")
         inputs = OUTPUTS if depthwise else self.channels
         kernel = 1 if self.mode == "pointwise" else 3
         passing = np.zeros((inputs, self.channels, 1, 1), np.int8)
@@ -107,7 +107,7 @@ class Case:
         )  # fmt: skip
 
 
-CASES = [Case(mode, signed) for mode in ("pointwise", "standard", "held", "late")
+CASES = [Case(mode, signed) for mode in ("pointwise", "standard", "held", "strided")
          for signed in (False, True)]  # fmt: skip
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.mode}-{c.signed}")
 
@@ -121,8 +121,7 @@ def planned(case: Case) -> LayerPlan:
 def test_every_value_is_in_a_group_with_second_words_and_meets_every_activation(case: Case) -> None:
     assert len(np.unique(VALUES)) == 77
     own = planned(case)
-    assert own.mode == {"held": "depthwise", "late": "depthwise"}.get(case.mode, case.mode)
-    assert own.conv.late == (case.mode == "late")
+    assert own.mode == {"held": "depthwise", "strided": "depthwise"}.get(case.mode, case.mode)
     for o in range(OUTPUTS):
         assert len(np.unique(case.met(o))) == 256
     if own.mode == "depthwise":
