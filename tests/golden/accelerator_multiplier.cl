@@ -201,9 +201,8 @@ typedef struct {
   int in_rows;
   int in_tiles;
   int first_t; /* depthwise: first tile of the first window */
-  int late; /* depthwise: second words are used with the window an iteration later */
   pace_layer_t fires; /* depthwise: when windows are complete */
-  int padding[4];
+  int padding[5];
 } conv_layer_t __attribute__((aligned(256)));
 /* Requantisation, activation, addition, pool. */
 typedef struct {
@@ -1240,7 +1239,7 @@ static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *
       const int tap = i / (SF_POINTS * SF_WIDES), frame = i / (SF_PIXELS * SF_WIDES) % SF_FRAMES;
       const int p = i / SF_WIDES % SF_PIXELS;
       const int column = 3 + p * 1 + tap % 3;
-      const int place = column / SF_PIXELS + SF_PLACES - 3;
+      const int place = column / SF_PIXELS;
       const int at = (frame * SF_PIXELS + column % SF_PIXELS) * SF_VECTORS +
                      i % SF_WIDES * 2;
       const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][place], at);
@@ -1253,7 +1252,7 @@ static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *
       const int tap = i / (SF_POINTS * SF_WIDES), frame = i / (SF_PIXELS * SF_WIDES) % SF_FRAMES;
       const int p = i / SF_WIDES % SF_PIXELS;
       const int column = 0 + p * 2 + tap % 3;
-      const int place = column / SF_PIXELS + SF_PLACES - 3;
+      const int place = column / SF_PIXELS;
       const int at = (frame * SF_PIXELS + column % SF_PIXELS) * SF_VECTORS +
                      i % SF_WIDES * 2;
       const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][place], at);

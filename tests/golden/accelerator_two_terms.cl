@@ -196,9 +196,8 @@ typedef struct {
   int in_rows;
   int in_tiles;
   int first_t; /* depthwise: first tile of the first window */
-  int late; /* depthwise: second words are used with the window an iteration later */
   pace_layer_t fires; /* depthwise: when windows are complete */
-  int padding[4];
+  int padding[5];
 } conv_layer_t __attribute__((aligned(256)));
 /* Requantisation, activation, addition, pool. */
 typedef struct {
@@ -1000,7 +999,7 @@ static void controller_iterate(controller_state_t *s, const controller_layer_t *
 #define SF_RING 3   /* 8-byte words of a pixel's channels on their way into the array */
 #define SF_COLUMNS 9 /* columns of a frame's window, over all geometries of the plan */
 #define SF_ALL_COLUMNS (SF_FRAMES * SF_COLUMNS)
-#define SF_PLACES 4    /* lines of a row in the shift array */
+#define SF_PLACES 3    /* lines of a row in the shift array */
 
 typedef struct {
   int bank;                    /* half of the weight memory in use */
@@ -1103,7 +1102,7 @@ static int conv_holds(const conv_state_t *s) {
 
 /* Depthwise: whether lines go on; where they do not, the window is used a second time. */
 static int conv_moves(const conv_state_t *s, const conv_layer_t *in) {
-  return !s->again || in->late;
+  return !s->again;
 }
 
 /* Depthwise: whether the second word of the window before is used. */
@@ -1263,34 +1262,20 @@ static void conv_push_line(conv_state_t *s, const conv_layer_t *in, stored_rows_
   if (s->tile != 0) rows[s->line] = next;
 }
 
-/* The shift array as operands; lines outside the map are zero. A window that is used a second time
- * while lines go on has moved on by one of them. */
+/* The shift array as operands; lines outside the map are zero. */
 static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *x,
                         const short sign_bit) {
   const int t = s->again ? s->again_t : s->t;
   short keep[3];
   #pragma unroll
   for (int j = 0; j < 3; ++j) keep[j] = t + j >= 0 && t + j < in->in_tiles ? -1 : 0;
-  if (in->geometry == 0 && !(s->again && in->late)) {
+  if (in->geometry == 0) {
     #pragma unroll
     for (int i = 0; i < SF_TAPS * SF_POINTS * SF_WIDES; ++i) {
       const int tap = i / (SF_POINTS * SF_WIDES), frame = i / (SF_PIXELS * SF_WIDES) % SF_FRAMES;
       const int p = i / SF_WIDES % SF_PIXELS;
       const int column = 6 + p * 1 + tap % 3;
-      const int place = column / SF_PIXELS + SF_PLACES - 3;
-      const int at = (frame * SF_PIXELS + column % SF_PIXELS) * SF_VECTORS +
-                     i % SF_WIDES * 2;
-      const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][place], at);
-      x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
-    }
-  }
-  if (in->geometry == 0 && (s->again && in->late)) {
-    #pragma unroll
-    for (int i = 0; i < SF_TAPS * SF_POINTS * SF_WIDES; ++i) {
-      const int tap = i / (SF_POINTS * SF_WIDES), frame = i / (SF_PIXELS * SF_WIDES) % SF_FRAMES;
-      const int p = i / SF_WIDES % SF_PIXELS;
-      const int column = 6 + p * 1 + tap % 3;
-      const int place = column / SF_PIXELS + SF_PLACES - 4;
+      const int place = column / SF_PIXELS;
       const int at = (frame * SF_PIXELS + column % SF_PIXELS) * SF_VECTORS +
                      i % SF_WIDES * 2;
       const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][place], at);
@@ -1303,7 +1288,7 @@ static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *
       const int tap = i / (SF_POINTS * SF_WIDES), frame = i / (SF_PIXELS * SF_WIDES) % SF_FRAMES;
       const int p = i / SF_WIDES % SF_PIXELS;
       const int column = 0 + p * 2 + tap % 3;
-      const int place = column / SF_PIXELS + SF_PLACES - 3;
+      const int place = column / SF_PIXELS;
       const int at = (frame * SF_PIXELS + column % SF_PIXELS) * SF_VECTORS +
                      i % SF_WIDES * 2;
       const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][place], at);
@@ -1394,8 +1379,7 @@ static void conv_count_weights(conv_state_t *s, const conv_layer_t *in, const in
 }
 
 /* At most one line and one weight word in, one array cycle, at most one tile out. No fence: sums need
- * the lines that are read before them, and weights come from a kernel that waits for nothing else. The
- * line that comes while a window is used again is sent before any result of it is waited for. */
+ * the lines that are read before them, and weights come from a kernel that waits for nothing else. */
 static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_t *weights,
                          stored_rows_t *rows, const int last SF_PORTS) {
   const int takes = conv_takes(s), wants = conv_wants(s, in);
