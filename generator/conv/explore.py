@@ -10,7 +10,7 @@ import numpy as np
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.limits import limits_of
-from shiftforge.generator.conv.options import PIXELS, UNITS, Options
+from shiftforge.generator.conv.options import FRAMES, PIXELS, UNITS, Options
 from shiftforge.generator.conv.plan import Plan
 from shiftforge.generator.conv.search import chosen_weights, nearest_problem
 from shiftforge.generator.conv.sweep.front import front_of
@@ -24,7 +24,6 @@ from shiftforge.generator.conv.sweep.points import (
     model_points,
     point_options,
 )
-from shiftforge.generator.conv.why import SEARCHED_FRAMES
 from shiftforge.generator.exploring import Exploration, FrontPoint
 from shiftforge.quant.graph.types import QuantizedModel
 
@@ -61,7 +60,7 @@ def explore(
 
 def _space(choices: tuple[Choice, ...], board: Board, points: float) -> Space:
     """As many depths of the channels as it takes for so many points."""
-    space = Space(UNITS, PIXELS, SEARCHED_FRAMES)
+    space = Space(UNITS, PIXELS, FRAMES)
     rows = max(1, count_arrays(choices, board, space))
     return replace(space, depths=depth_columns(ceil(points / rows)))
 

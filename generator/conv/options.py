@@ -30,7 +30,8 @@ def shape_problems(units: int, pixels: int, frames: int = 1) -> list[Problem]:
 class Options:
     """units, pixels: the array's shape; both None for a search over the board's area.
 
-    frames: in flight: the array takes the same weights to so many images at once.
+    frames: in flight: the array takes the same weights to so many images at once. None for 1, or
+        for a search with a rate or limits.
     target_fps: frames a second (modelled) that the search has to reach with the fewest ALMs.
     max_alm, max_ram: of the board's ALMs and RAM blocks at most: a share up to 1, above it a
         number. min_sqnr: of the output in dB, of the choices of weights in the file.
@@ -47,9 +48,13 @@ class Options:
     pixels: int | None = field(
         default=None, metadata={"min": 1, "help": "Outputs a row at a time; as above."}
     )
-    frames: int = field(
-        default=1,
-        metadata={"min": 1, "help": "Frames in flight: the same weights on so many at once."},
+    frames: int | None = field(
+        default=None,
+        metadata={
+            "min": 1,
+            "help": "Frames in flight: the same weights on so many at once; 1 unless a rate or a "
+            "limit is asked for.",
+        },
     )
     target_fps: float | None = field(
         default=None,
@@ -125,7 +130,7 @@ class Options:
 
     def problems(self) -> list[Problem]:
         """What no network and no board make possible."""
-        found = shape_problems(*(self.shape or USUAL), self.frames)
+        found = shape_problems(*(self.shape or USUAL), self.frames or 1)
         if self.shape is not None and self.target_fps is not None:
             what = "--target-fps searches the array; --units and --pixels fix it"
             found.append(Problem(what, "leave one of them out"))

@@ -2,7 +2,8 @@
 
 Every point is modelled at once (``sweep``); the exact planner confirms the chosen one. RAM of a
 point that was not planned is a lower bound, so that the planner may refuse it: then the next one.
-How many frames are in flight is the user's: it costs latency, which a search cannot weigh.
+Frames in flight are searched where a rate or a limit is asked for: alone they multiply rate and
+area alike, so that only the size of the board would end them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.generator.conv.depths import Depths
 from shiftforge.generator.conv.limits import Limits, limits_of
 from shiftforge.generator.conv.network import Network
-from shiftforge.generator.conv.options import PIXELS, UNITS, Options
+from shiftforge.generator.conv.options import FRAMES, PIXELS, UNITS, Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.sweep.points import (
     F_DIGITS,
@@ -100,8 +101,9 @@ def _space(options: Options) -> Space | None:
     if options.searches_all:
         given = options.given_depths
         depths = dict.fromkeys(replace(own, **given) for own in _DEPTHS)
-        return Space(UNITS, PIXELS, (options.frames,), tuple(depths))
-    return Space(UNITS, PIXELS, (options.frames,), (options.depths,))
+        frames = FRAMES if options.frames is None else (options.frames,)
+        return Space(UNITS, PIXELS, frames, tuple(depths))
+    return Space(UNITS, PIXELS, (options.frames or 1,), (options.depths,))
 
 
 def chosen_weights(choices: Sequence[Choice], options: Options) -> tuple[Choice, ...]:
@@ -157,7 +159,7 @@ def _fixed(
     assert options.shape is not None
     counted, missed = [], []
     for choice in (choice for group in groups for choice in group):
-        array = array_for(choice.network, *options.shape, options.frames)
+        array = array_for(choice.network, *options.shape, options.frames or 1)
         plan = make_plan(
             choice.network, board, array, non_blocking=options.non_blocking, depths=options.depths
         )

@@ -20,7 +20,7 @@ from shiftforge.generator.conv.sweep.points import (
     point_options,
 )
 
-__all__ = ["BOUNDS", "SEARCHED_FRAMES", "explain", "layer_bound"]
+__all__ = ["BOUNDS", "explain", "layer_bound"]
 
 BOUNDS = {
     "array": "the array's cycles",
@@ -31,8 +31,8 @@ BOUNDS = {
     "drain": "draining and entering the pipeline again",
 }
 """What may decide how long a layer takes, in words."""
-SEARCHED_FRAMES = (1,)
 _MOST = 0.5
+_FRAMES = (1, 2, 3, 4, 6, 8, 12, 16)
 
 
 def explain(choices: tuple[Choice, ...], choice: Choice, plan: Plan) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def explain(choices: tuple[Choice, ...], choice: Choice, plan: Plan) -> dict[str
     for bound, layer in zip(bounds, plan.layers, strict=True):
         totals[bound] += layer.cycles.modelled
     depths = Depths(**{c.name: c.depth for c in plan.channels if c.name in Depths.__annotations__})
-    frames = tuple(sorted({*SEARCHED_FRAMES, _frames(plan)}))
+    frames = tuple(sorted({*_FRAMES, plan.array.frames}))
     points = model_points([choice], plan.board, Space(UNITS, PIXELS, frames, (depths,)))
     several = len(choices) > 1
     return {
@@ -62,10 +62,6 @@ def explain(choices: tuple[Choice, ...], choice: Choice, plan: Plan) -> dict[str
         "larger": _larger(points, plan, several),
         "board": _board(points, several),
     }
-
-
-def _frames(plan: Plan) -> int:
-    return plan.array.frames
 
 
 def layer_bound(plan: Plan, layer: LayerPlan) -> str:

@@ -15,7 +15,7 @@ from shiftforge.errors import InputError
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
-from shiftforge.generator.conv.search import find_plan
+from shiftforge.generator.conv.search import Found, find_plan
 from shiftforge.generator.conv.sweep.points import Points, Space, choices_of, model_points
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
@@ -28,8 +28,13 @@ def network() -> QuantizedModel:
     return mobilenet_v2(96)
 
 
+def found(model: QuantizedModel, **options: Any) -> Found:
+    """Of one frame in flight, unless said otherwise."""
+    return find_plan(model, BOARD, Options(**{"frames": 1, **options}))
+
+
 def search(model: QuantizedModel, board: Board, **options: Any) -> Plan:
-    return find_plan(model, board, Options(**options)).plan
+    return find_plan(model, board, Options(**{"frames": 1, **options})).plan
 
 
 def points_of(model: QuantizedModel, board: Board) -> Points:
@@ -38,24 +43,36 @@ def points_of(model: QuantizedModel, board: Board) -> Points:
 
 def test_the_search_finds_a_busy_array() -> None:
     network = mobilenet_v2()
-    found = search(network, BOARD)
-    assert found.utilisation >= 0.8
+    plan = search(network, BOARD)
+    assert plan.utilisation >= 0.8
     points = points_of(network, BOARD)
     busy = points.take(points.fits & (points.utilisation * (1 + points.f) >= 0.8))
-    assert found.modelled_fps == pytest.approx(busy.fps.max())
+    assert plan.modelled_fps == pytest.approx(busy.fps.max())
     assert (points.take(points.fits).alm <= 0.75 * BOARD.alm).all()
 
 
 def test_a_target_rate_is_reached_with_the_fewest_alms(network: QuantizedModel) -> None:
     target = 3000.0
-    found = search(network, BOARD, target_fps=target)
-    assert found.modelled_fps >= target
+    plan = search(network, BOARD, target_fps=target)
+    assert plan.modelled_fps >= target
     points = points_of(network, BOARD)
     enough = points.take(points.fits & (points.fps >= target))
-    assert found.area.alm == enough.alm.min()
+    assert plan.area.alm == enough.alm.min()
     with pytest.raises(InputError, match="frames a second") as caught:
         search(network, BOARD, target_fps=1e9)
     assert "nearest: --units" in caught.value.problems[0].remedy
+
+
+def test_frames_in_flight_are_searched_where_a_rate_is_asked_for() -> None:
+    network = mobilenet_v2(32, classes=10)
+    alone = points_of(network, BOARD)
+    target = float(alone.fps[alone.fits].max()) * 1.5
+    with pytest.raises(InputError):
+        found(network, target_fps=target)
+    plan = find_plan(network, BOARD, Options(target_fps=target)).plan
+    assert plan.array.frames > 1 and plan.modelled_fps >= target
+    assert found(network, frames=None).plan.array.frames == 1
+    assert found(network, frames=3).plan.array.frames == 3
 
 
 def test_limits_are_kept(network: QuantizedModel) -> None:
@@ -102,22 +119,20 @@ def test_the_weights_of_a_file_are_searched(network: QuantizedModel) -> None:
     choices = {c.sqnr_db: c for c in choices_of(model)}
     assert list(choices) == [20.0, 15.0, 25.0]
     # Alone, the active ones are taken; a rate takes the best with which it is reached.
-    assert find_plan(model, BOARD, Options()).choice.sqnr_db == 20.0
+    assert found(model).choice.sqnr_db == 20.0
     most = {}
     for own, choice in choices.items():
         points = model_points([choice], BOARD, Space())
         most[own] = float(points.fps[points.fits].max())
     assert most[15.0] > most[20.0] > most[25.0]
-    found = find_plan(model, BOARD, Options(target_fps=(most[25.0] + most[20.0]) / 2))
-    assert found.choice.sqnr_db == 20.0
+    assert found(model, target_fps=(most[25.0] + most[20.0]) / 2).choice.sqnr_db == 20.0
     # With a least SQNR the fewest ALMs decide, whose weights are the fastest.
-    found = find_plan(model, BOARD, Options(target_fps=most[25.0] / 2, min_sqnr=18.0))
-    assert found.choice.sqnr_db == 20.0
-    assert find_plan(model, BOARD, Options(min_sqnr=21.0)).choice.sqnr_db == 25.0
+    assert found(model, target_fps=most[25.0] / 2, min_sqnr=18.0).choice.sqnr_db == 20.0
+    assert found(model, min_sqnr=21.0).choice.sqnr_db == 25.0
     with pytest.raises(InputError, match=r"no weights of 30 dB.*20.00, 15.00, 25.00"):
-        find_plan(model, BOARD, Options(min_sqnr=30.0))
+        found(model, min_sqnr=30.0)
     with pytest.raises(InputError, match="records no SQNR"):
-        find_plan(network, BOARD, Options(min_sqnr=1.0))
+        found(network, min_sqnr=1.0)
 
 
 def test_small_networks_get_an_array_on_every_board() -> None:

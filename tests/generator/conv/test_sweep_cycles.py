@@ -31,7 +31,7 @@ def with_bandwidth(board: Board, factor: float) -> Board:
 
 def rows_of(network: Network, units: int, board: Board, pixels: range) -> list[Row]:
     maker = RowMaker(network, 0, board_latencies(board))
-    return [maker.row(array_for(network, units, p)) for p in pixels]
+    return [maker.row(array_for(network, units, p, 1 + p % 3)) for p in pixels]
 
 
 def differences(

@@ -21,7 +21,7 @@ from shiftforge.generator.conv.sweep.points import (
 from shiftforge.quant.graph.types import QuantizedModel
 
 BOARD = load_board("a10gx1150")
-SPACE = Space(units=(16, 32), pixels=(1, 4, 7), depths=depth_columns(216)[::5])
+SPACE = Space(units=(16, 32), pixels=(1, 4, 7), frames=(1, 3), depths=depth_columns(216)[::5])
 
 
 def checked(model: QuantizedModel, seed: int) -> tuple[Points, int]:
@@ -48,7 +48,7 @@ def test_the_points_of_mobilenet_v2_are_its_plans() -> None:
     points, exact = checked(mobilenet_v2(96), 0)
     assert exact
     keys = {(points.array(i), points.depth(i)) for i in range(len(points))}
-    assert len(keys) == len(points) == 2 * 3 * len(SPACE.depths)
+    assert len(keys) == len(points) == 2 * 3 * 2 * len(SPACE.depths)
 
 
 @pytest.mark.parametrize("seed", range(4))
