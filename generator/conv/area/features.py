@@ -73,6 +73,7 @@ class Features:
     lane: tuple[str, int]
     units: Figure
     places: Figure
+    frames: Figure
     accumulator_bits: Figure
     code_bits: int
     pointwise: bool

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from shiftforge.generator.conv.area.features import Features
 from shiftforge.generator.conv.area.items import Item
 from shiftforge.generator.conv.area.lanes import ALM_A_LANE
@@ -28,8 +30,11 @@ def array_items(of: Features) -> list[Item]:
     if of.code_bits == 4:
         found.append(_item("weight decoders", ("decoder",), 9 * of.units * cost("decoder")))
     if of.pointwise:
-        ring = of.places * cost("ring", unit=of.units)
-        found.append(_item("pointwise rings with barrel shifters", ("ring",), ring))
+        # A line of eight channels is what a cycle takes: it is held or replaced, not shifted.
+        ring = np.where(of.units > 8, cost("ring", unit=of.units), of.units * cost("select"))
+        found.append(
+            _item("pointwise rings with barrel shifters", ("ring", "select"), of.places * ring)
+        )
     if of.windows:
         window = of.line_bytes * cost("window", place=3)
         found.append(_item("depthwise window", ("window",), window))
@@ -71,7 +76,9 @@ def post_items(of: Features) -> list[Item]:
         found.append(_item("residual addition", ("add",), sliced * of.slice_columns * each))
     if of.pool_terms:
         each = cost("pool", place=of.slice_columns, term=sum(of.pool_terms))
-        found.append(_item("global pool", ("pool",), sliced * each))
+        # Sums of frames that are not in the slice are turned, four bytes each.
+        turned = 4 * of.units * (of.frames - of.slice_frames) * cost("select")
+        found.append(_item("global pool", ("pool", "select"), sliced * each + turned))
     if of.direct:
         each = _rounding(of, "round_one" if of.one_adder else "round") + cost("direct", place=1)
         found.append(_item("output of 32 bits", ("direct",), of.units * each))

@@ -96,6 +96,7 @@ def features_of(plan: Planned) -> Features:
         lane=lane_kind(array),
         units=array.units,
         places=array.line_bytes // array.units,
+        frames=array.frames,
         accumulator_bits=plan.acc_bits,
         code_bits=array.code_bits,
         pointwise=any(step.mode == "pointwise" for step in plan.steps),

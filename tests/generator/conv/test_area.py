@@ -127,6 +127,22 @@ def test_an_unused_bank_takes_nothing(plan: Plan) -> None:
     assert nine.alm == pytest.approx(9 * one.alm) and nine.ram_blocks == 9 * one.ram_blocks
 
 
+def test_frames_in_flight_share_what_belongs_to_weights() -> None:
+    model, board = mobilenet_v2(96), load_board("a10gx1150")
+    one, two = (
+        {i.name: i for i in make_plan(model, board, array_for(model, 16, 4, frames),
+                                      must_fit=False).area.items}
+        for frames in (1, 2)
+    )  # fmt: skip
+    for name in ("weight decoders", "weight memory", "FIFO weight", "load weights"):
+        assert one[name] == two[name]
+    for name in ("lanes", "operand multiplexers", "requantisation", "depthwise window"):
+        assert two[name].alm == pytest.approx(2 * one[name].alm, abs=1)
+    assert one["global pool"].alm <= two["global pool"].alm < 2 * one["global pool"].alm
+    maps = "feature-map memory"
+    assert two[maps].ram_blocks == 2 * one[maps].ram_blocks
+
+
 def test_arrays_give_what_numbers_give(plan: Plan) -> None:
     of = features_of(plan)
     places, units = np.array([1, 7, 14, 56]), np.array([16, 32, 16, 48])
