@@ -43,8 +43,8 @@ def check(
 
     source: what ``shiftforge quantize`` takes, or a ``torch.nn.Module``. board: a name, a file or a
     ``Board``. options: resolution, input_shape, mean, std, labels and resize; scheme, bits, terms
-    and first_last; and those of ``shiftforge generate`` (units, pixels, target_fps; lanes). say:
-    called with lines for the user.
+    and first_last; and those of ``shiftforge generate`` (units, pixels, frames, target_fps;
+    lanes). say: called with lines for the user.
     Geometry that no array runs and a board that is too small do not raise: ``CheckReport.maps`` is
     False then, and its ``problems`` name everything. Raises InputError where the source cannot be
     read or captured, and for bad options, all of them before anything is loaded.

@@ -48,9 +48,9 @@ def quantize(
     network's retrained codes, which takes no others); bits, terms, activation_bits,
     rounding, bias_correction, equalisation, calibration, requant, first_last, and second_terms or
     min_sqnr, which choose the weights of two terms for an array with one shifter a lane.
-    board (a name, a file or a ``Board``; a10gx1150), units (16 or 32; 16) and pixels (1 to 16; 7):
-    the array whose cycles these two count; given with one of them alone. progress: called with
-    (stage, done, total). say: called with lines for the user.
+    board (a name, a file or a ``Board``; a10gx1150), units (8, 16, 24, 32 or 48; 16) and pixels (1
+    to 16; 7): the array whose cycles these two count; given with one of them alone. progress:
+    called with (stage, done, total). say: called with lines for the user.
     Raises InputError with everything that is wrong; bad options before anything is loaded, what the
     accelerator does not run (see ``check``) before any calibration, and an SQNR that is not
     reached.

@@ -91,7 +91,8 @@ def generate(
 
     overwrite: also replace files of an earlier project that were edited.
     model: a model file of any target, or a ``QuantizedModel``. options: of its target, as
-    ``shiftforge generate`` has them (units, pixels, target_fps, max_alm, second_terms; lanes).
+    ``shiftforge generate`` has them (units, pixels, frames, target_fps, max_alm, second_terms;
+    lanes).
     ``Design.report`` holds the figures that ``shiftforge generate --json`` prints.
     """
     from shiftforge.boards.types import Board

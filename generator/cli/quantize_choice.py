@@ -39,7 +39,9 @@ def choice_options(command: F) -> F:
                 metavar="NAME",
                 help="Of the array that --second-terms and --min-sqnr count on (a10gx1150).",
             ),
-            click.option("--units", type=int, metavar="N", help="Of that array: 16 or 32 (16)."),
+            click.option(
+                "--units", type=int, metavar="N", help="Of that array: 8, 16, 24, 32, 48 (16)."
+            ),
             click.option("--pixels", type=int, metavar="N", help="Of that array: 1 to 16 (7)."),
         )
     ):

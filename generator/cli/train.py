@@ -117,7 +117,7 @@ __all__ = ["command"]
     metavar="NAME",
     help="Of the array whose cycles dtssq's second terms are counted on (a10gx1150).",
 )
-@click.option("--units", type=int, metavar="N", help="Of that array: 16 or 32 (16).")
+@click.option("--units", type=int, metavar="N", help="Of that array: 8, 16, 24, 32, 48 (16).")
 @click.option("--pixels", type=int, metavar="N", help="Of that array: 1 to 16 (7).")
 @click.option("--channels", type=int, default=3, show_default=True, help="Of a folder's pictures.")
 @json_option

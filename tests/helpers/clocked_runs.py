@@ -31,7 +31,7 @@ class Counted:
     def deviations(self) -> list[str]:
         """Layers whose counted cycles are further from the model's than 2 % and 20 cycles."""
         told = []
-        for layer, counted in zip(self.plan.layers, self.found.layers, strict=True):
+        for layer, counted in zip(self.plan.steps, self.found.layers, strict=True):
             modelled = layer.cycles.modelled
             if abs(counted - modelled) > max(20, 0.02 * counted):
                 told.append(f"{layer.name} ({layer.mode}): {modelled} modelled, {counted} counted")
@@ -39,7 +39,7 @@ class Counted:
 
     def utilisation(self, index: int) -> float:
         """Share of the lanes that a layer's multiply-accumulates keep busy."""
-        layer, cycles = self.plan.layers[index], self.found.layers[index]
+        layer, cycles = self.plan.steps[index], self.found.layers[index]
         return layer.cycles.macs / (cycles * self.plan.totals.lanes)
 
     def mismatches(self, model: QuantizedModel) -> list[str]:

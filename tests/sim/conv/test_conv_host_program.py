@@ -15,6 +15,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from conv_chains import chain
 from host_program import (
     BOARD,
     EMULATED,
@@ -70,9 +71,25 @@ def refuses(
     return ask
 
 
-# One ends in 32-bit results, the other in stored lines; both images are padded.
-NETWORKS = {"direct": lambda: random_model(1, ModelOptions(height=14, width=13)),
-            "lines": lambda: random_network(4, layers=4, sides=(9, 20), orders=True)}  # fmt: skip
+# Some end in 32-bit results, one pixel or tiles of several, others in stored lines; all images are
+# padded. Units, pixels and frames in flight: the last batch is not full where these are several.
+NETWORKS = {
+    "direct": (lambda: random_model(1, ModelOptions(height=14, width=13)), (16, 7, 1)),
+    "lines": (lambda: random_network(4, layers=4, sides=(9, 20), orders=True), (16, 7, 1)),
+    "direct, several tiles": (lambda: wide_output(), (24, 4, 3)),
+    "lines of three frames": (
+        lambda: random_network(4, layers=4, sides=(9, 20), orders=True), (16, 3, 3)
+    ),
+}  # fmt: skip
+
+
+def wide_output() -> QuantizedModel:
+    """A map of 32-bit results, whose rows have two whole tiles of four pixels and a part of one."""
+    return chain(
+        {"out": 40, "kernel": 3, "padding": (1, 1, 1, 1)},
+        {"out": 30, "kernel": 1, "wide": True},
+        channels=3, height=5, width=10,
+    )  # fmt: skip
 
 
 @pytest.mark.device("intel-fpga-emu")
@@ -80,9 +97,10 @@ NETWORKS = {"direct": lambda: random_model(1, ModelOptions(height=14, width=13))
 def test_codes_are_those_of_the_reference(
     ending: str, generated: Callable[..., Path], tmp_path: Path
 ) -> None:
-    model = NETWORKS[ending]()
-    assert (model.tensors[model.output].grid.bits == 32) == (ending == "direct")
-    project = generated(model, 16, 7)
+    make, array = NETWORKS[ending]
+    model = make()
+    assert (model.tensors[model.output].grid.bits == 32) == ending.startswith("direct")
+    project = generated(model, *array)
     rule = model.preprocess
     shape = (2, rule.height, rule.width, rule.channels)
     images = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
@@ -106,10 +124,11 @@ def test_codes_are_those_of_the_reference(
 def test_the_image_is_packed_as_the_emulators_runtime_packs_it(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kernels up to 7, strides and paddings of all kinds."""
+    """Kernels up to 7, strides and paddings of all kinds, up to three frames in flight."""
     model = random_network(seed, layers=3)
     project = tmp_path / "project"
-    generate(model, load_board("s10gx2800"), units=16, pixels=7).write(project)
+    board, flight = load_board("s10gx2800"), 1 + seed % 3
+    generate(model, board, units=16, pixels=7, frames=flight).write(project)
     host, codes = load_host(project, monkeypatch), random_frames(model, seed)
     design = host.load_design()
     manifest = read_conv_manifest(project, read_manifest(project))

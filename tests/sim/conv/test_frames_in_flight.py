@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conv_chains import chain
+from conv_plans import BOARD
 from device_client import DeviceClient
 from random_networks import Family, random_frames, random_network
+from strip_networks import blocks, random_segments
 
+from shiftforge.generator.conv.network import network_of
+from shiftforge.generator.conv.plan import array_for, make_plan
+from shiftforge.generator.conv.target import TARGET, ConvPlan
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
@@ -64,6 +72,31 @@ def test_random_layers_with_frames_in_flight(
     folder = generated(networks[case], units, pixels, flight)
     count = 2 * flight - (0, 1, flight - 1)[case % 3]
     check(networks[case], folder, seed, count, on_device("pocl"))
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_results_of_32_bits_leave_frame_by_frame(
+    depthwise: bool, generated: Generate, on_device: OnDevice
+) -> None:
+    """Rows of two whole tiles and a part of one, several channel groups."""
+    last: dict[str, Any] = {"out": 40, "kernel": 3, "padding": (1, 1, 1, 1)}
+    last["groups"] = 40 if depthwise else 1
+    model = chain({"out": 40, "kernel": 1}, {**last, "wide": True}, channels=3, height=5, width=10)
+    check(model, generated(model, 16, 4, 3), 5, 4, on_device("pocl"))
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+def test_layers_in_strips_with_frames_in_flight(
+    seed: int, tmp_path: Path, on_device: OnDevice
+) -> None:
+    network, rng = network_of(blocks(seed)), random.Random(seed)
+    array = array_for(network, 16, 3, 2)
+    segments = random_segments(network, rng)
+    assert segments
+    plan = make_plan(network, BOARD, array, segments=segments)
+    folder = tmp_path / "project"
+    TARGET.emit(ConvPlan(network, plan)).write(folder)
+    check(network.model, folder, seed, 3, on_device("pocl"))
 
 
 @pytest.mark.parametrize("case", [1, 7])

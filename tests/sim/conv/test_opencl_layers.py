@@ -206,7 +206,12 @@ def test_mobilenet_v2_at_224_finishes_with_the_depths_of_hardware(
 def test_many_random_layers(number: int, generated: Generate, on_device: OnDevice) -> None:
     """More than 1,000 random layers; what fails is kept as a model file under out/fuzz."""
     families: tuple[Family, ...] = ("two-term", "one-term", "multiplier", "mixed", "nibble")
-    shapes = ((16, 7), (32, 4), (16, 1), (16, 3), (32, 8), (16, 8), (32, 1), (32, 7), (16, 4))
+    # Units, pixels, frames in flight.
+    shapes = (
+        (16, 7, 1), (32, 4, 1), (16, 1, 4), (16, 3, 2), (32, 8, 1), (16, 8, 1), (32, 1, 3),
+        (32, 7, 1), (16, 4, 2), (8, 4, 2), (24, 3, 1), (48, 2, 1), (24, 1, 2), (8, 1, 5),
+        (48, 1, 2), (8, 7, 1), (24, 7, 1),
+    )  # fmt: skip
     seed = 1000 + number
     model = random_network(
         seed, family=families[seed % 5], multiplier_requant=seed % 2 == 1, layers=LAYERS,
