@@ -107,7 +107,10 @@ def _with(
 def _planned(model: QuantizedModel, plan: Plan) -> Plan:
     """On the plan's board and size of array, whether it fits or not."""
     array = array_for(model, plan.array.units, plan.array.pixels, plan.array.frames)
-    return make_plan(model, plan.board, array, non_blocking=plan.non_blocking, must_fit=False)
+    return make_plan(
+        model, plan.board, array, non_blocking=plan.non_blocking, must_fit=False,
+        segments=plan.segments, tight=plan.tight,
+    )  # fmt: skip
 
 
 def _own_name(plan: Plan) -> str:

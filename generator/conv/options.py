@@ -39,6 +39,7 @@ class Options:
     non_blocking: the controller takes results as they come, not at iterations that the plan fixes.
     second_terms: f at most, of the weights of which the file holds a choice; None for the active
         ones.
+    map_bytes: of all memories on chip that hold map data, at most; layers run in strips for it.
     """
 
     units: int | None = field(
@@ -101,6 +102,14 @@ class Options:
     )
     image_depth: int | None = field(
         default=None, metadata={"min": 1, "help": "Lines of the image, likewise."}
+    )
+
+    map_bytes: int | None = field(
+        default=None,
+        metadata={
+            "min": 1,
+            "help": "Bytes on chip for map data, at most: layers run in strips of rows for it.",
+        },
     )
 
     @property

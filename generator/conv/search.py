@@ -21,6 +21,7 @@ from shiftforge.generator.conv.limits import Limits, limits_of
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import FRAMES, PIXELS, UNITS, Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.strips import fitting_plan
 from shiftforge.generator.conv.sweep.points import (
     F_DIGITS,
     Choice,
@@ -41,6 +42,8 @@ MIN_UTILISATION = 0.8
 _DEPTHS = tuple(Depths(o, w) for o in (16, 32, 64) for w in (32, 64))
 """What is searched of the channels' depths, beside those that are given."""
 _TRIES = 64
+_STRIP_TRIES = 4
+"""Plans in strips take seconds each."""
 _NEAREST = 3
 
 
@@ -82,14 +85,12 @@ def find_plan(model: QuantizedModel, board: Board, options: Options) -> Found:
     for group in groups:
         points = model_points(group, board, space)
         seen.append(points)
-        mask = limits.met(points)
-        if options.second_terms is not None:
-            mask &= np.round(points.f, F_DIGITS) <= options.second_terms
-        for point in _order(points, mask, limits)[:_TRIES]:
-            plan = _confirmed(points, int(point), options, limits)
-            if plan is not None:
-                return Found(choices, points.choice(int(point)), plan)
-    if not any(own.fits.any() for own in seen):
+        if options.map_bytes is None and (found := _best(points, options, limits)) is not None:
+            return Found(choices, *found)
+    for points in seen:
+        if (found := _best(points, options, limits, strips=True)) is not None:
+            return Found(choices, *found)
+    if not any(own.fits_but_ram.any() for own in seen):
         raise InputError(no_room(groups[0], board, space))
     raise InputError(_none(seen, limits, options))
 
@@ -128,9 +129,25 @@ def _preferred(choices: Sequence[Choice], options: Options) -> list[list[Choice]
     return [[choices[0]]]
 
 
+def _best(
+    points: Points, options: Options, limits: Limits, strips: bool = False
+) -> tuple[Choice, Plan] | None:
+    """The first plan that is as asked. strips: layers may run in strips, so that what whole maps
+    take counts for nothing."""
+    mask = replace(limits, ram_blocks=None).met(points) if strips else limits.met(points)
+    mask &= points.fits_but_ram if strips else points.fits
+    if options.second_terms is not None:
+        mask &= np.round(points.f, F_DIGITS) <= options.second_terms
+    for point in _order(points, mask, limits)[: _STRIP_TRIES if strips else _TRIES]:
+        plan = _confirmed(points, int(point), options, limits, strips)
+        if plan is not None:
+            return points.choice(int(point)), plan
+    return None
+
+
 def _order(points: Points, mask: NDArray[np.bool_], limits: Limits) -> NDArray[np.int64]:
     """Indices of the points in the order in which they are wanted."""
-    some = np.flatnonzero(mask & points.fits)
+    some = np.flatnonzero(mask)
     own = points.take(some)
     if limits.fps is not None:
         return np.asarray(some[np.lexsort((-own.fps, own.ram_blocks, own.alm))], np.int64)
@@ -141,12 +158,19 @@ def _order(points: Points, mask: NDArray[np.bool_], limits: Limits) -> NDArray[n
     return np.asarray(some[np.lexsort((own.alm, -own.fps * own.utilisation))], np.int64)
 
 
-def _confirmed(points: Points, point: int, options: Options, limits: Limits) -> Plan | None:
+def _confirmed(
+    points: Points, point: int, options: Options, limits: Limits, strips: bool
+) -> Plan | None:
+    network, array, depths = points.choice(point).network, points.array(point), points.depth(point)
+    non_blocking = options.non_blocking
     try:
-        plan = make_plan(
-            points.choice(point).network, points.board, points.array(point),
-            non_blocking=options.non_blocking, depths=points.depth(point),
-        )  # fmt: skip
+        if strips:
+            plan = fitting_plan(
+                network, points.board, array, options.map_bytes, ram_blocks=limits.ram_blocks,
+                non_blocking=non_blocking, depths=depths,
+            )  # fmt: skip
+        else:
+            plan = make_plan(network, points.board, array, non_blocking=non_blocking, depths=depths)
     except InputError:
         return None
     return plan if not limits.problems(plan) else None
@@ -160,9 +184,10 @@ def _fixed(
     counted, missed = [], []
     for choice in (choice for group in groups for choice in group):
         array = array_for(choice.network, *options.shape, options.frames or 1)
-        plan = make_plan(
-            choice.network, board, array, non_blocking=options.non_blocking, depths=options.depths
-        )
+        plan = fitting_plan(
+            choice.network, board, array, options.map_bytes, ram_blocks=limits.ram_blocks,
+            non_blocking=options.non_blocking, depths=options.depths,
+        )  # fmt: skip
         if options.second_terms is not None and (
             round(plan.second_terms, F_DIGITS) > options.second_terms
         ):

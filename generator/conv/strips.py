@@ -9,21 +9,25 @@ model, and whether it fits by the real placement of its maps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
+from shiftforge.generator.board_fit import fit_problems
 from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths
 from shiftforge.generator.conv.maps import stored_maps
 from shiftforge.generator.conv.network import Network
-from shiftforge.generator.conv.plan import Plan, make_plan
+from shiftforge.generator.conv.plan import Plan, area_estimate, make_plan
 from shiftforge.generator.conv.segments import Segment, inner_result, row_lines, segment_rows
 
-__all__ = ["limited_plan"]
+__all__ = ["fitting_plan", "limited_plan"]
 
 _REPAIRS = 12
+# How near the most bytes for which a board has room are found.
+_CLOSE = 0.03
 # Of the cuts with fewest invocations, so many are planned whole.
 _PLANNED = 3
 
@@ -162,6 +166,76 @@ class _Cutter:
         return best
 
 
+@dataclass(eq=False)
+class _Limiter:
+    """Plans of a network on a board's array within a number of bytes; none is held against what the
+    board has room for."""
+
+    network: Network
+    board: Board
+    array: ArrayShape
+    options: dict[str, Any]
+
+    @cached_property
+    def whole(self) -> Plan:
+        """The plan of whole maps."""
+        return self._planned()
+
+    @cached_property
+    def cutter(self) -> _Cutter:
+        """Of the layers."""
+        return _Cutter(self.network, self.array)
+
+    @cached_property
+    def _fixed(self) -> tuple[int, int]:
+        """Bytes of a line as it is stored, and of all memories that strips do not change."""
+        plan = self._planned(tight=True)
+        line = plan.map_memories["maps"] // max(1, plan.memory.total_lines)
+        return line, plan.map_bytes - (plan.memory.total_lines + 2 * plan.row_lines) * line
+
+    def _planned(self, **strips: Any) -> Plan:
+        own = {**self.options, **strips}
+        return make_plan(self.network, self.board, self.array, must_fit=False, **own)
+
+    @cached_property
+    def smallest(self) -> int:
+        """The fewest bytes that are possible."""
+        line, fixed = self._fixed
+        return fixed + self.cutter.smallest() * line
+
+    def plan(self, limit: int) -> Plan:
+        """See ``limited_plan``."""
+        if self.whole.map_bytes <= limit:
+            return self.whole
+        line, fixed = self._fixed
+        cuts = []
+        for row_room in self.cutter.row_rooms():
+            room = (limit - fixed) // line - 2 * row_room
+            found = self.cutter.cut(room, row_room)
+            if found is not None:
+                cuts.append((found[0], room, row_room))
+        plans = []
+        for _, room, row_room in sorted(cuts)[:_PLANNED]:
+            for _ in range(_REPAIRS):
+                found = self.cutter.cut(room, row_room)
+                if found is None:
+                    break
+                plan = self._planned(segments=found[1], tight=True)
+                if plan.map_bytes <= limit:
+                    plans.append(plan)
+                    break
+                room -= -(-(plan.map_bytes - limit) // line)
+        if plans:
+            return min(plans, key=lambda plan: plan.modelled_cycles)
+        what = (
+            f"{limit:,} bytes are too few for the maps: the thinnest strips take {self.smallest:,}"
+        )
+        remedy = (
+            f"give {self.smallest:,} or more, a smaller input resolution or fewer pixels a tile"
+        )
+        raise InputError(Problem(what, remedy, "map memory"))
+
+
 def limited_plan(
     network: Network, board: Board, array: ArrayShape, limit: int, *,
     non_blocking: bool = False, depths: Depths = DEFAULT_DEPTHS,
@@ -171,35 +245,47 @@ def limited_plan(
     Whether the board has room for it is not looked at. Raises InputError, with the fewest bytes
     that are possible, where none is so small.
     """
-    planned = partial(
-        make_plan, network, board, array, non_blocking=non_blocking, depths=depths, must_fit=False
-    )
-    whole = planned()
-    if whole.map_bytes <= limit:
-        return whole
-    whole, cutter = planned(tight=True), _Cutter(network, array)
-    line = whole.map_memories["maps"] // max(1, whole.memory.total_lines)
-    fixed = whole.map_bytes - (whole.memory.total_lines + 2 * whole.row_lines) * line
-    cuts = []
-    for row_room in cutter.row_rooms():
-        room = (limit - fixed) // line - 2 * row_room
-        found = cutter.cut(room, row_room)
-        if found is not None:
-            cuts.append((found[0], room, row_room))
-    plans = []
-    for _, room, row_room in sorted(cuts)[:_PLANNED]:
-        for _ in range(_REPAIRS):
-            found = cutter.cut(room, row_room)
-            if found is None:
-                break
-            plan = planned(segments=found[1], tight=True)
-            if plan.map_bytes <= limit:
-                plans.append(plan)
-                break
-            room -= -(-(plan.map_bytes - limit) // line)
-    if plans:
-        return min(plans, key=lambda plan: plan.modelled_cycles)
-    smallest = fixed + cutter.smallest() * line
-    what = f"{limit:,} bytes are too few for the maps: the thinnest strips take {smallest:,}"
-    remedy = f"give {smallest:,} or more, a smaller input resolution or fewer pixels a tile"
-    raise InputError(Problem(what, remedy, "map memory"))
+    options = {"non_blocking": non_blocking, "depths": depths}
+    return _Limiter(network, board, array, options).plan(limit)
+
+
+def fitting_plan(
+    network: Network, board: Board, array: ArrayShape, limit: int | None = None, *,
+    ram_blocks: int | None = None, non_blocking: bool = False, depths: Depths = DEFAULT_DEPTHS,
+) -> Plan:  # fmt: skip
+    """The plan within ``limit`` bytes of map memories, and within what the board has room for.
+
+    Without a limit, whole maps where they fit, else the most bytes for which there is room.
+    ram_blocks: of the board, at most; held against a plan in strips only where one can meet it.
+    Raises InputError with what does not fit the board.
+    """
+    limiter = _Limiter(network, board, array, {"non_blocking": non_blocking, "depths": depths})
+    plan = limiter.whole if limit is None else limiter.plan(limit)
+    if _fits(plan, ram_blocks):
+        return plan
+    estimate = area_estimate(plan)
+    *others, _ = estimate.uses
+    if problems := fit_problems(replace(estimate, uses=tuple(others))):
+        raise InputError(problems)
+    best, low, high = None, limiter.smallest, plan.map_bytes
+    while high - low > _CLOSE * high:
+        middle = (low + high) // 2
+        found = limiter.plan(middle)
+        if _fits(found, ram_blocks):
+            best, low = found, middle
+        else:
+            high = middle
+    if best is not None:
+        return best
+    if _fits(plan):
+        return plan
+    smallest = limiter.plan(limiter.smallest)
+    if problems := fit_problems(area_estimate(smallest)):
+        raise InputError(problems)
+    return smallest
+
+
+def _fits(plan: Plan, ram_blocks: int | None = None) -> bool:
+    """Whether the board has room for a plan, and it takes at most so many RAM blocks."""
+    within = ram_blocks is None or plan.area.ram_blocks <= ram_blocks
+    return within and not fit_problems(area_estimate(plan))

@@ -139,6 +139,7 @@ def generate(
     target_fps: float | None = None,
     non_blocking: bool = False,
     second_terms: float | None = None,
+    map_bytes: int | None = None,
 ) -> Design:
     """The design of a model for a board; nothing is written. Arguments: see ``Options``.
 
@@ -146,7 +147,7 @@ def generate(
     """
     options = Options(
         units=units, pixels=pixels, frames=frames, target_fps=target_fps,
-        non_blocking=non_blocking, second_terms=second_terms,
+        non_blocking=non_blocking, second_terms=second_terms, map_bytes=map_bytes,
     )  # fmt: skip
     return build(TARGET, model, board, options)
 

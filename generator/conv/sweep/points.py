@@ -198,10 +198,14 @@ class Points:
     @cached_property
     def fits(self) -> NDArray[np.bool_]:
         """Whether the board has room, as far as is known before maps are placed."""
-        free = [use.free for use in device_uses(self.board, 0, 0, 0, ("", "", ""))]
-        used = (self.alm, self.dsp, self.ram_blocks)
-        within = [u <= f for u, f in zip(used, free, strict=True)]
-        return np.asarray(np.logical_and.reduce(within), np.bool_)
+        *_, ram = device_uses(self.board, 0, 0, 0, ("", "", ""))
+        return np.asarray(self.fits_but_ram & (self.ram_blocks <= ram.free), np.bool_)
+
+    @cached_property
+    def fits_but_ram(self) -> NDArray[np.bool_]:
+        """Whether the board has room for all but the memories: layers may run in strips."""
+        alm, dsp, _ = device_uses(self.board, 0, 0, 0, ("", "", ""))
+        return np.asarray((self.alm <= alm.free) & (self.dsp <= dsp.free), np.bool_)
 
     def array(self, point: int) -> ArrayShape:
         """Of a point."""

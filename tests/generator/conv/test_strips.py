@@ -20,7 +20,7 @@ from shiftforge.generator.conv.maps import map_lives, prove_steps
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.plan import Plan, StepPlan, array_for, make_plan
 from shiftforge.generator.conv.segments import Segment, steps_of
-from shiftforge.generator.conv.strips import limited_plan
+from shiftforge.generator.conv.strips import fitting_plan, limited_plan
 
 BOARD = load_board("s10gx2800")
 SEEDS = range(60)
@@ -206,3 +206,25 @@ def test_strips_that_share_lines_are_refused() -> None:
             refused += 1
             assert re.search(f"map.* '{name}, strip .* (share lines at|leaves)", str(error))
     assert refused > plan.memory.total_lines / 2
+
+
+def test_maps_too_large_for_the_board_run_in_strips() -> None:
+    """As few as it takes: 512 x 512 images on an Arria 10."""
+    network, board = network_of(mobilenet_v2(512)), load_board("a10gx1150")
+    array = array_for(network, 16, 8)
+    with pytest.raises(InputError, match="RAM blocks"):
+        make_plan(network, board, array)
+    whole = make_plan(network, board, array, must_fit=False)
+    plan = fitting_plan(network, board, array)
+    assert plan.map_bytes < whole.map_bytes / 3
+    assert plan.modelled_cycles < 1.02 * whole.modelled_cycles
+    assert plan.memory.total_lines == plan.memory.lower_bound_lines
+    tight = fitting_plan(network, board, array, 1_500_000)
+    assert tight.map_bytes <= 1_500_000
+
+
+def test_a_board_with_no_room_for_strips_is_refused() -> None:
+    network, board = network_of(mobilenet_v2(512)), load_board("a10gx1150")
+    few = replace(board, ram_blocks=900)
+    with pytest.raises(InputError, match="RAM blocks"):
+        fitting_plan(network, few, array_for(network, 16, 8))
