@@ -199,7 +199,7 @@ def advance(
     """One layer further; what it waits for. image: where the layer reads it. operands: lines that
     the controller may be ahead."""
     way = latencies.controller + latencies.channel
-    first = most(at.conv, at.controller + way)
+    first = most(at.conv, at.controller + way) if own.fed else at.conv
     busy = most(own.last_complete, own.sends)
     to_post = latencies.conv + latencies.channel
     ready = at.post + own.before

@@ -40,15 +40,17 @@ class GroupTimes:
 class StepTimes:
     """Iterations of the kernels for a layer, and within them what others wait for.
 
-    stores: results come back to the controller. controller, conv, post: iterations; sends: of the
-    controller, up to the last line. fill: of conv before the first group's own. first_complete,
-    last_complete: of conv, up to the first and the last complete tile. groups: see ``GroupTimes``;
-    last_words, last_first, last_every: of the next layer's words, read in the last group. before:
-    of post, in which it reads parameters. tiles: that post takes, ``every`` iterations each;
-    behind: from the last tile's first one to its last word.
+    stores: results come back to the controller. fed: lines come from it; where not, all are zeros
+    below the map. controller, conv, post: iterations; sends: of the controller, up to the last
+    line. fill: of conv before the first group's own. first_complete, last_complete: of conv, up to
+    the first and the last complete tile. groups: see ``GroupTimes``; last_words, last_first,
+    last_every: of the next layer's words, read in the last group. before: of post, in which it
+    reads parameters. tiles: that post takes, ``every`` iterations each; behind: from the last
+    tile's first one to its last word.
     """
 
     stores: bool
+    fed: bool
     controller: Number
     sends: Number
     conv: Number
@@ -71,6 +73,7 @@ def step_times(own: Passes) -> StepTimes:
     controller, conv, post = own
     return StepTimes(
         stores=controller.stores > 0,
+        fed=conv.mode != 1 or conv.first_y < conv.in_rows,
         controller=controller.iterations,
         sends=controller.sends,
         conv=conv.iterations,
@@ -117,7 +120,7 @@ def stack_times(points: Sequence[StepTimes]) -> StepTimes:
 
 def _stacked(points: Sequence[Any], name: str) -> Any:
     values = [getattr(point, name) for point in points]
-    if name == "stores":
+    if name in ("stores", "fed"):
         return values[0]
     if name != "groups":
         return np.array(values, np.int64)
