@@ -173,7 +173,7 @@ def test_a_scheduler_with_another_latency_is_caught_by_the_model(
     codes = random_frames(large, 1, 1)
     good, slow = count(generated(large, 16, 7), codes), count(folder, codes)
     assert good.deviations() == []
-    stored = sum(layer.cycles.modelled > 0 for layer in slow.plan.layers) - 1
+    stored = sum(layer.cycles.modelled > 0 for layer in slow.plan.steps) - 1
     assert slow.found.cycles - good.found.cycles >= 30 * stored * 0.9
     assert len(slow.deviations()) > stored / 2
 
@@ -188,7 +188,7 @@ def test_a_standard_layer_between_two_others(tmp_path: Path) -> None:
     )  # fmt: skip
     generate(model, load_board("a10gx1150"), units=16, pixels=7).write(tmp_path / "p")
     found = count(tmp_path / "p", random_frames(model, 1, 1))
-    assert found.plan.layers[1].mode == "standard"
+    assert found.plan.steps[1].mode == "standard"
     assert found.mismatches(model) == [] == found.deviations()
     assert found.utilisation(1) >= 0.85
 
