@@ -1,12 +1,14 @@
 """When the image's last line is used, for many points at once: ``ImageLines.last`` of each.
 
-The flow is followed line by line, all points together. What a point looks back at (lines taken and
-used before, stops of the loader) lies in rings of one column a point.
+The flow is followed line by line, all points together, until it is the same from row to row. What a
+point looks back at (lines taken and used before, stops of the loader) lies in rings of one column a
+point.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,8 @@ __all__ = ["ImagePoints", "last_used"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _MOST_POINTS = 4096
+_CHECKED = 128
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,12 @@ def last_used(
     depth: lines of the channel. first: cycle of the first use at the earliest, counted as the
     result. The rest is as in ``ImageLines.last``; ahead is above 0, or 0 in all points.
     """
+    # Where everything ahead of the first use has come and waits, a later one makes all uses later.
+    whole = depth + ahead + 1
+    ready = np.maximum(image.slot(whole) - image.slot(depth), whole)
+    waits = ready + 2 * (latencies.loader + latencies.global_load) + latencies.round_trip
+    late = np.maximum(first - np.ceil(waits), 0.0) if ahead.all() else np.zeros(len(first))
+    first = first - late
     columns = np.stack([
         image.count, image.lines, image.beats, image.step, image.fetch, depth, ahead, first, pace,
         held,
@@ -85,62 +95,152 @@ def last_used(
             image.take(own), latencies, depth[own], ahead[own], way, first[own], pace[own],
             held[own],
         )  # fmt: skip
-    return found[np.ravel(back)]
+    return np.asarray(found[np.ravel(back)] + late, np.float64)
 
 
 def _followed(
     image: ImagePoints, latencies: Latencies, depth: Ints, ahead: Ints, way: int, first: Floats,
     pace: Floats, held: Floats,
 ) -> Floats:  # fmt: skip
-    points = np.arange(len(depth))
-    followed = np.minimum(image.count, FOLLOWED)
-    length, trip = latencies.loader + latencies.global_load, latencies.round_trip
-    waits = bool(ahead[0])
-    full = np.ceil((latencies.conv + latencies.channel + SHORT) / pace)
-    start = -1.0 - 2 * length
-    shift = start - image.slot(np.minimum(depth, followed - 1))
-    total, entered = shift.copy(), np.full(len(depth), start)
-    taken, used = np.full(len(depth), -1.0), first - pace
-    ring = power_of_two(int(max(depth.max(), ahead.max(), trip)) + 1)
-    takes, uses = np.zeros((2, ring, len(points)))
-    # A stop lies in its ring until the lines on their way when it came are over.
-    room = power_of_two(4 * length)
-    places, amounts = np.zeros((2, room, len(points)))
-    read, written = np.zeros((2, len(points)), np.int64)
-    half, last = np.zeros((2, len(points)))
-    for line in range(int(followed.max())):
-        slot = image.slot(line)
-        while True:
-            over = (read < written) & (places[read % room, points] < slot)
-            if not over.any():
+    count = np.minimum(image.count, FOLLOWED)
+    flow = _Flow(image, latencies, depth, ahead, way, first, pace, held)
+    middle, last = np.zeros((2, len(depth)))
+    # In the end most points repeat themselves from row to row: these need not be followed further.
+    window = max(int(depth.max()), int(ahead.max()), latencies.round_trip) + 2 * flow.length
+    left = np.arange(len(depth))
+    for line in range(int(count.max())):
+        flow.step(line)
+        for number, found in ((count // 2, middle), (count - 1, last)):
+            here = number[left] == line
+            if here.any():
+                found[left[here]] = flow.used[here]
+        if line % _CHECKED == _CHECKED - 1:
+            repeats = flow.repeats(line, window)
+            own = left[repeats]
+            for number, found in ((count // 2, middle), (count - 1, last)):
+                later = number[own] > line
+                found[own[later]] = flow.later(line, number[own], repeats)[later]
+            stays = ~repeats & (count[left] > line + 1)
+            if not stays.any():
                 break
-            shift += np.where(over, amounts[read % room, points], 0.0)
-            read += over
-        arrives = np.maximum(slot + shift + length, entered + 1)
-        late = takes[(line - depth) % ring, points] + 1
-        entered = np.where(line >= depth, np.maximum(arrives, late), arrives)
-        stop = entered - arrives
-        stopped = stop > 0
-        if stopped.any():
-            some = points[stopped]
-            places[written[some] % room, some] = (arrives - total)[some]
-            amounts[written[some] % room, some] = stop[some]
-            written += stopped
-            total += stop
-            if (written - read).max() >= room:
-                raise ValueError("more stops of the loader at once than it has lines on their way")
-        taken = np.maximum(taken + 1, entered + latencies.channel)
-        if waits:
-            room_made = uses[(line - ahead) % ring, points] + 1
-            taken = np.where(line >= ahead, np.maximum(taken, room_made), taken)
+            if not stays.all():
+                left, flow = left[stays], flow.take(stays)
+    more = image.count > count
+    apart = np.maximum(count - 1 - count // 2, 1)
+    rest: Floats = np.where(more, (last - middle) / apart * (image.count - count), 0.0)
+    return last + rest
+
+
+class _Flow:
+    """The state of points (points,) after some lines; see ``ImageLines.last``."""
+
+    def __init__(
+        self, image: ImagePoints, latencies: Latencies, depth: Ints, ahead: Ints, way: int,
+        first: Floats, pace: Floats, held: Floats,
+    ) -> None:  # fmt: skip
+        self.image, self.latencies, self.way = image, latencies, way
+        self.own = [depth, ahead, first, pace, held]
+        self.length = latencies.loader + latencies.global_load
+        points = len(depth)
+        self.full = np.ceil((latencies.conv + latencies.channel + SHORT) / pace)
+        start = -1.0 - 2 * self.length
+        self.shift = start - image.slot(np.minimum(depth, np.minimum(image.count, FOLLOWED) - 1))
+        self.total, self.entered = self.shift.copy(), np.full(points, start)
+        self.taken, self.used = np.full(points, -1.0), first - pace
+        # Lines taken, used and arrived: as many as a point looks back at, and two rows more.
+        back = max(int(depth.max()), int(ahead.max()), latencies.round_trip) + 2 * self.length
+        self.ring = power_of_two(back + 2 * int(image.lines.max()) + 2)
+        self.history = np.zeros((3, self.ring, points))
+        # A stop lies in its ring until the lines on their way when it came are over.
+        self.room = power_of_two(4 * self.length)
+        self.stops = np.zeros((2, self.room, points))
+        self.read, self.written = np.zeros((2, points), np.int64)
+
+    def take(self, some: NDArray[np.bool_]) -> _Flow:
+        """Some of the points alone."""
+        found = copy(self)
+        found.image = self.image.take(np.flatnonzero(some))
+        found.own = [array[some] for array in self.own]
+        for name in ("full", "shift", "total", "entered", "taken", "used", "read", "written"):
+            setattr(found, name, getattr(self, name)[some])
+        found.history, found.stops = self.history[:, :, some], self.stops[:, :, some]
+        return found
+
+    def step(self, line: int) -> None:
+        """One line further."""
+        depth, ahead, first, pace, held = self.own
+        points, trip = np.arange(len(depth)), self.latencies.round_trip
+        takes, uses, enters = self.history
+        slot = self.image.slot(line)
+        self._pass_stops(slot, points)
+        arrives = np.maximum(slot + self.shift + self.length, self.entered + 1)
+        late = takes[(line - depth) % self.ring, points] + 1
+        self.entered = np.where(line >= depth, np.maximum(arrives, late), arrives)
+        self._stop(arrives, self.entered - arrives, points)
+        taken = np.maximum(self.taken + 1, self.entered + self.latencies.channel)
+        if ahead[0]:
+            room = uses[(line - ahead) % self.ring, points] + 1
+            taken = np.where(line >= ahead, np.maximum(taken, room), taken)
             if line >= trip:
-                taken = np.maximum(taken, uses[(line - trip) % ring] + trip - way)
-        used = np.maximum(used + pace, taken + way)
-        used = np.where(full == line, np.maximum(used, first + line * pace + held), used)
-        takes[line % ring], uses[line % ring] = taken, used
-        half = np.where(followed // 2 == line, used, half)
-        last = np.where(followed - 1 == line, used, last)
-    left = image.count > followed
-    apart = np.maximum(followed - 1 - followed // 2, 1)
-    more: Floats = np.where(left, (last - half) / apart * (image.count - followed), 0.0)
-    return last + more
+                taken = np.maximum(taken, uses[(line - trip) % self.ring] + trip - self.way)
+        used = np.maximum(self.used + pace, taken + self.way)
+        if (here := self.full == line).any():
+            used = np.where(here, np.maximum(used, first + line * pace + held), used)
+        self.taken, self.used = taken, used
+        at = line % self.ring
+        takes[at], uses[at], enters[at] = taken, used, self.entered
+
+    def _pass_stops(self, slot: Floats, points: Ints) -> None:
+        places, amounts = self.stops
+        while True:
+            at = self.read % self.room
+            over = (self.read < self.written) & (places[at, points] < slot)
+            if not over.any():
+                return
+            self.shift += np.where(over, amounts[at, points], 0.0)
+            self.read += over
+
+    def _stop(self, arrives: Floats, stop: Floats, points: Ints) -> None:
+        stopped = stop > 0
+        if not stopped.any():
+            return
+        some = points[stopped]
+        at = self.written[some] % self.room
+        self.stops[0, at, some] = (arrives - self.total)[some]
+        self.stops[1, at, some] = stop[some]
+        self.written += stopped
+        self.total += stop
+        if (self.written - self.read).max() >= self.room:
+            raise ValueError("more stops of the loader at once than it has lines on their way")
+
+    def repeats(self, line: int, window: int) -> NDArray[np.bool_]:
+        """Which points have done the same for a row as for the one before it, for ``window`` lines,
+        which is all that a line depends on."""
+        lines = self.image.lines
+        found = (line + 1 >= window + lines) & (self.full < line - window)
+        for at in range(0, window, _CHECKED):
+            some = np.flatnonzero(found)
+            if not len(some):
+                break
+            back = line - np.arange(at, min(at + _CHECKED, window))[:, None]
+            own = self.history[:, back % self.ring, some]
+            before = self.history[:, (back - lines[some]) % self.ring, some]
+            apart = own - before
+            same = np.abs(apart - self._row(line, some)) < _SAME
+            found[some] = same.all(axis=(0, 1))
+        return np.asarray(found, np.bool_)
+
+    def _row(self, line: int, some: Ints) -> Floats:
+        """Cycles from a use to that a row before it."""
+        uses = self.history[1]
+        before = uses[(line - self.image.lines[some]) % self.ring, some]
+        return np.asarray(self.used[some] - before, np.float64)
+
+    def later(self, line: int, number: Ints, some: NDArray[np.bool_]) -> Floats:
+        """When a line (points of ``some``,) after this one is used, of points that repeat."""
+        own = np.flatnonzero(some)
+        rows, rest = np.divmod(number - line, self.image.lines[own])
+        # The same place of the last row, or this line itself.
+        back = np.where(rest > 0, self.image.lines[own] - rest, 0)
+        uses = self.history[1][(line - back) % self.ring, own]
+        return np.asarray(uses + (rows + (rest > 0)) * self._row(line, own), np.float64)
