@@ -21,7 +21,7 @@ from shiftforge.generator.conv.limits import Limits, limits_of
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import FRAMES, PIXELS, UNITS, Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
-from shiftforge.generator.conv.strips import fitting_plan
+from shiftforge.generator.conv.strips import fitting_plan, strips_or_none
 from shiftforge.generator.conv.sweep.points import (
     F_DIGITS,
     Choice,
@@ -42,8 +42,8 @@ MIN_UTILISATION = 0.8
 _DEPTHS = tuple(Depths(o, w) for o in (16, 32, 64) for w in (32, 64))
 """What is searched of the channels' depths, beside those that are given."""
 _TRIES = 64
-_STRIP_TRIES = 4
-"""Plans in strips take seconds each."""
+_STRIP_TRIES = 6, 48
+"""Plans in strips take seconds each, those within a number of bytes one."""
 _NEAREST = 3
 
 
@@ -138,7 +138,8 @@ def _best(
     mask &= points.fits_but_ram if strips else points.fits
     if options.second_terms is not None:
         mask &= np.round(points.f, F_DIGITS) <= options.second_terms
-    for point in _order(points, mask, limits)[: _STRIP_TRIES if strips else _TRIES]:
+    tries = _STRIP_TRIES[options.map_bytes is not None] if strips else _TRIES
+    for point in _order(points, mask, limits)[:tries]:
         plan = _confirmed(points, int(point), options, limits, strips)
         if plan is not None:
             return points.choice(int(point)), plan
@@ -162,18 +163,19 @@ def _confirmed(
     points: Points, point: int, options: Options, limits: Limits, strips: bool
 ) -> Plan | None:
     network, array, depths = points.choice(point).network, points.array(point), points.depth(point)
-    non_blocking = options.non_blocking
-    try:
-        if strips:
-            plan = fitting_plan(
-                network, points.board, array, options.map_bytes, ram_blocks=limits.ram_blocks,
-                non_blocking=non_blocking, depths=depths,
-            )  # fmt: skip
-        else:
-            plan = make_plan(network, points.board, array, non_blocking=non_blocking, depths=depths)
-    except InputError:
-        return None
-    return plan if not limits.problems(plan) else None
+    if strips:
+        plan = strips_or_none(
+            network, points.board, array, options.map_bytes, ram_blocks=limits.ram_blocks,
+            non_blocking=options.non_blocking, depths=depths,
+        )  # fmt: skip
+    else:
+        try:
+            plan = make_plan(
+                network, points.board, array, non_blocking=options.non_blocking, depths=depths
+            )
+        except InputError:
+            return None
+    return plan if plan is not None and not limits.problems(plan) else None
 
 
 def _fixed(

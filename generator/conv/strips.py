@@ -23,7 +23,7 @@ from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.plan import Plan, area_estimate, make_plan
 from shiftforge.generator.conv.segments import Segment, inner_result, row_lines, segment_rows
 
-__all__ = ["fitting_plan", "limited_plan"]
+__all__ = ["fitting_plan", "limited_plan", "strips_or_none"]
 
 _REPAIRS = 12
 # How near the most bytes for which a board has room are found.
@@ -187,9 +187,14 @@ class _Limiter:
         return _Cutter(self.network, self.array)
 
     @cached_property
+    def _tight(self) -> Plan:
+        """The same, results being read as soon as they can be."""
+        return self._planned(tight=True)
+
+    @cached_property
     def _fixed(self) -> tuple[int, int]:
         """Bytes of a line as it is stored, and of all memories that strips do not change."""
-        plan = self._planned(tight=True)
+        plan = self._tight
         line = plan.map_memories["maps"] // max(1, plan.memory.total_lines)
         return line, plan.map_bytes - (plan.memory.total_lines + 2 * plan.row_lines) * line
 
@@ -205,8 +210,21 @@ class _Limiter:
 
     def plan(self, limit: int) -> Plan:
         """See ``limited_plan``."""
-        if self.whole.map_bytes <= limit:
-            return self.whole
+        found = self.plan_or_none(limit)
+        if found is not None:
+            return found
+        what = (
+            f"{limit:,} bytes are too few for the maps: the thinnest strips take {self.smallest:,}"
+        )
+        remedy = (
+            f"give {self.smallest:,} or more, a smaller input resolution or fewer pixels a tile"
+        )
+        raise InputError(Problem(what, remedy, "map memory"))
+
+    def plan_or_none(self, limit: int) -> Plan | None:
+        """The same; None where there is none."""
+        if self._tight.map_bytes <= limit:
+            return self.whole if self.whole.map_bytes <= limit else self._tight
         line, fixed = self._fixed
         cuts = []
         for row_room in self.cutter.row_rooms():
@@ -225,15 +243,7 @@ class _Limiter:
                     plans.append(plan)
                     break
                 room -= -(-(plan.map_bytes - limit) // line)
-        if plans:
-            return min(plans, key=lambda plan: plan.modelled_cycles)
-        what = (
-            f"{limit:,} bytes are too few for the maps: the thinnest strips take {self.smallest:,}"
-        )
-        remedy = (
-            f"give {self.smallest:,} or more, a smaller input resolution or fewer pixels a tile"
-        )
-        raise InputError(Problem(what, remedy, "map memory"))
+        return min(plans, key=lambda plan: plan.modelled_cycles, default=None)
 
 
 def limited_plan(
@@ -265,14 +275,16 @@ def fitting_plan(
         return plan
     estimate = area_estimate(plan)
     *others, _ = estimate.uses
-    if problems := fit_problems(replace(estimate, uses=tuple(others))):
-        raise InputError(problems)
+    if fit_problems(replace(estimate, uses=tuple(others))):
+        raise InputError(fit_problems(estimate))
     best, low, high = None, limiter.smallest, plan.map_bytes
     while high - low > _CLOSE * high:
         middle = (low + high) // 2
-        found = limiter.plan(middle)
-        if _fits(found, ram_blocks):
+        found = limiter.plan_or_none(middle)
+        if found is not None and _fits(found, ram_blocks):
             best, low = found, middle
+        elif found is None:
+            low = middle
         else:
             high = middle
     if best is not None:
@@ -283,6 +295,23 @@ def fitting_plan(
     if problems := fit_problems(area_estimate(smallest)):
         raise InputError(problems)
     return smallest
+
+
+def strips_or_none(
+    network: Network, board: Board, array: ArrayShape, limit: int | None = None, *,
+    ram_blocks: int | None = None, non_blocking: bool = False, depths: Depths = DEFAULT_DEPTHS,
+) -> Plan | None:  # fmt: skip
+    """``fitting_plan``, or None where there is none: faster, as nothing is told."""
+    options = {"non_blocking": non_blocking, "depths": depths}
+    if limit is not None and (_Limiter(network, board, array, options).plan_or_none(limit) is None):
+        return None
+    try:
+        return fitting_plan(
+            network, board, array, limit, ram_blocks=ram_blocks, non_blocking=non_blocking,
+            depths=depths,
+        )  # fmt: skip
+    except InputError:
+        return None
 
 
 def _fits(plan: Plan, ram_blocks: int | None = None) -> bool:
