@@ -161,10 +161,6 @@ def render_accelerator(plan: Plan) -> str:
         "standard_geometries": standard,
         "standard_strides": strides,
         "window_columns": (array.pixels - 1) * max(strides, default=1) + 3,
-        # Sums of a depthwise layer need the line that is read before them; of a line that is one
-        # vector the rule checker does not see it.
-        "acc_fence": array.line_bytes == vector
-        or not any(layer.mode == "depthwise" for layer in plan.layers),
         "frames": array.frames,
         "acc_bits": plan.acc_bits,
         "slice": plan.slice,

@@ -211,7 +211,7 @@ def test_a_trace_whose_orders_are_not_undone_is_seen_in_the_first_tensor_with_on
 def test_a_wrong_term_of_the_pool_names_the_pool(
     model: QuantizedModel, project: Path, frames: NDArray[np.int64], on_device: OnDevice
 ) -> None:
-    replace_text(project, " + (whole[v] << 16)", " + (whole[v] << 17)")
+    replace_text(project, " + (whole << 16)", " + (whole << 17)")
     divergence = locate(model, project, frames, on_device("pocl"))
     pool = next(layer.pool for layer in schedule(model).layers if layer.pool is not None)
     assert divergence.node == pool.name
@@ -268,8 +268,8 @@ def lose_an_operand(folder: Path) -> None:
 
 def want_another_operand(folder: Path) -> None:
     """The unit wants a line more a tile than the controller sends."""
-    old = "return s->fill < SF_TAPS && s->lines < in->lines;"
-    replace_text(folder, old, "return s->fill < SF_TAPS + 9 && s->lines < in->lines + 1;")
+    old = "return s->fill < SF_TAKEN && s->lines < in->lines;"
+    replace_text(folder, old, "return s->fill < SF_TAKEN + 9 && s->lines < in->lines + 1;")
 
 
 def expect_a_result_too_soon(folder: Path) -> None:
@@ -335,7 +335,7 @@ def test_a_crash_of_the_child_is_reported(
     project: Path, lowered: str, frames: NDArray[np.int64]
 ) -> None:
     replace_text(
-        project, "  int moved = 1;\n", "  int moved = 1;\n  *(__global int *)8 = frames;\n"
+        project, "  int moved = 1;\n", "  int moved = 1;\n  *(__global int *)8 = batches;\n"
     )
     with pytest.raises(ToolFailed, match="ended with status -"):
         emulate(project, lowered, frames)

@@ -711,10 +711,10 @@ typedef struct {
   int tile, tile_low, tile_block, group;
 } loader_state_t;
 
-static void loader_begin(loader_state_t *s, const int frames) {
+static void loader_begin(loader_state_t *s, const int batches) {
   s->at = 0;
   s->slot = 0;
-  s->steps = frames * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD;
+  s->steps = batches * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD;
   s->before = SF_AHEAD;
   s->fetch_row = 0;
   s->fetch_block = 0;
@@ -819,7 +819,7 @@ static void loader_iterate(loader_state_t *s, image_beat_t rows[4 * SF_IMAGE_SLO
 }
 
 /* ---- weight feeder: weight codes from global memory in order of use, one word an iteration ---- */
-#define SF_FRAME_WORDS 29      /* weight words of a frame */
+#define SF_FRAME_WORDS 29      /* weight words of a batch */
 #define SF_WORDS_A_REST 4
 
 typedef struct {
@@ -921,7 +921,7 @@ static int controller_reads_image(const controller_state_t *s, const controller_
 }
 
 static void controller_iterate(controller_state_t *s, const controller_layer_t *in,
-                               stored_line_t *fm, const int frame,
+                               stored_line_t *fm, const int batch,
                                __global line_t *restrict trace SF_PORTS) {
   const int skips = controller_skips(s, in), sends = controller_sends(s, in);
   const int inside = controller_inside(s, in);
@@ -954,7 +954,7 @@ static void controller_iterate(controller_state_t *s, const controller_layer_t *
     fm[s->out_address] = result;
 #ifdef SF_TRACE
     if (in->trace_base >= 0)
-      trace[frame * SF_TRACE + in->trace_base + s->out_address - in->out_base] = taken;
+      trace[batch * SF_TRACE + in->trace_base + s->out_address - in->out_base] = taken;
 #endif
   }
   /* Every counter below adds or keeps. */
@@ -1625,7 +1625,8 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
 
 #ifndef SF_LOWERED
 
-/* ---- the kernels: one enqueue of each runs all layers of all frames ----
+/* ---- the kernels: one enqueue of each runs all layers of all batches, each of
+ * SF_FRAMES frames ----
  * A kernel that has layers is a loop over them, and in it one loop whose trip count the planner
  * computed: one iteration is one clock. */
 #define SF_KERNEL __attribute__((max_global_work_dim(0))) __kernel
@@ -1635,53 +1636,53 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
 #define SF_WAITS
 #endif
 
-SF_KERNEL void loader(__global const image_beat_t *restrict image, const int frames SF_WAITS) {
+SF_KERNEL void loader(__global const image_beat_t *restrict image, const int batches SF_WAITS) {
   /* The row of the image is the inner index and a constant wherever it is used, so that it chooses
    * the bank when the text is compiled. */
   image_beat_t rows[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS]
       __attribute__((numbanks(16), bankwidth(64)));
   loader_state_t s;
-  loader_begin(&s, frames);
-  const int iterations = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
+  loader_begin(&s, batches);
+  const int iterations = (batches * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
   /* proof: loader-rows - a step reads one quarter of the memory and writes another */
   #pragma ivdep array(rows) safelen(8)
   for (int i = 0; i < iterations; ++i) loader_iterate(&s, rows, image SF_PASS);
 }
 
 SF_KERNEL void feeder(__global const weight_beat_t *restrict weights,
-                      __global const rest_beat_t *restrict rests, const int frames SF_WAITS) {
+                      __global const rest_beat_t *restrict rests, const int batches SF_WAITS) {
   feeder_state_t s;
   feeder_begin(&s);
-  const int iterations = frames * SF_FRAME_WORDS;
+  const int iterations = batches * SF_FRAME_WORDS;
   for (int i = 0; i < iterations; ++i) feeder_iterate(&s, weights, rests SF_PASS);
 }
 
-SF_KERNEL void params(__global const param_word_t *restrict records, const int frames SF_WAITS) {
+SF_KERNEL void params(__global const param_word_t *restrict records, const int batches SF_WAITS) {
   int at = 0;
-  const int iterations = frames * SF_FRAME_PARAMS;
+  const int iterations = batches * SF_FRAME_PARAMS;
   for (int i = 0; i < iterations; ++i) params_iterate(&at, records SF_PASS);
 }
 
 SF_KERNEL void controller(__global const controller_layer_t *restrict program,
-                          __global line_t *restrict trace, const int frames SF_WAITS) {
+                          __global line_t *restrict trace, const int batches SF_WAITS) {
   controller_layer_t layers[SF_PASSES];
   stored_line_t fm[SF_FM_LINES];
   controller_state_t s;
   for (int l = 0; l < SF_PASSES; ++l) layers[l] = program[l];
-  int at = 0, frame = 0;
-  const int passes = frames * SF_PASSES;
+  int at = 0, batch = 0;
+  const int passes = batches * SF_PASSES;
   for (int l = 0; l < passes; ++l) {
     const controller_layer_t in = layers[at];
     controller_begin(&s, &in);
     /* proof: controller-maps - within a layer no line that is read is written: the maps lie apart */
     #pragma ivdep array(fm)
-    for (int i = 0; i < in.iterations; ++i) controller_iterate(&s, &in, fm, frame, trace SF_PASS);
-    frame = at == SF_PASSES - 1 ? frame + 1 : frame;
+    for (int i = 0; i < in.iterations; ++i) controller_iterate(&s, &in, fm, batch, trace SF_PASS);
+    batch = at == SF_PASSES - 1 ? batch + 1 : batch;
     at = at == SF_PASSES - 1 ? 0 : at + 1;
   }
 }
 
-SF_KERNEL void conv(__global const conv_layer_t *restrict program, const int frames SF_WAITS) {
+SF_KERNEL void conv(__global const conv_layer_t *restrict program, const int batches SF_WAITS) {
   conv_layer_t layers[SF_LAYERS + 1]; /* the last record only reads the first weights */
   stored_weight_t weights[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
@@ -1689,7 +1690,7 @@ SF_KERNEL void conv(__global const conv_layer_t *restrict program, const int fra
   for (int l = 0; l < SF_LAYERS + 1; ++l) layers[l] = program[l];
   conv_reset(&s);
   int at = SF_LAYERS;
-  const int passes = frames * SF_LAYERS + 1;
+  const int passes = batches * SF_LAYERS + 1;
   for (int l = 0; l < passes; ++l) {
     const conv_layer_t in = layers[at];
     const int last = l == passes - 1;
@@ -1704,14 +1705,14 @@ SF_KERNEL void conv(__global const conv_layer_t *restrict program, const int fra
 }
 
 SF_KERNEL void post(__global const post_layer_t *restrict program,
-                    __global output_beat_t *restrict output, const int frames SF_WAITS) {
+                    __global output_beat_t *restrict output, const int batches SF_WAITS) {
   post_layer_t layers[SF_LAYERS];
   param_word_t records[SF_GROUPS];
   post_state_t s;
   for (int l = 0; l < SF_LAYERS; ++l) layers[l] = program[l];
   post_reset(&s);
   int at = 0;
-  const int passes = frames * SF_LAYERS;
+  const int passes = batches * SF_LAYERS;
   for (int l = 0; l < passes; ++l) {
     const post_layer_t in = layers[at];
     post_begin(&s, &in);
@@ -1757,7 +1758,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
                         __global const post_layer_t *restrict post_program,
                         __global output_beat_t *restrict output, __global line_t *restrict trace,
                         __global uchar *restrict fifos, __global int *restrict status,
-                        const int frames) {
+                        const int batches) {
   ports_t port_set;
   ports_t *ports = &port_set;
   uint offset = 0;
@@ -1799,18 +1800,18 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   controller_state_t controller;
   conv_state_t conv;
   post_state_t post;
-  int param_at = 0, frame = 0;
+  int param_at = 0, batch = 0;
   int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
-  int loader_left = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
-  int feeder_left = frames * SF_FRAME_WORDS, params_left = frames * SF_FRAME_PARAMS;
-  int controller_passes = frames * SF_PASSES, conv_passes = frames * SF_LAYERS + 1;
-  int post_passes = frames * SF_LAYERS;
+  int loader_left = (batches * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
+  int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
+  int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
+  int post_passes = batches * SF_LAYERS;
   controller_layer_t controller_in = controller_program[controller_at];
   conv_layer_t conv_in = conv_program[conv_at];
   post_layer_t post_in = post_program[post_at];
   int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
   int post_left = post_in.iterations;
-  loader_begin(&loader, frames);
+  loader_begin(&loader, batches);
   feeder_begin(&feeder);
   controller_begin(&controller, &controller_in);
   conv_reset(&conv);
@@ -1834,10 +1835,10 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
       params_left--;
     }
     for (; controller_passes && controller_ready(&controller, &controller_in, ports); moved = 1) {
-      controller_iterate(&controller, &controller_in, fm, frame, trace, ports);
+      controller_iterate(&controller, &controller_in, fm, batch, trace, ports);
       if (--controller_left == 0) {
         controller_passes--;
-        frame = controller_at == SF_PASSES - 1 ? frame + 1 : frame;
+        batch = controller_at == SF_PASSES - 1 ? batch + 1 : batch;
         controller_at = controller_at == SF_PASSES - 1 ? 0 : controller_at + 1;
         controller_in = controller_program[controller_at];
         controller_left = controller_in.iterations;
@@ -1868,7 +1869,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   /* Nothing can move: finished, or deadlocked with these words left in the FIFOs. */
   status[0] = !loader_left && !feeder_left && !params_left && !controller_passes && !conv_passes &&
               !post_passes;
-  status[1] = frame;
+  status[1] = batch;
   status[2] = controller_at;
   status[3] = (int)(ports->image_written - ports->image_read);
   status[4] = (int)ports->image_written;
@@ -1933,7 +1934,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
                       __global uchar *restrict fifos, __global int *restrict status,
                       __global const int *restrict latencies, __global long *restrict times,
                       __global long *restrict spans, __global long *restrict ends,
-                      const int frames) {
+                      const int batches) {
   ports_t port_set;
   ports_t *ports = &port_set;
   uint offset = 0;
@@ -1975,18 +1976,18 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   controller_state_t controller;
   conv_state_t conv;
   post_state_t post;
-  int param_at = 0, frame = 0;
+  int param_at = 0, batch = 0;
   int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
-  int loader_left = (frames * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
-  int feeder_left = frames * SF_FRAME_WORDS, params_left = frames * SF_FRAME_PARAMS;
-  int controller_passes = frames * SF_PASSES, conv_passes = frames * SF_LAYERS + 1;
-  int post_passes = frames * SF_LAYERS;
+  int loader_left = (batches * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
+  int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
+  int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
+  int post_passes = batches * SF_LAYERS;
   controller_layer_t controller_in = controller_program[controller_at];
   conv_layer_t conv_in = conv_program[conv_at];
   post_layer_t post_in = post_program[post_at];
   int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
   int post_left = post_in.iterations;
-  loader_begin(&loader, frames);
+  loader_begin(&loader, batches);
   feeder_begin(&feeder);
   controller_begin(&controller, &controller_in);
   conv_reset(&conv);
@@ -2035,13 +2036,13 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   times += 2 * SF_DEPTH_result;
   uint result_entered = 0;
   int result_high = 0;
-  /* spans: of the loader and the feeders one a frame, of the others one an invocation */
-  __global long *loader_span = spans, *feeder_span = loader_span + frames * SF_SPAN;
-  __global long *params_span = feeder_span + frames * SF_SPAN;
-  __global long *controller_span = params_span + frames * SF_SPAN;
+  /* spans: of the loader and the feeders one a batch, of the others one an invocation */
+  __global long *loader_span = spans, *feeder_span = loader_span + batches * SF_SPAN;
+  __global long *params_span = feeder_span + batches * SF_SPAN;
+  __global long *controller_span = params_span + batches * SF_SPAN;
   __global long *conv_span = controller_span + controller_passes * SF_SPAN;
   __global long *post_span = conv_span + conv_passes * SF_SPAN;
-  int loader_frames = frames, loader_beats = 0, feeder_words = 0, params_words = 0;
+  int loader_batches = batches, loader_beats = 0, feeder_words = 0, params_words = 0;
   long controller_free = 0, conv_free = 0, post_free = 0;   /* when the invocation may begin */
   long controller_last = -1, conv_last = -1, post_last = -1; /* its last iteration; -1: not done */
   int controller_waits = 0, conv_waits = 0, post_waits = 0;
@@ -2157,16 +2158,16 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       } else {
         if (fetches) {
           beats -= 256 * 64;
-          if (loader_beats == 0) ends[frames * SF_LAYERS + frames - loader_frames] = now;
+          if (loader_beats == 0) ends[batches * SF_LAYERS + batches - loader_batches] = now;
           loader_beats++;
         }
         loader_span[2]++;
         loader_iterate(&loader, image_rows, image, ports);
         loader_left--;
         loader_span[1] = now + 1;
-        if (loader_beats == SF_FRAME_BEATS * SF_IMAGE_PASSES && loader_frames > 1) {
+        if (loader_beats == SF_FRAME_BEATS * SF_IMAGE_PASSES && loader_batches > 1) {
           loader_beats = 0;
-          loader_frames--;
+          loader_batches--;
           loader_span += SF_SPAN;
           loader_span[0] = now + 1;
         }
@@ -2233,10 +2234,10 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         controller_span[3 + wait]++;
       } else {
         controller_span[2]++;
-        controller_iterate(&controller, &controller_in, fm, frame, trace, ports);
+        controller_iterate(&controller, &controller_in, fm, batch, trace, ports);
         if (controller_in.trace_base >= 0 && controller.stored == controller_in.stores &&
             controller.stored != stored)
-          ends[frame * SF_LAYERS + controller_at - (SF_PASSES - SF_LAYERS)] = now + controller_latency;
+          ends[batch * SF_LAYERS + controller_at - (SF_PASSES - SF_LAYERS)] = now + controller_latency;
         stored = controller.stored;
         if (--controller_left == 0) controller_last = now;
         moved = now;
@@ -2278,7 +2279,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         if (--post_left == 0) {
           post_last = now;
           if (post_in.direct)
-            ends[(frames - 1 - (post_passes - 1) / SF_LAYERS) * SF_LAYERS + post_at] = now + post_latency;
+            ends[(batches - 1 - (post_passes - 1) / SF_LAYERS) * SF_LAYERS + post_at] = now + post_latency;
         }
         moved = now;
       }
@@ -2295,7 +2296,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       controller_last = -1;
       stored = 0;
       controller_passes--;
-      frame = controller_at == SF_PASSES - 1 ? frame + 1 : frame;
+      batch = controller_at == SF_PASSES - 1 ? batch + 1 : batch;
       controller_at = controller_at == SF_PASSES - 1 ? 0 : controller_at + 1;
       controller_in = controller_program[controller_at];
       controller_left = controller_in.iterations;
@@ -2332,7 +2333,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   }
   status[0] = !loader_left && !feeder_left && !params_left && !controller_passes && !conv_passes &&
               !post_passes;
-  status[1] = frame;
+  status[1] = batch;
   status[2] = controller_at;
   status[3] = (int)(image_entered - ports->image_read);
   status[4] = (int)ports->image_written;

@@ -81,7 +81,9 @@ def lookup(atoms: Atoms, entries: Entries, path: Path) -> Value | None:
                 known = below.get(rest)
                 below[rest] = value if known is None else join(atoms, known, value, None)
         elif _alike(key, path[:length]):
-            if exact is not None and key != path and "*" not in key:
+            # What the same path holds is newer than the whole, but not than a part of it.
+            older = length < size or "*" not in path
+            if exact is not None and key != path and "*" not in key and older:
                 continue
             if length > longest:
                 base, longest = value, length

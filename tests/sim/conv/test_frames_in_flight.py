@@ -99,10 +99,11 @@ def test_layers_in_strips_with_frames_in_flight(
     check(network.model, folder, seed, 3, on_device("pocl"))
 
 
+@pytest.mark.parametrize("device", ["intel-fpga-emu", "intel-cpu"])
 @pytest.mark.parametrize("case", [1, 7])
-def test_frames_in_flight_on_intels_emulator(
-    case: int, networks: list[QuantizedModel], generated: Generate, on_device: OnDevice
+def test_frames_in_flight_on_other_devices(
+    case: int, device: str, networks: list[QuantizedModel], generated: Generate, on_device: OnDevice
 ) -> None:
     seed, _, _, units, pixels, flight = CASES[case]
     folder = generated(networks[case], units, pixels, flight)
-    check(networks[case], folder, seed, flight + 1, on_device("intel-fpga-emu"))
+    check(networks[case], folder, seed, flight + 1, on_device(device))

@@ -24,7 +24,7 @@ LOOP = re.compile(r"( +for \(int i = 0; i < [\w.]+; \+\+i\)) (\w+)_iterate\((.*)
 @cache
 def design() -> Design:
     model = random_model(1, ModelOptions(height=14, width=13))
-    return TARGET.emit(TARGET.plan(model, load_board("a10gx1150"), Options()))
+    return TARGET.emit(TARGET.plan(model, load_board("a10gx1150"), Options(units=16, pixels=4)))
 
 
 def text() -> str:
@@ -46,6 +46,20 @@ def check(changed: str) -> set[tuple[str, str]]:
 
 def test_the_text_breaks_no_rule() -> None:
     assert check(text()) == set()
+
+
+@pytest.mark.parametrize("array", [(8, 1, 1), (8, 2, 3), (24, 1, 2), (48, 2, 1)])
+def test_texts_of_other_arrays_break_no_rule(array: tuple[int, int, int]) -> None:
+    """A line of one vector too: that sums need the line read before them is seen."""
+    units, pixels, frames = array
+    model = random_model(1, ModelOptions(height=14, width=13))
+    options = Options(units=units, pixels=pixels, frames=frames)
+    own = TARGET.emit(TARGET.plan(model, load_board("a10gx1150"), options))
+    found = check_rules(
+        own.files[DEVICE].decode(), source_name=DEVICE, pipelining=True, proofs=own.rules.proofs,
+        exceptions=own.rules.exceptions,
+    )  # fmt: skip
+    assert not [v for v in found if v.severity == "error"]
 
 
 def test_the_table_names_what_is_not_pipelined() -> None:
