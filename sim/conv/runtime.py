@@ -161,7 +161,7 @@ class Accelerator:
             constants["post"], out["output"], out["trace"],
         )  # fmt: skip
         channels = [replace(c, depth=self.depths[c.name]) for c in self.manifest.channels]
-        where = f"{'frame' if self.frames == 1 else 'batch'} {{}}, layer {{}}"
+        where = f"{'frame' if self.frames == 1 else 'batch'} {{}}, step {{}}"
         launch_scheduler(
             self.context, self.program, arguments, self.depths, arena,
             where, (np.int32(batches),), Waits(KERNELS, channels),

@@ -320,7 +320,7 @@ def test_a_hang_is_reported_with_kernel_and_channel(
     with pytest.raises(CheckFailed, match=told) as caught:
         emulate(folder, device, random_frames(large, 7, 1), strict_depth=True, stall_s=3)
     if device == "pocl":
-        assert re.search(r"in frame 0, layer \d+", str(caught.value))
+        assert re.search(r"in frame 0, step \d+", str(caught.value))
         assert re.search(r"operand \w+( words)? after \d+ words", str(caught.value))
 
 

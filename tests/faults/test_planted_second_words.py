@@ -252,4 +252,4 @@ def test_a_fault_that_stops_the_kernels_is_located(
     with pytest.raises(CheckFailed, match="controller reads empty channel result") as caught:
         emulate(project, device, frames, stall_s=3)
     if device == "pocl":
-        assert f"in frame 0, layer {layer}: " in str(caught.value)
+        assert f"in frame 0, step {layer}: " in str(caught.value)

@@ -109,7 +109,10 @@ def _step(
         found.append(f"a weight word is touched again after {distance} iterations")
     if layer.pool is None and layer.mode != "standard":
         found += _late(plan, own, whole, [c for c in cycles if c.fire.completes], times, reads)
-    records = [t.record for t in post_tiles(own.post, plan.array.pixels)]
+    records = [
+        t.record
+        for t in post_tiles(own.post, plan.array.pixels, plan.array.frames, plan.slice.frames)
+    ]
     if records != [group for group, _, _ in tiles]:
         found.append("tiles take the parameters of another group")
     return found

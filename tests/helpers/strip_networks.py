@@ -7,7 +7,9 @@ import random
 import numpy as np
 from random_networks import Builder, Family
 
+from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.network import Network
+from shiftforge.generator.conv.plan import array_for
 from shiftforge.generator.conv.segments import Segment, inner_result
 from shiftforge.quant.graph.types import Grid, Preprocess, QuantizedModel, Tensor
 from shiftforge.quant.graph.verify import verify
@@ -47,8 +49,23 @@ def blocks(seed: int, family: Family = "two-term") -> QuantizedModel:
     return model
 
 
+def random_array(network: Network, seed: int) -> ArrayShape:
+    """Of any units, and one to three frames in flight."""
+    rng = random.Random(f"array {seed}")
+    units, pixels = rng.choice((8, 16, 16, 24, 32, 48)), rng.randint(1, 9)
+    return array_for(network, units, pixels, rng.choice((1, 1, 1, 2, 3)))
+
+
 def random_segments(network: Network, rng: random.Random) -> tuple[Segment, ...]:
-    """Neighbouring layers in strips, of even heights where the image is sent."""
+    """Neighbouring layers in strips, even ones where the image is sent; some at least."""
+    for _ in range(30):
+        found = _drawn(network, rng)
+        if any(len(own.ends) > 1 for own in found):
+            break
+    return found
+
+
+def _drawn(network: Network, rng: random.Random) -> tuple[Segment, ...]:
     layers, found, first = network.layers, [], 0
     while first < len(layers):
         last = first

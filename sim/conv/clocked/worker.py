@@ -149,7 +149,7 @@ def _stopped(status: NDArray[np.int32], channels: Sequence[Channel]) -> str:
         f"{c.name} {fill} of {c.depth} after {words} words"
         for c, (fill, words) in zip(channels, counts, strict=True)
     )
-    return f"the kernels stopped in frame {status[1]}, layer {status[2]}: {told}; channels: {held}"
+    return f"the kernels stopped in frame {status[1]}, step {status[2]}: {told}; channels: {held}"
 
 
 def run_job(job: ClockedJob) -> tuple[ClockedOutputs, ClockedRun]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conv_strip_check import strip_problems
 from mobilenet import mobilenet_v2
-from strip_networks import blocks, random_segments
+from strip_networks import blocks, random_array, random_segments
 
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError
@@ -31,7 +31,7 @@ def random_strips(seed: int) -> tuple[Network, Plan]:
     """Blocks in random segments of random heights, on a random array."""
     rng = random.Random(seed)
     network = network_of(blocks(seed))
-    array = array_for(network, rng.choice((16, 32)), rng.randint(1, 9))
+    array = random_array(network, seed)
     segments = random_segments(network, rng)
     return network, make_plan(network, BOARD, array, segments=segments, tight=rng.random() < 0.5)
 

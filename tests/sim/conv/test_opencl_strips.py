@@ -13,7 +13,7 @@ from conv_faults import change_word, locate, replace_text
 from device_client import DeviceClient
 from mobilenet import mobilenet_v2
 from random_networks import Family, random_frames
-from strip_networks import blocks, random_segments
+from strip_networks import blocks, random_array, random_segments
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.network import Network, network_of
@@ -35,7 +35,7 @@ def project(seed: int, folder: Path, family: Family = "two-term") -> tuple[Netwo
     """The project of random blocks in random strips; every third one with the other controller."""
     rng = random.Random(seed)
     network = network_of(blocks(seed, family))
-    array = array_for(network, rng.choice((16, 32)), rng.randint(1, 9))
+    array = random_array(network, seed)
     segments = random_segments(network, rng)
     plan = make_plan(
         network, BOARD, array, segments=segments, tight=seed % 2 == 1, non_blocking=seed % 3 == 2
@@ -46,7 +46,7 @@ def project(seed: int, folder: Path, family: Family = "two-term") -> tuple[Netwo
 
 def check(network: Network, folder: Path, seed: int, client: DeviceClient) -> None:
     """Fails with the first divergence; channels are as deep as in hardware."""
-    model, frames = network.model, random_frames(network.model, seed, 2)
+    model, frames = network.model, random_frames(network.model, seed, 3)
     golden = run_golden(model, frames)
     found = client.run(folder, frames, strict_depth=True)
     stored = {layer.result.name for layer in network.layers}

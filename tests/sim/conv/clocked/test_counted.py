@@ -132,7 +132,7 @@ def test_a_depth_made_too_small_is_reported_by_name(
     told = str(caught.value)
     assert "post writes full channel result (depth 1)" in told
     assert "controller writes full channel operand (depth 64)" in told
-    assert re.search(r"in frame 0, layer \d+: ", told) and "result 1 of 1 after" in told
+    assert re.search(r"in frame 0, step \d+: ", told) and "result 1 of 1 after" in told
     assert count(generated(large, 16, 7), codes, latencies=latencies).found.steady
 
 
