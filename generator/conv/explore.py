@@ -29,6 +29,9 @@ from shiftforge.quant.graph.types import QuantizedModel
 
 __all__ = ["as_planned", "explore"]
 
+_CUTS = 4
+"""Sizes of the feature-map memory that arrays have about, whole maps among them."""
+
 
 def explore(
     model: QuantizedModel, boards: tuple[Board, ...], options: Options, points: int
@@ -60,9 +63,9 @@ def explore(
 
 def _space(choices: tuple[Choice, ...], board: Board, points: float) -> Space:
     """As many depths of the channels as it takes for so many points."""
-    space = Space(UNITS, PIXELS, FRAMES)
+    space = Space(UNITS, PIXELS, FRAMES, strips=True)
     rows = max(1, count_arrays(choices, board, space))
-    return replace(space, depths=depth_columns(ceil(points / rows)))
+    return replace(space, depths=depth_columns(ceil(points / rows / _CUTS)))
 
 
 def _point(points: Points, k: int, several: bool) -> FrontPoint:

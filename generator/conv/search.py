@@ -103,7 +103,7 @@ def _space(options: Options) -> Space | None:
         given = options.given_depths
         depths = dict.fromkeys(replace(own, **given) for own in _DEPTHS)
         frames = FRAMES if options.frames is None else (options.frames,)
-        return Space(UNITS, PIXELS, frames, tuple(depths))
+        return Space(UNITS, PIXELS, frames, tuple(depths), options.map_bytes is None)
     return Space(UNITS, PIXELS, (options.frames or 1,), (options.depths,))
 
 
@@ -135,7 +135,7 @@ def _best(
     """The first plan that is as asked. strips: layers may run in strips, so that what whole maps
     take counts for nothing."""
     mask = replace(limits, ram_blocks=None).met(points) if strips else limits.met(points)
-    mask &= points.fits_but_ram if strips else points.fits
+    mask &= (points.fits_but_ram & ~points.in_strips) if strips else points.fits
     if options.second_terms is not None:
         mask &= np.round(points.f, F_DIGITS) <= options.second_terms
     tries = _STRIP_TRIES[options.map_bytes is not None] if strips else _TRIES
@@ -163,9 +163,10 @@ def _confirmed(
     points: Points, point: int, options: Options, limits: Limits, strips: bool
 ) -> Plan | None:
     network, array, depths = points.choice(point).network, points.array(point), points.depth(point)
-    if strips:
+    most = int(points.map_bytes[point]) if points.in_strips[point] else options.map_bytes
+    if strips or points.in_strips[point]:
         plan = strips_or_none(
-            network, points.board, array, options.map_bytes, ram_blocks=limits.ram_blocks,
+            network, points.board, array, most, ram_blocks=limits.ram_blocks,
             non_blocking=options.non_blocking, depths=depths,
         )  # fmt: skip
     else:

