@@ -30,6 +30,7 @@ from shiftforge.sim.rtl.area import FAMILY, Cells, synthesise
 
 __all__ = ["figures", "fitted", "measure_block"]
 
+CODE = re.compile(r"code_width(\d+)_least1_rightbits(\d)_floor(\d)")
 ROUNDING = re.compile(r"round_width32_least(\d)_rightbits(\d)_leftbits(\d)_oneadder(\d)")
 
 
@@ -65,7 +66,6 @@ def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     ring, ring_unit = line("ring_units{}", (8, 16, 24, 32, 48))
     ring_ff, ring_ff_unit = line("ring_units{}", (8, 16, 24, 32, 48), "ff")
     clamp, clamp_bit = line("clamp_width{}", (10, 16, 24, 32))
-    direct, direct_place = line("direct_places{}", (2, 7, 14))
     pool, pool_place = line("pool_places{}", (2, 7, 14))
     build, build_source = line("build_parts{}_groups1", (1, 2, 4, 8))
     front = blocks["front_units16_sources1"]
@@ -84,14 +84,30 @@ def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "add": {"luts": [b["luts"] for b in adds], "ff": [b["ff"] for b in adds]},
         "pool": {"luts": round(pool - 16 * terms, 1), "luts_place": pool_place, "luts_term": 16,
                  "ff": blocks["pool_places7"]["ff"]},
-        "direct": {"luts": direct, "luts_place": direct_place,
-                   "ff": blocks["direct_places7"]["ff"]},
         "build": {"luts": build, "luts_source": build_source, "ff": 8},
         "select": {k: blocks["select"][k] for k in ("luts", "ff")},
     }  # fmt: skip
+    rows["code"] = _codes(blocks)
+    masks = [blocks[f"masks_width26_least1_rightbits{bits}"] for bits in range(5)]
+    rows["masks"] = {k: [b[k] for b in masks] for k in ("luts", "ff")}
     for one, row in enumerate(("round", "round_one")):
         rows[row] = _rounding(blocks, one)
     return rows
+
+
+def _codes(blocks: dict[str, Any]) -> dict[str, float]:
+    """A plane through widths and bits of the right shift; what a free smallest code takes more."""
+    points = [(*(int(v) for v in parts.groups()), block["luts"], block["ff"])
+              for name, block in blocks.items() if (parts := CODE.fullmatch(name))]  # fmt: skip
+    own = [p for p in points if p[2]]
+    table = [[1, p[0], p[1]] for p in own]
+    constant, width, right = np.linalg.lstsq(np.array(table, float), [p[3] for p in own])[0]
+    (free,) = (p for p in points if not p[2])
+    like = next(p for p in own if p[:2] == free[:2])
+    ff_bit = (own[-1][4] - own[0][4]) / (own[-1][0] - own[0][0])
+    return {"luts": round(float(constant), 1), "luts_bit": round(float(width), 2),
+            "luts_right": round(float(right), 2), "luts_free": free[3] - like[3],
+            "ff": own[0][4] - round(ff_bit * own[0][0]), "ff_bit": ff_bit}  # fmt: skip
 
 
 def _rounding(blocks: dict[str, Any], one: int) -> dict[str, float]:

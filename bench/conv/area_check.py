@@ -52,7 +52,8 @@ STILL_CLOCKS = 16
 class Check:
     """How a block is run. inputs: bits by port; output: port and bits, up to 128.
 
-    latency: clocks from operands to the output. expected: of all rows, before the latency.
+    latency: clocks from operands to the output. expected: of all rows, before the latency. still:
+    ports that change once in ``STILL_CLOCKS``.
     """
 
     block: Block
@@ -60,6 +61,7 @@ class Check:
     output: tuple[str, int]
     latency: int
     expected: Callable[[Sequence[Row]], Iterator[int]]
+    still: tuple[str, ...] = STILL
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,19 @@ def _round(least: int, one: bool) -> Callable[[Sequence[Row]], Iterator[int]]:
             # With one adder the bias holds half of the last place.
             exact = total - (1 << places >> 1) if one else total
             yield _half_even(exact, places) & 0xFFFFFFFF
+
+    return expected
+
+
+def _code(width: int, least: int, floor: bool) -> Callable[[Sequence[Row]], Iterator[int]]:
+    def expected(rows: Sequence[Row]) -> Iterator[int]:
+        for row in rows:
+            places = least + row["right_i"]
+            total = _signed((row["sum_i"] + row["bias_i"]) & (1 << width) - 1, width)
+            exact = _half_even(total - (1 << places >> 1), places)
+            low = -128 * row["signed_i"] if floor else _signed(row["low_i"], 9)
+            code = min(max(exact, low), _signed(row["high_i"], 9))
+            yield code & 255 if row["valid_i"] else 0
 
     return expected
 
@@ -135,7 +150,19 @@ def _rounds(least: int, one: int) -> Check:
     return Check(_find(name), inputs, ("code_o", 32), 2 if one else 4, _round(least, bool(one)))
 
 
+def _codes(floor: int) -> Check:
+    width, least, bits = 26, 1, 4
+    name = f"code Width={width} Least={least} RightBits={bits} Floor={floor}"
+    inputs = {"valid_i": 1, "signed_i": 1, "low_i": 9, "high_i": 9, "sum_i": width,
+              "bias_i": width, "right_i": bits, "below_i": width, "outer_i": width}  # fmt: skip
+    still = tuple(port for port in inputs if port not in ("sum_i", "bias_i"))
+    expected = _code(width, least, bool(floor))
+    return Check(_find(name), inputs, ("code_o", 8), 4, expected, still)
+
+
 CHECKS = (
+    _codes(1),
+    _codes(0),
     *(_rounds(least, one) for one in (0, 1) for least in (0, 4)),
     Check(_find("add Bits=0"), {"valid_i": 1, "adds_i": 1, "own_i": 8, "skip_i": 8, "own_left_i": 1,
           "skip_left_i": 1, "sum_left_i": 1, "sum_right_i": 1}, ("code_o", 8), 2, _add),
@@ -153,15 +180,22 @@ def _stimulus(check: Check, clocks: int) -> list[dict[str, int]]:
     for clock in range(clocks):
         row = {}
         for port, bits in check.inputs.items():
-            if port in STILL and clock % STILL_CLOCKS:
+            if port in check.still and clock % STILL_CLOCKS:
                 row[port] = rows[-1][port]
                 continue
             value = int.from_bytes(random.bytes(-(-bits // 8))) & (1 << bits) - 1
-            if bits == 32:
-                value >>= int(random.integers(3, 31))
-                value = -value & 0xFFFFFFFF if random.integers(2) else value
+            if port in ("sum_i", "bias_i", "value_i") or bits == 32:
+                value >>= int(random.integers(bits // 10, bits - 1))
+                value = -value & (1 << bits) - 1 if random.integers(2) else value
             row[port] = value % 9 if port == "fill_i" else value
-        if "low_i" in row and _signed(row["low_i"], 32) > _signed(row["high_i"], 32):
+        if "below_i" in row and clock % STILL_CLOCKS == 0:
+            places = dict(check.block.parameters)["Least"] + row["right_i"]
+            every = (1 << check.inputs["below_i"]) - 1
+            row["below_i"], row["outer_i"] = (1 << places) - 1, -256 << places & every
+            # Codes of the type, and a high one that is no smaller than the low one.
+            row["high_i"] = int(random.integers(0, 128 << (1 - row["signed_i"])))
+            row["low_i"] = -int(random.integers(0, 129)) & 511 if row["signed_i"] else 0
+        if check.block.module == "clamp" and _signed(row["low_i"], 32) > _signed(row["high_i"], 32):
             row["low_i"], row["high_i"] = row["high_i"], row["low_i"]
         rows.append(row)
     return rows
@@ -222,7 +256,7 @@ def check_block(
     outputs = [int.from_bytes(data[16 * i : 16 * i + 16], "little") for i in range(clocks)]
     # The last rows have not come out yet, or depend on one that has not come.
     for clock, wanted in enumerate(list(check.expected(rows))[: clocks - check.latency - 1]):
-        still = any(port in check.inputs for port in STILL)
+        still = any(port in check.inputs for port in check.still)
         if still and clock % STILL_CLOCKS + check.latency >= STILL_CLOCKS:
             continue
         if (found := outputs[clock + check.latency]) != wanted:

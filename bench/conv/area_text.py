@@ -54,10 +54,16 @@ BLOCKS = (
     *_blocks("round", "result", *(
         {"Width": 24, "Least": 4, "RightBits": 3, "LeftBits": 0, "OneAdder": one} for one in (0, 1)
     )),
+    *_blocks("code", "result", *(
+        {"Width": w, "Least": 1, "RightBits": r, "Floor": floor}
+        for w, r, floor in (*((w, r, 1) for w in (20, 26, 32) for r in (0, 1, 2, 3, 4)), (26, 4, 0))
+    )),
+    *_blocks("masks", "unit", *(
+        {"Width": 26, "Least": 1, "RightBits": r} for r in (0, 1, 2, 3, 4)
+    )),
     *_blocks("clamp", "result", *({"Width": w} for w in (32, 24, 16, 10))),
     *_blocks("add", "result", *({"Bits": b} for b in (0, 1, 2, 3))),
     *_blocks("pool", "unit", *({"Places": p} for p in (2, 7, 14))),
-    *_blocks("direct", "unit", *({"Places": p} for p in (2, 7, 14))),
     *_blocks("build", "byte", *(
         {"Parts": p, "Groups": g} for p, g in ((1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (1, 4))
     )),

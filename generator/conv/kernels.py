@@ -10,11 +10,13 @@ from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.image import IMAGE_AHEAD
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.plan import LayerPlan, Plan
+from shiftforge.generator.conv.post_range import clamps_output, floors
 from shiftforge.generator.conv.promises import PROMISES
 from shiftforge.generator.conv.records import RECORDS, content_words, record_bytes, struct_fields
 from shiftforge.generator.conv.weights import (
     output_beat_bytes,
     parameter_bytes,
+    parameter_content,
     weight_beats,
     weight_word_bytes,
 )
@@ -35,6 +37,7 @@ _OF_ADDITIONS = (
     "add_high",
 )  # fmt: skip
 _OF_POOLS = ("pool_signed", "pool_low", "pool_high")
+_OF_CODES = ("low", "high")
 
 
 def _layer_comment(layer: LayerPlan) -> str:
@@ -59,6 +62,7 @@ def _constants(plan: Plan) -> list[tuple[str, str]]:
     found = []
     posts = [step.post for step in plan.steps]
     for names, used in (
+        (_OF_CODES, [p for p in posts if not p.direct]),
         (_OF_ADDITIONS, [p for p in posts if p.residual]),
         (_OF_POOLS, [p for p in posts if p.pool]),
     ):
@@ -67,7 +71,9 @@ def _constants(plan: Plan) -> list[tuple[str, str]]:
             text = f"((in)->{name})"
             if len(values) == 1:
                 text = str(values.pop())
-            elif values and min(values) >= 0 and "low" not in name and "high" not in name:
+            elif name == "low" and floors(plan.steps):
+                text = "((in)->low & -128)"
+            elif values and min(values) >= 0 and "low" not in name:
                 text = f"((in)->{name} & {power_of_two(max(values) + 1) - 1})"
             found.append((f"SF_{name.upper()}(in)", text))
     return found
@@ -104,7 +110,8 @@ def render_accelerator(plan: Plan) -> str:
     lane = 16 if array.units % 16 == 0 else 8
     direct = any(step.post.direct for step in plan.steps)
     parameter = parameter_bytes(array, plan.multiplier_requant)
-    used = array.units * (6 + 4 * plan.multiplier_requant)
+    used = parameter_content(array, plan.multiplier_requant)
+    outputs = [step.post for step in plan.steps if step.post.direct]
     values: dict[str, Any] = {
         "version": __version__,
         "network": plan.network,
@@ -167,6 +174,9 @@ def render_accelerator(plan: Plan) -> str:
         "sliced": any(step.post.sliced for step in plan.steps),
         "narrow": any(step.post.sliced or step.post.direct for step in plan.steps),
         "direct": direct,
+        "direct_columns": max((p.every // array.frames for p in outputs), default=1),
+        "direct_clamps": clamps_output(plan.steps),
+        "floors": floors(plan.steps),
         "residual": any(step.post.residual for step in plan.steps),
         "pools": [{"terms": _pool_terms(m), "right": right} for m, right in plan.pools],
         "image_streams": image.streamed,
@@ -175,9 +185,10 @@ def render_accelerator(plan: Plan) -> str:
         "shifts": {
             "right_least": shifts.right_least,
             "right_mask": power_of_two(shifts.right_most - shifts.right_least + 1) - 1,
-            "left": shifts.left_most,
+            "left": 0 if plan.multiplier_requant else shifts.left_most,
             "left_mask": power_of_two(shifts.left_most + 1) - 1,
             "folded": shifts.folded,
+            "raised": shifts.raised,
         },
         "promises": PROMISES,
         "lanes_include": verbatim(

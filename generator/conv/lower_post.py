@@ -5,7 +5,7 @@ from __future__ import annotations
 from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.records import PostPass
 from shiftforge.generator.conv.schedule import Layer
-from shiftforge.generator.conv.slices import Slice, is_sliced, tile_iterations
+from shiftforge.generator.conv.slices import Slice, direct_columns, is_sliced, tile_iterations
 from shiftforge.generator.conv.walk import Walk
 
 __all__ = ["PARAM_DISTANCE", "lower_post", "signed_digits"]
@@ -46,7 +46,9 @@ def lower_post(
     every = tile_iterations(layer, array, part.count)
     # A pool's sums become a line after their last tile.
     busy = every * (tiles + (tiling.out_groups if layer.pool is not None else 0))
-    taken = 1 if layer.direct else part.columns if is_sliced(layer) else array.pixels
+    taken = part.columns if is_sliced(layer) else array.pixels
+    if layer.direct:
+        taken = array.pixels // direct_columns(layer, array)
     return PostPass(
         iterations=before + busy,
         before=before,

@@ -17,7 +17,8 @@ from shiftforge.quant.graph.types import ShiftFormat
 
 __all__ = [
     "REST_BEAT", "ShiftRanges", "WeightBeats", "frame_weight_bytes", "negative_terms",
-    "output_beat_bytes", "pack_parameters", "pack_weights", "parameter_bytes", "shift_ranges",
+    "output_beat_bytes", "pack_parameters", "pack_weights", "parameter_bytes",
+    "parameter_content", "shift_ranges",
     "weight_beats", "weight_word_bytes", "weight_words",
 ]  # fmt: skip
 
@@ -80,9 +81,14 @@ def output_beat_bytes(array: ArrayShape, direct: bool) -> int:
     return power_of_two(4 * array.units if direct else array.line_bytes)
 
 
+def parameter_content(array: ArrayShape, multiplier: bool) -> int:
+    """Bytes of a parameter record that hold something."""
+    return array.units * (4 + 4 * multiplier + 1)
+
+
 def parameter_bytes(array: ArrayShape, multiplier: bool) -> int:
     """Bytes of a parameter record: a power of two."""
-    return power_of_two(array.units * (4 + 4 * multiplier + 2))
+    return power_of_two(parameter_content(array, multiplier))
 
 
 def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
@@ -194,10 +200,11 @@ def pack_parameters(
 
     steps: of which layer each step is; None for one step a layer.
 
-    A record is a beat: int32 bias, [int32 multiplier,] uint8 right shift, uint8 left shift of
-    ``units`` channels each. The bias has what the complements of negative terms lack, and where
-    every channel is shifted right the half that rounds up, in 32 bits that wrap: the sum with it is
-    the exact one.
+    A record is a beat: int32 bias, [int32 multiplier,] int8 shift of ``units`` channels each. The
+    shift is one to the right beyond the least one, or below 0 one to the left. The bias has what
+    the complements of negative terms lack; where every channel is shifted right it is raised as the
+    sums are and has the half that rounds up. It is in 32 bits that wrap: the sum with it is the
+    exact one.
     """
     ranges = shift_ranges(layers, multiplier)
     least = ranges.right_least
@@ -206,17 +213,18 @@ def pack_parameters(
         factor, left, right = _requantisation(layer)
         bias = layer.conv.bias.astype(np.int64) + negative_terms(layer, array)
         if ranges.folded:
-            bias += np.int64(1) << (right - 1)
+            right = right - left + ranges.raised
+            left = np.zeros_like(right)
+            bias = (bias << ranges.raised) + (np.int64(1) << (right - 1))
         wrapped = (bias & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
         rows = [wrapped, factor.astype(np.int32)] if multiplier else [wrapped]
         groups, size = ceil(len(bias) / array.units), parameter_bytes(array, multiplier)
         channels = groups * array.units
         table = np.zeros((groups, size), np.uint8)
         at = 0
-        for row, kind in [(r, np.int32) for r in rows] + [
-            (right - least, np.uint8),
-            (left, np.uint8),
-        ]:
+        # A multiplier has its left shift in it.
+        shift = right - least if multiplier else np.where(left > 0, -left, right - least)
+        for row, kind in [*((r, np.int32) for r in rows), (shift, np.int8)]:
             padded = np.zeros(channels, kind)
             padded[: len(row)] = row
             held = padded.reshape(groups, array.units).view(np.uint8)
@@ -230,13 +238,15 @@ def pack_parameters(
 class ShiftRanges:
     """right_least, right_most: of all right shifts of the network; left_most: of its left shifts.
 
-    right_least is 0 where the plan cannot count on a right shift: with multipliers, or where some
-    channel shifts left or not at all.
+    raised: places by which every sum is shifted left first, with its bias: as many as make each
+    channel's shift one to the right. right_least is 0 where the plan cannot count on that: with
+    multipliers, or where raised sums leave 32 bits.
     """
 
     right_least: int
     right_most: int
     left_most: int
+    raised: int = 0
 
     @property
     def folded(self) -> bool:
@@ -248,9 +258,12 @@ def shift_ranges(layers: tuple[Layer, ...], multiplier: bool) -> ShiftRanges:
     """Which shifts requantisation has to do."""
     parts = [_requantisation(layer) for layer in layers]
     right = np.concatenate([r for _, _, r in parts])
-    left = int(max(shift.max() for _, shift, _ in parts))
-    least = int(right.min()) if left == 0 and not multiplier else 0
-    return ShiftRanges(least, int(right.max()), left)
+    left = np.concatenate([shift for _, shift, _ in parts])
+    raised = max(0, 1 - int((right - left).min()))
+    if multiplier or raised + max(int(layer.conv.acc_bits.max()) for layer in layers) > 32:
+        return ShiftRanges(0, int(right.max()), int(left.max()))
+    own = right - left + raised
+    return ShiftRanges(int(own.min()), int(own.max()), 0, raised)
 
 
 def _requantisation(layer: Layer) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:

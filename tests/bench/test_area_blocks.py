@@ -92,6 +92,8 @@ def test_planted_faults_are_found(bench: Any) -> None:
         ("round", "shifted[0] & ~tie", "shifted[0]"),
         ("ring", "full >> 72", "full >> 64"),
         ("clamp", "value_i > high_i", "value_i >= low_i"),
+        ("code", "shifted[0] & ~tie", "shifted[0]"),
+        ("code", "(Least + 8)", "(Least + 9)"),
     ):
         own = next(c for c in check.CHECKS if c.block.module == module
                    and (module != "round" or ("OneAdder", 1) in c.block.parameters))  # fmt: skip

@@ -37,7 +37,8 @@
 /* ---- what the plan knows when the text is compiled: ranges of shifts, constants of all layers ---- */
 #define SF_RIGHT_LEAST 0
 #define SF_RIGHT_MASK 63 /* of what a right shift is more than that */
-#define SF_LEFT_MASK 3
+#define SF_LOW(in) ((in)->low & -128)
+#define SF_HIGH(in) ((in)->high & 255)
 #define SF_SKIP_SIGNED(in) 1
 #define SF_SKIP_LEFT(in) 0
 #define SF_ADD_SIGNED(in) 1
@@ -99,9 +100,8 @@ typedef struct { uchar byte[64]; } image_beat_t __attribute__((aligned(64)));
 typedef struct {
   ints_t bias[SF_VECTORS];
   ints_t multiplier[SF_VECTORS];
-  uchar8 right[SF_VECTORS];
-  uchar8 left[SF_VECTORS];
-  uchar padding[96];
+  bytes_t shift[SF_VECTORS]; /* to the right, beyond the least; as a signed byte below 0: to the left */
+  uchar padding[112];
 } param_word_t __attribute__((aligned(256)));
 /* One pixel of the network's output of one frame, 32 bits a channel. */
 typedef struct { ints_t unit[2]; } output_beat_t __attribute__((aligned(64)));
@@ -1395,6 +1395,8 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
 #define SF_SLICE_FRAMES 1 /* frames, */
 #define SF_SLICE_COLUMNS 2 /* and pixels of each */
 #define SF_SLICE_LINE (SF_SLICE * SF_VECTORS)
+#define SF_HELD_PIXELS 1 /* of a frame, that a 32-bit output has in a line */
+#define SF_HELD (SF_FRAMES * SF_HELD_PIXELS * SF_VECTORS)
 typedef struct {
   int pre;                     /* parameter words to come before the first tile */
   int at;                      /* where the next one goes */
@@ -1405,7 +1407,7 @@ typedef struct {
   bytes_t skip[SF_LINE];       /* the other operand of the addition, likewise */
   int emits;                   /* the sums of a channel group are complete and become its line */
   ints_t sum[1][SF_VECTORS]; /* of a frame; the next slice's lie in front */
-  ints_t held[SF_LINE];        /* sums of the output; the next pixel's lie in front */
+  ints_t held[SF_HELD];        /* sums of the output; the next pixel's lie in front */
   int stored;                  /* beats of the output stored */
 } post_state_t;
 
@@ -1431,7 +1433,7 @@ static void post_reset(post_state_t *s) {
   #pragma unroll
   for (int i = 0; i < 1 * SF_VECTORS; ++i) s->sum[i / SF_VECTORS][i % SF_VECTORS] = (ints_t)(0);
   #pragma unroll
-  for (int i = 0; i < SF_LINE; ++i) s->held[i] = (ints_t)(0);
+  for (int i = 0; i < SF_HELD; ++i) s->held[i] = (ints_t)(0);
 }
 
 static int post_reads_param(const post_state_t *s, const post_layer_t *in) {
@@ -1454,8 +1456,8 @@ static int post_writes(const post_state_t *s, const post_layer_t *in) {
 
 /* Bias (batch norm is folded into it) and one rounding: codes in the layer's range. */
 static ints_t post_requantise(const ints_t sums, const param_word_t param, const int v, const int direct) {
-  const ints_t right = SF_INTS_OF_BYTES(param.right[v]) & SF_RIGHT_MASK;
-  const ints_t left = SF_INTS_OF_BYTES(param.left[v]) & SF_LEFT_MASK;
+  const ints_t shift = SF_INTS_OF_SIGNED(param.shift[v]);
+  const ints_t right = shift & SF_RIGHT_MASK;
   const ints_t sum = sums + param.bias[v];
   /* One multiplier a channel: not multiplier-free. */
   const longs_t product = SF_LONGS_OF_INTS(sum) * SF_LONGS_OF_INTS(param.multiplier[v]);
@@ -1561,8 +1563,8 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
     for (int i = 0; i < SF_LINE; ++i) {
       whole[i] = SF_SUMS_GET(sums, i);
       const ints_t q = post_requantise(whole[i], param, i % SF_VECTORS, 0);
-      /* zeros past the end of a row; the low byte is the code, signed or not */
       shorts_t code = SF_SHORTS_OF_INTS(clamp(q, in->low, in->high));
+      /* zeros past the end of a row; the low byte is the code, signed or not */
       if (i / SF_VECTORS % SF_PIXELS >= valid) code = (shorts_t)(0);
       line.px[i] = SF_LOW_BYTES(code);
     }
@@ -1571,23 +1573,27 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
       for (int i = 0; i < SF_LINE; ++i) {
         s->codes[i] = line.px[i];
         s->skip[i] = skip.px[i];
-        s->held[i] = whole[i];
       }
+      #pragma unroll
+      for (int i = 0; i < SF_HELD; ++i)
+        s->held[i] = whole[(i / (SF_HELD_PIXELS * SF_VECTORS) * SF_PIXELS + i / SF_VECTORS % SF_HELD_PIXELS) *
+                               SF_VECTORS + i % SF_VECTORS];
     }
     if (in->direct) {
-      /* 32 bits a channel, clamped to the layer's range, a pixel of a frame an iteration */
+      /* 32 bits a channel, a pixel of a frame an iteration */
       output_beat_t beat;
       #pragma unroll
-      for (int v = 0; v < 2; ++v)
-        beat.unit[v] = v < SF_VECTORS
-                           ? clamp(post_requantise(s->held[v % SF_VECTORS], param, v % SF_VECTORS, 1), in->low, in->high)
-                           : (ints_t)(0);
+      for (int i = 0; i < 2; ++i) {
+        const int v = i % SF_VECTORS;
+        const ints_t q = post_requantise(s->held[v], param, v, 1);
+        beat.unit[i] = i < SF_VECTORS ? q : (ints_t)(0);
+      }
       if (s->column < valid) {
         output[s->stored] = beat;
         s->stored++;
       }
       #pragma unroll
-      for (int i = 0; i < SF_LINE - SF_VECTORS; ++i) s->held[i] = s->held[i + SF_VECTORS];
+      for (int i = 0; i < SF_HELD - SF_VECTORS; ++i) s->held[i] = s->held[i + SF_VECTORS];
     }
     if (in->sliced) {
       post_slice(s, in, valid);

@@ -35,9 +35,11 @@
 #define SF_PASSES 11  /* of the controller: steps, and the image where it is stored */
 
 /* ---- what the plan knows when the text is compiled: ranges of shifts, constants of all layers ---- */
-#define SF_RIGHT_LEAST 0
+#define SF_RAISED 2 /* places by which all sums are shifted left: every shift after it is to the right */
+#define SF_RIGHT_LEAST 1
 #define SF_RIGHT_MASK 15 /* of what a right shift is more than that */
-#define SF_LEFT_MASK 1
+#define SF_LOW(in) ((in)->low & -128)
+#define SF_HIGH(in) ((in)->high & 255)
 #define SF_SKIP_SIGNED(in) 1
 #define SF_SKIP_LEFT(in) 0
 #define SF_ADD_SIGNED(in) 1
@@ -73,6 +75,7 @@ typedef int8 ints_t;
 typedef struct { bytes_t px[SF_LINE]; } line_t;
 /* Sums of an array cycle's lanes fit 19 bits, biases and roundings included. */
 #define SF_SUM(v) (((v) << 13) >> 13)
+#define SF_RAISED_SUM(v) (((v) << 11) >> 11)
 /* Sums on their way, in 24 bits. */
 typedef struct { ushort8 low[SF_LINE]; char8 high[SF_LINE]; } acc_word_t;
 #define SF_SUMS_SET(to, i, v) \
@@ -94,9 +97,8 @@ typedef struct { uchar byte[64]; } image_beat_t __attribute__((aligned(64)));
 /* Requantisation constants of one group of output channels, a beat of 128 bytes. */
 typedef struct {
   ints_t bias[SF_VECTORS]; /* with the ones that complements of negative terms lack */
-  uchar8 right[SF_VECTORS];
-  uchar8 left[SF_VECTORS];
-  uchar padding[32];
+  bytes_t shift[SF_VECTORS]; /* to the right, beyond the least; as a signed byte below 0: to the left */
+  uchar padding[48];
 } param_word_t __attribute__((aligned(128)));
 /* One pixel of the network's output of one frame, 32 bits a channel. */
 typedef struct { ints_t unit[2]; } output_beat_t __attribute__((aligned(64)));
@@ -1446,6 +1448,8 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
 #define SF_SLICE_FRAMES 1 /* frames, */
 #define SF_SLICE_COLUMNS 7 /* and pixels of each */
 #define SF_SLICE_LINE (SF_SLICE * SF_VECTORS)
+#define SF_HELD_PIXELS 1 /* of a frame, that a 32-bit output has in a line */
+#define SF_HELD (SF_FRAMES * SF_HELD_PIXELS * SF_VECTORS)
 typedef struct {
   int pre;                     /* parameter words to come before the first tile */
   int at;                      /* where the next one goes */
@@ -1456,7 +1460,7 @@ typedef struct {
   bytes_t skip[SF_LINE];       /* the other operand of the addition, likewise */
   int emits;                   /* the sums of a channel group are complete and become its line */
   ints_t sum[1][SF_VECTORS]; /* of a frame; the next slice's lie in front */
-  ints_t held[SF_LINE];        /* sums of the output; the next pixel's lie in front */
+  ints_t held[SF_HELD];        /* sums of the output; the next pixel's lie in front */
   int stored;                  /* beats of the output stored */
 } post_state_t;
 
@@ -1482,7 +1486,7 @@ static void post_reset(post_state_t *s) {
   #pragma unroll
   for (int i = 0; i < 1 * SF_VECTORS; ++i) s->sum[i / SF_VECTORS][i % SF_VECTORS] = (ints_t)(0);
   #pragma unroll
-  for (int i = 0; i < SF_LINE; ++i) s->held[i] = (ints_t)(0);
+  for (int i = 0; i < SF_HELD; ++i) s->held[i] = (ints_t)(0);
 }
 
 static int post_reads_param(const post_state_t *s, const post_layer_t *in) {
@@ -1503,18 +1507,21 @@ static int post_writes(const post_state_t *s, const post_layer_t *in) {
   return s->part == in->every - 1;
 }
 
-/* Bias (batch norm is folded into it) and one rounding: codes in the layer's range. */
-static ints_t post_requantise(const ints_t sums, const param_word_t param, const int v, const int direct) {
-  const ints_t right = SF_INTS_OF_BYTES(param.right[v]) & SF_RIGHT_MASK;
-  const ints_t left = SF_INTS_OF_BYTES(param.left[v]) & SF_LEFT_MASK;
-  ints_t sum = sums + param.bias[v];
-  if (!direct) {
-    /* Past ten bits a sum that is shifted left saturates in 8 bits all the same: shift +-1023
-     * instead, so that no bit is lost. */
-    const ints_t far = (left > 0) & (((sum + 1024) & ~2047) != 0);
-    sum = (far & ((sum >> 31) ^ 1023)) | (~far & sum);
-  }
-  return sf_round_shift(sum, left, right);
+/* Sum and bias (batch norm is folded into it), in which half of the last place lies: what lies in the
+ * middle between two results is rounded up, if to an odd one, one too far. */
+static ints_t post_sum(const ints_t sums, const ints_t bias) {
+  return SF_RAISED_SUM((sums << SF_RAISED) + bias);
+}
+
+/* The low eight bits of a result, and its sign; past nine bits, what is farthest of them. below,
+ * outer: of a channel, the bits below the last place and those above the eighth. */
+static shorts_t post_code(const ints_t sums, const ints_t bias, const ints_t more, const ints_t below,
+                          const ints_t outer) {
+  const ints_t sum = post_sum(sums, bias), sign = sum >> 31;
+  const ints_t middle = ((sum & below) == 0), far = (((sum ^ sign) & outer) != 0);
+  /* two bits of the shift at a time */
+  const ints_t near = (((sum >> SF_RIGHT_LEAST) >> (more & ~3)) >> (more & 3)) & ~(middle & 1) & 255;
+  return SF_SHORTS_OF_INTS((far & (sign ^ 255)) | (~far & (near | (sign & -256))));
 }
 
 /* A slice of the line: addition, pool, and back behind the others. */
@@ -1607,12 +1614,22 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
     const int valid = last_tile ? in->last_pixels : SF_PIXELS;
     ints_t whole[SF_LINE];
     line_t line;
+    ints_t more[SF_VECTORS], below[SF_VECTORS], outer[SF_VECTORS];
+    #pragma unroll
+    for (int v = 0; v < SF_VECTORS; ++v) {
+      more[v] = SF_INTS_OF_BYTES(param.shift[v]) & SF_RIGHT_MASK;
+      below[v] = ((ints_t)(1 << SF_RIGHT_LEAST) << more[v]) - 1;
+      outer[v] = (ints_t)((int)(~255u << SF_RIGHT_LEAST)) << more[v];
+    }
     #pragma unroll
     for (int i = 0; i < SF_LINE; ++i) {
       whole[i] = SF_SUMS_GET(sums, i);
-      const ints_t q = post_requantise(whole[i], param, i % SF_VECTORS, 0);
+      const int v = i % SF_VECTORS;
+      const shorts_t wide = post_code(whole[i], param.bias[v], more[v], below[v], outer[v]);
+      /* the smallest code is 0 or -128: no bit below the eighth decides */
+      const shorts_t low = (shorts_t)(SF_LOW(in)), under = ((wide >> 7) < (low >> 7));
+      shorts_t code = (under & low) | (~under & min(wide, (shorts_t)(SF_HIGH(in))));
       /* zeros past the end of a row; the low byte is the code, signed or not */
-      shorts_t code = SF_SHORTS_OF_INTS(clamp(q, in->low, in->high));
       if (i / SF_VECTORS % SF_PIXELS >= valid) code = (shorts_t)(0);
       line.px[i] = SF_LOW_BYTES(code);
     }
@@ -1621,23 +1638,27 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
       for (int i = 0; i < SF_LINE; ++i) {
         s->codes[i] = line.px[i];
         s->skip[i] = skip.px[i];
-        s->held[i] = whole[i];
       }
+      #pragma unroll
+      for (int i = 0; i < SF_HELD; ++i)
+        s->held[i] = whole[(i / (SF_HELD_PIXELS * SF_VECTORS) * SF_PIXELS + i / SF_VECTORS % SF_HELD_PIXELS) *
+                               SF_VECTORS + i % SF_VECTORS];
     }
     if (in->direct) {
-      /* 32 bits a channel, clamped to the layer's range, a pixel of a frame an iteration */
+      /* 32 bits a channel, a pixel of a frame an iteration */
       output_beat_t beat;
       #pragma unroll
-      for (int v = 0; v < 2; ++v)
-        beat.unit[v] = v < SF_VECTORS
-                           ? clamp(post_requantise(s->held[v % SF_VECTORS], param, v % SF_VECTORS, 1), in->low, in->high)
-                           : (ints_t)(0);
+      for (int i = 0; i < 2; ++i) {
+        const int v = i % SF_VECTORS;
+        const ints_t q = sf_round_folded(post_sum(s->held[v], param.bias[v]), SF_RIGHT_LEAST, more[v]);
+        beat.unit[i] = i < SF_VECTORS ? q : (ints_t)(0);
+      }
       if (s->column < valid) {
         output[s->stored] = beat;
         s->stored++;
       }
       #pragma unroll
-      for (int i = 0; i < SF_LINE - SF_VECTORS; ++i) s->held[i] = s->held[i + SF_VECTORS];
+      for (int i = 0; i < SF_HELD - SF_VECTORS; ++i) s->held[i] = s->held[i + SF_VECTORS];
     }
     if (in->sliced) {
       post_slice(s, in, valid);

@@ -57,9 +57,11 @@ class Features:
     weight's bits. places: columns that the array works at once, pixels x frames. windows:
     geometries of depthwise windows that a lane chooses from; standards, columns: strides of
     standard windows and their columns, of all frames. accumulator_bits: of sums, from the
-    accumulator to requantisation; clamp_bits: of what is compared with an activation's range.
-    one_adder: biases hold half of the last place. right_bits, left_bits: of what a requantisation's
-    shifts vary by. residual_bits: of the shifts of a residual addition that are no constants.
+    accumulator to requantisation; raised_bits: of those that requantisation has raised so that each
+    shift is one to the right. folded: it has, and biases hold half of the last place. right_bits,
+    left_bits: of what a requantisation's shifts vary by. floors: the smallest code is its type's.
+    clamps_output: the 32-bit output is clamped. held_pixels: of a frame, that it holds in a line.
+    residual_bits: of the shifts of a residual addition that are no constants.
     pool_terms: signed digits of the pools' constants. slice_frames, slice_columns: of a line, what
     additions and pools take at once. turned: post holds lines and turns them for these or for the
     output. image_word: bytes of an image row that a line is built from, of all frames. image_parts:
@@ -80,10 +82,13 @@ class Features:
     windows: int
     standards: int
     columns: Figure
-    clamp_bits: Figure
-    one_adder: bool
+    raised_bits: Figure
+    folded: bool
     right_bits: int
     left_bits: int
+    floors: bool
+    clamps_output: bool
+    held_pixels: Figure
     multiplier_requant: bool
     residual: bool
     residual_bits: int

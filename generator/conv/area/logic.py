@@ -60,15 +60,8 @@ def _operands(of: Features) -> Figure:
 def post_items(of: Features) -> list[Item]:
     """What follows the convolution, a result or a unit at a time."""
     results = of.line_bytes
-    if of.multiplier_requant:
-        row = "requant_multiplier"
-        blocks = results * coefficients()[row]["dsp"]
-        rounding = _item("requantisation with multipliers", (row,), results * cost(row), blocks)
-    else:
-        row = "round_one" if of.one_adder and not of.left_bits else "round"
-        rounding = _item("requantisation", (row,), results * _rounding(of, row))
-    clamp = results * cost("clamp", bit=of.clamp_bits)
-    found = [rounding, _item("activation clamps", ("clamp",), clamp)]
+    narrow = of.folded and not of.multiplier_requant
+    found = _codes(of) if narrow else _wide_codes(of)
     sliced = of.units * of.slice_frames
     if of.residual:
         bits = min(of.residual_bits, 3)
@@ -80,23 +73,55 @@ def post_items(of: Features) -> list[Item]:
         turned = 4 * of.units * (of.frames - of.slice_frames) * cost("select")
         found.append(_item("global pool", ("pool", "select"), sliced * each + turned))
     if of.direct:
-        each = _rounding(of, "round_one" if of.one_adder else "round") + cost("direct", place=1)
-        found.append(_item("output of 32 bits", ("direct",), of.units * each))
+        each = _rounding(of, "round_one" if of.folded else "round")
+        each = each + of.clamps_output * cost("clamp", bit=32)
+        rows = ("round_one" if of.folded else "round", "clamp")
+        found.append(_item("output of 32 bits", rows, of.units * each))
     if of.turned:
-        held = 1 + of.residual + (of.accumulator_bits / 8 if of.direct else 0)
-        turned = results * held * cost("select")
+        held = results * (1 + of.residual)
+        if of.direct:
+            # A single pixel of a single frame leaves as it comes.
+            kept = of.frames * of.held_pixels
+            held = held + np.where(kept > 1, of.units * kept * of.accumulator_bits / 8, 0)
+        turned = held * cost("select")
         found.append(_item("lines held and turned in post", ("select",), turned))
     return found
 
 
+def _codes(of: Features) -> list[Item]:
+    """What makes codes of results: one addition, shift, saturation to nine bits, clamp."""
+    each = cost("code", bit=of.raised_bits, right=of.right_bits)
+    if not of.floors:
+        each = each + coefficients()["code"]["luts_free"]
+    own = coefficients()["masks"]
+    bits = min(of.right_bits, len(own["luts"]) - 1)
+    masks = alms(own["luts"][bits], own["ff"][bits])
+    return [
+        _item("requantisation", ("code",), of.line_bytes * each),
+        _item("masks of requantisation", ("masks",), of.units * masks),
+    ]
+
+
+def _wide_codes(of: Features) -> list[Item]:
+    """The same where sums are rounded and clamped as 32-bit integers."""
+    results = of.line_bytes
+    if of.multiplier_requant:
+        row = "requant_multiplier"
+        blocks = results * coefficients()[row]["dsp"]
+        rounding = _item("requantisation with multipliers", (row,), results * cost(row), blocks)
+    else:
+        rounding = _item("requantisation", ("round",), results * _rounding(of, "round"))
+    return [rounding, _item("activation clamps", ("clamp",), results * cost("clamp", bit=32))]
+
+
 def _rounding(of: Features, row: str) -> Figure:
-    """ALMs of a result's bias and rounding, in proportion to its bits."""
+    """ALMs of a result's bias and rounding to a 32-bit integer, in proportion to its bits."""
     if of.right_bits == of.left_bits == 0:
         own = coefficients()[row]
         each = alms(own["luts_constant"], own["ff"])
     else:
         each = cost(row, right=of.right_bits, left=of.left_bits)
-    return each * of.accumulator_bits / 32
+    return each * of.raised_bits / 32
 
 
 def walking_items(of: Features) -> list[Item]:

@@ -12,6 +12,7 @@ from shiftforge.generator.conv.array import ArrayShape, power_of_two
 from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.memory import MemoryPlan
+from shiftforge.generator.conv.post_range import clamps_output, floors
 from shiftforge.generator.conv.records import (
     RECORDS,
     ControllerPass,
@@ -25,6 +26,7 @@ from shiftforge.generator.conv.weights import (
     ShiftRanges,
     output_beat_bytes,
     parameter_bytes,
+    parameter_content,
     weight_beats,
     weight_word_bytes,
 )
@@ -103,10 +105,13 @@ def features_of(plan: Planned) -> Features:
         windows=len(depthwise),
         standards=len(standard),
         columns=array.frames * ((array.pixels - 1) * max(standard, default=1) + 3),
-        clamp_bits=32,
-        one_adder=shifts.folded,
+        raised_bits=plan.acc_bits + shifts.raised,
+        folded=shifts.folded,
         right_bits=(shifts.right_most - shifts.right_least).bit_length(),
         left_bits=shifts.left_most.bit_length(),
+        floors=floors(plan.steps),
+        clamps_output=clamps_output(plan.steps),
+        held_pixels=max((p.every // array.frames for p in posts if p.direct), default=0),
         multiplier_requant=plan.multiplier_requant,
         residual=bool(added),
         residual_bits=_residual_bits(added),
@@ -140,7 +145,7 @@ def _fifos(plan: Planned) -> tuple[Fifo, ...]:
         "line_t": 8 * array.line_bytes,
         "acc_word_t": (24 if plan.acc_bits <= 24 else 32) * array.line_bytes,
         "weight_word_t": 8 * weight_word_bytes(array),
-        "param_word_t": 8 * array.units * (6 + 4 * plan.multiplier_requant),
+        "param_word_t": 8 * parameter_content(array, plan.multiplier_requant),
     }
     return tuple(Fifo(c.name, bits[c.type], c.depth, c.type == "line_t") for c in plan.channels)
 

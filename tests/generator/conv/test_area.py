@@ -169,11 +169,14 @@ def test_more_of_anything_takes_no_less(plan: Plan) -> None:
     of = features_of(plan)
     base = estimate_area(of).alm
     for more in ({"units": 32}, {"places": 14}, {"windows": 3}, {"right_bits": 6},
-                 {"left_bits": 5}, {"residual_bits": 2}, {"multiplier_requant": True}):  # fmt: skip
+                 {"clamps_output": True}, {"residual_bits": 2},
+                 {"multiplier_requant": True}):  # fmt: skip
         assert estimate_area(replace(of, **more)).alm > base
     of = replace(of, slice_columns=7)
     base = estimate_area(of).alm
-    for less in ({"accumulator_bits": 20}, {"clamp_bits": 16}, {"slice_columns": 1}):
+    for less in ({"accumulator_bits": 20}, {"raised_bits": 20}, {"slice_columns": 1}):
         assert estimate_area(replace(of, **less)).alm < base
-    wide = replace(of, right_bits=3, left_bits=0)
-    assert estimate_area(replace(wide, one_adder=True)).alm < estimate_area(wide).alm
+    assert estimate_area(replace(of, floors=False)).alm > base
+    wide = replace(of, folded=False)
+    assert estimate_area(wide).alm > base
+    assert estimate_area(replace(wide, left_bits=2)).alm > estimate_area(wide).alm

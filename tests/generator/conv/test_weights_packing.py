@@ -31,7 +31,7 @@ from shiftforge.generator.conv.word_layout import word_counts
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import IntFormat
 
-Row = tuple[int, int | None, int, int]
+Row = tuple[int, int | None, int]
 Counts = Sequence[tuple[int, int]]
 NETWORK = random_network(21, layers=20)
 
@@ -193,21 +193,21 @@ def test_weights_that_no_word_holds_are_refused(change: tuple[int, int], told: s
 @pytest.mark.parametrize("units", UNITS)
 def test_a_parameter_record_is_a_power_of_two(units: int, multiplier: bool) -> None:
     size = parameter_bytes(ArrayShape(units, 7), multiplier)
-    used = units * (4 + 4 * multiplier + 1 + 1)
+    used = units * (4 + 4 * multiplier + 1)
     assert size & (size - 1) == 0 and used <= size < 2 * used
 
 
 def unpacked(layers: tuple[Layer, ...], array: ArrayShape, multiplier: bool) -> Iterator[Row]:
-    """(bias, multiplier or None, right, left) of every channel of every group, in order."""
+    """(bias, multiplier or None, shift) of every channel of every group, in order."""
     size, units = parameter_bytes(array, multiplier), array.units
     table = np.frombuffer(pack_parameters(layers, array, multiplier), np.uint8).reshape(-1, size)
     for record in table:
         ints = record[: units * (8 if multiplier else 4)].view(np.int32)
         rest = record[units * (8 if multiplier else 4) :]
-        assert not rest[2 * units :].any()
+        assert not rest[units:].any()
         for u in range(units):
             factor = int(ints[units + u]) if multiplier else None
-            yield int(ints[u]), factor, int(rest[u]), int(rest[units + u])
+            yield int(ints[u]), factor, int(rest[u : u + 1].view(np.int8)[0])
 
 
 def negative_lanes(layer: Layer, array: ArrayShape) -> list[int]:
@@ -256,11 +256,12 @@ def test_a_bias_at_the_limits_wraps(bias: int) -> None:
     array = ArrayShape(16, 7)
     missing = negative_terms(layers[0], array)
     assert missing.any()
-    rows = list(unpacked(layers, array, False))
+    rows, ranges = list(unpacked(layers, array, False)), shift_ranges(layers, False)
     for o, lacks in enumerate(missing.tolist()):
-        held = rows[o][0]
+        held, _, shift = rows[o]
+        half = (1 << (shift + ranges.right_least)) >> 1 if ranges.folded else 0
         assert -(2**31) <= held < 2**31
-        assert (held - lacks - bias) % 2**32 == 0
+        assert (held - half - ((lacks + bias) << ranges.raised)) % 2**32 == 0
 
 
 @pytest.mark.parametrize("multiplier", [False, True])
@@ -270,7 +271,7 @@ def test_parameters_are_rows_of_a_group(seed: int, multiplier: bool) -> None:
     layers, array = schedule(model).layers, ArrayShape(16, 7)
     rows = unpacked(layers, array, multiplier)
     ranges = shift_ranges(layers, multiplier)
-    rights, lefts = [], []
+    rights = []
     for layer in layers:
         conv, missing = layer.conv, negative_terms(layer, array)
         for o in range(-(-len(conv.bias) // 16) * 16):
@@ -279,32 +280,44 @@ def test_parameters_are_rows_of_a_group(seed: int, multiplier: bool) -> None:
                 assert not any(own)
                 continue
             r = layer.conv_output.grid.exponent - layer.input.grid.exponent - int(conv.z[o])
-            assert (own[0] - int(conv.bias[o]) - int(missing[o])) % 2**32 == 0
+            bias = int(conv.bias[o]) + int(missing[o])
             if conv.multiplier is not None and conv.shift is not None:
-                assert own[1:] == (conv.multiplier[o], conv.shift[o] - ranges.right_least, 0)
+                assert own == (bias, conv.multiplier[o], conv.shift[o] - ranges.right_least)
                 rights.append(int(conv.shift[o]))
-                lefts.append(0)
                 continue
             # Eight places of left shift take every sum but 0 past all 8-bit codes.
-            left = max(-r, 0) if layer.direct else min(max(-r, 0), 8)
-            assert own[2:] == (max(r, 0) - ranges.right_least, left)
-            if multiplier:
-                assert own[1] == 1 << left
-            rights.append(max(r, 0))
-            lefts.append(left)
+            places = r if layer.direct else max(r, -8)
+            rights.append(places)
+            if ranges.folded:
+                own_right = places + ranges.raised
+                assert own_right >= ranges.right_least >= 1
+                exact = (bias << ranges.raised) + (1 << (own_right - 1))
+                assert (own[0] - exact) % 2**32 == 0
+                assert own[2] == own_right - ranges.right_least
+            elif multiplier:
+                assert own == (bias, 1 << max(-places, 0), max(places, 0))
+            else:
+                assert own == (bias, None, places)
     assert next(rows, None) is None
-    assert (ranges.right_most, ranges.left_most) == (max(rights), max(lefts))
-    assert ranges.right_least == (min(rights) if not multiplier and not any(lefts) else 0)
+    assert ranges.right_most == max(rights) + ranges.raised
+    assert ranges.left_most == (0 if ranges.folded else max(0, -min(rights)))
+    assert ranges.right_least == (min(rights) + ranges.raised if ranges.folded else 0)
+    assert ranges.raised == (max(0, 1 - min(rights)) if ranges.folded else 0)
 
 
-def test_shifts_that_all_go_right_have_a_least_one() -> None:
-    """No channel of a network of one layer shifts left: the text shifts by the difference."""
+def test_sums_are_raised_where_some_channel_does_not_go_right() -> None:
+    """Unless they leave 32 bits with it."""
     found = set()
     for seed in range(40):
         layers = schedule(random_network(seed, layers=2)).layers
         ranges = shift_ranges(layers, False)
-        found.add(ranges.right_least > 0)
-        assert ranges.right_least <= ranges.right_most
-        assert not ranges.left_most or not ranges.right_least
-        assert shift_ranges(layers, True).right_least == 0
+        found.add(ranges.raised > 0)
+        assert ranges.folded and 1 <= ranges.right_least <= ranges.right_most
+        assert ranges.right_least == 1 or not ranges.raised
+        wide = tuple(
+            replace(own, conv=replace(own.conv, acc_bits=np.full_like(own.conv.acc_bits, 32)))
+            for own in layers
+        )
+        assert shift_ranges(wide, False).folded == (ranges.raised == 0)
+        assert not shift_ranges(layers, True).folded
     assert found == {True, False}
