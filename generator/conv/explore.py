@@ -96,7 +96,10 @@ def as_planned(point: FrontPoint, plan: Plan) -> FrontPoint:
     """The point with its plan's figures."""
     return replace(
         point,
+        fps=round(plan.modelled_fps, 2),
+        latency_ms=round(plan.batch_latency_ms, 4),
         alm=plan.area.alm,
+        alm_fraction=round(plan.area.alm / plan.board.alm, 4),
         ram_blocks=plan.area.ram_blocks,
         ram_fraction=round(plan.area.ram_blocks / plan.board.ram_blocks, 4),
         ram_planned=True,
