@@ -67,7 +67,6 @@ def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     ring_ff, ring_ff_unit = line("ring_units{}", (8, 16, 24, 32, 48), "ff")
     clamp, clamp_bit = line("clamp_width{}", (10, 16, 24, 32))
     pool, pool_place = line("pool_places{}", (2, 7, 14))
-    build, build_source = line("build_parts{}_groups1", (1, 2, 4, 8))
     front = blocks["front_units16_sources1"]
     more = blocks["front_units16_sources2"]["luts"] - front["luts"]
     terms = sum(digits.bit_count() for digits in signed_digits(21400))
@@ -84,7 +83,6 @@ def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "add": {"luts": [b["luts"] for b in adds], "ff": [b["ff"] for b in adds]},
         "pool": {"luts": round(pool - 16 * terms, 1), "luts_place": pool_place, "luts_term": 16,
                  "ff": blocks["pool_places7"]["ff"]},
-        "build": {"luts": build, "luts_source": build_source, "ff": 8},
         "select": {k: blocks["select"][k] for k in ("luts", "ff")},
     }  # fmt: skip
     rows["code"] = _codes(blocks)

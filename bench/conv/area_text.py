@@ -64,9 +64,6 @@ BLOCKS = (
     *_blocks("clamp", "result", *({"Width": w} for w in (32, 24, 16, 10))),
     *_blocks("add", "result", *({"Bits": b} for b in (0, 1, 2, 3))),
     *_blocks("pool", "unit", *({"Places": p} for p in (2, 7, 14))),
-    *_blocks("build", "byte", *(
-        {"Parts": p, "Groups": g} for p, g in ((1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (1, 4))
-    )),
     *_blocks("select", "byte of a line"),
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from shiftforge.generator.sdk import emulator_platform
 
 __all__ = ["INTERFACE", "KERNELS", "render_project"]
 
-INTERFACE = 4
+INTERFACE = 5
 """Counts changes of kernel arguments and data layout: the runtime runs only its own designs."""
 
 KERNELS = ("loader", "feeder", "params", "controller", "conv", "post")

@@ -7,7 +7,6 @@ from typing import Any
 
 from shiftforge import __version__
 from shiftforge.generator.conv.array import power_of_two
-from shiftforge.generator.conv.image import IMAGE_AHEAD
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.post_range import clamps_output, floors
@@ -195,25 +194,14 @@ def render_accelerator(plan: Plan) -> str:
             files("shiftforge.kernels").joinpath("lanes.clh").read_text("utf-8").rstrip()
         ),
         "image": {
-            "channels": image.channels,
-            "kernel": image.kernel,
-            "stride": image.stride,
-            "word": image.word,
-            "beats": image.beats,
-            "slot": image.slot,
-            "banks": power_of_two(image.rows),
-            "ahead": IMAGE_AHEAD,
             "passes": image.passes,
             "map_rows": image.map_rows,
             "strips": len(strips),
             "strip_first": strips[0],
             "strip_rows": strips[1] if len(strips) > 2 else strips[0],
             "strip_last": strips[-1],
-            "map_tiles": image.map_tiles,
-            "map_groups": image.map_groups,
-            "step": image.step,
+            "lines": image.lines,
             "beat": image.beat,
-            "block": image.block,
         },
     }  # fmt: skip
     return render("conv/opencl/accelerator.cl.j2", values)

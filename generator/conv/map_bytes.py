@@ -9,22 +9,19 @@ from collections.abc import Iterable
 
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.array import ArrayShape, power_of_two
-from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
 
 __all__ = ["map_memories"]
 
 
 def map_memories(
-    array: ArrayShape, fm_lines: int, row_lines: int, channels: Iterable[Channel],
-    image: ImageLayout,
-) -> dict[str, int]:  # fmt: skip
-    """Declared bytes by memory: "maps", "line buffer", "loader" (its row memory) and those channels
-    whose words are lines, for all that the array works on at once."""
+    array: ArrayShape, fm_lines: int, row_lines: int, channels: Iterable[Channel]
+) -> dict[str, int]:
+    """Declared bytes by memory: "maps", "line buffer" and those channels whose words are lines, for
+    all that the array works on at once."""
     stored = power_of_two(array.line_bytes)
     found = {
         "maps": fm_lines * stored,
         "line buffer": row_lines * 2 * stored,
-        "loader": 2 * IMAGE_AHEAD * image.slot * power_of_two(image.rows) * image.beat,
     }
     for own in channels:
         if own.type == "line_t":

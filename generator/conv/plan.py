@@ -189,9 +189,7 @@ class Plan:
     @property
     def map_memories(self) -> Mapping[str, int]:
         """Declared bytes of every memory with map data; see ``map_memories``."""
-        return map_memories(
-            self.array, self.memory.total_lines or 1, self.row_lines, self.channels, self.image
-        )
+        return map_memories(self.array, self.memory.total_lines or 1, self.row_lines, self.channels)
 
     @property
     def map_bytes(self) -> int:
@@ -331,7 +329,7 @@ def make_plan(
     )
     proofs = prove_promises(
         [p.controller for p in planned], [p.conv for p in planned], [p.post for p in planned],
-        lowered.image, [p.name for p in planned], [own.reads for own in lowered.steps],
+        [p.name for p in planned], [own.reads for own in lowered.steps],
     )  # fmt: skip
     row_lines, weight_words = lowered.row_lines, lowered.weight_words
     plan = Plan(

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.conv.image import IMAGE_AHEAD, IMAGE_DISTANCE, ImageLayout
 from shiftforge.generator.conv.lower_conv import WEIGHT_DISTANCE
 from shiftforge.generator.conv.lower_post import PARAM_DISTANCE
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass, Run
@@ -47,10 +46,6 @@ class Proof:
 
 
 PROMISES = {
-    "image": Promise(
-        "loader-rows", "rows", IMAGE_DISTANCE,
-        "a step reads one quarter of the memory and writes another",
-    ),
     "maps": Promise(
         "controller-maps", "fm", 0,
         "within a layer no line that is read is written: the maps lie apart",
@@ -114,15 +109,13 @@ def prove_promises(
     controller: Sequence[ControllerPass],
     conv: Sequence[ConvPass],
     post: Sequence[PostPass],
-    image: ImageLayout,
     names: Sequence[str],
     reads: Sequence[Iterable[tuple[int, int]]],
 ) -> tuple[Proof, ...]:
     """Prove every promise for every layer. names: of the layers; reads: (base, lines) of the maps
     that each reads on chip. Raises CheckFailed that names promise, layer and distance."""
-    found = [_least("image", [("image", _image(image))])]
     _disjoint(controller, names, reads)
-    found.append(Proof(PROMISES["maps"], None, ""))
+    found = [Proof(PROMISES["maps"], None, "")]
     layers = list(zip(names, conv, strict=True))
     found.append(_least("weights", [(n, _weights(c)) for n, c in layers if c.groups > 1]))
     found.append(_least("rows", [(n, _rows(c)) for n, c in layers if c.mode == 1]))
@@ -175,25 +168,6 @@ def _written(own: ControllerPass) -> int:
 
 def _pairs(time: NDArray[np.int64], word: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.column_stack([time, word]).astype(np.int64)
-
-
-def _image(image: ImageLayout) -> Accesses:
-    """Some steps of the row memories of the first and the last image row."""
-    reads, writes = [], []
-    words_a_beat = image.block // image.word
-    quarters = 2 * IMAGE_AHEAD
-    for step in range(2 * quarters):
-        slot, fetched = step % quarters, (step + IMAGE_AHEAD) % quarters
-        for row in (0, image.rows - 1):
-            for block in range(image.beats):
-                at = step * image.step + block * image.rows + row
-                writes.append((at, (row * quarters + fetched) * image.slot + block))
-            for line in range(image.lines):
-                block = line // image.map_groups // words_a_beat
-                reads.append(
-                    (step * image.step + line, (row * quarters + slot) * image.slot + block)
-                )
-    return Accesses(np.array(reads, np.int64), np.array(writes, np.int64))
 
 
 def _rows(own: ConvPass) -> Accesses:

@@ -14,7 +14,7 @@ from math import ceil
 import numpy as np
 
 from shiftforge.generator.conv.depths import SHORT
-from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
+from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.times import Number, least, most
 
@@ -46,19 +46,12 @@ class ImageLines:
         return max(1.0, self.layout.beat / self.bytes_per_cycle)
 
     @property
-    def _beats(self) -> int:
-        return self.layout.rows * self.layout.beats
-
-    @property
     def _step(self) -> float:
-        return self.layout.step + self._beats * (self._fetch - 1)
+        return self.layout.lines * self._fetch
 
     def _slot(self, line: int) -> float:
         """Cycle of a loader that nothing stops, in which it issues the line."""
-        row, place = divmod(line, self.layout.lines)
-        return (
-            (row + IMAGE_AHEAD) * self._step + place + min(place, self._beats) * (self._fetch - 1)
-        )
+        return line * self._fetch
 
     def last(
         self, start: float, ahead: int, way: float, first: float, pace: float, held: float = 0,

@@ -22,7 +22,10 @@ UNITS, PIXELS, FLIGHT = 16, 3, 3
 AROUND = {"kernel": 3, "padding": (1, 1, 1, 1)}
 # What the last of three frames takes from the one before it.
 MIXED = {
-    "image": ("beat.byte[i / SF_IMAGE_WORD * ", "beat.byte[min(i / SF_IMAGE_WORD, 1) * ", 0),
+    "image": (
+        "line.px[i] = beat.px[i];",
+        "line.px[i] = beat.px[i < 2 * SF_PIXELS * SF_VECTORS ? i : i - SF_PIXELS * SF_VECTORS];", 0,
+    ),
     "depthwise": (
         "const int at = (frame * SF_PIXELS +", "const int at = (min(frame, 1) * SF_PIXELS +", 1,
     ),

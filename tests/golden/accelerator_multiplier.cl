@@ -95,7 +95,7 @@ typedef struct { bytes_t code[32]; } stored_weight_t;
  * 4 words share. */
 typedef struct { bytes_t code[16]; } weight_beat_t __attribute__((aligned(128)));
 typedef struct { bytes_t code[8]; } rest_beat_t __attribute__((aligned(64)));
-typedef struct { uchar byte[64]; } image_beat_t __attribute__((aligned(64)));
+typedef struct { bytes_t px[8]; } image_beat_t __attribute__((aligned(64)));
 /* Requantisation constants of one group of output channels, a beat of 256 bytes. */
 typedef struct {
   ints_t bias[SF_VECTORS];
@@ -674,148 +674,50 @@ static void sf_write_result(const line_t word, __global volatile int *sf_waits) 
 /* ---- loader: the image from global memory, as lines of the first layer's input map ----
  * A standard convolution on the image is read as a pointwise one: channel (c, r, t) of the map
  * holds tap (r, t) of image channel c, so the convolution unit runs it at full width. The host lays
- * the image out for this: for every row of the map its 3 image rows a channel, cut into words of
- * 16 bytes, one a tile, zero padding included. A beat holds 64 bytes of each frame in
- * flight. A step sends the lines of one row and fetches the image rows of the one after the next;
- * the image is read once for every group of output
- * channels. */
-#define SF_IMAGE_CHANNELS 3
-#define SF_IMAGE_KERNEL 3
-#define SF_IMAGE_STRIDE 2
-#define SF_IMAGE_WORD 16
-#define SF_IMAGE_ROWS (SF_IMAGE_CHANNELS * SF_IMAGE_KERNEL) /* image rows of a map row */
-#define SF_IMAGE_BEATS 1  /* beats of an image row */
-#define SF_IMAGE_SLOT 1  /* the same, rounded up to a power of two */
-#define SF_IMAGE_BANKS 16 /* image rows, rounded up to a power of two: a bank of the memory each */
+ * the image out as these lines, of all frames in flight: a beat is a line.
+ * The image is read once for every group of output channels. */
 #define SF_IMAGE_PASSES 1 /* times that the image is read */
 #define SF_MAP_ROWS 4
+#define SF_MAP_LINES 2 /* of a row */
 #define SF_STRIPS 1      /* of the map's rows: of so many rows the first, those between, the last */
 #define SF_STRIP_FIRST 4
 #define SF_STRIP_ROWS 4
 #define SF_STRIP_LAST 4
-#define SF_MAP_TILES 1
-#define SF_MAP_GROUPS 2
-#define SF_MAP_CHANNELS (SF_IMAGE_ROWS * SF_IMAGE_KERNEL)
-#define SF_AHEAD 2         /* steps from a fetch to its use */
-#define SF_STEP 9          /* iterations of a step */
-#define SF_FRAME_BEATS (SF_MAP_ROWS * SF_IMAGE_ROWS * SF_IMAGE_BEATS)
+#define SF_FRAME_BEATS (SF_MAP_ROWS * SF_MAP_LINES)
 
 typedef struct {
-  int at;                 /* iteration of the step */
-  int slot;               /* quarter of the row memory that lines are made from */
-  int steps;              /* steps to come, this one included */
-  int before;             /* steps before the first that has lines to send */
-  int fetch_row, fetch_block;   /* image row and beat that is fetched */
-  int beat, rows, pass, base;   /* global memory: next beat; rows of this pass, passes, strip's first */
-  int strip, strip_rows;
-  int tile, tile_low, tile_block, group;
+  int beat;               /* the next one */
+  int left;               /* lines of the strip to come in this pass */
+  int pass, base;         /* passes of the strip; its first beat */
+  int strip, lines;       /* strip, and lines in it */
 } loader_state_t;
 
-static void loader_begin(loader_state_t *s, const int batches) {
-  s->at = 0;
-  s->slot = 0;
-  s->steps = batches * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD;
-  s->before = SF_AHEAD;
-  s->fetch_row = 0;
-  s->fetch_block = 0;
+static void loader_begin(loader_state_t *s) {
   s->beat = 0;
-  s->rows = 0;
+  s->left = SF_STRIP_FIRST * SF_MAP_LINES;
   s->pass = 0;
   s->base = 0;
   s->strip = 0;
-  s->strip_rows = SF_STRIP_FIRST;
-  s->tile = 0;
-  s->tile_low = 0;
-  s->tile_block = 0;
-  s->group = 0;
+  s->lines = SF_STRIP_FIRST * SF_MAP_LINES;
 }
 
-static int loader_fetches(const loader_state_t *s) {
-  return s->steps > SF_AHEAD && s->at < SF_IMAGE_ROWS * SF_IMAGE_BEATS;
-}
-
-static int loader_sends(const loader_state_t *s) {
-  return s->before == 0 && s->at < SF_MAP_TILES * SF_MAP_GROUPS;
-}
-
-/* At most one beat in and one line out. */
-static void loader_iterate(loader_state_t *s, image_beat_t rows[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS],
-                           __global const image_beat_t *restrict image SF_PORTS) {
-  const int fetches = loader_fetches(s), sends = loader_sends(s);
-  if (fetches) {
-    const image_beat_t beat = image[s->beat];
-    #pragma unroll
-    for (int r = 0; r < SF_IMAGE_ROWS; ++r) {
-      if (r == s->fetch_row) rows[((s->slot + SF_AHEAD) & 3) * SF_IMAGE_SLOT + s->fetch_block][r] = beat;
-    }
-    s->beat++;
-    const int rows_end = s->fetch_row == SF_IMAGE_ROWS - 1;
-    s->fetch_row = rows_end ? 0 : s->fetch_row + 1;
-    s->fetch_block = rows_end ? s->fetch_block + 1 : s->fetch_block;
-  }
-  if (sends) {
-    uchar word[SF_IMAGE_ROWS][SF_FRAMES * SF_IMAGE_WORD];
-    #pragma unroll
-    for (int r = 0; r < SF_IMAGE_ROWS; ++r) {
-      const image_beat_t beat = rows[s->slot * SF_IMAGE_SLOT + s->tile_block][r];
-      #pragma unroll
-      for (int i = 0; i < SF_FRAMES * SF_IMAGE_WORD; ++i) {
-        uchar v = 0;
-        #pragma unroll
-        for (int part = 0; part < 64 / SF_IMAGE_WORD; ++part) {
-          if (part == s->tile_low)
-            v = beat.byte[i / SF_IMAGE_WORD * 64 + part * SF_IMAGE_WORD + i % SF_IMAGE_WORD];
-        }
-        word[r][i] = v;
-      }
-    }
-    uchar lane[SF_POINTS * SF_UNITS];
-    #pragma unroll
-    for (int i = 0; i < SF_POINTS * SF_UNITS; ++i) lane[i] = 0;
-    #pragma unroll
-    for (int k = 0; k < SF_MAP_CHANNELS; ++k) {
-      if (k / SF_UNITS == s->group) {
-        #pragma unroll
-        for (int p = 0; p < SF_POINTS; ++p)
-          lane[p * SF_UNITS + k % SF_UNITS] =
-              word[k / SF_IMAGE_KERNEL][p / SF_PIXELS * SF_IMAGE_WORD +
-                                        p % SF_PIXELS * SF_IMAGE_STRIDE + k % SF_IMAGE_KERNEL];
-      }
-    }
-    line_t line;
-    #pragma unroll
-    for (int i = 0; i < SF_LINE; ++i)
-      line.px[i] = (bytes_t)(lane[8 * i], lane[8 * i + 1], lane[8 * i + 2], lane[8 * i + 3],
-                             lane[8 * i + 4], lane[8 * i + 5], lane[8 * i + 6], lane[8 * i + 7]);
-    SF_WRITE(image, line);
-    const int groups_end = s->group == SF_MAP_GROUPS - 1;
-    const int beat_end = groups_end && s->tile_low == 64 / SF_IMAGE_WORD - 1;
-    s->group = groups_end ? 0 : s->group + 1;
-    s->tile_low = beat_end ? 0 : groups_end ? s->tile_low + 1 : s->tile_low;
-    s->tile_block = beat_end ? s->tile_block + 1 : s->tile_block;
-  }
-  const int step_end = s->at == SF_STEP - 1;
-  s->at = step_end ? 0 : s->at + 1;
-  if (step_end) {
-    s->slot = (s->slot + 1) & 3;
-    s->steps--;
-    s->before = s->before == 0 ? 0 : s->before - 1;
-    s->fetch_row = 0;
-    s->fetch_block = 0;
-    s->tile_low = 0;
-    s->tile_block = 0;
-    const int pass_end = s->rows == s->strip_rows - 1;
-    const int strip_end = pass_end && s->pass == SF_IMAGE_PASSES - 1;
-    const int frame_end = strip_end && s->strip == SF_STRIPS - 1;
-    s->beat = pass_end && !strip_end ? s->base : s->beat;
-    s->base = strip_end ? s->beat : s->base;
-    s->pass = strip_end ? 0 : pass_end ? s->pass + 1 : s->pass;
-    s->rows = pass_end ? 0 : s->rows + 1;
-    s->strip_rows = frame_end ? SF_STRIP_FIRST
-                    : !strip_end ? s->strip_rows
-                    : s->strip == SF_STRIPS - 2 ? SF_STRIP_LAST : SF_STRIP_ROWS;
-    s->strip = frame_end ? 0 : strip_end ? s->strip + 1 : s->strip;
-  }
+/* A beat in, a line out. */
+static void loader_iterate(loader_state_t *s, __global const image_beat_t *restrict image SF_PORTS) {
+  const image_beat_t beat = image[s->beat];
+  line_t line;
+  #pragma unroll
+  for (int i = 0; i < SF_LINE; ++i) line.px[i] = beat.px[i];
+  SF_WRITE(image, line);
+  const int pass_end = s->left == 1, strip_end = pass_end && s->pass == SF_IMAGE_PASSES - 1;
+  const int frame_end = strip_end && s->strip == SF_STRIPS - 1;
+  const int after = s->strip == SF_STRIPS - 1 ? SF_STRIP_FIRST * SF_MAP_LINES
+                    : s->strip == SF_STRIPS - 2 ? SF_STRIP_LAST * SF_MAP_LINES : SF_STRIP_ROWS * SF_MAP_LINES;
+  s->left = strip_end ? after : pass_end ? s->lines : s->left - 1;
+  s->lines = strip_end ? after : s->lines;
+  s->base = strip_end ? s->beat + 1 : s->base;
+  s->beat = pass_end && !strip_end ? s->base : s->beat + 1;
+  s->pass = strip_end ? 0 : pass_end ? s->pass + 1 : s->pass;
+  s->strip = frame_end ? 0 : strip_end ? s->strip + 1 : s->strip;
 }
 
 /* ---- weight feeder: weight codes from global memory in order of use, one word an iteration ---- */
@@ -1643,16 +1545,10 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
 #endif
 
 SF_KERNEL void loader(__global const image_beat_t *restrict image, const int batches SF_WAITS) {
-  /* The row of the image is the inner index and a constant wherever it is used, so that it chooses
-   * the bank when the text is compiled. */
-  image_beat_t rows[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS]
-      __attribute__((numbanks(16), bankwidth(64)));
   loader_state_t s;
-  loader_begin(&s, batches);
-  const int iterations = (batches * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
-  /* proof: loader-rows - a step reads one quarter of the memory and writes another */
-  #pragma ivdep array(rows) safelen(8)
-  for (int i = 0; i < iterations; ++i) loader_iterate(&s, rows, image SF_PASS);
+  loader_begin(&s);
+  const int iterations = batches * SF_IMAGE_PASSES * SF_FRAME_BEATS;
+  for (int i = 0; i < iterations; ++i) loader_iterate(&s, image SF_PASS);
 }
 
 SF_KERNEL void feeder(__global const weight_beat_t *restrict weights,
@@ -1796,7 +1692,6 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   ports->result_read = 0;
   ports->result_written = 0;
   offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
-  image_beat_t image_rows[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS];
   stored_line_t fm[SF_FM_LINES];
   stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
@@ -1808,7 +1703,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   post_state_t post;
   int param_at = 0, batch = 0;
   int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
-  int loader_left = (batches * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
+  int loader_left = batches * SF_IMAGE_PASSES * SF_FRAME_BEATS;
   int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
   int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
   int post_passes = batches * SF_LAYERS;
@@ -1817,7 +1712,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   post_layer_t post_in = post_program[post_at];
   int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
   int post_left = post_in.iterations;
-  loader_begin(&loader, batches);
+  loader_begin(&loader);
   feeder_begin(&feeder);
   controller_begin(&controller, &controller_in);
   conv_reset(&conv);
@@ -1828,8 +1723,8 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   int moved = 1;
   while (moved) {
     moved = 0;
-    for (; loader_left && (!loader_sends(&loader) || SF_SPACE(image, 1)); moved = 1) {
-      loader_iterate(&loader, image_rows, image, ports);
+    for (; loader_left && SF_SPACE(image, 1); moved = 1) {
+      loader_iterate(&loader, image, ports);
       loader_left--;
     }
     for (; feeder_left && SF_SPACE(weight, 1); moved = 1) {
@@ -1972,7 +1867,6 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   ports->result_read = 0;
   ports->result_written = 0;
   offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
-  image_beat_t image_rows[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS];
   stored_line_t fm[SF_FM_LINES];
   stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
@@ -1984,7 +1878,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   post_state_t post;
   int param_at = 0, batch = 0;
   int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
-  int loader_left = (batches * SF_IMAGE_PASSES * SF_MAP_ROWS + SF_AHEAD) * SF_STEP;
+  int loader_left = batches * SF_IMAGE_PASSES * SF_FRAME_BEATS;
   int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
   int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
   int post_passes = batches * SF_LAYERS;
@@ -1993,7 +1887,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   post_layer_t post_in = post_program[post_at];
   int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
   int post_left = post_in.iterations;
-  loader_begin(&loader, batches);
+  loader_begin(&loader);
   feeder_begin(&feeder);
   controller_begin(&controller, &controller_in);
   conv_reset(&conv);
@@ -2157,18 +2051,15 @@ __kernel void clocked(__global const image_beat_t *restrict image,
     if (loader_left) {
       int wait = 0;
       if (blocked_image) wait = 1;
-      const int fetches = loader_fetches(&loader);
-      if (fetches && beats < 256 * 64 && !wait) wait = SF_MEMORY;
+      if (beats < 256 * 64 && !wait) wait = SF_MEMORY;
       if (wait) {
         loader_span[3 + wait]++;
       } else {
-        if (fetches) {
-          beats -= 256 * 64;
-          if (loader_beats == 0) ends[batches * SF_LAYERS + batches - loader_batches] = now;
-          loader_beats++;
-        }
+        beats -= 256 * 64;
+        if (loader_beats == 0) ends[batches * SF_LAYERS + batches - loader_batches] = now;
+        loader_beats++;
         loader_span[2]++;
-        loader_iterate(&loader, image_rows, image, ports);
+        loader_iterate(&loader, image, ports);
         loader_left--;
         loader_span[1] = now + 1;
         if (loader_beats == SF_FRAME_BEATS * SF_IMAGE_PASSES && loader_batches > 1) {

@@ -64,8 +64,7 @@ class Features:
     residual_bits: of the shifts of a residual addition that are no constants.
     pool_terms: signed digits of the pools' constants. slice_frames, slice_columns: of a line, what
     additions and pools take at once. turned: post holds lines and turns them for these or for the
-    output. image_word: bytes of an image row that a line is built from, of all frames. image_parts:
-    words of a beat. image_groups: channel groups of the first map.
+    output.
     """
 
     family: str
@@ -97,10 +96,6 @@ class Features:
     slice_columns: Figure
     turned: bool
     direct: bool
-    image_rows: int
-    image_word: Figure
-    image_parts: Figure
-    image_groups: Figure
     fifos: tuple[Fifo, ...]
     memories: tuple[Memory, ...]
     accesses: tuple[Access, ...]

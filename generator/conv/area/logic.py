@@ -125,13 +125,8 @@ def _rounding(of: Features, row: str) -> Figure:
 
 
 def walking_items(of: Features) -> list[Item]:
-    """The loader's line builder, line selection, and everything that counts."""
-    word = of.image_rows * of.image_word
-    built = word * cost("build", source=of.image_parts) + of.line_bytes * cost(
-        "build", source=of.image_groups
-    )
+    """Line selection, and everything that counts."""
     found = [
-        _item("loader's line builder", ("build",), built),
         _item("controller's line selection", ("select",), 2 * of.line_bytes * cost("select")),
     ]
     for name in ("loader", "feeder", "params", "controller", "conv", "post"):

@@ -9,7 +9,7 @@ from shiftforge.boards.types import Board
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area.features import Access, Features, Fifo, Memory, lane_kind
 from shiftforge.generator.conv.array import ArrayShape, power_of_two
-from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
+from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.post_range import clamps_output, floors
@@ -84,7 +84,7 @@ class Planned(Protocol):
 
 def features_of(plan: Planned) -> Features:
     """Of a plan (whose own area is not read)."""
-    array, image, shifts = plan.array, plan.image, plan.shifts
+    array, shifts = plan.array, plan.shifts
     posts = [step.post for step in plan.steps]
     added = [p for p in posts if p.residual]
     standard = {g[1] for g in plan.geometries if g[0] == "standard"}
@@ -122,10 +122,6 @@ def features_of(plan: Planned) -> Features:
         slice_columns=plan.slice.columns,
         turned=any(p.sliced or p.direct for p in posts),
         direct=any(p.direct for p in posts),
-        image_rows=image.rows,
-        image_word=array.frames * image.word,
-        image_parts=image.block // image.word,
-        image_groups=image.map_groups,
         fifos=_fifos(plan),
         memories=_memories(plan, steps),
         accesses=_accesses(plan),
@@ -151,7 +147,7 @@ def _fifos(plan: Planned) -> tuple[Fifo, ...]:
 
 
 def _memories(plan: Planned, steps: int) -> tuple[Memory, ...]:
-    array, image = plan.array, plan.image
+    array = plan.array
     stored = 8 * power_of_two(array.line_bytes)
     records = {name: 8 * record_bytes(kind) for name, kind in RECORDS.items()}
     found = [
@@ -161,8 +157,6 @@ def _memories(plan: Planned, steps: int) -> tuple[Memory, ...]:
                2 * power_of_two(plan.weight_words)),
         Memory("parameter memory", 8 * parameter_bytes(array, plan.multiplier_requant),
                plan.max_groups),
-        Memory("image row memory", 8 * image.beat, 2 * IMAGE_AHEAD * image.slot,
-               power_of_two(image.rows), image.rows, maps=True),
         Memory("instructions of controller", records["controller_layer_t"],
                steps + (plan.image_pass is not None)),
         Memory("instructions of conv", records["conv_layer_t"], steps + 1),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.depths import SHORT
-from shiftforge.generator.conv.image import IMAGE_AHEAD, ImageLayout
+from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.streams import FOLLOWED
 
@@ -33,14 +33,11 @@ _SAME = 1e-6
 class ImagePoints:
     """Images of points (points,): of a loader that nothing stops, its pace.
 
-    count: lines of a frame; lines: of a map row; beats: of it; step: cycles of a map row; fetch:
-    cycles of a beat.
+    count: lines of a frame; lines: of a map row; fetch: cycles of a line; cycles: of a frame.
     """
 
     count: Ints
     lines: Ints
-    beats: Ints
-    step: Floats
     fetch: Floats
     cycles: Floats
 
@@ -49,22 +46,19 @@ class ImagePoints:
         """The points of layouts, see ``ImageLines``."""
         rows = np.array([own.map_rows * own.passes for own in layouts], np.int64)
         lines = np.array([own.lines for own in layouts], np.int64)
-        beats = np.array([own.rows * own.beats for own in layouts], np.int64)
         beat = np.array([own.beat for own in layouts], np.float64)
         fetch = np.maximum(1.0, beat / bytes_per_cycle)
-        step = np.array([own.step for own in layouts], np.float64) + beats * (fetch - 1)
-        return cls(rows * lines, lines, beats, step, fetch, rows * step)
+        count = rows * lines
+        return cls(count, lines, fetch, np.asarray(count * fetch, np.float64))
 
     def take(self, index: Ints) -> ImagePoints:
         """The points of an index."""
-        own = (self.count, self.lines, self.beats, self.step, self.fetch, self.cycles)
+        own = (self.count, self.lines, self.fetch, self.cycles)
         return ImagePoints(*(array[index] for array in own))  # type: ignore[arg-type]
 
     def slot(self, line: int | Ints) -> Floats:
         """Cycle in which a loader that nothing stops issues a line."""
-        row, place = np.divmod(line, self.lines)
-        more = place + np.minimum(place, self.beats) * (self.fetch - 1)
-        found: Floats = (row + IMAGE_AHEAD) * self.step + more
+        found: Floats = line * self.fetch
         return found
 
 
@@ -84,8 +78,7 @@ def last_used(
     late = np.maximum(first - np.ceil(waits), 0.0) if ahead.all() else np.zeros(len(first))
     first = first - late
     columns = np.stack([
-        image.count, image.lines, image.beats, image.step, image.fetch, depth, ahead, first, pace,
-        held,
+        image.count, image.lines, image.fetch, depth, ahead, first, pace, held,
     ]).T  # fmt: skip
     _, some, back = np.unique(columns, axis=0, return_index=True, return_inverse=True)
     found = np.empty(len(some))

@@ -74,9 +74,8 @@ def test_map_bytes_are_what_the_text_declares(plan: Plan) -> None:
     line, stored = 112, 128
     depths = {c.name: c.depth for c in plan.channels}
     fifos = sum(line * depths[n] for n in ("image", "operand", "skip", "result"))
-    rows = 4 * plan.image.slot * power_of_two(plan.image.rows) * plan.image.beat
     maps = plan.memory.total_lines * stored + plan.row_lines * 2 * stored
-    assert plan.area.map_bytes == maps + fifos + rows
+    assert plan.area.map_bytes == maps + fifos
 
 
 def test_what_a_network_does_not_need_takes_nothing() -> None:

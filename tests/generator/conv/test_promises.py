@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -20,8 +19,6 @@ from hypothesis import strategies as st
 from random_networks import Family
 
 from shiftforge.errors import CheckFailed
-from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.image import ImageLayout, image_layout
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.promises import (
     PROMISES,
@@ -30,7 +27,7 @@ from shiftforge.generator.conv.promises import (
     prove_promises,
     smallest_distance,
 )
-from shiftforge.generator.conv.schedule import ImageMap, Layer, schedule
+from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.quant.graph.example import random_model
 
 Pairs = list[tuple[int, int]]
@@ -67,7 +64,7 @@ def test_what_never_meets_has_no_distance() -> None:
     assert smallest_distance(accesses([(4, 1)], [(4, 1)])) is None  # one iteration: read, write
 
 
-def prove(layers: tuple[Layer, ...], plan: Plan, image: ImageLayout | None = None) -> list[Proof]:
+def prove(layers: tuple[Layer, ...], plan: Plan) -> list[Proof]:
     """What the planner does, for a plan that was changed."""
     reads = []
     for layer in layers:
@@ -79,7 +76,7 @@ def prove(layers: tuple[Layer, ...], plan: Plan, image: ImageLayout | None = Non
     return list(
         prove_promises(
             [p.controller for p in plan.steps], [p.conv for p in plan.steps],
-            [p.post for p in plan.steps], image or plan.image, [p.name for p in plan.steps],
+            [p.post for p in plan.steps], [p.name for p in plan.steps],
             reads,
         )
     )  # fmt: skip
@@ -116,7 +113,7 @@ def test_every_plan_is_proved_with_the_distances_that_it_has(seed: int, family: 
         assert proved[name].distance == found.get(name)
     for proof in plan.proofs:
         assert proof.distance is None or proof.distance >= proof.promise.safelen
-        assert proof.distance is None or proof.layer in {"image", *(p.name for p in plan.steps)}
+        assert proof.distance is None or proof.layer in {p.name for p in plan.steps}
     least = proved["post-records"].distance
     assert least is not None and least <= found.get("post-records", least)
 
@@ -247,33 +244,3 @@ def test_a_result_over_the_other_operand_of_an_addition() -> None:
     assert layer.skip is not None and layer.skip.name != layer.input.name
     name, base = layer.conv.name, plan.memory.bases[layer.skip.name]
     refused(layers, change(plan, name, "controller", out_base=base), "controller-maps", name)
-
-
-def layouts() -> Iterator[tuple[ImageLayout, int]]:
-    """Random images with the fewest iterations of a step, whatever the memory."""
-    rng = random.Random(5)
-    for _ in range(300):
-        kernel = rng.randint(1, 7)
-        channels = rng.randint(1, 4)
-        image = ImageMap(
-            channels * kernel * kernel, rng.randint(1, 20), rng.randint(1, 70), kernel,
-            rng.randint(1, 3), 0, 0,
-        )  # fmt: skip
-        array = ArrayShape(rng.choice((16, 32)), rng.randint(1, 16))
-        layout = image_layout(image, channels, array, rng.random() < 0.5, rng.randint(1, 3))
-        yield layout, max(layout.rows * layout.beats, layout.lines)
-
-
-def test_a_step_of_the_image_that_is_too_short() -> None:
-    layers, plan = small()
-    lengthened = 0
-    for layout, least in layouts():
-        prove(layers, plan, layout)
-        if layout.step == least:
-            continue
-        # The step is the shortest one that holds the promise.
-        lengthened += 1
-        for step in {least, layout.step - 1}:
-            with pytest.raises(CheckFailed, match=r"promise loader-rows \(rows\) .* 'image'"):
-                prove(layers, plan, replace(layout, step=step))
-    assert lengthened > 20

@@ -45,11 +45,11 @@ def _layer_changes(text: str) -> list[str]:
 def test_a_promise_stands_on_a_loop_inside_one_layer() -> None:
     text, _ = _text_and_plan()
     assert [called for _, called in _promised_loops(text)] == [
-        "controller_iterate", "conv_iterate", "post_iterate", "loader_iterate",
+        "controller_iterate", "conv_iterate", "post_iterate",
     ]  # fmt: skip
     # The trip count is known at the loop's entry.
     assert {head for head, _ in _promised_loops(text)} == {
-        "for (int i = 0; i < in.iterations; ++i)", "for (int i = 0; i < iterations; ++i)",
+        "for (int i = 0; i < in.iterations; ++i)",
     }  # fmt: skip
     assert _layer_changes(text) == []
 
@@ -82,9 +82,8 @@ def test_sizes_of_the_text_hold_what_the_records_touch(seed: int) -> None:
     for own in plan.steps:
         assert size["FM_LINES"] >= own.controller.out_base + own.controller.stores
     image = plan.image
-    assert size["IMAGE_SLOT"] >= size["IMAGE_BEATS"] == image.beats
-    assert size["IMAGE_WORD"] >= (image.pixels - 1) * size["IMAGE_STRIDE"] + size["IMAGE_KERNEL"]
-    assert size["STEP"] >= max(image.rows * image.beats, image.lines)
+    assert (size["MAP_ROWS"], size["MAP_LINES"]) == (image.map_rows, image.lines)
+    assert size["IMAGE_PASSES"] == image.passes
     assert size["FRAME_PARAMS"] == sum(p.post.groups for p in plan.steps)
     words = [run.words * run.groups for p in plan.steps for run in p.conv.runs]
     assert size["FRAME_WORDS"] == sum(words) == plan.frame_words
@@ -101,7 +100,9 @@ def test_vectors_in_memories_are_powers_of_two() -> None:
         assert all(int(n) & (int(n) - 1) == 0 for _, n, _ in stored)
         beats = re.findall(r"\} (\w+) __attribute__\(\(aligned\((\d+)\)\)\);", text)
         assert len(beats) >= 7
-        assert all(int(n) & (int(n) - 1) == 0 and int(n) >= 64 for _, n in beats)
+        assert all(int(n) & (int(n) - 1) == 0 for _, n in beats)
+        # A beat of the image is a line, however short.
+        assert all(int(n) >= 64 for name, n in beats if name != "image_beat_t")
 
 
 @pytest.mark.parametrize("name", ["conv_array", "conv_iterate", "post_iterate", "loader_iterate"])

@@ -146,15 +146,6 @@ def test_a_promise_without_its_proof_is_caught(at: int) -> None:
     assert ("promise-proof", kernel_at(match.start())) in check(changed)
 
 
-def test_banks_by_an_index_that_is_not_the_last_are_caught() -> None:
-    sizes = "[4 * SF_IMAGE_SLOT][SF_IMAGE_BANKS]"
-    assert sizes in text()
-    changed = text().replace(sizes, "[SF_IMAGE_BANKS][4 * SF_IMAGE_SLOT]")
-    changed, swapped = re.subn(r"rows\[(.*)\]\[r\]", r"rows[r][\1]", changed)
-    assert swapped == 2
-    assert check(changed) == {("memory-load-site", "loader"), ("memory-store-site", "loader")}
-
-
 def test_counters_are_compared_before_they_step() -> None:
     """In a clock a counter is added to or compared, not one after the other."""
     steps = text()[text().index("static pace_t pace_step") : text().index("/* ---- the kernels")]
