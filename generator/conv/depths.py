@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.latencies import Latencies
-from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass, StorePass
 
 __all__ = ["DEFAULT_DEPTHS", "DEPTHS", "SHORT", "Depths", "plan_channels"]
 
@@ -20,6 +20,8 @@ SHORT = 8
 """Words of a channel whose ends keep the same pace."""
 DEPTHS = (8, 16, 32, 64, 128, 256)
 """What a user may choose of."""
+FETCHED_LINES = 16
+"""Lines of the channels to and from global memory."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ def plan_channels(
     latencies: Latencies,
     own: Depths = DEFAULT_DEPTHS,
     tight: bool = False,
+    saves: Sequence[StorePass] = (),
 ) -> tuple[Channel, ...]:
     """The channels, in the order of the text. lags: of the layers' results, in iterations.
     own: what is chosen.
@@ -53,7 +56,8 @@ def plan_channels(
     controller stands still, that is full (or the addition's, which holds as much): the array has
     taken no line of the last ``operand`` iterations at least, and of the results of those before,
     all are read but for a lag's, so that post can go on. skip: as many lines as there are tiles on
-    their way through conv.
+    their way through conv. saves: of steps whose results go to global memory; a token of each has
+    room, so that store never waits for fetch.
     """
     results = max(
         ((max(0, lag - own.operand) if tight else lag) // c.results.fastest + 2
@@ -75,4 +79,11 @@ def plan_channels(
     if skips:
         depth = max(SHORT, power_of_two(skips))
         channels.insert(2, Channel("skip", "line_t", "controller", "post", depth))
+    if saves:
+        tokens = max(SHORT, power_of_two(len(saves)))
+        channels += [
+            Channel("fetch", "line_t", "fetch", "controller", FETCHED_LINES),
+            Channel("store", "store_word_t", "controller", "store", FETCHED_LINES),
+            Channel("token", "int", "store", "fetch", tokens),
+        ]
     return tuple(channels)

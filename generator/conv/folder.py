@@ -8,16 +8,19 @@ from typing import Any
 
 from shiftforge import __version__
 from shiftforge.generator.channel import EMULATION_DEPTH
+from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.plan import Plan
 from shiftforge.generator.render import render
 from shiftforge.generator.sdk import emulator_platform
 
-__all__ = ["INTERFACE", "KERNELS", "render_project"]
+__all__ = ["INTERFACE", "KERNELS", "THROUGH_KERNELS", "render_project"]
 
 INTERFACE = 5
 """Counts changes of kernel arguments and data layout: the runtime runs only its own designs."""
 
 KERNELS = ("loader", "feeder", "params", "controller", "conv", "post")
+THROUGH_KERNELS = ("fetch", "store")
+"""More of them, where maps lie in global memory."""
 
 
 def render_project(plan: Plan, data: Mapping[str, bytes]) -> dict[str, str]:
@@ -26,6 +29,7 @@ def render_project(plan: Plan, data: Mapping[str, bytes]) -> dict[str, str]:
     data: the files ``data/*.bin`` by path, whose lengths the host program knows.
     """
     board = plan.board
+    kernels = (*KERNELS, *THROUGH_KERNELS) if plan.fetches else KERNELS
     depths = [f"-DSF_DEPTH_{c.name}={EMULATION_DEPTH}" for c in plan.channels]
     values: dict[str, Any] = {
         "version": __version__,
@@ -39,8 +43,10 @@ def render_project(plan: Plan, data: Mapping[str, bytes]) -> dict[str, str]:
         "data_sizes": [(PurePath(path).stem, len(content)) for path, content in data.items()],
         "depth_flags": " ".join(depths),
         "depth_options": depths,
-        "kernels": KERNELS,
-        "kernel_count": len(KERNELS),
+        "kernels": kernels,
+        "kernel_count": len(kernels),
+        "through": bool(plan.fetches),
+        "memory_bytes": plan.through.lines * power_of_two(plan.array.line_bytes),
         "units": plan.array.units,
         "pixels": plan.array.pixels,
         "frames": plan.array.frames,

@@ -11,7 +11,13 @@ from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.post_range import clamps_output, floors
 from shiftforge.generator.conv.promises import PROMISES
-from shiftforge.generator.conv.records import RECORDS, content_words, record_bytes, struct_fields
+from shiftforge.generator.conv.records import (
+    RECORDS,
+    THROUGH_RECORDS,
+    content_words,
+    record_bytes,
+    struct_fields,
+)
 from shiftforge.generator.conv.weights import (
     output_beat_bytes,
     parameter_bytes,
@@ -29,6 +35,8 @@ _COMMENTS = {
     "address, row and tile change with each.",
     "conv_layer_t": "The convolution unit's part.",
     "post_layer_t": "Requantisation, activation, addition, pool.",
+    "fetch_layer_t": "Rows of a map that come back from global memory.",
+    "store_layer_t": "A step's results on their way to global memory.",
 }
 # Fields of post that hold where an addition or a pool follows, and there alone.
 _OF_ADDITIONS = (
@@ -44,9 +52,9 @@ def _layer_comment(layer: LayerPlan) -> str:
     return f"{layer.index:3d} {layer.mode}{note}  {layer.source}"
 
 
-def _records() -> list[dict[str, Any]]:
+def _records(through: bool) -> list[dict[str, Any]]:
     found = []
-    for name, kind in RECORDS.items():
+    for name, kind in {**RECORDS, **(THROUGH_RECORDS if through else {})}.items():
         members = struct_fields(kind)
         unused = record_bytes(kind) // 4 - content_words(kind)
         found.append(
@@ -154,7 +162,10 @@ def render_accelerator(plan: Plan) -> str:
         "param_padding": parameter - used,
         "frame_words": plan.frame_words,
         "frame_params": plan.frame_params,
-        "records": _records(),
+        "records": _records(bool(plan.fetches)),
+        "through": bool(plan.fetches),
+        "fetch_count": len(plan.fetches),
+        "store_count": len(plan.saves),
         "constants": _constants(plan),
         "channels": plan.channels,
         "numbers": {c.name: i for i, c in enumerate(plan.channels)},

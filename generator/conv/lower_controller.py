@@ -6,13 +6,16 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shiftforge.generator.conv.array import Tiling
 from shiftforge.generator.conv.records import ControllerPass, Pace
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.steps import Place
 from shiftforge.generator.conv.walk import Walk, lines_a_tile
 
-__all__ = ["lower_controller", "lower_image", "result_lag", "result_lines"]
+__all__ = ["lower_controller", "lower_image", "result_lag", "result_lines", "result_times"]
 
 # Past the last line: no row of any map.
 _OUTSIDE = 1 << 20
@@ -56,7 +59,9 @@ def lower_controller(
         store_steps = (1, 1, 1, order[3]) if walk.inner == 1 else order
     skip_steps = _order(walk, tiling, skip.plane if skip is not None else tiling.tiles)
     plane = tiling.in_rows * tiling.in_tiles if source is None else source.plane
-    first_row = walk.first_row if layer.mode == "depthwise" else first
+    first_row = first
+    if layer.mode != "pointwise":
+        first_row = walk.first_row if layer.mode == "depthwise" else first * layer.stride
     corner = layer.top * tiling.in_tiles + layer.left if layer.mode == "standard" else 0
     return ControllerPass(
         iterations=iterations,
@@ -74,7 +79,7 @@ def lower_controller(
         out_base=target.line(first) if target is not None else 0,
         **_named("store", store_steps),
         trace_base=trace_base + (target.line(first) - target.base if target is not None else 0),
-        **_operands(layer, tiling, walk, plane),
+        **_operands(layer, tiling, walk, plane, first),
     )
 
 
@@ -113,6 +118,14 @@ def _sends(complete: Pace, tiling: Tiling, walk: Walk) -> int:
 def _left(results: Pace, stores: int, sends: int) -> int:
     """Results that are not read before all lines are sent."""
     return stores - bisect_left(range(stores), sends, key=results.time)
+
+
+def result_times(own: ControllerPass) -> NDArray[np.int64]:
+    """Iterations in which a record reads its results: when they are due while lines are sent, then
+    one after the other."""
+    due = np.asarray(own.results.time(np.arange(own.stores)), np.int64)
+    early = due[due < own.sends]
+    return np.concatenate([early, own.sends + np.arange(own.stores - len(early))])
 
 
 def lower_image(groups: int, rows: int, tiles: int, base: int) -> ControllerPass:
@@ -179,9 +192,9 @@ def _named(name: str, steps: Sequence[int]) -> dict[str, int]:
     return dict(zip(keys, steps, strict=True))
 
 
-def _operands(layer: Layer, tiling: Tiling, walk: Walk, plane: int) -> dict[str, int]:
+def _operands(layer: Layer, tiling: Tiling, walk: Walk, plane: int, first: int) -> dict[str, int]:
     """Counters of operand lines: sizes, and how address, row and tile change with each. plane:
-    lines of a channel group where they lie."""
+    lines of a channel group where they lie. first: output row of the step."""
     width = tiling.in_tiles
     stride, top, left = layer.stride, layer.top, layer.left
     first_y = first_t = zero_outside = 0
@@ -195,7 +208,7 @@ def _operands(layer: Layer, tiling: Tiling, walk: Walk, plane: int) -> dict[str,
             (1, 0, 1), (width, 1, 0), (plane, 0, 0), (stride, 0, stride),
             (stride * width, stride, 0), (0, 0, 0),
         ]  # fmt: skip
-        first_y, first_t, zero_outside, groups = -top, -left, 1, 3
+        first_y, first_t, zero_outside, groups = first * stride - top, -left, 1, 3
     else:
         first_y = walk.first_row
         sizes = [width, walk.row_length // width, walk.all_rows - first_y, walk.outer]

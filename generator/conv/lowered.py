@@ -18,10 +18,18 @@ from shiftforge.generator.conv.lower_controller import (
 from shiftforge.generator.conv.lower_conv import array_iterations, lower_conv
 from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.network import Network, WordCounts
-from shiftforge.generator.conv.records import ControllerPass
+from shiftforge.generator.conv.records import ControllerPass, FetchPass, StorePass
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.slices import Slice, choose_slice, post_delay
 from shiftforge.generator.conv.steps import Place, Step, whole_steps
+from shiftforge.generator.conv.through import (
+    Rows,
+    Through,
+    read_rows,
+    slot_name,
+    through_records,
+    with_fetches,
+)
 from shiftforge.generator.conv.times import Passes
 from shiftforge.generator.conv.walk import Walk, walk_layer, walk_step
 
@@ -60,6 +68,7 @@ class Lowered:
     tilings, words: an entry a layer. steps: in their order. slice: of a line, what additions and
     pools take at once. image_pass: stores the image, where it
     is not streamed into the first layer. traced: what the trace of a frame has, in its order.
+    fetches, stores: what goes through global memory.
     """
 
     tilings: tuple[Tiling, ...]
@@ -69,6 +78,8 @@ class Lowered:
     image: ImageLayout
     image_pass: ControllerPass | None
     traced: tuple[Traced, ...]
+    fetches: tuple[FetchPass, ...] = ()
+    stores: tuple[StorePass, ...] = ()
 
     @property
     def passes(self) -> tuple[Passes, ...]:
@@ -104,10 +115,12 @@ def lower_network(
     steps: Sequence[Step] | None = None,
     tight: bool = False,
     memo: dict[Any, Any] | None = None,
+    through: Through | None = None,
 ) -> Lowered:
     """The records of all steps. bases: first line of every map that is stored, whole or a strip at
     a time. steps: in their order; None for one a layer. tight: results are read as soon as they can
-    be. memo: keeps records for further arrays of the same network, many of whose are the same."""
+    be. memo: keeps records for further arrays of the same network, many of whose are the same.
+    through: maps in global memory; ``bases`` has the places of what is fetched of them."""
     memo = {} if memo is None else memo
     layers, scheduled = network.layers, network.scheduled
     steps = whole_steps(layers) if steps is None else steps
@@ -130,19 +143,29 @@ def lower_network(
     part = choose_slice(layers, tilings, busy, array)
     numbers = {geometry: n for n, geometry in enumerate(network.geometries)}
     found, trace = [], _Trace()
+    fetched: list[tuple[tuple[Rows, ...], int]] = []
+    slots: dict[int, int] = {}
     for n, step in enumerate(steps):
         layer, whole = layers[step.layer], tilings[step.layer]
         tiling, walk = replace(whole, out_rows=step.rows), walk_step(layer, whole, step)
+        rows = () if through is None else read_rows(layer, whole, step, through.bases)
+        slot = _slot(step.layer, slots, bases) if any(own.lines for own in rows) else 0
         source, skip, target = _places(layer, whole, step, walk, bases)
+        if through is not None:
+            source, skip = _fetched(layer, rows, slot, (source, skip))
+            if layer.result.name in through.bases:
+                target = Place(through.bases[layer.result.name], 0, whole.out_rows, whole.out_tiles)
         way = latencies.round_trip + post_delay(layer, array, part)
         lag = result_lag(layer, tiling, walk, way, array.units, tight=tight)
         pool = 0
         if layer.pool is not None:
             pool = 1 + network.pools.index((layer.pool.multiplier, layer.pool.shift))
         places = source, skip, target, trace.add(layer, whole, step)
-        sent = step.layer, tiling, walk, step.first, places, lag
+        leaves = through is not None and layer.result.name in through.bases
+        sent = step.layer, tiling, walk, step.first, places, lag, leaves
         if sent not in memo:
-            memo[sent] = lower_controller(layer, tiling, walk, step.first, *places, lag)
+            own_pass = lower_controller(layer, tiling, walk, step.first, *places, lag)
+            memo[sent] = replace(own_pass, to_memory=int(leaves))
         next_words = sum(words[steps[(n + 1) % len(steps)].layer][0])
         own = words[step.layer]
         used = step.layer, array.units, tiling, walk, own, next_words, step.line
@@ -153,8 +176,42 @@ def lower_network(
         records = memo[sent], memo[used], lower_post(layer, tiling, walk, array, pool, part)
         maps = ((source, whole.in_groups), (skip, whole.out_groups))
         reads = tuple((p.base, groups * p.plane) for p, groups in maps if p is not None)
+        fetched.append((rows, slot))
         found.append(LoweredStep(step, tiling, walk, lag, records, reads))
-    return Lowered(tilings, words, tuple(found), part, image, image_pass, tuple(trace.maps))
+    jobs: tuple[FetchPass, ...] = ()
+    saved: tuple[StorePass, ...] = ()
+    if through is not None:
+        stores = [own.passes[0].stores for own in found]
+        jobs, saved = through_records(layers, steps, [r for r, _ in fetched], stores, through)
+        for n, (rows, slot) in enumerate(fetched[1:]):
+            controller, conv, post = found[n].passes
+            controller = with_fetches(controller, sum(own.lines for own in rows), slot)
+            found[n] = replace(found[n], passes=(controller, conv, post))
+    return Lowered(
+        tilings, words, tuple(found), part, image, image_pass, tuple(trace.maps), jobs, saved
+    )
+
+
+def _slot(layer: int, slots: dict[int, int], bases: Mapping[str, int]) -> int:
+    """The first line of the place that a layer's next fetching step takes."""
+    place = slots.get(layer, 0) % 2
+    slots[layer] = slots.get(layer, 0) + 1
+    return bases[slot_name(layer, place)]
+
+
+def _fetched(
+    layer: Layer, rows: Sequence[Rows], slot: int, places: tuple[Place | None, Place | None]
+) -> tuple[Place | None, Place | None]:
+    """source and skip, where what was fetched of them lies: one behind the other."""
+    source, skip = places
+    for own in rows:
+        place = Place(slot, own.first, own.end - own.first, own.tiles)
+        if own.tensor == layer.input.name and source is None:
+            source = place
+        else:
+            skip = place
+        slot += own.lines
+    return source, skip
 
 
 def _places(

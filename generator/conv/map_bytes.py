@@ -26,4 +26,6 @@ def map_memories(
     for own in channels:
         if own.type == "line_t":
             found[own.name] = own.depth * array.line_bytes
+        if own.type == "store_word_t":
+            found[own.name] = own.depth * (array.line_bytes + 4)
     return found

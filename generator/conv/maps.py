@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.array import ArrayShape, tile_layer
 from shiftforge.generator.conv.memory import (
     MemoryPlan,
     StoredMap,
@@ -14,29 +14,33 @@ from shiftforge.generator.conv.memory import (
 )
 from shiftforge.generator.conv.schedule import Layer, Schedule
 from shiftforge.generator.conv.steps import Step, whole_steps
+from shiftforge.generator.conv.through import FETCHED, fetch_slots
 
 __all__ = ["map_lives", "plan_maps", "prove_steps", "stored_maps"]
 
 
 def map_lives(
-    scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None
-) -> dict[str, tuple[StoredMap, ...]]:
+    scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None,
+    through: Collection[str] = (),
+) -> dict[str, tuple[StoredMap, ...]]:  # fmt: skip
     """Lifetimes of what is stored, by the tensor: whole maps, or every strip of it by itself.
 
     Alive is what a step writes, up to the last step that reads it. Steps count from 1; the image is
-    written at step 0. steps: in their order; None for one a layer.
+    written at step 0. steps: in their order; None for one a layer. through: tensors that lie in
+    global memory; what is fetched of them has a place on chip.
     """
     layers = scheduled.layers
+    steps = whole_steps(layers) if steps is None else steps
     found: dict[str, list[StoredMap]] = {}
     image = scheduled.image
     if not scheduled.streamed:
         name = layers[0].input.name
         found[name] = [_map(name, array, (image.channels, image.rows, image.columns), 0)]
-    for number, step in enumerate(whole_steps(layers) if steps is None else steps, 1):
+    for number, step in enumerate(steps, 1):
         layer = layers[step.layer]
         for name in _read(layer, step, found):
             found[name][-1] = replace(found[name][-1], dies=number)
-        if not layer.direct:
+        if not layer.direct and layer.result.name not in through:
             name, shape = layer.result.name, layer.result.shape
             own = found.setdefault(name, [])
             if step.strip_out:
@@ -45,7 +49,9 @@ def map_lives(
                 own.append(_map(name, array, shape, number))
             else:
                 own[-1] = replace(own[-1], dies=number)
-    return {name: tuple(own) for name, own in found.items()}
+    tilings = [tile_layer(layer, array) for layer in layers]
+    slots = fetch_slots(layers, tilings, steps, through) if through else {}
+    return {**{name: tuple(own) for name, own in found.items()}, **slots}
 
 
 def _read(layer: Layer, step: Step, found: dict[str, list[StoredMap]]) -> list[str]:
@@ -54,7 +60,8 @@ def _read(layer: Layer, step: Step, found: dict[str, list[StoredMap]]) -> list[s
     if step.strip_in and (own := found[names[0]][-1]).dies > own.born:
         # A strip is read once: this step needs no more rows.
         names = []
-    return names if layer.skip is None else [*names, layer.skip.name]
+    added = layer.skip is not None and layer.skip.name in found
+    return [*names, layer.skip.name] if added and layer.skip is not None else names
 
 
 def _map(name: str, array: ArrayShape, shape: tuple[int, int, int], born: int) -> StoredMap:
@@ -62,8 +69,9 @@ def _map(name: str, array: ArrayShape, shape: tuple[int, int, int], born: int) -
 
 
 def stored_maps(
-    scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None
-) -> tuple[StoredMap, ...]:
+    scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None,
+    through: Collection[str] = (),
+) -> tuple[StoredMap, ...]:  # fmt: skip
     """What is placed: whole maps, and one place for all strips of a map, as large as the largest.
 
     All rounds of a segment are alike, so that its strips are placed for the first one. What its
@@ -78,7 +86,12 @@ def stored_maps(
             last = step.layer
             begins[number] = begin
     found = []
-    for own in map_lives(scheduled, array, steps).values():
+    for name, own in map_lives(scheduled, array, steps, through).items():
+        if name.startswith(FETCHED):
+            # Of all rounds: others come between.
+            born, dies = own[0].born, own[-1].dies
+            found.append(StoredMap(name, max(one.lines for one in own), born, dies))
+            continue
         first = replace(own[0], lines=max(one.lines for one in own))
         if len(own) == 1:
             first = replace(first, born=begins.get(first.born, first.born))
@@ -87,21 +100,23 @@ def stored_maps(
 
 
 def plan_maps(
-    scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None
-) -> MemoryPlan:
-    """Where all stored maps lie, proved step by step."""
-    memory = plan_memory(stored_maps(scheduled, array, steps))
-    prove_steps(memory, scheduled, array, steps)
+    scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None,
+    through: Collection[str] = (),
+) -> MemoryPlan:  # fmt: skip
+    """Where all stored maps lie, proved step by step. through: see ``map_lives``."""
+    memory = plan_memory(stored_maps(scheduled, array, steps, through))
+    prove_steps(memory, scheduled, array, steps, through)
     return memory
 
 
 def prove_steps(
-    memory: MemoryPlan, scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None
-) -> None:
+    memory: MemoryPlan, scheduled: Schedule, array: ArrayShape,
+    steps: Sequence[Step] | None = None, through: Collection[str] = (),
+) -> None:  # fmt: skip
     """Check of every step that no two maps or strips that are alive share a line; see
     ``prove_no_overlap``. The strips of a map have its base."""
     bases, lives = {}, []
-    for name, own in map_lives(scheduled, array, steps).items():
+    for name, own in map_lives(scheduled, array, steps, through).items():
         for number, one in enumerate(own):
             strip = name if len(own) == 1 else f"{name}, strip {number}"
             lives.append(replace(one, name=strip))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 from shiftforge.boards.types import Board
-from shiftforge.errors import InputError
+from shiftforge.errors import InputError, Problem
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area, features_of
-from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
+from shiftforge.generator.conv.array import ArrayShape, Tiling, power_of_two, tile_layer
 from shiftforge.generator.conv.cycles import LayerCycles, added, model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
@@ -26,11 +26,23 @@ from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.network import Network, WordCounts, network_of
 from shiftforge.generator.conv.options import shape_problems
 from shiftforge.generator.conv.promises import Proof, prove_promises
-from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.records import (
+    ControllerPass,
+    ConvPass,
+    FetchPass,
+    PostPass,
+    StorePass,
+)
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.segments import Segment, image_problems, steps_of
 from shiftforge.generator.conv.slices import Slice
-from shiftforge.generator.conv.weights import ShiftRanges
+from shiftforge.generator.conv.through import NOTHING, Through, plan_through
+from shiftforge.generator.conv.weights import (
+    ShiftRanges,
+    frame_weight_bytes,
+    output_beat_bytes,
+    parameter_bytes,
+)
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel
 
 __all__ = [
@@ -93,6 +105,7 @@ class Plan:
         see ``make_plan``.
     acc_bits: that hold every sum, with its bias and rounding. slice: of a line, what additions and
         pools take at once.
+    through: maps in global memory; fetches, saves: what goes there and comes back in a batch.
     symmetric_bytes: what two buffers of the largest map each, and residuals beside, would take.
     """
 
@@ -122,6 +135,32 @@ class Plan:
     frame_words: int
     segments: tuple[Segment, ...]
     tight: bool
+    through: Through
+    fetches: tuple[FetchPass, ...]
+    saves: tuple[StorePass, ...]
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes that a batch moves from and to global memory: image, weights, parameters, output,
+        and maps that travel."""
+        image, array = self.image, self.array
+        written = 0
+        for own in self.steps:
+            post = own.post
+            columns = (post.tiles - 1) * array.pixels + post.last_pixels
+            beats = own.controller.stores if post.exported else 0
+            beats += post.groups * post.rows * columns * array.frames if post.direct else 0
+            written += beats * output_beat_bytes(array, bool(post.direct))
+        line = power_of_two(array.line_bytes)
+        moved = sum(own.iterations - own.tokens for own in self.fetches)
+        moved += sum(own.iterations - 1 for own in self.saves)
+        return (
+            image.frame_beats * image.passes * image.beat
+            + frame_weight_bytes(self.frame_words, self.array)
+            + self.frame_params * parameter_bytes(self.array, self.multiplier_requant)
+            + written
+            + moved * line
+        )
 
     @cached_property
     def area(self) -> AreaEstimate:
@@ -267,6 +306,8 @@ class Plan:
             "bsp_alm": self.area.bsp_alm,
             "bsp_ram": self.area.bsp_ram,
             "map_bytes": self.area.map_bytes,
+            "through_memory": sorted(self.through.bases),
+            "ddr_bytes_per_frame": round(self.traffic_bytes / self.array.frames),
             "area": [asdict(item) for item in self.area.items],
         }
 
@@ -292,22 +333,28 @@ def array_for(
 def make_plan(
     model: QuantizedModel | Network, board: Board, array: ArrayShape, *,
     non_blocking: bool = False, must_fit: bool = True, depths: Depths = DEFAULT_DEPTHS,
-    segments: Sequence[Segment] = (), tight: bool = False,
+    segments: Sequence[Segment] = (), tight: bool = False, through: Collection[str] = (),
 ) -> Plan:  # fmt: skip
     """Plan a model on a board with a given array.
 
     depths: of the channels that run ahead. segments: layers that run in strips. tight: results are
-    read as soon as they can be, so that the channel of results is short. Raises InputError where
-    the plan does not fit, which ``must_fit`` may waive.
+    read as soon as they can be, so that the channel of results is short. through: tensors that lie
+    in global memory. Raises InputError where the plan does not fit, which ``must_fit`` may waive.
     """
     network = network_of(model)
     if problems := shape_problems(array.units, array.pixels, array.frames):
         raise InputError(problems)
     layers = network.layers
     steps = steps_of(layers, [tile_layer(layer, array) for layer in layers], segments)
-    memory = plan_maps(network.scheduled, array, steps)
+    memory = plan_maps(network.scheduled, array, steps, through)
+    away = plan_through(network.scheduled, array, steps, through) if through else NOTHING
+    if through and non_blocking:
+        what = "maps in global memory need the controller that takes results when they are due"
+        raise InputError(Problem(what, "leave out --non-blocking", board.name))
     latencies = board_latencies(board)
-    lowered = lower_network(network, array, latencies, memory.bases, steps, tight)
+    lowered = lower_network(
+        network, array, latencies, memory.bases, steps, tight, through=away if through else None
+    )
     words, passes = lowered.words, lowered.passes
     cycles = model_cycles(
         [layers[own.step.layer] for own in lowered.steps], [own.tiling for own in lowered.steps],
@@ -357,7 +404,7 @@ def make_plan(
         ),
         steps=planned,
         memory=memory,
-        channels=plan_channels(passes, lowered.lags, latencies, depths, tight),
+        channels=plan_channels(passes, lowered.lags, latencies, depths, tight, lowered.stores),
         multiplier_requant=network.multiplier,
         row_lines=row_lines,
         weight_words=weight_words,
@@ -369,6 +416,9 @@ def make_plan(
         frame_words=lowered.frame_words,
         segments=tuple(segments),
         tight=tight,
+        through=away,
+        fetches=lowered.fetches,
+        saves=lowered.stores,
     )
     if problems := image_problems(plan.image_strips):
         raise InputError(problems)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,9 +146,11 @@ def _disjoint(
 ) -> None:
     promise = PROMISES["maps"]
     for name, own, maps in zip(names, passes, reads, strict=True):
-        low, high = own.out_base, own.out_base + _written(own)
-        for base, lines in maps:
-            if base < high and low < base + lines:
+        results = 0 if own.to_memory else _written(own)
+        written = ((own.out_base, results), (own.fetch_base, own.fetches))
+        for (base, lines), (low, size) in product(maps, written):
+            high = low + size
+            if base < high and low < base + lines and size:
                 raise CheckFailed(
                     f"promise {promise.name} ({promise.array}) does not hold in layer {name!r}: "
                     f"lines [{base}, {base + lines}) are read and [{low}, {high}) written"

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from shiftforge.generator.conv.array import power_of_two
 
 __all__ = [
-    "RECORDS", "ControllerPass", "ConvPass", "Pace", "PostPass", "Run", "content_words",
-    "record_bytes", "record_words", "struct_fields",
+    "RECORDS", "THROUGH_RECORDS", "ControllerPass", "ConvPass", "FetchPass", "Pace", "PostPass",
+    "Run", "StorePass", "content_words", "record_bytes", "record_words", "struct_fields",
 ]  # fmt: skip
 
 
@@ -149,6 +149,10 @@ class ControllerPass:
     store_row: int = _word()
     store_outer: int = _word()
     trace_base: int = _word("first line of the layer in a frame's trace, or -1")
+    to_memory: int = _word("results go to global memory, not to the one on chip")
+    fetches: int = _word("lines that come from global memory meanwhile; when, and where to")
+    fetch_every: int = _word()
+    fetch_base: int = _word()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +235,26 @@ class PostPass:
     pool_high: int = _word("largest code of the pooled map")
 
 
+@dataclass(frozen=True, kw_only=True)
+class FetchPass:
+    """Rows of a map that come back from global memory, a run of lines a channel group."""
+
+    iterations: int = _word("trip count of the job's loop: tokens and lines")
+    tokens: int = _word("of stored steps that are waited for")
+    base: int = _word("the first line")
+    run: int = _word("lines that follow each other")
+    next: int = _word("from the last one of a run to the next run's first")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorePass:
+    """A step's results on their way to global memory."""
+
+    iterations: int = _word("trip count of the step's loop: its lines, and a token")
+
+
+THROUGH_RECORDS = {"fetch_layer_t": FetchPass, "store_layer_t": StorePass}
+"""Of plans with maps in global memory."""
 RECORDS = {
     "controller_layer_t": ControllerPass,
     "conv_layer_t": ConvPass,

@@ -168,6 +168,10 @@ def _emit(network: Network, plan: Plan) -> Design:
             layers, plan.array, plan.multiplier_requant, [own.index for own in plan.steps]
         ),
     }
+    if plan.fetches:
+        data |= {
+            "data/fetch.bin": _program(plan.fetches), "data/store.bin": _program(plan.saves)
+        }  # fmt: skip
     files = {
         **{path: text.encode() for path, text in render_project(plan, data).items()},
         "device/accelerator.cl": render_accelerator(plan).encode(),
@@ -224,6 +228,7 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         },
         "frame_words": plan.frame_words,
         "channel_groups": plan.frame_params,
+        "memory_lines": plan.through.lines,
         "trace_lines": plan.trace_lines,
         "trace": [asdict(own) for own in plan.traced],
         "channels": [

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from shiftforge.files import read_bytes
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
-from shiftforge.generator.conv.folder import KERNELS
+from shiftforge.generator.conv.array import power_of_two
+from shiftforge.generator.conv.folder import KERNELS, THROUGH_KERNELS
 from shiftforge.generator.conv.image import pack_image
-from shiftforge.generator.conv.manifest import DATA, ConvManifest
+from shiftforge.generator.conv.manifest import ConvManifest
 from shiftforge.sim.conv.layout import MapForm, direct_to_map, lines_to_map
 from shiftforge.sim.opencl.build import build_program, device_text
 from shiftforge.sim.opencl.devices import device_spec, open_device
@@ -34,6 +35,8 @@ __all__ = ["Accelerator", "Outputs"]
 
 FIFO_ALIGNMENT = 256
 TYPE_BYTES = {"line_t": 1, "acc_word_t": 4}
+ADDRESS_BYTES = 8
+"""Of a line's place in global memory, with what aligns the line behind it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +81,15 @@ class Accelerator:
         source = device_text(text)
         self.program = build_program(self.context, source, self._options(), str(text))
         self.build_seconds = time.perf_counter() - started
-        data = {n: read_bytes(folder / f"data/{n}.bin") for n in DATA}
+        data = {n: read_bytes(folder / f"data/{n}.bin") for n in manifest.data}
         self.sizes = {name: len(content) for name, content in data.items()}
         self.constants = {
             name: filled(self.context, np.frombuffer(bytearray(content), np.uint8), constant=True)
             for name, content in data.items()
         }
+        # Maps that have no room on chip.
+        stored = power_of_two(self._line)
+        self.away = room(self.context, max(1, manifest.memory_lines) * stored)
         self.waits = np.zeros(3 * len(self.depths), np.int32)
 
     def _depth(self, name: str, hardware: int, strict: bool) -> int:
@@ -107,6 +113,10 @@ class Accelerator:
         return self.manifest.units * self.manifest.pixels * self.frames
 
     def _word_bytes(self, channel_type: str) -> int:
+        if channel_type == "int":
+            return 4
+        if channel_type == "store_word_t":
+            return self._line + ADDRESS_BYTES
         if channel_type in TYPE_BYTES:
             return TYPE_BYTES[channel_type] * self._line
         if channel_type == "weight_word_t":
@@ -153,18 +163,27 @@ class Accelerator:
         maps = {name: own[: len(codes)] for name, own in self._maps(trace).items()}
         return Outputs(self._output(result)[: len(codes)], maps, seconds)
 
+    @property
+    def _kernels(self) -> tuple[str, ...]:
+        """In the order in which a text that stops tells of them."""
+        return (*KERNELS, *THROUGH_KERNELS) if self.manifest.memory_lines else KERNELS
+
+    def _inputs(self, image: Any) -> tuple[Any, ...]:
+        """What the lowered texts read, in the order of their arguments."""
+        names = ["weights", "rests", "params", "controller", "conv", "post"]
+        found = (image, *(self.constants[n] for n in names))
+        if not self.manifest.memory_lines:
+            return found
+        return (*found, self.constants["fetch"], self.constants["store"], self.away)
+
     def _run_lowered(self, image: Any, out: Mapping[str, Any], batches: int) -> None:
         arena = self._arena()
-        constants = self.constants
-        arguments = (
-            image, *(constants[n] for n in ("weights", "rests", "params", "controller", "conv")),
-            constants["post"], out["output"], out["trace"],
-        )  # fmt: skip
+        arguments = (*self._inputs(image), out["output"], out["trace"])
         channels = [replace(c, depth=self.depths[c.name]) for c in self.manifest.channels]
         where = f"{'frame' if self.frames == 1 else 'batch'} {{}}, step {{}}"
         launch_scheduler(
             self.context, self.program, arguments, self.depths, arena,
-            where, (np.int32(batches),), Waits(KERNELS, channels),
+            where, (np.int32(batches),), Waits(self._kernels, channels),
         )  # fmt: skip
 
     def _run_channels(
@@ -179,6 +198,9 @@ class Accelerator:
             "conv": (c["conv"], n),
             "post": (c["post"], out["output"], n),
         }
+        if self.manifest.memory_lines:
+            arguments["fetch"] = (c["fetch"], self.away, n)
+            arguments["store"] = (c["store"], self.away, n)
         launch_channels(self.context, self.program, arguments, self.waits, tick)
 
     def _output(self, result: NDArray[np.uint8]) -> NDArray[np.int64]:

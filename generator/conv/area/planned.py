@@ -15,9 +15,12 @@ from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.post_range import clamps_output, floors
 from shiftforge.generator.conv.records import (
     RECORDS,
+    THROUGH_RECORDS,
     ControllerPass,
     ConvPass,
+    FetchPass,
     PostPass,
+    StorePass,
     record_bytes,
 )
 from shiftforge.generator.conv.slices import Slice
@@ -66,6 +69,10 @@ class Planned(Protocol):
     def memory(self) -> MemoryPlan: ...
     @property
     def channels(self) -> tuple[Channel, ...]: ...
+    @property
+    def fetches(self) -> tuple[FetchPass, ...]: ...
+    @property
+    def saves(self) -> tuple[StorePass, ...]: ...
     @property
     def multiplier_requant(self) -> bool: ...
     @property
@@ -142,8 +149,11 @@ def _fifos(plan: Planned) -> tuple[Fifo, ...]:
         "acc_word_t": (24 if plan.acc_bits <= 24 else 32) * array.line_bytes,
         "weight_word_t": 8 * weight_word_bytes(array),
         "param_word_t": 8 * parameter_content(array, plan.multiplier_requant),
+        "store_word_t": 8 * array.line_bytes + 32,
+        "int": 32,
     }
-    return tuple(Fifo(c.name, bits[c.type], c.depth, c.type == "line_t") for c in plan.channels)
+    maps = ("line_t", "store_word_t")
+    return tuple(Fifo(c.name, bits[c.type], c.depth, c.type in maps) for c in plan.channels)
 
 
 def _memories(plan: Planned, steps: int) -> tuple[Memory, ...]:
@@ -164,6 +174,12 @@ def _memories(plan: Planned, steps: int) -> tuple[Memory, ...]:
     ]  # fmt: skip
     if not any(step.mode == "depthwise" for step in plan.steps):
         del found[1]
+    if plan.fetches:
+        through = {name: 8 * record_bytes(kind) for name, kind in THROUGH_RECORDS.items()}
+        found += [
+            Memory("instructions of fetch", through["fetch_layer_t"], len(plan.fetches)),
+            Memory("instructions of store", through["store_layer_t"], len(plan.saves)),
+        ]
     return tuple(found)
 
 
@@ -182,4 +198,17 @@ def _accesses(plan: Planned) -> tuple[Access, ...]:
         Access("instructions of conv", records["conv_layer_t"]),
         Access("instructions of post", records["post_layer_t"]),
         Access("output", 8 * output_beat_bytes(array, direct), stores=True),
+        *(_through(plan) if plan.fetches else ()),
+    )
+
+
+def _through(plan: Planned) -> tuple[Access, ...]:
+    """Of the kernels that move maps."""
+    records = {name: 8 * record_bytes(kind) for name, kind in THROUGH_RECORDS.items()}
+    stored = 8 * power_of_two(plan.array.line_bytes)
+    return (
+        Access("maps that come back", stored),
+        Access("maps that leave", stored, stores=True),
+        Access("instructions of fetch", records["fetch_layer_t"]),
+        Access("instructions of store", records["store_layer_t"]),
     )

@@ -26,7 +26,13 @@ from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import board_latencies
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.network import Network
-from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.records import (
+    ControllerPass,
+    ConvPass,
+    FetchPass,
+    PostPass,
+    StorePass,
+)
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.sweep.rows import Row
 from shiftforge.generator.conv.weights import ShiftRanges
@@ -63,6 +69,8 @@ class _RowPlan:
     max_groups: int
     acc_bits: int
     slice: Slice
+    fetches: tuple[FetchPass, ...] = ()
+    saves: tuple[StorePass, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

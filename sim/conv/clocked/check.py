@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL, MEMORY, STREAMS, ClockedRun, Span
+from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL, MEMORY, ClockedRun, Span, stream_kernels
 
 __all__ = ["Fault", "check_run"]
 
@@ -114,7 +114,7 @@ def _kernels(run: ClockedRun, reentry: int) -> Iterator[Fault]:
     for own in _by_kernel(run.spans).values():
         for one, two in pairwise(own):
             # Kernels without layers are one invocation: their spans only part the frames.
-            least = 0 if one.kernel in STREAMS else reentry
+            least = 0 if one.kernel in stream_kernels(True) else reentry
             if two.start < one.end + least:
                 more = f" and {least} cycles of re-entry" if least else ""
                 what = f"begins at cycle {two.start:,}, before {_place(one)} ends at {one.end:,}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from shiftforge.sim.conv.clocked.losses import Loss, find_losses
 from shiftforge.sim.conv.clocked.planned import Planned
-from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL, STREAMS
+from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL, stream_kernels
 from shiftforge.sim.conv.clocked.steady import SteadyFrame
 from shiftforge.sim.runner import Table
 
@@ -100,6 +100,7 @@ class ClockedReport:
             "latency_ms": found.latency / (clock * 1e3),
             "frames_in_flight": self.flight,
             "clock_mhz": clock,
+            "ddr_bytes_per_frame": found.run.traffic // self.flight,
             "fps": self.fps(found),
             "fps_at_half_latency": self.fps(self.half),
             "fps_at_double_latency": self.fps(self.double),
@@ -189,7 +190,7 @@ class ClockedReport:
             stalled = sum(found.stalls[kernel].values())
             on = ", ".join(f"{name} {cycles:,}" for name, cycles in found.stalls[kernel].items())
             # Kernels without layers run through: they have no time between them.
-            idle = "" if kernel in STREAMS else f"{found.cycles - busy - stalled:,}"
+            idle = "" if kernel in stream_kernels(True) else f"{found.cycles - busy - stalled:,}"
             rows.append(
                 (kernel, f"{busy:,}", f"{busy / found.cycles:.1%}", f"{stalled:,}", idle, on)
             )

@@ -13,14 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ARRAY_KERNEL", "MEMORY", "STREAMS", "ClockedOutputs", "ClockedRun", "Span"]
+__all__ = [
+    "ARRAY_KERNEL", "MEMORY", "STREAMS", "ClockedOutputs", "ClockedRun", "Span", "stream_kernels",
+]  # fmt: skip
 
 ARRAY_KERNEL = "conv"
 """The kernel whose iterations are the array's cycles."""
 STREAMS = ("loader", "feeder", "params")
 """Kernels without layers: one invocation a run. Their spans, one a frame, stand at layer 0."""
+THROUGH_STREAMS = ("fetch", "store")
+"""More of them, where maps lie in global memory."""
 MEMORY = "memory"
 """What a kernel waits for where it waits for no channel: beats of global memory."""
+
+
+def stream_kernels(through: bool) -> tuple[str, ...]:
+    """Kernels without layers, in the order of their spans. through: maps lie in global memory."""
+    return (*STREAMS, *THROUGH_STREAMS) if through else STREAMS
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,8 @@ class ClockedRun:
     layer_ends: int64 (frames, layers), cycle of the layer's last stored result (of the last layer,
     where its results leave directly, the last one that left). first: cycle at which frame 0 begins.
     frame_starts: int64 (frames,), cycle when the loader takes the frame's first beat of the image.
-    high_water: the most words that were in each channel; depths: what each has room for.
+    high_water: the most words that were in each channel; depths: what each has room for. traffic:
+    bytes of a frame from and to global memory.
     """
 
     spans: tuple[Span, ...]
@@ -57,6 +67,7 @@ class ClockedRun:
     frame_starts: NDArray[np.int64]
     high_water: Mapping[str, int]
     depths: Mapping[str, int]
+    traffic: int = 0
 
     @property
     def frames(self) -> int:

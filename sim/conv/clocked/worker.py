@@ -15,7 +15,7 @@ from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.manifest import ConvManifest
-from shiftforge.sim.conv.clocked.run import MEMORY, STREAMS, ClockedOutputs, ClockedRun, Span
+from shiftforge.sim.conv.clocked.run import MEMORY, ClockedOutputs, ClockedRun, Span, stream_kernels
 from shiftforge.sim.conv.layout import MapForm
 from shiftforge.sim.conv.runtime import Accelerator
 from shiftforge.sim.conv.worker import open_folder
@@ -78,17 +78,20 @@ class ClockedAccelerator(Accelerator):
         passes = {"controller": frames * manifest.passes, "conv": frames * layers + 1,
                   "post": frames * layers}  # fmt: skip
         width = len(names) + 5
-        rows = len(STREAMS) * frames + sum(passes.values()) + 3
-        spans, ends = np.zeros((rows, width), np.int64), np.zeros(frames * (layers + 1), np.int64)
+        streams = stream_kernels(bool(manifest.memory_lines))
+        rows = len(streams) * frames + sum(passes.values()) + 3
+        spans, ends = (
+            np.zeros((rows, width), np.int64),
+            np.zeros(frames * (layers + 1) + 1, np.int64),
+        )
         status = np.zeros(STATUS_WORDS + 4 * len(names) + 3, np.int32)
         arena = self._arena()
         copy = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
         held = [cl.Buffer(context, copy, hostbuf=a) for a in (spans, ends, status, numbers)]
-        queue, c = cl.CommandQueue(context), self.constants
+        queue = cl.CommandQueue(context)
         cl.Kernel(self.program, "clocked")(
             queue, (1,), (1,),
-            image, *(c[n] for n in ("weights", "rests", "params", "controller", "conv", "post")),
-            out["output"], out["trace"], room(context, arena), held[2], held[3],
+            *self._inputs(image), out["output"], out["trace"], room(context, arena), *held[2:],
             room(context, 16 * sum(self.depths.values())), held[0], held[1], np.int32(frames),
         )  # fmt: skip
         for host, buffer in ((spans, held[0]), (ends, held[1]), (status, held[2])):
@@ -103,7 +106,8 @@ class ClockedAccelerator(Accelerator):
             spans=_spans(spans, passes, frames, manifest, names),
             layer_ends=ends[: frames * layers].reshape(frames, layers),
             first=0,
-            frame_starts=ends[frames * layers :],
+            frame_starts=ends[frames * layers : -1],
+            traffic=int(ends[-1]) // frames,
             high_water=dict(zip(names, high, strict=True)),
             depths=dict(zip(names, deep, strict=True)),
         )
@@ -115,7 +119,7 @@ def _spans(
 ) -> tuple[Span, ...]:  # fmt: skip
     found, at = [], 0
     extra = manifest.passes - manifest.steps
-    for kernel in STREAMS:
+    for kernel in stream_kernels(bool(manifest.memory_lines)):
         for frame in range(frames):
             found.append(_span(raw[at], frame, 0, kernel, names))
             at += 1
