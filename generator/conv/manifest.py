@@ -40,7 +40,8 @@ Lines: TypeAlias = Annotated[int, Ge(0), Le(1 << 26)]
 @dataclass(frozen=True)
 class OutputLines:
     """The network's output. direct: 32-bit results, a beat a pixel of each of ``groups``
-    channel groups, else ``lines`` lines. shape: (C, H, W)."""
+    channel groups, else ``lines`` lines. shape: (C, H, W). strips: rows of each step that makes
+    them, which come one after the other."""
 
     tensor: str
     shape: tuple[Side, Side, Side]
@@ -49,6 +50,7 @@ class OutputLines:
     groups: Count
     tiles: Count
     lines: Lines
+    strips: tuple[Side, ...]
 
 
 @dataclass(frozen=True)

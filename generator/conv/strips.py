@@ -1,210 +1,34 @@
 """Which layers run in strips, and of how many rows, so that all maps fit a number of bytes.
 
-Every way to cut the layers into segments is looked at (a shortest path over the layers), each
-segment with the fewest rounds that fit: a round more is an invocation more of each of its kernels,
-with what they take to drain and to be entered again. Which cut is best is then decided by the cycle
-model, and whether it fits by the real placement of its maps.
+Which cut of the layers (``Cutter``) is best is decided by the cycle model, and whether it fits by
+the real placement of its maps. Where no strips are thin enough, maps travel through global memory
+(``travelling_plan``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.board_fit import fit_problems
-from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
+from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.cutter import Cutter
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths
-from shiftforge.generator.conv.maps import stored_maps
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.plan import Plan, area_estimate, make_plan
-from shiftforge.generator.conv.segments import Segment, inner_result, row_lines, segment_rows
+from shiftforge.generator.conv.travel import travelling_plan
 
-__all__ = ["Cutter", "fitting_plan", "limited_plan", "strips_or_none"]
+__all__ = ["fitting_plan", "limited_plan", "strips_or_none"]
 
 _REPAIRS = 12
 # How near the most bytes for which a board has room are found.
 _CLOSE = 0.03
 # Of the cuts with fewest invocations, so many are planned whole.
 _PLANNED = 3
-
-
-@dataclass(eq=False)
-class Cutter:
-    """Segments of a network on an array. made: see ``segment_rows``, the same for all arrays of the
-    network. lines, alive: of whole maps, and the layers [a, b] while
-    they are alive: from the one after which they exist to the last reader."""
-
-    network: Network
-    array: ArrayShape
-    tilings: Sequence[Tiling] = field(init=False)
-    inner: Sequence[bool] = field(init=False)
-    row_sums: Sequence[int] = field(init=False)
-    alive: Sequence[tuple[int, int, int]] = field(init=False)
-    known: dict[tuple[int, int, int], tuple[int, ...] | None] = field(default_factory=dict)
-    rounds: dict[tuple[int, int, int], int | None] = field(default_factory=dict)
-    made: dict[tuple[int, int, int], tuple[int, ...]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.tilings = [tile_layer(layer, self.array) for layer in self.network.layers]
-        layers = self.network.layers
-        self.inner = [inner_result(layers, index) for index in range(len(layers))]
-        lines = [row_lines(layers, self.tilings, index, index) for index in range(len(layers))]
-        self.row_sums = [0, *accumulate(lines)]
-        # Steps count from 1, layers from 0.
-        self.alive = [
-            (own.lines, own.born - 1, own.dies - 1)
-            for own in stored_maps(self.network.scheduled, self.array)
-        ]
-
-    def _whole(self, first: int, last: int) -> int:
-        """Lines of the maps that are whole while a segment runs: read by it or later, or made."""
-        return sum(
-            lines for lines, born, dies in self.alive
-            if (born < first <= dies) or born == last
-        )  # fmt: skip
-
-    def _row(self, index: int) -> int:
-        """Lines of a row of a layer's result, all channel groups."""
-        return self.tilings[index].out_groups * self.tilings[index].out_tiles
-
-    def peak(self, first: int, last: int, before: int, after: int) -> int:
-        """Most lines of strips at once in a round that makes rows [before, after)."""
-        made = self._made(first, last, after)
-        done = self._made(first, last, before) if before else (0,) * len(made)
-        own = [
-            (m - d) * self._row(index)
-            for index, m, d in zip(range(first, last), made, done, strict=False)
-        ]
-        return max(a + b for a, b in zip([0, *own], [*own, 0], strict=True))
-
-    def _made(self, first: int, last: int, end: int) -> tuple[int, ...]:
-        key = first, last, end
-        if key not in self.made:
-            self.made[key] = segment_rows(self.network.layers, first, last, end)
-        return self.made[key]
-
-    def ends(self, first: int, last: int, room: int) -> tuple[int, ...] | None:
-        """The fewest rounds whose maps and strips fit ``room`` lines; None where none do. Of these
-        the ones that take the least."""
-        key = first, last, room
-        if key not in self.known:
-            self.known[key] = self._ends(first, last, room - self._whole(first, last))
-        return self.known[key]
-
-    def _ends(self, first: int, last: int, room: int) -> tuple[int, ...] | None:
-        found = self._greedy(first, last, room)
-        if found is None:
-            return None
-        low, high = 0, room
-        while high - low > 1:
-            middle = (low + high) // 2
-            other = self._greedy(first, last, middle)
-            if other is not None and len(other) == len(found):
-                high, found = middle, other
-            else:
-                low = middle
-        return found
-
-    def _greedy(self, first: int, last: int, room: int) -> tuple[int, ...] | None:
-        rows, found = self.network.layers[last].out_shape[1], [0]
-        while found[-1] < rows:
-            low, high = found[-1], rows
-            while low < high:
-                middle = (low + high + 1) // 2
-                if self.peak(first, last, found[-1], middle) <= room:
-                    low = middle
-                else:
-                    high = middle - 1
-            if low == found[-1]:
-                return None
-            found.append(low)
-        return tuple(found[1:])
-
-    def cut(self, room: int, row_room: int) -> tuple[int, tuple[Segment, ...]] | None:
-        """(steps, segments) with the fewest steps for so many lines of maps and of the line buffer;
-        None where nothing fits. Layers that run whole are in no segment."""
-        layers = self.network.layers
-        best: list[tuple[int, tuple[Segment, ...]] | None] = [(0, ())]
-        for last in range(len(layers)):
-            found: tuple[int, tuple[Segment, ...]] | None = None
-            for first in range(last, -1, -1):
-                if first < last and not self.inner[first]:
-                    break
-                before, ends = best[first], self._fitting(first, last, room, row_room)
-                if before is None or ends is None:
-                    continue
-                steps = before[0] + len(ends) * (last - first + 1)
-                if found is None or steps < found[0]:
-                    own = (Segment(first, last, ends),) if len(ends) > 1 else ()
-                    found = (steps, (*before[1], *own))
-            best.append(found)
-        return best[-1]
-
-    def _fitting(self, first: int, last: int, room: int, row_room: int) -> tuple[int, ...] | None:
-        rows = self.network.layers[last].out_shape[1]
-        if first == last:
-            return (rows,) if self._whole(first, last) <= room else None
-        if self.row_sums[last + 1] - self.row_sums[first] > row_room:
-            return None
-        return self.ends(first, last, room)
-
-    def steps(self, room: int, row_room: int) -> int | None:
-        """Steps of ``cut``, without where its segments end; None where nothing fits."""
-        best: list[int | None] = [0]
-        for last in range(len(self.tilings)):
-            found: int | None = None
-            for first in range(last, -1, -1):
-                if first < last and not self.inner[first]:
-                    break
-                before, rounds = best[first], self._rounds(first, last, room, row_room)
-                if before is not None and rounds is not None:
-                    steps = before + rounds * (last - first + 1)
-                    found = steps if found is None else min(found, steps)
-            best.append(found)
-        return best[-1]
-
-    def _rounds(self, first: int, last: int, room: int, row_room: int) -> int | None:
-        if first == last:
-            return 1 if self._whole(first, last) <= room else None
-        if self.row_sums[last + 1] - self.row_sums[first] > row_room:
-            return None
-        key = first, last, room
-        if key not in self.rounds:
-            found = self._greedy(first, last, room - self._whole(first, last))
-            self.rounds[key] = None if found is None else len(found)
-        return self.rounds[key]
-
-    def row_rooms(self) -> list[int]:
-        """Lines that the line buffer may have: what a segment takes, or the largest layer."""
-        layers, found = self.network.layers, set()
-        for last in range(len(layers)):
-            for first in range(last, -1, -1):
-                if first < last and not self.inner[first]:
-                    break
-                found.add(self.row_sums[last + 1] - self.row_sums[first])
-        least = max(row_lines(layers, self.tilings, i, i) for i in range(len(layers)))
-        return sorted(lines for lines in found if lines >= least) or [1]
-
-    def smallest(self) -> int:
-        """Fewest lines, of maps and, counted twice, of the line buffer."""
-        best = None
-        for row_room in self.row_rooms():
-            low, high = -1, sum(lines for lines, _, _ in self.alive)
-            while high - low > 1:
-                middle = (low + high) // 2
-                if self.cut(middle, row_room) is None:
-                    low = middle
-                else:
-                    high = middle
-            total = high + 2 * row_room
-            best = total if best is None else min(best, total)
-        assert best is not None
-        return best
 
 
 @dataclass(eq=False)
@@ -252,15 +76,24 @@ class _Limiter:
     def plan(self, limit: int) -> Plan:
         """See ``limited_plan``."""
         found = self.plan_or_none(limit)
+        if found is None:
+            found = self.travelling(lambda plan: plan.map_bytes <= limit)
         if found is not None:
             return found
         what = (
-            f"{limit:,} bytes are too few for the maps: the thinnest strips take {self.smallest:,}"
+            f"{limit:,} bytes are too few for the maps: the thinnest strips on chip take "
+            f"{self.smallest:,}, and with maps in global memory it is still more"
         )
         remedy = (
             f"give {self.smallest:,} or more, a smaller input resolution or fewer pixels a tile"
         )
         raise InputError(Problem(what, remedy, "map memory"))
+
+    def travelling(self, fits: Callable[[Plan], bool]) -> Plan | None:
+        """With maps that travel through global memory."""
+        if self.options.get("non_blocking"):
+            return None
+        return travelling_plan(self.network, self.array, self._planned, fits)
 
     def plan_or_none(self, limit: int) -> Plan | None:
         """The same; None where there is none."""
@@ -332,6 +165,9 @@ def fitting_plan(
         return best
     if _fits(plan):
         return plan
+    travelling = limiter.travelling(lambda found: _fits(found) and _within(found, limit))
+    if travelling is not None:
+        return travelling
     smallest = limiter.plan(limiter.smallest)
     if problems := fit_problems(area_estimate(smallest)):
         raise InputError(problems)
@@ -353,6 +189,10 @@ def strips_or_none(
         )  # fmt: skip
     except InputError:
         return None
+
+
+def _within(plan: Plan, limit: int | None) -> bool:
+    return limit is None or plan.map_bytes <= limit
 
 
 def _fits(plan: Plan, ram_blocks: int | None = None) -> bool:

@@ -194,8 +194,11 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
     """Sizes and names that the host needs; everything else is in plan.json."""
     array = plan.array
     last = next(layer for layer in plan.layers if layer.result == model.output)
-    step = next(own for own in plan.steps if own.index == last.index)
     output = model.tensors[model.output]
+    steps = [own for own in plan.steps if own.index == last.index]
+    step = steps[0]
+    # A pool leaves a row of its own.
+    strips = [own.tiling.out_rows for own in steps] if len(steps) > 1 else [output.height]
     return {
         "interface": f"{__version__}/{INTERFACE}",
         "network": model.name,
@@ -224,7 +227,8 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
             "direct": bool(step.post.direct),
             "groups": last.tiling.out_groups,
             "tiles": last.tiling.tiles,
-            "lines": step.controller.stores,
+            "lines": sum(own.controller.stores for own in steps),
+            "strips": strips,
         },
         "frame_words": plan.frame_words,
         "channel_groups": plan.frame_params,

@@ -204,11 +204,20 @@ class Accelerator:
         launch_channels(self.context, self.program, arguments, self.waits, tick)
 
     def _output(self, result: NDArray[np.uint8]) -> NDArray[np.int64]:
+        out, at, found = self.manifest.output, 0, []
+        for rows in out.strips:
+            shape = (out.shape[0], rows, out.shape[2])
+            size = result.shape[1] * rows // sum(out.strips)
+            found.append(self._strip(result[:, at : at + size], shape))
+            at += size
+        return np.concatenate(found, axis=2)
+
+    def _strip(self, result: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.int64]:
         out, units, pixels = self.manifest.output, self.manifest.units, self.manifest.pixels
         if out.direct:
-            values = result.view(np.int32)[:, :, :units]
-            return direct_to_map(values, out.shape, units, pixels, self.frames)
-        return self._map(result[:, :, : self._line], MapForm(out.shape, out.signed))
+            values = np.ascontiguousarray(result).view(np.int32)[:, :, :units]
+            return direct_to_map(values, shape, units, pixels, self.frames)
+        return self._map(result[:, :, : self._line], MapForm(shape, out.signed))
 
     def _map(self, lines: NDArray[np.uint8], form: MapForm) -> NDArray[np.int64]:
         units, pixels = self.manifest.units, self.manifest.pixels
