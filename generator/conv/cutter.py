@@ -24,9 +24,9 @@ __all__ = ["Cutter"]
 @dataclass(eq=False)
 class Cutter:
     """Segments of a network on an array. through: maps that lie in global memory. made: see
-    ``segment_rows``, the same for all arrays of the network. alive: lines of the whole maps on chip,
-    and the layers [a, b] while they are alive: from the one after which they exist to the last
-    reader."""
+    ``segment_rows``, the same for all arrays of the network. alive: lines of the whole maps on
+    chip, and the layers [a, b] while they are alive: from the one after which they exist to the
+    last reader."""
 
     network: Network
     array: ArrayShape

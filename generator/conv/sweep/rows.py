@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.generator.conv.array import ArrayShape, power_of_two
+from shiftforge.generator.conv.cutter import Cutter
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.lower_conv import array_iterations
 from shiftforge.generator.conv.lowered import Lowered, lower_network
 from shiftforge.generator.conv.maps import stored_maps
 from shiftforge.generator.conv.memory import largest_live_sum
 from shiftforge.generator.conv.network import Network
-from shiftforge.generator.conv.cutter import Cutter
 from shiftforge.generator.conv.sweep.image import ImagePoints
 from shiftforge.generator.conv.times import GroupTimes, StepTimes, stack_times, step_times
 from shiftforge.generator.conv.weights import weight_beats

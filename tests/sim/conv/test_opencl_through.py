@@ -1,0 +1,202 @@
+"""Maps that travel through global memory: bit-exact on the devices, counted, and planted faults."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conv_chains import chain
+from conv_faults import locate, replace_text
+from device_client import DeviceClient
+from random_networks import random_frames
+
+from shiftforge.boards.load import load_board
+from shiftforge.errors import CheckFailed, InputError
+from shiftforge.generator.build import build
+from shiftforge.generator.conv.network import Network, network_of
+from shiftforge.generator.conv.options import Options
+from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.promises import prove_promises
+from shiftforge.generator.conv.segments import Segment
+from shiftforge.generator.conv.strips import limited_plan
+from shiftforge.generator.conv.target import TARGET, ConvPlan
+from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.sim.conv.clocked.device import run_clocked
+from shiftforge.sim.conv.emulate import emulate
+from shiftforge.sim.conv.layers import first_divergence, tensor_order
+from shiftforge.sim.golden.conv.network import run_golden
+
+OnDevice = Callable[[str], DeviceClient]
+BOARD = load_board("s10gx2800")
+
+
+def _rounds(rng: random.Random, rows: int) -> tuple[int, ...]:
+    """Ends of two rounds or more; the last one makes few rows."""
+    cuts = sorted(rng.sample(range(1, rows), rng.randint(1, min(3, rows - 1))))
+    return (*cuts, rows)
+
+
+def travelling(seed: int) -> tuple[Network, Plan]:
+    """A chain of all kinds of layers, some of whose maps travel. Strips in which a layer's first
+    rows would be fetched before they are stored are drawn anew."""
+    rng = random.Random(seed)
+    layers: list[dict[str, Any]] = [{"out": rng.choice((12, 20)), "kernel": 3,
+                                     "padding": (1, 1, 1, 1)}]  # fmt: skip
+    for _ in range(5):
+        out = layers[-1]["out"]
+        kind = rng.choice(("standard", "pointwise", "depthwise"))
+        if kind == "pointwise":
+            layers.append({"out": rng.choice((12, 20, 33)), "kernel": 1})
+            continue
+        padding = rng.choice(((1, 1, 1, 1), (0, 1, 1, 1), (1, 0, 1, 2), (0, 0, 2, 1)))
+        own = {"out": out, "kernel": 3, "padding": padding, "stride": rng.choice((1, 1, 2))}
+        layers.append({**own, "groups": out} if kind == "depthwise" else own)
+    model = chain(*layers, channels=3, height=rng.randint(17, 24), width=rng.randint(7, 15))
+    network = network_of(model)
+    array = array_for(network, rng.choice((8, 16, 24)), rng.randint(1, 6), rng.choice((1, 1, 2)))
+    last = network.layers[-1]
+    strips = network.layers[:-1] if last.mode == "depthwise" else network.layers
+    while True:
+        segments = [Segment(own.index, own.index, _rounds(rng, own.out_shape[1]))
+                    for own in strips if own.out_shape[1] > 1]  # fmt: skip
+        names = [a.result.name for a, b in pairwise(network.layers) if a.out_shape[1] > 1
+                 and b in strips]  # fmt: skip
+        through = rng.sample(names, rng.randint(1, len(names)))
+        try:
+            return network, make_plan(
+                network, BOARD, array, segments=segments, through=through, tight=seed % 2 == 1
+            )
+        except InputError as error:
+            assert "fetched before" in str(error) or "height" in str(error)
+
+
+def check(network: Network, folder: Path, seed: int, client: DeviceClient) -> None:
+    """Fails with the first divergence; channels are as deep as in hardware."""
+    model, frames = network.model, random_frames(network.model, seed, 3)
+    found = client.run(folder, frames, strict_depth=True)
+    order = [name for name in tensor_order(model) if name in found]
+    assert set(found) >= {layer.result.name for layer in network.layers}
+    divergence = first_divergence(run_golden(model, frames), found, order, model=model)
+    assert divergence is None, f"seed {seed} on {client.device}: {divergence}"
+
+
+CASES = [*(("pocl", seed) for seed in range(10)), ("intel-fpga-emu", 1), ("intel-fpga-emu", 4)]
+
+
+@pytest.mark.parametrize(("device", "seed"), CASES)
+def test_maps_through_memory_equal_the_reference(
+    device: str, seed: int, tmp_path: Path, on_device: OnDevice
+) -> None:
+    network, plan = travelling(seed)
+    assert plan.fetches and plan.saves
+    TARGET.emit(ConvPlan(network, plan)).write(tmp_path / "p")
+    check(network, tmp_path / "p", seed, on_device(device))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_many_maps_through_memory(seed: int, tmp_path: Path, on_device: OnDevice) -> None:
+    network, plan = travelling(seed)
+    TARGET.emit(ConvPlan(network, plan)).write(tmp_path / "p")
+    for device in ("pocl", "intel-fpga-emu"):
+        check(network, tmp_path / "p", seed, on_device(device))
+
+
+def wide(rows: int = 24) -> QuantizedModel:
+    """Standard layers of 20 channels."""
+    own = {"out": 20, "kernel": 3, "padding": (1, 1, 1, 1)}
+    return chain(own, own, own, own, channels=3, height=rows, width=24, family="one-term")
+
+
+def test_the_planner_sends_maps_away_where_strips_do_not_fit() -> None:
+    network = network_of(wide())
+    array = array_for(network, 16, 8)
+    whole = make_plan(network, BOARD, array)
+    assert not whole.fetches and whole.to_json().count('"fetches": []')
+    plan = limited_plan(network, BOARD, array, whole.map_bytes // 2)
+    assert plan.through.bases and plan.map_bytes <= whole.map_bytes // 2
+    assert plan.traffic_bytes > whole.traffic_bytes
+    with pytest.raises(InputError, match="with maps in global memory it is still more"):
+        limited_plan(network, BOARD, array, 4_000)
+
+
+def test_the_text_passes_the_rules_and_its_traffic_is_counted(tmp_path: Path) -> None:
+    model = wide()
+    options = Options(units=16, pixels=8, map_bytes=45_000)
+    design = build(TARGET, model, BOARD, options)
+    design.write(tmp_path / "p")
+    frames, plan = random_frames(model, 3, 2), design.report
+    outputs, run = run_clocked(
+        tmp_path / "p", "pocl", frames, TARGET.plan(model, BOARD, options).plan.latencies, 3,
+        check=True, time_limit_s=300,
+    )  # fmt: skip
+    assert run.traffic == plan["ddr_bytes_per_frame"]
+    assert plan["through_memory"]
+    golden = run_golden(model, frames)
+    want = golden[model.output].reshape(2, -1)
+    assert (outputs.output[:2] == want).all()
+
+
+@pytest.fixture(scope="module")
+def moved() -> tuple[Network, Plan]:
+    """Two maps of standard layers that travel."""
+    network = network_of(wide(12))
+    ends = [(4, 9, 12), (3, 6, 9, 12), (6, 12)]
+    segments = [Segment(n, n, own) for n, own in enumerate(ends)]
+    names = [layer.result.name for layer in network.layers[:2]]
+    array = array_for(network, 16, 4)
+    return network, make_plan(network, BOARD, array, segments=segments, through=names)
+
+
+FAULTS = {
+    "beats swapped": ("maps[word.address] = line", "maps[word.address ^ 1] = line"),
+    "a run too short": ("s->line == in->run - 1", "s->line == in->run - 2"),
+    "lines a place further": ("in->fetch_base + s->fetched", "in->fetch_base + s->fetched + 1"),
+    "results stay on chip": (
+        "word.address = s->out_address", "word.address = in->out_base"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_travelling_maps_is_located(
+    fault: str, moved: tuple[Network, Plan], tmp_path: Path, on_device: OnDevice
+) -> None:
+    network, plan = moved
+    TARGET.emit(ConvPlan(network, plan)).write(tmp_path / "p")
+    replace_text(tmp_path / "p", *FAULTS[fault])
+    frames = random_frames(network.model, 5)
+    divergence = locate(network.model, tmp_path / "p", frames, on_device("pocl"))
+    # The first layer that reads what travelled.
+    assert divergence.node == network.layers[1].conv.name, divergence
+
+
+def test_a_token_that_is_never_sent_stops_the_kernels_and_is_named(
+    moved: tuple[Network, Plan], tmp_path: Path
+) -> None:
+    network, plan = moved
+    TARGET.emit(ConvPlan(network, plan)).write(tmp_path / "p")
+    replace_text(tmp_path / "p", "if (s->left > 1) {", "if (s->left == 1) {\n  } else if (1) {")
+    frames = random_frames(network.model, 5)
+    with pytest.raises(CheckFailed, match="fetch reads empty channel token"):
+        emulate(tmp_path / "p", "pocl", frames)
+
+
+def test_lines_that_come_where_others_are_read_are_refused(moved: tuple[Network, Plan]) -> None:
+    _, plan = moved
+    step = next(own for own in plan.steps if own.controller.fetches)
+    controllers = [own.controller for own in plan.steps]
+    number = controllers.index(step.controller)
+    controllers[number] = replace(step.controller, fetch_base=7)
+    reads: list[tuple[tuple[int, int], ...]] = [()] * len(plan.steps)
+    reads[number] = ((0, 10),)
+    with pytest.raises(CheckFailed, match="controller-maps"):
+        prove_promises(
+            controllers, [own.conv for own in plan.steps], [own.post for own in plan.steps],
+            plan.image, [own.name for own in plan.steps], reads,
+        )  # fmt: skip
