@@ -167,8 +167,12 @@ typedef struct {
   int store_row;
   int store_outer;
   int trace_base; /* first line of the layer in a frame's trace, or -1 */
-  int padding[1];
-} controller_layer_t __attribute__((aligned(256)));
+  int to_memory; /* results go to global memory, not to the one on chip */
+  int fetches; /* lines that come from global memory meanwhile; when, and where to */
+  int fetch_every;
+  int fetch_base;
+  int padding[61];
+} controller_layer_t __attribute__((aligned(512)));
 /* The convolution unit's part. */
 typedef struct {
   int iterations; /* trip count of the layer's loop */
@@ -451,6 +455,7 @@ static void sf_write_result(ports_t *ports, const line_t word) {
     if (valid) sf_nb_##name = SF_READ(name); \
   } while (0)
 #define SF_FENCE (void)0
+#define SF_GLOBAL_FENCE (void)0
 
 #else
 
@@ -467,6 +472,7 @@ channel line_t ch_result __attribute__((depth(SF_DEPTH_result)));
 #ifndef SF_FENCE
 #define SF_FENCE mem_fence(CLK_CHANNEL_MEM_FENCE)
 #endif
+#define SF_GLOBAL_FENCE mem_fence(CLK_GLOBAL_MEM_FENCE | CLK_CHANNEL_MEM_FENCE)
 
 #ifdef SF_EMULATOR
 
@@ -1964,6 +1970,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   const int conv_latency = latencies[4], post_latency = latencies[5];
   const int channel_latency = latencies[6], reentry = latencies[7];
   const int rate = latencies[9], patience = latencies[10];
+  long traffic = 0; /* bytes moved from and to global memory */
   long now = 0, moved = 0;
   int beats = 0; /* bytes that global memory can give now, times 256 */
   __global long *image_ready = times;
@@ -2121,6 +2128,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         loader_span[3 + wait]++;
       } else {
         beats -= 256 * 128;
+        traffic += 128;
         if (loader_beats == 0) ends[batches * SF_LAYERS + batches - loader_batches] = now;
         loader_beats++;
         loader_span[2]++;
@@ -2146,6 +2154,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         params_span[3 + wait]++;
       } else {
         beats -= 256 * 128;
+        traffic += 128;
         params_span[2]++;
         params_iterate(&param_at, params, ports);
         params_left--;
@@ -2170,6 +2179,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         feeder_span[3 + wait]++;
       } else {
         beats -= 256 * bytes;
+        traffic += bytes;
         feeder_span[2]++;
         feeder_iterate(&feeder, weights, rests, ports);
         feeder_left--;
@@ -2295,6 +2305,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   }
   status[0] = !loader_left && !feeder_left && !params_left && !controller_passes && !conv_passes &&
               !post_passes;
+  ends[batches * (SF_LAYERS + 1)] = traffic + (long)post.stored * (long)sizeof(output_beat_t);
   status[1] = batch;
   status[2] = controller_at;
   status[3] = (int)(image_entered - ports->image_read);
