@@ -198,5 +198,5 @@ def test_lines_that_come_where_others_are_read_are_refused(moved: tuple[Network,
     with pytest.raises(CheckFailed, match="controller-maps"):
         prove_promises(
             controllers, [own.conv for own in plan.steps], [own.post for own in plan.steps],
-            plan.image, [own.name for own in plan.steps], reads,
+            [own.name for own in plan.steps], reads,
         )  # fmt: skip
