@@ -161,7 +161,7 @@ def report(found: dict[str, Any]) -> str:
             reference = f"{REFERENCE_OPERANDS:g}" if name == "two_geometries" else ""
             rows.append([name.replace("_", " "), f"{own['alm']:.1f}", f"{coded['alm']:.1f}",
                          reference])  # fmt: skip
-        print_table(["windows", "ALM as written", "ALM by one code", "reference"], rows)
+        print_table(["windows", "ALM window by window", "ALM by one code", "reference"], rows)
     return text.getvalue()
 
 

@@ -139,7 +139,7 @@ def operand_text(name: str, windows: Sequence[Window], pixels: int, coded: bool)
 
     tile_i: whether each of the window's three lines lies in the map. coded: one choice among the
     bytes and zero, by codes that all units share (ports of their own: 0 is zero, w + 1 window w,
-    then the tap), and the sign behind it. Otherwise as the kernel writes it: every window with its
+    then the tap), and the sign behind it, as the kernel writes it. Otherwise every window with its
     sign and gate, then a choice of windows, then of modes.
     """
     lanes, places = TAPS * pixels, 4 if any(w.late for w in windows) else 3

@@ -25,6 +25,7 @@ from shiftforge.generator.conv.weights import (
     weight_beats,
     weight_word_bytes,
 )
+from shiftforge.generator.conv.windows import window_columns
 from shiftforge.generator.escape import verbatim
 from shiftforge.generator.render import MAX_VECTOR, render
 
@@ -98,11 +99,13 @@ def _pool_terms(multiplier: int) -> list[str]:
 
 
 def _geometries(plan: Plan, mode: str) -> list[dict[str, int]]:
+    """Windows of a mode that have other columns than those before them. weight: of its place, 0 to
+    2, in the number that tells the places of a column in all windows."""
+    own = window_columns(plan.geometries, mode, plan.array.pixels)
     return [
-        {"index": i, "stride": stride, "origin": plan.array.pixels - 1 if left else 0}
-        for i, (kind, stride, left) in enumerate(plan.geometries)
-        if kind == mode
-    ]  # fmt: skip
+        {"index": i, "stride": stride, "origin": origin, "weight": 3**n}
+        for n, (i, stride, origin) in enumerate(own)
+    ]
 
 
 def render_accelerator(plan: Plan) -> str:
@@ -111,8 +114,9 @@ def render_accelerator(plan: Plan) -> str:
     strips = plan.image_strips
     vector = min(array.units, MAX_VECTOR)
     note = "" if array.unit == "shift" else ", multiplier variant (not multiplier-free)"
-    standard = _geometries(plan, "standard")
+    standard, depthwise = (_geometries(plan, mode) for mode in ("standard", "depthwise"))
     strides = sorted({g["stride"] for g in standard})
+    pointwise = any(layer.mode == "pointwise" for layer in plan.layers)
     word, beats = weight_word_bytes(array), weight_beats(array)
     lane = 16 if array.units % 16 == 0 else 8
     direct = any(step.post.direct for step in plan.steps)
@@ -174,7 +178,9 @@ def render_accelerator(plan: Plan) -> str:
         "modes": {m: any(layer.mode == m for layer in plan.layers)
                   for m in ("pointwise", "depthwise", "standard")},
         "ring_words": (array.taken - 1 + array.units) // 8,
-        "depthwise_geometries": _geometries(plan, "depthwise"),
+        "depthwise_geometries": depthwise,
+        "operand_choices": 3 ** len(depthwise),
+        "operand_taps": (len(depthwise) + len(strides) + 1) * pointwise,
         "standard_geometries": standard,
         "standard_strides": strides,
         "window_columns": (array.pixels - 1) * max(strides, default=1) + 3,

@@ -224,13 +224,11 @@ def test_swapped_taps_name_the_first_layer_that_has_them(
 ) -> None:  # fmt: skip
     """Rows and columns of the window are exchanged: only 3x3 layers with a line buffer differ."""
     text = (project / TEXT).read_text()
-    start = text.index("static void conv_window(")
-    end = text.index("\n}\n", start)
-    window = text[start:end]
-    swapped = window.replace("tap / 3", "tap // 3").replace("tap % 3", "tap / 3")
-    swapped = swapped.replace("tap // 3", "tap % 3")
-    assert "shift[tap % 3]" in swapped and "+ tap / 3" in swapped
-    (project / TEXT).write_text(text[:start] + swapped + text[end:])
+    swapped = text.replace("s->shift[tap / 3]", "s->shift[tap % 3]").replace(
+        "+ tap % 3;", "+ tap / 3;"
+    )
+    assert "shift[tap % 3]" in swapped and "+ tap / 3;" in swapped
+    (project / TEXT).write_text(swapped)
     divergence = locate(model, project, frames, on_device(device))
     first = next(layer for layer in schedule(model).layers if layer.mode == "depthwise")
     assert divergence.node == first.conv.name

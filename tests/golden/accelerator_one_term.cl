@@ -1105,20 +1105,10 @@ static void conv_push_channels(conv_state_t *s, const line_t line) {
   }
 }
 
-/* The first channels of every pixel to all units; they leave the ring unless it is held. */
-static void conv_pop_channels(conv_state_t *s, lanes_t *x, const short sign_bit, const int holds) {
+/* The first channels of every pixel leave the ring, unless it is held. */
+static void conv_pop_channels(conv_state_t *s, const int holds) {
   #pragma unroll
   for (int p = 0; p < SF_POINTS; ++p) {
-    const shorts_t low = sf_extend(as_uchar8(s->ring[p][0]), sign_bit);
-    const shorts_t high = sf_extend(as_uchar8(s->ring[p][1]), sign_bit);
-    const short taps[SF_TAPS] = {low.s0, low.s1, low.s2, low.s3, low.s4,
-                                    low.s5, low.s6, low.s7, high.s0};
-    #pragma unroll
-    for (int tap = 0; tap < SF_TAPS; ++tap) {
-      #pragma unroll
-      for (int w = 0; w < SF_WIDES; ++w)
-        x[(tap * SF_POINTS + p) * SF_WIDES + w] = (lanes_t)(taps[tap]);
-    }
     #pragma unroll
     for (int i = 0; i < SF_RING; ++i) {
       const ulong next = i + 1 < SF_RING ? s->ring[p][(i + 1) % SF_RING] >> 8 : 0;
@@ -1153,38 +1143,58 @@ static void conv_push_line(conv_state_t *s, const conv_layer_t *in, stored_rows_
   if (s->tile != 0) rows[s->line] = next;
 }
 
-/* The shift array as operands; lines outside the map are zero. */
-static void conv_window(const conv_state_t *s, const conv_layer_t *in, lanes_t *x,
-                        const short sign_bit) {
+/* The operands of all lanes. A lane chooses one of a few bytes, or zero, by a code that lanes of the
+ * same columns share; its sign comes behind the choice. Codes: 0 zero, as outside the map; from 1 the
+ * depthwise windows; last the pointwise taps. */
+static void conv_operands(const conv_state_t *s, const conv_layer_t *in, lanes_t *x,
+                          const short sign_bit) {
   const int t = s->t;
-  short keep[3];
+  int inside[3];
   #pragma unroll
-  for (int j = 0; j < 3; ++j) keep[j] = t + j >= 0 && t + j < in->in_tiles ? -1 : 0;
-  if (in->geometry == 0) {
-    #pragma unroll
-    for (int i = 0; i < SF_TAPS * SF_POINTS * SF_WIDES; ++i) {
-      const int tap = i / (SF_POINTS * SF_WIDES), frame = i / (SF_PIXELS * SF_WIDES) % SF_FRAMES;
-      const int p = i / SF_WIDES % SF_PIXELS;
-      const int column = 3 + p * 1 + tap % 3;
-      const int place = column / SF_PIXELS;
-      const int at = (frame * SF_PIXELS + column % SF_PIXELS) * SF_VECTORS +
-                     i % SF_WIDES * 2;
-      const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][place], at);
-      x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
-    }
+  for (int j = 0; j < 3; ++j) inside[j] = t + j >= 0 && t + j < in->in_tiles;
+  uchar code[9];
+  #pragma unroll
+  for (int c = 0; c < 9; ++c) {
+    code[c] = 3;
+    if (in->mode == SF_DEPTHWISE && in->geometry == 0)
+      code[c] = inside[c / 1 % 3] ? 1 : 0;
+    if (in->mode == SF_DEPTHWISE && in->geometry == 1)
+      code[c] = inside[c / 3 % 3] ? 2 : 0;
   }
-  if (in->geometry == 1) {
-    #pragma unroll
-    for (int i = 0; i < SF_TAPS * SF_POINTS * SF_WIDES; ++i) {
-      const int tap = i / (SF_POINTS * SF_WIDES), frame = i / (SF_PIXELS * SF_WIDES) % SF_FRAMES;
-      const int p = i / SF_WIDES % SF_PIXELS;
-      const int column = 0 + p * 2 + tap % 3;
-      const int place = column / SF_PIXELS;
-      const int at = (frame * SF_PIXELS + column % SF_PIXELS) * SF_VECTORS +
+  short taps[SF_POINTS * SF_TAPS];
+  #pragma unroll
+  for (int p = 0; p < SF_POINTS; ++p) {
+    const short8 low = convert_short8(as_uchar8(s->ring[p][0]));
+    taps[p * SF_TAPS] = low.s0;
+    taps[p * SF_TAPS + 1] = low.s1;
+    taps[p * SF_TAPS + 2] = low.s2;
+    taps[p * SF_TAPS + 3] = low.s3;
+    taps[p * SF_TAPS + 4] = low.s4;
+    taps[p * SF_TAPS + 5] = low.s5;
+    taps[p * SF_TAPS + 6] = low.s6;
+    taps[p * SF_TAPS + 7] = low.s7;
+    taps[p * SF_TAPS + 8] = (short)(s->ring[p][1] & 255);
+  }
+  #pragma unroll
+  for (int i = 0; i < SF_TAPS * SF_POINTS * SF_WIDES; ++i) {
+    const int tap = i / (SF_POINTS * SF_WIDES), frame = i / (SF_PIXELS * SF_WIDES) % SF_FRAMES;
+    const int p = i / SF_WIDES % SF_PIXELS;
+    const int column1 = 3 + p * 1 + tap % 3;
+    const int column2 = 0 + p * 2 + tap % 3;
+    const uchar own = code[column1 / SF_PIXELS * 1 + column2 / SF_PIXELS * 3];
+    lanes_t chosen = (lanes_t)(0);
+    if (own == 1) {
+      const int at = (frame * SF_PIXELS + column1 % SF_PIXELS) * SF_VECTORS +
                      i % SF_WIDES * 2;
-      const lanes_t both = SF_LANES_OF_BYTES(s->shift[tap / 3][place], at);
-      x[i] = ((both ^ sign_bit) - sign_bit) & keep[column / SF_PIXELS];
+      chosen = SF_LANES_OF_BYTES(s->shift[tap / 3][column1 / SF_PIXELS], at);
     }
+    if (own == 2) {
+      const int at = (frame * SF_PIXELS + column2 % SF_PIXELS) * SF_VECTORS +
+                     i % SF_WIDES * 2;
+      chosen = SF_LANES_OF_BYTES(s->shift[tap / 3][column2 / SF_PIXELS], at);
+    }
+    if (own == 3) chosen = (lanes_t)(taps[(frame * SF_PIXELS + p) * SF_TAPS + tap]);
+    x[i] = (chosen ^ sign_bit) - sign_bit;
   }
 }
 
@@ -1276,7 +1286,6 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
     #pragma unroll
     for (int i = 0; i < SF_LINE; ++i) line.px[i] = (bytes_t)(0);
   }
-  lanes_t x[SF_TAPS * SF_POINTS * SF_WIDES];
   if (in->mode == SF_POINTWISE) {
     if (s->fill == 0) {
       #pragma unroll
@@ -1286,16 +1295,15 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
       }
     }
     if (wants) conv_push_channels(s, line);
-    if (fires) conv_pop_channels(s, x, sign_bit, conv_holds(s));
   }
-  if (in->mode == SF_DEPTHWISE) {
-    if (conv_moves(s, in)) conv_push_line(s, in, rows, line);
-    if (fires) conv_window(s, in, x, sign_bit);
-  }
+  if (in->mode == SF_DEPTHWISE && conv_moves(s, in)) conv_push_line(s, in, rows, line);
   if (fires) {
     const stored_weight_t held = weights[s->bank * SF_WEIGHT_HALF + s->word];
     weight_word_t word;
+    lanes_t x[SF_TAPS * SF_POINTS * SF_WIDES];
     ints_t tree[SF_LINE];
+    conv_operands(s, in, x, sign_bit);
+    if (in->mode == SF_POINTWISE) conv_pop_channels(s, conv_holds(s));
     #pragma unroll
     for (int i = 0; i < 18; ++i) word.code[i] = held.code[i];
     conv_array(tree, x, word);

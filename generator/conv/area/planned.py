@@ -33,6 +33,7 @@ from shiftforge.generator.conv.weights import (
     weight_beats,
     weight_word_bytes,
 )
+from shiftforge.generator.conv.windows import window_columns
 
 __all__ = ["Planned", "PlannedStep", "features_of"]
 
@@ -94,8 +95,10 @@ def features_of(plan: Planned) -> Features:
     array, shifts = plan.array, plan.shifts
     posts = [step.post for step in plan.steps]
     added = [p for p in posts if p.residual]
-    standard = {g[1] for g in plan.geometries if g[0] == "standard"}
-    depthwise = [n for n, g in enumerate(plan.geometries) if g[0] == "depthwise"]
+    standard, depthwise = (
+        window_columns(plan.geometries, mode, array.pixels) for mode in ("standard", "depthwise")
+    )
+    strides = {stride for _, stride, _ in standard}
     steps = len(plan.steps)
     return Features(
         family=plan.board.family,
@@ -110,8 +113,8 @@ def features_of(plan: Planned) -> Features:
         code_bits=array.code_bits,
         pointwise=any(step.mode == "pointwise" for step in plan.steps),
         windows=len(depthwise),
-        standards=len(standard),
-        columns=array.frames * ((array.pixels - 1) * max(standard, default=1) + 3),
+        standards=len(strides),
+        columns=array.frames * ((array.pixels - 1) * max(strides, default=1) + 3),
         raised_bits=plan.acc_bits + shifts.raised,
         folded=shifts.folded,
         right_bits=(shifts.right_most - shifts.right_least).bit_length(),
