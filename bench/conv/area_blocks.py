@@ -25,12 +25,12 @@ import numpy as np
 from bench.common.machine import RESULTS, command_line, print_table
 from bench.common.records import write_json, write_whole
 from bench.conv.area_text import BLOCKS, Block, block_text, blocks_digest
-from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.sim.rtl.area import FAMILY, Cells, synthesise
 
 __all__ = ["figures", "fitted", "measure_block"]
 
 CODE = re.compile(r"code_width(\d+)_least1_rightbits(\d)_floor(\d)")
+POOL = re.compile(r"pool_places(\d+)_bits(\d+)_plus(\d+)_minus(\d+)_right19")
 ROUNDING = re.compile(r"round_width32_least(\d)_rightbits(\d)_leftbits(\d)_oneadder(\d)")
 
 
@@ -66,10 +66,8 @@ def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     ring, ring_unit = line("ring_units{}", (8, 16, 24, 32, 48))
     ring_ff, ring_ff_unit = line("ring_units{}", (8, 16, 24, 32, 48), "ff")
     clamp, clamp_bit = line("clamp_width{}", (10, 16, 24, 32))
-    pool, pool_place = line("pool_places{}", (2, 7, 14))
     front = blocks["front_units16_sources1"]
     more = blocks["front_units16_sources2"]["luts"] - front["luts"]
-    terms = sum(digits.bit_count() for digits in signed_digits(21400))
     adds = [blocks[f"add_bits{bits}"] for bits in range(4)]
     rows: dict[str, dict[str, Any]] = {
         "accumulator": {"luts_bit": line("accumulate_width{}", (20, 24, 28, 32))[1]},
@@ -81,11 +79,9 @@ def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
                      "luts_more": round(more / 16, 2)},
         "clamp": {"luts": clamp, "luts_bit": clamp_bit, "ff": blocks["clamp_width32"]["ff"]},
         "add": {"luts": [b["luts"] for b in adds], "ff": [b["ff"] for b in adds]},
-        "pool": {"luts": round(pool - 16 * terms, 1), "luts_place": pool_place, "luts_term": 16,
-                 "ff": blocks["pool_places7"]["ff"]},
         "select": {k: blocks["select"][k] for k in ("luts", "ff")},
     }  # fmt: skip
-    rows["code"] = _codes(blocks)
+    rows["code"], rows["pool"] = _codes(blocks), _pool(blocks)
     masks = [blocks[f"masks_width26_least1_rightbits{bits}"] for bits in range(5)]
     rows["masks"] = {k: [b[k] for b in masks] for k in ("luts", "ff")}
     for one, row in enumerate(("round", "round_one")):
@@ -106,6 +102,22 @@ def _codes(blocks: dict[str, Any]) -> dict[str, float]:
     return {"luts": round(float(constant), 1), "luts_bit": round(float(width), 2),
             "luts_right": round(float(right), 2), "luts_free": free[3] - like[3],
             "ff": own[0][4] - round(ff_bit * own[0][0]), "ff_bit": ff_bit}  # fmt: skip
+
+
+def _pool(blocks: dict[str, Any]) -> dict[str, float]:
+    """By places, bits of the sum, digits of the constant, and bits of all digits."""
+    table, figures = [], []
+    for name, block in blocks.items():
+        if parts := POOL.fullmatch(name):
+            places, bits, *digits = (int(v) for v in parts.groups())
+            terms = sum(mask.bit_count() for mask in digits)
+            table.append([1.0, places, bits, terms, terms * bits])
+            figures.append((block["luts"], block["ff"]))
+    fits = np.linalg.lstsq(np.array(table), np.array(figures))[0]
+    ends = ("", "_place", "_bit", "_term", "_digit")
+    return {f"{kind}{end}": round(float(value), 2)
+            for kind, values in zip(("luts", "ff"), fits.T, strict=True)
+            for end, value in zip(ends, values, strict=True)}  # fmt: skip
 
 
 def _rounding(blocks: dict[str, Any], one: int) -> dict[str, float]:

@@ -124,6 +124,14 @@ def _clamp(rows: Sequence[Row]) -> Iterator[int]:
         yield outer & 255 if later["valid_i"] else 0
 
 
+def _pool(rows: Sequence[Row]) -> Iterator[int]:
+    whole = 0
+    for row, later in zip(rows, [*rows[1:], rows[-1]], strict=True):
+        kept = 0 if later["clear_i"] else whole
+        whole = kept + row["codes_i"] & (1 << 14) - 1
+        yield min(_half_even(whole * 21400, 19), 255)
+
+
 def _ring(units: int) -> Callable[[Sequence[Row]], Iterator[int]]:
     bits = 64 * ((8 + units) // 8)
 
@@ -166,6 +174,8 @@ CHECKS = (
     *(_rounds(least, one) for one in (0, 1) for least in (0, 4)),
     Check(_find("add Bits=0"), {"valid_i": 1, "adds_i": 1, "own_i": 8, "skip_i": 8, "own_left_i": 1,
           "skip_left_i": 1, "sum_left_i": 1, "sum_right_i": 1}, ("code_o", 8), 2, _add),
+    Check(_find("pool Places=1 Bits=14 Plus=21504 Minus=104 Right=19"),
+          {"clear_i": 1, "pools_i": 1, "codes_i": 8}, ("code_o", 8), 10, _pool),
     Check(_find("clamp Width=32"), {"valid_i": 1, "low_i": 32, "high_i": 32, "value_i": 32},
           ("code_o", 8), 2, _clamp),
     *(Check(_find(f"ring Units={u}"), {"begins_i": 1, "wants_i": 1, "fires_i": 1, "holds_i": 1,
@@ -187,6 +197,7 @@ def _stimulus(check: Check, clocks: int) -> list[dict[str, int]]:
             if port in ("sum_i", "bias_i", "value_i") or bits == 32:
                 value >>= int(random.integers(bits // 10, bits - 1))
                 value = -value & (1 << bits) - 1 if random.integers(2) else value
+            value = 1 if port == "pools_i" else value
             row[port] = value % 9 if port == "fill_i" else value
         if "below_i" in row and clock % STILL_CLOCKS == 0:
             places = dict(check.block.parameters)["Least"] + row["right_i"]

@@ -63,7 +63,13 @@ BLOCKS = (
     )),
     *_blocks("clamp", "result", *({"Width": w} for w in (32, 24, 16, 10))),
     *_blocks("add", "result", *({"Bits": b} for b in (0, 1, 2, 3))),
-    *_blocks("pool", "unit", *({"Places": p} for p in (2, 7, 14))),
+    *_blocks("pool", "unit", *(
+        {"Places": p, "Bits": b, "Plus": plus, "Minus": minus, "Right": 19}
+        for p, b, (plus, minus) in (
+            *((1, b, digits) for b in (12, 14, 16) for digits in ((32768, 0), (43008, 209))),
+            *((p, 14, (21504, 104)) for p in (1, 7, 14)),
+        )
+    )),
     *_blocks("select", "byte of a line"),
 )  # fmt: skip
 

@@ -194,6 +194,7 @@ def render_accelerator(plan: Plan) -> str:
         "direct_clamps": clamps_output(plan.steps),
         "floors": floors(plan.steps),
         "residual": any(step.post.residual for step in plan.steps),
+        "pool_bits": plan.pool_bits,
         "pools": [{"terms": _pool_terms(m), "right": right} for m, right in plan.pools],
         "image_streams": image.streamed,
         "non_blocking": plan.non_blocking,

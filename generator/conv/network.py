@@ -41,6 +41,17 @@ class Network:
         return self.scheduled.layers
 
     @property
+    def pool_bits(self) -> int:
+        """Bits of a signed integer that hold every sum of a global pool; 1 where there is none."""
+        sums = [
+            max(grid.qmax, -grid.qmin) * own.out_shape[1] * own.out_shape[2]
+            for own in self.layers
+            if own.pool is not None
+            for grid in [own.add_output.grid]
+        ]
+        return max(sums, default=0).bit_length() + 1
+
+    @property
     def acc_bits(self) -> int:
         """Bits that hold every sum of the network, with its bias and rounding."""
         return int(max(layer.conv.acc_bits.max() for layer in self.layers))

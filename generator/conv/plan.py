@@ -95,7 +95,8 @@ class Plan:
 
     image_pass: stores the image, where it is not streamed into the first layer. fill: reads the
         first weights. geometries: (mode, stride, left padding) of line buffers and windows.
-    pools: (multiplier, right shift) of the global pools. proofs: of the kernels' promises.
+    pools: (multiplier, right shift) of the global pools. pool_bits: that hold their sums. proofs:
+        of the kernels' promises.
     multiplier_requant: one multiplier a channel output in requantisation (not multiplier-free).
     non_blocking: the controller takes results as they come: which iteration stores a line depends
         on time, and that a run never stops is not proved.
@@ -117,6 +118,7 @@ class Plan:
     fill: ConvPass
     geometries: tuple[tuple[str, int, int], ...]
     pools: tuple[tuple[int, int], ...]
+    pool_bits: int
     latencies: Latencies
     proofs: tuple[Proof, ...]
     image_shape: tuple[int, int, int]
@@ -388,6 +390,7 @@ def make_plan(
         fill=lower_fill(sum(words[0][0])),
         geometries=network.geometries,
         pools=network.pools,
+        pool_bits=network.pool_bits,
         latencies=latencies,
         proofs=proofs,
         image_shape=network.image_shape,

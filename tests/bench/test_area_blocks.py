@@ -92,6 +92,7 @@ def test_planted_faults_are_found(bench: Any) -> None:
         ("round", "shifted[0] & ~tie", "shifted[0]"),
         ("ring", "full >> 72", "full >> 64"),
         ("clamp", "value_i > high_i", "value_i >= low_i"),
+        ("pool", "{Bits{~clear_i}}", "{Bits{1'b1}}"),
         ("code", "shifted[0] & ~tie", "shifted[0]"),
         ("code", "(Least + 8)", "(Least + 9)"),
     ):

@@ -1330,6 +1330,7 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
 #define SF_SLICE_FRAMES 1 /* frames, */
 #define SF_SLICE_COLUMNS 2 /* and pixels of each */
 #define SF_SLICE_LINE (SF_SLICE * SF_VECTORS)
+#define SF_POOL_SUM(v) (((v) << 21) >> 21)
 #define SF_HELD_PIXELS 1 /* of a frame, that a 32-bit output has in a line */
 #define SF_HELD (SF_FRAMES * SF_HELD_PIXELS * SF_VECTORS)
 typedef struct {
@@ -1424,7 +1425,7 @@ static void post_slice(post_state_t *s, const post_layer_t *in, const int valid)
       if (s->column + i / SF_VECTORS % SF_SLICE_COLUMNS >= valid) part[i] = (bytes_t)(0);
     }
   }
-  /* the sum of a whole map, times a constant in shifts and adds */
+  /* the sum of a whole map, which fits 11 bits, times a constant in shifts and adds */
   if (in->pool) {
     const int frame_ends = s->column + SF_SLICE_COLUMNS == SF_PIXELS;
     ints_t next[SF_SLICE_FRAMES][SF_VECTORS];
@@ -1438,11 +1439,12 @@ static void post_slice(post_state_t *s, const post_layer_t *in, const int valid)
         const bytes_t code = part[(f * SF_SLICE_COLUMNS + c) * SF_VECTORS + v];
         tree += SF_POOL_SIGNED(in) ? SF_INTS_OF_SIGNED(code) : SF_INTS_OF_BYTES(code);
       }
-      next[f][v] = s->emits ? (frame_ends ? (ints_t)(0) : whole) : tree;
+      next[f][v] = s->emits ? (frame_ends ? (ints_t)(0) : whole) : SF_POOL_SUM(tree);
       ints_t product = (ints_t)(0);
       if (1)
-        product = sf_round_shift( + (whole << 15), (ints_t)(0), (ints_t)(17));
-      const bytes_t pooled = SF_LOW_BYTES_OF_INTS(clamp(product, SF_POOL_LOW(in), SF_POOL_HIGH(in)));
+        product = sf_round_folded( + (whole << 15) + (1 << 16), 17, (ints_t)(0));
+      const bytes_t pooled =
+          SF_LOW_BYTES(clamp(SF_SHORTS_OF_INTS(product), (short)(SF_POOL_LOW(in)), (short)(SF_POOL_HIGH(in))));
       #pragma unroll
       for (int c = 0; c < SF_SLICE_COLUMNS; ++c)
         part[(f * SF_SLICE_COLUMNS + c) * SF_VECTORS + v] = c == 0 && s->column == 0 ? pooled : (bytes_t)(0);

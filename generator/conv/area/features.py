@@ -62,9 +62,9 @@ class Features:
     left_bits: of what a requantisation's shifts vary by. floors: the smallest code is its type's.
     clamps_output: the 32-bit output is clamped. held_pixels: of a frame, that it holds in a line.
     residual_bits: of the shifts of a residual addition that are no constants.
-    pool_terms: signed digits of the pools' constants. slice_frames, slice_columns: of a line, what
-    additions and pools take at once. turned: post holds lines and turns them for these or for the
-    output.
+    pool_terms, pool_bits: signed digits of the pools' constants, bits of their sums. slice_frames,
+    slice_columns: of a line, what additions and pools take at once. turned: post holds lines and
+    turns them for these or for the output.
     """
 
     family: str
@@ -92,6 +92,7 @@ class Features:
     residual: bool
     residual_bits: int
     pool_terms: tuple[int, ...]
+    pool_bits: int
     slice_frames: Figure
     slice_columns: Figure
     turned: bool

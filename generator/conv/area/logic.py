@@ -68,9 +68,10 @@ def post_items(of: Features) -> list[Item]:
         each = alms(*(coefficients()["add"][kind][bits] for kind in ("luts", "ff")))
         found.append(_item("residual addition", ("add",), sliced * of.slice_columns * each))
     if of.pool_terms:
-        each = cost("pool", place=of.slice_columns, term=sum(of.pool_terms))
-        # Sums of frames that are not in the slice are turned, four bytes each.
-        turned = 4 * of.units * (of.frames - of.slice_frames) * cost("select")
+        terms, bits = sum(of.pool_terms), of.pool_bits
+        each = cost("pool", place=of.slice_columns, bit=bits, term=terms, digit=terms * bits)
+        # Sums of frames that are not in the slice are turned.
+        turned = bits / 8 * of.units * (of.frames - of.slice_frames) * cost("select")
         found.append(_item("global pool", ("pool", "select"), sliced * each + turned))
     if of.direct:
         each = _rounding(of, "round_one" if of.folded else "round")

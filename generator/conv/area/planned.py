@@ -65,6 +65,8 @@ class Planned(Protocol):
     @property
     def pools(self) -> tuple[tuple[int, int], ...]: ...
     @property
+    def pool_bits(self) -> int: ...
+    @property
     def steps(self) -> Sequence[PlannedStep]: ...
     @property
     def memory(self) -> MemoryPlan: ...
@@ -128,6 +130,7 @@ def features_of(plan: Planned) -> Features:
         pool_terms=tuple(
             sum(digits.bit_count() for digits in signed_digits(m)) for m, _ in plan.pools
         ),
+        pool_bits=plan.pool_bits,
         slice_frames=plan.slice.frames,
         slice_columns=plan.slice.columns,
         turned=any(p.sliced or p.direct for p in posts),

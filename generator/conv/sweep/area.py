@@ -59,6 +59,7 @@ class _RowPlan:
     image_pass: ControllerPass | None
     geometries: tuple[tuple[str, int, int], ...]
     pools: tuple[tuple[int, int], ...]
+    pool_bits: int
     steps: tuple[_Step, ...]
     memory: MemoryPlan
     channels: tuple[Channel, ...]
@@ -100,6 +101,7 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             image_pass=lowered.image_pass,
             geometries=network.geometries,
             pools=network.pools,
+            pool_bits=network.pool_bits,
             steps=tuple(
                 _Step(layers[own.step.layer].mode, own.passes[1], own.passes[2])
                 for own in lowered.steps
