@@ -75,6 +75,13 @@ def load_model(path: str | os.PathLike[str]) -> QuantizedModel:
     if kind != KIND:
         what = f"a model of the kind {kind!r}, not a convolutional network"
         raise InputError(Problem(what, _REMEDY, str(source)))
+    if isinstance(graph, dict) and graph and not {"schema", "nodes", "tensors"} & graph.keys():
+        what = (
+            "what the file tells of itself is no quantised network: a trained checkpoint, perhaps"
+        )
+        raise InputError(
+            Problem(what, "quantise it, and give the file that `quantize` writes", str(source))
+        )
     try:
         model = from_json(graph, arrays)
         verify(model)

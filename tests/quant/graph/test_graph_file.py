@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import fields, replace
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -330,3 +331,11 @@ def test_random_graph_damage_never_escapes(data: st.DataObject, tmp_path: Path) 
         load_model(path)
     except InputError as error:
         assert error.problems
+
+
+def test_a_trained_checkpoint_is_told_in_one_line() -> None:
+    shipped = files("shiftforge.quant.models").joinpath("mobilenet_v2_fashion.safetensors")
+    with as_file(shipped) as path, pytest.raises(InputError) as caught:
+        load_model(path)
+    [problem] = caught.value.problems
+    assert "a trained checkpoint, perhaps" in problem.what and "quantise it" in problem.remedy
