@@ -1,8 +1,8 @@
 """The accelerator's instructions: one record a step and kernel.
 
 They are described here once; ``record_form`` lays the C structures out. A field is an int, or a
-short or a char where what it holds is small in any plan. A record is as long as the next power of two, so
-that it is one word of a memory and one aligned beat.
+short or a char where what it holds is small in any plan. A record is as long as the next power of
+two, so that it is one word of a memory and one aligned beat.
 """
 
 from __future__ import annotations
