@@ -36,6 +36,8 @@ __all__ = ["check_network", "dry_model"]
 
 # Values decide neither what maps nor what it takes; any grid will do.
 _GRID = Grid(8, True, -4)
+# Of a sum, as of most networks: the real width is known after calibration.
+_ACC_BITS = 24
 _FIGURES = (
     "units", "pixels", "lanes", "unit", "terms", "f", "ideal_cycles", "modelled_cycles",
     "modelled_fps", "utilisation", "buffer_bytes", "modelled_alm", "modelled_alm_fraction",
@@ -81,7 +83,7 @@ def _dry(
                 z=np.zeros(outputs, np.int8), bias=np.zeros(outputs, np.int32),
                 format=fmt, stride=node.stride,
                 padding=node.padding, dilation=node.dilation, groups=node.groups,
-                lo=grid.qmin, hi=grid.qmax, acc_bits=np.ones(outputs, np.uint8),
+                lo=grid.qmin, hi=grid.qmax, acc_bits=np.full(outputs, _ACC_BITS, np.uint8),
             )  # fmt: skip
         case FloatAdd():
             return Add(node.name, node.source, node.a, node.b, node.output, grid.qmin, grid.qmax)

@@ -64,5 +64,6 @@ def test_cycles_are_those_of_the_model(tmp_path: Path, bench: Any) -> None:
     assert found["arguments"] == {"target": 0.2}
     told = model.meta["second_terms"]
     added = found["array_cycles"] - told["one_term_cycles"]
-    assert abs(added - told["second_term_cycles"]) <= len(model.conv_nodes())
+    # It was trained where second words of strided layers were free; they take a cycle a tile now.
+    assert 0 <= added - told["second_term_cycles"] <= 0.05 * told["second_term_cycles"]
     assert found["modelled_cycles"] > found["array_cycles"]
