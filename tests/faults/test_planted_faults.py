@@ -100,9 +100,9 @@ def test_a_wrong_constant_of_requantisation_names_its_layer_and_channel(
 ) -> None:  # fmt: skip
     layer, channel = 3, 2
     place = parameter_place(model, layer, channel, part)
-    # A lower bit of the shift, or so high a one of the bias that every result leaves its range.
+    # A lower bit of the shift, or one of the bias that is worth many steps of the result.
     change = (lambda v: v ^ 1) if part == "right" else (lambda v: v ^ 0x40)
-    change_byte(project, "params", place + (2 if part == "bias" else 0), change)
+    change_byte(project, "params", place + (1 if part == "bias" else 0), change)
     divergence, wrong = located(model, project, frames, on_device("pocl"))
     assert divergence.stage == schedule(model).layers[layer].result.name
     assert wrong == [channel] == [divergence.index("channel")]
