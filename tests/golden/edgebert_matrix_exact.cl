@@ -394,6 +394,7 @@ static void sf_write_next_b(ports_t *ports, const int word) {
     if (valid) sf_nb_##name = SF_READ(name); \
   } while (0)
 #define SF_FENCE (void)0
+#define SF_GLOBAL_FENCE (void)0
 
 #else
 
@@ -410,6 +411,7 @@ channel int ch_next_b __attribute__((depth(SF_DEPTH_next_b)));
 #ifndef SF_FENCE
 #define SF_FENCE mem_fence(CLK_CHANNEL_MEM_FENCE)
 #endif
+#define SF_GLOBAL_FENCE mem_fence(CLK_GLOBAL_MEM_FENCE | CLK_CHANNEL_MEM_FENCE)
 
 #ifdef SF_EMULATOR
 
