@@ -178,7 +178,7 @@ def _post(plan: Plan, own: StepPlan, definition: Definition) -> list[str]:
         found.append("other tiles are written")
     if own.post.sliced != (layer.skip is not None or layer.pool is not None):
         found.append("additions and pools go slice by slice, and they alone")
-    if own.post.columns != _columns(plan, own):
+    if own.post.columns != _columns(plan, own, layer.out_shape[2]):
         found.append("an iteration takes other pixels")
     last = tiles[-1].iteration + own.post.every * (1 + (layer.pool is not None))
     if last != own.post.iterations:
@@ -188,10 +188,11 @@ def _post(plan: Plan, own: StepPlan, definition: Definition) -> list[str]:
     return found
 
 
-def _columns(plan: Plan, own: StepPlan) -> int:
-    """Pixels of a frame that an iteration of post takes."""
+def _columns(plan: Plan, own: StepPlan, width: int) -> int:
+    """Pixels of a frame that an iteration of post takes; of an output of one column all that a tile
+    has room for, for there is but one."""
     if own.post.direct:
-        return 1
+        return plan.array.pixels if width == 1 else 1
     return plan.slice.columns if own.post.residual or own.post.pool else plan.array.pixels
 
 

@@ -145,7 +145,8 @@ def _unseen(plan: Plan, layers: tuple[Layer, ...], index: int, part: str) -> set
 
 # Values are not simulated, and these say nothing of the walk.
 VALUES = {
-    "controller": {"trace_base"},
+    # What comes and goes through global memory has tests of its own (test_opencl_through).
+    "controller": {"trace_base", "to_memory", "fetches", "fetch_every", "fetch_base"},
     "conv": {"in_signed", "geometry"},
     "post": {"low", "high", "exported", "skip_signed", "skip_left", "add_signed", "add_left",
              "sum_left", "sum_right", "add_low", "add_high", "pool_signed", "pool_low",
