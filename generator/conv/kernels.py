@@ -11,8 +11,13 @@ from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.post_range import clamps_output, floors
 from shiftforge.generator.conv.promises import PROMISES
-from shiftforge.generator.conv.record_form import record_bytes, record_form, struct_fields
-from shiftforge.generator.conv.records import RECORDS, THROUGH_RECORDS
+from shiftforge.generator.conv.records import (
+    RECORDS,
+    THROUGH_RECORDS,
+    content_words,
+    record_bytes,
+    struct_fields,
+)
 from shiftforge.generator.conv.weights import (
     output_beat_bytes,
     parameter_bytes,
@@ -52,7 +57,7 @@ def _records(through: bool) -> list[dict[str, Any]]:
     found = []
     for name, kind in {**RECORDS, **(THROUGH_RECORDS if through else {})}.items():
         members = struct_fields(kind)
-        unused = (record_bytes(kind) - record_form(kind).itemsize) // 4
+        unused = record_bytes(kind) // 4 - content_words(kind)
         found.append(
             {"type": name, "fields": members, "comment": _COMMENTS[name],
              "bytes": record_bytes(kind), "padding": unused}

@@ -17,8 +17,8 @@ from shiftforge.generator.conv.walk import Walk, lines_a_tile
 
 __all__ = ["lower_controller", "lower_image", "result_lag", "result_lines", "result_times"]
 
-# Past the last line: no row of any map that 16 bits number.
-_OUTSIDE = (1 << 15) - 1
+# Past the last line: no row of any map.
+_OUTSIDE = 1 << 20
 _EVERY = ("every_tile", "every_inner", "every_row", "every_outer")
 
 

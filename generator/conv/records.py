@@ -1,38 +1,32 @@
-"""The accelerator's instructions: one record a step and kernel.
+"""The accelerator's instructions: one record a step and kernel, rows of 32-bit integers.
 
-They are described here once; ``record_form`` lays the C structures out. A field is an int, or a
-short or a char where what it holds is small in any plan. A record is as long as the next power of
-two, so that it is one word of a memory and one aligned beat.
+They are described here once; the C structures are laid out from these classes. A record is as long
+as the next power of two, so that it is one word of a memory and one aligned beat.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.generator.conv.array import power_of_two
+
 __all__ = [
     "RECORDS", "THROUGH_RECORDS", "ControllerPass", "ConvPass", "FetchPass", "Pace", "PostPass",
-    "Run", "StorePass",
+    "Run", "StorePass", "content_words", "record_bytes", "record_words", "struct_fields",
 ]  # fmt: skip
 
 
 T = TypeVar("T", int, NDArray[np.int64])
 
 
-def _word(comment: str = "", kind: str = "int") -> Any:
-    # The declared default only carries the rest; the planner gives the fields that matter.
-    return field(default=0, metadata={"comment": comment, "type": kind})
-
-
-def _short(comment: str = "") -> Any:
-    return _word(comment, "short")
-
-
-def _char(comment: str = "") -> Any:
-    return _word(comment, "char")
+def _word(comment: str = "") -> Any:
+    # The declared default only carries the comment; the planner gives the fields that matter.
+    return field(default=0, metadata={"comment": comment})
 
 
 @dataclass(frozen=True)
@@ -112,10 +106,10 @@ class ControllerPass:
     zero_outside: int = _word("lines outside the map are sent, as zeros")
     residual: int = _word("the other operand of an addition is sent too")
     base: int = _word("first line: address, row, tile")
-    first_y: int = _short()
-    first_t: int = _short()
-    in_rows: int = _short("rows and tiles of the map; the second counter's part inside it")
-    in_tiles: int = _short()
+    first_y: int = _word()
+    first_t: int = _word()
+    in_rows: int = _word("rows and tiles of the map; the second counter's part inside it")
+    in_tiles: int = _word()
     groups: int = _word()
     n0: int = _word()
     n1: int = _word()
@@ -129,18 +123,18 @@ class ControllerPass:
     a3: int = _word()
     a4: int = _word()
     a5: int = _word()
-    y0: int = _short()
-    y1: int = _short()
-    y2: int = _short()
-    y3: int = _short()
-    y4: int = _short()
-    y5: int = _short()
-    t0: int = _short()
-    t1: int = _short()
-    t2: int = _short()
-    t3: int = _short()
-    t4: int = _short()
-    t5: int = _short()
+    y0: int = _word()
+    y1: int = _word()
+    y2: int = _word()
+    y3: int = _word()
+    y4: int = _word()
+    y5: int = _word()
+    t0: int = _word()
+    t1: int = _word()
+    t2: int = _word()
+    t3: int = _word()
+    t4: int = _word()
+    t5: int = _word()
     skips: Pace = field(default=Pace(), metadata={"comment": "when lines of an addition are sent"})
     skip_base: int = _word("their first address and its steps")
     skip_tile: int = _word()
@@ -213,32 +207,32 @@ class PostPass:
 
     iterations: int = _word("trip count of the layer's loop")
     before: int = _word("iterations before the first tile: parameters are read")
-    groups: int = _short("groups of output channels, one parameter word each")
+    groups: int = _word("groups of output channels, one parameter word each")
     tiles_all: int = _word("output tiles")
-    tiles: int = _short("of a row, of channel groups in a row, of rows")
-    inner: int = _short()
-    rows: int = _short()
-    last_pixels: int = _char("pixels of a row's last tile")
-    every: int = _short("iterations of a tile")
-    columns: int = _char("pixels of a frame that an iteration takes, where a tile takes several")
-    sliced: int = _char("an addition or a pool follows, slice by slice")
-    direct: int = _char("results leave as 32-bit integers and are not stored")
-    exported: int = _char("stored result lines also go to global memory")
+    tiles: int = _word("of a row, of channel groups in a row, of rows")
+    inner: int = _word()
+    rows: int = _word()
+    last_pixels: int = _word("pixels of a row's last tile")
+    every: int = _word("iterations of a tile")
+    columns: int = _word("pixels of a frame that an iteration takes, where a tile takes several")
+    sliced: int = _word("an addition or a pool follows, slice by slice")
+    direct: int = _word("results leave as 32-bit integers and are not stored")
+    exported: int = _word("stored result lines also go to global memory")
     low: int = _word("activation: smallest code")
     high: int = _word("activation: largest code")
-    residual: int = _char("a residual addition follows")
-    skip_signed: int = _char("its codes are int8")
-    skip_left: int = _short("left shift of its codes to the finer grid")
-    add_signed: int = _char("the convolution's codes are int8")
-    add_left: int = _short("left shift of the convolution's codes")
-    sum_left: int = _short("left shift of the sum to the output grid")
-    sum_right: int = _short("right shift of the sum, rounded half to even")
-    add_low: int = _short("smallest code of the sum")
-    add_high: int = _short("largest code of the sum")
-    pool: int = _char("a global pool follows: number of its constant, from 1")
-    pool_signed: int = _char("its input codes are int8")
-    pool_low: int = _short("smallest code of the pooled map")
-    pool_high: int = _short("largest code of the pooled map")
+    residual: int = _word("a residual addition follows")
+    skip_signed: int = _word("its codes are int8")
+    skip_left: int = _word("left shift of its codes to the finer grid")
+    add_signed: int = _word("the convolution's codes are int8")
+    add_left: int = _word("left shift of the convolution's codes")
+    sum_left: int = _word("left shift of the sum to the output grid")
+    sum_right: int = _word("right shift of the sum, rounded half to even")
+    add_low: int = _word("smallest code of the sum")
+    add_high: int = _word("largest code of the sum")
+    pool: int = _word("a global pool follows: number of its constant, from 1")
+    pool_signed: int = _word("its input codes are int8")
+    pool_low: int = _word("smallest code of the pooled map")
+    pool_high: int = _word("largest code of the pooled map")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,3 +260,39 @@ RECORDS = {
     "conv_layer_t": ConvPass,
     "post_layer_t": PostPass,
 }
+
+
+_TYPES = {Pace: "pace_layer_t", Run: "run_layer_t"}
+
+
+def content_words(kind: type) -> int:
+    """Integers in a record of a kind."""
+    return sum(1 for _ in _words(kind()))
+
+
+def record_bytes(kind: type) -> int:
+    """Bytes of a record of a kind: the next power of two."""
+    return 4 * power_of_two(content_words(kind))
+
+
+def _words(record: Any) -> Iterator[int]:
+    for f in fields(record):
+        value = getattr(record, f.name)
+        if isinstance(value, Pace | Run):
+            yield from _words(value)
+        else:
+            yield int(value)
+
+
+def record_words(record: Any) -> tuple[int, ...]:
+    """A record as integers in field order, with zeros up to its length."""
+    words = tuple(_words(record))
+    return words + (0,) * (record_bytes(type(record)) // 4 - len(words))
+
+
+def struct_fields(kind: type) -> tuple[tuple[str, str, str], ...]:
+    """(name, C type, comment) of every member, in order."""
+    return tuple(
+        (f.name, _TYPES.get(type(f.default), "int"), str(f.metadata.get("comment", "")))
+        for f in fields(kind)
+    )  # fmt: skip

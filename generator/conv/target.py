@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shiftforge import __version__
 from shiftforge.boards.types import Board
 from shiftforge.generator.board_fit import Estimate
@@ -21,7 +23,7 @@ from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
-from shiftforge.generator.conv.record_form import pack_record
+from shiftforge.generator.conv.records import record_words
 from shiftforge.generator.conv.search import Found, find_plan
 from shiftforge.generator.conv.sweep.points import choices_of
 from shiftforge.generator.conv.weights import (
@@ -185,7 +187,7 @@ def _emit(network: Network, plan: Plan) -> Design:
 
 def _program(records: Sequence[Any]) -> bytes:
     """Records as the kernels read them."""
-    return b"".join(pack_record(record) for record in records)
+    return np.array([record_words(record) for record in records], np.int32).tobytes()
 
 
 def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:

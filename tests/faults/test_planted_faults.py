@@ -17,6 +17,7 @@ from conv_faults import (
     change_word,
     locate,
     located,
+    names,
     records,
     replace_text,
     weight_place,
@@ -30,6 +31,7 @@ from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.conv import target
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.records import ControllerPass
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.weights import parameter_bytes
 from shiftforge.generator.manifest import read_manifest
@@ -270,7 +272,8 @@ def want_another_operand(folder: Path) -> None:
 
 def expect_a_result_too_soon(folder: Path) -> None:
     """A result is read with the first of its operands, not a round trip after the last."""
-    first = int(records(folder, "controller")["results.first"][5])
+    place = list(names(ControllerPass)).index("results.first")
+    first = int(records(folder, "controller")[5, place])
     assert first > 100
     change_word(folder, "controller", 5, "results.first", -first)
 

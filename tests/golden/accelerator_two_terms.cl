@@ -124,10 +124,10 @@ typedef struct {
   int zero_outside; /* lines outside the map are sent, as zeros */
   int residual; /* the other operand of an addition is sent too */
   int base; /* first line: address, row, tile */
-  short first_y;
-  short first_t;
-  short in_rows; /* rows and tiles of the map; the second counter's part inside it */
-  short in_tiles;
+  int first_y;
+  int first_t;
+  int in_rows; /* rows and tiles of the map; the second counter's part inside it */
+  int in_tiles;
   int groups;
   int n0;
   int n1;
@@ -141,18 +141,18 @@ typedef struct {
   int a3;
   int a4;
   int a5;
-  short y0;
-  short y1;
-  short y2;
-  short y3;
-  short y4;
-  short y5;
-  short t0;
-  short t1;
-  short t2;
-  short t3;
-  short t4;
-  short t5;
+  int y0;
+  int y1;
+  int y2;
+  int y3;
+  int y4;
+  int y5;
+  int t0;
+  int t1;
+  int t2;
+  int t3;
+  int t4;
+  int t5;
   pace_layer_t skips; /* when lines of an addition are sent */
   int skip_base; /* their first address and its steps */
   int skip_tile;
@@ -171,8 +171,8 @@ typedef struct {
   int fetches; /* lines that come from global memory meanwhile; when, and where to */
   int fetch_every;
   int fetch_base;
-  int padding[5];
-} controller_layer_t __attribute__((aligned(256)));
+  int padding[61];
+} controller_layer_t __attribute__((aligned(512)));
 /* The convolution unit's part. */
 typedef struct {
   int iterations; /* trip count of the layer's loop */
@@ -209,33 +209,34 @@ typedef struct {
 typedef struct {
   int iterations; /* trip count of the layer's loop */
   int before; /* iterations before the first tile: parameters are read */
-  short groups; /* groups of output channels, one parameter word each */
+  int groups; /* groups of output channels, one parameter word each */
   int tiles_all; /* output tiles */
-  short tiles; /* of a row, of channel groups in a row, of rows */
-  short inner;
-  short rows;
-  char last_pixels; /* pixels of a row's last tile */
-  short every; /* iterations of a tile */
-  char columns; /* pixels of a frame that an iteration takes, where a tile takes several */
-  char sliced; /* an addition or a pool follows, slice by slice */
-  char direct; /* results leave as 32-bit integers and are not stored */
-  char exported; /* stored result lines also go to global memory */
+  int tiles; /* of a row, of channel groups in a row, of rows */
+  int inner;
+  int rows;
+  int last_pixels; /* pixels of a row's last tile */
+  int every; /* iterations of a tile */
+  int columns; /* pixels of a frame that an iteration takes, where a tile takes several */
+  int sliced; /* an addition or a pool follows, slice by slice */
+  int direct; /* results leave as 32-bit integers and are not stored */
+  int exported; /* stored result lines also go to global memory */
   int low; /* activation: smallest code */
   int high; /* activation: largest code */
-  char residual; /* a residual addition follows */
-  char skip_signed; /* its codes are int8 */
-  short skip_left; /* left shift of its codes to the finer grid */
-  char add_signed; /* the convolution's codes are int8 */
-  short add_left; /* left shift of the convolution's codes */
-  short sum_left; /* left shift of the sum to the output grid */
-  short sum_right; /* right shift of the sum, rounded half to even */
-  short add_low; /* smallest code of the sum */
-  short add_high; /* largest code of the sum */
-  char pool; /* a global pool follows: number of its constant, from 1 */
-  char pool_signed; /* its input codes are int8 */
-  short pool_low; /* smallest code of the pooled map */
-  short pool_high; /* largest code of the pooled map */
-} post_layer_t __attribute__((aligned(64)));
+  int residual; /* a residual addition follows */
+  int skip_signed; /* its codes are int8 */
+  int skip_left; /* left shift of its codes to the finer grid */
+  int add_signed; /* the convolution's codes are int8 */
+  int add_left; /* left shift of the convolution's codes */
+  int sum_left; /* left shift of the sum to the output grid */
+  int sum_right; /* right shift of the sum, rounded half to even */
+  int add_low; /* smallest code of the sum */
+  int add_high; /* largest code of the sum */
+  int pool; /* a global pool follows: number of its constant, from 1 */
+  int pool_signed; /* its input codes are int8 */
+  int pool_low; /* smallest code of the pooled map */
+  int pool_high; /* largest code of the pooled map */
+  int padding[4];
+} post_layer_t __attribute__((aligned(128)));
 
 #define SF_POINTWISE 0
 #define SF_DEPTHWISE 1

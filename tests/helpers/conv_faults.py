@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,14 @@ from device_client import DeviceClient
 from numpy.typing import NDArray
 
 from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.record_form import record_bytes, record_form
-from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass
+from shiftforge.generator.conv.records import (
+    ControllerPass,
+    ConvPass,
+    Pace,
+    PostPass,
+    Run,
+    record_bytes,
+)
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.weights import REST_BEAT, weight_beats, weight_word_bytes
 from shiftforge.quant.graph.types import QuantizedModel
@@ -32,25 +39,26 @@ def replace_text(folder: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def records(folder: Path, kernel: str) -> NDArray[Any]:
-    """A kernel's records (layers,) by member, a pace's as "results.first", a run's as
-    "run0.words"."""
-    kind = RECORDS[kernel]
-    raw = np.fromfile(folder / f"data/{kernel}.bin", np.uint8).reshape(-1, record_bytes(kind))
-    form = record_form(kind)
-    return np.ascontiguousarray(raw[:, : form.itemsize]).view(form)[:, 0]
+def names(kind: Any) -> Iterator[str]:
+    """Words of a record, a pace's as "results.first", a run's as "run0.words"."""
+    for f in fields(kind):
+        if isinstance(f.default, Pace | Run):
+            yield from (f"{f.name}.{part.name}" for part in fields(f.default))
+        else:
+            yield f.name
+
+
+def records(folder: Path, kernel: str) -> NDArray[np.int32]:
+    """A kernel's records (layers, words)."""
+    size = record_bytes(RECORDS[kernel]) // 4
+    return np.fromfile(folder / f"data/{kernel}.bin", np.int32).reshape(-1, size)
 
 
 def change_word(folder: Path, kernel: str, layer: int, field: str, change: int) -> None:
-    """Add to a member of a layer's record."""
-    kind = RECORDS[kernel]
-    form, at = record_form(kind)[field], record_form(kind).fields[field][1]  # type: ignore[index]
-    path = folder / f"data/{kernel}.bin"
-    data = np.fromfile(path, np.uint8)
-    start = layer * record_bytes(kind) + at
-    own = data[start : start + form.itemsize].view(form)
-    own += change
-    data.tofile(path)
+    """Add to a word of a layer's record."""
+    found = records(folder, kernel)
+    found[layer, list(names(RECORDS[kernel])).index(field)] += change
+    found.tofile(folder / f"data/{kernel}.bin")
 
 
 def change_byte(folder: Path, name: str, place: int, change: Callable[[int], int]) -> None:

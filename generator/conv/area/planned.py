@@ -13,7 +13,6 @@ from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.post_range import clamps_output, floors
-from shiftforge.generator.conv.record_form import record_bytes
 from shiftforge.generator.conv.records import (
     RECORDS,
     THROUGH_RECORDS,
@@ -22,6 +21,7 @@ from shiftforge.generator.conv.records import (
     FetchPass,
     PostPass,
     StorePass,
+    record_bytes,
 )
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.weights import (
