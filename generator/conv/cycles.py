@@ -3,7 +3,8 @@
 Modelled, not measured; the clocked run counts the same from the text. Every kernel is a loop over
 layers and in it one loop of a known trip count, an iteration a cycle. The model follows the kernels
 from layer to layer: when each may start (its invocation before has drained, and entry again takes
-its time), when its first word is there, and what its iterations wait for:
+its time, with an iteration for every word of its record), when its first word is there, and what
+its iterations wait for:
 
 * the convolution unit's iterations, idle ones included;
 * the controller's, where lines are sent more slowly than they are used;
@@ -29,6 +30,7 @@ from shiftforge.generator.conv.records import ControllerPass
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.streams import ImageLines, Weights
 from shiftforge.generator.conv.times import (
+    Entries,
     Number,
     Passes,
     StepTimes,
@@ -96,11 +98,12 @@ def model_cycles(
     latencies: Latencies,
     bytes_per_cycle: float,
     depths: Depths,
+    entries: Entries,
 ) -> tuple[LayerCycles, ...]:
     """Cycles of every step of a batch that follows another one.
 
     layers, tilings, passes: of the steps in their order. bytes_per_cycle: global memory bandwidth
-    at the kernel clock. depths: of the channels.
+    at the kernel clock. depths: of the channels. entries: of the kernels.
     """
     at, found = Kernels(), []
     word = weight_beats(array).word / bytes_per_cycle
@@ -115,11 +118,11 @@ def model_cycles(
                 start = float(at.controller)
                 stored = lines.last(start, 0, 0, start, 1) if frame else 0.0
                 at.controller = most(stored + 1, at.controller + image_pass.iterations)
-                at.controller = at.controller + (latencies.controller + latencies.reentry)
+                at.controller = at.controller + (latencies.controller + entries.controller)
             source = None
             if frame and image_pass is None and passes[i][0].from_image:
                 source = _used(lines, depths.operand, tiling.out_rows)
-            delays = advance(at, own, source, weights, latencies, depths.operand)
+            delays = advance(at, own, source, weights, latencies, depths.operand, entries)
             if frame:
                 if i == len(layers) - 1:
                     # A frame takes no less than its image.
@@ -195,6 +198,7 @@ def advance(
     weights: Weights,
     latencies: Latencies,
     operands: Number,
+    entries: Entries,
 ) -> Delays:
     """One layer further; what it waits for. image: where the layer reads it. operands: lines that
     the controller may be ahead."""
@@ -220,17 +224,17 @@ def advance(
     if own.stores:
         end = stored + latencies.post + latencies.channel
         at.controller = most(end, at.controller + own.controller)
-        at.controller = at.controller + (latencies.controller + latencies.reentry)
+        at.controller = at.controller + (latencies.controller + entries.controller)
         at.end = end + latencies.controller
     else:
         # Its last lines find room when so many fewer are used.
         room = first + busy * (1 - operands / own.sends)
         at.controller = most(at.controller + own.controller + latencies.controller, room)
-        at.controller = at.controller + latencies.reentry
+        at.controller = at.controller + entries.controller
         at.end = stored + latencies.post
-    drained = latencies.conv + latencies.reentry
+    drained = latencies.conv + entries.conv
     at.conv = most(complete, first + own.conv + all_late) + drained
-    at.post = stored + latencies.post + latencies.reentry
+    at.post = stored + latencies.post + entries.post
     return Delays(busy, imaged - first, late)
 
 

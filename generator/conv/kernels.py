@@ -8,14 +8,14 @@ from typing import Any
 from shiftforge import __version__
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.lower_post import signed_digits
+from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.post_range import clamps_output, floors
 from shiftforge.generator.conv.promises import PROMISES
 from shiftforge.generator.conv.records import (
     RECORDS,
     THROUGH_RECORDS,
-    content_words,
-    record_bytes,
+    field_names,
     struct_fields,
 )
 from shiftforge.generator.conv.weights import (
@@ -53,14 +53,32 @@ def _layer_comment(layer: LayerPlan) -> str:
     return f"{layer.index:3d} {layer.mode}{note}  {layer.source}"
 
 
-def _records(through: bool) -> list[dict[str, Any]]:
-    found = []
-    for name, kind in {**RECORDS, **(THROUGH_RECORDS if through else {})}.items():
-        members = struct_fields(kind)
-        unused = record_bytes(kind) // 4 - content_words(kind)
+def _records(plan: Plan) -> list[dict[str, Any]]:
+    """The structures, and how the words of a record become one."""
+    kinds = {**RECORDS, **THROUGH_RECORDS}
+    return [
+        {"type": f"{kernel}_layer_t", "kernel": kernel, "size": f"SF_{kernel.upper()}_WORDS",
+         "words": own.words, "bits": own.bits, "comment": _COMMENTS[f"{kernel}_layer_t"],
+         "fields": struct_fields(kinds[f"{kernel}_layer_t"]), "unpacked": _unpacked(own)}
+        for kernel, own in plan.packings.items()
+    ]  # fmt: skip
+
+
+def _unpacked(packing: Packing) -> list[dict[str, Any]]:
+    """Members of a record in order: literals, or bits of a word. Those of a signed field are
+    shifted to the word's end and back, which extends the sign."""
+    places = {own.name: own for own in packing.fields}
+    constants = dict(packing.constants)
+    found: list[dict[str, Any]] = []
+    for name in field_names(packing.kind):
+        if name in constants:
+            found.append({"name": name, "value": constants[name]})
+            continue
+        own = places[name]
+        left = WORD_BITS - own.low - own.bits
         found.append(
-            {"type": name, "fields": members, "comment": _COMMENTS[name],
-             "bytes": record_bytes(kind), "padding": unused}
+            {"name": name, "word": own.word, "low": own.low, "mask": (1 << own.bits) - 1,
+             "signed": own.signed, "left": left, "right": WORD_BITS - own.bits}
         )  # fmt: skip
     return found
 
@@ -166,7 +184,7 @@ def render_accelerator(plan: Plan) -> str:
         "param_padding": parameter - used,
         "frame_words": plan.frame_words,
         "frame_params": plan.frame_params,
-        "records": _records(bool(plan.fetches)),
+        "records": _records(plan),
         "through": bool(plan.fetches),
         "fetch_count": len(plan.fetches),
         "store_count": len(plan.saves),

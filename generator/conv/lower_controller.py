@@ -17,8 +17,6 @@ from shiftforge.generator.conv.walk import Walk, lines_a_tile
 
 __all__ = ["lower_controller", "lower_image", "result_lag", "result_lines", "result_times"]
 
-# Past the last line: no row of any map.
-_OUTSIDE = 1 << 20
 _EVERY = ("every_tile", "every_inner", "every_row", "every_outer")
 
 
@@ -219,9 +217,11 @@ def _operands(layer: Layer, tiling: Tiling, walk: Walk, plane: int, first: int) 
     }  # fmt: skip
     found |= {f"n{k}": (sizes[k] if k < len(sizes) else 1) for k in range(6)}
     back: tuple[int, ...] = (0, 0, 0)
+    # Past the last line: no row of the map, from whichever above it the walk begins.
+    outside = 2 * (tiling.in_rows + 2)
     for k in range(6):
         # A counter that steps puts those before it back to their start.
-        move = moves[k] if k < len(sizes) else (0, _OUTSIDE, 0)
+        move = moves[k] if k < len(sizes) else (0, outside, 0)
         step = tuple(m - b for m, b in zip(move, back, strict=True))
         found |= {f"{n}{k}": v for n, v in zip("ayt", step, strict=True)}
         if k < len(sizes):

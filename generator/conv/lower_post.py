@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling
+from shiftforge.generator.conv.post_range import INT32
 from shiftforge.generator.conv.records import PostPass
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.slices import Slice, direct_columns, is_sliced, tile_iterations
@@ -49,6 +50,7 @@ def lower_post(
     taken = part.columns if is_sliced(layer) else array.pixels
     if layer.direct:
         taken = array.pixels // direct_columns(layer, array)
+    unlimited = layer.direct and (layer.conv.lo, layer.conv.hi) == INT32
     return PostPass(
         iterations=before + busy,
         before=before,
@@ -63,8 +65,8 @@ def lower_post(
         sliced=int(is_sliced(layer)),
         direct=int(layer.direct),
         exported=int(layer.exported),
-        low=layer.conv.lo,
-        high=layer.conv.hi,
+        low=0 if unlimited else layer.conv.lo,
+        high=0 if unlimited else layer.conv.hi,
         pool=pool,
         **_residual(layer),
         **_pool(layer),

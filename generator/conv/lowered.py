@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
@@ -15,10 +16,11 @@ from shiftforge.generator.conv.lower_controller import (
     result_lag,
     result_lines,
 )
-from shiftforge.generator.conv.lower_conv import array_iterations, lower_conv
+from shiftforge.generator.conv.lower_conv import array_iterations, lower_conv, lower_fill
 from shiftforge.generator.conv.lower_post import lower_post
 from shiftforge.generator.conv.network import Network, WordCounts
-from shiftforge.generator.conv.records import ControllerPass, FetchPass, StorePass
+from shiftforge.generator.conv.packing import Packing, packings_of
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, StorePass
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.slices import Slice, choose_slice, post_delay
 from shiftforge.generator.conv.steps import Place, Step, whole_steps
@@ -100,6 +102,17 @@ class Lowered:
     def weight_words(self) -> int:
         """Of the largest group that is resident at once."""
         return max(sum(pair) for own in self.words for pair in own)
+
+    @cached_property
+    def fill(self) -> ConvPass:
+        """The record that reads the first weights."""
+        return lower_fill(sum(self.words[0][0]))
+
+    def packings(self, lines: int) -> Mapping[str, Packing]:
+        """How the records lie in memory, by kernel. lines: of the feature-map memory."""
+        return packings_of(
+            self.image_pass, self.passes, self.fill, lines, self.fetches, self.stores
+        )  # fmt: skip
 
     @property
     def frame_words(self) -> int:

@@ -18,13 +18,14 @@ from shiftforge.generator.conv.cycles import LayerCycles, added, model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY, Latencies, board_latencies
-from shiftforge.generator.conv.lower_conv import array_iterations, lower_fill
+from shiftforge.generator.conv.lower_conv import array_iterations
 from shiftforge.generator.conv.lowered import LoweredStep, Traced, lower_network
 from shiftforge.generator.conv.map_bytes import map_memories
 from shiftforge.generator.conv.maps import plan_maps
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.network import Network, WordCounts, network_of
 from shiftforge.generator.conv.options import shape_problems
+from shiftforge.generator.conv.packing import Packing, packings_of
 from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import (
     ControllerPass,
@@ -37,6 +38,7 @@ from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.segments import Segment, image_problems, steps_of
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.through import NOTHING, Through, plan_through
+from shiftforge.generator.conv.times import entries_of
 from shiftforge.generator.conv.weights import (
     ShiftRanges,
     frame_weight_bytes,
@@ -165,6 +167,15 @@ class Plan:
         )
 
     @cached_property
+    def packings(self) -> Mapping[str, Packing]:
+        """How the records lie in memory, by kernel."""
+        passes = [(own.controller, own.conv, own.post) for own in self.steps]
+        lines = self.memory.total_lines
+        return packings_of(
+            self.image_pass, passes, self.fill, lines, self.fetches, self.saves
+        )  # fmt: skip
+
+    @cached_property
     def area(self) -> AreaEstimate:
         """Modelled use of the device, by item."""
         return estimate_area(features_of(self))
@@ -266,6 +277,7 @@ class Plan:
         data["bytes_per_cycle"] = bytes_per_cycle(self.board)
         data["board"] = self.board.name
         data["totals"] = self.totals()
+        data["records"] = {name: own.to_dict() for name, own in self.packings.items()}
         return json.dumps(data, indent=1, sort_keys=True, default=str) + "\n"
 
     def totals(self) -> Mapping[str, Any]:
@@ -361,6 +373,7 @@ def make_plan(
     cycles = model_cycles(
         [layers[own.step.layer] for own in lowered.steps], [own.tiling for own in lowered.steps],
         passes, lowered.image, lowered.image_pass, array, latencies, bytes_per_cycle(board), depths,
+        entries_of(latencies.reentry, lowered.packings(memory.total_lines)),
     )  # fmt: skip
     planned = tuple(
         StepPlan(
@@ -387,7 +400,7 @@ def make_plan(
         array=array,
         image=lowered.image,
         image_pass=lowered.image_pass,
-        fill=lower_fill(sum(words[0][0])),
+        fill=lowered.fill,
         geometries=network.geometries,
         pools=network.pools,
         pool_bits=network.pool_bits,

@@ -7,9 +7,10 @@ from typing import Protocol
 
 from shiftforge.generator.conv.records import PostPass
 
-__all__ = ["clamps_output", "floors"]
+__all__ = ["INT32", "clamps_output", "floors"]
 
 INT32 = -(1 << 31), (1 << 31) - 1
+"""The range of a 32-bit output that is not clamped; its records have 0 and 0 in its place."""
 
 
 class _Step(Protocol):
@@ -24,4 +25,4 @@ def floors(steps: Iterable[_Step]) -> bool:
 
 def clamps_output(steps: Iterable[_Step]) -> bool:
     """Whether the 32-bit output has a smaller range than its type."""
-    return any((step.post.low, step.post.high) != INT32 for step in steps if step.post.direct)
+    return any((step.post.low, step.post.high) != (0, 0) for step in steps if step.post.direct)

@@ -1,23 +1,23 @@
-"""The accelerator's instructions: one record a step and kernel, rows of 32-bit integers.
+"""The accelerator's instructions: one record a step and kernel, of integers.
 
-They are described here once; the C structures are laid out from these classes. A record is as long
-as the next power of two, so that it is one word of a memory and one aligned beat.
+They are described here once; the C structures are laid out from these classes. How records lie in
+memory is a plan's (``packing``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.generator.conv.array import power_of_two
-
 __all__ = [
     "RECORDS", "THROUGH_RECORDS", "ControllerPass", "ConvPass", "FetchPass", "Pace", "PostPass",
-    "Run", "StorePass", "content_words", "record_bytes", "record_words", "struct_fields",
+    "Run", "StorePass", "field_names", "field_values", "struct_fields",
 ]  # fmt: skip
 
 
@@ -218,7 +218,7 @@ class PostPass:
     sliced: int = _word("an addition or a pool follows, slice by slice")
     direct: int = _word("results leave as 32-bit integers and are not stored")
     exported: int = _word("stored result lines also go to global memory")
-    low: int = _word("activation: smallest code")
+    low: int = _word("activation: smallest code; both 0 where a 32-bit result has its type's range")
     high: int = _word("activation: largest code")
     residual: int = _word("a residual addition follows")
     skip_signed: int = _word("its codes are int8")
@@ -265,29 +265,27 @@ RECORDS = {
 _TYPES = {Pace: "pace_layer_t", Run: "run_layer_t"}
 
 
-def content_words(kind: type) -> int:
-    """Integers in a record of a kind."""
-    return sum(1 for _ in _words(kind()))
+@cache
+def field_names(kind: type) -> tuple[str, ...]:
+    """Names of a record's integers in order, a pace's as "results.first", a run's likewise."""
+    found: list[str] = []
+    for own in fields(kind):
+        parts = fields(own.default) if isinstance(own.default, Pace | Run) else ()
+        found += [f"{own.name}.{part.name}" for part in parts] or [own.name]
+    return tuple(found)
 
 
-def record_bytes(kind: type) -> int:
-    """Bytes of a record of a kind: the next power of two."""
-    return 4 * power_of_two(content_words(kind))
+@cache
+def _getter(kind: type) -> Callable[[Any], Any]:
+    names = field_names(kind)
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda record: (get(record),)
 
 
-def _words(record: Any) -> Iterator[int]:
-    for f in fields(record):
-        value = getattr(record, f.name)
-        if isinstance(value, Pace | Run):
-            yield from _words(value)
-        else:
-            yield int(value)
-
-
-def record_words(record: Any) -> tuple[int, ...]:
-    """A record as integers in field order, with zeros up to its length."""
-    words = tuple(_words(record))
-    return words + (0,) * (record_bytes(type(record)) // 4 - len(words))
+def field_values(kind: type, records: Sequence[Any]) -> NDArray[np.int64]:
+    """Integers (records, fields) of records of a kind, in the order of ``field_names``."""
+    get = _getter(kind)
+    return np.array([get(record) for record in records], np.int64)
 
 
 def struct_fields(kind: type) -> tuple[tuple[str, str, str], ...]:

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from shiftforge import __version__
 from shiftforge.boards.types import Board
 from shiftforge.generator.board_fit import Estimate
@@ -23,7 +21,6 @@ from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
-from shiftforge.generator.conv.records import record_words
 from shiftforge.generator.conv.search import Found, find_plan
 from shiftforge.generator.conv.sweep.points import choices_of
 from shiftforge.generator.conv.weights import (
@@ -157,21 +154,14 @@ def _emit(network: Network, plan: Plan) -> Design:
     weights, rests = pack_weights(
         layers, [own.words for own in plan.layers], plan.array, [own.index for own in plan.steps]
     )
-    image = [plan.image_pass] if plan.image_pass is not None else []
     data = {
-        "data/controller.bin": _program([*image, *(own.controller for own in plan.steps)]),
-        "data/conv.bin": _program([*(own.conv for own in plan.steps), plan.fill]),
-        "data/post.bin": _program([own.post for own in plan.steps]),
+        **_programs(plan),
         "data/weights.bin": weights,
         "data/rests.bin": rests,
         "data/params.bin": pack_parameters(
             layers, plan.array, plan.multiplier_requant, [own.index for own in plan.steps]
         ),
     }
-    if plan.fetches:
-        data |= {
-            "data/fetch.bin": _program(plan.fetches), "data/store.bin": _program(plan.saves)
-        }  # fmt: skip
     files = {
         **{path: text.encode() for path, text in render_project(plan, data).items()},
         "device/accelerator.cl": render_accelerator(plan).encode(),
@@ -185,9 +175,20 @@ def _emit(network: Network, plan: Plan) -> Design:
     return Design(files, report, _manifest(model, plan), TextRules(True, proofs, exceptions))
 
 
-def _program(records: Sequence[Any]) -> bytes:
-    """Records as the kernels read them."""
-    return np.array([record_words(record) for record in records], np.int32).tobytes()
+def _programs(plan: Plan) -> dict[str, bytes]:
+    """The words of the records as the kernels read them, by file."""
+    image = [plan.image_pass] if plan.image_pass is not None else []
+    records: dict[str, Sequence[Any]] = {
+        "controller": [*image, *(own.controller for own in plan.steps)],
+        "conv": [*(own.conv for own in plan.steps), plan.fill],
+        "post": [own.post for own in plan.steps],
+        "fetch": plan.fetches,
+        "store": plan.saves,
+    }
+    return {
+        f"data/{kernel}.bin": own.packed(records[kernel]).astype("<u4").tobytes()
+        for kernel, own in plan.packings.items()
+    }
 
 
 def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
@@ -235,6 +236,7 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         "memory_lines": plan.through.lines,
         "trace_lines": plan.trace_lines,
         "trace": [asdict(own) for own in plan.traced],
+        "records": {name: own.to_dict() for name, own in plan.packings.items()},
         "channels": [
             {"name": c.name, "type": c.type, "writer": c.writer, "reader": c.reader,
              "depth": c.depth}

@@ -6,18 +6,19 @@ a point, stacked from the records of plans.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.generator.conv.packing import Packing
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass, Run
 
 __all__ = [
-    "GroupTimes", "Number", "Passes", "StepTimes", "least", "most", "round_up", "stack_times",
-    "step_times",
+    "Entries", "GroupTimes", "Number", "Passes", "StepTimes", "entries_of", "least", "most",
+    "round_up", "stack_times", "step_times",
 ]  # fmt: skip
 
 Number: TypeAlias = float | NDArray[Any]
@@ -66,6 +67,21 @@ class StepTimes:
     every: Number
     behind: Number
     post: Number
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """Cycles from the end of a kernel's drain to the first iteration of its next invocation:
+    re-entry, and one for every word of the record."""
+
+    controller: Number
+    conv: Number
+    post: Number
+
+
+def entries_of(reentry: int, packings: Mapping[str, Packing]) -> Entries:
+    """Of a plan."""
+    return Entries(*(reentry + packings[name].words for name in ("controller", "conv", "post")))
 
 
 def step_times(own: Passes) -> StepTimes:

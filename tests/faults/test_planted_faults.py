@@ -14,24 +14,21 @@ import pytest
 from conv_faults import (
     TEXT,
     change_byte,
-    change_word,
     locate,
     located,
-    names,
-    records,
     replace_text,
     weight_place,
     word_number,
 )
 from device_client import DeviceClient
 from numpy.typing import NDArray
+from packed_records import change_field, read_field
 from random_networks import random_frames, random_orders
 
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.conv import target
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
-from shiftforge.generator.conv.records import ControllerPass
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.weights import parameter_bytes
 from shiftforge.generator.manifest import read_manifest
@@ -119,7 +116,7 @@ def test_a_wrong_constant_of_requantisation_names_its_layer_and_channel(
         ("controller", 6, "a1", 1),
         ("controller", 4, "a2", -1),
         ("conv", 4, "fires.first", -1),
-        ("conv", 7, "first_t", 1),
+        ("conv", 7, "first_t", -1),
         ("conv", 4, "run0.twice", -1),
         ("post", 3, "rows", -1),
         ("post", 6, "last_pixels", -1),
@@ -132,7 +129,7 @@ def test_a_wrong_address_counter_or_pace_names_the_layer(
 ) -> None:  # fmt: skip
     layers = schedule(model).layers
     assert (layers[5].add is not None) and layers[4].mode == layers[7].mode == "depthwise"
-    change_word(project, kernel, layer, field, change)
+    change_field(project, kernel, layer, field, change)
     divergence = locate(model, project, frames, on_device("pocl"))
     # What is stored at a wrong place is right in the trace, and wrong where it is read.
     reader = layer + 1 if field == "out_base" else layer
@@ -272,10 +269,9 @@ def want_another_operand(folder: Path) -> None:
 
 def expect_a_result_too_soon(folder: Path) -> None:
     """A result is read with the first of its operands, not a round trip after the last."""
-    place = list(names(ControllerPass)).index("results.first")
-    first = int(records(folder, "controller")[5, place])
+    first = read_field(folder, "controller", 5, "results.first")
     assert first > 100
-    change_word(folder, "controller", 5, "results.first", -first)
+    change_field(folder, "controller", 5, "results.first", -first)
 
 
 def shorten(channel: str) -> Callable[[Path], None]:

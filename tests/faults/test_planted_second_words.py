@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conv_chains import chain, with_room, with_weights
-from conv_faults import change_word, located, replace_text, weight_place, word_number
+from conv_faults import located, replace_text, weight_place, word_number
 from device_client import DeviceClient
 from numpy.typing import NDArray
+from packed_records import change_field
 from random_networks import random_frames
 
 from shiftforge.boards.load import load_board
@@ -107,7 +108,7 @@ def text(old: str, new: str) -> Plant:
 
 
 def field(layer: int, name: str, change: int) -> Plant:
-    return lambda folder, _: change_word(folder, "conv", layer, name, change)
+    return lambda folder, _: change_field(folder, "conv", layer, name, change)
 
 
 def code(layer: int, word: tuple[int, int, int], tap: int, unit: int) -> Plant:

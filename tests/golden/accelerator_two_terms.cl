@@ -103,7 +103,9 @@ typedef struct {
 /* One pixel of the network's output of one frame, 32 bits a channel. */
 typedef struct { ints_t unit[2]; } output_beat_t __attribute__((aligned(64)));
 
-/* ---- instructions: one record a step and kernel, all numbers computed by the planner ---- */
+/* ---- instructions: one record a step and kernel, all numbers computed by the planner ----
+ * A record lies in memory as words of 32 bits; x_unpack makes the structure of them. What is the same
+ * in all records is a literal there, and every other number takes the bits that the plan needs. */
 /* When things happen: first after so many iterations, then at intervals that depend on what ends
  * with the one before: nothing (a tile), a channel group, a row, the rows of a group. */
 typedef struct {
@@ -171,8 +173,80 @@ typedef struct {
   int fetches; /* lines that come from global memory meanwhile; when, and where to */
   int fetch_every;
   int fetch_base;
-  int padding[61];
-} controller_layer_t __attribute__((aligned(512)));
+} controller_layer_t;
+#define SF_CONTROLLER_WORDS 6 /* of a record, with 176 bits in use */
+
+static controller_layer_t controller_unpack(const uint *words) {
+  controller_layer_t in;
+  in.iterations = (int)(words[0] >> 9 & 255u);
+  in.sends = (int)(words[0] >> 25 & 127u);
+  in.from_image = (int)(words[1] >> 31 & 1u);
+  in.zero_outside = 0;
+  in.residual = (int)(words[4] >> 31 & 1u);
+  in.base = (int)(words[2] >> 0 & 63u);
+  in.first_y = 0;
+  in.first_t = 0;
+  in.in_rows = (int)(words[4] >> 8 & 7u);
+  in.in_tiles = 1;
+  in.groups = (int)(words[4] >> 11 & 7u);
+  in.n0 = (int)(words[2] >> 30 & 3u);
+  in.n1 = (int)(words[3] >> 0 & 31u);
+  in.n2 = (int)(words[3] >> 20 & 15u);
+  in.n3 = 1;
+  in.n4 = 1;
+  in.n5 = 1;
+  in.a0 = (int)(words[4] >> 14 & 7u);
+  in.a1 = (int)(words[3] << 4) >> 28;
+  in.a2 = (int)(words[0] << 7) >> 24;
+  in.a3 = (int)(words[1] << 24) >> 24;
+  in.a4 = (int)(words[1] << 16) >> 24;
+  in.a5 = (int)(words[1] << 8) >> 24;
+  in.y0 = 0;
+  in.y1 = 0;
+  in.y2 = (int)(words[5] >> 14 & 1u);
+  in.y3 = (int)(words[2] << 20) >> 26;
+  in.y4 = (int)(words[3] >> 5 & 31u);
+  in.y5 = (int)(words[3] >> 10 & 31u);
+  in.t0 = (int)(words[5] >> 15 & 1u);
+  in.t1 = 0;
+  in.t2 = 0;
+  in.t3 = 0;
+  in.t4 = 0;
+  in.t5 = 0;
+  in.skips.first = (int)(words[4] >> 29 & 3u);
+  in.skips.every_tile = (int)(words[5] >> 0 & 3u);
+  in.skips.every_inner = (int)(words[5] >> 2 & 3u);
+  in.skips.every_row = (int)(words[5] >> 4 & 3u);
+  in.skips.every_outer = (int)(words[5] >> 6 & 3u);
+  in.skips.tiles = 1;
+  in.skips.inner = 1;
+  in.skips.rows = (int)(words[4] >> 17 & 7u);
+  in.skip_base = (int)(words[2] >> 12 & 63u);
+  in.skip_tile = 1;
+  in.skip_inner = (int)(words[4] >> 20 & 7u);
+  in.skip_row = (int)(words[3] << 0) >> 28;
+  in.skip_outer = 1;
+  in.results.first = (int)(words[0] >> 0 & 511u);
+  in.results.every_tile = (int)(words[5] >> 8 & 3u);
+  in.results.every_inner = (int)(words[5] >> 10 & 3u);
+  in.results.every_row = (int)(words[3] >> 15 & 31u);
+  in.results.every_outer = (int)(words[2] >> 18 & 63u);
+  in.results.tiles = 1;
+  in.results.inner = (int)(words[5] >> 12 & 3u);
+  in.results.rows = (int)(words[4] >> 23 & 7u);
+  in.stores = (int)(words[4] >> 0 & 15u);
+  in.out_base = (int)(words[2] >> 24 & 63u);
+  in.store_tile = 1;
+  in.store_inner = (int)(words[4] >> 26 & 7u);
+  in.store_row = (int)(words[4] << 24) >> 28;
+  in.store_outer = 1;
+  in.trace_base = (int)(words[1] >> 24 & 127u);
+  in.to_memory = 0;
+  in.fetches = 0;
+  in.fetch_every = 0;
+  in.fetch_base = 0;
+  return in;
+}
 /* The convolution unit's part. */
 typedef struct {
   int iterations; /* trip count of the layer's loop */
@@ -203,8 +277,72 @@ typedef struct {
   int in_tiles;
   int first_t; /* depthwise: first tile of the first window */
   pace_layer_t fires; /* depthwise: when windows are complete */
-  int padding[5];
-} conv_layer_t __attribute__((aligned(256)));
+} conv_layer_t;
+#define SF_CONV_WORDS 4 /* of a record, with 123 bits in use */
+
+static conv_layer_t conv_unpack(const uint *words) {
+  conv_layer_t in;
+  in.iterations = (int)(words[0] >> 0 & 255u);
+  in.mode = (int)(words[2] >> 28 & 3u);
+  in.geometry = (int)(words[3] >> 18 & 1u);
+  in.stride = (int)(words[2] >> 30 & 3u);
+  in.in_signed = (int)(words[3] >> 19 & 1u);
+  in.groups = (int)(words[3] >> 0 & 3u);
+  in.run0.groups = (int)(words[3] >> 2 & 3u);
+  in.run0.words = (int)(words[0] >> 29 & 7u);
+  in.run0.twice = (int)(words[3] >> 4 & 3u);
+  in.run0.tile = (int)(words[2] >> 4 & 7u);
+  in.run0.iterations = (int)(words[0] >> 8 & 255u);
+  in.run0.take_first = (int)(words[2] >> 7 & 7u);
+  in.run0.take_every = (int)(words[1] >> 16 & 15u);
+  in.run1.groups = (int)(words[3] >> 20 & 1u);
+  in.run1.words = (int)(words[3] >> 6 & 3u);
+  in.run1.twice = 0;
+  in.run1.tile = (int)(words[3] >> 8 & 3u);
+  in.run1.iterations = (int)(words[1] >> 20 & 15u);
+  in.run1.take_first = (int)(words[2] >> 10 & 7u);
+  in.run1.take_every = (int)(words[3] >> 21 & 1u);
+  in.run2.groups = (int)(words[3] >> 22 & 1u);
+  in.run2.words = (int)(words[3] >> 23 & 1u);
+  in.run2.twice = 0;
+  in.run2.tile = (int)(words[3] >> 24 & 1u);
+  in.run2.iterations = (int)(words[1] >> 24 & 15u);
+  in.run2.take_first = 0;
+  in.run2.take_every = 0;
+  in.run3.groups = 0;
+  in.run3.words = 0;
+  in.run3.twice = 0;
+  in.run3.tile = 0;
+  in.run3.iterations = 0;
+  in.run3.take_first = 0;
+  in.run3.take_every = 0;
+  in.fill = 0;
+  in.last_words = (int)(words[2] >> 13 & 7u);
+  in.last_first = (int)(words[2] >> 16 & 7u);
+  in.last_every = (int)(words[0] >> 16 & 127u);
+  in.tiles = (int)(words[2] >> 19 & 7u);
+  in.lines = (int)(words[3] >> 10 & 3u);
+  in.loads = (int)(words[1] >> 28 & 15u);
+  in.last_lanes = 0;
+  in.first_line = 0;
+  in.row_lines = (int)(words[3] >> 12 & 3u);
+  in.row_length = (int)(words[1] >> 6 & 31u);
+  in.first_y = 0;
+  in.all_rows = (int)(words[2] >> 0 & 15u);
+  in.keeps = 0;
+  in.in_rows = (int)(words[2] >> 22 & 7u);
+  in.in_tiles = (int)(words[3] >> 25 & 1u);
+  in.first_t = (int)(words[3] << 5) >> 31;
+  in.fires.first = (int)(words[0] >> 23 & 63u);
+  in.fires.every_tile = (int)(words[3] >> 14 & 3u);
+  in.fires.every_inner = 1;
+  in.fires.every_row = (int)(words[1] >> 11 & 31u);
+  in.fires.every_outer = (int)(words[1] >> 0 & 63u);
+  in.fires.tiles = 1;
+  in.fires.inner = (int)(words[3] >> 16 & 3u);
+  in.fires.rows = (int)(words[2] >> 25 & 7u);
+  return in;
+}
 /* Requantisation, activation, addition, pool. */
 typedef struct {
   int iterations; /* trip count of the layer's loop */
@@ -220,7 +358,7 @@ typedef struct {
   int sliced; /* an addition or a pool follows, slice by slice */
   int direct; /* results leave as 32-bit integers and are not stored */
   int exported; /* stored result lines also go to global memory */
-  int low; /* activation: smallest code */
+  int low; /* activation: smallest code; both 0 where a 32-bit result has its type's range */
   int high; /* activation: largest code */
   int residual; /* a residual addition follows */
   int skip_signed; /* its codes are int8 */
@@ -235,8 +373,41 @@ typedef struct {
   int pool_signed; /* its input codes are int8 */
   int pool_low; /* smallest code of the pooled map */
   int pool_high; /* largest code of the pooled map */
-  int padding[4];
-} post_layer_t __attribute__((aligned(128)));
+} post_layer_t;
+#define SF_POST_WORDS 3 /* of a record, with 66 bits in use */
+
+static post_layer_t post_unpack(const uint *words) {
+  post_layer_t in;
+  in.iterations = (int)(words[1] >> 7 & 31u);
+  in.before = 8;
+  in.groups = (int)(words[1] >> 22 & 3u);
+  in.tiles_all = (int)(words[1] >> 12 & 15u);
+  in.tiles = 1;
+  in.inner = (int)(words[1] >> 24 & 3u);
+  in.rows = (int)(words[1] >> 16 & 7u);
+  in.last_pixels = (int)(words[1] >> 19 & 7u);
+  in.every = 1;
+  in.columns = 7;
+  in.sliced = (int)(words[1] >> 26 & 1u);
+  in.direct = (int)(words[1] >> 27 & 1u);
+  in.exported = 0;
+  in.low = (int)(words[0] << 24) >> 24;
+  in.high = (int)(words[0] >> 8 & 255u);
+  in.residual = (int)(words[1] >> 28 & 1u);
+  in.skip_signed = (int)(words[1] >> 29 & 1u);
+  in.skip_left = 0;
+  in.add_signed = (int)(words[1] >> 30 & 1u);
+  in.add_left = (int)(words[1] >> 31 & 1u);
+  in.sum_left = 0;
+  in.sum_right = (int)(words[2] >> 0 & 1u);
+  in.add_low = (int)(words[0] << 8) >> 24;
+  in.add_high = (int)(words[1] >> 0 & 127u);
+  in.pool = (int)(words[2] >> 1 & 1u);
+  in.pool_signed = 0;
+  in.pool_low = 0;
+  in.pool_high = (int)(words[0] >> 24 & 255u);
+  return in;
+}
 
 #define SF_POINTWISE 0
 #define SF_DEPTHWISE 1
@@ -1616,8 +1787,8 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
 
 /* ---- the kernels: one enqueue of each runs all layers of all batches, each of
  * SF_FRAMES frames ----
- * A kernel that has layers is a loop over them, and in it one loop whose trip count the planner
- * computed: one iteration is one clock. */
+ * A kernel that has layers is a loop over them, and in it a short loop that brings the layer's record
+ * and one whose trip count the planner computed: one iteration is one clock. */
 #define SF_KERNEL __attribute__((max_global_work_dim(0))) __kernel
 #ifdef SF_EMULATOR
 #define SF_WAITS , __global volatile int *restrict sf_waits
@@ -1646,36 +1817,54 @@ SF_KERNEL void params(__global const param_word_t *restrict records, const int b
   for (int i = 0; i < iterations; ++i) params_iterate(&at, records SF_PASS);
 }
 
-SF_KERNEL void controller(__global const controller_layer_t *restrict program,
+SF_KERNEL void controller(__global const uint *restrict program,
                           __global line_t *restrict trace, const int batches SF_WAITS) {
-  controller_layer_t layers[SF_PASSES];
+  uint program_words[SF_PASSES * SF_CONTROLLER_WORDS];
   stored_line_t fm[SF_FM_LINES];
   controller_state_t s;
-  for (int l = 0; l < SF_PASSES; ++l) layers[l] = program[l];
+  for (int w = 0; w < SF_PASSES * SF_CONTROLLER_WORDS; ++w) program_words[w] = program[w];
   int at = 0, batch = 0;
   const int passes = batches * SF_PASSES;
   for (int l = 0; l < passes; ++l) {
-    const controller_layer_t in = layers[at];
+    /* the record: a word an iteration into registers, the first one in front at the end */
+    uint words[SF_CONTROLLER_WORDS];
+    #pragma unroll
+    for (int i = 0; i < SF_CONTROLLER_WORDS; ++i) words[i] = 0;
+    for (int w = 0; w < SF_CONTROLLER_WORDS; ++w) {
+      #pragma unroll
+      for (int i = 0; i < SF_CONTROLLER_WORDS - 1; ++i) words[i] = words[i + 1];
+      words[SF_CONTROLLER_WORDS - 1] = program_words[at + w];
+    }
+    const controller_layer_t in = controller_unpack(words);
     controller_begin(&s, &in);
     /* proof: controller-maps - within a layer no line that is read is written: the maps lie apart */
     #pragma ivdep array(fm)
     for (int i = 0; i < in.iterations; ++i) controller_iterate(&s, &in, fm, batch, trace SF_PASS);
-    batch = at == SF_PASSES - 1 ? batch + 1 : batch;
-    at = at == SF_PASSES - 1 ? 0 : at + 1;
+    batch = at == (SF_PASSES - 1) * SF_CONTROLLER_WORDS ? batch + 1 : batch;
+    at = at == (SF_PASSES - 1) * SF_CONTROLLER_WORDS ? 0 : at + SF_CONTROLLER_WORDS;
   }
 }
 
-SF_KERNEL void conv(__global const conv_layer_t *restrict program, const int batches SF_WAITS) {
-  conv_layer_t layers[SF_LAYERS + 1]; /* the last record only reads the first weights */
+SF_KERNEL void conv(__global const uint *restrict program, const int batches SF_WAITS) {
+  uint program_words[(SF_LAYERS + 1) * SF_CONV_WORDS]; /* the last record only reads the first weights */
   stored_weight_t weights[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
   conv_state_t s;
-  for (int l = 0; l < SF_LAYERS + 1; ++l) layers[l] = program[l];
+  for (int w = 0; w < (SF_LAYERS + 1) * SF_CONV_WORDS; ++w) program_words[w] = program[w];
   conv_reset(&s);
-  int at = SF_LAYERS;
+  int at = SF_LAYERS * SF_CONV_WORDS;
   const int passes = batches * SF_LAYERS + 1;
   for (int l = 0; l < passes; ++l) {
-    const conv_layer_t in = layers[at];
+    /* the record: a word an iteration into registers, the first one in front at the end */
+    uint words[SF_CONV_WORDS];
+    #pragma unroll
+    for (int i = 0; i < SF_CONV_WORDS; ++i) words[i] = 0;
+    for (int w = 0; w < SF_CONV_WORDS; ++w) {
+      #pragma unroll
+      for (int i = 0; i < SF_CONV_WORDS - 1; ++i) words[i] = words[i + 1];
+      words[SF_CONV_WORDS - 1] = program_words[at + w];
+    }
+    const conv_layer_t in = conv_unpack(words);
     const int last = l == passes - 1;
     conv_begin(&s, &in, last);
     /* proof: conv-weights - one bank is read, the other written; they change places after a group */
@@ -1683,32 +1872,59 @@ SF_KERNEL void conv(__global const conv_layer_t *restrict program, const int bat
     /* proof: conv-rows - a place of the line buffer comes again a row of all channel groups later */
     #pragma ivdep array(rows) safelen(16)
     for (int i = 0; i < in.iterations; ++i) conv_iterate(&s, &in, weights, rows, last SF_PASS);
-    at = at >= SF_LAYERS - 1 ? 0 : at + 1;
+    at = at >= (SF_LAYERS - 1) * SF_CONV_WORDS ? 0 : at + SF_CONV_WORDS;
   }
 }
 
-SF_KERNEL void post(__global const post_layer_t *restrict program,
+SF_KERNEL void post(__global const uint *restrict program,
                     __global output_beat_t *restrict output, const int batches SF_WAITS) {
-  post_layer_t layers[SF_LAYERS];
+  uint program_words[SF_LAYERS * SF_POST_WORDS];
   param_word_t records[SF_GROUPS];
   post_state_t s;
-  for (int l = 0; l < SF_LAYERS; ++l) layers[l] = program[l];
+  for (int w = 0; w < SF_LAYERS * SF_POST_WORDS; ++w) program_words[w] = program[w];
   post_reset(&s);
   int at = 0;
   const int passes = batches * SF_LAYERS;
   for (int l = 0; l < passes; ++l) {
-    const post_layer_t in = layers[at];
+    /* the record: a word an iteration into registers, the first one in front at the end */
+    uint words[SF_POST_WORDS];
+    #pragma unroll
+    for (int i = 0; i < SF_POST_WORDS; ++i) words[i] = 0;
+    for (int w = 0; w < SF_POST_WORDS; ++w) {
+      #pragma unroll
+      for (int i = 0; i < SF_POST_WORDS - 1; ++i) words[i] = words[i + 1];
+      words[SF_POST_WORDS - 1] = program_words[at + w];
+    }
+    const post_layer_t in = post_unpack(words);
     post_begin(&s, &in);
     /* proof: post-records - all are written before the first is read */
     #pragma ivdep array(records) safelen(8)
     for (int i = 0; i < in.iterations; ++i) post_iterate(&s, &in, records, output SF_PASS);
-    at = at == SF_LAYERS - 1 ? 0 : at + 1;
+    at = at == (SF_LAYERS - 1) * SF_POST_WORDS ? 0 : at + SF_POST_WORDS;
   }
 }
 
 #else
 
 /* ---- one scheduler in place of the kernels: each does its iterations where a FIFO lets it ---- */
+static controller_layer_t controller_record(__global const uint *restrict program, const int at) {
+  uint words[SF_CONTROLLER_WORDS];
+  for (int i = 0; i < SF_CONTROLLER_WORDS; ++i) words[i] = program[at * SF_CONTROLLER_WORDS + i];
+  return controller_unpack(words);
+}
+
+static conv_layer_t conv_record(__global const uint *restrict program, const int at) {
+  uint words[SF_CONV_WORDS];
+  for (int i = 0; i < SF_CONV_WORDS; ++i) words[i] = program[at * SF_CONV_WORDS + i];
+  return conv_unpack(words);
+}
+
+static post_layer_t post_record(__global const uint *restrict program, const int at) {
+  uint words[SF_POST_WORDS];
+  for (int i = 0; i < SF_POST_WORDS; ++i) words[i] = program[at * SF_POST_WORDS + i];
+  return post_unpack(words);
+}
+
 static int controller_ready(const controller_state_t *s, const controller_layer_t *in,
                             const ports_t *ports) {
   return (!controller_reads_image(s, in) || SF_FILLED(image, 1)) &&
@@ -1736,9 +1952,9 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
                         __global const weight_beat_t *restrict weights,
                         __global const rest_beat_t *restrict rests,
                         __global const param_word_t *restrict params,
-                        __global const controller_layer_t *restrict controller_program,
-                        __global const conv_layer_t *restrict conv_program,
-                        __global const post_layer_t *restrict post_program,
+                        __global const uint *restrict controller_program,
+                        __global const uint *restrict conv_program,
+                        __global const uint *restrict post_program,
                         __global output_beat_t *restrict output, __global line_t *restrict trace,
                         __global uchar *restrict fifos, __global int *restrict status,
                         const int batches) {
@@ -1788,9 +2004,9 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
   int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
   int post_passes = batches * SF_LAYERS;
-  controller_layer_t controller_in = controller_program[controller_at];
-  conv_layer_t conv_in = conv_program[conv_at];
-  post_layer_t post_in = post_program[post_at];
+  controller_layer_t controller_in = controller_record(controller_program, controller_at);
+  conv_layer_t conv_in = conv_record(conv_program, conv_at);
+  post_layer_t post_in = post_record(post_program, post_at);
   int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
   int post_left = post_in.iterations;
   loader_begin(&loader);
@@ -1822,7 +2038,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
         controller_passes--;
         batch = controller_at == SF_PASSES - 1 ? batch + 1 : batch;
         controller_at = controller_at == SF_PASSES - 1 ? 0 : controller_at + 1;
-        controller_in = controller_program[controller_at];
+        controller_in = controller_record(controller_program, controller_at);
         controller_left = controller_in.iterations;
         controller_begin(&controller, &controller_in);
       }
@@ -1832,7 +2048,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
       if (--conv_left == 0) {
         conv_passes--;
         conv_at = conv_at >= SF_LAYERS - 1 ? 0 : conv_at + 1;
-        conv_in = conv_program[conv_at];
+        conv_in = conv_record(conv_program, conv_at);
         conv_left = conv_in.iterations;
         conv_begin(&conv, &conv_in, conv_passes == 1);
       }
@@ -1842,7 +2058,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
       if (--post_left == 0) {
         post_passes--;
         post_at = post_at == SF_LAYERS - 1 ? 0 : post_at + 1;
-        post_in = post_program[post_at];
+        post_in = post_record(post_program, post_at);
         post_left = post_in.iterations;
         post_begin(&post, &post_in);
       }
@@ -1896,9 +2112,9 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
  * In a cycle every kernel does at most one iteration. What it writes goes through a delay line as
  * long as its latency; a word that has arrived there and finds its channel full stops the kernel.
  * An invocation ends when its last iteration has passed the line, and the next one starts after the
- * re-entry. A word can be read some cycles after it entered its channel. Beats of global memory
- * come at a rate, in 1/256 bytes a cycle. The FIFOs are longer than the channels: the delay lines
- * lie in them too. */
+ * re-entry and an iteration for every word of its record. A word can be read some cycles after it
+ * entered its channel. Beats of global memory come at a rate, in 1/256 bytes a cycle. The FIFOs are
+ * longer than the channels: the delay lines lie in them too. */
 #define SF_READABLE(name) (name##_entered != ports->name##_read && \
   name##_seen[name##_next & (SF_DEPTH_##name - 1)] <= now)
 #define SF_SPAN 12 /* numbers a span: start, end, iterations, and stalls by channel or memory */
@@ -1909,9 +2125,9 @@ __kernel void clocked(__global const image_beat_t *restrict image,
                       __global const weight_beat_t *restrict weights,
                       __global const rest_beat_t *restrict rests,
                       __global const param_word_t *restrict params,
-                      __global const controller_layer_t *restrict controller_program,
-                      __global const conv_layer_t *restrict conv_program,
-                      __global const post_layer_t *restrict post_program,
+                      __global const uint *restrict controller_program,
+                      __global const uint *restrict conv_program,
+                      __global const uint *restrict post_program,
                       __global output_beat_t *restrict output, __global line_t *restrict trace,
                       __global uchar *restrict fifos, __global int *restrict status,
                       __global const int *restrict latencies, __global long *restrict times,
@@ -1963,9 +2179,9 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
   int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
   int post_passes = batches * SF_LAYERS;
-  controller_layer_t controller_in = controller_program[controller_at];
-  conv_layer_t conv_in = conv_program[conv_at];
-  post_layer_t post_in = post_program[post_at];
+  controller_layer_t controller_in = controller_record(controller_program, controller_at);
+  conv_layer_t conv_in = conv_record(conv_program, conv_at);
+  post_layer_t post_in = post_record(post_program, post_at);
   int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
   int post_left = post_in.iterations;
   loader_begin(&loader);
@@ -2025,7 +2241,8 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   __global long *conv_span = controller_span + controller_passes * SF_SPAN;
   __global long *post_span = conv_span + conv_passes * SF_SPAN;
   int loader_batches = batches, loader_beats = 0, feeder_words = 0, params_words = 0;
-  long controller_free = 0, conv_free = 0, post_free = 0;   /* when the invocation may begin */
+  /* when the invocation may begin */
+  long controller_free = SF_CONTROLLER_WORDS, conv_free = SF_CONV_WORDS, post_free = SF_POST_WORDS;
   long controller_last = -1, conv_last = -1, post_last = -1; /* its last iteration; -1: not done */
   int controller_waits = 0, conv_waits = 0, post_waits = 0;
   int stored = 0;
@@ -2274,13 +2491,13 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       controller_span[0] = controller_free;
       controller_span[1] = now + 1;
       controller_span += SF_SPAN;
-      controller_free = now + 1 + reentry;
+      controller_free = now + 1 + reentry + SF_CONTROLLER_WORDS;
       controller_last = -1;
       stored = 0;
       controller_passes--;
       batch = controller_at == SF_PASSES - 1 ? batch + 1 : batch;
       controller_at = controller_at == SF_PASSES - 1 ? 0 : controller_at + 1;
-      controller_in = controller_program[controller_at];
+      controller_in = controller_record(controller_program, controller_at);
       controller_left = controller_in.iterations;
       controller_begin(&controller, &controller_in);
       moved = now;
@@ -2289,11 +2506,11 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       conv_span[0] = conv_free;
       conv_span[1] = now + 1;
       conv_span += SF_SPAN;
-      conv_free = now + 1 + reentry;
+      conv_free = now + 1 + reentry + SF_CONV_WORDS;
       conv_last = -1;
       conv_passes--;
       conv_at = conv_at >= SF_LAYERS - 1 ? 0 : conv_at + 1;
-      conv_in = conv_program[conv_at];
+      conv_in = conv_record(conv_program, conv_at);
       conv_left = conv_in.iterations;
       conv_begin(&conv, &conv_in, conv_passes == 1);
       moved = now;
@@ -2302,11 +2519,11 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       post_span[0] = post_free;
       post_span[1] = now + 1;
       post_span += SF_SPAN;
-      post_free = now + 1 + reentry;
+      post_free = now + 1 + reentry + SF_POST_WORDS;
       post_last = -1;
       post_passes--;
       post_at = post_at == SF_LAYERS - 1 ? 0 : post_at + 1;
-      post_in = post_program[post_at];
+      post_in = post_record(post_program, post_at);
       post_left = post_in.iterations;
       post_begin(&post, &post_in);
       moved = now;

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import fields
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from conv_walks import Definition
@@ -13,14 +11,6 @@ from device_client import DeviceClient
 from numpy.typing import NDArray
 
 from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.records import (
-    ControllerPass,
-    ConvPass,
-    Pace,
-    PostPass,
-    Run,
-    record_bytes,
-)
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.weights import REST_BEAT, weight_beats, weight_word_bytes
 from shiftforge.quant.graph.types import QuantizedModel
@@ -28,7 +18,6 @@ from shiftforge.sim.conv.layers import Divergence, first_divergence, tensor_orde
 from shiftforge.sim.golden.conv.network import run_golden
 
 TEXT = "device/accelerator.cl"
-RECORDS = {"controller": ControllerPass, "conv": ConvPass, "post": PostPass}
 
 
 def replace_text(folder: Path, old: str, new: str) -> None:
@@ -37,28 +26,6 @@ def replace_text(folder: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, f"the text holds {old!r} {text.count(old)} times"
     path.write_text(text.replace(old, new))
-
-
-def names(kind: Any) -> Iterator[str]:
-    """Words of a record, a pace's as "results.first", a run's as "run0.words"."""
-    for f in fields(kind):
-        if isinstance(f.default, Pace | Run):
-            yield from (f"{f.name}.{part.name}" for part in fields(f.default))
-        else:
-            yield f.name
-
-
-def records(folder: Path, kernel: str) -> NDArray[np.int32]:
-    """A kernel's records (layers, words)."""
-    size = record_bytes(RECORDS[kernel]) // 4
-    return np.fromfile(folder / f"data/{kernel}.bin", np.int32).reshape(-1, size)
-
-
-def change_word(folder: Path, kernel: str, layer: int, field: str, change: int) -> None:
-    """Add to a word of a layer's record."""
-    found = records(folder, kernel)
-    found[layer, list(names(RECORDS[kernel])).index(field)] += change
-    found.tofile(folder / f"data/{kernel}.bin")
 
 
 def change_byte(folder: Path, name: str, place: int, change: Callable[[int], int]) -> None:

@@ -77,6 +77,9 @@ FENCE = "    mem_fence(CLK_CHANNEL_MEM_FENCE);\n"
 READ = "        s->held = read_channel_intel(ch_back);\n"
 LINE = "typedef struct __attribute__((aligned(16))) { int iterations, tiles, code, last; } layer_t;"
 
+RECORD = "        for (int k = 0; k < 4; ++k) s.total ^= k;\n"
+"""A loop as that which brings a layer's record: of a constant trip count, in front."""
+
 # rule, kernel, subject, text to replace, replacement; "//@" or "/*@*/" marks the line to be named.
 PLANTED = [
     (
@@ -92,6 +95,17 @@ PLANTED = [
         "work",
         CALL,
         CALL + "        for (int k = 0; k < 9; ++k) s.total ^= k; //@\n",
+    ),
+    (  # a loop in front that brings no record: its trip count changes
+        "loop-nested",
+        "work",
+        "work",
+        COMMENT + PRAGMA + "        " + CALL,
+        "        for (int k = 0; k < in.tiles; ++k) s.total ^= k;\n"
+        + COMMENT
+        + PRAGMA
+        + CALL.rstrip()
+        + " //@\n",
     ),
     (
         "loop-trip",

@@ -64,7 +64,8 @@ class Features:
     residual_bits: of the shifts of a residual addition that are no constants.
     pool_terms, pool_bits: signed digits of the pools' constants, bits of their sums. slice_frames,
     slice_columns: of a line, what additions and pools take at once. turned: post holds lines and
-    turns them for these or for the output.
+    turns them for these or for the output. record_bits: of the kernels' records: words in
+    registers, and fields that live through the iterations.
     """
 
     family: str
@@ -100,6 +101,7 @@ class Features:
     fifos: tuple[Fifo, ...]
     memories: tuple[Memory, ...]
     accesses: tuple[Access, ...]
+    record_bits: Figure
 
     @property
     def line_bytes(self) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from shiftforge.boards.types import Board
@@ -12,17 +12,9 @@ from shiftforge.generator.conv.array import ArrayShape, power_of_two
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.memory import MemoryPlan
+from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.post_range import clamps_output, floors
-from shiftforge.generator.conv.records import (
-    RECORDS,
-    THROUGH_RECORDS,
-    ControllerPass,
-    ConvPass,
-    FetchPass,
-    PostPass,
-    StorePass,
-    record_bytes,
-)
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, PostPass
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
@@ -75,7 +67,7 @@ class Planned(Protocol):
     @property
     def fetches(self) -> tuple[FetchPass, ...]: ...
     @property
-    def saves(self) -> tuple[StorePass, ...]: ...
+    def packings(self) -> Mapping[str, Packing]: ...
     @property
     def multiplier_requant(self) -> bool: ...
     @property
@@ -101,7 +93,6 @@ def features_of(plan: Planned) -> Features:
         window_columns(plan.geometries, mode, array.pixels) for mode in ("standard", "depthwise")
     )
     strides = {stride for _, stride, _ in standard}
-    steps = len(plan.steps)
     return Features(
         family=plan.board.family,
         board=plan.board.name,
@@ -136,8 +127,9 @@ def features_of(plan: Planned) -> Features:
         turned=any(p.sliced or p.direct for p in posts),
         direct=any(p.direct for p in posts),
         fifos=_fifos(plan),
-        memories=_memories(plan, steps),
+        memories=_memories(plan),
         accesses=_accesses(plan),
+        record_bits=sum(own.words * WORD_BITS + own.bits for own in plan.packings.values()),
     )
 
 
@@ -162,10 +154,9 @@ def _fifos(plan: Planned) -> tuple[Fifo, ...]:
     return tuple(Fifo(c.name, bits[c.type], c.depth, c.type in maps) for c in plan.channels)
 
 
-def _memories(plan: Planned, steps: int) -> tuple[Memory, ...]:
+def _memories(plan: Planned) -> tuple[Memory, ...]:
     array = plan.array
     stored = 8 * power_of_two(array.line_bytes)
-    records = {name: 8 * record_bytes(kind) for name, kind in RECORDS.items()}
     found = [
         Memory("feature-map memory", stored, plan.memory.total_lines or 1, maps=True),
         Memory("line buffer", 2 * stored, plan.row_lines, maps=True),
@@ -173,25 +164,18 @@ def _memories(plan: Planned, steps: int) -> tuple[Memory, ...]:
                2 * power_of_two(plan.weight_words)),
         Memory("parameter memory", 8 * parameter_bytes(array, plan.multiplier_requant),
                plan.max_groups),
-        Memory("instructions of controller", records["controller_layer_t"],
-               steps + (plan.image_pass is not None)),
-        Memory("instructions of conv", records["conv_layer_t"], steps + 1),
-        Memory("instructions of post", records["post_layer_t"], steps),
+        *(
+            Memory(f"instructions of {kernel}", WORD_BITS, own.words * own.count)
+            for kernel, own in plan.packings.items()
+        ),
     ]  # fmt: skip
     if not any(step.mode == "depthwise" for step in plan.steps):
         del found[1]
-    if plan.fetches:
-        through = {name: 8 * record_bytes(kind) for name, kind in THROUGH_RECORDS.items()}
-        found += [
-            Memory("instructions of fetch", through["fetch_layer_t"], len(plan.fetches)),
-            Memory("instructions of store", through["store_layer_t"], len(plan.saves)),
-        ]
     return tuple(found)
 
 
 def _accesses(plan: Planned) -> tuple[Access, ...]:
     array = plan.array
-    records = {name: 8 * record_bytes(kind) for name, kind in RECORDS.items()}
     direct = any(step.post.direct for step in plan.steps)
     beats = weight_beats(array)
     rests = (Access("rests of weights", 8 * REST_BEAT),) if beats.rest else ()
@@ -200,9 +184,7 @@ def _accesses(plan: Planned) -> tuple[Access, ...]:
         Access("weights", 8 * beats.main),
         *rests,
         Access("parameters", 8 * parameter_bytes(array, plan.multiplier_requant)),
-        Access("instructions of controller", records["controller_layer_t"]),
-        Access("instructions of conv", records["conv_layer_t"]),
-        Access("instructions of post", records["post_layer_t"]),
+        *(Access(f"instructions of {kernel}", WORD_BITS) for kernel in plan.packings),
         Access("output", 8 * output_beat_bytes(array, direct), stores=True),
         *(_through(plan) if plan.fetches else ()),
     )
@@ -210,11 +192,7 @@ def _accesses(plan: Planned) -> tuple[Access, ...]:
 
 def _through(plan: Planned) -> tuple[Access, ...]:
     """Of the kernels that move maps."""
-    records = {name: 8 * record_bytes(kind) for name, kind in THROUGH_RECORDS.items()}
     stored = 8 * power_of_two(plan.array.line_bytes)
     return (
-        Access("maps that come back", stored),
-        Access("maps that leave", stored, stores=True),
-        Access("instructions of fetch", records["fetch_layer_t"]),
-        Access("instructions of store", records["store_layer_t"]),
-    )
+        Access("maps that come back", stored), Access("maps that leave", stored, stores=True)
+    )  # fmt: skip

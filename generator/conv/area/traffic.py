@@ -64,6 +64,7 @@ def kernel_items(of: Features) -> list[Item]:
     blocks = 3 * (row["blocks_walking"] + row["blocks_streaming"])
     # Every bank is read on its own; what is written goes to all of them.
     bits = sum(a.bits for a in of.accesses) + sum((m.used + 1) * m.bits for m in of.memories)
+    bits = bits + of.record_bits
     state = cost("kernel", block=blocks, bit=bits)
     stores = sum(access.stores for access in of.accesses)
     wire = cost("interconnect", store=stores, access=len(of.accesses))

@@ -26,13 +26,8 @@ from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import board_latencies
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.network import Network
-from shiftforge.generator.conv.records import (
-    ControllerPass,
-    ConvPass,
-    FetchPass,
-    PostPass,
-    StorePass,
-)
+from shiftforge.generator.conv.packing import Packing
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, PostPass
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.sweep.rows import Row
 from shiftforge.generator.conv.weights import ShiftRanges
@@ -70,8 +65,8 @@ class _RowPlan:
     max_groups: int
     acc_bits: int
     slice: Slice
+    packings: Mapping[str, Packing]
     fetches: tuple[FetchPass, ...] = ()
-    saves: tuple[StorePass, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +110,7 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             max_groups=max(tiling.out_groups for tiling in lowered.tilings),
             acc_bits=network.acc_bits,
             slice=lowered.slice,
+            packings=row.packings,
         )
     )
     features = replace(features, fifos=_fifos(features, channels, depths))
@@ -126,10 +122,12 @@ def strip_area(board: Board, row: Row, depths: Sequence[Depths], whole: RowArea)
     of whose items are the same."""
     strips = row.strips
     assert strips is not None
+    records = {f"instructions of {kernel}": own.words
+               for kernel, own in row.packings.items()}  # fmt: skip
     words = {"feature-map memory": strips.lines, "line buffer": strips.row_lines}
     memories = tuple(
         replace(own, words=words[own.name]) if own.name in words
-        else replace(own, words=own.words + strips.added * own.name.startswith("instructions"))
+        else replace(own, words=own.words + strips.added * records.get(own.name, 0))
         for own in whole.features.memories
     )  # fmt: skip
     fifos = _fifos(whole.features, _channels(board, row, depths), depths)

@@ -51,10 +51,10 @@ def model_rows(
                     start = np.broadcast_to(at.controller, shape)
                     stored = start + _last(stack.image, latencies, columns, 0, 0.0, 1.0, 0.0, shape)
                 at.controller = most(stored + 1, at.controller + stack.image_iterations)
-                at.controller = at.controller + (latencies.controller + latencies.reentry)
+                at.controller = at.controller + (latencies.controller + stack.entries.controller)
             elif i == 0 and frame:
                 source = _used(stack.image, latencies, columns, shape)
-            advance(at, own, source, weights, latencies, columns.operand)
+            advance(at, own, source, weights, latencies, columns.operand, stack.entries)
             if frame:
                 if i == len(stack.times) - 1:
                     at.end = most(at.end, begin + stack.image.cycles[:, None])

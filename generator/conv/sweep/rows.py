@@ -6,7 +6,7 @@ the channels that run ahead) are the columns, so that a value is an array (rows,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -21,8 +21,16 @@ from shiftforge.generator.conv.lowered import Lowered, lower_network
 from shiftforge.generator.conv.maps import stored_maps
 from shiftforge.generator.conv.memory import largest_live_sum
 from shiftforge.generator.conv.network import Network
+from shiftforge.generator.conv.packing import Packing
 from shiftforge.generator.conv.sweep.image import ImagePoints
-from shiftforge.generator.conv.times import GroupTimes, StepTimes, stack_times, step_times
+from shiftforge.generator.conv.times import (
+    Entries,
+    GroupTimes,
+    StepTimes,
+    entries_of,
+    stack_times,
+    step_times,
+)
 from shiftforge.generator.conv.weights import weight_beats
 
 __all__ = ["Row", "RowMaker", "RowStack", "Strips", "stack_rows"]
@@ -48,7 +56,7 @@ class Row:
     variant: number of the network, of those of a sweep. bound_lines: of the feature-map memory, at
     least: the largest sum of maps alive at once. f: second-term cycles over one-term cycles.
     strips: of layers that run in strips; None where all maps are whole. times and the rest are
-    those of whole maps.
+    those of whole maps. packings: of the records; entries: of the kernels.
     """
 
     variant: int
@@ -57,6 +65,8 @@ class Row:
     lowered: Lowered
     bound_lines: int
     f: float
+    packings: Mapping[str, Packing]
+    entries: Entries
     strips: Strips | None = None
 
     @property
@@ -68,12 +78,14 @@ class Row:
 @dataclass(frozen=True, eq=False)
 class RowStack:
     """Rows of equally many units. times: of each layer, arrays (rows, 1). image_iterations: of the
-    pass that stores the image, (rows, 1); None where it is streamed. word_bytes: of a weight."""
+    pass that stores the image, (rows, 1); None where it is streamed. word_bytes: of a weight.
+    entries: of the kernels, (rows, 1)."""
 
     times: tuple[StepTimes, ...]
     image: ImagePoints
     image_iterations: NDArray[np.int64] | None
     word_bytes: float
+    entries: Entries
 
 
 class RowMaker:
@@ -98,7 +110,10 @@ class RowMaker:
         if key not in self._shares:
             self._shares[key] = self._share(array, lowered)
         times = tuple(step_times(own) for own in lowered.passes)
-        return Row(self.variant, array, times, lowered, lines, self._shares[key])
+        packings = lowered.packings(lines)
+        entries = entries_of(self.latencies.reentry, packings)
+        share = self._shares[key]
+        return Row(self.variant, array, times, lowered, lines, share, packings, entries)
 
     def in_strips(self, row: Row) -> list[Row]:
         """The same array with less feature-map memory, half as much each, as long as the added
@@ -142,6 +157,12 @@ def stack_rows(rows: Sequence[Row], bytes_per_cycle: float) -> RowStack:
         image=ImagePoints.of([row.lowered.image for row in rows], bytes_per_cycle),
         image_iterations=np.array(iterations, np.int64)[:, None] if iterations else None,
         word_bytes=weight_beats(rows[0].array).word,
+        entries=Entries(
+            **{
+                own.name: np.array([[getattr(row.entries, own.name)] for row in rows], np.int64)
+                for own in fields(Entries)
+            }
+        ),
     )
 
 

@@ -18,9 +18,22 @@ def layer_loop(loop: Loop) -> bool:
     """Whether a loop is the layer loop of a kernel: outermost, around one innermost loop.
 
     Words come and go in the loop inside: around one that uses no channel, a loop that does is none.
+    A loop that brings the layer's record may stand before it.
     """
-    one = len(loop.children) == 1 and not loop.children[0].children
+    one = len(_walks(loop)) == 1 and not any(child.children for child in loop.children)
     return loop.parent is None and one and not _works(loop)
+
+
+def _walks(loop: Loop) -> list[Loop]:
+    """The loops inside, without one that brings a layer's record: the first of several, innermost,
+    of a trip count that the compiler knows, and without channels.
+
+    What nested loops cost is that the outer one is serial, which the layer loop is anyway, and an
+    entry: such a loop adds its iterations, which never change and wait for nothing.
+    """
+    first, *others = loop.children
+    brings = others and not first.children and not first.channels and isinstance(first.trip, int)
+    return others if brings else loop.children
 
 
 def _works(loop: Loop) -> bool:
@@ -41,9 +54,10 @@ def check_loops(kernel: Kernel) -> Iterator[RuleViolation]:
 def _nested(loop: Loop) -> Iterator[RuleViolation]:
     if not loop.children or layer_loop(loop):
         return
-    # The outermost loop may hold one loop; further ones, and any deeper, are too many.
-    allowed = 1 if loop.parent is None and not _works(loop) else 0
-    for child in loop.children[allowed:]:
+    # The outermost loop may hold one loop behind that of a record; further ones, and any deeper,
+    # are too many.
+    outermost = loop.parent is None and not _works(loop)
+    for child in _walks(loop)[1:] if outermost else loop.children:
         yield violation(
             "loop-nested",
             loop.kernel,

@@ -26,7 +26,7 @@ from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.promises import PROMISES
-from shiftforge.generator.conv.records import RECORDS, record_bytes, struct_fields
+from shiftforge.generator.conv.records import RECORDS, field_names, struct_fields
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.target import generate
 from shiftforge.generator.render import render
@@ -168,15 +168,11 @@ def test_second_words_are_in_the_text_where_a_layer_has_them() -> None:
 @pytest.mark.parametrize("name", RECORDS)
 def test_the_structs_are_the_records(case: Case, name: str) -> None:
     text = (GOLDEN / f"accelerator_{case.name}.cl").read_text(encoding="utf-8")
-    body = text[: text.index(f"}} {name} ")].rsplit("typedef struct {", 1)[1]
-    members = re.findall(r"^  (int|pace_layer_t|run_layer_t) (\w+)(?:\[(\d+)\])?;", body, re.M)
-    used = [(type_, own) for type_, own, _ in members if own != "padding"]
-    assert used == [(type_, own) for own, type_, _ in struct_fields(RECORDS[name])]
-    held = {"int": 1, "pace_layer_t": 8, "run_layer_t": 7}
-    words = sum(int(n) if n else held[t] for t, _, n in members)
-    size = record_bytes(RECORDS[name])
-    assert words * 4 == size == 1 << (size - 1).bit_length()
-    assert f"}} {name} __attribute__((aligned({size})));" in text
+    body = text[: text.index(f"}} {name};")].rsplit("typedef struct {", 1)[1]
+    members = re.findall(r"^  (int|pace_layer_t|run_layer_t) (\w+);", body, re.M)
+    assert members == [(type_, own) for own, type_, _ in struct_fields(RECORDS[name])]
+    names = re.findall(r"^  in\.([\w.]+) = ", text[text.index(f"static {name} ") :], re.M)
+    assert tuple(names[: len(field_names(RECORDS[name]))]) == field_names(RECORDS[name])
 
 
 @each_case

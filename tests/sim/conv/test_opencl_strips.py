@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conv_chains import chain
-from conv_faults import change_word, locate, replace_text
+from conv_faults import locate, replace_text
 from device_client import DeviceClient
 from mobilenet import mobilenet_v2
+from packed_records import change_field
 from random_networks import Family, random_frames
 from strip_networks import blocks, random_array, random_segments
 
@@ -114,7 +115,7 @@ def test_a_strip_whose_base_is_off_by_a_line_is_located(
     network, plan = project(0, tmp_path / "p")
     step = _steps(plan, mode)[0]
     image = plan.image_pass is not None
-    change_word(tmp_path / "p", "controller", step + image, field, 1)
+    change_field(tmp_path / "p", "controller", step + image, field, 1)
     frames = random_frames(network.model, 7)
     divergence = locate(network.model, tmp_path / "p", frames, on_device("pocl"))
     own = plan.steps[step]
@@ -166,7 +167,7 @@ def test_strips_of_a_trace_come_in_the_order_of_their_rows(
 ) -> None:
     network, plan = project(0, tmp_path / "p")
     step = _steps(plan, "depthwise")[0]
-    change_word(tmp_path / "p", "controller", step + (plan.image_pass is not None),
+    change_field(tmp_path / "p", "controller", step + (plan.image_pass is not None),
                 "trace_base", 1)  # fmt: skip
     frames = random_frames(network.model, 7)
     divergence = locate(network.model, tmp_path / "p", frames, on_device("pocl"))

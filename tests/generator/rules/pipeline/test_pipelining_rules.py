@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted_pipelining import NAMED_AT, PIPELINED, PLANTED, PROOFS
+from planted_pipelining import COMMENT, NAMED_AT, PIPELINED, PLANTED, PROOFS, RECORD
 
 from shiftforge.generator.rules import (
     RULES,
@@ -49,6 +49,18 @@ def test_each_planted_violation_is_caught(at: int) -> None:
     assert {(v.line, v.kernel) for v in found} == {(line_of(text, marker), kernel)}
     assert subject in {v.subject for v in found}
     assert all(v.message and v.remedy and v.severity == "error" for v in found)
+
+
+def test_one_loop_of_constant_length_may_bring_a_record() -> None:
+    assert [str(v) for v in check(PIPELINED.replace(COMMENT, RECORD + COMMENT))] == []
+    for more in (
+        RECORD + RECORD,
+        RECORD.replace("s.total ^= k;", "mem_fence(CLK_CHANNEL_MEM_FENCE), s.held = "
+                       "read_channel_intel(ch_back);"),
+        RECORD.replace("s.total ^= k;", "{ for (int j = 0; j < 4; ++j) s.total ^= j; }"),
+    ):  # fmt: skip
+        found = check(PIPELINED.replace(COMMENT, more + COMMENT))
+        assert "loop-nested" in {v.rule for v in found}
 
 
 def test_every_rule_has_a_planted_violation_and_a_source() -> None:

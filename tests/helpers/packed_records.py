@@ -1,0 +1,53 @@
+"""Reading and writing records of a generated project by its manifest, without the generator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def layout(folder: Path, kernel: str) -> dict[str, Any]:
+    """Of a kernel's records: words, fields (name: word, low bit, bits, signed), constants."""
+    found: dict[str, Any] = json.loads((folder / "shiftforge.json").read_text())["records"][kernel]
+    return found
+
+
+def words_of(folder: Path, kernel: str) -> NDArray[np.uint32]:
+    """A kernel's program (records, words)."""
+    words = int(layout(folder, kernel)["words"])
+    return np.fromfile(folder / f"data/{kernel}.bin", "<u4").reshape(-1, words)
+
+
+def read_field(folder: Path, kernel: str, record: int, field: str) -> int:
+    """A number of a record, whether it lies in the program or in the text."""
+    own = layout(folder, kernel)
+    if field in own["constants"]:
+        return int(own["constants"][field])
+    word, low, bits, signed = own["fields"][field]
+    value = int(words_of(folder, kernel)[record, word]) >> low & (1 << bits) - 1
+    return value - (1 << bits) if signed and value >> (bits - 1) else value
+
+
+def change_field(folder: Path, kernel: str, record: int, field: str, change: int) -> None:
+    """Add to a field of a record. Raises ValueError for one that is a literal of the text, and for
+    a value that its bits do not hold."""
+    own = layout(folder, kernel)
+    if field in own["constants"]:
+        raise ValueError(
+            f"{kernel}'s {field} is {own['constants'][field]} in all records, a literal of the "
+            "text: plant the fault there"
+        )
+    word, low, bits, signed = own["fields"][field]
+    value = read_field(folder, kernel, record, field) + change
+    least = -(1 << (bits - 1)) if signed else 0
+    if not least <= value < least + (1 << bits):
+        raise ValueError(f"{value} does not fit the {bits} bits of {kernel}'s {field}")
+    mask = (1 << bits) - 1
+    found = words_of(folder, kernel)
+    kept = int(found[record, word]) & ~(mask << low)
+    found[record, word] = kept | (value & mask) << low
+    found.tofile(folder / f"data/{kernel}.bin")
