@@ -15,7 +15,7 @@ from shiftforge.generator.rules.pipeline import Target as Compiler
 from shiftforge.generator.rules.pipeline import loop_table, to_json
 from shiftforge.generator.target import Compares, Explains, Target
 
-__all__ = ["LOOPS", "build", "check_device_text"]
+__all__ = ["LOOPS", "build", "check_device_text", "finish"]
 
 _TEXT = ".cl"
 LOOPS = "loops.json"
@@ -34,7 +34,13 @@ def build(
     Raises InputError where the network or the options do not suit the target, and for a board that
     is too small; CheckFailed where device text breaks a rule of Intel's compiler.
     """
-    plan = target.plan(network, board, options)
+    return finish(target, target.plan(network, board, options), board, compare=compare)
+
+
+def finish(
+    target: Target[Any, Any, Any], plan: Any, board: Board, *, compare: bool = False
+) -> Design:
+    """The design of a plan that the target made for a board: see ``build``."""
     problems = fit_problems(target.estimate(plan))
     if problems:
         raise InputError(problems)

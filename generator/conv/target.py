@@ -10,7 +10,7 @@ from typing import Any
 from shiftforge import __version__
 from shiftforge.boards.types import Board
 from shiftforge.generator.board_fit import Estimate
-from shiftforge.generator.build import build
+from shiftforge.generator.build import build, finish
 from shiftforge.generator.checking import CheckReport
 from shiftforge.generator.conv.alternatives import alternatives
 from shiftforge.generator.conv.check import check_network
@@ -120,7 +120,7 @@ class ConvTarget:
         """See ``Explores``."""
         given: dict[str, Any] = dict(point.options)
         planned = self.plan(network, board, Options(**given))
-        return build(self, network, board, Options(**given)), as_planned(point, planned.plan)
+        return finish(self, planned, board), as_planned(point, planned.plan)
 
 
 TARGET = ConvTarget()
