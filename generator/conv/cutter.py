@@ -136,53 +136,45 @@ class Cutter:
     def cut(self, room: int, row_room: int) -> tuple[int, tuple[Segment, ...]] | None:
         """(steps, segments) with the fewest steps for so many lines of maps and of the line buffer;
         None where nothing fits. Layers that run whole are in no segment."""
-        layers = self.network.layers
-        best: list[tuple[int, tuple[Segment, ...]] | None] = [(0, ())]
-        for last in range(len(layers)):
-            found: tuple[int, tuple[Segment, ...]] | None = None
-            for first in range(last, -1, -1):
-                if first < last and not self.inner[first]:
-                    break
-                before, ends = best[first], self._fitting(first, last, room, row_room)
-                if before is None or ends is None:
-                    continue
-                steps = before[0] + len(ends) * (last - first + 1)
-                if found is None or steps < found[0]:
-                    own = (Segment(first, last, ends),) if len(ends) > 1 else ()
-                    found = (steps, (*before[1], *own))
-            best.append(found)
-        return best[-1]
-
-    def _fitting(self, first: int, last: int, room: int, row_room: int) -> tuple[int, ...] | None:
-        rows = self.network.layers[last].out_shape[1]
-        if self.through and self._moves(first, last):
-            lines = self.row_sums[last + 1] - self.row_sums[first]
-            ends = self.ends(first, last, room) if lines <= row_room else None
-            # What is fetched next must not come from the step before it.
-            return ((rows + 1) // 2, rows) if ends is not None and len(ends) == 1 < rows else ends
-        if first == last:
-            return (rows,) if self._whole(first, last) <= room else None
-        if self.row_sums[last + 1] - self.row_sums[first] > row_room:
+        found = self._path(room, row_room)
+        if found is None:
             return None
-        return self.ends(first, last, room)
+        steps, parts = found
+        cut = (self._segment(first, last, room) for first, last in parts)
+        return steps, tuple(own for own in cut if own is not None)
 
     def steps(self, room: int, row_room: int) -> int | None:
         """Steps of ``cut``, without where its segments end; None where nothing fits."""
-        best: list[int | None] = [0]
+        found = self._path(room, row_room)
+        return None if found is None else found[0]
+
+    def _path(self, room: int, row_room: int) -> tuple[int, tuple[tuple[int, int], ...]] | None:
+        """The fewest steps, and the layers (first, last) of each part; None where nothing fits."""
+        best: list[tuple[int, int] | None] = [(0, 0)]  # steps, and where the last part begins
         for last in range(len(self.tilings)):
-            found: int | None = None
+            found: tuple[int, int] | None = None
             for first in range(last, -1, -1):
                 if first < last and not self.inner[first]:
                     break
                 before, rounds = best[first], self._rounds(first, last, room, row_room)
-                if before is not None and rounds is not None:
-                    steps = before + rounds * (last - first + 1)
-                    found = steps if found is None else min(found, steps)
+                if before is None or rounds is None:
+                    continue
+                steps = before[0] + rounds * (last - first + 1)
+                if found is None or steps < found[0]:
+                    found = steps, first
             best.append(found)
-        return best[-1]
+        if best[-1] is None:
+            return None
+        parts, end = [], len(self.tilings)
+        while end and (own := best[end]) is not None:
+            parts.append((own[1], end - 1))
+            end = own[1]
+        return best[-1][0], tuple(reversed(parts))
 
     def _rounds(self, first: int, last: int, room: int, row_room: int) -> int | None:
-        if first == last:
+        """The fewest rounds of a segment that fit; None where none do."""
+        moves = bool(self.through) and self._moves(first, last)
+        if first == last and not moves:
             return 1 if self._whole(first, last) <= room else None
         if self.row_sums[last + 1] - self.row_sums[first] > row_room:
             return None
@@ -190,7 +182,19 @@ class Cutter:
         if key not in self.rounds:
             found = self._greedy(first, last, room - self._whole(first, last))
             self.rounds[key] = None if found is None else len(found)
-        return self.rounds[key]
+        rounds, rows = self.rounds[key], self.network.layers[last].out_shape[1]
+        # What is fetched next must not come from the step before it.
+        return 2 if moves and rounds == 1 < rows else rounds
+
+    def _segment(self, first: int, last: int, room: int) -> Segment | None:
+        """A part of the path with the ends of its rounds; None where it runs whole."""
+        moves = bool(self.through) and self._moves(first, last)
+        if first == last and not moves:
+            return None
+        rows, ends = self.network.layers[last].out_shape[1], self.ends(first, last, room)
+        if moves and ends is not None and len(ends) == 1 < rows:
+            ends = (rows + 1) // 2, rows
+        return None if ends is None or len(ends) == 1 else Segment(first, last, ends)
 
     def row_rooms(self) -> list[int]:
         """Lines that the line buffer may have: what a segment takes, or the largest layer."""
@@ -210,7 +214,7 @@ class Cutter:
             low, high = -1, sum(lines for lines, _, _ in self.alive)
             while high - low > 1:
                 middle = (low + high) // 2
-                if self.cut(middle, row_room) is None:
+                if self.steps(middle, row_room) is None:
                     low = middle
                 else:
                     high = middle
