@@ -23,7 +23,7 @@ from shiftforge.generator.conv.packing import Packing, packings_of
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, StorePass
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.slices import Slice, choose_slice, post_delay
-from shiftforge.generator.conv.steps import Place, Step, whole_steps
+from shiftforge.generator.conv.steps import Place, Step, rows_read, whole_steps
 from shiftforge.generator.conv.through import (
     Rows,
     Through,
@@ -161,20 +161,20 @@ def lower_network(
     for n, step in enumerate(steps):
         layer, whole = layers[step.layer], tilings[step.layer]
         tiling, walk = replace(whole, out_rows=step.rows), walk_step(layer, whole, step)
-        rows = () if through is None else read_rows(layer, whole, step, through.bases)
+        away = {} if through is None else through.bases
+        rows = read_rows(layer, whole, step, away)
         slot = _slot(step.layer, slots, bases) if any(own.lines for own in rows) else 0
-        source, skip, target = _places(layer, whole, step, walk, bases)
-        if through is not None:
-            source, skip = _fetched(layer, rows, slot, (source, skip))
-            if layer.result.name in through.bases:
-                target = Place(through.bases[layer.result.name], 0, whole.out_rows, whole.out_tiles)
+        source, skip, target = _places(layer, whole, step, bases)
+        source, skip = _fetched(layer, rows, slot, (source, skip))
+        leaves = layer.result.name in away
+        if leaves:
+            target = Place(away[layer.result.name], 0, whole.out_rows, whole.out_tiles)
         way = latencies.round_trip + post_delay(layer, array, part)
         lag = result_lag(layer, tiling, walk, way, array.units, tight=tight)
         pool = 0
         if layer.pool is not None:
             pool = 1 + network.pools.index((layer.pool.multiplier, layer.pool.shift))
         places = source, skip, target, trace.add(layer, whole, step)
-        leaves = through is not None and layer.result.name in through.bases
         sent = step.layer, tiling, walk, step.first, places, lag, leaves
         if sent not in memo:
             own_pass = lower_controller(layer, tiling, walk, step.first, *places, lag)
@@ -228,15 +228,11 @@ def _fetched(
 
 
 def _places(
-    layer: Layer, whole: Tiling, step: Step, walk: Walk, bases: Mapping[str, int]
+    layer: Layer, whole: Tiling, step: Step, bases: Mapping[str, int]
 ) -> tuple[Place | None, Place | None, Place | None]:
     """Where what a step reads, adds and writes lies; None for what is not on chip."""
-    sent, made, rows = (0, whole.in_rows), (0, whole.out_rows), (step.first, step.end)
-    if step.strip_in:
-        sent = rows
-        if layer.mode == "depthwise":
-            end = whole.in_rows if step.final else min(walk.all_rows, whole.in_rows)
-            sent = (min(walk.first_row, end), end)
+    made, rows = (0, whole.out_rows), (step.first, step.end)
+    sent = rows_read(layer, step) if step.strip_in else (0, whole.in_rows)
     names = [
         (layer.input.name, sent, whole.in_tiles),
         (layer.skip.name if layer.skip is not None else "", made, whole.out_tiles),

@@ -90,7 +90,7 @@ def find_plan(model: QuantizedModel, board: Board, options: Options) -> Found:
     for points in seen:
         if (found := _best(points, options, limits, strips=True)) is not None:
             return Found(choices, *found)
-    if not any((own.fits_but_ram & own.fits).any() for own in seen):
+    if not any(own.fits.any() for own in seen):
         raise InputError(no_room(groups[0], board, space))
     raise InputError(_none(seen, limits, options))
 

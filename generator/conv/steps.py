@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from shiftforge.generator.conv.schedule import Layer
 
-__all__ = ["Place", "Step", "rows_sent", "whole_steps"]
+__all__ = ["Place", "Step", "rows_read", "rows_sent", "whole_steps"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,17 @@ def rows_sent(layer: Layer, outputs: int) -> int:
     Rows of zeros below the map are among them, those above it are not.
     """
     return (outputs - 1) * layer.stride - layer.top + 3 if outputs else 0
+
+
+def rows_read(layer: Layer, step: Step) -> tuple[int, int]:
+    """Rows [first, end) of the input that a step reads where it comes in strips: of a depthwise
+    layer those that the steps before have not sent, of a standard one all of its windows'."""
+    height, first, end = layer.in_shape[1], step.first, step.end
+    if layer.mode == "depthwise":
+        first, end = rows_sent(layer, first), height if step.final else rows_sent(layer, end)
+    elif layer.mode == "standard":
+        first, end = first * layer.stride - layer.top, (end - 1) * layer.stride - layer.top + 3
+    return max(0, min(first, height)), max(0, min(end, height))
 
 
 def whole_steps(layers: Sequence[Layer]) -> tuple[Step, ...]:

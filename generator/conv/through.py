@@ -19,7 +19,7 @@ from shiftforge.generator.conv.lower_controller import result_times
 from shiftforge.generator.conv.memory import StoredMap, plan_memory
 from shiftforge.generator.conv.records import ControllerPass, FetchPass, StorePass
 from shiftforge.generator.conv.schedule import Layer, Schedule
-from shiftforge.generator.conv.steps import Step, rows_sent
+from shiftforge.generator.conv.steps import Step, rows_read
 
 __all__ = [
     "FETCHED", "NOTHING", "Rows", "Through", "fetch_slots", "plan_through", "read_rows",
@@ -71,15 +71,7 @@ def read_rows(
     """What a step reads of maps in global memory: of its input, then of what it adds."""
     found = []
     if layer.input.name in through:
-        first, end = step.first, step.end
-        if layer.mode == "depthwise":
-            # The rows before are in the line buffer.
-            first, end = rows_sent(layer, step.first), rows_sent(layer, step.end)
-            end = whole.in_rows if step.final else end
-        elif layer.mode == "standard":
-            first = step.first * layer.stride - layer.top
-            end = (step.end - 1) * layer.stride - layer.top + 3
-        first, end = max(0, min(first, whole.in_rows)), max(0, min(end, whole.in_rows))
+        first, end = rows_read(layer, step)
         found.append(Rows(layer.input.name, first, end, whole.in_groups, whole.in_tiles))
     if layer.skip is not None and layer.skip.name in through:
         found.append(Rows(layer.skip.name, step.first, step.end, whole.out_groups, whole.out_tiles))

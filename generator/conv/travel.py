@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.array import ArrayShape
@@ -86,18 +85,17 @@ def _within(
 ) -> Plan | None:  # fmt: skip
     """The plan with the most lines of maps that fits; None where even the fewest do not."""
     cutter = Cutter(network, array, through)
-    best = None
-    for row_room in cutter.row_rooms()[:1]:
-        low, high = -1, sum(lines for lines, _, _ in cutter.alive) + _largest(network, array)
-        while high - low > max(1, _CLOSE * high):
-            middle = (low + high) // 2
-            plan = _plan(network, cutter, middle, row_room, planned)
-            if plan is None:
-                low = middle
-            elif fits(plan):
-                best, low = plan, middle
-            else:
-                high = middle
+    row_room, best = cutter.row_rooms()[0], None
+    low, high = -1, sum(lines for lines, _, _ in cutter.alive) + _largest(network, array)
+    while high - low > max(1, _CLOSE * high):
+        middle = (low + high) // 2
+        plan = _plan(network, cutter, middle, row_room, planned)
+        if plan is None:
+            low = middle
+        elif fits(plan):
+            best, low = plan, middle
+        else:
+            high = middle
     return best
 
 
@@ -115,9 +113,8 @@ def _plan(
     inner = {network.layers[i].result.name for own in found[1] for i in range(own.first, own.last)}
     through = cutter.through - inner
     segments = _mended(network, cutter, found[1], through)
-    options: dict[str, Any] = {"segments": segments, "through": through, "tight": True}
     try:
-        return planned(**options)
+        return planned(segments=segments, through=through, tight=True)
     except InputError:
         return None
 
