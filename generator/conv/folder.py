@@ -13,7 +13,7 @@ from shiftforge.generator.conv.plan import Plan
 from shiftforge.generator.render import render
 from shiftforge.generator.sdk import emulator_platform
 
-__all__ = ["INTERFACE", "KERNELS", "THROUGH_KERNELS", "render_project"]
+__all__ = ["INTERFACE", "KERNELS", "THROUGH_KERNELS", "kernel_names", "render_project"]
 
 INTERFACE = 6
 """Counts changes of kernel arguments and data layout: the runtime runs only its own designs."""
@@ -23,13 +23,18 @@ THROUGH_KERNELS = ("fetch", "store")
 """More of them, where maps lie in global memory."""
 
 
+def kernel_names(through: bool) -> tuple[str, ...]:
+    """All kernels of a text. through: maps lie in global memory."""
+    return (*KERNELS, *THROUGH_KERNELS) if through else KERNELS
+
+
 def render_project(plan: Plan, data: Mapping[str, bytes]) -> dict[str, str]:
     """Texts by path: Makefile, host/host.py and README.md of a design folder.
 
     data: the files ``data/*.bin`` by path, whose lengths the host program knows.
     """
     board = plan.board
-    kernels = (*KERNELS, *THROUGH_KERNELS) if plan.fetches else KERNELS
+    kernels = kernel_names(bool(plan.fetches))
     depths = [f"-DSF_DEPTH_{c.name}={EMULATION_DEPTH}" for c in plan.channels]
     values: dict[str, Any] = {
         "version": __version__,

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from shiftforge.files import read_bytes
 from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
 from shiftforge.generator.conv.array import power_of_two
-from shiftforge.generator.conv.folder import KERNELS, THROUGH_KERNELS
+from shiftforge.generator.conv.folder import kernel_names
 from shiftforge.generator.conv.image import pack_image
 from shiftforge.generator.conv.manifest import ConvManifest
 from shiftforge.sim.conv.layout import MapForm, direct_to_map, lines_to_map
@@ -166,7 +166,7 @@ class Accelerator:
     @property
     def _kernels(self) -> tuple[str, ...]:
         """In the order in which a text that stops tells of them."""
-        return (*KERNELS, *THROUGH_KERNELS) if self.manifest.memory_lines else KERNELS
+        return kernel_names(bool(self.manifest.memory_lines))
 
     def _inputs(self, image: Any) -> tuple[Any, ...]:
         """What the lowered texts read, in the order of their arguments."""

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.generator.conv.folder import THROUGH_KERNELS
+
 __all__ = [
     "ARRAY_KERNEL", "MEMORY", "STREAMS", "ClockedOutputs", "ClockedRun", "Span", "stream_kernels",
 ]  # fmt: skip
@@ -21,15 +23,13 @@ ARRAY_KERNEL = "conv"
 """The kernel whose iterations are the array's cycles."""
 STREAMS = ("loader", "feeder", "params")
 """Kernels without layers: one invocation a run. Their spans, one a frame, stand at layer 0."""
-THROUGH_STREAMS = ("fetch", "store")
-"""More of them, where maps lie in global memory."""
 MEMORY = "memory"
 """What a kernel waits for where it waits for no channel: beats of global memory."""
 
 
 def stream_kernels(through: bool) -> tuple[str, ...]:
     """Kernels without layers, in the order of their spans. through: maps lie in global memory."""
-    return (*STREAMS, *THROUGH_STREAMS) if through else STREAMS
+    return (*STREAMS, *THROUGH_KERNELS) if through else STREAMS
 
 
 @dataclass(frozen=True)
