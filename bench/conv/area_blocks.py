@@ -8,10 +8,8 @@ area_check.py runs them beside Python. Nothing was placed or routed.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -22,8 +20,8 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 import numpy as np
 
-from bench.common.machine import RESULTS, command_line, print_table
-from bench.common.records import write_json, write_whole
+from bench.common.machine import command_line, print_table
+from bench.common.reports import run_report
 from bench.conv.area_text import BLOCKS, Block, block_text, blocks_digest
 from shiftforge.sim.rtl.area import FAMILY, Cells, synthesise
 
@@ -157,15 +155,7 @@ def report(found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Synthesise, or take from the cache; write both files."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
-    arguments = parser.parse_args()
-    os.nice(5)
-    found = measure()
-    text = report(found)
-    print(text)
-    write_whole(arguments.out / "area_blocks.md", text)
-    write_json(arguments.out / "area_blocks.json", {"command": command_line(), **found})
+    run_report("area_blocks", __doc__, measure, report)
 
 
 if __name__ == "__main__":

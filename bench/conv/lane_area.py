@@ -9,18 +9,16 @@ lane/ and lane_text.py; lane_check.py runs all of it beside numpy. Nothing was p
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from bench.common.machine import RESULTS, command_line, print_table
-from bench.common.records import write_json, write_whole
+from bench.common.machine import command_line, print_table
+from bench.common.reports import run_report
 from bench.conv.lane_text import (
     CELL,
     LANES,
@@ -167,15 +165,7 @@ def report(found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Synthesise, or take from the cache; write both files."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
-    arguments = parser.parse_args()
-    os.nice(5)
-    found = measure()
-    text = report(found)
-    print(text)
-    write_whole(arguments.out / "lane_area.md", text)
-    write_json(arguments.out / "lane_area.json", {"command": command_line(), **found})
+    run_report("lane_area", __doc__, measure, report)
 
 
 if __name__ == "__main__":
