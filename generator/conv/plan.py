@@ -13,28 +13,33 @@ from shiftforge.errors import InputError, Problem
 from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area, features_of
-from shiftforge.generator.conv.array import ArrayShape, Tiling, power_of_two, tile_layer
-from shiftforge.generator.conv.cycles import LayerCycles, added, model_cycles
+from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.cycles import model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY, Latencies, board_latencies
-from shiftforge.generator.conv.lower_conv import array_iterations
-from shiftforge.generator.conv.lowered import LoweredStep, Traced, lower_network
+from shiftforge.generator.conv.lowered import Traced, lower_network
 from shiftforge.generator.conv.map_bytes import map_memories
 from shiftforge.generator.conv.maps import plan_maps
 from shiftforge.generator.conv.memory import MemoryPlan
-from shiftforge.generator.conv.network import Network, WordCounts, network_of
+from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import shape_problems
 from shiftforge.generator.conv.packing import Packing, packings_of
+from shiftforge.generator.conv.plan_parts import (
+    LayerPlan,
+    StepPlan,
+    map_traffic,
+    output_traffic,
+    plan_layers,
+    plan_steps,
+)
 from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import (
     ControllerPass,
     ConvPass,
     FetchPass,
-    PostPass,
     StorePass,
 )
-from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.segments import Segment, image_problems, steps_of
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.through import NOTHING, Through, plan_through
@@ -42,7 +47,6 @@ from shiftforge.generator.conv.times import entries_of
 from shiftforge.generator.conv.weights import (
     ShiftRanges,
     frame_weight_bytes,
-    output_beat_bytes,
     parameter_bytes,
 )
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel
@@ -50,45 +54,6 @@ from shiftforge.quant.graph.types import IntFormat, QuantizedModel
 __all__ = [
     "LayerPlan", "Plan", "StepPlan", "area_estimate", "array_for", "bytes_per_cycle", "make_plan",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class StepPlan:
-    """One invocation of the kernels: output rows [first_row, first_row + tiling.out_rows) of a
-    layer, whose index and name it has."""
-
-    index: int
-    name: str
-    mode: str
-    first_row: int
-    tiling: Tiling
-    controller: ControllerPass
-    conv: ConvPass
-    post: PostPass
-    cycles: LayerCycles
-
-
-@dataclass(frozen=True)
-class LayerPlan:
-    """One pass: where it came from, how it is tiled, what its steps are modelled to take.
-
-    words: (first, second) weight words of each group of output channels (``word_counts``).
-    steps: how many it has. notes: what it does besides its convolution. one_term_cycles,
-    second_term_cycles: array cycles a batch without second words, and what they add.
-    """
-
-    index: int
-    name: str
-    source: str
-    mode: str
-    result: str
-    notes: tuple[str, ...]
-    tiling: Tiling
-    cycles: LayerCycles
-    words: tuple[tuple[int, int], ...]
-    steps: int
-    one_term_cycles: int
-    second_term_cycles: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,22 +113,12 @@ class Plan:
         """Bytes that a batch moves from and to global memory: image, weights, parameters, output,
         and maps that travel."""
         image, array = self.image, self.array
-        written = 0
-        for own in self.steps:
-            post = own.post
-            columns = (post.tiles - 1) * array.pixels + post.last_pixels
-            beats = own.controller.stores if post.exported else 0
-            beats += post.groups * post.rows * columns * array.frames if post.direct else 0
-            written += beats * output_beat_bytes(array, bool(post.direct))
-        line = power_of_two(array.line_bytes)
-        moved = sum(own.iterations - own.tokens for own in self.fetches)
-        moved += sum(own.iterations - 1 for own in self.saves)
         return (
             image.frame_beats * image.passes * image.beat
-            + frame_weight_bytes(self.frame_words, self.array)
-            + self.frame_params * parameter_bytes(self.array, self.multiplier_requant)
-            + written
-            + moved * line
+            + frame_weight_bytes(self.frame_words, array)
+            + self.frame_params * parameter_bytes(array, self.multiplier_requant)
+            + output_traffic(self.steps, array)
+            + map_traffic(self.fetches, self.saves, array)
         )
 
     @cached_property
@@ -369,31 +324,17 @@ def make_plan(
     lowered = lower_network(
         network, array, latencies, memory.bases, steps, tight, through=away if through else None
     )
-    words, passes = lowered.words, lowered.passes
+    passes = lowered.passes
     cycles = model_cycles(
         [layers[own.step.layer] for own in lowered.steps], [own.tiling for own in lowered.steps],
         passes, lowered.image, lowered.image_pass, array, latencies, bytes_per_cycle(board), depths,
         entries_of(latencies.reentry, lowered.packings(memory.total_lines)),
     )  # fmt: skip
-    planned = tuple(
-        StepPlan(
-            index=own.step.layer,
-            name=layers[own.step.layer].conv.name,
-            mode=layers[own.step.layer].mode,
-            first_row=own.step.first,
-            tiling=own.tiling,
-            controller=own.passes[0],
-            conv=own.passes[1],
-            post=own.passes[2],
-            cycles=counted,
-        )
-        for own, counted in zip(lowered.steps, cycles, strict=True)
-    )
+    planned = plan_steps(layers, lowered, cycles)
     proofs = prove_promises(
         [p.controller for p in planned], [p.conv for p in planned], [p.post for p in planned],
         [p.name for p in planned], [own.reads for own in lowered.steps],
     )  # fmt: skip
-    row_lines, weight_words = lowered.row_lines, lowered.weight_words
     plan = Plan(
         network=network.model.name,
         board=board,
@@ -407,23 +348,13 @@ def make_plan(
         latencies=latencies,
         proofs=proofs,
         image_shape=network.image_shape,
-        layers=tuple(
-            _layer_plan(
-                layer,
-                lowered.tilings[i],
-                words[i],
-                [own for own in lowered.steps if own.step.layer == i],
-                [own.cycles for own in planned if own.index == i],
-                array,
-            )
-            for i, layer in enumerate(layers)
-        ),
+        layers=plan_layers(layers, lowered, planned, array),
         steps=planned,
         memory=memory,
         channels=plan_channels(passes, lowered.lags, latencies, depths, tight, lowered.stores),
         multiplier_requant=network.multiplier,
-        row_lines=row_lines,
-        weight_words=weight_words,
+        row_lines=lowered.row_lines,
+        weight_words=lowered.weight_words,
         traced=lowered.traced,
         non_blocking=non_blocking,
         shifts=network.shifts,
@@ -441,34 +372,6 @@ def make_plan(
     if must_fit:
         _check_fits(plan)
     return plan
-
-
-def _layer_plan(
-    layer: Layer, tiling: Tiling, words: WordCounts, steps: Sequence[LoweredStep],
-    cycles: Sequence[LayerCycles], array: ArrayShape,
-) -> LayerPlan:  # fmt: skip
-    """A layer from its steps."""
-    whole, without = (
-        sum(array_iterations(layer, own.tiling, own.walk, array.units, words, second=second)
-            for own in steps)
-        for second in (True, False)
-    )  # fmt: skip
-    _, _, post = steps[0].passes
-    flags = {"residual": post.residual, "pool": post.pool, "direct": post.direct}
-    return LayerPlan(
-        index=layer.index,
-        name=layer.conv.name,
-        source=layer.source,
-        mode=layer.mode,
-        result=layer.result.name,
-        notes=tuple(name for name, flag in flags.items() if flag),
-        tiling=tiling,
-        cycles=added(cycles, array),
-        words=words,
-        steps=len(steps),
-        one_term_cycles=without,
-        second_term_cycles=whole - without,
-    )
 
 
 def area_estimate(plan: Plan, area: AreaEstimate | None = None) -> Estimate:
