@@ -97,18 +97,18 @@ class Packing:
 
 
 def pack_records(
-    kind: type, records: Sequence[Any], largest: Mapping[str, int] | None = None
+    kind: type, records: Sequence[Any], room: Mapping[str, tuple[int, int]] | None = None
 ) -> Packing:
     """The layout that holds these records of one kind, 1 or more.
 
-    largest: of fields that are to have room for a value beyond those of the records.
+    room: (least, most) of fields that are to have room for values beyond those of the records.
     """
     values = field_values(kind, records)
     ends = zip(values.min(0).tolist(), values.max(0).tolist(), strict=True)
     ranges = dict(zip(field_names(kind), ends, strict=True))
-    for name, value in ({} if largest is None else largest).items():
+    for name, (least, most) in ({} if room is None else room).items():
         low, high = ranges[name]
-        ranges[name] = low, max(high, value)
+        ranges[name] = min(low, least), max(high, most)
     needs = {name: _bits(low, high) for name, (low, high) in ranges.items() if low != high}
     # The widest first, each into the first word that has room.
     free: list[int] = []
@@ -149,15 +149,19 @@ def packings_of(
 ) -> Mapping[str, Packing]:
     """Of all records of a plan, by kernel. fill: the record that only reads the first weights.
 
-    lines: of the feature-map memory. Its addresses take the bits of all of it, so that a record is
-    as long before the maps are placed.
+    lines: of the feature-map memory. Its addresses take the bits of all of it, and those of windows
+    that begin outside a map of any place that the map may have, so that a record is as long before
+    the maps are placed.
     """
     steps = list(passes)
-    bases = "base", "skip_base", "out_base"
-    last = dict.fromkeys(bases, max(0, lines - 1))
     image = [] if image_pass is None else [image_pass]
+    controllers = [*image, *(own[0] for own in steps)]
+    # Lines by which the first window of a map at line 0 begins before it.
+    before = max(-own.first_t - min(own.first_y, 0) * own.in_tiles for own in controllers)
+    last = max(0, lines - 1)
+    room = {"base": (-before, last), "skip_base": (0, last), "out_base": (0, last)}
     found = {
-        "controller": pack_records(ControllerPass, [*image, *(own[0] for own in steps)], last),
+        "controller": pack_records(ControllerPass, controllers, room),
         "conv": pack_records(ConvPass, [*(own[1] for own in steps), fill]),
         "post": pack_records(PostPass, [own[2] for own in steps]),
     }

@@ -128,8 +128,11 @@ def test_whole_words_and_signs() -> None:
 
 def test_addresses_have_room_for_the_whole_memory() -> None:
     records = [ControllerPass(base=0, results=Pace(first=n)) for n in (4, 5)]
-    own = pack_records(ControllerPass, records, {"base": 1000})
+    own = pack_records(ControllerPass, records, {"base": (0, 1000)})
     assert {f.name: f.bits for f in own.fields} == {"base": 10, "results.first": 3}
+    # A window may begin before its map, wherever that is placed.
+    own = pack_records(ControllerPass, records, {"base": (-4, 1000)})
+    assert {f.name: f.bits for f in own.fields} == {"base": 11, "results.first": 3}
 
 
 def test_the_helper_reads_and_changes_fields_of_a_project(tmp_path: Path) -> None:
