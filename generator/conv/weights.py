@@ -58,12 +58,13 @@ def weight_beats(array: ArrayShape) -> WeightBeats:
     """The beats of an array's words.
 
     What does not fill the largest power of two in a word goes into a shared beat where it divides
-    one; else the word takes the next power of two alone.
+    one; else the word takes the next power of two alone. So does a word of at most ``REST_BEAT``
+    bytes: a second load takes more area there than the padding does bandwidth.
     """
     word = weight_word_bytes(array)
     main = power_of_two(word)
     rest = word - main // 2
-    if main > word and REST_BEAT % rest == 0:
+    if main > max(word, REST_BEAT) and REST_BEAT % rest == 0:
         return WeightBeats(main // 2, rest, REST_BEAT // rest)
     return WeightBeats(main, 0, 1)
 

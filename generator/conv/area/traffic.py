@@ -60,18 +60,20 @@ def _access_item(of: Features, access: Access) -> Item:
 
 def kernel_items(of: Features) -> list[Item]:
     """What every kernel has beside its own text, and the interconnect to global memory."""
-    row, wires = coefficients()["kernel"], coefficients()["interconnect"]
+    row = coefficients()["kernel"]
+    wired = "interconnect_cyclone" if of.family == "Cyclone V" else "interconnect"
+    wires = coefficients()[wired]
     blocks = 3 * (row["blocks_walking"] + row["blocks_streaming"])
     # Every bank is read on its own; what is written goes to all of them.
     bits = sum(a.bits for a in of.accesses) + sum((m.used + 1) * m.bits for m in of.memories)
     bits = bits + of.record_bits
     state = cost("kernel", block=blocks, bit=bits)
     stores = sum(access.stores for access in of.accesses)
-    wire = cost("interconnect", store=stores, access=len(of.accesses))
+    wire = cost(wired, store=stores, access=len(of.accesses))
     return [
         Item("dispatch", 6 * cost("dispatch"), 0, 0, sources("dispatch")),
         Item("states of kernels", state, 0, 0, sources("kernel")),
-        Item("global interconnect", wire, wires["ram"], 0, sources("interconnect")),
+        Item("global interconnect", wire, wires["ram"], 0, sources(wired)),
     ]
 
 
