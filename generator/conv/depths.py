@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.latencies import Latencies
+from shiftforge.generator.conv.programs import program_channels
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass, StorePass
 
 __all__ = ["DEFAULT_DEPTHS", "DEPTHS", "SHORT", "Depths", "plan_channels"]
@@ -57,7 +58,7 @@ def plan_channels(
     taken no line of the last ``operand`` iterations at least, and of the results of those before,
     all are read but for a lag's, so that post can go on. skip: as many lines as there are tiles on
     their way through conv. saves: of steps whose results go to global memory; a token of each has
-    room, so that store never waits for fetch.
+    room, so that store never waits for fetch. The programs' channels are the last ones.
     """
     results = max(
         ((max(0, lag - own.operand) if tight else lag) // c.results.fastest + 2
@@ -86,4 +87,5 @@ def plan_channels(
             Channel("store", "store_word_t", "controller", "store", FETCHED_LINES),
             Channel("token", "int", "store", "fetch", tokens),
         ]
-    return tuple(channels)
+    programs = ("controller", "conv", "post", *(("fetch", "store") if saves else ()))
+    return (*channels, *program_channels(programs))

@@ -11,6 +11,7 @@ from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.post_range import clamps_output, floors
+from shiftforge.generator.conv.programs import program_beats
 from shiftforge.generator.conv.promises import PROMISES
 from shiftforge.generator.conv.records import (
     RECORDS,
@@ -58,6 +59,7 @@ def _records(plan: Plan) -> list[dict[str, Any]]:
     kinds = {**RECORDS, **THROUGH_RECORDS}
     return [
         {"type": f"{kernel}_layer_t", "kernel": kernel, "size": f"SF_{kernel.upper()}_WORDS",
+         "program": f"SF_{kernel.upper()}_PROGRAM", "program_words": own.total_words,
          "words": own.words, "bits": own.bits, "comment": _COMMENTS[f"{kernel}_layer_t"],
          "fields": struct_fields(kinds[f"{kernel}_layer_t"]), "unpacked": _unpacked(own)}
         for kernel, own in plan.packings.items()
@@ -184,12 +186,14 @@ def render_accelerator(plan: Plan) -> str:
         "param_padding": parameter - used,
         "frame_words": plan.frame_words,
         "frame_params": plan.frame_params,
+        "program_beats": program_beats(plan.packings),
         "records": _records(plan),
         "through": bool(plan.fetches),
         "fetch_count": len(plan.fetches),
         "store_count": len(plan.saves),
         "constants": _constants(plan),
         "channels": plan.channels,
+        "timed_channels": [c for c in plan.channels if c.type != "uint"],
         "numbers": {c.name: i for i, c in enumerate(plan.channels)},
         "hardware_depths": True,
         "layer_comments": [_layer_comment(layer) for layer in plan.layers],

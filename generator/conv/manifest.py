@@ -19,7 +19,6 @@ from shiftforge.quant.graph.types import QuantizedModel
 
 __all__ = [
     "DATA",
-    "THROUGH_DATA",
     "ConvManifest",
     "OutputLines",
     "StoredMap",
@@ -27,10 +26,8 @@ __all__ = [
     "read_conv_manifest",
 ]
 
-DATA = ("controller", "conv", "post", "weights", "rests", "params")
+DATA = ("weights", "rests", "params")
 """Names of the files data/*.bin."""
-THROUGH_DATA = ("fetch", "store")
-"""More of them, where maps lie in global memory."""
 _DEEPEST = 1 << 20
 Side: TypeAlias = Annotated[int, Ge(1), Le(1 << 16)]
 Count: TypeAlias = Annotated[int, Ge(1), Le(1 << 26)]
@@ -70,8 +67,8 @@ class ConvManifest:
     ``layout``. weight_bytes: of a weight word in its channel. output_bytes: of a beat of results.
 
     steps: of the kernels a frame; passes: of the controller, which may store the image first.
-    frame_words, channel_groups: weight words and parameter records of a frame. memory_lines: of the
-    maps in global memory.
+    frame_words, channel_groups: weight words and parameter records of a frame. program_beats: with
+    the kernels' programs, in front of these records. memory_lines: of the maps in global memory.
     """
 
     units: Annotated[int, Ge(1), Le(4096)]
@@ -86,15 +83,11 @@ class ConvManifest:
     passes: Count
     frame_words: Count
     channel_groups: Count
+    program_beats: Count
     memory_lines: Lines
     trace_lines: Lines
     trace: tuple[StoredMap, ...]
     channels: tuple[Channel, ...]
-
-    @property
-    def data(self) -> tuple[str, ...]:
-        """Names of the project's files data/*.bin."""
-        return (*DATA, *THROUGH_DATA) if self.memory_lines else DATA
 
 
 def read_conv_manifest(folder: Path, manifest: Mapping[str, Any]) -> ConvManifest:

@@ -67,6 +67,11 @@ class Packing:
     constants: tuple[tuple[str, int], ...]
 
     @property
+    def total_words(self) -> int:
+        """Of all records: a kernel's program."""
+        return self.words * self.count
+
+    @property
     def bits(self) -> int:
         """Of all fields."""
         return sum(own.bits for own in self.fields)
@@ -90,6 +95,7 @@ class Packing:
     def to_dict(self) -> dict[str, Any]:
         """For a manifest: fields as [word, low bit, bits, signed] by name, and constants."""
         return {
+            "count": self.count,
             "words": self.words,
             "fields": {f.name: [f.word, f.low, f.bits, int(f.signed)] for f in self.fields},
             "constants": dict(self.constants),

@@ -21,12 +21,14 @@ from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
+from shiftforge.generator.conv.programs import pack_programs, program_beats
 from shiftforge.generator.conv.search import Found, find_plan
 from shiftforge.generator.conv.sweep.points import choices_of
 from shiftforge.generator.conv.weights import (
     output_beat_bytes,
     pack_parameters,
     pack_weights,
+    parameter_bytes,
     weight_word_bytes,
 )
 from shiftforge.generator.conv.why import explain
@@ -154,13 +156,13 @@ def _emit(network: Network, plan: Plan) -> Design:
     weights, rests = pack_weights(
         layers, [own.words for own in plan.layers], plan.array, [own.index for own in plan.steps]
     )
+    parameters = pack_parameters(
+        layers, plan.array, plan.multiplier_requant, [own.index for own in plan.steps]
+    )
     data = {
-        **_programs(plan),
         "data/weights.bin": weights,
         "data/rests.bin": rests,
-        "data/params.bin": pack_parameters(
-            layers, plan.array, plan.multiplier_requant, [own.index for own in plan.steps]
-        ),
+        "data/params.bin": _programs(plan) + parameters,
     }
     files = {
         **{path: text.encode() for path, text in render_project(plan, data).items()},
@@ -175,8 +177,8 @@ def _emit(network: Network, plan: Plan) -> Design:
     return Design(files, report, _manifest(model, plan), TextRules(True, proofs, exceptions))
 
 
-def _programs(plan: Plan) -> dict[str, bytes]:
-    """The words of the records as the kernels read them, by file."""
+def _programs(plan: Plan) -> bytes:
+    """The words of the records in front of the parameters."""
     image = [plan.image_pass] if plan.image_pass is not None else []
     records: dict[str, Sequence[Any]] = {
         "controller": [*image, *(own.controller for own in plan.steps)],
@@ -185,10 +187,8 @@ def _programs(plan: Plan) -> dict[str, bytes]:
         "fetch": plan.fetches,
         "store": plan.saves,
     }
-    return {
-        f"data/{kernel}.bin": own.packed(records[kernel]).astype("<u4").tobytes()
-        for kernel, own in plan.packings.items()
-    }
+    beat = parameter_bytes(plan.array, plan.multiplier_requant)
+    return pack_programs(plan.packings, records, beat)
 
 
 def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
@@ -233,6 +233,8 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         },
         "frame_words": plan.frame_words,
         "channel_groups": plan.frame_params,
+        "programs": list(plan.packings),
+        "program_beats": program_beats(plan.packings),
         "memory_lines": plan.through.lines,
         "trace_lines": plan.trace_lines,
         "trace": [asdict(own) for own in plan.traced],

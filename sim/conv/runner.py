@@ -15,7 +15,7 @@ from shiftforge import __version__
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.files import output_problems
 from shiftforge.generator.conv.folder import INTERFACE
-from shiftforge.generator.conv.manifest import DATA, THROUGH_DATA
+from shiftforge.generator.conv.manifest import DATA
 from shiftforge.generator.conv.target import MODEL_FILE
 from shiftforge.generator.project import Project, check_interface
 from shiftforge.quant.data.inputs import Frames, given_frames, load_frames
@@ -94,8 +94,6 @@ class ImageRunner(Base):
         """See ``Runner``. spec: see ``load_frames``, or images uint8 (N, H, W, C)."""
         wanted = f"{__version__}/{INTERFACE}"
         needed = (*_NEEDED, PLAN_FILE) if options.clocked else _NEEDED
-        if project.manifest.get("memory_lines"):
-            needed = (*needed, *(f"data/{n}.bin" for n in THROUGH_DATA))
         problems = Problems(check_interface(project, wanted, needed))
         problems.stop()
         model = load_model(project.path(MODEL_FILE))

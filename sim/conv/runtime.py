@@ -24,7 +24,7 @@ from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.folder import kernel_names
 from shiftforge.generator.conv.image import pack_image
-from shiftforge.generator.conv.manifest import ConvManifest
+from shiftforge.generator.conv.manifest import DATA, ConvManifest
 from shiftforge.sim.conv.layout import MapForm, direct_to_map, lines_to_map
 from shiftforge.sim.opencl.build import build_program, device_text
 from shiftforge.sim.opencl.devices import device_spec, open_device
@@ -81,7 +81,7 @@ class Accelerator:
         source = device_text(text)
         self.program = build_program(self.context, source, self._options(), str(text))
         self.build_seconds = time.perf_counter() - started
-        data = {n: read_bytes(folder / f"data/{n}.bin") for n in manifest.data}
+        data = {n: read_bytes(folder / f"data/{n}.bin") for n in DATA}
         self.sizes = {name: len(content) for name, content in data.items()}
         self.constants = {
             name: filled(self.context, np.frombuffer(bytearray(content), np.uint8), constant=True)
@@ -113,7 +113,7 @@ class Accelerator:
         return self.manifest.units * self.manifest.pixels * self.frames
 
     def _word_bytes(self, channel_type: str) -> int:
-        if channel_type == "int":
+        if channel_type in ("int", "uint"):
             return 4
         if channel_type == "store_word_t":
             return self._line + ADDRESS_BYTES
@@ -122,7 +122,8 @@ class Accelerator:
         if channel_type == "weight_word_t":
             return self.manifest.weight_bytes
         # param_word_t: the file tells its length
-        return self.sizes["params"] // self.manifest.channel_groups
+        beats = self.manifest.program_beats + self.manifest.channel_groups
+        return self.sizes["params"] // beats
 
     def _arena(self) -> int:
         """Bytes of all FIFOs; each begins at a multiple of the largest word that has to."""
@@ -170,11 +171,8 @@ class Accelerator:
 
     def _inputs(self, image: Any) -> tuple[Any, ...]:
         """What the lowered texts read, in the order of their arguments."""
-        names = ["weights", "rests", "params", "controller", "conv", "post"]
-        found = (image, *(self.constants[n] for n in names))
-        if not self.manifest.memory_lines:
-            return found
-        return (*found, self.constants["fetch"], self.constants["store"], self.away)
+        found = (image, *(self.constants[n] for n in DATA))
+        return (*found, self.away) if self.manifest.memory_lines else found
 
     def _run_lowered(self, image: Any, out: Mapping[str, Any], batches: int) -> None:
         arena = self._arena()
@@ -194,13 +192,12 @@ class Accelerator:
             "loader": (image, n),
             "feeder": (c["weights"], c["rests"], n),
             "params": (c["params"], n),
-            "controller": (c["controller"], out["trace"], n),
-            "conv": (c["conv"], n),
-            "post": (c["post"], out["output"], n),
+            "controller": (out["trace"], n),
+            "conv": (n,),
+            "post": (out["output"], n),
         }
         if self.manifest.memory_lines:
-            arguments["fetch"] = (c["fetch"], self.away, n)
-            arguments["store"] = (c["store"], self.away, n)
+            arguments["fetch"] = arguments["store"] = (self.away, n)
         launch_channels(self.context, self.program, arguments, self.waits, tick)
 
     def _output(self, result: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -63,11 +63,12 @@ def frames(model: QuantizedModel) -> NDArray[np.int64]:
     return random_frames(model, 7)
 
 
-def parameter_place(model: QuantizedModel, layer: int, unit: int, part: str) -> int:
+def parameter_place(model: QuantizedModel, project: Path, layer: int, unit: int, part: str) -> int:
     """Byte of params.bin: the bias' lowest, or the right shift, of the layer's first group."""
+    beats = int(read_manifest(project)["program_beats"])
     groups = sum(tile_layer(own, ARRAY).out_groups for own in schedule(model).layers[:layer])
     at = {"bias": 4 * unit, "right": 4 * UNITS + unit}[part]
-    return groups * parameter_bytes(ARRAY, False) + at
+    return (beats + groups) * parameter_bytes(ARRAY, False) + at
 
 
 DEVICES = pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
@@ -98,7 +99,7 @@ def test_a_wrong_constant_of_requantisation_names_its_layer_and_channel(
     on_device: OnDevice,
 ) -> None:  # fmt: skip
     layer, channel = 3, 2
-    place = parameter_place(model, layer, channel, part)
+    place = parameter_place(model, project, layer, channel, part)
     # A lower bit of the shift, or one of the bias that is worth many steps of the result.
     change = (lambda v: v ^ 1) if part == "right" else (lambda v: v ^ 0x40)
     change_byte(project, "params", place + (1 if part == "bias" else 0), change)
@@ -345,7 +346,7 @@ def test_text_that_does_not_compile_is_reported(
 
 
 @pytest.mark.parametrize(
-    "name", ["data/weights.bin", "data/conv.bin", "data/rests.bin", "model.safetensors"]
+    "name", ["data/weights.bin", "data/params.bin", "data/rests.bin", "model.safetensors"]
 )
 def test_a_truncated_file_is_refused(
     name: str, project: Path, lowered: str, frames: NDArray[np.int64]

@@ -175,6 +175,7 @@ typedef struct {
   int fetch_base;
 } controller_layer_t;
 #define SF_CONTROLLER_WORDS 6 /* of a record, with 176 bits in use */
+#define SF_CONTROLLER_PROGRAM 66 /* of all records */
 
 static controller_layer_t controller_unpack(const uint *words) {
   controller_layer_t in;
@@ -279,6 +280,7 @@ typedef struct {
   pace_layer_t fires; /* depthwise: when windows are complete */
 } conv_layer_t;
 #define SF_CONV_WORDS 4 /* of a record, with 123 bits in use */
+#define SF_CONV_PROGRAM 48 /* of all records */
 
 static conv_layer_t conv_unpack(const uint *words) {
   conv_layer_t in;
@@ -375,6 +377,7 @@ typedef struct {
   int pool_high; /* largest code of the pooled map */
 } post_layer_t;
 #define SF_POST_WORDS 3 /* of a record, with 66 bits in use */
+#define SF_POST_PROGRAM 33 /* of all records */
 
 static post_layer_t post_unpack(const uint *words) {
   post_layer_t in;
@@ -526,6 +529,18 @@ static ints_t sf_round_folded(const ints_t v, const int least, const ints_t more
 #ifndef SF_DEPTH_result
 #define SF_DEPTH_result 512
 #endif
+#define SF_HARDWARE_program_controller 8
+#ifndef SF_DEPTH_program_controller
+#define SF_DEPTH_program_controller 8
+#endif
+#define SF_HARDWARE_program_conv 8
+#ifndef SF_DEPTH_program_conv
+#define SF_DEPTH_program_conv 8
+#endif
+#define SF_HARDWARE_program_post 8
+#ifndef SF_DEPTH_program_post
+#define SF_DEPTH_program_post 8
+#endif
 
 #ifdef SF_LOWERED
 
@@ -564,6 +579,21 @@ typedef struct {
   uint result_read, result_written;
 #ifdef SF_CLOCKED
   int result_visible; /* a word can be read in this cycle */
+#endif
+  __global uint *program_controller;
+  uint program_controller_read, program_controller_written;
+#ifdef SF_CLOCKED
+  int program_controller_visible; /* a word can be read in this cycle */
+#endif
+  __global uint *program_conv;
+  uint program_conv_read, program_conv_written;
+#ifdef SF_CLOCKED
+  int program_conv_visible; /* a word can be read in this cycle */
+#endif
+  __global uint *program_post;
+  uint program_post_read, program_post_written;
+#ifdef SF_CLOCKED
+  int program_post_visible; /* a word can be read in this cycle */
 #endif
 } ports_t;
 #define SF_PORTS , ports_t *ports
@@ -610,6 +640,24 @@ static line_t sf_read_result(ports_t *ports) {
 static void sf_write_result(ports_t *ports, const line_t word) {
   ports->result[ports->result_written++ & (SF_DEPTH_result - 1)] = word;
 }
+static uint sf_read_program_controller(ports_t *ports) {
+  return ports->program_controller[ports->program_controller_read++ & (SF_DEPTH_program_controller - 1)];
+}
+static void sf_write_program_controller(ports_t *ports, const uint word) {
+  ports->program_controller[ports->program_controller_written++ & (SF_DEPTH_program_controller - 1)] = word;
+}
+static uint sf_read_program_conv(ports_t *ports) {
+  return ports->program_conv[ports->program_conv_read++ & (SF_DEPTH_program_conv - 1)];
+}
+static void sf_write_program_conv(ports_t *ports, const uint word) {
+  ports->program_conv[ports->program_conv_written++ & (SF_DEPTH_program_conv - 1)] = word;
+}
+static uint sf_read_program_post(ports_t *ports) {
+  return ports->program_post[ports->program_post_read++ & (SF_DEPTH_program_post - 1)];
+}
+static void sf_write_program_post(ports_t *ports, const uint word) {
+  ports->program_post[ports->program_post_written++ & (SF_DEPTH_program_post - 1)] = word;
+}
 #define SF_READ(name) sf_read_##name(ports)
 #define SF_WRITE(name, word) sf_write_##name(ports, word)
 #define SF_FILLED(name, n) (ports->name##_written - ports->name##_read >= (uint)(n))
@@ -638,6 +686,9 @@ channel weight_word_t ch_weight __attribute__((depth(SF_DEPTH_weight)));
 channel param_word_t ch_param __attribute__((depth(SF_DEPTH_param)));
 channel acc_word_t ch_acc __attribute__((depth(SF_DEPTH_acc)));
 channel line_t ch_result __attribute__((depth(SF_DEPTH_result)));
+channel uint ch_program_controller __attribute__((depth(SF_DEPTH_program_controller)));
+channel uint ch_program_conv __attribute__((depth(SF_DEPTH_program_conv)));
+channel uint ch_program_post __attribute__((depth(SF_DEPTH_program_post)));
 #define SF_SPACE(name, n) 1
 /* Calls on different channels before and after it stay in this order. */
 #ifndef SF_FENCE
@@ -829,6 +880,81 @@ static void sf_write_result(const line_t word, __global volatile int *sf_waits) 
   }
   sf_waits[19] = 0;
 }
+static uint sf_read_program_controller(__global volatile int *sf_waits) {
+  bool ok = false;
+  uint word = read_channel_nb_intel(ch_program_controller, &ok);
+  for (int tries = 0; !ok; ++tries) {
+    if (tries > SF_SPINS) {
+      sf_waits[21] = 1;
+      sched_yield();
+    }
+    word = read_channel_nb_intel(ch_program_controller, &ok);
+  }
+  sf_waits[21] = 0;
+  sf_waits[23]++;
+  return word;
+}
+static void sf_write_program_controller(const uint word, __global volatile int *sf_waits) {
+  bool ok = write_channel_nb_intel(ch_program_controller, word);
+  for (int tries = 0; !ok; ++tries) {
+    if (tries > SF_SPINS) {
+      sf_waits[22] = 1;
+      sched_yield();
+    }
+    ok = write_channel_nb_intel(ch_program_controller, word);
+  }
+  sf_waits[22] = 0;
+}
+static uint sf_read_program_conv(__global volatile int *sf_waits) {
+  bool ok = false;
+  uint word = read_channel_nb_intel(ch_program_conv, &ok);
+  for (int tries = 0; !ok; ++tries) {
+    if (tries > SF_SPINS) {
+      sf_waits[24] = 1;
+      sched_yield();
+    }
+    word = read_channel_nb_intel(ch_program_conv, &ok);
+  }
+  sf_waits[24] = 0;
+  sf_waits[26]++;
+  return word;
+}
+static void sf_write_program_conv(const uint word, __global volatile int *sf_waits) {
+  bool ok = write_channel_nb_intel(ch_program_conv, word);
+  for (int tries = 0; !ok; ++tries) {
+    if (tries > SF_SPINS) {
+      sf_waits[25] = 1;
+      sched_yield();
+    }
+    ok = write_channel_nb_intel(ch_program_conv, word);
+  }
+  sf_waits[25] = 0;
+}
+static uint sf_read_program_post(__global volatile int *sf_waits) {
+  bool ok = false;
+  uint word = read_channel_nb_intel(ch_program_post, &ok);
+  for (int tries = 0; !ok; ++tries) {
+    if (tries > SF_SPINS) {
+      sf_waits[27] = 1;
+      sched_yield();
+    }
+    word = read_channel_nb_intel(ch_program_post, &ok);
+  }
+  sf_waits[27] = 0;
+  sf_waits[29]++;
+  return word;
+}
+static void sf_write_program_post(const uint word, __global volatile int *sf_waits) {
+  bool ok = write_channel_nb_intel(ch_program_post, word);
+  for (int tries = 0; !ok; ++tries) {
+    if (tries > SF_SPINS) {
+      sf_waits[28] = 1;
+      sched_yield();
+    }
+    ok = write_channel_nb_intel(ch_program_post, word);
+  }
+  sf_waits[28] = 0;
+}
 #define SF_READ(name) sf_read_##name(sf_waits)
 #define SF_WRITE(name, word) sf_write_##name(word, sf_waits)
 
@@ -932,12 +1058,19 @@ static void feeder_iterate(feeder_state_t *s, __global const weight_beat_t *rest
   s->in_rest = rest_end ? 0 : s->in_rest + 1;
 }
 
-/* ---- parameter feeder: the records of all groups of output channels, layer by layer ---- */
+/* ---- parameter feeder: once the programs of all kernels, then for every batch the records of all
+ * groups of output channels, layer by layer ----
+ * A beat of programs has a word of each in its first bytes, until the longest ends. */
+#define SF_PROGRAM_BEATS 66
 #define SF_FRAME_PARAMS 17
 
 static void params_iterate(int *at, __global const param_word_t *restrict params SF_PORTS) {
-  SF_WRITE(param, params[*at]);
-  *at = *at == SF_FRAME_PARAMS - 1 ? 0 : *at + 1;
+  const param_word_t beat = params[*at];
+  if (*at < SF_CONTROLLER_PROGRAM) SF_WRITE(program_controller, (uint)beat.bias[0].s0);
+  if (*at < SF_CONV_PROGRAM) SF_WRITE(program_conv, (uint)beat.bias[0].s1);
+  if (*at < SF_POST_PROGRAM) SF_WRITE(program_post, (uint)beat.bias[0].s2);
+  if (*at >= SF_PROGRAM_BEATS) SF_WRITE(param, beat);
+  *at = *at == SF_PROGRAM_BEATS + SF_FRAME_PARAMS - 1 ? SF_PROGRAM_BEATS : *at + 1;
 }
 
 /* ---- controller: owns the feature-map memory ----
@@ -1683,10 +1816,10 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
   const int writes = post_writes(s, in), works = s->pre == 0 && s->results != 0;
   const int last_tile = s->tile == in->tiles - 1;
   acc_word_t sums;
-  if (reads_param) params[s->at] = SF_READ(param);
   if (reads_acc) {
     sums = SF_READ(acc);
   } else {
+    if (reads_param) params[s->at] = SF_READ(param);
     #pragma unroll
     for (int i = 0; i < SF_LINE; ++i) SF_SUMS_ZERO(sums, i);
   }
@@ -1787,8 +1920,9 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
 
 /* ---- the kernels: one enqueue of each runs all layers of all batches, each of
  * SF_FRAMES frames ----
- * A kernel that has layers is a loop over them, and in it a short loop that brings the layer's record
- * and one whose trip count the planner computed: one iteration is one clock. */
+ * A kernel that has layers first takes its program from params, before it waits for anything else.
+ * Then it is a loop over the layers, and in it a short loop that brings the layer's record and one
+ * whose trip count the planner computed: one iteration is one clock. */
 #define SF_KERNEL __attribute__((max_global_work_dim(0))) __kernel
 #ifdef SF_EMULATOR
 #define SF_WAITS , __global volatile int *restrict sf_waits
@@ -1813,16 +1947,15 @@ SF_KERNEL void feeder(__global const weight_beat_t *restrict weights,
 
 SF_KERNEL void params(__global const param_word_t *restrict records, const int batches SF_WAITS) {
   int at = 0;
-  const int iterations = batches * SF_FRAME_PARAMS;
+  const int iterations = SF_PROGRAM_BEATS + batches * SF_FRAME_PARAMS;
   for (int i = 0; i < iterations; ++i) params_iterate(&at, records SF_PASS);
 }
 
-SF_KERNEL void controller(__global const uint *restrict program,
-                          __global line_t *restrict trace, const int batches SF_WAITS) {
-  uint program_words[SF_PASSES * SF_CONTROLLER_WORDS];
+SF_KERNEL void controller(__global line_t *restrict trace, const int batches SF_WAITS) {
+  uint program_words[SF_CONTROLLER_PROGRAM];
   stored_line_t fm[SF_FM_LINES];
   controller_state_t s;
-  for (int w = 0; w < SF_PASSES * SF_CONTROLLER_WORDS; ++w) program_words[w] = program[w];
+  for (int w = 0; w < SF_CONTROLLER_PROGRAM; ++w) program_words[w] = SF_READ(program_controller);
   int at = 0, batch = 0;
   const int passes = batches * SF_PASSES;
   for (int l = 0; l < passes; ++l) {
@@ -1845,12 +1978,12 @@ SF_KERNEL void controller(__global const uint *restrict program,
   }
 }
 
-SF_KERNEL void conv(__global const uint *restrict program, const int batches SF_WAITS) {
-  uint program_words[(SF_LAYERS + 1) * SF_CONV_WORDS]; /* the last record only reads the first weights */
+SF_KERNEL void conv(const int batches SF_WAITS) {
+  uint program_words[SF_CONV_PROGRAM]; /* the last record only reads the first weights */
   stored_weight_t weights[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
   conv_state_t s;
-  for (int w = 0; w < (SF_LAYERS + 1) * SF_CONV_WORDS; ++w) program_words[w] = program[w];
+  for (int w = 0; w < SF_CONV_PROGRAM; ++w) program_words[w] = SF_READ(program_conv);
   conv_reset(&s);
   int at = SF_LAYERS * SF_CONV_WORDS;
   const int passes = batches * SF_LAYERS + 1;
@@ -1876,12 +2009,11 @@ SF_KERNEL void conv(__global const uint *restrict program, const int batches SF_
   }
 }
 
-SF_KERNEL void post(__global const uint *restrict program,
-                    __global output_beat_t *restrict output, const int batches SF_WAITS) {
-  uint program_words[SF_LAYERS * SF_POST_WORDS];
+SF_KERNEL void post(__global output_beat_t *restrict output, const int batches SF_WAITS) {
+  uint program_words[SF_POST_PROGRAM];
   param_word_t records[SF_GROUPS];
   post_state_t s;
-  for (int w = 0; w < SF_LAYERS * SF_POST_WORDS; ++w) program_words[w] = program[w];
+  for (int w = 0; w < SF_POST_PROGRAM; ++w) program_words[w] = SF_READ(program_post);
   post_reset(&s);
   int at = 0;
   const int passes = batches * SF_LAYERS;
@@ -1907,19 +2039,19 @@ SF_KERNEL void post(__global const uint *restrict program,
 #else
 
 /* ---- one scheduler in place of the kernels: each does its iterations where a FIFO lets it ---- */
-static controller_layer_t controller_record(__global const uint *restrict program, const int at) {
+static controller_layer_t controller_record(const uint *program, const int at) {
   uint words[SF_CONTROLLER_WORDS];
   for (int i = 0; i < SF_CONTROLLER_WORDS; ++i) words[i] = program[at * SF_CONTROLLER_WORDS + i];
   return controller_unpack(words);
 }
 
-static conv_layer_t conv_record(__global const uint *restrict program, const int at) {
+static conv_layer_t conv_record(const uint *program, const int at) {
   uint words[SF_CONV_WORDS];
   for (int i = 0; i < SF_CONV_WORDS; ++i) words[i] = program[at * SF_CONV_WORDS + i];
   return conv_unpack(words);
 }
 
-static post_layer_t post_record(__global const uint *restrict program, const int at) {
+static post_layer_t post_record(const uint *program, const int at) {
   uint words[SF_POST_WORDS];
   for (int i = 0; i < SF_POST_WORDS; ++i) words[i] = program[at * SF_POST_WORDS + i];
   return post_unpack(words);
@@ -1952,9 +2084,6 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
                         __global const weight_beat_t *restrict weights,
                         __global const rest_beat_t *restrict rests,
                         __global const param_word_t *restrict params,
-                        __global const uint *restrict controller_program,
-                        __global const uint *restrict conv_program,
-                        __global const uint *restrict post_program,
                         __global output_beat_t *restrict output, __global line_t *restrict trace,
                         __global uchar *restrict fifos, __global int *restrict status,
                         const int batches) {
@@ -1989,6 +2118,18 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   ports->result_read = 0;
   ports->result_written = 0;
   offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
+  ports->program_controller = (__global uint *)(fifos + offset);
+  ports->program_controller_read = 0;
+  ports->program_controller_written = 0;
+  offset += (SF_DEPTH_program_controller * (uint)sizeof(uint) + 255) & ~255u;
+  ports->program_conv = (__global uint *)(fifos + offset);
+  ports->program_conv_read = 0;
+  ports->program_conv_written = 0;
+  offset += (SF_DEPTH_program_conv * (uint)sizeof(uint) + 255) & ~255u;
+  ports->program_post = (__global uint *)(fifos + offset);
+  ports->program_post_read = 0;
+  ports->program_post_written = 0;
+  offset += (SF_DEPTH_program_post * (uint)sizeof(uint) + 255) & ~255u;
   stored_line_t fm[SF_FM_LINES];
   stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
@@ -1999,6 +2140,16 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   conv_state_t conv;
   post_state_t post;
   int param_at = 0, batch = 0;
+  uint controller_program[SF_CONTROLLER_PROGRAM];
+  uint conv_program[SF_CONV_PROGRAM];
+  uint post_program[SF_POST_PROGRAM];
+  /* the programs come before all else, in no time that counts */
+  for (int i = 0; i < SF_PROGRAM_BEATS; ++i) {
+    params_iterate(&param_at, params, ports);
+    if (i < SF_CONTROLLER_PROGRAM) controller_program[i] = SF_READ(program_controller);
+    if (i < SF_CONV_PROGRAM) conv_program[i] = SF_READ(program_conv);
+    if (i < SF_POST_PROGRAM) post_program[i] = SF_READ(program_post);
+  }
   int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
   int loader_left = batches * SF_IMAGE_PASSES * SF_FRAME_BEATS;
   int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
@@ -2083,8 +2234,14 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   status[14] = (int)ports->acc_written;
   status[15] = (int)(ports->result_written - ports->result_read);
   status[16] = (int)ports->result_written;
+  status[17] = (int)(ports->program_controller_written - ports->program_controller_read);
+  status[18] = (int)ports->program_controller_written;
+  status[19] = (int)(ports->program_conv_written - ports->program_conv_read);
+  status[20] = (int)ports->program_conv_written;
+  status[21] = (int)(ports->program_post_written - ports->program_post_read);
+  status[22] = (int)ports->program_post_written;
   /* who waits for which channel, by its number from 1 */
-  __global int *waits = status + 17;
+  __global int *waits = status + 23;
   waits[0] = loader_left ? 1 : 0;
   waits[1] = feeder_left ? 4 : 0;
   waits[2] = params_left ? 5 : 0;
@@ -2117,17 +2274,14 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
  * longer than the channels: the delay lines lie in them too. */
 #define SF_READABLE(name) (name##_entered != ports->name##_read && \
   name##_seen[name##_next & (SF_DEPTH_##name - 1)] <= now)
-#define SF_SPAN 12 /* numbers a span: start, end, iterations, and stalls by channel or memory */
-#define SF_MEMORY 8
+#define SF_SPAN 15 /* numbers a span: start, end, iterations, and stalls by channel or memory */
+#define SF_MEMORY 11
 
 __attribute__((reqd_work_group_size(1, 1, 1)))
 __kernel void clocked(__global const image_beat_t *restrict image,
                       __global const weight_beat_t *restrict weights,
                       __global const rest_beat_t *restrict rests,
                       __global const param_word_t *restrict params,
-                      __global const uint *restrict controller_program,
-                      __global const uint *restrict conv_program,
-                      __global const uint *restrict post_program,
                       __global output_beat_t *restrict output, __global line_t *restrict trace,
                       __global uchar *restrict fifos, __global int *restrict status,
                       __global const int *restrict latencies, __global long *restrict times,
@@ -2164,6 +2318,18 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   ports->result_read = 0;
   ports->result_written = 0;
   offset += (SF_DEPTH_result * (uint)sizeof(line_t) + 255) & ~255u;
+  ports->program_controller = (__global uint *)(fifos + offset);
+  ports->program_controller_read = 0;
+  ports->program_controller_written = 0;
+  offset += (SF_DEPTH_program_controller * (uint)sizeof(uint) + 255) & ~255u;
+  ports->program_conv = (__global uint *)(fifos + offset);
+  ports->program_conv_read = 0;
+  ports->program_conv_written = 0;
+  offset += (SF_DEPTH_program_conv * (uint)sizeof(uint) + 255) & ~255u;
+  ports->program_post = (__global uint *)(fifos + offset);
+  ports->program_post_read = 0;
+  ports->program_post_written = 0;
+  offset += (SF_DEPTH_program_post * (uint)sizeof(uint) + 255) & ~255u;
   stored_line_t fm[SF_FM_LINES];
   stored_weight_t weight_memory[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
@@ -2174,6 +2340,16 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   conv_state_t conv;
   post_state_t post;
   int param_at = 0, batch = 0;
+  uint controller_program[SF_CONTROLLER_PROGRAM];
+  uint conv_program[SF_CONV_PROGRAM];
+  uint post_program[SF_POST_PROGRAM];
+  /* the programs come before all else, in no time that counts */
+  for (int i = 0; i < SF_PROGRAM_BEATS; ++i) {
+    params_iterate(&param_at, params, ports);
+    if (i < SF_CONTROLLER_PROGRAM) controller_program[i] = SF_READ(program_controller);
+    if (i < SF_CONV_PROGRAM) conv_program[i] = SF_READ(program_conv);
+    if (i < SF_POST_PROGRAM) post_program[i] = SF_READ(program_post);
+  }
   int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
   int loader_left = batches * SF_IMAGE_PASSES * SF_FRAME_BEATS;
   int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
@@ -2202,38 +2378,53 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   __global long *image_ready = times;
   __global long *image_seen = times + SF_DEPTH_image;
   times += 2 * SF_DEPTH_image;
-  uint image_entered = 0;
+  uint image_entered = ports->image_written; /* none but words of programs */
   int image_high = 0;
   __global long *operand_ready = times;
   __global long *operand_seen = times + SF_DEPTH_operand;
   times += 2 * SF_DEPTH_operand;
-  uint operand_entered = 0;
+  uint operand_entered = ports->operand_written; /* none but words of programs */
   int operand_high = 0;
   __global long *skip_ready = times;
   __global long *skip_seen = times + SF_DEPTH_skip;
   times += 2 * SF_DEPTH_skip;
-  uint skip_entered = 0;
+  uint skip_entered = ports->skip_written; /* none but words of programs */
   int skip_high = 0;
   __global long *weight_ready = times;
   __global long *weight_seen = times + SF_DEPTH_weight;
   times += 2 * SF_DEPTH_weight;
-  uint weight_entered = 0;
+  uint weight_entered = ports->weight_written; /* none but words of programs */
   int weight_high = 0;
   __global long *param_ready = times;
   __global long *param_seen = times + SF_DEPTH_param;
   times += 2 * SF_DEPTH_param;
-  uint param_entered = 0;
+  uint param_entered = ports->param_written; /* none but words of programs */
   int param_high = 0;
   __global long *acc_ready = times;
   __global long *acc_seen = times + SF_DEPTH_acc;
   times += 2 * SF_DEPTH_acc;
-  uint acc_entered = 0;
+  uint acc_entered = ports->acc_written; /* none but words of programs */
   int acc_high = 0;
   __global long *result_ready = times;
   __global long *result_seen = times + SF_DEPTH_result;
   times += 2 * SF_DEPTH_result;
-  uint result_entered = 0;
+  uint result_entered = ports->result_written; /* none but words of programs */
   int result_high = 0;
+  __global long *program_controller_ready = times;
+  __global long *program_controller_seen = times + SF_DEPTH_program_controller;
+  times += 2 * SF_DEPTH_program_controller;
+  uint program_controller_entered = ports->program_controller_written; /* none but words of programs */
+  int program_controller_high = 0;
+  __global long *program_conv_ready = times;
+  __global long *program_conv_seen = times + SF_DEPTH_program_conv;
+  times += 2 * SF_DEPTH_program_conv;
+  uint program_conv_entered = ports->program_conv_written; /* none but words of programs */
+  int program_conv_high = 0;
+  __global long *program_post_ready = times;
+  __global long *program_post_seen = times + SF_DEPTH_program_post;
+  times += 2 * SF_DEPTH_program_post;
+  uint program_post_entered = ports->program_post_written; /* none but words of programs */
+  int program_post_high = 0;
   /* spans: of the loader and the feeders one a batch, of the others one an invocation */
   __global long *loader_span = spans, *feeder_span = loader_span + batches * SF_SPAN;
   __global long *params_span = feeder_span + batches * SF_SPAN;
@@ -2549,8 +2740,14 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   status[14] = (int)ports->acc_written;
   status[15] = (int)(result_entered - ports->result_read);
   status[16] = (int)ports->result_written;
+  status[17] = (int)(program_controller_entered - ports->program_controller_read);
+  status[18] = (int)ports->program_controller_written;
+  status[19] = (int)(program_conv_entered - ports->program_conv_read);
+  status[20] = (int)ports->program_conv_written;
+  status[21] = (int)(program_post_entered - ports->program_post_read);
+  status[22] = (int)ports->program_post_written;
   /* what the kernels wait for, high-water marks and depths */
-  __global int *more = status + 17;
+  __global int *more = status + 23;
   more[0] = controller_waits;
   more[1] = conv_waits;
   more[2] = post_waits;
@@ -2561,13 +2758,19 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   more[7] = param_high;
   more[8] = acc_high;
   more[9] = result_high;
-  more[10] = SF_HARDWARE_image;
-  more[11] = SF_HARDWARE_operand;
-  more[12] = SF_HARDWARE_skip;
-  more[13] = SF_HARDWARE_weight;
-  more[14] = SF_HARDWARE_param;
-  more[15] = SF_HARDWARE_acc;
-  more[16] = SF_HARDWARE_result;
+  more[10] = program_controller_high;
+  more[11] = program_conv_high;
+  more[12] = program_post_high;
+  more[13] = SF_HARDWARE_image;
+  more[14] = SF_HARDWARE_operand;
+  more[15] = SF_HARDWARE_skip;
+  more[16] = SF_HARDWARE_weight;
+  more[17] = SF_HARDWARE_param;
+  more[18] = SF_HARDWARE_acc;
+  more[19] = SF_HARDWARE_result;
+  more[20] = SF_HARDWARE_program_controller;
+  more[21] = SF_HARDWARE_program_conv;
+  more[22] = SF_HARDWARE_program_post;
 }
 
 #endif

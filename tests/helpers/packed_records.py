@@ -18,8 +18,20 @@ def layout(folder: Path, kernel: str) -> dict[str, Any]:
 
 def words_of(folder: Path, kernel: str) -> NDArray[np.uint32]:
     """A kernel's program (records, words)."""
-    words = int(layout(folder, kernel)["words"])
-    return np.fromfile(folder / f"data/{kernel}.bin", "<u4").reshape(-1, words)
+    own = layout(folder, kernel)
+    count, words = int(own["count"]), int(own["words"])
+    _, beats, place = _programs(folder, kernel)
+    return beats[: count * words, place].reshape(-1, words).copy()
+
+
+def _programs(folder: Path, kernel: str) -> tuple[NDArray[np.uint32], NDArray[np.uint32], int]:
+    """All words of the parameters, of them the beats of programs (beats, words), and which word of
+    each beat is the kernel's."""
+    manifest = json.loads((folder / "shiftforge.json").read_text())
+    whole = np.fromfile(folder / "data/params.bin", "<u4")
+    beats = int(manifest["program_beats"])
+    rows = whole.reshape(beats + int(manifest["channel_groups"]), -1)
+    return whole, rows[:beats], manifest["programs"].index(kernel)
 
 
 def read_field(folder: Path, kernel: str, record: int, field: str) -> int:
@@ -47,7 +59,8 @@ def change_field(folder: Path, kernel: str, record: int, field: str, change: int
     if not least <= value < least + (1 << bits):
         raise ValueError(f"{value} does not fit the {bits} bits of {kernel}'s {field}")
     mask = (1 << bits) - 1
-    found = words_of(folder, kernel)
-    kept = int(found[record, word]) & ~(mask << low)
-    found[record, word] = kept | (value & mask) << low
-    found.tofile(folder / f"data/{kernel}.bin")
+    whole, beats, place = _programs(folder, kernel)
+    beat = record * int(own["words"]) + word
+    kept = int(beats[beat, place]) & ~(mask << low)
+    beats[beat, place] = kept | (value & mask) << low
+    whole.tofile(folder / "data/params.bin")

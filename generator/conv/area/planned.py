@@ -149,6 +149,7 @@ def _fifos(plan: Planned) -> tuple[Fifo, ...]:
         "param_word_t": 8 * parameter_content(array, plan.multiplier_requant),
         "store_word_t": 8 * array.line_bytes + 32,
         "int": 32,
+        "uint": WORD_BITS,
     }
     maps = ("line_t", "store_word_t")
     return tuple(Fifo(c.name, bits[c.type], c.depth, c.type in maps) for c in plan.channels)
@@ -165,7 +166,7 @@ def _memories(plan: Planned) -> tuple[Memory, ...]:
         Memory("parameter memory", 8 * parameter_bytes(array, plan.multiplier_requant),
                plan.max_groups),
         *(
-            Memory(f"instructions of {kernel}", WORD_BITS, own.words * own.count)
+            Memory(f"instructions of {kernel}", WORD_BITS, own.total_words)
             for kernel, own in plan.packings.items()
         ),
     ]  # fmt: skip
@@ -184,7 +185,6 @@ def _accesses(plan: Planned) -> tuple[Access, ...]:
         Access("weights", 8 * beats.main),
         *rests,
         Access("parameters", 8 * parameter_bytes(array, plan.multiplier_requant)),
-        *(Access(f"instructions of {kernel}", WORD_BITS) for kernel in plan.packings),
         Access("output", 8 * output_beat_bytes(array, direct), stores=True),
         *(_through(plan) if plan.fetches else ()),
     )

@@ -69,6 +69,7 @@ def test_channels_are_powers_of_two_between_other_kernels(seed: int) -> None:
         assert {channel.writer, channel.reader} <= kernels and channel.writer != channel.reader
     assert {c.name for c in channels} - {"skip"} == {
         "image", "operand", "weight", "param", "acc", "result",
+        "program_controller", "program_conv", "program_post",
     }  # fmt: skip
 
 
