@@ -113,7 +113,7 @@ def test_a_wrong_constant_of_requantisation_names_its_layer_and_channel(
     [
         ("controller", 2, "base", 1),
         ("controller", 5, "skip_base", 1),
-        ("controller", 3, "out_base", 1),
+        ("controller", 3, "out_base", -1),  # its last line is the memory's last
         ("controller", 6, "a1", 1),
         ("controller", 4, "a2", -1),
         ("conv", 4, "fires.first", -1),
