@@ -138,6 +138,52 @@ def test_a_wrong_address_counter_or_pace_names_the_layer(
     assert divergence.node in {layers[reader].conv.name, add.name if add is not None else ""}
 
 
+@DEVICES
+def test_a_wrong_word_of_a_program_names_the_layer(
+    device: str, model: QuantizedModel, project: Path, frames: NDArray[np.int64],
+    on_device: OnDevice,
+) -> None:  # fmt: skip
+    """On its way from the parameters to the kernel, or where it lies: that of another layer."""
+    layer = 3
+    place = read_manifest(project)["programs"].index("post")
+    first = layer * int(read_manifest(project)["records"]["post"]["words"])
+    old = f"SF_WRITE(program_post, (uint)beat.bias[0].s{place});"
+    wrong = f"SF_WRITE(program_post, (uint)beat.bias[0].s{place} ^ (*at == {{}} ? {{}}u : 0u));"
+    word, low, *_ = read_manifest(project)["records"]["post"]["fields"]["last_pixels"]
+    replace_text(project, old, wrong.format(first + word, 1 << low))
+    divergence = locate(model, project, frames, on_device(device))
+    assert divergence.node == schedule(model).layers[layer].conv.name
+    replace_text(project, wrong.format(first + word, 1 << low), old)
+    rows = [read_field(project, "controller", own, "out_base") for own in (layer, layer + 1)]
+    change_field(project, "controller", layer, "out_base", rows[1] - rows[0])
+    divergence = locate(model, project, frames, on_device(device))
+    assert divergence.node == schedule(model).layers[layer + 1].conv.name
+
+
+@DEVICES
+def test_programs_come_through_channels_of_any_depth(
+    device: str, model: QuantizedModel, project: Path, frames: NDArray[np.int64]
+) -> None:
+    programs = read_manifest(project)["programs"]
+    for name in programs:
+        shorten(f"program_{name}")(project)
+    found = emulate(project, device, frames, strict_depth=True, stall_s=5)
+    golden = run_golden(model, frames)[model.output]
+    assert np.array_equal(found.outputs, golden.reshape(len(frames), -1))
+
+
+@pytest.mark.device("intel-fpga-emu")
+@pytest.mark.parametrize("kernel", ["controller", "conv", "post"])
+def test_a_program_that_lacks_a_word_is_waited_for(
+    kernel: str, project: Path, frames: NDArray[np.int64]
+) -> None:
+    limit = f"SF_{kernel.upper()}_PROGRAM"
+    replace_text(project, f"if (*at < {limit}) SF_WRITE", f"if (*at < {limit} - 1) SF_WRITE")
+    told = f"{kernel} reads empty channel program_{kernel}"
+    with pytest.raises(CheckFailed, match=told):
+        emulate(project, "intel-fpga-emu", frames, stall_s=3)
+
+
 @pytest.fixture(scope="module")
 def ordered(model: QuantizedModel) -> QuantizedModel:
     """The model, with its channels in other orders on chip."""

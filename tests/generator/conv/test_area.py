@@ -44,6 +44,9 @@ def test_every_item_has_a_name_and_a_source(plan: Plan) -> None:
                  "load weights", "store output", "dispatch"):  # fmt: skip
         assert name in {item.name for item in items}
     assert {f"FIFO {c.name}" for c in plan.channels} <= {item.name for item in items}
+    # One load brings parameters and programs.
+    loads = [item.name for item in items if item.name.startswith("load ")]
+    assert set(loads) <= {"load image", "load weights", "load rests of weights", "load parameters"}
 
 
 def test_totals_are_the_items(plan: Plan) -> None:
