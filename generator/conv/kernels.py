@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
 from shiftforge.generator.conv.array import power_of_two
+from shiftforge.generator.conv.counters import Counter
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.plan import LayerPlan, Plan
@@ -85,6 +87,16 @@ def _unpacked(packing: Packing) -> list[dict[str, Any]]:
     return found
 
 
+def _trimmed(counters: Iterable[Counter]) -> list[dict[str, Any]]:
+    """What a state keeps of its counters: nothing, bits from the lowest on, or bits with a sign.
+    Those of 32 bits are left out."""
+    return [
+        {"name": c.name, "bits": c.bits, "signed": c.signed, "mask": (1 << c.bits) - 1,
+         "left": WORD_BITS - c.bits}
+        for c in counters if c.bits < WORD_BITS
+    ]  # fmt: skip
+
+
 def _constants(plan: Plan) -> list[tuple[str, str]]:
     """Fields of post as macros: numbers where all layers agree that use them, widths else."""
     found = []
@@ -159,8 +171,7 @@ def render_accelerator(plan: Plan) -> str:
         "vector": vector,
         "vectors": array.units // vector,
         "runs": max(len(step.conv.runs) for step in plan.steps),
-        "skips": any(m < p.tiling.weight_words for p in plan.layers if p.mode != "depthwise"
-                     for m, _ in p.words),
+        "skips": plan.zero_words,
         "repeats": {
             "words": any(r.twice for p in plan.steps if p.mode != "depthwise"
                          for r in p.conv.runs),
@@ -188,6 +199,7 @@ def render_accelerator(plan: Plan) -> str:
         "frame_params": plan.frame_params,
         "program_beats": program_beats(plan.packings),
         "records": _records(plan),
+        "counters": {kernel: _trimmed(own) for kernel, own in plan.counters.items()},
         "through": bool(plan.fetches),
         "fetch_count": len(plan.fetches),
         "store_count": len(plan.saves),

@@ -19,12 +19,13 @@ from shiftforge.generator.conv.walk import Walk
 from shiftforge.generator.conv.word_layout import WINDOW_LINES, tile_cycles
 from shiftforge.quant.second_words import MOST_RUNS
 
-__all__ = ["WEIGHT_DISTANCE", "array_iterations", "lower_conv", "lower_fill"]
+__all__ = ["MODES", "WEIGHT_DISTANCE", "array_iterations", "lower_conv", "lower_fill"]
 
 WEIGHT_DISTANCE = 8
 """Iterations between accesses of one weight word, at least, where one of them writes it."""
 
-_MODES = {"pointwise": 0, "depthwise": 1, "standard": 2, "fill": 3}
+MODES = {"pointwise": 0, "depthwise": 1, "standard": 2, "fill": 3}
+"""Numbers of the kinds of layers in records; fill: only the first weights are read."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _repeats(tiling: Tiling, twice: int) -> int:
 def lower_fill(words: int) -> ConvPass:
     """The record with which the unit starts: the first group's weights are read."""
     return ConvPass(
-        iterations=words, mode=_MODES["fill"], groups=1, run0=Run(1, words, 0, words, words),
+        iterations=words, mode=MODES["fill"], groups=1, run0=Run(1, words, 0, words, words),
         last_words=words, last_every=1, tiles=1, lines=1,
     )  # fmt: skip
 
@@ -90,7 +91,7 @@ def lower_conv(
     first_line: of a depthwise layer's row in the line buffer.
     """
     common: dict[str, Any] = {
-        "mode": _MODES[layer.mode],
+        "mode": MODES[layer.mode],
         "geometry": geometries.get((layer.mode, layer.stride, layer.left), 0),
         "stride": layer.stride,
         "in_signed": int(layer.input.grid.signed),

@@ -114,6 +114,14 @@ class Lowered:
             self.image_pass, self.passes, self.fill, lines, self.fetches, self.stores
         )  # fmt: skip
 
+    def zero_words(self, layers: Sequence[Layer]) -> bool:
+        """Whether a layer leaves out words of zeros at the end of a group of output channels."""
+        own = zip(layers, self.tilings, self.words, strict=True)
+        return any(
+            m < tiling.weight_words for layer, tiling, words in own if layer.mode != "depthwise"
+            for m, _ in words
+        )  # fmt: skip
+
     @property
     def frame_words(self) -> int:
         """Weight words of all steps."""

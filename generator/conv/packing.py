@@ -24,7 +24,7 @@ from shiftforge.generator.conv.records import (
     field_values,
 )
 
-__all__ = ["WORD_BITS", "PackedField", "Packing", "pack_records", "packings_of"]
+__all__ = ["WORD_BITS", "PackedField", "Packing", "pack_records", "packings_of", "range_bits"]
 
 WORD_BITS = 32
 """Of a word of the programs: what one iteration brings."""
@@ -115,7 +115,7 @@ def pack_records(
     for name, (least, most) in ({} if room is None else room).items():
         low, high = ranges[name]
         ranges[name] = min(low, least), max(high, most)
-    needs = {name: _bits(low, high) for name, (low, high) in ranges.items() if low != high}
+    needs = {name: range_bits(low, high) for name, (low, high) in ranges.items() if low != high}
     # The widest first, each into the first word that has room.
     free: list[int] = []
     places = {}
@@ -138,7 +138,7 @@ def pack_records(
     )
 
 
-def _bits(low: int, high: int) -> int:
+def range_bits(low: int, high: int) -> int:
     """That hold a range: unsigned, or in two's complement where it goes below 0."""
     if low >= 0:
         return high.bit_length()

@@ -14,6 +14,7 @@ from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area, features_of
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.counters import Counters, check_counters, counter_fields, counters_of
 from shiftforge.generator.conv.cycles import model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
@@ -34,12 +35,7 @@ from shiftforge.generator.conv.plan_parts import (
     plan_steps,
 )
 from shiftforge.generator.conv.promises import Proof, prove_promises
-from shiftforge.generator.conv.records import (
-    ControllerPass,
-    ConvPass,
-    FetchPass,
-    StorePass,
-)
+from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, StorePass
 from shiftforge.generator.conv.segments import Segment, image_problems, steps_of
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.through import NOTHING, Through, plan_through
@@ -67,7 +63,8 @@ class Plan:
     multiplier_requant: one multiplier a channel output in requantisation (not multiplier-free).
     non_blocking: the controller takes results as they come: which iteration stores a line depends
         on time, and that a run never stops is not proved.
-    weight_words: of the largest group that is resident at once.
+    weight_words: of the largest group that is resident at once. zero_words: a layer leaves out
+        words of zeros at the end of a group of output channels.
     steps: invocations of the kernels in their order; layers: what they add up to. traced: the
         stored maps of a batch in the traced build. segments: of layers that run in strips. tight:
         see ``make_plan``.
@@ -102,6 +99,7 @@ class Plan:
     acc_bits: int
     slice: Slice
     frame_words: int
+    zero_words: bool
     segments: tuple[Segment, ...]
     tight: bool
     through: Through
@@ -129,6 +127,11 @@ class Plan:
         return packings_of(
             self.image_pass, passes, self.fill, lines, self.fetches, self.saves
         )  # fmt: skip
+
+    @cached_property
+    def counters(self) -> Counters:
+        """What the kernels' states count, by kernel."""
+        return counters_of(self)
 
     @cached_property
     def area(self) -> AreaEstimate:
@@ -233,6 +236,7 @@ class Plan:
         data["board"] = self.board.name
         data["totals"] = self.totals()
         data["records"] = {name: own.to_dict() for name, own in self.packings.items()}
+        data["counters"] = counter_fields(self.counters)
         return json.dumps(data, indent=1, sort_keys=True, default=str) + "\n"
 
     def totals(self) -> Mapping[str, Any]:
@@ -361,6 +365,7 @@ def make_plan(
         acc_bits=network.acc_bits,
         slice=lowered.slice,
         frame_words=lowered.frame_words,
+        zero_words=lowered.zero_words(layers),
         segments=tuple(segments),
         tight=tight,
         through=away,
@@ -369,6 +374,7 @@ def make_plan(
     )
     if problems := image_problems(plan.image_strips):
         raise InputError(problems)
+    check_counters(plan.counters)
     if must_fit:
         _check_fits(plan)
     return plan

@@ -1001,6 +1001,15 @@ static void loader_begin(loader_state_t *s) {
   s->lines = SF_STRIP_FIRST * SF_MAP_LINES;
 }
 
+/* Of every counter the bits of its range in this plan: what is read stays as it is, and nothing that
+ * the state holds is wider than it has to be. */
+static void loader_trim(loader_state_t *s) {
+  s->left &= 15;
+  s->pass = 0;
+  s->strip = 0;
+  s->lines &= 15;
+}
+
 /* A beat in, a line out. */
 static void loader_iterate(loader_state_t *s, __global const image_beat_t *restrict image SF_PORTS) {
   const image_beat_t beat = image[s->beat];
@@ -1018,6 +1027,7 @@ static void loader_iterate(loader_state_t *s, __global const image_beat_t *restr
   s->beat = pass_end && !strip_end ? s->base : s->beat + 1;
   s->pass = strip_end ? 0 : pass_end ? s->pass + 1 : s->pass;
   s->strip = frame_end ? 0 : strip_end ? s->strip + 1 : s->strip;
+  loader_trim(s);
 }
 
 /* ---- weight feeder: weight codes from global memory in order of use, one word an iteration ---- */
@@ -1088,6 +1098,32 @@ typedef struct {
   int out_address, stored;
 } controller_state_t;
 
+/* Of every counter the bits of its range in this plan: what is read stays as it is, and nothing that
+ * the state holds is wider than it has to be. */
+static void controller_trim(controller_state_t *s) {
+  s->iteration &= 127;
+  s->c0 &= 1;
+  s->c1 &= 7;
+  s->c2 &= 7;
+  s->c3 = 0;
+  s->c4 = 0;
+  s->c5 = 0;
+  s->address &= 31;
+  s->y &= 15;
+  s->t &= 1;
+  s->skips.left &= 1;
+  s->skips.tile &= 1;
+  s->skips.inner = 0;
+  s->skips.row &= 3;
+  s->skip_address &= 31;
+  s->results.left &= 511;
+  s->results.tile &= 1;
+  s->results.inner = 0;
+  s->results.row &= 3;
+  s->out_address &= 31;
+  s->stored &= 15;
+}
+
 static void controller_begin(controller_state_t *s, const controller_layer_t *in) {
   s->iteration = 0;
   s->c0 = 0;
@@ -1104,6 +1140,7 @@ static void controller_begin(controller_state_t *s, const controller_layer_t *in
   s->results = pace_start(in->results);
   s->out_address = in->out_base;
   s->stored = 0;
+  controller_trim(s);
 }
 
 /* Whether this iteration sends a line of the addition's other operand. */
@@ -1198,6 +1235,7 @@ static void controller_iterate(controller_state_t *s, const controller_layer_t *
     s->c0 = l0 ? 0 : s->c0 + 1;
   }
   s->iteration++;
+  controller_trim(s);
 }
 
 /* ---- convolution unit: line buffer, windows, shift array, adder tree ----
@@ -1230,6 +1268,39 @@ typedef struct {
   bytes_t shift[3][SF_PLACES][SF_LINE]; /* shift array: neighbouring lines of three rows */
   ints_t acc[SF_LINE];
 } conv_state_t;
+
+/* Of every counter the bits of its range in this plan: what is read stays as it is, and nothing that
+ * the state holds is wider than it has to be. */
+static void conv_trim(conv_state_t *s) {
+  s->bank &= 1;
+  s->group &= 3;
+  s->group_left &= 127;
+  s->run = 0;
+  s->run_left = 0;
+  s->words &= 7;
+  s->length &= 7;
+  s->take_left &= 7;
+  s->take_wait &= 31;
+  s->take_every &= 31;
+  s->take_at &= 7;
+  s->word &= 3;
+  s->fill &= 31;
+  s->lines &= 3;
+  s->cycle &= 15;
+  s->tile &= 15;
+  s->part = 0;
+  s->lane = 0;
+  s->computes = 0;
+  s->loads &= 15;
+  s->fires.left &= 63;
+  s->fires.tile &= 1;
+  s->fires.inner = 0;
+  s->fires.row &= 3;
+  s->line &= 15;
+  s->y &= 7;
+  s->t = (int)((uint)s->t << 31) >> 31;
+  s->row_word = 0;
+}
 
 static run_layer_t conv_run(const conv_layer_t *in, const int run) {
   run_layer_t found = in->run0;
@@ -1270,6 +1341,7 @@ static void conv_begin(conv_state_t *s, const conv_layer_t *in, const int last) 
   s->y = in->first_y;
   s->t = in->first_t;
   s->row_word = 0;
+  conv_trim(s);
 }
 
 /* Before the first layer: nothing is computed, the first weights go to the other bank. */
@@ -1623,6 +1695,7 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
   }
   conv_count(s, in, wants, fires, completes);
   conv_count_weights(s, in, takes, last);
+  conv_trim(s);
 }
 
 /* ---- post: requantise, activation, residual addition, global pool, the network's output ----
@@ -1651,6 +1724,21 @@ typedef struct {
   int stored;                  /* beats of the output stored */
 } post_state_t;
 
+/* Of every counter the bits of its range in this plan: what is read stays as it is, and nothing that
+ * the state holds is wider than it has to be. */
+static void post_trim(post_state_t *s) {
+  s->pre &= 15;
+  s->at &= 3;
+  s->param &= 1;
+  s->tile &= 1;
+  s->inner = 0;
+  s->row &= 3;
+  s->results &= 15;
+  s->part &= 1;
+  s->column &= 3;
+  s->emits &= 1;
+}
+
 static void post_begin(post_state_t *s, const post_layer_t *in) {
   s->pre = in->before;
   s->at = 0;
@@ -1662,6 +1750,7 @@ static void post_begin(post_state_t *s, const post_layer_t *in) {
   s->part = 0;
   s->column = 0;
   s->emits = 0;
+  post_trim(s);
 }
 
 static void post_reset(post_state_t *s) {
@@ -1880,6 +1969,7 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
       if (last_inner) s->row = last_row ? 0 : s->row + 1;
     }
   }
+  post_trim(s);
 }
 
 #ifndef SF_LOWERED

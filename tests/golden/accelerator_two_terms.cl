@@ -1001,6 +1001,15 @@ static void loader_begin(loader_state_t *s) {
   s->lines = SF_STRIP_FIRST * SF_MAP_LINES;
 }
 
+/* Of every counter the bits of its range in this plan: what is read stays as it is, and nothing that
+ * the state holds is wider than it has to be. */
+static void loader_trim(loader_state_t *s) {
+  s->left &= 15;
+  s->pass = 0;
+  s->strip = 0;
+  s->lines &= 15;
+}
+
 /* A beat in, a line out. */
 static void loader_iterate(loader_state_t *s, __global const image_beat_t *restrict image SF_PORTS) {
   const image_beat_t beat = image[s->beat];
@@ -1018,6 +1027,7 @@ static void loader_iterate(loader_state_t *s, __global const image_beat_t *restr
   s->beat = pass_end && !strip_end ? s->base : s->beat + 1;
   s->pass = strip_end ? 0 : pass_end ? s->pass + 1 : s->pass;
   s->strip = frame_end ? 0 : strip_end ? s->strip + 1 : s->strip;
+  loader_trim(s);
 }
 
 /* ---- weight feeder: weight codes from global memory in order of use, one word an iteration ---- */
@@ -1088,6 +1098,32 @@ typedef struct {
   int out_address, stored;
 } controller_state_t;
 
+/* Of every counter the bits of its range in this plan: what is read stays as it is, and nothing that
+ * the state holds is wider than it has to be. */
+static void controller_trim(controller_state_t *s) {
+  s->iteration &= 255;
+  s->c0 &= 3;
+  s->c1 &= 15;
+  s->c2 &= 7;
+  s->c3 = 0;
+  s->c4 = 0;
+  s->c5 = 0;
+  s->address &= 63;
+  s->y &= 31;
+  s->t = 0;
+  s->skips.left &= 3;
+  s->skips.tile = 0;
+  s->skips.inner = 0;
+  s->skips.row &= 7;
+  s->skip_address &= 63;
+  s->results.left &= 511;
+  s->results.tile = 0;
+  s->results.inner &= 1;
+  s->results.row &= 7;
+  s->out_address &= 63;
+  s->stored &= 15;
+}
+
 static void controller_begin(controller_state_t *s, const controller_layer_t *in) {
   s->iteration = 0;
   s->c0 = 0;
@@ -1104,6 +1140,7 @@ static void controller_begin(controller_state_t *s, const controller_layer_t *in
   s->results = pace_start(in->results);
   s->out_address = in->out_base;
   s->stored = 0;
+  controller_trim(s);
 }
 
 /* Whether this iteration sends a line of the addition's other operand. */
@@ -1198,6 +1235,7 @@ static void controller_iterate(controller_state_t *s, const controller_layer_t *
     s->c0 = l0 ? 0 : s->c0 + 1;
   }
   s->iteration++;
+  controller_trim(s);
 }
 
 /* ---- convolution unit: line buffer, windows, shift array, adder tree ----
@@ -1237,6 +1275,47 @@ typedef struct {
   bytes_t shift[3][SF_PLACES][SF_LINE]; /* shift array: neighbouring lines of three rows */
   ints_t acc[SF_LINE];
 } conv_state_t;
+
+/* Of every counter the bits of its range in this plan: what is read stays as it is, and nothing that
+ * the state holds is wider than it has to be. */
+static void conv_trim(conv_state_t *s) {
+  s->bank &= 1;
+  s->group &= 3;
+  s->group_left &= 255;
+  s->run &= 3;
+  s->run_left &= 3;
+  s->words &= 7;
+  s->length &= 7;
+  s->second_words &= 3;
+  s->take_left &= 7;
+  s->take_wait &= 63;
+  s->take_every &= 63;
+  s->take_at &= 7;
+  s->word &= 7;
+  s->fill &= 31;
+  s->lines &= 3;
+  s->cycle &= 15;
+  s->tile &= 7;
+  s->part = 0;
+  s->lane = 0;
+  s->computes = 0;
+  s->twice &= 3;
+  s->second &= 1;
+  s->loads &= 15;
+  s->fires.left &= 63;
+  s->fires.tile = 0;
+  s->fires.inner &= 1;
+  s->fires.row &= 7;
+  s->line &= 15;
+  s->y &= 7;
+  s->t = (int)((uint)s->t << 31) >> 31;
+  s->row_word = 0;
+  s->doubled &= 3;
+  s->row_doubled &= 3;
+  s->again &= 1;
+  s->after &= 3;
+  s->again_t = (int)((uint)s->again_t << 31) >> 31;
+}
 
 static run_layer_t conv_run(const conv_layer_t *in, const int run) {
   run_layer_t found = in->run0;
@@ -1287,6 +1366,7 @@ static void conv_begin(conv_state_t *s, const conv_layer_t *in, const int last) 
   s->again = 0;
   s->after = 0;
   s->again_t = 0;
+  conv_trim(s);
 }
 
 /* Before the first layer: nothing is computed, the first weights go to the other bank. */
@@ -1657,6 +1737,7 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
   }
   conv_count(s, in, wants, fires, completes);
   conv_count_weights(s, in, takes, last);
+  conv_trim(s);
 }
 
 /* ---- post: requantise, activation, residual addition, global pool, the network's output ----
@@ -1685,6 +1766,21 @@ typedef struct {
   int stored;                  /* beats of the output stored */
 } post_state_t;
 
+/* Of every counter the bits of its range in this plan: what is read stays as it is, and nothing that
+ * the state holds is wider than it has to be. */
+static void post_trim(post_state_t *s) {
+  s->pre &= 15;
+  s->at &= 3;
+  s->param &= 3;
+  s->tile = 0;
+  s->inner &= 1;
+  s->row &= 7;
+  s->results &= 15;
+  s->part = 0;
+  s->column = 0;
+  s->emits &= 1;
+}
+
 static void post_begin(post_state_t *s, const post_layer_t *in) {
   s->pre = in->before;
   s->at = 0;
@@ -1696,6 +1792,7 @@ static void post_begin(post_state_t *s, const post_layer_t *in) {
   s->part = 0;
   s->column = 0;
   s->emits = 0;
+  post_trim(s);
 }
 
 static void post_reset(post_state_t *s) {
@@ -1914,6 +2011,7 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
       if (last_inner) s->row = last_row ? 0 : s->row + 1;
     }
   }
+  post_trim(s);
 }
 
 #ifndef SF_LOWERED

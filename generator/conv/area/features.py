@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,7 +66,8 @@ class Features:
     pool_terms, pool_bits: signed digits of the pools' constants, bits of their sums. slice_frames,
     slice_columns: of a line, what additions and pools take at once. turned: post holds lines and
     turns them for these or for the output. record_bits: of the kernels' records: words in
-    registers, and fields that live through the iterations.
+    registers, and fields that live through the iterations. counters: bits of each, by kernel. runs:
+    of groups of output channels, at most, that the convolution unit chooses from.
     """
 
     family: str
@@ -102,6 +104,8 @@ class Features:
     memories: tuple[Memory, ...]
     accesses: tuple[Access, ...]
     record_bits: Figure
+    counters: Mapping[str, Mapping[str, int]]
+    runs: int
 
     @property
     def line_bytes(self) -> Figure:

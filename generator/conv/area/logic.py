@@ -130,19 +130,30 @@ def walking_items(of: Features) -> list[Item]:
     found = [
         _item("controller's line selection", ("select",), 2 * of.line_bytes * cost("select")),
     ]
-    for name in ("loader", "feeder", "params", "controller", "conv", "post"):
-        alm = _operations(name)
-        if name == "controller" and of.residual:
-            alm = alm + _operations("skips")
-        found.append(_item(f"counters of {name}", ("counters", "operation"), alm))
+    for kernel in ("loader", "feeder", "params", "controller", "conv", "post"):
+        found.append(
+            _item(f"counters of {kernel}", ("counters", "operation"), _counters(of, kernel))
+        )
     return found
 
 
-def _operations(name: str) -> Figure:
-    """ALMs of what a kernel counts."""
-    each = coefficients()["operation"]
-    counts = coefficients()["counters"][name]
-    return alms(
-        sum(n * each[kind].get("alut", 0) for kind, n in counts.items()) / 2,
-        sum(n * each[kind].get("ff", 0) for kind, n in counts.items()),
-    )
+_WORD = 32
+"""Bits of the operations whose cost is known; others take their share of it."""
+
+
+def _counters(of: Features, kernel: str) -> Figure:
+    """ALMs of what a kernel counts, each counter in its own bits."""
+    each, tables = coefficients()["operation"], coefficients()["counters"]
+    bits = {"loop": _WORD, "all": _WORD, **of.counters.get(kernel, {})}
+    more = {}
+    if kernel == "controller" and of.residual:
+        more = tables["skipped"]
+    elif kernel == "conv":
+        more = {name: n * (of.runs - 1) for name, n in tables["runs"].items()}
+    luts = flip_flops = 0.0
+    for name, (adds, compares, selects, registers) in tables[kernel].items():
+        width = bits.get(name, 0) / _WORD
+        found = {"add": adds, "compare": compares, "select": selects + more.get(name, 0)}
+        luts += width * sum(n * each[kind]["alut"] for kind, n in found.items()) / 2
+        flip_flops += width * registers * each["register"]["ff"]
+    return alms(luts, flip_flops)

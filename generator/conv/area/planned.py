@@ -9,6 +9,7 @@ from shiftforge.boards.types import Board
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area.features import Access, Features, Fifo, Memory, lane_kind
 from shiftforge.generator.conv.array import ArrayShape, power_of_two
+from shiftforge.generator.conv.counters import Counters
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.memory import MemoryPlan
@@ -68,6 +69,8 @@ class Planned(Protocol):
     def fetches(self) -> tuple[FetchPass, ...]: ...
     @property
     def packings(self) -> Mapping[str, Packing]: ...
+    @property
+    def counters(self) -> Counters: ...
     @property
     def multiplier_requant(self) -> bool: ...
     @property
@@ -130,6 +133,8 @@ def features_of(plan: Planned) -> Features:
         memories=_memories(plan),
         accesses=_accesses(plan),
         record_bits=sum(own.words * WORD_BITS + own.bits for own in plan.packings.values()),
+        counters={kernel: {c.name: c.bits for c in own} for kernel, own in plan.counters.items()},
+        runs=max(len(step.conv.runs) for step in plan.steps),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from shiftforge.generator.conv.area import (
     memory_item,
 )
 from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.counters import Counters, counters_of
 from shiftforge.generator.conv.depths import Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
 from shiftforge.generator.conv.latencies import board_latencies
@@ -30,6 +32,7 @@ from shiftforge.generator.conv.packing import Packing
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, PostPass
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.sweep.rows import Row
+from shiftforge.generator.conv.through import NOTHING, Through
 from shiftforge.generator.conv.weights import ShiftRanges
 
 __all__ = ["RowArea", "row_area", "strip_area"]
@@ -40,6 +43,7 @@ Ints = NDArray[np.int64]
 @dataclass(frozen=True)
 class _Step:
     mode: str
+    controller: ControllerPass
     conv: ConvPass
     post: PostPass
 
@@ -66,7 +70,19 @@ class _RowPlan:
     acc_bits: int
     slice: Slice
     packings: Mapping[str, Packing]
+    fill: ConvPass
+    zero_words: bool
+    through: Through = NOTHING
     fetches: tuple[FetchPass, ...] = ()
+    non_blocking: bool = False
+
+    @property
+    def image_strips(self) -> tuple[int, ...]:
+        return (self.image.map_rows,)
+
+    @cached_property
+    def counters(self) -> Counters:
+        return counters_of(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +113,7 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             geometries=network.geometries,
             pools=network.pools,
             pool_bits=network.pool_bits,
-            steps=tuple(
-                _Step(layers[own.step.layer].mode, own.passes[1], own.passes[2])
-                for own in lowered.steps
-            ),
+            steps=tuple(_Step(layers[own.step.layer].mode, *own.passes) for own in lowered.steps),
             memory=MemoryPlan({}, row.bound_lines, row.bound_lines, 0, 0, ""),
             channels=channels[depths[0].operand],
             multiplier_requant=network.multiplier,
@@ -111,6 +124,8 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             acc_bits=network.acc_bits,
             slice=lowered.slice,
             packings=row.packings,
+            fill=lowered.fill,
+            zero_words=lowered.zero_words(layers),
         )
     )
     features = replace(features, fifos=_fifos(features, channels, depths))
