@@ -152,8 +152,8 @@ def render_accelerator(plan: Plan) -> str:
     word, beats = weight_word_bytes(array), weight_beats(array)
     lane = 16 if array.units % 16 == 0 else 8
     direct = any(step.post.direct for step in plan.steps)
-    parameter = parameter_bytes(array, plan.multiplier_requant)
-    used = parameter_content(array, plan.multiplier_requant)
+    parameter = parameter_bytes(array, plan.parameters)
+    used = parameter_content(array, plan.parameters)
     outputs = [step.post for step in plan.steps if step.post.direct]
     values: dict[str, Any] = {
         "version": __version__,
@@ -195,6 +195,9 @@ def render_accelerator(plan: Plan) -> str:
         "output_bytes": output_beat_bytes(array, direct),
         "param_bytes": parameter,
         "param_padding": parameter - used,
+        "param_shared": plan.parameters.shared,
+        "param_first": "word" if plan.parameters.shared else "bias",
+        "bias_bits": plan.parameters.bias_bits,
         "frame_words": plan.frame_words,
         "frame_params": plan.frame_params,
         "program_beats": program_beats(plan.packings),

@@ -41,9 +41,11 @@ from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.through import NOTHING, Through, plan_through
 from shiftforge.generator.conv.times import entries_of
 from shiftforge.generator.conv.weights import (
+    ParameterLayout,
     ShiftRanges,
     frame_weight_bytes,
     parameter_bytes,
+    parameter_layout,
 )
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel
 
@@ -114,19 +116,22 @@ class Plan:
         return (
             image.frame_beats * image.passes * image.beat
             + frame_weight_bytes(self.frame_words, array)
-            + self.frame_params * parameter_bytes(array, self.multiplier_requant)
+            + self.frame_params * parameter_bytes(array, self.parameters)
             + output_traffic(self.steps, array)
             + map_traffic(self.fetches, self.saves, array)
         )
+
+    @property
+    def parameters(self) -> ParameterLayout:
+        """How requantisation constants lie in memory."""
+        return parameter_layout(self.multiplier_requant, self.shifts, self.acc_bits)
 
     @cached_property
     def packings(self) -> Mapping[str, Packing]:
         """How the records lie in memory, by kernel."""
         passes = [(own.controller, own.conv, own.post) for own in self.steps]
         lines = self.memory.total_lines
-        return packings_of(
-            self.image_pass, passes, self.fill, lines, self.fetches, self.saves
-        )  # fmt: skip
+        return packings_of(self.image_pass, passes, self.fill, lines, self.fetches, self.saves)
 
     @cached_property
     def counters(self) -> Counters:

@@ -157,7 +157,7 @@ def _emit(network: Network, plan: Plan) -> Design:
         layers, [own.words for own in plan.layers], plan.array, [own.index for own in plan.steps]
     )
     parameters = pack_parameters(
-        layers, plan.array, plan.multiplier_requant, [own.index for own in plan.steps]
+        layers, plan.array, plan.parameters, [own.index for own in plan.steps]
     )
     data = {
         "data/weights.bin": weights,
@@ -187,7 +187,7 @@ def _programs(plan: Plan) -> bytes:
         "fetch": plan.fetches,
         "store": plan.saves,
     }
-    beat = parameter_bytes(plan.array, plan.multiplier_requant)
+    beat = parameter_bytes(plan.array, plan.parameters)
     return pack_programs(plan.packings, records, beat)
 
 

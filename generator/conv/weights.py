@@ -16,10 +16,10 @@ from shiftforge.quant.formats.shift import codes_from_ints
 from shiftforge.quant.graph.types import ShiftFormat
 
 __all__ = [
-    "REST_BEAT", "ShiftRanges", "WeightBeats", "frame_weight_bytes", "negative_terms",
-    "output_beat_bytes", "pack_parameters", "pack_weights", "parameter_bytes",
-    "parameter_content", "shift_ranges",
-    "weight_beats", "weight_word_bytes", "weight_words",
+    "REST_BEAT", "ParameterLayout", "ShiftRanges", "WeightBeats", "frame_weight_bytes",
+    "negative_terms", "output_beat_bytes", "pack_parameters", "pack_weights", "parameter_bytes",
+    "parameter_content", "parameter_layout", "shift_ranges", "weight_beats", "weight_word_bytes",
+    "weight_words",
 ]  # fmt: skip
 
 REST_BEAT = 64
@@ -82,14 +82,14 @@ def output_beat_bytes(array: ArrayShape, direct: bool) -> int:
     return power_of_two(4 * array.units if direct else array.line_bytes)
 
 
-def parameter_content(array: ArrayShape, multiplier: bool) -> int:
+def parameter_content(array: ArrayShape, layout: ParameterLayout) -> int:
     """Bytes of a parameter record that hold something."""
-    return array.units * (4 + 4 * multiplier + 1)
+    return array.units * layout.channel_bytes
 
 
-def parameter_bytes(array: ArrayShape, multiplier: bool) -> int:
+def parameter_bytes(array: ArrayShape, layout: ParameterLayout) -> int:
     """Bytes of a parameter record: a power of two."""
-    return power_of_two(parameter_content(array, multiplier))
+    return power_of_two(parameter_content(array, layout))
 
 
 def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
@@ -194,19 +194,20 @@ def negative_terms(layer: Layer, array: ArrayShape) -> NDArray[np.int64]:
 def pack_parameters(
     layers: tuple[Layer, ...],
     array: ArrayShape,
-    multiplier: bool,
+    layout: ParameterLayout,
     steps: Sequence[int] | None = None,
 ) -> bytes:
     """Requantisation constants in order of use, one record a group of output channels.
 
     steps: of which layer each step is; None for one step a layer.
 
-    A record is a beat: int32 bias, [int32 multiplier,] int8 shift of ``units`` channels each. The
-    shift is one to the right beyond the least one, or below 0 one to the left. The bias has what
-    the complements of negative terms lack; where every channel is shifted right it is raised as the
-    sums are and has the half that rounds up. It is in 32 bits that wrap: the sum with it is the
-    exact one.
+    A record is a beat: of ``units`` channels a word each with bias and shift, or int32 bias, [int32
+    multiplier,] int8 shift, one after the other; see ``ParameterLayout``. The shift is one to the
+    right beyond the least one, or below 0 one to the left. The bias has what the complements of
+    negative terms lack; where every channel is shifted right it is raised as the sums are and has
+    the half that rounds up. It is in bits that wrap: the sum with it is the exact one.
     """
+    multiplier = layout.multiplier
     ranges = shift_ranges(layers, multiplier)
     least = ranges.right_least
     records = []
@@ -217,22 +218,67 @@ def pack_parameters(
             right = right - left + ranges.raised
             left = np.zeros_like(right)
             bias = (bias << ranges.raised) + (np.int64(1) << (right - 1))
-        wrapped = (bias & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-        rows = [wrapped, factor.astype(np.int32)] if multiplier else [wrapped]
-        groups, size = ceil(len(bias) / array.units), parameter_bytes(array, multiplier)
+        groups, size = ceil(len(bias) / array.units), parameter_bytes(array, layout)
         channels = groups * array.units
         table = np.zeros((groups, size), np.uint8)
         at = 0
         # A multiplier has its left shift in it.
         shift = right - least if multiplier else np.where(left > 0, -left, right - least)
-        for row, kind in [*((r, np.int32) for r in rows), (shift, np.int8)]:
-            padded = np.zeros(channels, kind)
+        rows: list[tuple[NDArray[Any], type]]
+        if layout.shared:
+            rows = [
+                (_wrapped(_field(bias, layout.bias_bits) | shift << layout.bias_bits), np.int32)
+            ]
+        else:
+            factors = [(factor, np.int32)] if multiplier else []
+            rows = [(_wrapped(bias), np.int32), *factors, (shift, np.int8)]
+        for row, kind in rows:
+            padded: NDArray[Any] = np.zeros(channels, kind)
             padded[: len(row)] = row
             held = padded.reshape(groups, array.units).view(np.uint8)
             table[:, at : at + held.shape[1]] = held
             at += held.shape[1]
         records.append(table.tobytes())
     return b"".join(records if steps is None else [records[i] for i in steps])
+
+
+def _field(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """The low bits of integers."""
+    return values & ((1 << bits) - 1)
+
+
+def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Integers modulo 2^32."""
+    return _field(values, 32).astype(np.uint32).view(np.int32)
+
+
+@dataclass(frozen=True)
+class ParameterLayout:
+    """How the constants of a channel lie in a record.
+
+    multiplier: channels have one. bias_bits: of a bias as the sum with it needs it. shared: it lies
+    in the low bits of one word of 32 bits, and the shift in those above it.
+    """
+
+    multiplier: bool
+    bias_bits: int
+    shared: bool
+
+    @property
+    def channel_bytes(self) -> int:
+        """Bytes of a channel."""
+        return 4 if self.shared else 5 + 4 * self.multiplier
+
+
+def parameter_layout(multiplier: bool, shifts: ShiftRanges, acc_bits: int) -> ParameterLayout:
+    """The layout of a network. acc_bits: of its sums, see ``Network``.
+
+    A raised sum is right in its own bits, whatever lies above: so many the bias needs. Bias and
+    shift share a word where both fit and every shift is one to the right.
+    """
+    bits = acc_bits + shifts.raised
+    shared = not multiplier and shifts.folded and bits + shifts.right_bits <= 32
+    return ParameterLayout(multiplier, bits if shared else 32, shared)
 
 
 @dataclass(frozen=True)
@@ -248,6 +294,11 @@ class ShiftRanges:
     right_most: int
     left_most: int
     raised: int = 0
+
+    @property
+    def right_bits(self) -> int:
+        """Bits of what a right shift is more than the least."""
+        return (self.right_most - self.right_least).bit_length()
 
     @property
     def folded(self) -> bool:

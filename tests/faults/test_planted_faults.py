@@ -29,8 +29,9 @@ from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.conv import target
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.network import network_of
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.generator.conv.weights import parameter_bytes
+from shiftforge.generator.conv.weights import parameter_bytes, parameter_layout
 from shiftforge.generator.manifest import read_manifest
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.file import model_bytes, save_model
@@ -63,12 +64,18 @@ def frames(model: QuantizedModel) -> NDArray[np.int64]:
     return random_frames(model, 7)
 
 
-def parameter_place(model: QuantizedModel, project: Path, layer: int, unit: int, part: str) -> int:
-    """Byte of params.bin: the bias' lowest, or the right shift, of the layer's first group."""
+def parameter_place(
+    model: QuantizedModel, project: Path, layer: int, unit: int, part: str
+) -> tuple[int, int]:
+    """(byte, bit) of params.bin: the bias' lowest, or the right shift's, of a channel of the
+    layer's first group. They share a word."""
+    network = network_of(model)
+    layout = parameter_layout(network.multiplier, network.shifts, network.acc_bits)
+    assert layout.shared and network.shifts.right_bits
     beats = int(read_manifest(project)["program_beats"])
     groups = sum(tile_layer(own, ARRAY).out_groups for own in schedule(model).layers[:layer])
-    at = {"bias": 4 * unit, "right": 4 * UNITS + unit}[part]
-    return (beats + groups) * parameter_bytes(ARRAY, False) + at
+    byte, bit = divmod({"bias": 0, "right": layout.bias_bits}[part], 8)
+    return (beats + groups) * parameter_bytes(ARRAY, layout) + 4 * unit + byte, bit
 
 
 DEVICES = pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
@@ -99,9 +106,9 @@ def test_a_wrong_constant_of_requantisation_names_its_layer_and_channel(
     on_device: OnDevice,
 ) -> None:  # fmt: skip
     layer, channel = 3, 2
-    place = parameter_place(model, project, layer, channel, part)
-    # A lower bit of the shift, or one of the bias that is worth many steps of the result.
-    change = (lambda v: v ^ 1) if part == "right" else (lambda v: v ^ 0x40)
+    place, bit = parameter_place(model, project, layer, channel, part)
+    # The lowest bit of the shift, or one of the bias that is worth many steps of the result.
+    change = (lambda v: v ^ 1 << bit) if part == "right" else (lambda v: v ^ 0x40)
     change_byte(project, "params", place + (1 if part == "bias" else 0), change)
     divergence, wrong = located(model, project, frames, on_device("pocl"))
     assert divergence.stage == schedule(model).layers[layer].result.name
@@ -147,8 +154,8 @@ def test_a_wrong_word_of_a_program_names_the_layer(
     layer = 3
     place = read_manifest(project)["programs"].index("post")
     first = layer * int(read_manifest(project)["records"]["post"]["words"])
-    old = f"SF_WRITE(program_post, (uint)beat.bias[0].s{place});"
-    wrong = f"SF_WRITE(program_post, (uint)beat.bias[0].s{place} ^ (*at == {{}} ? {{}}u : 0u));"
+    old = f"SF_WRITE(program_post, (uint)beat.word[0].s{place});"
+    wrong = f"SF_WRITE(program_post, (uint)beat.word[0].s{place} ^ (*at == {{}} ? {{}}u : 0u));"
     word, low, *_ = read_manifest(project)["records"]["post"]["fields"]["last_pixels"]
     replace_text(project, old, wrong.format(first + word, 1 << low))
     divergence = locate(model, project, frames, on_device(device))

@@ -19,10 +19,12 @@ from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPas
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
+    ParameterLayout,
     ShiftRanges,
     output_beat_bytes,
     parameter_bytes,
     parameter_content,
+    parameter_layout,
     weight_beats,
     weight_word_bytes,
 )
@@ -113,7 +115,7 @@ def features_of(plan: Planned) -> Features:
         columns=array.frames * ((array.pixels - 1) * max(strides, default=1) + 3),
         raised_bits=plan.acc_bits + shifts.raised,
         folded=shifts.folded,
-        right_bits=(shifts.right_most - shifts.right_least).bit_length(),
+        right_bits=shifts.right_bits,
         left_bits=shifts.left_most.bit_length(),
         floors=floors(plan.steps),
         clamps_output=clamps_output(plan.steps),
@@ -145,13 +147,17 @@ def _residual_bits(added: Sequence[PostPass]) -> int:
     return max((max(v).bit_length() for v in values if len(v) > 1), default=0)
 
 
+def _parameters(plan: Planned) -> ParameterLayout:
+    return parameter_layout(plan.multiplier_requant, plan.shifts, plan.acc_bits)
+
+
 def _fifos(plan: Planned) -> tuple[Fifo, ...]:
     array = plan.array
     bits = {
         "line_t": 8 * array.line_bytes,
         "acc_word_t": (24 if plan.acc_bits <= 24 else 32) * array.line_bytes,
         "weight_word_t": 8 * weight_word_bytes(array),
-        "param_word_t": 8 * parameter_content(array, plan.multiplier_requant),
+        "param_word_t": 8 * parameter_content(array, _parameters(plan)),
         "store_word_t": 8 * array.line_bytes + 32,
         "int": 32,
         "uint": WORD_BITS,
@@ -168,7 +174,7 @@ def _memories(plan: Planned) -> tuple[Memory, ...]:
         Memory("line buffer", 2 * stored, plan.row_lines, maps=True),
         Memory("weight memory", 8 * power_of_two(weight_word_bytes(array)),
                2 * power_of_two(plan.weight_words)),
-        Memory("parameter memory", 8 * parameter_bytes(array, plan.multiplier_requant),
+        Memory("parameter memory", 8 * parameter_bytes(array, _parameters(plan)),
                plan.max_groups),
         *(
             Memory(f"instructions of {kernel}", WORD_BITS, own.total_words)
@@ -189,7 +195,7 @@ def _accesses(plan: Planned) -> tuple[Access, ...]:
         Access("image", 8 * plan.image.beat),
         Access("weights", 8 * beats.main),
         *rests,
-        Access("parameters", 8 * parameter_bytes(array, plan.multiplier_requant)),
+        Access("parameters", 8 * parameter_bytes(array, _parameters(plan))),
         Access("output", 8 * output_beat_bytes(array, direct), stores=True),
         *(_through(plan) if plan.fetches else ()),
     )

@@ -22,6 +22,7 @@ from shiftforge.generator.conv.area import (
 from shiftforge.generator.conv.area.numbers import alms, power_of_two
 from shiftforge.generator.conv.area.traffic import fifo_item, memory_item
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.weights import parameter_bytes
 from shiftforge.quant.graph.example import random_model
 
 M20K, M10K = Block(20480, 40), Block(10240, 40)
@@ -47,6 +48,23 @@ def test_every_item_has_a_name_and_a_source(plan: Plan) -> None:
     # One load brings parameters and programs.
     loads = [item.name for item in items if item.name.startswith("load ")]
     assert set(loads) <= {"load image", "load weights", "load rests of weights", "load parameters"}
+
+
+def test_parameters_of_a_word_a_channel_take_half(plan: Plan) -> None:
+    """Of their load and memory; of the channel, what is used of them: four bytes of five."""
+    narrow, wide = plan, replace(plan, acc_bits=32)
+    assert narrow.parameters.shared and not wide.parameters.shared
+    found, beside = features_of(narrow), features_of(wide)
+    for own, other, share in (
+        (found.memories, beside.memories, 0.5),
+        (found.accesses, beside.accesses, 0.5),
+        (found.fifos, beside.fifos, 0.8),
+    ):
+        pairs = [(a.bits, b.bits) for a, b in zip(own, other, strict=True) if "param" in a.name]
+        assert len(pairs) == 1 and pairs[0][0] == share * pairs[0][1]
+    records = narrow.frame_params * 64
+    assert records == narrow.frame_params * parameter_bytes(plan.array, narrow.parameters)
+    assert wide.traffic_bytes - narrow.traffic_bytes == records
 
 
 def test_totals_are_the_items(plan: Plan) -> None:

@@ -22,7 +22,7 @@ from shiftforge.generator.conv.programs import (
 )
 from shiftforge.generator.conv.records import PostPass
 from shiftforge.generator.conv.target import generate
-from shiftforge.generator.conv.weights import pack_parameters, parameter_bytes
+from shiftforge.generator.conv.weights import ParameterLayout, pack_parameters, parameter_bytes
 
 BOARD = load_board("a10gx1150")
 
@@ -53,7 +53,8 @@ def test_a_beat_has_room_for_all_programs() -> None:
     """Of the fewest units, with every kernel that there is."""
     model = random_network(2, layers=3)
     array = array_for(model, 8, 1)
-    assert parameter_bytes(array, False) >= 4 * PROGRAM_WORDS
+    for layout in (ParameterLayout(False, 20, True), ParameterLayout(True, 32, False)):
+        assert parameter_bytes(array, layout) >= 4 * PROGRAM_WORDS
     kinds, records = packings(*[2] * PROGRAM_WORDS)
     assert len(pack_programs(kinds, records, 4 * PROGRAM_WORDS)) % (4 * PROGRAM_WORDS) == 0
     kinds, records = packings(*[2] * (PROGRAM_WORDS + 1))
@@ -81,8 +82,8 @@ def test_a_project_has_programs_and_behind_them_the_parameters(tmp_path: Path) -
     manifest = json.loads((tmp_path / "p/shiftforge.json").read_text())
     assert manifest["program_beats"] == program_beats(plan.packings)
     assert manifest["programs"] == list(plan.packings)
-    head = manifest["program_beats"] * parameter_bytes(plan.array, plan.multiplier_requant)
-    own = pack_parameters(network.layers, plan.array, plan.multiplier_requant)
+    head = manifest["program_beats"] * parameter_bytes(plan.array, plan.parameters)
+    own = pack_parameters(network.layers, plan.array, plan.parameters)
     assert content[head:] == own
     posts = plan.packings["post"].packed([step.post for step in plan.steps])
     assert words_of(tmp_path / "p", "post").tolist() == posts.tolist()

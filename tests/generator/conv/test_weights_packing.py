@@ -18,10 +18,14 @@ from shiftforge.generator.conv.options import UNITS
 from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
+    ParameterLayout,
+    ShiftRanges,
     negative_terms,
     pack_parameters,
     pack_weights,
     parameter_bytes,
+    parameter_content,
+    parameter_layout,
     shift_ranges,
     weight_beats,
     weight_word_bytes,
@@ -189,19 +193,60 @@ def test_weights_that_no_word_holds_are_refused(change: tuple[int, int], told: s
         codes_of([layer], array, [counts])
 
 
-@pytest.mark.parametrize("multiplier", [False, True])
+TOGETHER, APART = ParameterLayout(False, 26, True), ParameterLayout(False, 32, False)
+
+
+@pytest.mark.parametrize(
+    ("layout", "content"), [(TOGETHER, 4), (APART, 5), (ParameterLayout(True, 32, False), 9)]
+)
 @pytest.mark.parametrize("units", UNITS)
-def test_a_parameter_record_is_a_power_of_two(units: int, multiplier: bool) -> None:
-    size = parameter_bytes(ArrayShape(units, 7), multiplier)
-    used = units * (4 + 4 * multiplier + 1)
-    assert size & (size - 1) == 0 and used <= size < 2 * used
+def test_a_parameter_record_is_a_power_of_two(
+    units: int, layout: ParameterLayout, content: int
+) -> None:
+    size = parameter_bytes(ArrayShape(units, 7), layout)
+    assert parameter_content(ArrayShape(units, 7), layout) == units * content
+    assert size & (size - 1) == 0 and units * content <= size < 2 * units * content
 
 
-def unpacked(layers: tuple[Layer, ...], array: ArrayShape, multiplier: bool) -> Iterator[Row]:
+@pytest.mark.parametrize(
+    ("acc", "ranges", "bits"),
+    [
+        (20, ShiftRanges(3, 18, 0), 20),
+        (28, ShiftRanges(1, 16, 0), 28),
+        (29, ShiftRanges(1, 16, 0), None),
+        (22, ShiftRanges(1, 16, 0, 6), 28),
+        (23, ShiftRanges(1, 16, 0, 6), None),
+        (32, ShiftRanges(4, 4, 0), 32),
+        (32, ShiftRanges(4, 5, 0), None),
+        (20, ShiftRanges(0, 9, 8), None),
+    ],
+)
+def test_bias_and_shift_share_a_word_where_both_fit(
+    acc: int, ranges: ShiftRanges, bits: int | None
+) -> None:
+    own = ParameterLayout(False, bits or 32, bits is not None)
+    assert parameter_layout(False, ranges, acc) == own
+    assert parameter_layout(True, ranges, acc) == ParameterLayout(True, 32, False)
+
+
+def layout_of(layers: tuple[Layer, ...], multiplier: bool) -> ParameterLayout:
+    acc = max(int(own.conv.acc_bits.max()) for own in layers)
+    return parameter_layout(multiplier, shift_ranges(layers, multiplier), acc)
+
+
+def unpacked(
+    layers: tuple[Layer, ...], array: ArrayShape, layout: ParameterLayout
+) -> Iterator[Row]:
     """(bias, multiplier or None, shift) of every channel of every group, in order."""
-    size, units = parameter_bytes(array, multiplier), array.units
-    table = np.frombuffer(pack_parameters(layers, array, multiplier), np.uint8).reshape(-1, size)
+    size, units, multiplier = parameter_bytes(array, layout), array.units, layout.multiplier
+    table = np.frombuffer(pack_parameters(layers, array, layout), np.uint8).reshape(-1, size)
     for record in table:
+        if layout.shared:
+            assert not record[4 * units :].any()
+            for word in record[: 4 * units].view(np.uint32).tolist():
+                bias, sign = word % (1 << layout.bias_bits), 1 << layout.bias_bits - 1
+                yield (bias ^ sign) - sign, None, word >> layout.bias_bits
+            continue
         ints = record[: units * (8 if multiplier else 4)].view(np.int32)
         rest = record[units * (8 if multiplier else 4) :]
         assert not rest[units:].any()
@@ -256,21 +301,26 @@ def test_a_bias_at_the_limits_wraps(bias: int) -> None:
     array = ArrayShape(16, 7)
     missing = negative_terms(layers[0], array)
     assert missing.any()
-    rows, ranges = list(unpacked(layers, array, False)), shift_ranges(layers, False)
+    layout, ranges = layout_of(layers, False), shift_ranges(layers, False)
+    rows = list(unpacked(layers, array, layout))
     for o, lacks in enumerate(missing.tolist()):
         held, _, shift = rows[o]
         half = (1 << (shift + ranges.right_least)) >> 1 if ranges.folded else 0
         assert -(2**31) <= held < 2**31
-        assert (held - half - ((lacks + bias) << ranges.raised)) % 2**32 == 0
+        assert (held - half - ((lacks + bias) << ranges.raised)) % 2**layout.bias_bits == 0
 
 
-@pytest.mark.parametrize("multiplier", [False, True])
+@pytest.mark.parametrize("kind", ["together", "apart", "multiplier"])
 @pytest.mark.parametrize("seed", [8, 11, 12])
-def test_parameters_are_rows_of_a_group(seed: int, multiplier: bool) -> None:
+def test_parameters_are_rows_of_a_group(seed: int, kind: str) -> None:
+    multiplier = kind == "multiplier"
     model = random_network(seed, multiplier_requant=multiplier, layers=14)
     layers, array = schedule(model).layers, ArrayShape(16, 7)
-    rows = unpacked(layers, array, multiplier)
-    ranges = shift_ranges(layers, multiplier)
+    ranges, layout = shift_ranges(layers, multiplier), layout_of(layers, multiplier)
+    if kind == "apart":
+        layout = APART
+    assert layout.shared == (kind == "together")
+    rows = unpacked(layers, array, layout)
     rights = []
     for layer in layers:
         conv, missing = layer.conv, negative_terms(layer, array)
@@ -292,7 +342,7 @@ def test_parameters_are_rows_of_a_group(seed: int, multiplier: bool) -> None:
                 own_right = places + ranges.raised
                 assert own_right >= ranges.right_least >= 1
                 exact = (bias << ranges.raised) + (1 << (own_right - 1))
-                assert (own[0] - exact) % 2**32 == 0
+                assert (own[0] - exact) % 2**layout.bias_bits == 0
                 assert own[2] == own_right - ranges.right_least
             elif multiplier:
                 assert own == (bias, 1 << max(-places, 0), max(places, 0))

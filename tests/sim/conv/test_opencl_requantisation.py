@@ -78,28 +78,33 @@ EVERY = tuple(range(1, 16))
 
 
 @pytest.mark.parametrize(
-    ("shifts", "signed", "low", "high", "acc", "raised"),
+    ("shifts", "signed", "low", "high", "acc", "raised", "shared"),
     [
-        (EVERY, False, 0, 192, 0, 0),
-        (EVERY, True, -128, 127, 0, 0),
-        ((-5, -1, 0, *EVERY), False, 0, 255, 0, 6),
-        ((-5, -1, 0, *EVERY), True, -128, 127, 0, 6),
-        ((0, 4, 12), True, -100, 77, 0, 1),
-        ((0, 2), False, 3, 250, 0, 1),
-        ((5,), False, 0, 192, 0, 0),
-        ((-8, 0, 7), True, -128, 127, 24, None),
+        (EVERY, False, 0, 192, 0, 0, True),
+        (EVERY, True, -128, 127, 0, 0, True),
+        (EVERY, True, -128, 127, 28, 0, True),
+        (EVERY, True, -128, 127, 29, 0, False),
+        ((1,), True, -128, 127, 32, 0, True),
+        ((-5, -1, 0, *EVERY), False, 0, 255, 0, 6, False),
+        ((-5, -1, 0, *EVERY), True, -128, 127, 0, 6, False),
+        ((0, 4, 12), True, -100, 77, 0, 1, True),
+        ((0, 2), False, 3, 250, 0, 1, True),
+        ((5,), False, 0, 192, 0, 0, True),
+        ((-8, 0, 7), True, -128, 127, 24, None, False),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
 def test_codes_are_the_references(
     device: str, shifts: tuple[int, ...], signed: bool, low: int, high: int, acc: int,
-    raised: int | None,
+    raised: int | None, shared: bool,
     generated: Callable[..., Path], on_device: Callable[[str], DeviceClient],
 ) -> None:  # fmt: skip
     model = codes_model(shifts, signed, low, high, acc)
-    ranges = make_plan(
+    plan = make_plan(
         model, load_board("a10gx1150"), array_for(model, UNITS, PIXELS), must_fit=False
-    ).shifts
+    )
+    ranges = plan.shifts
+    assert plan.parameters.shared == shared
     assert ranges.folded == (raised is not None)
     assert ranges.raised == (raised or 0)
     frames = np.arange(COLUMNS).reshape(1, 1, 1, COLUMNS)
