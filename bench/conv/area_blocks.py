@@ -28,8 +28,10 @@ from shiftforge.sim.rtl.area import FAMILY, Cells, synthesise
 __all__ = ["figures", "fitted", "measure_block"]
 
 CODE = re.compile(r"code_width(\d+)_least1_rightbits(\d)_floor(\d)")
-POOL = re.compile(r"pool_places(\d+)_bits(\d+)_plus(\d+)_minus(\d+)_right19")
-ROUNDING = re.compile(r"round_width32_least(\d)_rightbits(\d)_leftbits(\d)_oneadder(\d)")
+SUM = re.compile(r"pool_sum_places(\d+)_bits(\d+)")
+PRODUCT = re.compile(r"pool_code_bits(\d+)_plus(\d+)_minus(\d+)_right19")
+ROUNDING = re.compile(r"round_width32_least(\d)_rightbits(\d)_leftbits(\d)_oneadder0")
+OUTPUT = re.compile(r"output_width32_least(\d)_rightbits(\d)()")
 
 
 def measure_block(block: Block, cache: Path | None = None) -> Cells:
@@ -79,11 +81,12 @@ def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "add": {"luts": [b["luts"] for b in adds], "ff": [b["ff"] for b in adds]},
         "select": {k: blocks["select"][k] for k in ("luts", "ff")},
     }  # fmt: skip
-    rows["code"], rows["pool"] = _codes(blocks), _pool(blocks)
+    rows["code"], rows["pool_sum"], rows["pool_code"] = (
+        _codes(blocks), _pool_sums(blocks), _pool_codes(blocks)
+    )  # fmt: skip
     masks = [blocks[f"masks_width26_least1_rightbits{bits}"] for bits in range(5)]
     rows["masks"] = {k: [b[k] for b in masks] for k in ("luts", "ff")}
-    for one, row in enumerate(("round", "round_one")):
-        rows[row] = _rounding(blocks, one)
+    rows["round"], rows["output"] = _rounding(blocks, ROUNDING), _rounding(blocks, OUTPUT)
     return rows
 
 
@@ -102,29 +105,42 @@ def _codes(blocks: dict[str, Any]) -> dict[str, float]:
             "ff": own[0][4] - round(ff_bit * own[0][0]), "ff_bit": ff_bit}  # fmt: skip
 
 
-def _pool(blocks: dict[str, Any]) -> dict[str, float]:
-    """By places, bits of the sum, digits of the constant, and bits of all digits."""
-    table, figures = [], []
+def _pool_sums(blocks: dict[str, Any]) -> dict[str, float]:
+    """By places and bits of the sum."""
+    points = [([1.0, *(int(v) for v in parts.groups())], block)
+              for name, block in blocks.items() if (parts := SUM.fullmatch(name))]  # fmt: skip
+    return _planes(points, ("", "_place", "_bit"))
+
+
+def _pool_codes(blocks: dict[str, Any]) -> dict[str, float]:
+    """By bits of the sum, digits of the constant, and bits of all digits."""
+    points = []
     for name, block in blocks.items():
-        if parts := POOL.fullmatch(name):
-            places, bits, *digits = (int(v) for v in parts.groups())
+        if parts := PRODUCT.fullmatch(name):
+            bits, *digits = (int(v) for v in parts.groups())
             terms = sum(mask.bit_count() for mask in digits)
-            table.append([1.0, places, bits, terms, terms * bits])
-            figures.append((block["luts"], block["ff"]))
-    fits = np.linalg.lstsq(np.array(table), np.array(figures))[0]
-    ends = ("", "_place", "_bit", "_term", "_digit")
+            points.append(([1.0, bits, terms, terms * bits], block))
+    return _planes(points, ("", "_bit", "_term", "_digit"))
+
+
+def _planes(
+    points: Sequence[tuple[list[float], dict[str, Any]]], ends: Sequence[str]
+) -> dict[str, float]:
+    """Through figures of blocks by amounts. ends: of the coefficients' names, an amount each."""
+    figures = [(block["luts"], block["ff"]) for _, block in points]
+    fits = np.linalg.lstsq(np.array([own for own, _ in points]), np.array(figures))[0]
     return {f"{kind}{end}": round(float(value), 2)
             for kind, values in zip(("luts", "ff"), fits.T, strict=True)
             for end, value in zip(ends, values, strict=True)}  # fmt: skip
 
 
-def _rounding(blocks: dict[str, Any], one: int) -> dict[str, float]:
+def _rounding(blocks: dict[str, Any], names: re.Pattern[str]) -> dict[str, float]:
     """By bits of the right shift, over both constants; with none; by bits of a left shift."""
     points = []
     for name, block in blocks.items():
-        parts = ROUNDING.fullmatch(name)
-        if parts and int(parts[4]) == one:
-            points.append((int(parts[1]), int(parts[2]), int(parts[3]), block["luts"], block["ff"]))
+        if parts := names.fullmatch(name):
+            own = (int(v or 0) for v in parts.groups())
+            points.append((*own, block["luts"], block["ff"]))
     varying = [p for p in points if p[1] and not p[2]]
     slope, constant = np.polyfit([p[1] for p in varying], [p[3] for p in varying], 1)
     left = [p for p in points if p[2]]

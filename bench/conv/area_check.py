@@ -124,12 +124,27 @@ def _clamp(rows: Sequence[Row]) -> Iterator[int]:
         yield outer & 255 if later["valid_i"] else 0
 
 
-def _pool(rows: Sequence[Row]) -> Iterator[int]:
-    whole = 0
+def _output(least: int) -> Callable[[Sequence[Row]], Iterator[int]]:
+    def expected(rows: Sequence[Row]) -> Iterator[int]:
+        for row in rows:
+            places = least + row["right_i"]
+            exact = _signed(row["sum_i"], 32) - (1 << places >> 1)
+            yield _half_even(exact, places) & 0xFFFFFFFF
+
+    return expected
+
+
+def _pool_sum(rows: Sequence[Row]) -> Iterator[int]:
+    # Codes are a clock on their way to the sum, its neighbour's is none.
+    whole = rows[0]["next_i"] * rows[0]["turns_i"]
     for row, later in zip(rows, [*rows[1:], rows[-1]], strict=True):
-        kept = 0 if later["clear_i"] else whole
-        whole = kept + row["codes_i"] & (1 << 14) - 1
-        yield min(_half_even(whole * 21400, 19), 255)
+        whole = later["next_i"] if later["turns_i"] else whole + row["codes_i"] & (1 << 14) - 1
+        yield whole
+
+
+def _pool_code(rows: Sequence[Row]) -> Iterator[int]:
+    for row in rows:
+        yield min(_half_even(row["sum_i"] * 21400, 19), 255)
 
 
 def _ring(units: int) -> Callable[[Sequence[Row]], Iterator[int]]:
@@ -174,8 +189,12 @@ CHECKS = (
     *(_rounds(least, one) for one in (0, 1) for least in (0, 4)),
     Check(_find("add Bits=0"), {"valid_i": 1, "adds_i": 1, "own_i": 8, "skip_i": 8, "own_left_i": 1,
           "skip_left_i": 1, "sum_left_i": 1, "sum_right_i": 1}, ("code_o", 8), 2, _add),
-    Check(_find("pool Places=1 Bits=14 Plus=21504 Minus=104 Right=19"),
-          {"clear_i": 1, "pools_i": 1, "codes_i": 8}, ("code_o", 8), 10, _pool),
+    Check(_find("pool_sum Places=1 Bits=14"), {"turns_i": 1, "codes_i": 8, "next_i": 14},
+          ("sum_o", 14), 2, _pool_sum),
+    Check(_find("pool_code Bits=14 Plus=21504 Minus=104 Right=19"), {"sum_i": 14},
+          ("code_o", 8), 9, _pool_code),
+    *(Check(_find(f"output Width=32 Least={least} RightBits=3"), {"sum_i": 32, "right_i": 3},
+            ("code_o", 32), 1, _output(least)) for least in (0, 4)),
     Check(_find("clamp Width=32"), {"valid_i": 1, "low_i": 32, "high_i": 32, "value_i": 32},
           ("code_o", 8), 2, _clamp),
     *(Check(_find(f"ring Units={u}"), {"begins_i": 1, "wants_i": 1, "fires_i": 1, "holds_i": 1,
@@ -197,7 +216,6 @@ def _stimulus(check: Check, clocks: int) -> list[dict[str, int]]:
             if port in ("sum_i", "bias_i", "value_i") or bits == 32:
                 value >>= int(random.integers(bits // 10, bits - 1))
                 value = -value & (1 << bits) - 1 if random.integers(2) else value
-            value = 1 if port == "pools_i" else value
             row[port] = value % 9 if port == "fill_i" else value
         if "below_i" in row and clock % STILL_CLOCKS == 0:
             places = dict(check.block.parameters)["Least"] + row["right_i"]

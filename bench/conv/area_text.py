@@ -63,12 +63,19 @@ BLOCKS = (
     )),
     *_blocks("clamp", "result", *({"Width": w} for w in (32, 24, 16, 10))),
     *_blocks("add", "result", *({"Bits": b} for b in (0, 1, 2, 3))),
-    *_blocks("pool", "unit", *(
-        {"Places": p, "Bits": b, "Plus": plus, "Minus": minus, "Right": 19}
-        for p, b, (plus, minus) in (
-            *((1, b, digits) for b in (12, 14, 16) for digits in ((32768, 0), (43008, 209))),
-            *((p, 14, (21504, 104)) for p in (1, 7, 14)),
+    *_blocks("pool_sum", "unit", *(
+        {"Places": p, "Bits": b} for p, b in ((1, 12), (1, 14), (1, 16), (7, 14), (14, 14))
+    )),
+    *_blocks("pool_code", "unit at once", *(
+        {"Bits": b, "Plus": plus, "Minus": minus, "Right": 19}
+        for b, (plus, minus) in (
+            *((b, digits) for b in (12, 14, 16) for digits in ((32768, 0), (43008, 209))),
+            (14, (21504, 104)),
         )
+    )),
+    *_blocks("output", "unit at once", *(
+        {"Width": 32, "Least": least, "RightBits": r}
+        for least, bits in ((4, (0, 1, 2, 3, 4)), (0, (1, 2, 3, 4))) for r in bits
     )),
     *_blocks("select", "byte of a line"),
 )  # fmt: skip

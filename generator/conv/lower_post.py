@@ -6,7 +6,8 @@ from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.post_range import INT32
 from shiftforge.generator.conv.records import PostPass
 from shiftforge.generator.conv.schedule import Layer
-from shiftforge.generator.conv.slices import Slice, direct_columns, is_sliced, tile_iterations
+from shiftforge.generator.conv.slices import Slice, direct_columns, is_sliced
+from shiftforge.generator.conv.turns import Turns, tile_iterations
 from shiftforge.generator.conv.walk import Walk
 
 __all__ = ["PARAM_DISTANCE", "lower_post", "signed_digits"]
@@ -37,16 +38,17 @@ def signed_digits(value: int) -> tuple[int, int]:
 
 
 def lower_post(
-    layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape, pool: int, part: Slice
-) -> PostPass:
+    layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape, pool: int, part: Slice,
+    turns: Turns,
+) -> PostPass:  # fmt: skip
     """The record of a layer. pool: number of its pool's constant, from 1; 0 without a pool. part:
-    what additions and pools take at once."""
+    what additions and pools take at once; turns: in which a pool's codes and outputs leave."""
     before = max(tiling.out_groups, PARAM_DISTANCE)
     tiles = tiling.out_groups * tiling.tiles
     columns = layer.out_shape[2]
-    every = tile_iterations(layer, array, part.count)
+    every = tile_iterations(layer, array, part, turns)
     # A pool's sums become a line after their last tile.
-    busy = every * (tiles + (tiling.out_groups if layer.pool is not None else 0))
+    busy = every * tiles + (turns.pool * tiling.out_groups if layer.pool is not None else 0)
     taken = part.columns if is_sliced(layer) else array.pixels
     if layer.direct:
         taken = array.pixels // direct_columns(layer, array)
@@ -62,6 +64,8 @@ def lower_post(
         last_pixels=columns - (tiling.out_tiles - 1) * array.pixels,
         every=every,
         columns=taken,
+        pool_turns=turns.pool,
+        output_turns=turns.output,
         sliced=int(is_sliced(layer)),
         direct=int(layer.direct),
         exported=int(layer.exported),

@@ -22,7 +22,7 @@ from shiftforge.generator.conv.network import Network, WordCounts
 from shiftforge.generator.conv.packing import Packing, packings_of
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, StorePass
 from shiftforge.generator.conv.schedule import Layer
-from shiftforge.generator.conv.slices import Slice, choose_slice, post_delay
+from shiftforge.generator.conv.slices import Slice, choose_slice
 from shiftforge.generator.conv.steps import Place, Step, rows_read, whole_steps
 from shiftforge.generator.conv.through import (
     Rows,
@@ -33,6 +33,7 @@ from shiftforge.generator.conv.through import (
     with_fetches,
 )
 from shiftforge.generator.conv.times import Passes
+from shiftforge.generator.conv.turns import Turns, choose_turns, post_delay
 from shiftforge.generator.conv.walk import Walk, walk_layer, walk_step
 
 __all__ = ["Lowered", "LoweredStep", "Traced", "lower_network"]
@@ -68,15 +69,16 @@ class Lowered:
     """A network in the terms of an array.
 
     tilings, words: an entry a layer. steps: in their order. slice: of a line, what additions and
-    pools take at once. image_pass: stores the image, where it
-    is not streamed into the first layer. traced: what the trace of a frame has, in its order.
-    fetches, stores: what goes through global memory.
+    pools take at once. turns: of post. image_pass: stores the image, where it is not streamed into
+    the first layer. traced: what the trace of a frame has, in its order. fetches, stores: what goes
+    through global memory.
     """
 
     tilings: tuple[Tiling, ...]
     words: tuple[WordCounts, ...]
     steps: tuple[LoweredStep, ...]
     slice: Slice
+    turns: Turns
     image: ImageLayout
     image_pass: ControllerPass | None
     traced: tuple[Traced, ...]
@@ -162,6 +164,7 @@ def lower_network(
         ]
     busy = memo[counted]
     part = choose_slice(layers, tilings, busy, array)
+    turns = choose_turns(layers, tilings, busy, array, part, network.shifts.folded)
     numbers = {geometry: n for n, geometry in enumerate(network.geometries)}
     found, trace = [], _Trace()
     fetched: list[tuple[tuple[Rows, ...], int]] = []
@@ -177,7 +180,7 @@ def lower_network(
         leaves = layer.result.name in away
         if leaves:
             target = Place(away[layer.result.name], 0, whole.out_rows, whole.out_tiles)
-        way = latencies.round_trip + post_delay(layer, array, part)
+        way = latencies.round_trip + post_delay(layer, array, part, turns)
         lag = result_lag(layer, tiling, walk, way, array.units, tight=tight)
         pool = 0
         if layer.pool is not None:
@@ -194,7 +197,8 @@ def lower_network(
             memo[used] = lower_conv(
                 layer, tiling, walk, array.units, own, next_words, numbers, step.line
             )
-        records = memo[sent], memo[used], lower_post(layer, tiling, walk, array, pool, part)
+        post_record = lower_post(layer, tiling, walk, array, pool, part, turns)
+        records = memo[sent], memo[used], post_record
         maps = ((source, whole.in_groups), (skip, whole.out_groups))
         reads = tuple((p.base, groups * p.plane) for p, groups in maps if p is not None)
         fetched.append((rows, slot))
@@ -209,7 +213,7 @@ def lower_network(
             controller = with_fetches(controller, sum(own.lines for own in rows), slot)
             found[n] = replace(found[n], passes=(controller, conv, post))
     return Lowered(
-        tilings, words, tuple(found), part, image, image_pass, tuple(trace.maps), jobs, saved
+        tilings, words, tuple(found), part, turns, image, image_pass, tuple(trace.maps), jobs, saved
     )
 
 

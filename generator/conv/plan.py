@@ -40,6 +40,7 @@ from shiftforge.generator.conv.segments import Segment, image_problems, steps_of
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.through import NOTHING, Through, plan_through
 from shiftforge.generator.conv.times import entries_of
+from shiftforge.generator.conv.turns import Turns
 from shiftforge.generator.conv.weights import (
     ParameterLayout,
     ShiftRanges,
@@ -71,7 +72,7 @@ class Plan:
         stored maps of a batch in the traced build. segments: of layers that run in strips. tight:
         see ``make_plan``.
     acc_bits: that hold every sum, with its bias and rounding. slice: of a line, what additions and
-        pools take at once.
+        pools take at once. turns: of post, for what it does rarely.
     through: maps in global memory; fetches, saves: what goes there and comes back in a batch.
     symmetric_bytes: what two buffers of the largest map each, and residuals beside, would take.
     """
@@ -100,6 +101,7 @@ class Plan:
     shifts: ShiftRanges
     acc_bits: int
     slice: Slice
+    turns: Turns
     frame_words: int
     zero_words: bool
     segments: tuple[Segment, ...]
@@ -369,6 +371,7 @@ def make_plan(
         shifts=network.shifts,
         acc_bits=network.acc_bits,
         slice=lowered.slice,
+        turns=lowered.turns,
         frame_words=lowered.frame_words,
         zero_words=lowered.zero_words(layers),
         segments=tuple(segments),

@@ -215,6 +215,8 @@ class PostPass:
     last_pixels: int = _word("pixels of a row's last tile")
     every: int = _word("iterations of a tile")
     columns: int = _word("pixels of a frame that an iteration takes, where a tile takes several")
+    pool_turns: int = _word("iterations in which a channel group's pooled sums become codes")
+    output_turns: int = _word("iterations of a pixel that leaves as 32-bit integers")
     sliced: int = _word("an addition or a pool follows, slice by slice")
     direct: int = _word("results leave as 32-bit integers and are not stored")
     exported: int = _word("stored result lines also go to global memory")

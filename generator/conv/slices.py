@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.schedule import Layer
 
-__all__ = ["SLICE_LOSS", "Slice", "choose_slice", "direct_columns", "is_sliced", "post_delay",
-           "tile_iterations"]  # fmt: skip
+__all__ = ["SLICE_LOSS", "Slice", "choose_slice", "direct_columns", "is_sliced"]
 
 SLICE_LOSS = 0.005
 """Share of the array's cycles that slices may add."""
@@ -40,22 +39,9 @@ def is_sliced(layer: Layer) -> bool:
     return layer.skip is not None or layer.pool is not None
 
 
-def tile_iterations(layer: Layer, array: ArrayShape, count: int) -> int:
-    """Iterations of post for a tile of a layer, where a line has so many slices."""
-    if layer.direct:
-        return array.frames * direct_columns(layer, array)
-    return count if is_sliced(layer) else 1
-
-
 def direct_columns(layer: Layer, array: ArrayShape) -> int:
-    """Pixels of a frame that leave as 32-bit integers, an iteration each: one or a tile's."""
+    """Pixels of a frame that leave as 32-bit integers, one after the other: one or a tile's."""
     return 1 if layer.out_shape[2] == 1 else array.pixels
-
-
-def post_delay(layer: Layer, array: ArrayShape, part: Slice) -> int:
-    """Iterations of post, after the first one, until a tile's line leaves it."""
-    every = tile_iterations(layer, array, part.count)
-    return every - 1 + (every if layer.pool is not None else 0)
 
 
 def choose_slice(

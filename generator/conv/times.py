@@ -103,7 +103,7 @@ def step_times(own: Passes) -> StepTimes:
         before=post.before,
         tiles=post.tiles_all,
         every=post.every,
-        behind=post.every - 1 + (post.every if post.pool else 0),
+        behind=post.every - 1 + (post.pool_turns if post.pool else 0),
         post=post.iterations,
     )
 

@@ -18,8 +18,8 @@ from shiftforge.quant.graph.types import ShiftFormat
 __all__ = [
     "REST_BEAT", "ParameterLayout", "ShiftRanges", "WeightBeats", "frame_weight_bytes",
     "negative_terms", "output_beat_bytes", "pack_parameters", "pack_weights", "parameter_bytes",
-    "parameter_content", "parameter_layout", "shift_ranges", "weight_beats", "weight_word_bytes",
-    "weight_words",
+    "parameter_content", "parameter_layout", "shift_ranges", "stored_bytes", "weight_beats",
+    "weight_word_bytes", "weight_words",
 ]  # fmt: skip
 
 REST_BEAT = 64
@@ -80,6 +80,14 @@ def output_beat_bytes(array: ArrayShape, direct: bool) -> int:
     """Bytes of a beat of the network's output, a power of two: a line, or 32 bits a unit of one
     pixel of one frame."""
     return power_of_two(4 * array.units if direct else array.line_bytes)
+
+
+def stored_bytes(array: ArrayShape, direct: bool, at_once: int) -> int:
+    """Bytes of a store of the output: a beat, or 32 bits of the units that leave at once where
+    those are not all."""
+    if direct and at_once < array.units:
+        return 4 * at_once
+    return output_beat_bytes(array, direct)
 
 
 def parameter_content(array: ArrayShape, layout: ParameterLayout) -> int:

@@ -92,7 +92,9 @@ def test_planted_faults_are_found(bench: Any) -> None:
         ("round", "shifted[0] & ~tie", "shifted[0]"),
         ("ring", "full >> 72", "full >> 64"),
         ("clamp", "value_i > high_i", "value_i >= low_i"),
-        ("pool", "{Bits{~clear_i}}", "{Bits{1'b1}}"),
+        ("pool_sum", "turns_i ? next_i", "!turns_i ? next_i"),
+        ("pool_code", "(Right - 1)", "(Right - 2)"),
+        ("output", "shifted[0] & ~tie", "shifted[0]"),
         ("code", "shifted[0] & ~tie", "shifted[0]"),
         ("code", "(Least + 8)", "(Least + 9)"),
     ):

@@ -64,7 +64,8 @@ class Features:
     clamps_output: the 32-bit output is clamped. held_pixels: of a frame, that it holds in a line.
     residual_bits: of the shifts of a residual addition that are no constants.
     pool_terms, pool_bits: signed digits of the pools' constants, bits of their sums. slice_frames,
-    slice_columns: of a line, what additions and pools take at once. turned: post holds lines and
+    slice_columns: of a line, what additions and pools take at once. pool_units: sums that become
+    codes at once; output_units: that leave in 32 bits at once. turned: post holds lines and
     turns them for these or for the output. record_bits: of the kernels' records: words in
     registers, and fields that live through the iterations. counters: bits of each, by kernel. runs:
     of groups of output channels, at most, that the convolution unit chooses from.
@@ -98,6 +99,8 @@ class Features:
     pool_bits: int
     slice_frames: Figure
     slice_columns: Figure
+    pool_units: Figure
+    output_units: Figure
     turned: bool
     direct: bool
     fifos: tuple[Fifo, ...]

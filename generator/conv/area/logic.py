@@ -69,24 +69,33 @@ def post_items(of: Features) -> list[Item]:
         found.append(_item("residual addition", ("add",), sliced * of.slice_columns * each))
     if of.pool_terms:
         terms, bits = sum(of.pool_terms), of.pool_bits
-        each = cost("pool", place=of.slice_columns, bit=bits, term=terms, digit=terms * bits)
-        # Sums of frames that are not in the slice are turned.
-        turned = bits / 8 * of.units * (of.frames - of.slice_frames) * cost("select")
-        found.append(_item("global pool", ("pool", "select"), sliced * each + turned))
+        each = cost("pool_sum", place=of.slice_columns, bit=bits)
+        code = cost("pool_code", bit=bits, term=terms, digit=terms * bits)
+        # Sums of frames that are not in the slice are turned; a line's codes come in behind others.
+        turned = bits / 8 * of.units * (of.frames - of.slice_frames) + of.units * of.frames
+        alm = sliced * each + turned * cost("select") + of.pool_units * code
+        found.append(_item("global pool", ("pool_sum", "pool_code", "select"), alm))
     if of.direct:
-        each = _rounding(of, "round_one" if of.folded else "round")
-        each = each + of.clamps_output * cost("clamp", bit=32)
-        rows = ("round_one" if of.folded else "round", "clamp")
-        found.append(_item("output of 32 bits", rows, of.units * each))
+        row = "output" if of.folded else "round"
+        each = _rounding(of, row) + of.clamps_output * cost("clamp", bit=32)
+        found.append(_item("output of 32 bits", (row, "clamp"), of.output_units * each))
     if of.turned:
         held = results * (1 + of.residual)
         if of.direct:
-            # A single pixel of a single frame leaves as it comes.
-            kept = of.frames * of.held_pixels
-            held = held + np.where(kept > 1, of.units * kept * of.accumulator_bits / 8, 0)
+            held = held + _held_output(of)
         turned = held * cost("select")
         found.append(_item("lines held and turned in post", ("select",), turned))
     return found
+
+
+def _held_output(of: Features) -> Figure:
+    """Bytes of sums that are held until they leave, and of the shifts that turn with them."""
+    kept = of.frames * of.held_pixels
+    turns = np.asarray(of.output_units) < of.units
+    bits = of.raised_bits if of.folded else of.accumulator_bits
+    # A single pixel of a single frame leaves as it comes, where all units leave at once.
+    sums = np.where(turns | (np.asarray(kept) > 1), of.units * kept * bits, 0)
+    return (sums + turns * of.units * of.right_bits) / 8
 
 
 def _codes(of: Features) -> list[Item]:

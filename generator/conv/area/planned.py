@@ -17,14 +17,15 @@ from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.post_range import clamps_output, floors
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, PostPass
 from shiftforge.generator.conv.slices import Slice
+from shiftforge.generator.conv.turns import Turns
 from shiftforge.generator.conv.weights import (
     REST_BEAT,
     ParameterLayout,
     ShiftRanges,
-    output_beat_bytes,
     parameter_bytes,
     parameter_content,
     parameter_layout,
+    stored_bytes,
     weight_beats,
     weight_word_bytes,
 )
@@ -86,6 +87,8 @@ class Planned(Protocol):
     @property
     def slice(self) -> Slice: ...
     @property
+    def turns(self) -> Turns: ...
+    @property
     def max_groups(self) -> int: ...
 
 
@@ -119,7 +122,8 @@ def features_of(plan: Planned) -> Features:
         left_bits=shifts.left_most.bit_length(),
         floors=floors(plan.steps),
         clamps_output=clamps_output(plan.steps),
-        held_pixels=max((p.every // array.frames for p in posts if p.direct), default=0),
+        held_pixels=max((p.every // (array.frames * p.output_turns) for p in posts if p.direct),
+                        default=0),
         multiplier_requant=plan.multiplier_requant,
         residual=bool(added),
         residual_bits=_residual_bits(added),
@@ -129,6 +133,8 @@ def features_of(plan: Planned) -> Features:
         pool_bits=plan.pool_bits,
         slice_frames=plan.slice.frames,
         slice_columns=plan.slice.columns,
+        pool_units=plan.turns.pool_units,
+        output_units=plan.turns.output_units,
         turned=any(p.sliced or p.direct for p in posts),
         direct=any(p.direct for p in posts),
         fifos=_fifos(plan),
@@ -196,7 +202,7 @@ def _accesses(plan: Planned) -> tuple[Access, ...]:
         Access("weights", 8 * beats.main),
         *rests,
         Access("parameters", 8 * parameter_bytes(array, _parameters(plan))),
-        Access("output", 8 * output_beat_bytes(array, direct), stores=True),
+        Access("output", 8 * stored_bytes(array, direct, plan.turns.output_units), stores=True),
         *(_through(plan) if plan.fetches else ()),
     )
 

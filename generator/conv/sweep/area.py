@@ -33,6 +33,7 @@ from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPas
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.sweep.rows import Row
 from shiftforge.generator.conv.through import NOTHING, Through
+from shiftforge.generator.conv.turns import Turns
 from shiftforge.generator.conv.weights import ShiftRanges
 
 __all__ = ["RowArea", "row_area", "strip_area"]
@@ -69,6 +70,7 @@ class _RowPlan:
     max_groups: int
     acc_bits: int
     slice: Slice
+    turns: Turns
     packings: Mapping[str, Packing]
     fill: ConvPass
     zero_words: bool
@@ -123,6 +125,7 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             max_groups=max(tiling.out_groups for tiling in lowered.tilings),
             acc_bits=network.acc_bits,
             slice=lowered.slice,
+            turns=lowered.turns,
             packings=row.packings,
             fill=lowered.fill,
             zero_words=lowered.zero_words(layers),

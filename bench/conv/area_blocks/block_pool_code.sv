@@ -1,21 +1,18 @@
-// A unit's global pool: the sum of a line's codes and of all lines in Bits bits, times Factor in
-// signed digits (Plus, Minus: their masks), one addition each, shifted right with rounding half to
-// even in one addition more, clamped.
-module block_pool #(
-  parameter int Places = 7,
+// The code of a global pool's sum of Bits bits: the sum times a constant in signed digits (Plus,
+// Minus: their masks), one addition each, shifted right with rounding half to even in one addition
+// more, clamped.
+module block_pool_code #(
   parameter int Bits = 14,
   parameter int Plus = 21504,
   parameter int Minus = 104,
-  parameter int Right = 20
+  parameter int Right = 19
 ) (
   input  logic clk_i,
-  input  logic clear_i,
-  input  logic pools_i,
-  input  logic [8*Places-1:0] codes_i,
+  input  logic [Bits-1:0] sum_i,
   output logic [7:0] code_o
 );
   localparam int Wide = Bits + 19;
-  logic [Bits-1:0] tree, whole_q, tree_q;
+  logic [Bits-1:0] sum_q;
   logic [Wide-1:0] product_q;
   // What is summed up of the digits below one, and the sum beside it.
   /* verilator lint_off UNOPTFLAT */
@@ -24,12 +21,8 @@ module block_pool #(
   /* verilator lint_on UNOPTFLAT */
   logic [Wide-1:Right] rounded;
   logic tie;
-  always_comb begin
-    tree = '0;
-    for (int p = 0; p < Places; p++) tree = tree + Bits'(codes_i[8*p +: 8]);
-  end
   assign part[0] = '0;
-  assign beside[0] = whole_q;
+  assign beside[0] = sum_q;
   for (genvar i = 0; i < 17; i++) begin : g_digits
     if (Plus[i] || Minus[i]) begin : g_one
       // No digit below reaches beyond these bits, and none at or above changes those below them.
@@ -49,9 +42,8 @@ module block_pool #(
   assign tie = product_q[Right-1:0] == '0;
   assign rounded = {product_q[Wide-1:Right+1], product_q[Right] & ~tie};
   always_ff @(posedge clk_i) begin
-    tree_q <= tree;
-    whole_q <= (whole_q & {Bits{~clear_i}}) + tree_q;
+    sum_q <= sum_i;
     product_q <= part[17] + (Wide'(1) << (Right - 1));
-    code_o <= pools_i ? (|rounded[Wide-1:Right+8] ? 8'd255 : rounded[Right +: 8]) : codes_i[7:0];
+    code_o <= |rounded[Wide-1:Right+8] ? 8'd255 : rounded[Right +: 8];
   end
 endmodule
