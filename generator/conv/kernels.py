@@ -130,6 +130,39 @@ def _pool_terms(multiplier: int) -> list[str]:
     return terms or ["(ints_t)(0)"]
 
 
+def _at_once(units: int) -> dict[str, Any]:
+    """So many units at once: vectors of them, or some lanes of one, which are in front, and those
+    that move up."""
+    lanes = min(units, MAX_VECTOR)
+    part = lanes < MAX_VECTOR
+    return {
+        "units": units,
+        "vectors": max(1, units // MAX_VECTOR),
+        "lanes": "" if lanes == 1 else lanes,
+        "front": ".s" + "".join(str(i) for i in range(lanes)) if part else "",
+        "moved": [f"s{i}" for i in range(lanes, MAX_VECTOR)] if part else [],
+    }
+
+
+def _output_turns(plan: Plan, direct: bool) -> dict[str, Any]:
+    """Of the 32-bit output. bytes: of a store; skipped: stores for units that a pixel lacks."""
+    units, turns = plan.turns.output_units, plan.turns.output
+    beat = output_beat_bytes(plan.array, direct)
+    return {
+        **_at_once(units),
+        "turns": turns,
+        "bytes": 4 * units,
+        "skipped": beat // (4 * units) - turns,
+    }
+
+
+def _column_stays(plan: Plan, direct: bool) -> str:
+    """When an iteration of post goes on with the same pixel."""
+    own = ["s->emits"] if plan.pools else []
+    own += ["!turns_end"] if direct and plan.turns.output > 1 else []
+    return f"({' || '.join(own)})" if own else ""
+
+
 def _geometries(plan: Plan, mode: str) -> list[dict[str, int]]:
     """Windows of a mode that have other columns than those before them. weight: of its place, 0 to
     2, in the number that tells the places of a column in all windows."""
@@ -227,12 +260,18 @@ def render_accelerator(plan: Plan) -> str:
         "sliced": any(step.post.sliced for step in plan.steps),
         "narrow": any(step.post.sliced or step.post.direct for step in plan.steps),
         "direct": direct,
-        "direct_columns": max((p.every // array.frames for p in outputs), default=1),
+        "direct_columns": max(
+            (p.every // (array.frames * p.output_turns) for p in outputs), default=1
+        ),
+        "stored": _output_turns(plan, direct),
+        "column_stays": _column_stays(plan, direct),
         "direct_clamps": clamps_output(plan.steps),
         "floors": floors(plan.steps),
         "residual": any(step.post.residual for step in plan.steps),
         "pool_bits": plan.pool_bits,
-        "pools": [{"terms": _pool_terms(m), "right": right} for m, right in plan.pools],
+        "pools": [{"terms": _pool_terms(m), "right": right, "below": (1 << right) - 1}
+                  for m, right in plan.pools],
+        "pool": {**_at_once(plan.turns.pool_units), "turns": plan.turns.pool},
         "image_streams": image.streamed,
         "non_blocking": plan.non_blocking,
         "round_trip": plan.latencies.round_trip,
