@@ -384,10 +384,11 @@ def post_tiles(own: PostPass, pixels: int, frames: int = 1, part: int = 1) -> li
         writes = not own.direct and (not own.pool or complete)
         found.append(Tile(record, bool(writes), valid, at))
         at_once = 1 if own.direct else part if own.sliced else frames
-        if own.every * own.columns * at_once != pixels * frames:
+        turns = own.output_turns if own.direct else 1
+        if own.every * own.columns * at_once != pixels * frames * turns:
             raise Stuck(f"{own.every} iterations of {own.columns} pixels take tile {len(found)}")
-        # A pool's sums follow their last tile, slice by slice.
-        at += own.every * (1 + (bool(own.pool) and complete))
+        # The codes of a pool's sums follow their last tile.
+        at += own.every + (own.pool_turns if own.pool and complete else 0)
         if at > own.iterations:
             raise Stuck(f"{own.iterations} iterations end before tile {len(found)} of all")
         tile = 0 if last_tile else tile + 1

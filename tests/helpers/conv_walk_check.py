@@ -119,9 +119,9 @@ def _times(
     if layer.pool is not None:
         each = definition.out_lines[1] * definition.out_lines[2]
         ends = ends[each - 1 :: each]
-    # A tile leaves post with its last slice, a pool's line after that slice by slice.
+    # A tile leaves post with its last slice, a pool's line with the code of its last sums.
     way = plan.latencies.round_trip + own.post.every - 1
-    way += own.post.every if layer.pool is not None else 0
+    way += own.post.pool_turns if layer.pool is not None else 0
     least = way
     if layer.mode == "standard":
         # The window is read first and computed then, a channel of the last group a cycle.
@@ -180,7 +180,13 @@ def _post(plan: Plan, own: StepPlan, definition: Definition) -> list[str]:
         found.append("additions and pools go slice by slice, and they alone")
     if own.post.columns != _columns(plan, own, layer.out_shape[2]):
         found.append("an iteration takes other pixels")
-    last = tiles[-1].iteration + own.post.every * (1 + (layer.pool is not None))
+    units, turns = plan.array.units, plan.turns
+    if own.post.pool_turns * turns.pool_units != plan.array.frames * units:
+        found.append(f"{own.post.pool_turns} turns make no line of codes of a pool's sums")
+    if own.post.output_turns * turns.output_units != units:
+        found.append(f"{own.post.output_turns} turns make no pixel of the output")
+    last = tiles[-1].iteration + own.post.every
+    last += own.post.pool_turns if layer.pool is not None else 0
     if last != own.post.iterations:
         found.append(f"post is done after {last} of {own.post.iterations} iterations")
     if any(t.iteration - t.record < 8 for t in tiles):

@@ -18,6 +18,7 @@ from shiftforge.generator.conv.records import (
 )
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.generator.conv.slices import Slice
+from shiftforge.generator.conv.turns import Turns
 from shiftforge.generator.conv.walk import ROW_DISTANCE, walk_layer
 from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.types import QuantizedModel
@@ -123,8 +124,9 @@ def test_an_addition_becomes_shifts(
     )  # fmt: skip
     tiling = tile_layer(layer, ARRAY)
     post = lower_post(
-        changed, tiling, walk_layer(layer, tiling), ARRAY, 0, Slice(1, ARRAY.pixels, 1)
-    )
+        changed, tiling, walk_layer(layer, tiling), ARRAY, 0, Slice(1, ARRAY.pixels, 1),
+        Turns(1, ARRAY.units, 1, ARRAY.units),
+    )  # fmt: skip
     assert (post.add_left, post.skip_left, post.sum_left, post.sum_right) == shifts
 
 
