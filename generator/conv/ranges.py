@@ -221,7 +221,11 @@ def post_ranges(of: Columns, array: ArrayShape) -> Ranges:
         "results": _to(of["tiles_all"]),
     }
     if (of["sliced"] | of["direct"]).any():
-        found |= {"part": _to(of["every"] - 1), "column": _to(array.pixels - of["columns"])}
+        parts = np.maximum(of["every"], of["pool_turns"] * (of["pool"] > 0))
+        found |= {"part": _to(parts - 1), "column": _to(array.pixels - of["columns"])}
     if of["pool"].any():
         found["emits"] = 0, 1
+    turns = of["output_turns"][of["direct"] > 0]
+    if (turns > 1).any():
+        found["turn"] = _to(turns - 1)
     return found | {"stored": _WHOLE}

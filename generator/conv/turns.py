@@ -61,8 +61,8 @@ def choose_turns(
     room = TURN_LOSS * sum(iterations)
     own = list(zip(layers, tilings, iterations, strict=True))
     pools = [(tiling, busy) for layer, tiling, busy in own if layer.pool is not None]
-    outputs = [(tiling.out_groups * tiling.tiles * array.frames * direct_columns(layer, array), busy)
-               for layer, tiling, busy in own if layer.direct]  # fmt: skip
+    outputs = [(tiling.out_groups * tiling.tiles * array.frames * direct_columns(layer, array),
+                busy) for layer, tiling, busy in own if layer.direct]  # fmt: skip
     units, sums = array.units, array.frames * array.units
 
     def pooled(at_once: int) -> int:
@@ -93,5 +93,5 @@ def _sizes(units: int) -> Iterator[int]:
     """Units at once that so many, a multiple of a vector, divide by: parts of a vector and vectors,
     the fewest first."""
     for n in range(1, units + 1):
-        if units % n == 0 and (n < MAX_VECTOR and MAX_VECTOR % n == 0 or n % MAX_VECTOR == 0):
+        if units % n == 0 and (MAX_VECTOR % n == 0 or n % MAX_VECTOR == 0):
             yield n

@@ -94,13 +94,12 @@ typedef struct { bytes_t code[16]; } stored_weight_t;
 typedef struct { bytes_t code[8]; } weight_beat_t __attribute__((aligned(64)));
 typedef struct { bytes_t code[8]; } rest_beat_t __attribute__((aligned(64)));
 typedef struct { bytes_t px[16]; } image_beat_t __attribute__((aligned(128)));
-/* Requantisation constants of one group of output channels, a beat of 64 bytes. */
+/* Requantisation constants of one group of output channels, a beat of 128 bytes. */
 typedef struct {
-  ints_t word[SF_VECTORS]; /* in 21 bits the bias, with the ones that complements of negative terms lack;
-                            * above them the shift to the right, beyond the least */
-} param_word_t __attribute__((aligned(64)));
-#define SF_BIAS(param, v) SF_RAISED_SUM((param).word[v])
-#define SF_MORE(param, v) ((param).word[v] >> 21 & SF_RIGHT_MASK)
+  ints_t bias[SF_VECTORS]; /* with the ones that complements of negative terms lack */
+  bytes_t shift[SF_VECTORS]; /* to the right, beyond the least; as a signed byte below 0: to the left */
+  uchar padding[48];
+} param_word_t __attribute__((aligned(128)));
 /* One pixel of the network's output of one frame, 32 bits a channel. */
 typedef struct { ints_t unit[2]; } output_beat_t __attribute__((aligned(64)));
 
@@ -358,6 +357,8 @@ typedef struct {
   int last_pixels; /* pixels of a row's last tile */
   int every; /* iterations of a tile */
   int columns; /* pixels of a frame that an iteration takes, where a tile takes several */
+  int pool_turns; /* iterations in which a channel group's pooled sums become codes */
+  int output_turns; /* iterations of a pixel that leaves as 32-bit integers */
   int sliced; /* an addition or a pool follows, slice by slice */
   int direct; /* results leave as 32-bit integers and are not stored */
   int exported; /* stored result lines also go to global memory */
@@ -392,6 +393,8 @@ static post_layer_t post_unpack(const uint *words) {
   in.last_pixels = (int)(words[1] >> 19 & 7u);
   in.every = 1;
   in.columns = 7;
+  in.pool_turns = 1;
+  in.output_turns = 1;
   in.sliced = (int)(words[1] >> 26 & 1u);
   in.direct = (int)(words[1] >> 27 & 1u);
   in.exported = 0;
@@ -486,15 +489,6 @@ static ints_t sf_round_shift(const ints_t v, const ints_t left, const ints_t rig
   const ints_t odd = (w >> right) & 1;
   const ints_t offset = (((ints_t)(1) << ((right - 1) & 31)) - 1 + odd) & rounds;
   return (w + offset) >> right;
-}
-
-/* v / 2^right rounded half to even, right = least + more, least a constant of 1 or more, where v has
- * a half of 2^right in it already: the middle between two was rounded up, if to an odd number one too
- * far. */
-static ints_t sf_round_folded(const ints_t v, const int least, const ints_t more) {
-  const ints_t below = ((ints_t)(1 << least) << more) - 1;
-  const ints_t middle = ((v & below) == 0);
-  return ((v >> least) >> more) & ~(middle & 1);
 }
 
 /* ---- channels ----
@@ -1077,9 +1071,9 @@ static void feeder_iterate(feeder_state_t *s, __global const weight_beat_t *rest
 
 static void params_iterate(int *at, __global const param_word_t *restrict params SF_PORTS) {
   const param_word_t beat = params[*at];
-  if (*at < SF_CONTROLLER_PROGRAM) SF_WRITE(program_controller, (uint)beat.word[0].s0);
-  if (*at < SF_CONV_PROGRAM) SF_WRITE(program_conv, (uint)beat.word[0].s1);
-  if (*at < SF_POST_PROGRAM) SF_WRITE(program_post, (uint)beat.word[0].s2);
+  if (*at < SF_CONTROLLER_PROGRAM) SF_WRITE(program_controller, (uint)beat.bias[0].s0);
+  if (*at < SF_CONV_PROGRAM) SF_WRITE(program_conv, (uint)beat.bias[0].s1);
+  if (*at < SF_POST_PROGRAM) SF_WRITE(program_post, (uint)beat.bias[0].s2);
   if (*at >= SF_PROGRAM_BEATS) SF_WRITE(param, beat);
   *at = *at == SF_PROGRAM_BEATS + SF_FRAME_PARAMS - 1 ? SF_PROGRAM_BEATS : *at + 1;
 }
@@ -1744,8 +1738,9 @@ static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_
 /* ---- post: requantise, activation, residual addition, global pool, the network's output ----
  * At a layer's start the parameters of all its channel groups are read. Then a tile takes one
  * iteration, in which all of its line is requantised to codes; additions and pools go over the line
- * in slices of 7 pixels, one an iteration, and a network's 32-bit output pixel by pixel, frame
- * by frame. */
+ * in slices of 7 pixels, one an iteration. What is needed rarely is there for some units alone,
+ * which take turns: the codes of pooled sums, and a network's 32-bit output, pixel by pixel, frame by
+ * frame. */
 #define SF_SLICE 7     /* pixels of a slice, in them: */
 #define SF_SLICE_FRAMES 1 /* frames, */
 #define SF_SLICE_COLUMNS 7 /* and pixels of each */
@@ -1762,8 +1757,8 @@ typedef struct {
   bytes_t codes[SF_LINE];      /* the line; the next slice lies in front */
   bytes_t skip[SF_LINE];       /* the other operand of the addition, likewise */
   int emits;                   /* the sums of a channel group are complete and become its line */
-  ints_t sum[1][SF_VECTORS]; /* of a frame; the next slice's lie in front */
-  ints_t held[SF_HELD];        /* sums of the output; the next pixel's lie in front */
+  ints_t sum[1][SF_VECTORS]; /* of a frame; the next slice's or units' lie in front */
+  ints_t held[SF_HELD];        /* sums of the output; the next pixel's or units' lie in front */
   int stored;                  /* beats of the output stored */
 } post_state_t;
 
@@ -1808,6 +1803,11 @@ static void post_reset(post_state_t *s) {
   for (int i = 0; i < SF_HELD; ++i) s->held[i] = (ints_t)(0);
 }
 
+/* Whether this is a tile's last iteration, or the last one of a channel group's sums. */
+static int post_ends(const post_state_t *s, const post_layer_t *in) {
+  return s->part == (s->emits ? in->pool_turns : in->every) - 1;
+}
+
 static int post_reads_param(const post_state_t *s, const post_layer_t *in) {
   return s->pre != 0 && s->at < in->groups;
 }
@@ -1823,7 +1823,7 @@ static int post_reads_skip(const post_state_t *s, const post_layer_t *in) {
 static int post_writes(const post_state_t *s, const post_layer_t *in) {
   if (s->pre != 0 || s->results == 0 || in->direct) return 0;
   if (in->pool && !s->emits) return 0;
-  return s->part == in->every - 1;
+  return post_ends(s, in);
 }
 
 /* Sum and bias (batch norm is folded into it), in which half of the last place lies: what lies in the
@@ -1843,7 +1843,7 @@ static shorts_t post_code(const ints_t sums, const ints_t bias, const ints_t mor
   return SF_SHORTS_OF_INTS((far & (sign ^ 255)) | (~far & (near | (sign & -256))));
 }
 
-/* A slice of the line: addition, pool, and back behind the others. */
+/* A slice of the line: addition, the pool's sums, and back behind the others. */
 static void post_slice(post_state_t *s, const post_layer_t *in, const int valid) {
   bytes_t part[SF_SLICE_LINE];
   #pragma unroll
@@ -1861,30 +1861,23 @@ static void post_slice(post_state_t *s, const post_layer_t *in, const int valid)
       if (s->column + i / SF_VECTORS % SF_SLICE_COLUMNS >= valid) part[i] = (bytes_t)(0);
     }
   }
-  /* the sum of a whole map, which fits 13 bits, times a constant in shifts and adds */
+  /* the sum of a whole map, which fits 13 bits; its codes come when it is complete */
   if (in->pool) {
     const int frame_ends = s->column + SF_SLICE_COLUMNS == SF_PIXELS;
     ints_t next[SF_SLICE_FRAMES][SF_VECTORS];
     #pragma unroll
     for (int i = 0; i < SF_SLICE_FRAMES * SF_VECTORS; ++i) {
       const int f = i / SF_VECTORS, v = i % SF_VECTORS;
-      const ints_t whole = s->sum[f][v];
-      ints_t tree = whole;
+      ints_t tree = s->sum[f][v];
       #pragma unroll
       for (int c = 0; c < SF_SLICE_COLUMNS; ++c) {
         const bytes_t code = part[(f * SF_SLICE_COLUMNS + c) * SF_VECTORS + v];
         tree += SF_POOL_SIGNED(in) ? SF_INTS_OF_SIGNED(code) : SF_INTS_OF_BYTES(code);
       }
-      next[f][v] = s->emits ? (frame_ends ? (ints_t)(0) : whole) : SF_POOL_SUM(tree);
-      ints_t product = (ints_t)(0);
-      if (1)
-        product = sf_round_folded( - (whole << 1) + (whole << 4) - (whole << 7) + (whole << 10) - (whole << 13) + (whole << 16) + (1 << 18), 19, (ints_t)(0));
-      const bytes_t pooled =
-          SF_LOW_BYTES(clamp(SF_SHORTS_OF_INTS(product), (short)(SF_POOL_LOW(in)), (short)(SF_POOL_HIGH(in))));
-      #pragma unroll
-      for (int c = 0; c < SF_SLICE_COLUMNS; ++c)
-        part[(f * SF_SLICE_COLUMNS + c) * SF_VECTORS + v] = c == 0 && s->column == 0 ? pooled : (bytes_t)(0);
+      next[f][v] = SF_POOL_SUM(tree);
     }
+    #pragma unroll
+    for (int i = 0; i < SF_SLICE_LINE; ++i) part[i] = (bytes_t)(0);
     /* the sums of these frames go behind the others when all their pixels were here */
     ints_t turned[1][SF_VECTORS];
     #pragma unroll
@@ -1905,6 +1898,57 @@ static void post_slice(post_state_t *s, const post_layer_t *in, const int valid)
     s->codes[i] = from < SF_SLICE_LINE ? part[from % SF_SLICE_LINE] : s->codes[from];
     s->skip[i] = s->skip[from];
   }
+}
+
+/* Sums that become codes at once: of 16 units. They lie in front; v goes in behind what moves up. */
+#define SF_POOLED 2 /* vectors of them, or a part of one */
+#define SF_POOL_FRONT(v) (v)
+typedef int8 pooled_t;
+
+/* The sums of a channel group are complete: those in front become codes, which go in behind, at the
+ * first pixel of each frame. All codes are zero before, and all sums after 1 such turns. */
+static void post_pool(post_state_t *s, const post_layer_t *in) {
+  uchar8 codes[SF_POOLED];
+  ints_t sums[SF_FRAMES * SF_VECTORS];
+  bytes_t line[SF_FRAMES * SF_VECTORS];
+  #pragma unroll
+  for (int i = 0; i < SF_POOLED; ++i) {
+    const pooled_t whole = SF_POOL_FRONT(s->sum[i / SF_VECTORS][i % SF_VECTORS]);
+    /* times a constant in shifts and adds */
+    pooled_t product = (pooled_t)(0);
+    if (1) {
+      /* half is in it: the middle between two was rounded up, if to an odd number one too far */
+      const pooled_t raised = - (whole << 1) + (whole << 4) - (whole << 7) + (whole << 10) - (whole << 13) + (whole << 16) + (1 << 18);
+      const pooled_t middle = ((raised & 524287) == 0);
+      product = (raised >> 19) & ~(middle & 1);
+    }
+    codes[i] = convert_uchar8(
+        clamp(convert_short8(product), (short)(SF_POOL_LOW(in)), (short)(SF_POOL_HIGH(in))) & (short)255);
+  }
+  #pragma unroll
+  for (int i = 0; i < SF_FRAMES * SF_VECTORS; ++i) {
+    const int last = i + SF_POOLED >= SF_FRAMES * SF_VECTORS;
+    const int from = (i + SF_POOLED) % (SF_FRAMES * SF_VECTORS), f = from / SF_VECTORS, v = from % SF_VECTORS;
+    const bytes_t px = s->codes[f * SF_PIXELS * SF_VECTORS + v];
+    sums[i] = last ? (ints_t)(0) : s->sum[f][v];
+    line[i] = last ? codes[from % SF_POOLED] : px;
+  }
+  #pragma unroll
+  for (int i = 0; i < SF_FRAMES * SF_VECTORS; ++i) {
+    s->sum[i / SF_VECTORS][i % SF_VECTORS] = sums[i];
+    s->codes[i / SF_VECTORS * SF_PIXELS * SF_VECTORS + i % SF_VECTORS] = line[i];
+  }
+}
+
+/* Results of 32 bits that leave at once: of 16 units. */
+#define SF_STORED 2 /* vectors of them, or a part of one */
+#define SF_STORED_FRONT(v) (v)
+typedef int8 stored_t;
+
+/* A sum that holds its bias and half of the last place, rounded. */
+static stored_t post_output(const stored_t sum, const stored_t more) {
+  const stored_t below = ((stored_t)(1 << SF_RIGHT_LEAST) << more) - 1, middle = ((sum & below) == 0);
+  return ((sum >> SF_RIGHT_LEAST) >> more) & ~(middle & 1);
 }
 
 /* At most one parameter word, one tile and one line of an addition in, one line out. */
@@ -1937,7 +1981,7 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
     ints_t more[SF_VECTORS], below[SF_VECTORS], outer[SF_VECTORS];
     #pragma unroll
     for (int v = 0; v < SF_VECTORS; ++v) {
-      more[v] = SF_MORE(param, v);
+      more[v] = SF_INTS_OF_BYTES(param.shift[v]) & SF_RIGHT_MASK;
       below[v] = ((ints_t)(1 << SF_RIGHT_LEAST) << more[v]) - 1;
       outer[v] = (ints_t)((int)(~255u << SF_RIGHT_LEAST)) << more[v];
     }
@@ -1945,7 +1989,7 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
     for (int i = 0; i < SF_LINE; ++i) {
       whole[i] = SF_SUMS_GET(sums, i);
       const int v = i % SF_VECTORS;
-      const shorts_t wide = post_code(whole[i], SF_BIAS(param, v), more[v], below[v], outer[v]);
+      const shorts_t wide = post_code(whole[i], param.bias[v], more[v], below[v], outer[v]);
       /* the smallest code is 0 or -128: no bit below the eighth decides */
       const shorts_t low = (shorts_t)(SF_LOW(in)), under = ((wide >> 7) < (low >> 7));
       shorts_t code = (under & low) | (~under & min(wide, (shorts_t)(SF_HIGH(in))));
@@ -1960,9 +2004,10 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
         s->skip[i] = skip.px[i];
       }
       #pragma unroll
-      for (int i = 0; i < SF_HELD; ++i)
-        s->held[i] = whole[(i / (SF_HELD_PIXELS * SF_VECTORS) * SF_PIXELS + i / SF_VECTORS % SF_HELD_PIXELS) *
-                               SF_VECTORS + i % SF_VECTORS];
+      for (int i = 0; i < SF_HELD; ++i) {
+        const int from = i / (SF_HELD_PIXELS * SF_VECTORS) * SF_PIXELS + i / SF_VECTORS % SF_HELD_PIXELS;
+        s->held[i] = post_sum(whole[from * SF_VECTORS + i % SF_VECTORS], param.bias[i % SF_VECTORS]);
+      }
     }
     if (in->direct) {
       /* 32 bits a channel, a pixel of a frame an iteration */
@@ -1970,7 +2015,7 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
       #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int v = i % SF_VECTORS;
-        const ints_t q = sf_round_folded(post_sum(s->held[v], SF_BIAS(param, v)), SF_RIGHT_LEAST, more[v]);
+        const ints_t q = post_output(s->held[v], more[v]);
         beat.unit[i] = i < SF_VECTORS ? q : (ints_t)(0);
       }
       if (s->column < valid) {
@@ -1981,7 +2026,10 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
       for (int i = 0; i < SF_HELD - SF_VECTORS; ++i) s->held[i] = s->held[i + SF_VECTORS];
     }
     if (in->sliced) {
-      post_slice(s, in, valid);
+      if (s->emits)
+        post_pool(s, in);
+      else
+        post_slice(s, in, valid);
       #pragma unroll
       for (int i = 0; i < SF_LINE; ++i) line.px[i] = s->codes[i];
     }
@@ -1992,10 +2040,10 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
   /* Every counter below adds or keeps. */
   if (reads_param) s->at++;
   if (s->pre != 0) s->pre--;
-  const int part_ends = works && s->part == in->every - 1;
+  const int part_ends = works && post_ends(s, in);
   if (works) {
     s->part = part_ends ? 0 : s->part + 1;
-    s->column += in->columns;
+    s->column += (s->emits) ? 0 : in->columns;
     s->column = s->column == SF_PIXELS ? 0 : s->column;
   }
   /* the sums of a channel group follow its last tile */
@@ -2666,12 +2714,12 @@ __kernel void clocked(__global const image_beat_t *restrict image,
     if (params_left) {
       int wait = 0;
       if (blocked_param) wait = 5;
-      if (beats < 256 * 64 && !wait) wait = SF_MEMORY;
+      if (beats < 256 * 128 && !wait) wait = SF_MEMORY;
       if (wait) {
         params_span[3 + wait]++;
       } else {
-        beats -= 256 * 64;
-        traffic += 64;
+        beats -= 256 * 128;
+        traffic += 128;
         params_span[2]++;
         params_iterate(&param_at, params, ports);
         params_left--;

@@ -122,8 +122,9 @@ def features_of(plan: Planned) -> Features:
         left_bits=shifts.left_most.bit_length(),
         floors=floors(plan.steps),
         clamps_output=clamps_output(plan.steps),
-        held_pixels=max((p.every // (array.frames * p.output_turns) for p in posts if p.direct),
-                        default=0),
+        held_pixels=max(
+            (p.every // (array.frames * p.output_turns) for p in posts if p.direct), default=0
+        ),
         multiplier_requant=plan.multiplier_requant,
         residual=bool(added),
         residual_bits=_residual_bits(added),

@@ -75,8 +75,9 @@ def test_short_maps_before_a_pool_take_more_at_once(busy: int, at_once: int) -> 
     array = ArrayShape(16, 7)
     pools = [own.pool is not None for own in layers]
     assert sum(pools) == 1
-    tilings = [replace(tile_layer(own, array), out_groups=80, out_rows=2, out_tiles=1) if pool
-               else tile_layer(own, array) for own, pool in zip(layers, pools, strict=True)]  # fmt: skip
+    tilings = [tile_layer(own, array) for own in layers]
+    head = pools.index(True)
+    tilings[head] = replace(tilings[head], out_groups=80, out_rows=2, out_tiles=1)
     iterations = [busy if pool else 1000 for pool in pools]
     found = choose_turns(layers, tilings, iterations, array, Slice(1, 7, 1), True)
     assert (found.pool_units, found.pool) == (at_once, 16 // at_once)
