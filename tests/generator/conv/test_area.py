@@ -189,7 +189,8 @@ def test_more_of_anything_takes_no_less(plan: Plan) -> None:
     of = features_of(plan)
     base = estimate_area(of).alm
     for more in ({"units": 32}, {"places": 14}, {"windows": 3}, {"right_bits": 6},
-                 {"clamps_output": True}, {"residual_bits": 2},
+                 {"clamps_output": True}, {"residual_bits": 2}, {"pool_units": 2},
+                 {"output_units": 2},
                  {"multiplier_requant": True}):  # fmt: skip
         assert estimate_area(replace(of, **more)).alm > base
     of = replace(of, slice_columns=7)
