@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shiftforge.generator.conv.array import ArrayShape, Tiling
+from shiftforge.generator.conv.array import ArrayShape, Tiling, power_of_two
 from shiftforge.generator.conv.depths import SHORT
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.slices import Slice, direct_columns, is_sliced
@@ -27,7 +27,7 @@ class Turns:
     """pool: iterations in which a channel group's sums become codes, ``pool_units`` of all frames'
     at once. output: iterations of a pixel of the 32-bit output, ``output_units`` at once.
 
-    units: of 1, 2, 4 or vectors of 8.
+    units: of 1, 2, 4 or vectors of 8; those of the output a power of two, or all.
     """
 
     pool: int
@@ -76,7 +76,9 @@ def choose_turns(
     pool = next(n for n in _sizes(sums) if pooled(n) - pooled(sums) <= room)
     output = units
     if folded:
-        output = next(n for n in _sizes(units) if left(n) - left(units) <= room)
+        # A store is a power of two.
+        stores = [n for n in _sizes(units) if n == power_of_two(n) or n == units]
+        output = next(n for n in stores if left(n) - left(units) <= room)
     return Turns(sums // pool, pool, units // output, output)
 
 

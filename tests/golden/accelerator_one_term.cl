@@ -1763,7 +1763,7 @@ static void post_reset(post_state_t *s) {
 
 /* Whether this is a tile's last iteration, or the last one of a channel group's sums. */
 static int post_ends(const post_state_t *s, const post_layer_t *in) {
-  return s->part == (s->emits ? in->pool_turns : in->every) - 1;
+  return s->part == (s->emits ? in->pool_turns - 1 : in->every - 1);
 }
 
 static int post_reads_param(const post_state_t *s, const post_layer_t *in) {

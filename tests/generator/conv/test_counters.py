@@ -18,6 +18,7 @@ from device_client import DeviceClient
 from mobilenet import mobilenet_v2
 from random_networks import random_frames
 from strip_networks import blocks, random_array, random_segments
+from turn_designs import force_turns
 
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed
@@ -99,6 +100,16 @@ def test_counters_of_a_text_that_runs_stay_in_their_bits(
 def test_counters_of_steps_stay_in_their_bits(seed: int, device: str) -> None:
     plan = in_strips(seed)
     assert len(plan.steps) > len(plan.layers)
+    checked(plan, device)
+
+
+@pytest.mark.parametrize("device", ["pocl"])
+def test_counters_of_turns_stay_in_their_bits(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a pool that turns longer than a tile takes, and of an output."""
+    force_turns(monkeypatch, 1, 2)
+    plan = _plan(random_model(5, ModelOptions(height=12, width=11, out_channels=27)))
+    bits = {c.name: c.bits for c in plan.counters["post"]}
+    assert (plan.turns.pool, bits["part"], bits["turn"]) == (16, 4, 3)
     checked(plan, device)
 
 

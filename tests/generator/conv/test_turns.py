@@ -52,6 +52,13 @@ def test_a_dense_map_takes_as_many_as_its_tiles_leave_time_for() -> None:
     assert found == {9: 16, 36: 16, 72: 8, 144: 4, 576: 1}
 
 
+def test_a_store_of_some_units_is_a_power_of_two() -> None:
+    """24 of 48 units at once would do for tiles of eight iterations, but for that."""
+    found = {channels: planned(dense(channels), 48, 4).turns.output_units
+             for channels in (36, 72, 108, 216)}  # fmt: skip
+    assert found == {36: 48, 72: 48, 108: 16, 216: 8}
+
+
 def test_no_fewer_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half as many units at once cost more of the modelled cycles than is allowed."""
     plan = planned(dense(72), 16, 4)
