@@ -94,12 +94,13 @@ typedef struct { bytes_t code[32]; } stored_weight_t;
 typedef struct { bytes_t code[16]; } weight_beat_t __attribute__((aligned(128)));
 typedef struct { bytes_t code[8]; } rest_beat_t __attribute__((aligned(64)));
 typedef struct { bytes_t px[16]; } image_beat_t __attribute__((aligned(128)));
-/* Requantisation constants of one group of output channels, a beat of 256 bytes. */
+/* Requantisation constants of one group of output channels, a beat of 128 bytes. */
 typedef struct {
-  ints_t bias[SF_VECTORS]; /* with the ones that complements of negative terms lack */
-  bytes_t shift[SF_VECTORS]; /* to the right, beyond the least; as a signed byte below 0: to the left */
-  uchar padding[96];
-} param_word_t __attribute__((aligned(256)));
+  ints_t word[SF_VECTORS]; /* in 21 bits the bias, with the ones that complements of negative terms lack;
+                            * above them the shift to the right, beyond the least */
+} param_word_t __attribute__((aligned(128)));
+#define SF_BIAS(param, v) SF_RAISED_SUM((param).word[v])
+#define SF_MORE(param, v) ((param).word[v] >> 21 & SF_RIGHT_MASK)
 /* One pixel of the network's output of one frame, 32 bits a channel. */
 typedef struct { ints_t unit[4]; } output_beat_t __attribute__((aligned(128)));
 
@@ -1071,9 +1072,9 @@ static void feeder_iterate(feeder_state_t *s, __global const weight_beat_t *rest
 
 static void params_iterate(int *at, __global const param_word_t *restrict params SF_PORTS) {
   const param_word_t beat = params[*at];
-  if (*at < SF_CONTROLLER_PROGRAM) SF_WRITE(program_controller, (uint)beat.bias[0].s0);
-  if (*at < SF_CONV_PROGRAM) SF_WRITE(program_conv, (uint)beat.bias[0].s1);
-  if (*at < SF_POST_PROGRAM) SF_WRITE(program_post, (uint)beat.bias[0].s2);
+  if (*at < SF_CONTROLLER_PROGRAM) SF_WRITE(program_controller, (uint)beat.word[0].s0);
+  if (*at < SF_CONV_PROGRAM) SF_WRITE(program_conv, (uint)beat.word[0].s1);
+  if (*at < SF_POST_PROGRAM) SF_WRITE(program_post, (uint)beat.word[0].s2);
   if (*at >= SF_PROGRAM_BEATS) SF_WRITE(param, beat);
   *at = *at == SF_PROGRAM_BEATS + SF_FRAME_PARAMS - 1 ? SF_PROGRAM_BEATS : *at + 1;
 }
@@ -1939,7 +1940,7 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
     ints_t more[SF_VECTORS], below[SF_VECTORS], outer[SF_VECTORS];
     #pragma unroll
     for (int v = 0; v < SF_VECTORS; ++v) {
-      more[v] = SF_INTS_OF_BYTES(param.shift[v]) & SF_RIGHT_MASK;
+      more[v] = SF_MORE(param, v);
       below[v] = ((ints_t)(1 << SF_RIGHT_LEAST) << more[v]) - 1;
       outer[v] = (ints_t)((int)(~255u << SF_RIGHT_LEAST)) << more[v];
     }
@@ -1947,7 +1948,7 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
     for (int i = 0; i < SF_LINE; ++i) {
       whole[i] = SF_SUMS_GET(sums, i);
       const int v = i % SF_VECTORS;
-      const shorts_t wide = post_code(whole[i], param.bias[v], more[v], below[v], outer[v]);
+      const shorts_t wide = post_code(whole[i], SF_BIAS(param, v), more[v], below[v], outer[v]);
       /* the smallest code is 0 or -128: no bit below the eighth decides */
       const shorts_t low = (shorts_t)(SF_LOW(in)), under = ((wide >> 7) < (low >> 7));
       shorts_t code = (under & low) | (~under & min(wide, (shorts_t)(SF_HIGH(in))));
@@ -1964,7 +1965,7 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
       #pragma unroll
       for (int i = 0; i < SF_HELD; ++i) {
         const int from = i / (SF_HELD_PIXELS * SF_VECTORS) * SF_PIXELS + i / SF_VECTORS % SF_HELD_PIXELS;
-        s->held[i] = post_sum(whole[from * SF_VECTORS + i % SF_VECTORS], param.bias[i % SF_VECTORS]);
+        s->held[i] = post_sum(whole[from * SF_VECTORS + i % SF_VECTORS], SF_BIAS(param, i % SF_VECTORS));
       }
     }
     if (in->direct) {
@@ -2544,7 +2545,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   int stored = 0;
   while ((loader_left || feeder_left || params_left || controller_passes || conv_passes ||
           post_passes) && now - moved < patience) {
-    beats = min(beats + rate, 4 * 256 * 256 + rate);
+    beats = min(beats + rate, 4 * 256 * 128 + rate);
     int blocked_image = 0;
     const uint image_next = ports->image_read;
     const uint image_before = ports->image_written;
@@ -2672,12 +2673,12 @@ __kernel void clocked(__global const image_beat_t *restrict image,
     if (params_left) {
       int wait = 0;
       if (blocked_param) wait = 5;
-      if (beats < 256 * 256 && !wait) wait = SF_MEMORY;
+      if (beats < 256 * 128 && !wait) wait = SF_MEMORY;
       if (wait) {
         params_span[3 + wait]++;
       } else {
-        beats -= 256 * 256;
-        traffic += 256;
+        beats -= 256 * 128;
+        traffic += 128;
         params_span[2]++;
         params_iterate(&param_at, params, ports);
         params_left--;
