@@ -13,7 +13,7 @@ from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.post_range import clamps_output, floors
-from shiftforge.generator.conv.programs import program_beats
+from shiftforge.generator.conv.programs import FOLLOWING, TAKEN, head_beats
 from shiftforge.generator.conv.promises import PROMISES
 from shiftforge.generator.conv.records import (
     RECORDS,
@@ -232,8 +232,10 @@ def render_accelerator(plan: Plan) -> str:
         "param_first": "word" if plan.parameters.shared else "bias",
         "bias_bits": plan.parameters.bias_bits,
         "frame_words": plan.frame_words,
-        "frame_params": plan.frame_params,
-        "program_beats": program_beats(plan.packings),
+        "head_beats": head_beats(plan.packings),
+        "batch_beats": plan.frame_beats,
+        "taken_place": TAKEN,
+        "following_place": FOLLOWING,
         "records": _records(plan),
         "counters": {kernel: _trimmed(own) for kernel, own in plan.counters.items()},
         "through": bool(plan.fetches),
@@ -241,7 +243,6 @@ def render_accelerator(plan: Plan) -> str:
         "store_count": len(plan.saves),
         "constants": _constants(plan),
         "channels": plan.channels,
-        "timed_channels": [c for c in plan.channels if c.type != "uint"],
         "numbers": {c.name: i for i, c in enumerate(plan.channels)},
         "hardware_depths": True,
         "layer_comments": [_layer_comment(layer) for layer in plan.layers],

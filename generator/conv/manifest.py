@@ -67,8 +67,9 @@ class ConvManifest:
     ``layout``. weight_bytes: of a weight word in its channel. output_bytes: of a beat of results.
 
     steps: of the kernels a frame; passes: of the controller, which may store the image first.
-    frame_words, channel_groups: weight words and parameter records of a frame. program_beats: with
-    the kernels' programs, in front of these records. memory_lines: of the maps in global memory.
+    frame_words, channel_groups: weight words and parameter records of a frame. head_beats:
+    of the parameters' file, that are read once; record_beats: of a batch, that bring the kernels'
+    records. memory_lines: of the maps in global memory.
     """
 
     units: Annotated[int, Ge(1), Le(4096)]
@@ -83,7 +84,8 @@ class ConvManifest:
     passes: Count
     frame_words: Count
     channel_groups: Count
-    program_beats: Count
+    head_beats: Count
+    record_beats: Count
     memory_lines: Lines
     trace_lines: Lines
     trace: tuple[StoredMap, ...]

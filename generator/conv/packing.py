@@ -68,7 +68,7 @@ class Packing:
 
     @property
     def total_words(self) -> int:
-        """Of all records: a kernel's program."""
+        """Of all records."""
         return self.words * self.count
 
     @property

@@ -34,6 +34,7 @@ from shiftforge.generator.conv.plan_parts import (
     plan_layers,
     plan_steps,
 )
+from shiftforge.generator.conv.programs import batch_record_beats
 from shiftforge.generator.conv.promises import Proof, prove_promises
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, StorePass
 from shiftforge.generator.conv.segments import Segment, image_problems, steps_of
@@ -112,13 +113,13 @@ class Plan:
 
     @property
     def traffic_bytes(self) -> int:
-        """Bytes that a batch moves from and to global memory: image, weights, parameters, output,
-        and maps that travel."""
+        """Bytes that a batch moves from and to global memory: image, weights, parameters, records,
+        output, and maps that travel."""
         image, array = self.image, self.array
         return (
             image.frame_beats * image.passes * image.beat
             + frame_weight_bytes(self.frame_words, array)
-            + self.frame_params * parameter_bytes(array, self.parameters)
+            + self.frame_beats * parameter_bytes(array, self.parameters)
             + output_traffic(self.steps, array)
             + map_traffic(self.fetches, self.saves, array)
         )
@@ -224,6 +225,16 @@ class Plan:
     def frame_params(self) -> int:
         """Parameter records of a frame."""
         return sum(step.tiling.out_groups for step in self.steps)
+
+    @property
+    def record_beats(self) -> int:
+        """Beats of a batch that bring the kernels' records."""
+        return batch_record_beats(self.packings, len(self.steps), self.image_pass is not None)
+
+    @property
+    def frame_beats(self) -> int:
+        """Beats of parameters and records that a batch reads."""
+        return self.frame_params + self.record_beats
 
     @property
     def trace_lines(self) -> int:

@@ -21,7 +21,7 @@ from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
-from shiftforge.generator.conv.programs import pack_programs, program_beats
+from shiftforge.generator.conv.programs import head_beats, pack_stream
 from shiftforge.generator.conv.search import Found, find_plan
 from shiftforge.generator.conv.sweep.points import choices_of
 from shiftforge.generator.conv.weights import (
@@ -162,7 +162,7 @@ def _emit(network: Network, plan: Plan) -> Design:
     data = {
         "data/weights.bin": weights,
         "data/rests.bin": rests,
-        "data/params.bin": _programs(plan) + parameters,
+        "data/params.bin": _stream(plan, parameters),
     }
     files = {
         **{path: text.encode() for path, text in render_project(plan, data).items()},
@@ -177,18 +177,19 @@ def _emit(network: Network, plan: Plan) -> Design:
     return Design(files, report, _manifest(model, plan), TextRules(True, proofs, exceptions))
 
 
-def _programs(plan: Plan) -> bytes:
-    """The words of the records in front of the parameters."""
+def _stream(plan: Plan, parameters: bytes) -> bytes:
+    """The records, and behind each step's the parameters."""
     image = [plan.image_pass] if plan.image_pass is not None else []
     records: dict[str, Sequence[Any]] = {
         "controller": [*image, *(own.controller for own in plan.steps)],
-        "conv": [*(own.conv for own in plan.steps), plan.fill],
+        "conv": [plan.fill, *(own.conv for own in plan.steps)],
         "post": [own.post for own in plan.steps],
         "fetch": plan.fetches,
         "store": plan.saves,
     }
+    groups = [own.tiling.out_groups for own in plan.steps]
     beat = parameter_bytes(plan.array, plan.parameters)
-    return pack_programs(plan.packings, records, beat)
+    return pack_stream(plan.packings, records, parameters, groups, beat)
 
 
 def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
@@ -234,7 +235,8 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         "frame_words": plan.frame_words,
         "channel_groups": plan.frame_params,
         "programs": list(plan.packings),
-        "program_beats": program_beats(plan.packings),
+        "head_beats": head_beats(plan.packings),
+        "record_beats": plan.record_beats,
         "memory_lines": plan.through.lines,
         "trace_lines": plan.trace_lines,
         "trace": [asdict(own) for own in plan.traced],

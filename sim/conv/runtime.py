@@ -122,7 +122,8 @@ class Accelerator:
         if channel_type == "weight_word_t":
             return self.manifest.weight_bytes
         # param_word_t: the file tells its length
-        beats = self.manifest.program_beats + self.manifest.channel_groups
+        own = self.manifest
+        beats = own.head_beats + own.record_beats + own.channel_groups
         return self.sizes["params"] // beats
 
     def _arena(self) -> int:

@@ -525,17 +525,17 @@ static ints_t sf_round_shift(const ints_t v, const ints_t left, const ints_t rig
 #ifndef SF_DEPTH_result
 #define SF_DEPTH_result 512
 #endif
-#define SF_HARDWARE_program_controller 8
+#define SF_HARDWARE_program_controller 32
 #ifndef SF_DEPTH_program_controller
-#define SF_DEPTH_program_controller 8
+#define SF_DEPTH_program_controller 32
 #endif
-#define SF_HARDWARE_program_conv 8
+#define SF_HARDWARE_program_conv 32
 #ifndef SF_DEPTH_program_conv
-#define SF_DEPTH_program_conv 8
+#define SF_DEPTH_program_conv 32
 #endif
-#define SF_HARDWARE_program_post 8
+#define SF_HARDWARE_program_post 32
 #ifndef SF_DEPTH_program_post
-#define SF_DEPTH_program_post 8
+#define SF_DEPTH_program_post 32
 #endif
 
 #ifdef SF_LOWERED
@@ -1064,19 +1064,32 @@ static void feeder_iterate(feeder_state_t *s, __global const weight_beat_t *rest
   s->in_rest = rest_end ? 0 : s->in_rest + 1;
 }
 
-/* ---- parameter feeder: once the programs of all kernels, then for every batch the records of all
- * groups of output channels, layer by layer ----
- * A beat of programs has a word of each in its first bytes, until the longest ends. */
-#define SF_PROGRAM_BEATS 66
-#define SF_FRAME_PARAMS 17
+/* ---- parameter feeder: the records of every step, and behind them its requantisation constants ----
+ * A beat of records has a word for each kernel, then which of them take theirs, and how many beats
+ * of constants follow. The head comes once: the record that only reads the first weights. */
+#define SF_HEAD_BEATS 4
+#define SF_BATCH_BEATS 83 /* of every batch */
 
-static void params_iterate(int *at, __global const param_word_t *restrict params SF_PORTS) {
-  const param_word_t beat = params[*at];
-  if (*at < SF_CONTROLLER_PROGRAM) SF_WRITE(program_controller, (uint)beat.word[0].s0);
-  if (*at < SF_CONV_PROGRAM) SF_WRITE(program_conv, (uint)beat.word[0].s1);
-  if (*at < SF_POST_PROGRAM) SF_WRITE(program_post, (uint)beat.word[0].s2);
-  if (*at >= SF_PROGRAM_BEATS) SF_WRITE(param, beat);
-  *at = *at == SF_PROGRAM_BEATS + SF_FRAME_PARAMS - 1 ? SF_PROGRAM_BEATS : *at + 1;
+typedef struct {
+  int at;   /* next beat */
+  int left; /* beats of constants to come before the next records */
+} params_state_t;
+
+static void params_begin(params_state_t *s) {
+  s->at = 0;
+  s->left = 0;
+}
+
+static void params_iterate(params_state_t *s, __global const param_word_t *restrict params SF_PORTS) {
+  const param_word_t beat = params[s->at];
+  const int records = s->left == 0;
+  const int taken = records ? beat.word[0].s6 : 0;
+  if (taken & 1) SF_WRITE(program_controller, (uint)beat.word[0].s0);
+  if (taken & 2) SF_WRITE(program_conv, (uint)beat.word[0].s1);
+  if (taken & 4) SF_WRITE(program_post, (uint)beat.word[0].s2);
+  if (!records) SF_WRITE(param, beat);
+  s->left = records ? beat.word[0].s7 : s->left - 1;
+  s->at = s->at == SF_HEAD_BEATS + SF_BATCH_BEATS - 1 ? SF_HEAD_BEATS : s->at + 1;
 }
 
 /* ---- controller: owns the feature-map memory ----
@@ -2068,9 +2081,8 @@ static void post_iterate(post_state_t *s, const post_layer_t *in, param_word_t *
 
 /* ---- the kernels: one enqueue of each runs all layers of all batches, each of
  * SF_FRAMES frames ----
- * A kernel that has layers first takes its program from params, before it waits for anything else.
- * Then it is a loop over the layers, and in it a short loop that brings the layer's record and one
- * whose trip count the planner computed: one iteration is one clock. */
+ * A kernel that has layers is a loop over them, and in it a short loop that takes the layer's record
+ * from params and one whose trip count the planner computed: one iteration is one clock. */
 #define SF_KERNEL __attribute__((max_global_work_dim(0))) __kernel
 #ifdef SF_EMULATOR
 #define SF_WAITS , __global volatile int *restrict sf_waits
@@ -2094,17 +2106,16 @@ SF_KERNEL void feeder(__global const weight_beat_t *restrict weights,
 }
 
 SF_KERNEL void params(__global const param_word_t *restrict records, const int batches SF_WAITS) {
-  int at = 0;
-  const int iterations = SF_PROGRAM_BEATS + batches * SF_FRAME_PARAMS;
-  for (int i = 0; i < iterations; ++i) params_iterate(&at, records SF_PASS);
+  params_state_t s;
+  params_begin(&s);
+  const int iterations = SF_HEAD_BEATS + batches * SF_BATCH_BEATS;
+  for (int i = 0; i < iterations; ++i) params_iterate(&s, records SF_PASS);
 }
 
 SF_KERNEL void controller(__global line_t *restrict trace, const int batches SF_WAITS) {
-  uint program_words[SF_CONTROLLER_PROGRAM];
   stored_line_t fm[SF_FM_LINES];
   controller_state_t s;
-  for (int w = 0; w < SF_CONTROLLER_PROGRAM; ++w) program_words[w] = SF_READ(program_controller);
-  int at = 0, batch = 0;
+  int pass = 0, batch = 0;
   const int passes = batches * SF_PASSES;
   for (int l = 0; l < passes; ++l) {
     /* the record: a word an iteration into registers, the first one in front at the end */
@@ -2114,27 +2125,24 @@ SF_KERNEL void controller(__global line_t *restrict trace, const int batches SF_
     for (int w = 0; w < SF_CONTROLLER_WORDS; ++w) {
       #pragma unroll
       for (int i = 0; i < SF_CONTROLLER_WORDS - 1; ++i) words[i] = words[i + 1];
-      words[SF_CONTROLLER_WORDS - 1] = program_words[at + w];
+      words[SF_CONTROLLER_WORDS - 1] = SF_READ(program_controller);
     }
     const controller_layer_t in = controller_unpack(words);
     controller_begin(&s, &in);
     /* proof: controller-maps - within a layer no line that is read is written: the maps lie apart */
     #pragma ivdep array(fm)
     for (int i = 0; i < in.iterations; ++i) controller_iterate(&s, &in, fm, batch, trace SF_PASS);
-    batch = at == (SF_PASSES - 1) * SF_CONTROLLER_WORDS ? batch + 1 : batch;
-    at = at == (SF_PASSES - 1) * SF_CONTROLLER_WORDS ? 0 : at + SF_CONTROLLER_WORDS;
+    batch = pass == SF_PASSES - 1 ? batch + 1 : batch;
+    pass = pass == SF_PASSES - 1 ? 0 : pass + 1;
   }
 }
 
 SF_KERNEL void conv(const int batches SF_WAITS) {
-  uint program_words[SF_CONV_PROGRAM]; /* the last record only reads the first weights */
   stored_weight_t weights[2 * SF_WEIGHT_HALF];
   stored_rows_t rows[SF_ROW_LINES];
   conv_state_t s;
-  for (int w = 0; w < SF_CONV_PROGRAM; ++w) program_words[w] = SF_READ(program_conv);
   conv_reset(&s);
-  int at = SF_LAYERS * SF_CONV_WORDS;
-  const int passes = batches * SF_LAYERS + 1;
+  const int passes = batches * SF_LAYERS + 1; /* the first one only reads the first weights */
   for (int l = 0; l < passes; ++l) {
     /* the record: a word an iteration into registers, the first one in front at the end */
     uint words[SF_CONV_WORDS];
@@ -2143,7 +2151,7 @@ SF_KERNEL void conv(const int batches SF_WAITS) {
     for (int w = 0; w < SF_CONV_WORDS; ++w) {
       #pragma unroll
       for (int i = 0; i < SF_CONV_WORDS - 1; ++i) words[i] = words[i + 1];
-      words[SF_CONV_WORDS - 1] = program_words[at + w];
+      words[SF_CONV_WORDS - 1] = SF_READ(program_conv);
     }
     const conv_layer_t in = conv_unpack(words);
     const int last = l == passes - 1;
@@ -2153,17 +2161,13 @@ SF_KERNEL void conv(const int batches SF_WAITS) {
     /* proof: conv-rows - a place of the line buffer comes again a row of all channel groups later */
     #pragma ivdep array(rows) safelen(16)
     for (int i = 0; i < in.iterations; ++i) conv_iterate(&s, &in, weights, rows, last SF_PASS);
-    at = at >= (SF_LAYERS - 1) * SF_CONV_WORDS ? 0 : at + SF_CONV_WORDS;
   }
 }
 
 SF_KERNEL void post(__global output_beat_t *restrict output, const int batches SF_WAITS) {
-  uint program_words[SF_POST_PROGRAM];
   param_word_t records[SF_GROUPS];
   post_state_t s;
-  for (int w = 0; w < SF_POST_PROGRAM; ++w) program_words[w] = SF_READ(program_post);
   post_reset(&s);
-  int at = 0;
   const int passes = batches * SF_LAYERS;
   for (int l = 0; l < passes; ++l) {
     /* the record: a word an iteration into registers, the first one in front at the end */
@@ -2173,36 +2177,27 @@ SF_KERNEL void post(__global output_beat_t *restrict output, const int batches S
     for (int w = 0; w < SF_POST_WORDS; ++w) {
       #pragma unroll
       for (int i = 0; i < SF_POST_WORDS - 1; ++i) words[i] = words[i + 1];
-      words[SF_POST_WORDS - 1] = program_words[at + w];
+      words[SF_POST_WORDS - 1] = SF_READ(program_post);
     }
     const post_layer_t in = post_unpack(words);
     post_begin(&s, &in);
     /* proof: post-records - all are written before the first is read */
     #pragma ivdep array(records) safelen(8)
     for (int i = 0; i < in.iterations; ++i) post_iterate(&s, &in, records, output SF_PASS);
-    at = at == (SF_LAYERS - 1) * SF_POST_WORDS ? 0 : at + SF_POST_WORDS;
   }
 }
 
 #else
 
 /* ---- one scheduler in place of the kernels: each does its iterations where a FIFO lets it ---- */
-static controller_layer_t controller_record(const uint *program, const int at) {
-  uint words[SF_CONTROLLER_WORDS];
-  for (int i = 0; i < SF_CONTROLLER_WORDS; ++i) words[i] = program[at * SF_CONTROLLER_WORDS + i];
-  return controller_unpack(words);
-}
-
-static conv_layer_t conv_record(const uint *program, const int at) {
-  uint words[SF_CONV_WORDS];
-  for (int i = 0; i < SF_CONV_WORDS; ++i) words[i] = program[at * SF_CONV_WORDS + i];
-  return conv_unpack(words);
-}
-
-static post_layer_t post_record(const uint *program, const int at) {
-  uint words[SF_POST_WORDS];
-  for (int i = 0; i < SF_POST_WORDS; ++i) words[i] = program[at * SF_POST_WORDS + i];
-  return post_unpack(words);
+/* Whether what the next beat brings has room. */
+static int params_ready(const params_state_t *s, __global const param_word_t *restrict params,
+                        const ports_t *ports) {
+  if (s->left) return SF_SPACE(param, 1);
+  const int taken = params[s->at].word[0].s6;
+  return (!(taken & 1) || SF_SPACE(program_controller, 1)) &&
+(!(taken & 2) || SF_SPACE(program_conv, 1)) &&
+(!(taken & 4) || SF_SPACE(program_post, 1));
 }
 
 static int controller_ready(const controller_state_t *s, const controller_layer_t *in,
@@ -2287,34 +2282,35 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   controller_state_t controller;
   conv_state_t conv;
   post_state_t post;
-  int param_at = 0, batch = 0;
-  uint controller_program[SF_CONTROLLER_PROGRAM];
-  uint conv_program[SF_CONV_PROGRAM];
-  uint post_program[SF_POST_PROGRAM];
-  /* the programs come before all else, in no time that counts */
-  for (int i = 0; i < SF_PROGRAM_BEATS; ++i) {
-    params_iterate(&param_at, params, ports);
-    if (i < SF_CONTROLLER_PROGRAM) controller_program[i] = SF_READ(program_controller);
-    if (i < SF_CONV_PROGRAM) conv_program[i] = SF_READ(program_conv);
-    if (i < SF_POST_PROGRAM) post_program[i] = SF_READ(program_post);
+  params_state_t param;
+  int batch = 0;
+  uint controller_words[SF_CONTROLLER_WORDS]; /* of the record that comes */
+  int controller_come = 0;
+  uint conv_words[SF_CONV_WORDS]; /* of the record that comes */
+  int conv_come = 0;
+  uint post_words[SF_POST_WORDS]; /* of the record that comes */
+  int post_come = 0;
+  /* the head comes before all else, in no time that counts */
+  params_begin(&param);
+  for (int i = 0; i < SF_HEAD_BEATS; ++i) {
+    params_iterate(&param, params, ports);
+    if (i < SF_CONV_WORDS) conv_words[i] = SF_READ(program_conv);
   }
-  int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
+  int controller_at = 0;
   int loader_left = batches * SF_IMAGE_PASSES * SF_FRAME_BEATS;
-  int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
+  int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_BATCH_BEATS;
   int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
   int post_passes = batches * SF_LAYERS;
-  controller_layer_t controller_in = controller_record(controller_program, controller_at);
-  conv_layer_t conv_in = conv_record(conv_program, conv_at);
-  post_layer_t post_in = post_record(post_program, post_at);
-  int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
-  int post_left = post_in.iterations;
+  /* none left: its record comes first */
+  controller_layer_t controller_in;
+  post_layer_t post_in;
+  conv_layer_t conv_in = conv_unpack(conv_words);
+  int controller_left = 0, conv_left = conv_in.iterations, post_left = 0;
   loader_begin(&loader);
   feeder_begin(&feeder);
-  controller_begin(&controller, &controller_in);
   conv_reset(&conv);
   conv_begin(&conv, &conv_in, conv_passes == 1);
   post_reset(&post);
-  post_begin(&post, &post_in);
 
   int moved = 1;
   while (moved) {
@@ -2327,39 +2323,55 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
       feeder_iterate(&feeder, weights, rests, ports);
       feeder_left--;
     }
-    for (; params_left && SF_SPACE(param, 1); moved = 1) {
-      params_iterate(&param_at, params, ports);
+    for (; params_left && params_ready(&param, params, ports); moved = 1) {
+      params_iterate(&param, params, ports);
       params_left--;
     }
-    for (; controller_passes && controller_ready(&controller, &controller_in, ports); moved = 1) {
+    for (; controller_passes && (controller_left ? controller_ready(&controller, &controller_in, ports) : SF_FILLED(program_controller, 1)); moved = 1) {
+      if (!controller_left) {
+        controller_words[controller_come++] = SF_READ(program_controller);
+        if (controller_come != SF_CONTROLLER_WORDS) continue;
+        controller_come = 0;
+        controller_in = controller_unpack(controller_words);
+        controller_left = controller_in.iterations;
+        controller_begin(&controller, &controller_in);
+        continue;
+      }
       controller_iterate(&controller, &controller_in, fm, batch, trace, ports);
       if (--controller_left == 0) {
         controller_passes--;
         batch = controller_at == SF_PASSES - 1 ? batch + 1 : batch;
         controller_at = controller_at == SF_PASSES - 1 ? 0 : controller_at + 1;
-        controller_in = controller_record(controller_program, controller_at);
-        controller_left = controller_in.iterations;
-        controller_begin(&controller, &controller_in);
       }
     }
-    for (; conv_passes && conv_ready(&conv, &conv_in, ports); moved = 1) {
+    for (; conv_passes && (conv_left ? conv_ready(&conv, &conv_in, ports) : SF_FILLED(program_conv, 1)); moved = 1) {
+      if (!conv_left) {
+        conv_words[conv_come++] = SF_READ(program_conv);
+        if (conv_come != SF_CONV_WORDS) continue;
+        conv_come = 0;
+        conv_in = conv_unpack(conv_words);
+        conv_left = conv_in.iterations;
+        conv_begin(&conv, &conv_in, conv_passes == 1);
+        continue;
+      }
       conv_iterate(&conv, &conv_in, weight_memory, rows, conv_passes == 1, ports);
       if (--conv_left == 0) {
         conv_passes--;
-        conv_at = conv_at >= SF_LAYERS - 1 ? 0 : conv_at + 1;
-        conv_in = conv_record(conv_program, conv_at);
-        conv_left = conv_in.iterations;
-        conv_begin(&conv, &conv_in, conv_passes == 1);
       }
     }
-    for (; post_passes && post_ready(&post, &post_in, ports); moved = 1) {
+    for (; post_passes && (post_left ? post_ready(&post, &post_in, ports) : SF_FILLED(program_post, 1)); moved = 1) {
+      if (!post_left) {
+        post_words[post_come++] = SF_READ(program_post);
+        if (post_come != SF_POST_WORDS) continue;
+        post_come = 0;
+        post_in = post_unpack(post_words);
+        post_left = post_in.iterations;
+        post_begin(&post, &post_in);
+        continue;
+      }
       post_iterate(&post, &post_in, records, output, ports);
       if (--post_left == 0) {
         post_passes--;
-        post_at = post_at == SF_LAYERS - 1 ? 0 : post_at + 1;
-        post_in = post_record(post_program, post_at);
-        post_left = post_in.iterations;
-        post_begin(&post, &post_in);
       }
     }
   }
@@ -2392,17 +2404,24 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   __global int *waits = status + 23;
   waits[0] = loader_left ? 1 : 0;
   waits[1] = feeder_left ? 4 : 0;
-  waits[2] = params_left ? 5 : 0;
+  waits[2] = !params_left ? 0
+             : !param.left && params[param.at].word[0].s6 & 1 && !SF_SPACE(program_controller, 1) ? 8
+             : !param.left && params[param.at].word[0].s6 & 2 && !SF_SPACE(program_conv, 1) ? 9
+             : !param.left && params[param.at].word[0].s6 & 4 && !SF_SPACE(program_post, 1) ? 10
+             : 5;
   waits[3] = !controller_passes ? 0
+             : !controller_left ? 8
              : controller_reads_image(&controller, &controller_in) && !SF_FILLED(image, 1) ? 1
              : controller_sends(&controller, &controller_in) && !SF_SPACE(operand, 1) ? 2
              : controller_skips(&controller, &controller_in) && !SF_SPACE(skip, 1) ? 3
              : 7;
   waits[4] = !conv_passes ? 0
+             : !conv_left ? 9
              : conv_takes(&conv) && !SF_FILLED(weight, 1) ? 4
              : conv_wants(&conv, &conv_in) && !SF_FILLED(operand, 1) ? 2
              : 6;
   waits[5] = !post_passes ? 0
+             : !post_left ? 10
              : post_reads_param(&post, &post_in) && !SF_FILLED(param, 1) ? 5
              : post_reads_acc(&post, &post_in) && !SF_FILLED(acc, 1) ? 6
              : post_reads_skip(&post, &post_in) && !SF_FILLED(skip, 1) ? 3
@@ -2417,7 +2436,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
  * In a cycle every kernel does at most one iteration. What it writes goes through a delay line as
  * long as its latency; a word that has arrived there and finds its channel full stops the kernel.
  * An invocation ends when its last iteration has passed the line, and the next one starts after the
- * re-entry and an iteration for every word of its record. A word can be read some cycles after it
+ * re-entry and an iteration for every word of its record, which waits for it. A word can be read some cycles after it
  * entered its channel. Beats of global memory come at a rate, in 1/256 bytes a cycle. The FIFOs are
  * longer than the channels: the delay lines lie in them too. */
 #define SF_READABLE(name) (name##_entered != ports->name##_read && \
@@ -2487,34 +2506,35 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   controller_state_t controller;
   conv_state_t conv;
   post_state_t post;
-  int param_at = 0, batch = 0;
-  uint controller_program[SF_CONTROLLER_PROGRAM];
-  uint conv_program[SF_CONV_PROGRAM];
-  uint post_program[SF_POST_PROGRAM];
-  /* the programs come before all else, in no time that counts */
-  for (int i = 0; i < SF_PROGRAM_BEATS; ++i) {
-    params_iterate(&param_at, params, ports);
-    if (i < SF_CONTROLLER_PROGRAM) controller_program[i] = SF_READ(program_controller);
-    if (i < SF_CONV_PROGRAM) conv_program[i] = SF_READ(program_conv);
-    if (i < SF_POST_PROGRAM) post_program[i] = SF_READ(program_post);
+  params_state_t param;
+  int batch = 0;
+  uint controller_words[SF_CONTROLLER_WORDS]; /* of the record that comes */
+  int controller_come = 0;
+  uint conv_words[SF_CONV_WORDS]; /* of the record that comes */
+  int conv_come = 0;
+  uint post_words[SF_POST_WORDS]; /* of the record that comes */
+  int post_come = 0;
+  /* the head comes before all else, in no time that counts */
+  params_begin(&param);
+  for (int i = 0; i < SF_HEAD_BEATS; ++i) {
+    params_iterate(&param, params, ports);
+    if (i < SF_CONV_WORDS) conv_words[i] = SF_READ(program_conv);
   }
-  int controller_at = 0, conv_at = SF_LAYERS, post_at = 0;
+  int controller_at = 0;
   int loader_left = batches * SF_IMAGE_PASSES * SF_FRAME_BEATS;
-  int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_FRAME_PARAMS;
+  int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_BATCH_BEATS;
   int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
   int post_passes = batches * SF_LAYERS;
-  controller_layer_t controller_in = controller_record(controller_program, controller_at);
-  conv_layer_t conv_in = conv_record(conv_program, conv_at);
-  post_layer_t post_in = post_record(post_program, post_at);
-  int controller_left = controller_in.iterations, conv_left = conv_in.iterations;
-  int post_left = post_in.iterations;
+  /* none left: its record comes first */
+  controller_layer_t controller_in;
+  post_layer_t post_in;
+  conv_layer_t conv_in = conv_unpack(conv_words);
+  int controller_left = 0, conv_left = conv_in.iterations, post_left = 0;
   loader_begin(&loader);
   feeder_begin(&feeder);
-  controller_begin(&controller, &controller_in);
   conv_reset(&conv);
   conv_begin(&conv, &conv_in, conv_passes == 1);
   post_reset(&post);
-  post_begin(&post, &post_in);
   const int loader_latency = latencies[0] + latencies[8], feeder_latency = latencies[1] + latencies[8];
   const int params_latency = latencies[2] + latencies[8], controller_latency = latencies[3];
   const int conv_latency = latencies[4], post_latency = latencies[5];
@@ -2526,52 +2546,52 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   __global long *image_ready = times;
   __global long *image_seen = times + SF_DEPTH_image;
   times += 2 * SF_DEPTH_image;
-  uint image_entered = ports->image_written; /* none but words of programs */
+  uint image_entered = ports->image_written; /* none but words of the head */
   int image_high = 0;
   __global long *operand_ready = times;
   __global long *operand_seen = times + SF_DEPTH_operand;
   times += 2 * SF_DEPTH_operand;
-  uint operand_entered = ports->operand_written; /* none but words of programs */
+  uint operand_entered = ports->operand_written; /* none but words of the head */
   int operand_high = 0;
   __global long *skip_ready = times;
   __global long *skip_seen = times + SF_DEPTH_skip;
   times += 2 * SF_DEPTH_skip;
-  uint skip_entered = ports->skip_written; /* none but words of programs */
+  uint skip_entered = ports->skip_written; /* none but words of the head */
   int skip_high = 0;
   __global long *weight_ready = times;
   __global long *weight_seen = times + SF_DEPTH_weight;
   times += 2 * SF_DEPTH_weight;
-  uint weight_entered = ports->weight_written; /* none but words of programs */
+  uint weight_entered = ports->weight_written; /* none but words of the head */
   int weight_high = 0;
   __global long *param_ready = times;
   __global long *param_seen = times + SF_DEPTH_param;
   times += 2 * SF_DEPTH_param;
-  uint param_entered = ports->param_written; /* none but words of programs */
+  uint param_entered = ports->param_written; /* none but words of the head */
   int param_high = 0;
   __global long *acc_ready = times;
   __global long *acc_seen = times + SF_DEPTH_acc;
   times += 2 * SF_DEPTH_acc;
-  uint acc_entered = ports->acc_written; /* none but words of programs */
+  uint acc_entered = ports->acc_written; /* none but words of the head */
   int acc_high = 0;
   __global long *result_ready = times;
   __global long *result_seen = times + SF_DEPTH_result;
   times += 2 * SF_DEPTH_result;
-  uint result_entered = ports->result_written; /* none but words of programs */
+  uint result_entered = ports->result_written; /* none but words of the head */
   int result_high = 0;
   __global long *program_controller_ready = times;
   __global long *program_controller_seen = times + SF_DEPTH_program_controller;
   times += 2 * SF_DEPTH_program_controller;
-  uint program_controller_entered = ports->program_controller_written; /* none but words of programs */
+  uint program_controller_entered = ports->program_controller_written; /* none but words of the head */
   int program_controller_high = 0;
   __global long *program_conv_ready = times;
   __global long *program_conv_seen = times + SF_DEPTH_program_conv;
   times += 2 * SF_DEPTH_program_conv;
-  uint program_conv_entered = ports->program_conv_written; /* none but words of programs */
+  uint program_conv_entered = ports->program_conv_written; /* none but words of the head */
   int program_conv_high = 0;
   __global long *program_post_ready = times;
   __global long *program_post_seen = times + SF_DEPTH_program_post;
   times += 2 * SF_DEPTH_program_post;
-  uint program_post_entered = ports->program_post_written; /* none but words of programs */
+  uint program_post_entered = ports->program_post_written; /* none but words of the head */
   int program_post_high = 0;
   /* spans: of the loader and the feeders one a batch, of the others one an invocation */
   __global long *loader_span = spans, *feeder_span = loader_span + batches * SF_SPAN;
@@ -2579,9 +2599,9 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   __global long *controller_span = params_span + batches * SF_SPAN;
   __global long *conv_span = controller_span + controller_passes * SF_SPAN;
   __global long *post_span = conv_span + conv_passes * SF_SPAN;
-  int loader_batches = batches, loader_beats = 0, feeder_words = 0, params_words = 0;
-  /* when the invocation may begin */
-  long controller_free = SF_CONTROLLER_WORDS, conv_free = SF_CONV_WORDS, post_free = SF_POST_WORDS;
+  int loader_batches = batches, loader_beats = 0, feeder_words = 0, params_words = 0, post_at = 0;
+  /* when the invocation may begin, or before that its record be read */
+  long controller_free = 0, conv_free = SF_CONV_WORDS, post_free = 0;
   long controller_last = -1, conv_last = -1, post_last = -1; /* its last iteration; -1: not done */
   int controller_waits = 0, conv_waits = 0, post_waits = 0;
   int stored = 0;
@@ -2679,6 +2699,45 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         moved = now;
       }
     }
+    int blocked_program_controller = 0;
+    const uint program_controller_next = ports->program_controller_read;
+    const uint program_controller_before = ports->program_controller_written;
+    if (program_controller_entered != program_controller_before &&
+        program_controller_ready[program_controller_entered & (SF_DEPTH_program_controller - 1)] <= now) {
+      blocked_program_controller = program_controller_entered - ports->program_controller_read >= SF_HARDWARE_program_controller;
+      if (!blocked_program_controller) {
+        program_controller_seen[program_controller_entered & (SF_DEPTH_program_controller - 1)] = now + channel_latency;
+        program_controller_entered++;
+        program_controller_high = max(program_controller_high, (int)(program_controller_entered - ports->program_controller_read));
+        moved = now;
+      }
+    }
+    int blocked_program_conv = 0;
+    const uint program_conv_next = ports->program_conv_read;
+    const uint program_conv_before = ports->program_conv_written;
+    if (program_conv_entered != program_conv_before &&
+        program_conv_ready[program_conv_entered & (SF_DEPTH_program_conv - 1)] <= now) {
+      blocked_program_conv = program_conv_entered - ports->program_conv_read >= SF_HARDWARE_program_conv;
+      if (!blocked_program_conv) {
+        program_conv_seen[program_conv_entered & (SF_DEPTH_program_conv - 1)] = now + channel_latency;
+        program_conv_entered++;
+        program_conv_high = max(program_conv_high, (int)(program_conv_entered - ports->program_conv_read));
+        moved = now;
+      }
+    }
+    int blocked_program_post = 0;
+    const uint program_post_next = ports->program_post_read;
+    const uint program_post_before = ports->program_post_written;
+    if (program_post_entered != program_post_before &&
+        program_post_ready[program_post_entered & (SF_DEPTH_program_post - 1)] <= now) {
+      blocked_program_post = program_post_entered - ports->program_post_read >= SF_HARDWARE_program_post;
+      if (!blocked_program_post) {
+        program_post_seen[program_post_entered & (SF_DEPTH_program_post - 1)] = now + channel_latency;
+        program_post_entered++;
+        program_post_high = max(program_post_high, (int)(program_post_entered - ports->program_post_read));
+        moved = now;
+      }
+    }
     ports->image_visible = SF_READABLE(image);
     ports->operand_visible = SF_READABLE(operand);
     ports->skip_visible = SF_READABLE(skip);
@@ -2686,6 +2745,9 @@ __kernel void clocked(__global const image_beat_t *restrict image,
     ports->param_visible = SF_READABLE(param);
     ports->acc_visible = SF_READABLE(acc);
     ports->result_visible = SF_READABLE(result);
+    ports->program_controller_visible = SF_READABLE(program_controller);
+    ports->program_conv_visible = SF_READABLE(program_conv);
+    ports->program_post_visible = SF_READABLE(program_post);
     if (loader_left) {
       int wait = 0;
       if (blocked_image) wait = 1;
@@ -2715,6 +2777,9 @@ __kernel void clocked(__global const image_beat_t *restrict image,
     if (params_left) {
       int wait = 0;
       if (blocked_param) wait = 5;
+      if (blocked_program_controller) wait = 8;
+      if (blocked_program_conv) wait = 9;
+      if (blocked_program_post) wait = 10;
       if (beats < 256 * 64 && !wait) wait = SF_MEMORY;
       if (wait) {
         params_span[3 + wait]++;
@@ -2722,11 +2787,11 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         beats -= 256 * 64;
         traffic += 64;
         params_span[2]++;
-        params_iterate(&param_at, params, ports);
+        params_iterate(&param, params, ports);
         params_left--;
         params_words++;
         params_span[1] = now + 1;
-        if (params_words == SF_FRAME_PARAMS && params_left) {
+        if (params_words == SF_BATCH_BEATS && params_left) {
           params_words = 0;
           params_span += SF_SPAN;
           params_span[0] = now + 1;
@@ -2735,6 +2800,12 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       }
       if (ports->param_written != param_before)
         param_ready[(ports->param_written - 1) & (SF_DEPTH_param - 1)] = now + params_latency;
+      if (ports->program_controller_written != program_controller_before)
+        program_controller_ready[(ports->program_controller_written - 1) & (SF_DEPTH_program_controller - 1)] = now + params_latency;
+      if (ports->program_conv_written != program_conv_before)
+        program_conv_ready[(ports->program_conv_written - 1) & (SF_DEPTH_program_conv - 1)] = now + params_latency;
+      if (ports->program_post_written != program_post_before)
+        program_post_ready[(ports->program_post_written - 1) & (SF_DEPTH_program_post - 1)] = now + params_latency;
     }
     if (feeder_left) {
       int wait = 0;
@@ -2761,7 +2832,21 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       if (ports->weight_written != weight_before)
         weight_ready[(ports->weight_written - 1) & (SF_DEPTH_weight - 1)] = now + feeder_latency;
     }
-    if (controller_passes && controller_last < 0 && now >= controller_free) {
+    if (controller_passes && !controller_left && controller_last < 0 && now >= controller_free) {
+      /* a word of the record; with the last one the invocation begins */
+      controller_waits = SF_READABLE(program_controller) ? 0 : 8;
+      if (!controller_waits) {
+        controller_words[controller_come++] = SF_READ(program_controller);
+        moved = now;
+      }
+      if (controller_come == SF_CONTROLLER_WORDS) {
+        controller_come = 0;
+        controller_in = controller_unpack(controller_words);
+        controller_left = controller_in.iterations;
+        controller_free = now + 1;
+        controller_begin(&controller, &controller_in);
+      }
+    } else if (controller_passes && controller_last < 0 && now >= controller_free) {
       int wait = 0;
       if (!wait && controller_reads_image(&controller, &controller_in) && !SF_READABLE(image)) wait = 1;
       if (!wait && controller_takes(&controller, &controller_in) && !SF_READABLE(result)) wait = 7;
@@ -2785,7 +2870,21 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       if (ports->skip_written != skip_before)
         skip_ready[(ports->skip_written - 1) & (SF_DEPTH_skip - 1)] = now + controller_latency;
     }
-    if (conv_passes && conv_last < 0 && now >= conv_free) {
+    if (conv_passes && !conv_left && conv_last < 0 && now >= conv_free) {
+      /* a word of the record; with the last one the invocation begins */
+      conv_waits = SF_READABLE(program_conv) ? 0 : 9;
+      if (!conv_waits) {
+        conv_words[conv_come++] = SF_READ(program_conv);
+        moved = now;
+      }
+      if (conv_come == SF_CONV_WORDS) {
+        conv_come = 0;
+        conv_in = conv_unpack(conv_words);
+        conv_left = conv_in.iterations;
+        conv_free = now + 1;
+        conv_begin(&conv, &conv_in, conv_passes == 1);
+      }
+    } else if (conv_passes && conv_last < 0 && now >= conv_free) {
       int wait = 0;
       if (!wait && conv_takes(&conv) && !SF_READABLE(weight)) wait = 4;
       if (!wait && conv_wants(&conv, &conv_in) && !SF_READABLE(operand)) wait = 2;
@@ -2802,7 +2901,21 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       if (ports->acc_written != acc_before)
         acc_ready[(ports->acc_written - 1) & (SF_DEPTH_acc - 1)] = now + conv_latency;
     }
-    if (post_passes && post_last < 0 && now >= post_free) {
+    if (post_passes && !post_left && post_last < 0 && now >= post_free) {
+      /* a word of the record; with the last one the invocation begins */
+      post_waits = SF_READABLE(program_post) ? 0 : 10;
+      if (!post_waits) {
+        post_words[post_come++] = SF_READ(program_post);
+        moved = now;
+      }
+      if (post_come == SF_POST_WORDS) {
+        post_come = 0;
+        post_in = post_unpack(post_words);
+        post_left = post_in.iterations;
+        post_free = now + 1;
+        post_begin(&post, &post_in);
+      }
+    } else if (post_passes && post_last < 0 && now >= post_free) {
       int wait = 0;
       if (!wait && post_reads_param(&post, &post_in) && !SF_READABLE(param)) wait = 5;
       if (!wait && post_reads_acc(&post, &post_in) && !SF_READABLE(acc)) wait = 6;
@@ -2830,41 +2943,31 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       controller_span[0] = controller_free;
       controller_span[1] = now + 1;
       controller_span += SF_SPAN;
-      controller_free = now + 1 + reentry + SF_CONTROLLER_WORDS;
+      controller_free = now + 1 + reentry;
       controller_last = -1;
       stored = 0;
       controller_passes--;
       batch = controller_at == SF_PASSES - 1 ? batch + 1 : batch;
       controller_at = controller_at == SF_PASSES - 1 ? 0 : controller_at + 1;
-      controller_in = controller_record(controller_program, controller_at);
-      controller_left = controller_in.iterations;
-      controller_begin(&controller, &controller_in);
       moved = now;
     }
     if (conv_last >= 0 && now >= conv_last + conv_latency && acc_entered == ports->acc_written) {
       conv_span[0] = conv_free;
       conv_span[1] = now + 1;
       conv_span += SF_SPAN;
-      conv_free = now + 1 + reentry + SF_CONV_WORDS;
+      conv_free = now + 1 + reentry;
       conv_last = -1;
       conv_passes--;
-      conv_at = conv_at >= SF_LAYERS - 1 ? 0 : conv_at + 1;
-      conv_in = conv_record(conv_program, conv_at);
-      conv_left = conv_in.iterations;
-      conv_begin(&conv, &conv_in, conv_passes == 1);
       moved = now;
     }
     if (post_last >= 0 && now >= post_last + post_latency && result_entered == ports->result_written) {
       post_span[0] = post_free;
       post_span[1] = now + 1;
       post_span += SF_SPAN;
-      post_free = now + 1 + reentry + SF_POST_WORDS;
+      post_free = now + 1 + reentry;
       post_last = -1;
       post_passes--;
       post_at = post_at == SF_LAYERS - 1 ? 0 : post_at + 1;
-      post_in = post_record(post_program, post_at);
-      post_left = post_in.iterations;
-      post_begin(&post, &post_in);
       moved = now;
     }
     now++;

@@ -17,21 +17,28 @@ def layout(folder: Path, kernel: str) -> dict[str, Any]:
 
 
 def words_of(folder: Path, kernel: str) -> NDArray[np.uint32]:
-    """A kernel's program (records, words)."""
-    own = layout(folder, kernel)
-    count, words = int(own["count"]), int(own["words"])
-    _, beats, place = _programs(folder, kernel)
-    return beats[: count * words, place].reshape(-1, words).copy()
+    """A kernel's records (records, words): of the steps, and that of the head last."""
+    whole, places = record_places(folder, kernel)
+    return whole.reshape(-1)[places]
 
 
-def _programs(folder: Path, kernel: str) -> tuple[NDArray[np.uint32], NDArray[np.uint32], int]:
-    """All words of the parameters, of them the beats of programs (beats, words), and which word of
-    each beat is the kernel's."""
+def record_places(folder: Path, kernel: str) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The parameters' file (beats, words), and where in it, flat, a kernel's words lie (records,
+    words)."""
     manifest = json.loads((folder / "shiftforge.json").read_text())
-    whole = np.fromfile(folder / "data/params.bin", "<u4")
-    beats = int(manifest["program_beats"])
-    rows = whole.reshape(beats + int(manifest["channel_groups"]), -1)
-    return whole, rows[:beats], manifest["programs"].index(kernel)
+    beats = sum(int(manifest[n]) for n in ("head_beats", "record_beats", "channel_groups"))
+    whole = np.fromfile(folder / "data/params.bin", "<u4").reshape(beats, -1)
+    place = manifest["programs"].index(kernel)
+    found, left = [], 0
+    for at, beat in enumerate(whole):
+        if left:
+            left -= 1
+            continue
+        if beat[6] >> place & 1:
+            found.append(at * whole.shape[1] + place)
+        left = int(beat[7])
+    places = np.array(found).reshape(-1, int(layout(folder, kernel)["words"]))
+    return whole, np.roll(places, -1, 0) if kernel == "conv" else places
 
 
 def read_field(folder: Path, kernel: str, record: int, field: str) -> int:
@@ -59,8 +66,7 @@ def change_field(folder: Path, kernel: str, record: int, field: str, change: int
     if not least <= value < least + (1 << bits):
         raise ValueError(f"{value} does not fit the {bits} bits of {kernel}'s {field}")
     mask = (1 << bits) - 1
-    whole, beats, place = _programs(folder, kernel)
-    beat = record * int(own["words"]) + word
-    kept = int(beats[beat, place]) & ~(mask << low)
-    beats[beat, place] = kept | (value & mask) << low
+    whole, places = record_places(folder, kernel)
+    flat, at = whole.reshape(-1), int(places[record, word])
+    flat[at] = int(flat[at]) & ~(mask << low) | (value & mask) << low
     whole.tofile(folder / "data/params.bin")

@@ -26,14 +26,21 @@ def layer_loop(loop: Loop) -> bool:
 
 def _walks(loop: Loop) -> list[Loop]:
     """The loops inside, without one that brings a layer's record: the first of several, innermost,
-    of a trip count that the compiler knows, and without channels.
+    of a trip count that the compiler knows, and with no channel but one that it alone reads.
 
     What nested loops cost is that the outer one is serial, which the layer loop is anyway, and an
-    entry: such a loop adds its iterations, which never change and wait for nothing.
+    entry: such a loop adds its iterations, which never change, and waits for its record alone.
     """
     first, *others = loop.children
-    brings = others and not first.children and not first.channels and isinstance(first.trip, int)
-    return others if brings else loop.children
+    brings = others and not first.children and isinstance(first.trip, int)
+    return others if brings and _reads_alone(first, others) else loop.children
+
+
+def _reads_alone(first: Loop, others: list[Loop]) -> bool:
+    """Whether a loop uses no channel, or reads one that those behind it do not use."""
+    own = {use.channel for use in first.channels}
+    used = {use.channel for after in others for n in after.inside() for use in n.channels}
+    return len(own) <= 1 and not own & used and all(use.kind == "read" for use in first.channels)
 
 
 def _works(loop: Loop) -> bool:
