@@ -22,7 +22,7 @@ from conv_faults import (
 )
 from device_client import DeviceClient
 from numpy.typing import NDArray
-from packed_records import change_field, read_field
+from packed_records import change_field, parameter_places, read_field, record_places
 from random_networks import random_frames, random_orders
 
 from shiftforge.boards.load import load_board
@@ -72,10 +72,12 @@ def parameter_place(
     network = network_of(model)
     layout = parameter_layout(network.multiplier, network.shifts, network.acc_bits)
     assert layout.shared and network.shifts.right_bits
-    beats = int(read_manifest(project)["program_beats"])
     groups = sum(tile_layer(own, ARRAY).out_groups for own in schedule(model).layers[:layer])
     byte, bit = divmod({"bias": 0, "right": layout.bias_bits}[part], 8)
-    return (beats + groups) * parameter_bytes(ARRAY, layout) + 4 * unit + byte, bit
+    size = parameter_bytes(ARRAY, layout)
+    assert size == 4 * record_places(project, "post")[0].shape[1]
+    beat = int(parameter_places(project)[groups])
+    return beat * size + 4 * unit + byte, bit
 
 
 DEVICES = pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
@@ -153,14 +155,15 @@ def test_a_wrong_word_of_a_program_names_the_layer(
     """On its way from the parameters to the kernel, or where it lies: that of another layer."""
     layer = 3
     place = read_manifest(project)["programs"].index("post")
-    first = layer * int(read_manifest(project)["records"]["post"]["words"])
     old = f"SF_WRITE(program_post, (uint)beat.word[0].s{place});"
-    wrong = f"SF_WRITE(program_post, (uint)beat.word[0].s{place} ^ (*at == {{}} ? {{}}u : 0u));"
+    wrong = f"SF_WRITE(program_post, (uint)beat.word[0].s{place} ^ (s->at == {{}} ? {{}}u : 0u));"
     word, low, *_ = read_manifest(project)["records"]["post"]["fields"]["last_pixels"]
-    replace_text(project, old, wrong.format(first + word, 1 << low))
+    whole, places = record_places(project, "post")
+    planted = wrong.format(places[layer, word] // whole.shape[1], 1 << low)
+    replace_text(project, old, planted)
     divergence = locate(model, project, frames, on_device(device))
     assert divergence.node == schedule(model).layers[layer].conv.name
-    replace_text(project, wrong.format(first + word, 1 << low), old)
+    replace_text(project, planted, old)
     rows = [read_field(project, "controller", own, "out_base") for own in (layer, layer + 1)]
     change_field(project, "controller", layer, "out_base", rows[1] - rows[0])
     divergence = locate(model, project, frames, on_device(device))
@@ -181,11 +184,15 @@ def test_programs_come_through_channels_of_any_depth(
 
 @pytest.mark.device("intel-fpga-emu")
 @pytest.mark.parametrize("kernel", ["controller", "conv", "post"])
-def test_a_program_that_lacks_a_word_is_waited_for(
+def test_a_record_that_lacks_a_word_is_waited_for(
     kernel: str, project: Path, frames: NDArray[np.int64]
 ) -> None:
-    limit = f"SF_{kernel.upper()}_PROGRAM"
-    replace_text(project, f"if (*at < {limit}) SF_WRITE", f"if (*at < {limit} - 1) SF_WRITE")
+    whole, places = record_places(project, kernel)
+    place = int(places[-1 if kernel != "conv" else -2, -1])
+    beat, bit = divmod(place, whole.shape[1])
+    assert whole[beat, 6] >> bit & 1
+    whole[beat, 6] &= ~np.uint32(1 << bit)
+    whole.tofile(project / "data/params.bin")
     told = f"{kernel} reads empty channel program_{kernel}"
     with pytest.raises(CheckFailed, match=told):
         emulate(project, "intel-fpga-emu", frames, stall_s=3)

@@ -26,19 +26,31 @@ def record_places(folder: Path, kernel: str) -> tuple[NDArray[np.uint32], NDArra
     """The parameters' file (beats, words), and where in it, flat, a kernel's words lie (records,
     words)."""
     manifest = json.loads((folder / "shiftforge.json").read_text())
+    place = manifest["programs"].index(kernel)
+    whole, constants = _stream(folder)
+    taken = ~constants & (whole[:, 6] >> place & 1 == 1)
+    places = (np.flatnonzero(taken) * whole.shape[1] + place).reshape(
+        -1, int(layout(folder, kernel)["words"])
+    )
+    return whole, np.roll(places, -1, 0) if kernel == "conv" else places
+
+
+def parameter_places(folder: Path) -> NDArray[np.int64]:
+    """The beats of requantisation constants, in their order."""
+    return np.flatnonzero(_stream(folder)[1])
+
+
+def _stream(folder: Path) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+    """The parameters' file (beats, words), and which beats have constants."""
+    manifest = json.loads((folder / "shiftforge.json").read_text())
     beats = sum(int(manifest[n]) for n in ("head_beats", "record_beats", "channel_groups"))
     whole = np.fromfile(folder / "data/params.bin", "<u4").reshape(beats, -1)
-    place = manifest["programs"].index(kernel)
-    found, left = [], 0
+    constants = np.zeros(beats, np.bool_)
+    left = 0
     for at, beat in enumerate(whole):
-        if left:
-            left -= 1
-            continue
-        if beat[6] >> place & 1:
-            found.append(at * whole.shape[1] + place)
-        left = int(beat[7])
-    places = np.array(found).reshape(-1, int(layout(folder, kernel)["words"]))
-    return whole, np.roll(places, -1, 0) if kernel == "conv" else places
+        constants[at] = left > 0
+        left = left - 1 if left else int(beat[7])
+    return whole, constants
 
 
 def read_field(folder: Path, kernel: str, record: int, field: str) -> int:

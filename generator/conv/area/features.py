@@ -68,7 +68,8 @@ class Features:
     codes at once; output_units: that leave in 32 bits at once. turned: post holds lines and
     turns them for these or for the output. record_bits: of the kernels' records: words in
     registers, and fields that live through the iterations. counters: bits of each, by kernel. runs:
-    of groups of output channels, at most, that the convolution unit chooses from.
+    of groups of output channels, at most, that the convolution unit chooses from. movers: kernels
+    that move maps to global memory and back.
     """
 
     family: str
@@ -109,6 +110,7 @@ class Features:
     record_bits: Figure
     counters: Mapping[str, Mapping[str, int]]
     runs: int
+    movers: int
 
     @property
     def line_bytes(self) -> Figure:

@@ -15,6 +15,7 @@ from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.post_range import clamps_output, floors
+from shiftforge.generator.conv.programs import STEP_KERNELS
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, FetchPass, PostPass
 from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.turns import Turns
@@ -144,6 +145,7 @@ def features_of(plan: Planned) -> Features:
         record_bits=sum(own.words * WORD_BITS + own.bits for own in plan.packings.values()),
         counters={kernel: {c.name: c.bits for c in own} for kernel, own in plan.counters.items()},
         runs=max(len(step.conv.runs) for step in plan.steps),
+        movers=2 if plan.fetches else 0,
     )
 
 
@@ -185,7 +187,7 @@ def _memories(plan: Planned) -> tuple[Memory, ...]:
                plan.max_groups),
         *(
             Memory(f"instructions of {kernel}", WORD_BITS, own.total_words)
-            for kernel, own in plan.packings.items()
+            for kernel, own in plan.packings.items() if kernel not in STEP_KERNELS
         ),
     ]  # fmt: skip
     if not any(step.mode == "depthwise" for step in plan.steps):

@@ -64,6 +64,7 @@ def kernel_items(of: Features) -> list[Item]:
     wired = "interconnect_cyclone" if of.family == "Cyclone V" else "interconnect"
     wires = coefficients()[wired]
     blocks = 3 * (row["blocks_walking"] + row["blocks_streaming"])
+    blocks = blocks + of.movers * row["blocks_moving"]
     # Every bank is read on its own; what is written goes to all of them.
     bits = sum(a.bits for a in of.accesses) + sum((m.used + 1) * m.bits for m in of.memories)
     bits = bits + of.record_bits
@@ -71,7 +72,7 @@ def kernel_items(of: Features) -> list[Item]:
     stores = sum(access.stores for access in of.accesses)
     wire = cost(wired, store=stores, access=len(of.accesses))
     return [
-        Item("dispatch", 6 * cost("dispatch"), 0, 0, sources("dispatch")),
+        Item("dispatch", (6 + of.movers) * cost("dispatch"), 0, 0, sources("dispatch")),
         Item("states of kernels", state, 0, 0, sources("kernel")),
         Item("global interconnect", wire, wires["ram"], 0, sources(wired)),
     ]

@@ -140,14 +140,10 @@ def strip_area(board: Board, row: Row, depths: Sequence[Depths], whole: RowArea)
     of whose items are the same."""
     strips = row.strips
     assert strips is not None
-    records = {f"instructions of {kernel}": own.words
-               for kernel, own in row.packings.items()}  # fmt: skip
     words = {"feature-map memory": strips.lines, "line buffer": strips.row_lines}
     memories = tuple(
-        replace(own, words=words[own.name]) if own.name in words
-        else replace(own, words=own.words + strips.added * records.get(own.name, 0))
-        for own in whole.features.memories
-    )  # fmt: skip
+        replace(own, words=words.get(own.name, own.words)) for own in whole.features.memories
+    )
     fifos = _fifos(whole.features, _channels(board, row, depths), depths)
     features = replace(whole.features, memories=memories, fifos=fifos)
     changed = {

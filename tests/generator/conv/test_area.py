@@ -62,8 +62,8 @@ def test_parameters_of_a_word_a_channel_take_half(plan: Plan) -> None:
     ):
         pairs = [(a.bits, b.bits) for a, b in zip(own, other, strict=True) if "param" in a.name]
         assert len(pairs) == 1 and pairs[0][0] == share * pairs[0][1]
-    records = narrow.frame_params * 64
-    assert records == narrow.frame_params * parameter_bytes(plan.array, narrow.parameters)
+    records = narrow.frame_beats * 64
+    assert records == narrow.frame_beats * parameter_bytes(plan.array, narrow.parameters)
     assert wide.traffic_bytes - narrow.traffic_bytes == records
 
 
