@@ -51,15 +51,32 @@ def test_each_planted_violation_is_caught(at: int) -> None:
     assert all(v.message and v.remedy and v.severity == "error" for v in found)
 
 
+def _with_records(text: str) -> str:
+    """With two channels more."""
+    first = "channel word_t ch_out"
+    more = "".join(
+        f"channel int {name} __attribute__((depth(16)));\n" for name in ("ch_record", "ch_more")
+    )
+    assert text.count(first) == 1
+    return text.replace(first, more + first)
+
+
 def test_one_loop_of_constant_length_may_bring_a_record() -> None:
     assert [str(v) for v in check(PIPELINED.replace(COMMENT, RECORD + COMMENT))] == []
+    # It may take the record from a channel of its own.
+    taken = RECORD.replace("s.total ^= k;", "s.total ^= read_channel_intel(ch_record);")
+    found = check(_with_records(PIPELINED.replace(COMMENT, taken + COMMENT)))
+    assert "loop-nested" not in {v.rule for v in found}
     for more in (
         RECORD + RECORD,
         RECORD.replace("s.total ^= k;", "mem_fence(CLK_CHANNEL_MEM_FENCE), s.held = "
                        "read_channel_intel(ch_back);"),
+        RECORD.replace("s.total ^= k;", "write_channel_intel(ch_record, k);"),
+        RECORD.replace("s.total ^= k;", "s.total ^= read_channel_intel(ch_record) ^ "
+                       "read_channel_intel(ch_more);"),
         RECORD.replace("s.total ^= k;", "{ for (int j = 0; j < 4; ++j) s.total ^= j; }"),
     ):  # fmt: skip
-        found = check(PIPELINED.replace(COMMENT, more + COMMENT))
+        found = check(_with_records(PIPELINED.replace(COMMENT, more + COMMENT)))
         assert "loop-nested" in {v.rule for v in found}
 
 
