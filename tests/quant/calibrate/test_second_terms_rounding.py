@@ -42,7 +42,7 @@ def marks(share: float) -> dict[str, NDArray[np.bool_]]:
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
-@pytest.mark.parametrize("bits", [3, 4])
+@pytest.mark.parametrize("bits", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_only_marked_weights_have_two_terms(rounding: Rounding, bits: int) -> None:
     fmt, _ = formats(bits)
     masks = marks(0.3)
@@ -55,7 +55,9 @@ def test_only_marked_weights_have_two_terms(rounding: Rounding, bits: int) -> No
     assert seen > 1000
 
 
-@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize(
+    "rounding", [pytest.param("compensated", marks=pytest.mark.slow), "nearest", "log"]
+)
 def test_none_marked_is_one_term_and_all_marked_is_two(rounding: Rounding) -> None:
     two, one = formats(4)
     for fmt, share in ((one, 0.0), (two, 1.0)):

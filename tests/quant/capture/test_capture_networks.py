@@ -51,8 +51,8 @@ def difference(module: nn.Module, graph: FloatGraph, shape: tuple[int, int, int]
     ("width", "tf_padding", "shape", "output_stride"),
     [
         (0.35, True, (3, 33, 45), 32),
-        (0.35, False, (1, 96, 96), 32),
-        (1.0, True, (3, 160, 160), 32),
+        pytest.param(0.35, False, (1, 96, 96), 32, marks=pytest.mark.slow),
+        pytest.param(1.0, True, (3, 160, 160), 32, marks=pytest.mark.slow),
         (0.35, False, (1, 61, 61), 8),
     ],
 )

@@ -58,6 +58,7 @@ def test_the_graph(graph: FloatGraph) -> None:
     assert graph.labels[9] == "Ankle boot" and graph.shapes[graph.output] == (10, 1, 1)
 
 
+@pytest.mark.slow
 def test_two_term_weights_lose_little_without_training(graph: FloatGraph, frames: Frames) -> None:
     images = normalise(frames.images[:CALIBRATION], fashion.PREPROCESS)
     grids = calibrate_grids(graph, images)

@@ -95,6 +95,7 @@ def test_second_terms_stay_within_the_target(graph: FloatGraph) -> None:
     assert second <= TARGET * sum(row.weights for row in inner) + 1e-9
 
 
+@pytest.mark.slow
 def test_a_broken_run_ends_at_the_same_codes(graph: FloatGraph, tmp_path: Path) -> None:
     whole = trained(graph, tmp_path)
     (tmp_path / "dtssq4-002.safetensors").unlink()

@@ -42,6 +42,7 @@ def test_from_digits_to_a_model_and_on_again(
     assert again["test"]["float"] == document["test"]["float"] and again["model"] is None
 
 
+@pytest.mark.slow
 def test_second_terms_come_in_words_of_the_array_that_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

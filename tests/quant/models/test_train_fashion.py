@@ -44,6 +44,7 @@ def config(folder: Path, data: Path) -> TrainConfig:
     )
 
 
+@pytest.mark.slow
 def test_trains_tunes_and_converts_repeatably(tmp_path: Path, data: Path) -> None:
     seen: list[Progress] = []
     first = train(config(tmp_path / "a", data), seen.append)

@@ -251,6 +251,7 @@ def test_from_cifar_files_to_the_integer_graph(tmp_path: Path) -> None:
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
 
 
+@pytest.mark.slow
 def test_a_scheme_without_integers_says_why(tmp_path: Path) -> None:
     write_cifar(tmp_path / "data")
     config = RunConfig(

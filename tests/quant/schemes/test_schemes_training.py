@@ -117,7 +117,13 @@ def test_the_model_itself_stays_as_it_is() -> None:
     assert not parametrize.is_parametrized(net)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        pytest.param(s, id=s.name, marks=[] if s.name == "dtssq4" else [pytest.mark.slow])
+        for s in SCHEMES
+    ],
+)
 def test_training_repeats_saves_and_resumes(scheme: Scheme) -> None:
     """Two epochs in one go, again, and with everything but the state dictionaries lost between."""
 
