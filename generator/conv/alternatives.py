@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from shiftforge.generator.board_fit import fit_problems
 from shiftforge.generator.conv.area import Multipliers, estimate_area, features_of, lane_kind
 from shiftforge.generator.conv.plan import Plan, area_estimate, array_for, make_plan
-from shiftforge.generator.conv.weights import frame_weight_bytes
 from shiftforge.quant.graph.types import Conv, IntFormat, QuantizedModel, ShiftFormat, WeightFormat
 from shiftforge.quant.graph.variants import own_share, shares, with_variant
 
@@ -141,6 +140,6 @@ def _alternative(
         alm_packed=area.alm_packed,
         dsp=area.dsp,
         ram_blocks=area.ram_blocks,
-        weight_bytes=frame_weight_bytes(plan.frame_words, plan.array),
+        weight_bytes=plan.beats.frame_bytes(plan.frame_words),
         sqnr_db=None if sqnr_db is None else round(sqnr_db, 2),
     )

@@ -39,7 +39,7 @@ from shiftforge.generator.conv.times import (
     round_up,
     step_times,
 )
-from shiftforge.generator.conv.weights import weight_beats
+from shiftforge.generator.conv.weights import WeightBeats
 
 __all__ = ["Delays", "Kernels", "LayerCycles", "added", "advance", "model_cycles"]
 
@@ -95,6 +95,7 @@ def model_cycles(
     image: ImageLayout,
     image_pass: ControllerPass | None,
     array: ArrayShape,
+    beats: WeightBeats,
     latencies: Latencies,
     bytes_per_cycle: float,
     depths: Depths,
@@ -102,11 +103,11 @@ def model_cycles(
 ) -> tuple[LayerCycles, ...]:
     """Cycles of every step of a batch that follows another one.
 
-    layers, tilings, passes: of the steps in their order. bytes_per_cycle: global memory bandwidth
-    at the kernel clock. depths: of the channels. entries: of the kernels.
+    layers, tilings, passes: of the steps in their order. beats: of weight words. bytes_per_cycle:
+    global memory bandwidth at the kernel clock. depths: of the channels. entries: of the kernels.
     """
     at, found = Kernels(), []
-    word = weight_beats(array).word / bytes_per_cycle
+    word = beats.cycles(bytes_per_cycle)
     lines = ImageLines(image, latencies, bytes_per_cycle, depths.image)
     weights = Weights(word, latencies, depths.weight)
     times = [step_times(own) for own in passes]

@@ -25,7 +25,6 @@ from shiftforge.generator.conv.weights import (
     output_beat_bytes,
     parameter_bytes,
     parameter_content,
-    weight_beats,
     weight_word_bytes,
 )
 from shiftforge.generator.conv.windows import window_columns
@@ -182,7 +181,7 @@ def render_accelerator(plan: Plan) -> str:
     standard, depthwise = (_geometries(plan, mode) for mode in ("standard", "depthwise"))
     strides = sorted({g["stride"] for g in standard})
     pointwise = any(layer.mode == "pointwise" for layer in plan.layers)
-    word, beats = weight_word_bytes(array), weight_beats(array)
+    word, beats = weight_word_bytes(array), plan.beats
     lane = 16 if array.units % 16 == 0 else 8
     direct = any(step.post.direct for step in plan.steps)
     parameter = parameter_bytes(array, plan.parameters)
@@ -222,7 +221,10 @@ def render_accelerator(plan: Plan) -> str:
         "weight_vectors": word // 8,
         "stored_weight_vectors": power_of_two(word) // 8,
         "weight_main_bytes": beats.main,
-        "weight_main_vectors": min(beats.main, word) // 8,
+        "weight_beat_vectors": beats.main // 8,
+        "weight_held_vectors": beats.held // 8,
+        "weight_last_vectors": min(beats.main, word - beats.held) // 8,
+        "word_beats": beats.count,
         "weight_rest_bytes": beats.rest,
         "words_a_rest": beats.share,
         "output_bytes": output_beat_bytes(array, direct),
@@ -231,7 +233,7 @@ def render_accelerator(plan: Plan) -> str:
         "param_shared": plan.parameters.shared,
         "param_first": "word" if plan.parameters.shared else "bias",
         "bias_bits": plan.parameters.bias_bits,
-        "frame_words": plan.frame_words,
+        "frame_weight_beats": plan.frame_words * beats.count,
         "head_beats": head_beats(plan.packings),
         "batch_beats": plan.frame_beats,
         "taken_place": TAKEN,

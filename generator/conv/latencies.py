@@ -19,6 +19,7 @@ __all__ = [
     "MEMORY_EFFICIENCY",
     "Latencies",
     "board_latencies",
+    "bytes_per_cycle",
     "latency_sources",
 ]
 
@@ -103,6 +104,11 @@ def board_latencies(board: Board) -> Latencies:
     """The table's latencies, with the board's own in their places."""
     own = {str(name): cycles for name, cycles in board.latencies.items()}
     return Latencies(**own)
+
+
+def bytes_per_cycle(board: Board) -> float:
+    """Global memory bytes a kernel cycle: 70 % of the pins' bandwidth (assumed efficiency)."""
+    return MEMORY_EFFICIENCY * board.memory.bandwidth_gb_s * 1e3 / board.clock_mhz_assumed
 
 
 def latency_sources(board: Board) -> dict[str, str]:

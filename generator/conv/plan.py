@@ -18,7 +18,7 @@ from shiftforge.generator.conv.counters import Counters, check_counters, counter
 from shiftforge.generator.conv.cycles import model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
-from shiftforge.generator.conv.latencies import MEMORY_EFFICIENCY, Latencies, board_latencies
+from shiftforge.generator.conv.latencies import Latencies, board_latencies, bytes_per_cycle
 from shiftforge.generator.conv.lowered import Traced, lower_network
 from shiftforge.generator.conv.map_bytes import map_memories
 from shiftforge.generator.conv.maps import plan_maps
@@ -45,14 +45,15 @@ from shiftforge.generator.conv.turns import Turns
 from shiftforge.generator.conv.weights import (
     ParameterLayout,
     ShiftRanges,
-    frame_weight_bytes,
+    WeightBeats,
     parameter_bytes,
     parameter_layout,
+    weight_beats,
 )
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel
 
 __all__ = [
-    "LayerPlan", "Plan", "StepPlan", "area_estimate", "array_for", "bytes_per_cycle", "make_plan",
+    "LayerPlan", "Plan", "StepPlan", "area_estimate", "array_for", "make_plan",
 ]  # fmt: skip
 
 
@@ -68,7 +69,7 @@ class Plan:
     non_blocking: the controller takes results as they come: which iteration stores a line depends
         on time, and that a run never stops is not proved.
     weight_words: of the largest group that is resident at once. zero_words: a layer leaves out
-        words of zeros at the end of a group of output channels.
+        words of zeros at the end of a group of output channels. beats: how words lie in memory.
     steps: invocations of the kernels in their order; layers: what they add up to. traced: the
         stored maps of a batch in the traced build. segments: of layers that run in strips. tight:
         see ``make_plan``.
@@ -103,6 +104,7 @@ class Plan:
     acc_bits: int
     slice: Slice
     turns: Turns
+    beats: WeightBeats
     frame_words: int
     zero_words: bool
     segments: tuple[Segment, ...]
@@ -118,7 +120,7 @@ class Plan:
         image, array = self.image, self.array
         return (
             image.frame_beats * image.passes * image.beat
-            + frame_weight_bytes(self.frame_words, array)
+            + self.beats.frame_bytes(self.frame_words)
             + self.frame_beats * parameter_bytes(array, self.parameters)
             + output_traffic(self.steps, array)
             + map_traffic(self.fetches, self.saves, array)
@@ -303,11 +305,6 @@ class Plan:
         }
 
 
-def bytes_per_cycle(board: Board) -> float:
-    """Global memory bytes a kernel cycle: 70 % of the pins' bandwidth (assumed efficiency)."""
-    return MEMORY_EFFICIENCY * board.memory.bandwidth_gb_s * 1e3 / board.clock_mhz_assumed
-
-
 def array_for(
     model: QuantizedModel | Network, units: int, pixels: int, frames: int = 1
 ) -> ArrayShape:
@@ -342,14 +339,15 @@ def make_plan(
     if through and non_blocking:
         what = "maps in global memory need the controller that takes results when they are due"
         raise InputError(Problem(what, "leave out --non-blocking", board.name))
-    latencies = board_latencies(board)
+    latencies, rate = board_latencies(board), bytes_per_cycle(board)
+    beats = weight_beats(array, rate)
     lowered = lower_network(
         network, array, latencies, memory.bases, steps, tight, through=away if through else None
     )
     passes = lowered.passes
     cycles = model_cycles(
         [layers[own.step.layer] for own in lowered.steps], [own.tiling for own in lowered.steps],
-        passes, lowered.image, lowered.image_pass, array, latencies, bytes_per_cycle(board), depths,
+        passes, lowered.image, lowered.image_pass, array, beats, latencies, rate, depths,
         entries_of(latencies.reentry, lowered.packings(memory.total_lines)),
     )  # fmt: skip
     planned = plan_steps(layers, lowered, cycles)
@@ -383,6 +381,7 @@ def make_plan(
         acc_bits=network.acc_bits,
         slice=lowered.slice,
         turns=lowered.turns,
+        beats=beats,
         frame_words=lowered.frame_words,
         zero_words=lowered.zero_words(layers),
         segments=tuple(segments),

@@ -154,8 +154,9 @@ def generate(
 def _emit(network: Network, plan: Plan) -> Design:
     layers, model = network.layers, network.model
     weights, rests = pack_weights(
-        layers, [own.words for own in plan.layers], plan.array, [own.index for own in plan.steps]
-    )
+        layers, [own.words for own in plan.layers], plan.array, plan.beats,
+        [own.index for own in plan.steps],
+    )  # fmt: skip
     parameters = pack_parameters(
         layers, plan.array, plan.parameters, [own.index for own in plan.steps]
     )

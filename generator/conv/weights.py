@@ -16,13 +16,15 @@ from shiftforge.quant.formats.shift import codes_from_ints
 from shiftforge.quant.graph.types import ShiftFormat
 
 __all__ = [
-    "REST_BEAT", "ParameterLayout", "ShiftRanges", "WeightBeats", "frame_weight_bytes",
-    "negative_terms", "output_beat_bytes", "pack_parameters", "pack_weights", "parameter_bytes",
-    "parameter_content", "parameter_layout", "shift_ranges", "stored_bytes", "weight_beats",
-    "weight_word_bytes", "weight_words",
+    "REST_BEAT", "ParameterLayout", "ShiftRanges", "WeightBeats", "negative_terms",
+    "output_beat_bytes", "pack_parameters", "pack_weights", "parameter_bytes", "parameter_content",
+    "parameter_layout", "shift_ranges", "stored_bytes", "weight_beats", "weight_word_bytes",
+    "weight_words",
 ]  # fmt: skip
 
 REST_BEAT = 64
+_NARROW = (16, 32, 64)
+"""Bytes of the beats of which a word may have several."""
 
 # SHIFT4 with two terms holds every value of the narrower formats, so the array needs one decoder.
 _ARRAY_FORMAT = ShiftFormat(bits=4, terms=2)
@@ -38,24 +40,52 @@ def weight_word_bytes(array: ArrayShape) -> int:
 
 @dataclass(frozen=True)
 class WeightBeats:
-    """How a weight word lies in global memory.
+    """How a weight word lies in global memory: beat b of its own has bytes b * main on.
 
-    main: bytes of its own beat, a power of two. rest: bytes that are left for a beat of
-    ``REST_BEAT`` bytes, which ``share`` words share; 0 where the whole word lies in its own beat.
+    main: bytes of a beat of its own, a power of two; count: of these beats, 1 or more. rest: bytes
+    that are left for a beat of ``REST_BEAT`` bytes, which ``share`` words share; 0 where the whole
+    word lies in its own beats.
     """
 
     main: int
-    rest: int
-    share: int
+    count: int = 1
+    rest: int = 0
+    share: int = 1
 
     @property
     def word(self) -> float:
         """Bytes that a word takes, unused ones included."""
-        return self.main + (REST_BEAT / self.share if self.rest else 0)
+        return self.count * self.main + (REST_BEAT / self.share if self.rest else 0)
+
+    @property
+    def held(self) -> int:
+        """Bytes of a word that wait for its last beat."""
+        return (self.count - 1) * self.main
+
+    def cycles(self, bytes_per_cycle: float) -> float:
+        """That a word takes from a memory of so many bytes a cycle; a load is one a cycle."""
+        return max(self.count, self.word / bytes_per_cycle)
+
+    def frame_bytes(self, words: int) -> int:
+        """Bytes that a batch reads for so many words: beats, and rests that words share."""
+        rests = ceil(words / self.share) * REST_BEAT if self.rest else 0
+        return words * self.count * self.main + rests
 
 
-def weight_beats(array: ArrayShape) -> WeightBeats:
-    """The beats of an array's words.
+def weight_beats(array: ArrayShape, bytes_per_cycle: float) -> WeightBeats:
+    """The beats of an array's words on a board whose memory gives so many bytes a kernel cycle.
+
+    A load's area goes by its width, so that the word lies in beats as narrow as they can be while
+    it takes no longer than it would from wide ones (``_wide_beats``).
+    """
+    word, wide = weight_word_bytes(array), _wide_beats(array)
+    narrow = [WeightBeats(main, ceil(word / main)) for main in _NARROW]
+    most = wide.cycles(bytes_per_cycle)
+    return next((own for own in narrow if own.cycles(bytes_per_cycle) <= most), wide)
+
+
+def _wide_beats(array: ArrayShape) -> WeightBeats:
+    """A word in one beat of its own.
 
     What does not fill the largest power of two in a word goes into a shared beat where it divides
     one; else the word takes the next power of two alone. So does a word of at most ``REST_BEAT``
@@ -65,15 +95,8 @@ def weight_beats(array: ArrayShape) -> WeightBeats:
     main = power_of_two(word)
     rest = word - main // 2
     if main > max(word, REST_BEAT) and REST_BEAT % rest == 0:
-        return WeightBeats(main // 2, rest, REST_BEAT // rest)
-    return WeightBeats(main, 0, 1)
-
-
-def frame_weight_bytes(words: int, array: ArrayShape) -> int:
-    """Bytes that a batch reads for so many weight words: beats, and rests that words share."""
-    beats = weight_beats(array)
-    rests = ceil(words / beats.share) * REST_BEAT if beats.rest else 0
-    return words * beats.main + rests
+        return WeightBeats(main // 2, 1, rest, REST_BEAT // rest)
+    return WeightBeats(main)
 
 
 def output_beat_bytes(array: ArrayShape, direct: bool) -> int:
@@ -161,22 +184,22 @@ def pack_weights(
     layers: tuple[Layer, ...],
     words: Sequence[Sequence[tuple[int, int]]],
     array: ArrayShape,
+    beats: WeightBeats,
     steps: Sequence[int] | None = None,
 ) -> tuple[bytes, bytes]:
     """All weight words in order of use (step, group of output channels, word): beats and rests.
 
-    words: (first, second) words of every layer by group (``word_counts``). steps: of which layer
-    each step is; None for one step a layer. ``weight_beats`` says how a word lies in them; where
-    there are no rests, one beat of zeros stands for them.
+    words: (first, second) words of every layer by group (``word_counts``). beats: how a word lies
+    in them; where there are no rests, one beat of zeros stands for them. steps: of which layer
+    each step is; None for one step a layer.
     """
     own = [
         _codes(weight_words(layer, array), counts, array)
         for layer, counts in zip(layers, words, strict=True)
     ]
     packed = np.concatenate([own[i] for i in (range(len(layers)) if steps is None else steps)])
-    beats = weight_beats(array)
     if not beats.rest:
-        whole = np.pad(packed, ((0, 0), (0, beats.main - packed.shape[1])))
+        whole = np.pad(packed, ((0, 0), (0, beats.count * beats.main - packed.shape[1])))
         return whole.tobytes(), bytes(REST_BEAT)
     rest = packed[:, beats.main :]
     padded = np.zeros((ceil(len(rest) / beats.share) * beats.share, beats.rest), np.uint8)

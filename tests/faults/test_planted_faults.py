@@ -29,9 +29,10 @@ from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
 from shiftforge.generator.conv import target
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.latencies import bytes_per_cycle
 from shiftforge.generator.conv.network import network_of
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.generator.conv.weights import parameter_bytes, parameter_layout
+from shiftforge.generator.conv.weights import parameter_bytes, parameter_layout, weight_beats
 from shiftforge.generator.manifest import read_manifest
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.file import model_bytes, save_model
@@ -42,6 +43,7 @@ from shiftforge.sim.golden.conv.network import run_golden
 
 UNITS, PIXELS = 16, 7
 ARRAY = ArrayShape(UNITS, PIXELS)
+BEATS = weight_beats(ARRAY, bytes_per_cycle(load_board("s10gx2800")))
 
 OnDevice = Callable[[str], DeviceClient]
 
@@ -93,7 +95,7 @@ def test_a_flipped_weight_code_names_its_layer_and_channel(
     file of their own, those of tap 8 in the upper halves of bytes."""
     layer, channel = 1, 3
     word = word_number(model, ARRAY, layer, (0, 0, second))
-    name, place, bits = weight_place(ARRAY, word, tap, channel)
+    name, place, bits = weight_place(ARRAY, BEATS, word, tap, channel)
     assert ((name == "rests"), bits) == ((tap == 4), 4 if tap == 8 else 0)
     change_byte(project, name, place, lambda codes: codes ^ 0x07 << bits)
     divergence, wrong = located(model, project, frames, on_device(device))

@@ -21,6 +21,7 @@ from random_networks import random_frames
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.conv.array import ArrayShape
+from shiftforge.generator.conv.latencies import bytes_per_cycle
 from shiftforge.generator.conv.plan import make_plan
 from shiftforge.generator.conv.weights import weight_beats
 from shiftforge.quant.graph.types import QuantizedModel
@@ -28,7 +29,8 @@ from shiftforge.sim.conv.emulate import emulate
 from shiftforge.sim.conv.layers import Divergence
 
 UNITS, PIXELS = 16, 4
-ARRAY = ArrayShape(UNITS, PIXELS)
+ARRAY, BOARD = ArrayShape(UNITS, PIXELS), load_board("s10gx2800")
+BEATS = weight_beats(ARRAY, bytes_per_cycle(BOARD))
 POINTWISE, HELD, STANDARD, STRIDED, LAST = range(5)
 # Channels: of 16 each.
 FIRST, SECOND, THIRD = range(16), range(16, 32), range(32, 48)
@@ -77,7 +79,7 @@ def frames(model: QuantizedModel) -> NDArray[np.int64]:
 
 
 def test_the_layers_have_second_words_of_every_kind(model: QuantizedModel) -> None:
-    layers = make_plan(model, load_board("s10gx2800"), ARRAY).layers
+    layers = make_plan(model, BOARD, ARRAY).layers
     assert [layer.words for layer in layers] == [
         ((3, 0), (3, 3), (3, 1)), ((3, 1),), ((36, 0), (36, 20), (36, 2)), ((3, 2),),
         ((1, 0), (4, 3)),
@@ -86,7 +88,7 @@ def test_the_layers_have_second_words_of_every_kind(model: QuantizedModel) -> No
 
 def swap(folder: Path, first: int, second: int) -> None:
     """Exchange two words, but for their last taps."""
-    path, beat = folder / "data/weights.bin", weight_beats(ARRAY).main
+    path, beat = folder / "data/weights.bin", BEATS.main
     words = np.fromfile(path, np.uint8).reshape(-1, beat)
     words[[first, second]] = words[[second, first]]
     words.tofile(path)
@@ -94,7 +96,7 @@ def swap(folder: Path, first: int, second: int) -> None:
 
 def leave_out(folder: Path, word: int) -> None:
     """Every word from this one on comes one too early, and the last one twice."""
-    path, beat = folder / "data/weights.bin", weight_beats(ARRAY).main
+    path, beat = folder / "data/weights.bin", BEATS.main
     words = np.fromfile(path, np.uint8).reshape(-1, beat)
     words[word:-1] = words[word + 1 :].copy()
     words.tofile(path)
@@ -116,7 +118,7 @@ def code(layer: int, word: tuple[int, int, int], tap: int, unit: int) -> Plant:
 
     def plant(folder: Path, model: QuantizedModel) -> None:
         number = word_number(model, ARRAY, layer, word)
-        name, place, bits = weight_place(ARRAY, number, tap, unit)
+        name, place, bits = weight_place(ARRAY, BEATS, number, tap, unit)
         path = folder / f"data/{name}.bin"
         data = bytearray(path.read_bytes())
         assert data[place] >> bits & 7

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.generator.conv.weights import REST_BEAT, weight_beats, weight_word_bytes
+from shiftforge.generator.conv.weights import REST_BEAT, WeightBeats, weight_word_bytes
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.layers import Divergence, first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
@@ -46,14 +46,16 @@ def word_number(
     return before + (0 if word is None else Definition(layers[layer], array).weights().index(word))
 
 
-def weight_place(array: ArrayShape, word: int, tap: int, unit: int) -> tuple[str, int, int]:
+def weight_place(
+    array: ArrayShape, beats: WeightBeats, word: int, tap: int, unit: int
+) -> tuple[str, int, int]:
     """(file, byte, bits to the right of it) of a code of a weight word, of two codes a byte."""
-    size, beats = weight_word_bytes(array), weight_beats(array)
-    high, at = divmod(tap * array.units + unit, size)
-    if at < beats.main:
-        return "weights", word * beats.main + at, 4 * high
+    high, at = divmod(tap * array.units + unit, weight_word_bytes(array))
+    own = beats.count * beats.main
+    if at < own:
+        return "weights", word * own + at, 4 * high
     shared = word // beats.share * REST_BEAT + word % beats.share * beats.rest
-    return "rests", shared + at - beats.main, 4 * high
+    return "rests", shared + at - own, 4 * high
 
 
 def located(

@@ -66,7 +66,8 @@ class Features:
     pool_terms, pool_bits: signed digits of the pools' constants, bits of their sums. slice_frames,
     slice_columns: of a line, what additions and pools take at once. pool_units: sums that become
     codes at once; output_units: that leave in 32 bits at once. turned: post holds lines and
-    turns them for these or for the output. record_bits: of the kernels' records: words in
+    turns them for these or for the output. held_weight_bytes: of a word that wait in the feeder
+    for its last beat. record_bits: of the kernels' records: words in
     registers, and fields that live through the iterations. counters: bits of each, by kernel. runs:
     of groups of output channels, at most, that the convolution unit chooses from. movers: kernels
     that move maps to global memory and back.
@@ -104,6 +105,7 @@ class Features:
     output_units: Figure
     turned: bool
     direct: bool
+    held_weight_bytes: Figure
     fifos: tuple[Fifo, ...]
     memories: tuple[Memory, ...]
     accesses: tuple[Access, ...]

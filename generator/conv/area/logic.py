@@ -143,6 +143,9 @@ def walking_items(of: Features) -> list[Item]:
         found.append(
             _item(f"counters of {kernel}", ("counters", "operation"), _counters(of, kernel))
         )
+    if of.held_weight_bytes:
+        held = cost("held_weights", byte=of.held_weight_bytes)
+        found.append(_item("beats of a weight word", ("held_weights",), held))
     return found
 
 

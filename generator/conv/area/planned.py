@@ -23,11 +23,11 @@ from shiftforge.generator.conv.weights import (
     REST_BEAT,
     ParameterLayout,
     ShiftRanges,
+    WeightBeats,
     parameter_bytes,
     parameter_content,
     parameter_layout,
     stored_bytes,
-    weight_beats,
     weight_word_bytes,
 )
 from shiftforge.generator.conv.windows import window_columns
@@ -53,6 +53,8 @@ class Planned(Protocol):
     def board(self) -> Board: ...
     @property
     def array(self) -> ArrayShape: ...
+    @property
+    def beats(self) -> WeightBeats: ...
     @property
     def image(self) -> ImageLayout: ...
     @property
@@ -139,6 +141,7 @@ def features_of(plan: Planned) -> Features:
         output_units=plan.turns.output_units,
         turned=any(p.sliced or p.direct for p in posts),
         direct=any(p.direct for p in posts),
+        held_weight_bytes=plan.beats.held,
         fifos=_fifos(plan),
         memories=_memories(plan),
         accesses=_accesses(plan),
@@ -198,7 +201,7 @@ def _memories(plan: Planned) -> tuple[Memory, ...]:
 def _accesses(plan: Planned) -> tuple[Access, ...]:
     array = plan.array
     direct = any(step.post.direct for step in plan.steps)
-    beats = weight_beats(array)
+    beats = plan.beats
     rests = (Access("rests of weights", 8 * REST_BEAT),) if beats.rest else ()
     return (
         Access("image", 8 * plan.image.beat),

@@ -25,7 +25,7 @@ from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.counters import Counters, counters_of
 from shiftforge.generator.conv.depths import Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
-from shiftforge.generator.conv.latencies import board_latencies
+from shiftforge.generator.conv.latencies import board_latencies, bytes_per_cycle
 from shiftforge.generator.conv.memory import MemoryPlan
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.packing import Packing
@@ -34,7 +34,7 @@ from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.sweep.rows import Row
 from shiftforge.generator.conv.through import NOTHING, Through
 from shiftforge.generator.conv.turns import Turns
-from shiftforge.generator.conv.weights import ShiftRanges
+from shiftforge.generator.conv.weights import ShiftRanges, WeightBeats, weight_beats
 
 __all__ = ["RowArea", "row_area", "strip_area"]
 
@@ -55,6 +55,7 @@ class _RowPlan:
 
     board: Board
     array: ArrayShape
+    beats: WeightBeats
     image: ImageLayout
     image_pass: ControllerPass | None
     geometries: tuple[tuple[str, int, int], ...]
@@ -110,6 +111,7 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
         _RowPlan(
             board=board,
             array=row.array,
+            beats=weight_beats(row.array, bytes_per_cycle(board)),
             image=lowered.image,
             image_pass=lowered.image_pass,
             geometries=network.geometries,

@@ -31,7 +31,7 @@ class _Columns:
 
 
 def model_rows(
-    stack: RowStack, depths: Sequence[Depths], latencies: Latencies, bytes_per_cycle: float
+    stack: RowStack, depths: Sequence[Depths], latencies: Latencies
 ) -> NDArray[np.int64]:
     """Cycles (rows, depths) of a batch that follows another one, as ``model_cycles`` has them."""
     named = {n: np.array([[getattr(d, n) for d in depths]], np.int64)
@@ -39,7 +39,7 @@ def model_rows(
     columns = _Columns(**named)
     shape = len(stack.image.count), len(depths)
     at = Kernels(*(np.zeros(shape) for _ in range(4)))
-    weights = Weights(stack.word_bytes / bytes_per_cycle, latencies, columns.weight)
+    weights = Weights(stack.word_cycles, latencies, columns.weight)
     found = np.zeros(shape, np.int64)
     for frame in range(2):
         begin = at.end

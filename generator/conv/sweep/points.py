@@ -24,10 +24,10 @@ from shiftforge.generator.board_fit import device_uses, fit_problems
 from shiftforge.generator.conv.area import ALM_A_LANE, lane_kind
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, DEPTHS, SHORT, Depths
-from shiftforge.generator.conv.latencies import Latencies, board_latencies
+from shiftforge.generator.conv.latencies import Latencies, board_latencies, bytes_per_cycle
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import PIXELS, UNITS
-from shiftforge.generator.conv.plan import area_estimate, array_for, bytes_per_cycle, make_plan
+from shiftforge.generator.conv.plan import area_estimate, array_for, make_plan
 from shiftforge.generator.conv.sweep.area import RowArea, row_area, strip_area
 from shiftforge.generator.conv.sweep.cycles import model_rows
 from shiftforge.generator.conv.sweep.rows import Row, RowMaker, stack_rows
@@ -250,7 +250,7 @@ def model_points(choices: Sequence[Choice], board: Board, space: Space) -> Point
     if not rows:
         raise InputError(no_room(choices, board, space))
     cycles = [
-        model_rows(stack_rows(own, rate), space.depths, latencies, rate) for own in stacks.values()
+        model_rows(stack_rows(own, rate), space.depths, latencies) for own in stacks.values()
     ]
     counted = np.concatenate(cycles)
     if space.strips:

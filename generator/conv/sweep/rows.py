@@ -78,13 +78,13 @@ class Row:
 @dataclass(frozen=True, eq=False)
 class RowStack:
     """Rows of equally many units. times: of each layer, arrays (rows, 1). image_iterations: of the
-    pass that stores the image, (rows, 1); None where it is streamed. word_bytes: of a weight.
-    entries: of the kernels, (rows, 1)."""
+    pass that stores the image, (rows, 1); None where it is streamed. word_cycles: that a
+    weight word takes from global memory. entries: of the kernels, (rows, 1)."""
 
     times: tuple[StepTimes, ...]
     image: ImagePoints
     image_iterations: NDArray[np.int64] | None
-    word_bytes: float
+    word_cycles: float
     entries: Entries
 
 
@@ -156,7 +156,7 @@ def stack_rows(rows: Sequence[Row], bytes_per_cycle: float) -> RowStack:
         times=tuple(_upright(own) for own in layers),
         image=ImagePoints.of([row.lowered.image for row in rows], bytes_per_cycle),
         image_iterations=np.array(iterations, np.int64)[:, None] if iterations else None,
-        word_bytes=weight_beats(rows[0].array).word,
+        word_cycles=weight_beats(rows[0].array, bytes_per_cycle).cycles(bytes_per_cycle),
         entries=Entries(
             **{
                 own.name: np.array([[getattr(row.entries, own.name)] for row in rows], np.int64)

@@ -16,7 +16,7 @@ from shiftforge.generator.conv.alternatives import Alternative, alternatives
 from shiftforge.generator.conv.area import ALM_A_LANE, ALM_A_LANE_PACKED
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.schedule import schedule
-from shiftforge.generator.conv.weights import frame_weight_bytes, pack_weights
+from shiftforge.generator.conv.weights import pack_weights
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.file import save_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
@@ -68,7 +68,7 @@ def test_integers_are_planned_as_if_they_were_the_models(bits: int) -> None:
     own = random_model(3, ModelOptions(weight_format=IntFormat(bits)))
     plan, other = planned(own), found(random_model(3, ONE))
     told = other[f"int{bits}, multipliers in logic"]
-    assert told.weight_bytes == frame_weight_bytes(plan.frame_words, plan.array)
+    assert told.weight_bytes == plan.beats.frame_bytes(plan.frame_words)
     assert told.cycles == plan.modelled_cycles
     lanes, kind = plan.array.lanes, ("soft", bits)
     soft = found(own)[f"int{bits}, multipliers in logic"]
@@ -101,8 +101,8 @@ def test_a_frames_weight_bytes_are_those_of_the_file(fmt: ShiftFormat | IntForma
     for units in (16, 32):
         plan = make_plan(model, BOARD, array_for(model, units, 3))
         words = [own.words for own in plan.layers]
-        beats, rests = pack_weights(schedule(model).layers, words, plan.array)
-        assert frame_weight_bytes(plan.frame_words, plan.array) == len(beats) + len(rests)
+        beats, rests = pack_weights(schedule(model).layers, words, plan.array, plan.beats)
+        assert plan.beats.frame_bytes(plan.frame_words) == len(beats) + len(rests)
 
 
 def test_a_board_without_room_is_told() -> None:

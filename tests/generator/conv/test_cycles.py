@@ -17,8 +17,8 @@ from random_networks import random_network
 from shiftforge.boards.load import load_board
 from shiftforge.boards.types import Board, LatencyName
 from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.latencies import board_latencies
-from shiftforge.generator.conv.plan import Plan, array_for, bytes_per_cycle, make_plan
+from shiftforge.generator.conv.latencies import board_latencies, bytes_per_cycle
+from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.graph.verify import verify
 

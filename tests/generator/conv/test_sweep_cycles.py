@@ -12,10 +12,10 @@ from random_networks import random_network
 from shiftforge.boards.load import load_board
 from shiftforge.boards.types import Board
 from shiftforge.generator.conv.depths import Depths
-from shiftforge.generator.conv.latencies import board_latencies
+from shiftforge.generator.conv.latencies import board_latencies, bytes_per_cycle
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import UNITS
-from shiftforge.generator.conv.plan import array_for, bytes_per_cycle, make_plan
+from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.sweep.cycles import model_rows
 from shiftforge.generator.conv.sweep.rows import Row, RowMaker, stack_rows
 from shiftforge.quant.graph.types import QuantizedModel
@@ -39,7 +39,7 @@ def differences(
 ) -> list[float]:
     """Relative differences of points from plans; every row's RAM and f are checked too."""
     rows, rate = rows_of(network, units, board, pixels), bytes_per_cycle(board)
-    found = model_rows(stack_rows(rows, rate), DEPTHS, board_latencies(board), rate)
+    found = model_rows(stack_rows(rows, rate), DEPTHS, board_latencies(board))
     assert found.shape == (len(rows), len(DEPTHS))
     rng, off = np.random.default_rng(seed), []
     for row in rng.choice(len(rows), min(checked, len(rows)), replace=False):
@@ -80,7 +80,7 @@ def test_a_row_that_is_not_as_the_plan_is_seen() -> None:
     times = (*rows[1].times[:2], longer, *rows[1].times[3:])
     own = board_latencies(BOARD)
     right, wrong = (
-        model_rows(stack_rows(given, rate), DEPTHS[:1], own, rate)
+        model_rows(stack_rows(given, rate), DEPTHS[:1], own)
         for given in (rows, [rows[0], replace(rows[1], times=times)])
     )
     assert right[0, 0] == wrong[0, 0] and wrong[1, 0] > right[1, 0]

@@ -86,7 +86,8 @@ def test_sizes_of_the_text_hold_what_the_records_touch(seed: int) -> None:
     assert size["IMAGE_PASSES"] == image.passes
     assert size["FRAME_PARAMS"] == sum(p.post.groups for p in plan.steps)
     words = [run.words * run.groups for p in plan.steps for run in p.conv.runs]
-    assert size["FRAME_WORDS"] == sum(words) == plan.frame_words
+    assert plan.frame_words == sum(words)
+    assert size["WEIGHT_BEATS"] == plan.beats.count * plan.frame_words
 
 
 def test_vectors_in_memories_are_powers_of_two() -> None:

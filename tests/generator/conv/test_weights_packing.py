@@ -37,6 +37,8 @@ from shiftforge.quant.graph.types import IntFormat
 
 Row = tuple[int, int | None, int]
 Counts = Sequence[tuple[int, int]]
+# Bytes a cycle: of an Arria 10 board, and of the DE10-Nano.
+FAST, SLOW = 95.5, 0.7 * 3.2e9 / 120e6
 NETWORK = random_network(21, layers=20)
 
 
@@ -77,22 +79,26 @@ def nibble(code: int) -> int:
 
 
 def codes_of(
-    layers: Sequence[Layer], array: ArrayShape, counts: Sequence[Counts] | None = None
-) -> NDArray[np.uint8]:
-    """Codes (n, 9 taps * units) of the packed words, put together as the feeder does: a beat, and
-    its part of a rest."""
+    layers: Sequence[Layer], array: ArrayShape, counts: Sequence[Counts] | None = None,
+    rate: float = FAST,
+) -> NDArray[np.uint8]:  # fmt: skip
+    """Codes (n, 9 taps * units) of the packed words, put together as the feeder does: its beats,
+    and its part of a rest. rate: of the memory, bytes a cycle."""
     if counts is None:
         counts = [
             word_counts(layer, tiling, array)
             for layer in layers for tiling in [tile_layer(layer, array)]
         ]  # fmt: skip
-    beats, rests = pack_weights(tuple(layers), counts, array)
-    size, found = weight_word_bytes(array), weight_beats(array)
+    size, found = weight_word_bytes(array), weight_beats(array, rate)
+    beats, rests = pack_weights(tuple(layers), counts, array, found)
     main, lanes = found.main, TAPS * array.units
     assert main & (main - 1) == 0 and 0 <= size - lanes * array.code_bits // 8 < 8
-    count = len(beats) // main
-    assert len(beats) == count * main
-    first = np.frombuffer(beats, np.uint8).reshape(count, main)
+    count = len(beats) // (found.count * main)
+    assert len(beats) == count * found.count * main
+    own = [beats[at : at + main] for at in range(0, len(beats), main)]
+    words = [b"".join(own[n : n + found.count]) for n in range(0, len(own), found.count)]
+    first = np.array([list(word) for word in words], np.uint8)
+    assert found.frame_bytes(count) == len(beats) + len(rests) * (found.rest > 0)
     if found.rest:
         assert main + found.rest == size
         assert len(rests) == -(-count // found.share) * REST_BEAT
@@ -125,12 +131,15 @@ def wanted_values(layer: Layer, array: ArrayShape) -> list[list[int]]:
     return found
 
 
+@pytest.mark.parametrize("rate", [FAST, SLOW])
 @pytest.mark.parametrize("family", ["one-term", "two-term", "mixed"])
 @pytest.mark.parametrize("units", UNITS)
-def test_a_word_and_the_second_one_behind_it_hold_the_terms(units: int, family: Family) -> None:
+def test_a_word_and_the_second_one_behind_it_hold_the_terms(
+    units: int, family: Family, rate: float
+) -> None:
     array, twice = ArrayShape(units, 7), 0
     for layer in schedule(random_network(22, layers=20, family=family)).layers:
-        codes = codes_of([layer], array).tolist()
+        codes = codes_of([layer], array, rate=rate).tolist()
         found: list[list[int]] = []
         for own, (_, _, second) in zip(codes, Definition(layer, array).weights(), strict=True):
             terms = [nibble(code) for code in own]
@@ -143,6 +152,40 @@ def test_a_word_and_the_second_one_behind_it_hold_the_terms(units: int, family: 
                 found.append(terms)
         assert found == wanted_values(layer, array)
     assert (twice > 0) == (family != "one-term")
+
+
+@pytest.mark.parametrize(
+    ("units", "rate", "main", "count", "rest"),
+    [(8, FAST, 64, 1, 0), (16, FAST, 64, 1, 8), (24, FAST, 128, 1, 0), (32, FAST, 128, 1, 16),
+     (48, FAST, 256, 1, 0), (8, SLOW, 16, 3, 0), (16, SLOW, 64, 1, 8), (24, SLOW, 32, 4, 0),
+     (32, SLOW, 128, 1, 16), (48, SLOW, 32, 7, 0), (8, 30.0, 32, 2, 0), (8, 1.0, 16, 3, 0)],
+)  # fmt: skip
+def test_a_word_lies_in_narrow_beats_where_the_memory_takes_as_long(
+    units: int, rate: float, main: int, count: int, rest: int
+) -> None:
+    found = weight_beats(ArrayShape(units, 7), rate)
+    assert (found.main, found.count, found.rest) == (main, count, rest)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("units", UNITS)
+def test_no_other_beats_are_narrower_and_as_fast(units: int, bits: int) -> None:
+    array = ArrayShape(units, 7, unit="multiplier", weight_bits=bits)
+    size, counts = weight_word_bytes(array), set()
+    for rate in np.geomspace(0.5, 500, 200):
+        found, wide = weight_beats(array, rate), weight_beats(array, 1e9)
+        most = max(1, wide.word / rate)
+        assert found.cycles(rate) == max(found.count, found.word / rate) <= most
+        counts.add(found.count)
+        for main in (16, 32, 64):
+            beats = -(-size // main)
+            if main < found.main:
+                assert max(beats, beats * main / rate) > most
+        if found.count > 1:
+            assert (found.count - 1) * found.main == found.held < size <= found.word
+        else:
+            assert found == wide
+    assert 1 in counts
 
 
 def test_words_of_layers_follow_each_other() -> None:
