@@ -249,9 +249,7 @@ def model_points(choices: Sequence[Choice], board: Board, space: Space) -> Point
     rows = [row for own in stacks.values() for row in own]
     if not rows:
         raise InputError(no_room(choices, board, space))
-    cycles = [
-        model_rows(stack_rows(own, rate), space.depths, latencies) for own in stacks.values()
-    ]
+    cycles = [model_rows(stack_rows(own, rate), space.depths, latencies) for own in stacks.values()]
     counted = np.concatenate(cycles)
     if space.strips:
         cut = [(n, own) for n, row in enumerate(rows) for own in makers[row.variant].in_strips(row)]
