@@ -17,6 +17,10 @@ from shiftforge.quant.graph.verify import verify
 NANO = load_board("de10_nano")
 ROOMY = replace(NANO, alm=10**6, ram_blocks=10**5, dsp=10**4)
 """With room for any array."""
+_LARGE = load_board("s10gx2800")
+_RATE = NANO.memory.bandwidth_gb_s * _LARGE.clock_mhz_assumed / NANO.clock_mhz_assumed
+SLOW = replace(_LARGE, memory=replace(_LARGE.memory, bandwidth_gb_s=_RATE))
+"""A large board's latencies, and as few bytes a cycle."""
 
 
 def narrow_project(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mobilenet import mobilenet_v2
+from narrow_beats import ROOMY
 from random_networks import random_network
 
 from shiftforge.boards.load import load_board
+from shiftforge.boards.types import Board
 from shiftforge.generator.conv.array import power_of_two
+from shiftforge.generator.conv.latencies import bytes_per_cycle
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import make_plan
 from shiftforge.generator.conv.search import find_plan
@@ -21,17 +24,20 @@ from shiftforge.generator.conv.sweep.points import (
     model_points,
     point_options,
 )
+from shiftforge.generator.conv.weights import weight_beats
 from shiftforge.quant.graph.types import QuantizedModel
 
 BOARD = load_board("a10gx1150")
 SPACE = Space(units=(16, 32), pixels=(1, 4, 7), frames=(1, 3), depths=depth_columns(216)[::5])
 
 
-def checked(model: QuantizedModel, seed: int) -> tuple[Points, int]:
+def checked(
+    model: QuantizedModel, seed: int, board: Board = BOARD, space: Space = SPACE
+) -> tuple[Points, int]:
     """Points of a model, some of which are held against plans; how many RAM bounds were exact."""
-    points, exact = model_points(choices_of(model), BOARD, SPACE), 0
+    points, exact = model_points(choices_of(model), board, space), 0
     for point in np.random.default_rng(seed).choice(len(points), 8, replace=False):
-        own = points.choice(int(point)).network, BOARD, points.array(int(point))
+        own = points.choice(int(point)).network, board, points.array(int(point))
         plan = make_plan(*own, must_fit=False, depths=points.depth(int(point)))
         assert points.cycles[point] == plan.modelled_cycles
         assert points.alm[point] == plan.area.alm
@@ -52,6 +58,13 @@ def test_the_points_of_mobilenet_v2_are_its_plans() -> None:
     assert exact
     keys = {(points.array(i), points.depth(i)) for i in range(len(points))}
     assert len(keys) == len(points) == 2 * 3 * 2 * len(SPACE.depths)
+
+
+def test_points_with_words_of_several_beats_are_their_plans() -> None:
+    space = Space(units=(8, 24, 48), pixels=(1, 4), frames=(1,), depths=SPACE.depths)
+    points, _ = checked(mobilenet_v2(96), 3, ROOMY, space)
+    arrays = [points.array(i) for i in range(len(points))]
+    assert {weight_beats(own, bytes_per_cycle(ROOMY)).count for own in arrays} == {3, 4, 7}
 
 
 def test_points_in_strips_are_near_their_plans() -> None:

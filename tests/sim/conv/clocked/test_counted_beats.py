@@ -10,7 +10,7 @@ import pytest
 from clocked_runs import Counted, count
 from conv_chains import chain
 from conv_faults import TEXT, replace_text
-from narrow_beats import ROOMY, classifier, narrow_project
+from narrow_beats import ROOMY, SLOW, classifier, narrow_project
 from random_networks import random_frames
 
 from shiftforge.generator.conv.plan import array_for, make_plan
@@ -58,7 +58,7 @@ def test_wide_beats_wait_no_longer_than_narrow_ones(tmp_path: Path) -> None:
         {"out": 512, "kernel": 1}, halved, halved, {"out": 160, "kernel": 1, "wide": True},
         channels=8, height=4, width=4,
     )  # fmt: skip
-    folder = narrow_project(model, tmp_path / "p", 24, 1, board=ROOMY)
+    folder = narrow_project(model, tmp_path / "p", 24, 1, board=SLOW)
     codes = random_frames(model, 1)
     fair = count(folder, codes).found
     path = folder / TEXT
