@@ -1027,17 +1027,17 @@ static void loader_iterate(loader_state_t *s, __global const image_beat_t *restr
 }
 
 /* ---- weight feeder: weight codes from global memory in order of use, one word an iteration ---- */
-#define SF_FRAME_WORDS 23      /* weight words of a batch */
+#define SF_WEIGHT_BEATS 23      /* weight words of a batch */
 #define SF_WORDS_A_REST 4
 
 typedef struct {
-  int word, rest;     /* next word and next beat of rests */
+  int beat, rest;     /* next word and next beat of rests */
   int in_rest;        /* words that took their rest from the beat at hand */
   rest_beat_t held;
 } feeder_state_t;
 
 static void feeder_begin(feeder_state_t *s) {
-  s->word = 0;
+  s->beat = 0;
   s->rest = 0;
   s->in_rest = 0;
   #pragma unroll
@@ -1047,7 +1047,7 @@ static void feeder_begin(feeder_state_t *s) {
 static void feeder_iterate(feeder_state_t *s, __global const weight_beat_t *restrict weights,
                            __global const rest_beat_t *restrict rests SF_PORTS) {
   if (s->in_rest == 0) s->held = rests[s->rest];
-  const weight_beat_t beat = weights[s->word];
+  const weight_beat_t beat = weights[s->beat];
   weight_word_t word;
   #pragma unroll
   for (int i = 0; i < 16; ++i) word.code[i] = beat.code[i];
@@ -1057,8 +1057,8 @@ static void feeder_iterate(feeder_state_t *s, __global const weight_beat_t *rest
   /* the next word's rest moves to the front */
   #pragma unroll
   for (int i = 0; i < 8 - 2; ++i) s->held.code[i] = s->held.code[i + 2];
-  const int frame_end = s->word == SF_FRAME_WORDS - 1;
-  s->word = frame_end ? 0 : s->word + 1;
+  const int frame_end = s->beat == SF_WEIGHT_BEATS - 1;
+  s->beat = frame_end ? 0 : s->beat + 1;
   const int rest_end = s->in_rest == SF_WORDS_A_REST - 1 || frame_end;
   s->rest = frame_end ? 0 : rest_end ? s->rest + 1 : s->rest;
   s->in_rest = rest_end ? 0 : s->in_rest + 1;
@@ -2059,7 +2059,7 @@ SF_KERNEL void feeder(__global const weight_beat_t *restrict weights,
                       __global const rest_beat_t *restrict rests, const int batches SF_WAITS) {
   feeder_state_t s;
   feeder_begin(&s);
-  const int iterations = batches * SF_FRAME_WORDS;
+  const int iterations = batches * SF_WEIGHT_BEATS;
   for (int i = 0; i < iterations; ++i) feeder_iterate(&s, weights, rests SF_PASS);
 }
 
@@ -2256,7 +2256,7 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
   }
   int controller_at = 0;
   int loader_left = batches * SF_IMAGE_PASSES * SF_FRAME_BEATS;
-  int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_BATCH_BEATS;
+  int feeder_left = batches * SF_WEIGHT_BEATS, params_left = batches * SF_BATCH_BEATS;
   int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
   int post_passes = batches * SF_LAYERS;
   /* none left: its record comes first */
@@ -2394,9 +2394,10 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
  * In a cycle every kernel does at most one iteration. What it writes goes through a delay line as
  * long as its latency; a word that has arrived there and finds its channel full stops the kernel.
  * An invocation ends when its last iteration has passed the line, and the next one starts after the
- * re-entry and an iteration for every word of its record, which waits for it. A word can be read some cycles after it
- * entered its channel. Beats of global memory come at a rate, in 1/256 bytes a cycle. The FIFOs are
- * longer than the channels: the delay lines lie in them too. */
+ * re-entry and an iteration for every word of its record, which waits for it. A word can be read some
+ * cycles after it entered its channel. Beats of global memory come at a rate, in 1/256 bytes a cycle;
+ * who waits for one first has it first, so that narrow beats do not keep wide ones from coming. The
+ * FIFOs are longer than the channels: the delay lines lie in them too. */
 #define SF_READABLE(name) (name##_entered != ports->name##_read && \
   name##_seen[name##_next & (SF_DEPTH_##name - 1)] <= now)
 #define SF_SPAN 15 /* numbers a span: start, end, iterations, and stalls by channel or memory */
@@ -2480,7 +2481,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   }
   int controller_at = 0;
   int loader_left = batches * SF_IMAGE_PASSES * SF_FRAME_BEATS;
-  int feeder_left = batches * SF_FRAME_WORDS, params_left = batches * SF_BATCH_BEATS;
+  int feeder_left = batches * SF_WEIGHT_BEATS, params_left = batches * SF_BATCH_BEATS;
   int controller_passes = batches * SF_PASSES, conv_passes = batches * SF_LAYERS + 1;
   int post_passes = batches * SF_LAYERS;
   /* none left: its record comes first */
@@ -2501,6 +2502,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   long traffic = 0; /* bytes moved from and to global memory */
   long now = 0, moved = 0;
   int beats = 0; /* bytes that global memory can give now, times 256 */
+  int claim = 0; /* the load or store that waits for its bytes, others after it; 0: none */
   __global long *image_ready = times;
   __global long *image_seen = times + SF_DEPTH_image;
   times += 2 * SF_DEPTH_image;
@@ -2557,7 +2559,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   __global long *controller_span = params_span + batches * SF_SPAN;
   __global long *conv_span = controller_span + controller_passes * SF_SPAN;
   __global long *post_span = conv_span + conv_passes * SF_SPAN;
-  int loader_batches = batches, loader_beats = 0, feeder_words = 0, params_words = 0, post_at = 0;
+  int loader_batches = batches, loader_beats = 0, feeder_beats = 0, params_words = 0, post_at = 0;
   /* when the invocation may begin, or before that its record be read */
   long controller_free = 0, conv_free = SF_CONV_WORDS, post_free = 0;
   long controller_last = -1, conv_last = -1, post_last = -1; /* its last iteration; -1: not done */
@@ -2709,7 +2711,12 @@ __kernel void clocked(__global const image_beat_t *restrict image,
     if (loader_left) {
       int wait = 0;
       if (blocked_image) wait = 1;
-      if (beats < 256 * 128 && !wait) wait = SF_MEMORY;
+      if (!wait && (beats < 256 * 128 || (claim && claim != 1))) {
+        wait = SF_MEMORY;
+        claim = claim ? claim : 1;
+      } else if (claim == 1) {
+        claim = 0;
+      }
       if (wait) {
         loader_span[3 + wait]++;
       } else {
@@ -2738,7 +2745,12 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       if (blocked_program_controller) wait = 8;
       if (blocked_program_conv) wait = 9;
       if (blocked_program_post) wait = 10;
-      if (beats < 256 * 128 && !wait) wait = SF_MEMORY;
+      if (!wait && (beats < 256 * 128 || (claim && claim != 2))) {
+        wait = SF_MEMORY;
+        claim = claim ? claim : 2;
+      } else if (claim == 2) {
+        claim = 0;
+      }
       if (wait) {
         params_span[3 + wait]++;
       } else {
@@ -2769,7 +2781,12 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       int wait = 0;
       if (blocked_weight) wait = 4;
       const int bytes = 128 + (feeder.in_rest == 0 ? 64 : 0);
-      if (beats < 256 * bytes && !wait) wait = SF_MEMORY;
+      if (!wait && (beats < 256 * bytes || (claim && claim != 3))) {
+        wait = SF_MEMORY;
+        claim = claim ? claim : 3;
+      } else if (claim == 3) {
+        claim = 0;
+      }
       if (wait) {
         feeder_span[3 + wait]++;
       } else {
@@ -2778,10 +2795,10 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         feeder_span[2]++;
         feeder_iterate(&feeder, weights, rests, ports);
         feeder_left--;
-        feeder_words++;
+        feeder_beats++;
         feeder_span[1] = now + 1;
-        if (feeder_words == SF_FRAME_WORDS && feeder_left) {
-          feeder_words = 0;
+        if (feeder_beats == SF_WEIGHT_BEATS && feeder_left) {
+          feeder_beats = 0;
           feeder_span += SF_SPAN;
           feeder_span[0] = now + 1;
         }
