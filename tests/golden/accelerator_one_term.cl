@@ -2395,9 +2395,8 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
  * long as its latency; a word that has arrived there and finds its channel full stops the kernel.
  * An invocation ends when its last iteration has passed the line, and the next one starts after the
  * re-entry and an iteration for every word of its record, which waits for it. A word can be read some
- * cycles after it entered its channel. Beats of global memory come at a rate, in 1/256 bytes a cycle;
- * who waits for one first has it first, so that narrow beats do not keep wide ones from coming. The
- * FIFOs are longer than the channels: the delay lines lie in them too. */
+ * cycles after it entered its channel. Beats of global memory come at a rate, in 1/256 bytes a cycle.
+ * The FIFOs are longer than the channels: the delay lines lie in them too. */
 #define SF_READABLE(name) (name##_entered != ports->name##_read && \
   name##_seen[name##_next & (SF_DEPTH_##name - 1)] <= now)
 #define SF_SPAN 15 /* numbers a span: start, end, iterations, and stalls by channel or memory */
@@ -2502,7 +2501,6 @@ __kernel void clocked(__global const image_beat_t *restrict image,
   long traffic = 0; /* bytes moved from and to global memory */
   long now = 0, moved = 0;
   int beats = 0; /* bytes that global memory can give now, times 256 */
-  int claim = 0; /* the load or store that waits for its bytes, others after it; 0: none */
   __global long *image_ready = times;
   __global long *image_seen = times + SF_DEPTH_image;
   times += 2 * SF_DEPTH_image;
@@ -2711,12 +2709,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
     if (loader_left) {
       int wait = 0;
       if (blocked_image) wait = 1;
-      if (!wait && (beats < 256 * 128 || (claim && claim != 1))) {
-        wait = SF_MEMORY;
-        claim = claim ? claim : 1;
-      } else if (claim == 1) {
-        claim = 0;
-      }
+      if (!wait && beats < 256 * 128) wait = SF_MEMORY;
       if (wait) {
         loader_span[3 + wait]++;
       } else {
@@ -2745,12 +2738,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       if (blocked_program_controller) wait = 8;
       if (blocked_program_conv) wait = 9;
       if (blocked_program_post) wait = 10;
-      if (!wait && (beats < 256 * 128 || (claim && claim != 2))) {
-        wait = SF_MEMORY;
-        claim = claim ? claim : 2;
-      } else if (claim == 2) {
-        claim = 0;
-      }
+      if (!wait && beats < 256 * 128) wait = SF_MEMORY;
       if (wait) {
         params_span[3 + wait]++;
       } else {
@@ -2781,12 +2769,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       int wait = 0;
       if (blocked_weight) wait = 4;
       const int bytes = 128 + (feeder.in_rest == 0 ? 64 : 0);
-      if (!wait && (beats < 256 * bytes || (claim && claim != 3))) {
-        wait = SF_MEMORY;
-        claim = claim ? claim : 3;
-      } else if (claim == 3) {
-        claim = 0;
-      }
+      if (!wait && beats < 256 * bytes) wait = SF_MEMORY;
       if (wait) {
         feeder_span[3 + wait]++;
       } else {
