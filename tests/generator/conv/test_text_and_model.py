@@ -84,7 +84,7 @@ def test_sizes_of_the_text_hold_what_the_records_touch(seed: int) -> None:
     image = plan.image
     assert (size["MAP_ROWS"], size["MAP_LINES"]) == (image.map_rows, image.lines)
     assert size["IMAGE_PASSES"] == image.passes
-    assert size["FRAME_PARAMS"] == sum(p.post.groups for p in plan.steps)
+    assert size["BATCH_BEATS"] == plan.record_beats + sum(p.post.groups for p in plan.steps)
     words = [run.words * run.groups for p in plan.steps for run in p.conv.runs]
     assert plan.frame_words == sum(words)
     assert size["WEIGHT_BEATS"] == plan.beats.count * plan.frame_words
