@@ -14,7 +14,7 @@ from shiftforge.generator.conv.memory import (
 )
 from shiftforge.generator.conv.schedule import Layer, Schedule
 from shiftforge.generator.conv.steps import Step, whole_steps
-from shiftforge.generator.conv.through import FETCHED, fetch_slots
+from shiftforge.generator.conv.through import fetch_slots
 
 __all__ = ["map_lives", "plan_maps", "prove_steps", "stored_maps"]
 
@@ -74,8 +74,10 @@ def stored_maps(
 ) -> tuple[StoredMap, ...]:  # fmt: skip
     """What is placed: whole maps, and one place for all strips of a map, as large as the largest.
 
-    All rounds of a segment are alike, so that its strips are placed for the first one. What its
-    last layer writes counts from its first step: it lies there in later rounds.
+    All rounds of a segment are alike, so that its strips are placed for the first one; but for what
+    is fetched, which comes in turns and during the step before, so that where maps travel every
+    round counts. What a segment's last layer writes counts from its first step: it lies there in
+    later rounds.
     """
     steps = whole_steps(scheduled.layers) if steps is None else steps
     begins: dict[int, int] = {}
@@ -87,16 +89,27 @@ def stored_maps(
             begins[number] = begin
     found = []
     for name, own in map_lives(scheduled, array, steps, through).items():
-        if name.startswith(FETCHED):
-            # Of all rounds: others come between.
-            born, dies = own[0].born, own[-1].dies
-            found.append(StoredMap(name, max(one.lines for one in own), born, dies))
+        if through and len(own) > 1:
+            spans = _joined(own)
+            lines = max(one.lines for one in own)
+            found.append(StoredMap(name, lines, spans[0][0], spans[-1][1], spans))
             continue
         first = replace(own[0], lines=max(one.lines for one in own))
         if len(own) == 1:
             first = replace(first, born=begins.get(first.born, first.born))
         found.append(first)
     return tuple(found)
+
+
+def _joined(lives: Sequence[StoredMap]) -> tuple[tuple[int, int], ...]:
+    """First and last steps of lives in order; of those that meet, as one."""
+    spans: list[tuple[int, int]] = []
+    for own in lives:
+        if spans and own.born <= spans[-1][1]:
+            spans[-1] = spans[-1][0], max(spans[-1][1], own.dies)
+        else:
+            spans.append((own.born, own.dies))
+    return tuple(spans)
 
 
 def plan_maps(

@@ -30,12 +30,20 @@ class StoredMap:
     born: the step that writes the map.
     dies: the last step that reads it, >= born. The map is alive over [born, dies]: what a step
         reads and what it writes are alive together.
+    spans: within [born, dies], the (first, last) steps in which something lies there, in order;
+        none for all of them.
     """
 
     name: str
     lines: int
     born: int
     dies: int
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def lives(self) -> tuple[tuple[int, int], ...]:
+        """First and last steps of its lives."""
+        return self.spans or ((self.born, self.dies),)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def plan_memory(maps: Iterable[StoredMap], capacity_lines: int | None = None) ->
     wanted = tuple(maps)
     _refuse_malformed(wanted)
     bound = largest_live_sum(wanted)
-    found = place([Item(m.lines, m.born, m.dies) for m in wanted], bound)
+    found = place([Item(m.lines, m.born, m.dies, m.spans) for m in wanted], bound)
     plan = MemoryPlan(
         bases={m.name: base for m, base in zip(wanted, found.bases, strict=True)},
         total_lines=found.total,
@@ -102,7 +110,7 @@ def prove_no_overlap(plan: MemoryPlan, maps: Iterable[StoredMap]) -> None:
                 f"{plan.total_lines} lines at step {m.born}"
             )
     # The set of live maps only grows at a birth, so the steps of births cover all steps.
-    for step in sorted({m.born for m in wanted}):
+    for step in sorted(_births(wanted)):
         live = sorted(_live(wanted, step), key=lambda m: plan.bases[m.name])
         for low, high in itertools.pairwise(live):
             low_base, high_base = plan.bases[low.name], plan.bases[high.name]
@@ -114,7 +122,11 @@ def prove_no_overlap(plan: MemoryPlan, maps: Iterable[StoredMap]) -> None:
 
 
 def _live(maps: Sequence[StoredMap], step: int) -> list[StoredMap]:
-    return [m for m in maps if m.born <= step <= m.dies]
+    return [m for m in maps if any(born <= step <= dies for born, dies in m.lives)]
+
+
+def _births(maps: Sequence[StoredMap]) -> set[int]:
+    return {born for m in maps for born, _ in m.lives}
 
 
 def _span(base: int, lines: int) -> str:
@@ -123,9 +135,7 @@ def _span(base: int, lines: int) -> str:
 
 def largest_live_sum(maps: Sequence[StoredMap]) -> int:
     """Lines of the maps that are alive at one step, at most: no plan can be smaller."""
-    return max(
-        (sum(m.lines for m in _live(maps, step)) for step in {m.born for m in maps}), default=0
-    )
+    return max((sum(m.lines for m in _live(maps, step)) for step in _births(maps)), default=0)
 
 
 def _kept_beside_the_pair(maps: Sequence[StoredMap]) -> int:

@@ -20,15 +20,33 @@ _TRIES = 4000
 
 @dataclass(frozen=True)
 class Item:
-    """Something of ``lines`` lines that is alive over the steps [born, dies]."""
+    """Something of ``lines`` lines that is alive over the steps [born, dies], or over the spans of
+    them that are told."""
 
     lines: int
     born: int
     dies: int
+    spans: tuple[tuple[int, int], ...] = ()
 
     def meets(self, other: Item) -> bool:
         """Whether both are alive at some step."""
-        return self.born <= other.dies and other.born <= self.dies
+        if self.born > other.dies or other.born > self.dies:
+            return False
+        if not (self.spans or other.spans):
+            return True
+        mine, theirs = (
+            self.spans or ((self.born, self.dies),),
+            other.spans or ((other.born, other.dies),),
+        )
+        i = j = 0
+        while i < len(mine) and j < len(theirs):
+            if mine[i][0] <= theirs[j][1] and theirs[j][0] <= mine[i][1]:
+                return True
+            if mine[i][1] < theirs[j][1]:
+                i += 1
+            else:
+                j += 1
+        return False
 
 
 @dataclass(frozen=True)

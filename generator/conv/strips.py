@@ -75,18 +75,23 @@ class _Limiter:
 
     def plan(self, limit: int) -> Plan:
         """See ``limited_plan``."""
+        fewest = self.smallest
+
+        def within(plan: Plan) -> bool:
+            nonlocal fewest
+            fewest = min(fewest, plan.map_bytes)
+            return plan.map_bytes <= limit
+
         found = self.plan_or_none(limit)
         if found is None:
-            found = self.travelling(lambda plan: plan.map_bytes <= limit)
+            found = self.travelling(within)
         if found is not None:
             return found
         what = (
             f"{limit:,} bytes are too few for the maps: the thinnest strips on chip take "
-            f"{self.smallest:,}, and with maps in global memory it is still more"
+            f"{self.smallest:,}, and with maps in global memory at least {fewest:,} were needed"
         )
-        remedy = (
-            f"give {self.smallest:,} or more, a smaller input resolution or fewer pixels a tile"
-        )
+        remedy = f"give {fewest:,} or more, a smaller input resolution or fewer pixels a tile"
         raise InputError(Problem(what, remedy, "map memory"))
 
     def travelling(self, fits: Callable[[Plan], bool]) -> Plan | None:

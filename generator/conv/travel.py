@@ -66,11 +66,16 @@ def _candidates(network: Network, array: ArrayShape) -> list[str]:
     found = []
     for layer in layers:
         name = layer.result.name
-        readers = [own for own in layers if own.input.name == name]
+        readers = [own for own in layers if name in _read_names(own)]
         plain = all(_by_rows(own) for own in (layer, *readers))
         if plain and readers and layer.result.height >= _LEAST_ROWS:
             found.append(name)
     return sorted(found, key=lambda name: -lines[name])
+
+
+def _read_names(layer: Layer) -> tuple[str, ...]:
+    """Maps that a layer takes and adds."""
+    return (layer.input.name, *(() if layer.skip is None else (layer.skip.name,)))
 
 
 def _by_rows(layer: Layer) -> bool:

@@ -146,10 +146,6 @@ FAULTS: dict[str, tuple[Plant, int, range, tuple[int, int] | None]] = {
     "no second words": (
         text("  s->twice = own.twice;\n", "  s->twice = 0;\n"), POINTWISE, SECOND, (0, 0)
     ),
-    "no second words behind a tile": (
-        text("s->twice = completes ? s->second_words :", "s->twice = completes ? 0 :"),
-        POINTWISE, SECOND, (0, 4),
-    ),
     "too few second words": (field(POINTWISE, "run1.twice", -1), POINTWISE, SECOND, (0, 0)),
     "too many second words": (field(POINTWISE, "run2.twice", 1), POINTWISE, THIRD, (0, 0)),
     "a run with a word too few": (field(STANDARD, "run1.words", -1), STANDARD, SECOND, (0, 0)),
@@ -239,6 +235,11 @@ STOPS: dict[str, tuple[Plant, int]] = {
     "another run's words": (
         text("if (run == 2) found = in->run2;", "if (run == 2) found = in->run1;"),
         POINTWISE,
+    ),
+    # Wrong sums in the pointwise layer; the words that are left over stop the standard one.
+    "no second words behind a tile": (
+        text("s->twice = completes ? s->second_words :", "s->twice = completes ? 0 :"),
+        STANDARD,
     ),
     "too many depthwise second words": (field(HELD, "run0.twice", 1), HELD),
     "lines are not held": (text("  return !s->again;\n", "  return 1;\n"), HELD),

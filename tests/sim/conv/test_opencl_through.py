@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +14,7 @@ import pytest
 from conv_chains import chain
 from conv_faults import locate, replace_text
 from device_client import DeviceClient
-from random_networks import random_frames
+from random_networks import random_frames, random_network
 
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError
@@ -121,8 +122,37 @@ def test_the_planner_sends_maps_away_where_strips_do_not_fit() -> None:
     plan = limited_plan(network, BOARD, array, whole.map_bytes // 2)
     assert plan.through.bases and plan.map_bytes <= whole.map_bytes // 2
     assert plan.traffic_bytes > whole.traffic_bytes
-    with pytest.raises(InputError, match="with maps in global memory it is still more"):
+    with pytest.raises(InputError, match="with maps in global memory at least") as refused:
         limited_plan(network, BOARD, array, 4_000)
+    told = re.search(r"give ([\d,]+) or more", str(refused.value))
+    assert told is not None
+    fewest = int(told[1].replace(",", ""))
+    assert limited_plan(network, BOARD, array, fewest).map_bytes <= fewest
+
+
+def _residual(seed: int) -> QuantizedModel:
+    """Inverted residuals, one of them with a global pool behind it."""
+    return random_network(seed, layers=9)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_networks_with_residuals_are_planned_or_refused(seed: int) -> None:
+    """Whatever the limit: what comes in turns lies beside what every round has, and what a layer
+    with a pool adds does not travel."""
+    model = _residual(seed)
+    network = network_of(model)
+    array = array_for(network, 8, 1 + seed % 4)
+    most = make_plan(network, BOARD, array).map_bytes
+    for share in (0.75, 0.5, 0.25, 0.1, 0.03):
+        limit = int(share * most)
+        try:
+            plan = limited_plan(network, BOARD, array, limit)
+            assert plan.map_bytes <= limit
+            for layer in (own for own in network.layers if own.pool is not None):
+                assert layer.input.name not in plan.through.bases
+                assert layer.skip is None or layer.skip.name not in plan.through.bases
+        except InputError as error:
+            assert "bytes are too few" in str(error)
 
 
 def test_the_text_passes_the_rules_and_its_traffic_is_counted(tmp_path: Path) -> None:
