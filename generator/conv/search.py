@@ -236,10 +236,9 @@ def nearest_problem(seen: Sequence[Points], limits: Limits) -> Problem:
     """No point of a board is within limits; which come nearest."""
     near = ", ".join(_nearest(seen, limits))
     best = max((float(own.fps[own.fits].max(initial=0.0)) for own in seen), default=0.0)
-    what = (
-        f"no array on this board {limits.text()} (modelled); the fastest reaches {best:,.0f} "
-        "frames a second"
-    )
+    what = f"no array on this board {limits.text()} (modelled)"
+    if best:
+        what += f"; the fastest reaches {best:,.0f} frames a second"
     remedy = "a lower rate, wider limits, a smaller network, or a larger board"
     if near:
         remedy += f"; nearest: {near}"

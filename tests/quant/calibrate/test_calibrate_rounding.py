@@ -140,6 +140,7 @@ def test_dropping_bias_correction_is_seen() -> None:
     assert np.abs(mean_offsets(False)).max() > 0.05
 
 
+@pytest.mark.slow
 def test_compensation_beats_nearest_on_a_network() -> None:
     graph = small_graph()
     images = normalise(smooth_images(8), graph.preprocess)

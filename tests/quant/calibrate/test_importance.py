@@ -85,6 +85,7 @@ def test_the_last_layers_error_is_the_modelled_one() -> None:
     assert measured == pytest.approx(modelled, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_chunks_and_repeats_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = small_graph()
     images = normalise(smooth_images(4), graph.preprocess)

@@ -128,7 +128,7 @@ def test_a_wrong_kind_is_seen() -> None:
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
-@pytest.mark.parametrize("terms", [1, 2])
+@pytest.mark.parametrize("terms", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_weights_of_zero_stay_so(rounding: Rounding, terms: int) -> None:
     """A pruned network stays pruned: the others make good what they lose."""
     graph, keep = small_graph(), marks(0.6)

@@ -27,7 +27,9 @@ def counted(folder: Path) -> Counted:
 
 
 @pytest.mark.device("pocl")
-@pytest.mark.parametrize(("units", "beats", "off"), [(8, 3, 0.01), (24, 4, 0.02)])
+@pytest.mark.parametrize(
+    ("units", "beats", "off"), [(8, 3, 0.01), pytest.param(24, 4, 0.02, marks=pytest.mark.slow)]
+)
 def test_a_classifier_takes_the_modelled_cycles(
     units: int, beats: int, off: float, tmp_path: Path
 ) -> None:
@@ -50,6 +52,7 @@ def test_a_wider_beat_than_planned_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.device("pocl")
+@pytest.mark.slow
 def test_wide_beats_wait_no_longer_than_narrow_ones(tmp_path: Path) -> None:
     """Where who comes first would not have the memory first, beats of weights would keep wider
     ones of parameters away."""
