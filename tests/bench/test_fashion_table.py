@@ -54,6 +54,7 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path, bench: Any) 
         bench.read_run(tmp_path)
 
 
+@pytest.mark.slow
 def test_cycles_are_those_of_the_model(tmp_path: Path, bench: Any) -> None:
     model = quantize(fashion.NAME, scheme="dtssq")
     save_model(model, tmp_path / "model.safetensors")

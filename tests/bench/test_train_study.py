@@ -36,6 +36,7 @@ def tiny(modules: Any) -> Any:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_study_is_finished_once(
     modules: Any, tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_frames_in_flight_are_searched_where_a_rate_is_asked_for() -> None:
     assert found(network, frames=3).plan.array.frames == 3
 
 
+@pytest.mark.slow
 def test_limits_are_kept(network: QuantizedModel) -> None:
     points = points_of(network, BOARD)
     share = float(np.median(points.alm[points.fits])) / BOARD.alm

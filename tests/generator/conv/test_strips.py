@@ -105,11 +105,16 @@ def test_too_few_bytes_are_refused_and_the_fewest_are_told() -> None:
     with pytest.raises(InputError) as caught:
         limited(20_000)
     [problem] = caught.value.problems
-    least = int(problem.remedy.split()[1].replace(",", ""))
-    assert f"take {least:,}" in problem.what
+    fewest = int(problem.remedy.split()[1].replace(",", ""))
+    told = re.search(r"on chip take ([\d,]+), .* at least ([\d,]+) were", problem.what)
+    assert told is not None
+    least, travelling = (int(own.replace(",", "")) for own in told.groups())
+    assert fewest == travelling <= least
     assert limited(least).map_bytes <= least and not limited(least).through.bases
     # With fewer a map travels through global memory.
-    assert limited(least - 1).through.bases
+    for bytes_ in (least - 1, fewest):
+        plan = limited(bytes_)
+        assert plan.through.bases and plan.map_bytes <= bytes_
 
 
 @pytest.mark.parametrize(

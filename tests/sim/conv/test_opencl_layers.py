@@ -77,8 +77,17 @@ def networks() -> list[QuantizedModel]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
-@pytest.mark.parametrize("case", range(len(CASES)))
+# On the emulator every other one is a slow test.
+@pytest.mark.parametrize(
+    ("device", "case"),
+    [
+        *(("pocl", case) for case in range(len(CASES))),
+        *(
+            pytest.param("intel-fpga-emu", case, marks=[] if case % 2 else [pytest.mark.slow])
+            for case in range(len(CASES))
+        ),
+    ],
+)
 def test_random_layers_equal_the_reference(
     case: int, device: str, networks: list[QuantizedModel], generated: Generate,
     on_device: OnDevice,
