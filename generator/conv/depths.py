@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.latencies import Latencies
-from shiftforge.generator.conv.programs import program_channels
+from shiftforge.generator.conv.programs import STEP_KERNELS, program_channels
 from shiftforge.generator.conv.records import ControllerPass, ConvPass, PostPass, StorePass
 
 __all__ = ["DEFAULT_DEPTHS", "DEPTHS", "SHORT", "Depths", "plan_channels"]
@@ -87,5 +87,5 @@ def plan_channels(
             Channel("store", "store_word_t", "controller", "store", FETCHED_LINES),
             Channel("token", "int", "store", "fetch", tokens),
         ]
-    programs = ("controller", "conv", "post", *(("fetch", "store") if saves else ()))
+    programs = (*STEP_KERNELS, *(("fetch", "store") if saves else ()))
     return (*channels, *program_channels(programs))

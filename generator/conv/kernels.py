@@ -13,7 +13,7 @@ from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.post_range import clamps_output, floors
-from shiftforge.generator.conv.programs import FOLLOWING, TAKEN, head_beats
+from shiftforge.generator.conv.programs import FOLLOWING, STEP_KERNELS, TAKEN, head_beats
 from shiftforge.generator.conv.promises import PROMISES
 from shiftforge.generator.conv.records import (
     RECORDS,
@@ -60,6 +60,7 @@ def _records(plan: Plan) -> list[dict[str, Any]]:
     kinds = {**RECORDS, **THROUGH_RECORDS}
     return [
         {"type": f"{kernel}_layer_t", "kernel": kernel, "size": f"SF_{kernel.upper()}_WORDS",
+         "streamed": kernel in STEP_KERNELS,
          "program": f"SF_{kernel.upper()}_PROGRAM", "program_words": own.total_words,
          "words": own.words, "bits": own.bits, "comment": _COMMENTS[f"{kernel}_layer_t"],
          "fields": struct_fields(kinds[f"{kernel}_layer_t"]), "unpacked": _unpacked(own)}

@@ -95,7 +95,6 @@ class Packing:
     def to_dict(self) -> dict[str, Any]:
         """For a manifest: fields as [word, low bit, bits, signed] by name, and constants."""
         return {
-            "count": self.count,
             "words": self.words,
             "fields": {f.name: [f.word, f.low, f.bits, int(f.signed)] for f in self.fields},
             "constants": dict(self.constants),

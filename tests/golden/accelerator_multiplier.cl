@@ -178,7 +178,6 @@ typedef struct {
   int fetch_base;
 } controller_layer_t;
 #define SF_CONTROLLER_WORDS 6 /* of a record, with 161 bits in use */
-#define SF_CONTROLLER_PROGRAM 66 /* of all records */
 
 static controller_layer_t controller_unpack(const uint *words) {
   controller_layer_t in;
@@ -283,7 +282,6 @@ typedef struct {
   pace_layer_t fires; /* depthwise: when windows are complete */
 } conv_layer_t;
 #define SF_CONV_WORDS 3 /* of a record, with 95 bits in use */
-#define SF_CONV_PROGRAM 36 /* of all records */
 
 static conv_layer_t conv_unpack(const uint *words) {
   conv_layer_t in;
@@ -382,7 +380,6 @@ typedef struct {
   int pool_high; /* largest code of the pooled map */
 } post_layer_t;
 #define SF_POST_WORDS 3 /* of a record, with 71 bits in use */
-#define SF_POST_PROGRAM 33 /* of all records */
 
 static post_layer_t post_unpack(const uint *words) {
   post_layer_t in;
@@ -2244,12 +2241,14 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
     }
     for (; controller_passes && (controller_left ? controller_ready(&controller, &controller_in, ports) : SF_FILLED(program_controller, 1)); moved = 1) {
       if (!controller_left) {
+        /* a word of the record; with the last one the invocation begins */
         controller_words[controller_come++] = SF_READ(program_controller);
-        if (controller_come != SF_CONTROLLER_WORDS) continue;
-        controller_come = 0;
-        controller_in = controller_unpack(controller_words);
-        controller_left = controller_in.iterations;
-        controller_begin(&controller, &controller_in);
+        if (controller_come == SF_CONTROLLER_WORDS) {
+          controller_come = 0;
+          controller_in = controller_unpack(controller_words);
+          controller_left = controller_in.iterations;
+          controller_begin(&controller, &controller_in);
+        }
         continue;
       }
       controller_iterate(&controller, &controller_in, fm, batch, trace, ports);
@@ -2261,12 +2260,14 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
     }
     for (; conv_passes && (conv_left ? conv_ready(&conv, &conv_in, ports) : SF_FILLED(program_conv, 1)); moved = 1) {
       if (!conv_left) {
+        /* a word of the record; with the last one the invocation begins */
         conv_words[conv_come++] = SF_READ(program_conv);
-        if (conv_come != SF_CONV_WORDS) continue;
-        conv_come = 0;
-        conv_in = conv_unpack(conv_words);
-        conv_left = conv_in.iterations;
-        conv_begin(&conv, &conv_in, conv_passes == 1);
+        if (conv_come == SF_CONV_WORDS) {
+          conv_come = 0;
+          conv_in = conv_unpack(conv_words);
+          conv_left = conv_in.iterations;
+          conv_begin(&conv, &conv_in, conv_passes == 1);
+        }
         continue;
       }
       conv_iterate(&conv, &conv_in, weight_memory, rows, conv_passes == 1, ports);
@@ -2276,12 +2277,14 @@ __kernel void scheduler(__global const image_beat_t *restrict image,
     }
     for (; post_passes && (post_left ? post_ready(&post, &post_in, ports) : SF_FILLED(program_post, 1)); moved = 1) {
       if (!post_left) {
+        /* a word of the record; with the last one the invocation begins */
         post_words[post_come++] = SF_READ(program_post);
-        if (post_come != SF_POST_WORDS) continue;
-        post_come = 0;
-        post_in = post_unpack(post_words);
-        post_left = post_in.iterations;
-        post_begin(&post, &post_in);
+        if (post_come == SF_POST_WORDS) {
+          post_come = 0;
+          post_in = post_unpack(post_words);
+          post_left = post_in.iterations;
+          post_begin(&post, &post_in);
+        }
         continue;
       }
       post_iterate(&post, &post_in, records, output, ports);
@@ -2748,18 +2751,18 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         weight_ready[(ports->weight_written - 1) & (SF_DEPTH_weight - 1)] = now + feeder_latency;
     }
     if (controller_passes && !controller_left && controller_last < 0 && now >= controller_free) {
-      /* a word of the record; with the last one the invocation begins */
       controller_waits = SF_READABLE(program_controller) ? 0 : 8;
       if (!controller_waits) {
+        /* a word of the record; with the last one the invocation begins */
         controller_words[controller_come++] = SF_READ(program_controller);
-        moved = now;
-      }
-      if (controller_come == SF_CONTROLLER_WORDS) {
-        controller_come = 0;
-        controller_in = controller_unpack(controller_words);
-        controller_left = controller_in.iterations;
+        if (controller_come == SF_CONTROLLER_WORDS) {
+          controller_come = 0;
+          controller_in = controller_unpack(controller_words);
+          controller_left = controller_in.iterations;
+          controller_begin(&controller, &controller_in);
+        }
         controller_free = now + 1;
-        controller_begin(&controller, &controller_in);
+        moved = now;
       }
     } else if (controller_passes && controller_last < 0 && now >= controller_free) {
       int wait = 0;
@@ -2786,18 +2789,18 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         skip_ready[(ports->skip_written - 1) & (SF_DEPTH_skip - 1)] = now + controller_latency;
     }
     if (conv_passes && !conv_left && conv_last < 0 && now >= conv_free) {
-      /* a word of the record; with the last one the invocation begins */
       conv_waits = SF_READABLE(program_conv) ? 0 : 9;
       if (!conv_waits) {
+        /* a word of the record; with the last one the invocation begins */
         conv_words[conv_come++] = SF_READ(program_conv);
-        moved = now;
-      }
-      if (conv_come == SF_CONV_WORDS) {
-        conv_come = 0;
-        conv_in = conv_unpack(conv_words);
-        conv_left = conv_in.iterations;
+        if (conv_come == SF_CONV_WORDS) {
+          conv_come = 0;
+          conv_in = conv_unpack(conv_words);
+          conv_left = conv_in.iterations;
+          conv_begin(&conv, &conv_in, conv_passes == 1);
+        }
         conv_free = now + 1;
-        conv_begin(&conv, &conv_in, conv_passes == 1);
+        moved = now;
       }
     } else if (conv_passes && conv_last < 0 && now >= conv_free) {
       int wait = 0;
@@ -2817,18 +2820,18 @@ __kernel void clocked(__global const image_beat_t *restrict image,
         acc_ready[(ports->acc_written - 1) & (SF_DEPTH_acc - 1)] = now + conv_latency;
     }
     if (post_passes && !post_left && post_last < 0 && now >= post_free) {
-      /* a word of the record; with the last one the invocation begins */
       post_waits = SF_READABLE(program_post) ? 0 : 10;
       if (!post_waits) {
+        /* a word of the record; with the last one the invocation begins */
         post_words[post_come++] = SF_READ(program_post);
-        moved = now;
-      }
-      if (post_come == SF_POST_WORDS) {
-        post_come = 0;
-        post_in = post_unpack(post_words);
-        post_left = post_in.iterations;
+        if (post_come == SF_POST_WORDS) {
+          post_come = 0;
+          post_in = post_unpack(post_words);
+          post_left = post_in.iterations;
+          post_begin(&post, &post_in);
+        }
         post_free = now + 1;
-        post_begin(&post, &post_in);
+        moved = now;
       }
     } else if (post_passes && post_last < 0 && now >= post_free) {
       int wait = 0;

@@ -26,7 +26,6 @@ from shiftforge.generator.conv.weights import (
     WeightBeats,
     parameter_bytes,
     parameter_content,
-    parameter_layout,
     stored_bytes,
     weight_word_bytes,
 )
@@ -77,6 +76,8 @@ class Planned(Protocol):
     def packings(self) -> Mapping[str, Packing]: ...
     @property
     def counters(self) -> Counters: ...
+    @property
+    def parameters(self) -> ParameterLayout: ...
     @property
     def multiplier_requant(self) -> bool: ...
     @property
@@ -159,17 +160,13 @@ def _residual_bits(added: Sequence[PostPass]) -> int:
     return max((max(v).bit_length() for v in values if len(v) > 1), default=0)
 
 
-def _parameters(plan: Planned) -> ParameterLayout:
-    return parameter_layout(plan.multiplier_requant, plan.shifts, plan.acc_bits)
-
-
 def _fifos(plan: Planned) -> tuple[Fifo, ...]:
     array = plan.array
     bits = {
         "line_t": 8 * array.line_bytes,
         "acc_word_t": (24 if plan.acc_bits <= 24 else 32) * array.line_bytes,
         "weight_word_t": 8 * weight_word_bytes(array),
-        "param_word_t": 8 * parameter_content(array, _parameters(plan)),
+        "param_word_t": 8 * parameter_content(array, plan.parameters),
         "store_word_t": 8 * array.line_bytes + 32,
         "int": 32,
         "uint": WORD_BITS,
@@ -186,7 +183,7 @@ def _memories(plan: Planned) -> tuple[Memory, ...]:
         Memory("line buffer", 2 * stored, plan.row_lines, maps=True),
         Memory("weight memory", 8 * power_of_two(weight_word_bytes(array)),
                2 * power_of_two(plan.weight_words)),
-        Memory("parameter memory", 8 * parameter_bytes(array, _parameters(plan)),
+        Memory("parameter memory", 8 * parameter_bytes(array, plan.parameters),
                plan.max_groups),
         *(
             Memory(f"instructions of {kernel}", WORD_BITS, own.total_words)
@@ -207,7 +204,7 @@ def _accesses(plan: Planned) -> tuple[Access, ...]:
         Access("image", 8 * plan.image.beat),
         Access("weights", 8 * beats.main),
         *rests,
-        Access("parameters", 8 * parameter_bytes(array, _parameters(plan))),
+        Access("parameters", 8 * parameter_bytes(array, plan.parameters)),
         Access("output", 8 * stored_bytes(array, direct, plan.turns.output_units), stores=True),
         *(_through(plan) if plan.fetches else ()),
     )

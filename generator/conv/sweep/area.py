@@ -34,7 +34,13 @@ from shiftforge.generator.conv.slices import Slice
 from shiftforge.generator.conv.sweep.rows import Row
 from shiftforge.generator.conv.through import NOTHING, Through
 from shiftforge.generator.conv.turns import Turns
-from shiftforge.generator.conv.weights import ShiftRanges, WeightBeats, weight_beats
+from shiftforge.generator.conv.weights import (
+    ParameterLayout,
+    ShiftRanges,
+    WeightBeats,
+    parameter_layout,
+    weight_beats,
+)
 
 __all__ = ["RowArea", "row_area", "strip_area"]
 
@@ -56,6 +62,7 @@ class _RowPlan:
     board: Board
     array: ArrayShape
     beats: WeightBeats
+    parameters: ParameterLayout
     image: ImageLayout
     image_pass: ControllerPass | None
     geometries: tuple[tuple[str, int, int], ...]
@@ -112,6 +119,7 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             board=board,
             array=row.array,
             beats=weight_beats(row.array, bytes_per_cycle(board)),
+            parameters=parameter_layout(network.multiplier, network.shifts, network.acc_bits),
             image=lowered.image,
             image_pass=lowered.image_pass,
             geometries=network.geometries,
