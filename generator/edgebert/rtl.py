@@ -22,6 +22,11 @@ from shiftforge.generator.edgebert.registers import (
     engine_registers,
     unit_registers,
 )
+from shiftforge.generator.edgebert.rtl_latency import (
+    ARRAY_LATENCY,
+    GELU_LATENCY,
+    TO_AF_LATENCY,
+)
 from shiftforge.generator.edgebert.rtl_sfu import render_sfu
 from shiftforge.generator.edgebert.unit import (
     LANE_BITS,
@@ -44,8 +49,6 @@ __all__ = [
 
 TOP = "pu_matmul"
 UNIT_TOP = "pu_unit"
-ARRAY_LATENCY = 4
-GELU_LATENCY = 4
 SUFFIX = ".sv.j2"
 
 
@@ -130,6 +133,7 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "masks_per_beat": MASKS_PER_BEAT,
         "param_beats": PARAM_BEATS,
         "gelu_latency": GELU_LATENCY,
+        "to_af_latency": TO_AF_LATENCY,
         "function_beats": TABLE_BEATS,
         "functions": {name: number for number, name in enumerate(FUNCTIONS)},
         "aux_bits": aux_bits,

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
+from shiftforge.generator.edgebert.rtl_latency import TO_AF_LATENCY
 from shiftforge.generator.edgebert.sfu import LN2, LOG2E, SfuConfig, sfu_tables
 from shiftforge.generator.render import render
 
@@ -13,7 +14,7 @@ __all__ = ["render_sfu", "sfu_values"]
 
 FOLDER = "edgebert/rtl/sfu"
 SUFFIX = ".sv.j2"
-SHARED = ("pu_af_decode", "pu_fixed_to_af", "pu_ram")
+SHARED = ("pu_af_decode", "pu_fixed_to_af", "pu_ram", "pu_to_af")
 
 
 def sfu_values(config: SfuConfig) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def sfu_values(config: SfuConfig) -> dict[str, Any]:
         "predict_bits": config.predictor_rows.bit_length() - 1,
         "log2e": LOG2E,
         "ln2": LN2,
+        "to_af_latency": TO_AF_LATENCY,
     }
 
 
