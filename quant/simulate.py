@@ -17,7 +17,26 @@ from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.calibrate.images import normalise
-from shiftforge.quant.graph.types import Add, Conv, Node, Pool, QuantizedModel, Tensor
+from shiftforge.quant.capture.function import from_json
+from shiftforge.quant.capture.function_values import values as function_values
+from shiftforge.quant.capture.map_values import enlarged, maximum, shuffled, window_sums
+from shiftforge.quant.graph.types import (
+    Add,
+    AveragePool,
+    Clamped,
+    Concat,
+    Conv,
+    MaxPool,
+    Node,
+    Pool,
+    QuantizedModel,
+    Shuffle,
+    Slice,
+    Table,
+    Tensor,
+    Upsample,
+)
+from shiftforge.quant.graph.windows import counts
 
 __all__ = ["run_fake_quantised", "run_float_checkpoints"]
 
@@ -37,7 +56,9 @@ def run_fake_quantised(
         for node in model.nodes:
             target = model.tensors[node.output]
             scaled = _scaled(model, node, real)
-            rounded = torch.round(scaled).clamp(node.lo, node.hi)
+            grid = target.grid
+            ends = (node.lo, node.hi) if isinstance(node, Clamped) else (grid.qmin, grid.qmax)
+            rounded = torch.round(scaled).clamp(*ends)
             real[node.output] = rounded * _step(target)
             result[node.output] = rounded.numpy().astype(np.int64)
     return result
@@ -78,6 +99,12 @@ def _scaled(model: QuantizedModel, node: Node, real: dict[str, torch.Tensor]) ->
             return (real[node.a] + real[node.b]) / step
         case Pool():
             return _pooled(node, real[node.input], model.tensors[node.input])
+        case AveragePool():
+            return _averaged(node, real[node.input], model.tensors[node.input])
+        case Table():
+            return _looked_up(node, real[node.input], model.tensors[node.input])
+        case MaxPool() | Concat() | Slice() | Shuffle() | Upsample():
+            return _moved(node, [real[name] for name in node.inputs]) / step
         case _:
             assert_never(node)
 
@@ -131,6 +158,37 @@ def _pooled(node: Pool, x: torch.Tensor, source: Tensor) -> torch.Tensor:
     return total * node.multiplier / 2.0**node.shift
 
 
+def _averaged(node: AveragePool, x: torch.Tensor, source: Tensor) -> torch.Tensor:
+    factor = {count: m / 2.0**s for count, m, s in node.constants}
+    each = counts(node, source.height, source.width)
+    factors = torch.tensor([[factor[int(n)] for n in row] for row in each], dtype=torch.float64)
+    return window_sums(node, x / _step(source)) * factors
+
+
+def _looked_up(node: Table, x: torch.Tensor, source: Tensor) -> torch.Tensor:
+    codes = (x / _step(source)).long() - source.grid.qmin
+    return torch.tensor(node.codes, dtype=torch.float64)[codes]
+
+
+def _moved(
+    node: MaxPool | Concat | Slice | Shuffle | Upsample, inputs: list[torch.Tensor]
+) -> torch.Tensor:
+    """Values that are as they were, elsewhere: the same of real values and of floats."""
+    match node:
+        case MaxPool():
+            return maximum(node, inputs[0])
+        case Concat():
+            return torch.cat(inputs, 1)
+        case Slice():
+            return inputs[0][:, node.start : node.stop]
+        case Shuffle():
+            return shuffled(inputs[0], node.order)
+        case Upsample():
+            return enlarged(node, inputs[0])
+        case _:
+            assert_never(node)
+
+
 def _float_node(model: QuantizedModel, node: Node, live: dict[str, torch.Tensor]) -> torch.Tensor:
     """A node of the float network before its activation."""
     match node:
@@ -149,6 +207,14 @@ def _float_node(model: QuantizedModel, node: Node, live: dict[str, torch.Tensor]
             return live[node.a] + live[node.b]
         case Pool():
             return live[node.input].mean((2, 3), keepdim=True)
+        case AveragePool():
+            x = live[node.input]
+            return window_sums(node, x) / torch.from_numpy(counts(node, *x.shape[2:])).float()
+        case Table():
+            function = from_json(model.meta["functions"][node.name], node.name)
+            return function_values(function, live[node.input])
+        case MaxPool() | Concat() | Slice() | Shuffle() | Upsample():
+            return _moved(node, [live[name] for name in node.inputs])
         case _:
             assert_never(node)
 
@@ -170,7 +236,11 @@ def run_float_checkpoints(
     """
     activations = model.meta.get("activations", {})
     absent = [c.name for c in model.conv_nodes() if f"{c.name}.weight" not in model.floats]
-    absent += [n.name for n in model.nodes if not isinstance(n, Pool) and n.name not in activations]
+    functions = model.meta.get("functions", {})
+    for node in model.nodes:
+        known = functions if isinstance(node, Table) else activations
+        if isinstance(node, Conv | Add | Table) and node.name not in known:
+            absent.append(node.name)
     if absent:
         raise InputError(
             Problem(
@@ -183,7 +253,7 @@ def run_float_checkpoints(
     with torch.no_grad():
         for node in model.nodes:
             value = _float_node(model, node, live)
-            if not isinstance(node, Pool):
+            if isinstance(node, Conv | Add):
                 value = _activated(value, activations[node.name])
             live[node.output] = value
     return {name: value.numpy() for name, value in live.items()}

@@ -15,6 +15,7 @@ from shiftforge.boards.types import Board
 from shiftforge.errors import Problems
 from shiftforge.generator.board_fit import fit_problems
 from shiftforge.generator.checking import CheckReport, CheckRow
+from shiftforge.generator.conv.dry_maps import dry_map, map_words
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
 from shiftforge.generator.conv.schedule import Layer, Mapped, map_nodes
@@ -89,6 +90,8 @@ def _dry(
             return Add(node.name, node.source, node.a, node.b, node.output, grid.qmin, grid.qmax)
         case FloatPool():
             return Pool(node.name, node.source, node.input, node.output, 1, 0, grid.qmin, grid.qmax)
+        case _:
+            return dry_map(node, tensors)
 
 
 def check_network(
@@ -174,3 +177,5 @@ def _operator(node: FloatNode) -> str:
             return "add" if node.activation == "none" else f"add, {node.activation}"
         case FloatPool():
             return "global average"
+        case _:
+            return map_words(node)

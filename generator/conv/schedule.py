@@ -23,11 +23,27 @@ from numpy.typing import NDArray
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.conv.geometry import geometry_problems, on_image, width_problems
 from shiftforge.quant.graph.order import reordered
-from shiftforge.quant.graph.types import Add, Conv, Pool, QuantizedModel, Tensor
+from shiftforge.quant.graph.types import (
+    Add,
+    AveragePool,
+    Conv,
+    MaxPool,
+    Node,
+    Pool,
+    QuantizedModel,
+    Table,
+    Tensor,
+)
 
 __all__ = ["ImageMap", "Layer", "Mapped", "Mode", "Schedule", "map_nodes", "schedule"]
 
 Mode = Literal["pointwise", "depthwise", "standard"]
+# What to write in place of a node that no array runs.
+_INSTEAD: dict[type, str] = {
+    MaxPool: "use a convolution of stride 2, or keep this part on the host",
+    AveragePool: "use a convolution of stride 2, or keep this part on the host",
+    Table: "use ReLU or ReLU6, or keep this part on the host",
+}
 
 
 @dataclass(frozen=True)
@@ -161,8 +177,14 @@ def map_nodes(model: QuantizedModel) -> Mapped:
     return Mapped(tuple(layers), problems)
 
 
-def _apart(node: Add | Conv | Pool) -> Problem:
-    """A node that is no part of a convolution's pass."""
+def _apart(node: Node) -> Problem:
+    """A node that is no part of a convolution's pass, or of a kind that the array cannot run."""
+    if not isinstance(node, Conv | Add | Pool):
+        return Problem(
+            f"the accelerator has no {type(node).__name__} yet",
+            _INSTEAD.get(type(node), "keep this part on the host"),
+            f"{node.name} ({node.source})",
+        )
     return Problem(
         f"{type(node).__name__.lower()} does not follow a convolution whose result only it reads",
         "give it a convolution of its own, or keep this part on the host",
@@ -170,17 +192,15 @@ def _apart(node: Add | Conv | Pool) -> Problem:
     )
 
 
-def _readers(model: QuantizedModel) -> dict[str, list[Conv | Add | Pool]]:
-    readers: dict[str, list[Conv | Add | Pool]] = {}
+def _readers(model: QuantizedModel) -> dict[str, list[Node]]:
+    readers: dict[str, list[Node]] = {}
     for node in model.nodes:
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
     return readers
 
 
-def _only_reader(
-    readers: dict[str, list[Conv | Add | Pool]], tensor: str, model: QuantizedModel
-) -> Conv | Add | Pool | None:
+def _only_reader(readers: dict[str, list[Node]], tensor: str, model: QuantizedModel) -> Node | None:
     found = readers.get(tensor, [])
     return found[0] if len(found) == 1 and tensor != model.output else None
 

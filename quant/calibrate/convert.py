@@ -9,7 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatPool
+from shiftforge.quant.calibrate.convert_maps import convert_map
+from shiftforge.quant.capture.function import to_json
+from shiftforge.quant.capture.types import (
+    Activation,
+    FloatAdd,
+    FloatAveragePool,
+    FloatConcat,
+    FloatConv,
+    FloatGraph,
+    FloatMap,
+    FloatMaxPool,
+    FloatPool,
+    FloatShuffle,
+    FloatSlice,
+    FloatTable,
+    FloatUpsample,
+)
 from shiftforge.quant.formats.accumulator import accumulator_bits, accumulator_bound
 from shiftforge.quant.formats.reciprocal import pool_constant
 from shiftforge.quant.graph.types import (
@@ -189,6 +205,14 @@ class _Builder:
         low, high = clamp_codes(self.grids[node.output], node.activation)
         return Add(node.name, node.source, node.a, node.b, node.output, low, high)
 
+    def map(self, node: FloatMap) -> Node | None:
+        """A pool, a move or a table."""
+        try:
+            return convert_map(node, self.graph.shapes, self.grids)
+        except InputError as error:
+            self.problems += error.problems
+            return None
+
 
 def _missing(
     graph: FloatGraph,
@@ -247,6 +271,10 @@ def convert(
                 nodes.append(build.add(node))
             case FloatPool():
                 nodes.append(build.pool(node))
+            case FloatMaxPool() | FloatAveragePool() | FloatConcat() | FloatSlice():
+                nodes.append(build.map(node))
+            case FloatShuffle() | FloatTable() | FloatUpsample():
+                nodes.append(build.map(node))
             case _:
                 assert_never(node)
     if build.problems:
@@ -255,9 +283,9 @@ def convert(
     floats = {f"{c.name}.weight": c.weight for c in convs} | {
         f"{c.name}.bias": c.bias for c in convs
     }
-    activations = {
-        node.name: node.activation for node in graph.nodes if not isinstance(node, FloatPool)
-    }
+    activations = {n.name: n.activation for n in graph.nodes if isinstance(n, FloatConv | FloatAdd)}
+    functions = {n.name: to_json(n.function) for n in graph.nodes if isinstance(n, FloatTable)}
+    told = {**(meta or {}), "activations": activations}
     return QuantizedModel(
         name=graph.name,
         preprocess=graph.preprocess,
@@ -270,5 +298,5 @@ def convert(
         nodes=tuple(node for node in nodes if node is not None),
         labels=graph.labels,
         floats=floats,
-        meta={**(meta or {}), "activations": activations},
+        meta={**told, "functions": functions} if functions else told,
     )

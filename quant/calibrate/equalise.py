@@ -9,21 +9,32 @@ integer graph has one clamp a tensor. There the factor is taken in mode "calibra
 produced; other images may saturate below 6.
 
 k[c] = (max over channels / max[c]) ** strength, at most LIMIT. Tensors joined by residual
-additions, and a pool's input and output, are scaled alike. Weight scales being per output channel,
-a depthwise layer's weights gain nothing from this; the per-tensor activation grids do.
+additions, and a pool's input and output, are scaled alike. Those that a table reads or makes, which
+commutes with no factor, and those whose channels are joined, cut or shuffled stay as they are.
+Weight scales being per output channel, a depthwise layer's weights gain nothing from this; the
+per-tensor activation grids do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import Problem, Problems
-from shiftforge.quant.calibrate.network import inputs_of, walk
-from shiftforge.quant.capture.types import FloatConv, FloatGraph, FloatPool
+from shiftforge.quant.calibrate.network import walk
+from shiftforge.quant.capture.types import (
+    FloatConcat,
+    FloatConv,
+    FloatGraph,
+    FloatShuffle,
+    FloatSlice,
+    FloatTable,
+    activation_of,
+)
 from shiftforge.quant.quantisation import Equalisation
 
 __all__ = ["Equalisation", "channel_maxima", "equalise"]
@@ -41,13 +52,16 @@ def channel_maxima(
     }
 
 
+_Fixed: TypeAlias = FloatConcat | FloatShuffle | FloatSlice | FloatTable
+
+
 def _groups(graph: FloatGraph) -> list[set[str]]:
-    """Tensors whose channels must be scaled alike: across additions and pools."""
+    """Tensors whose channels must be scaled alike: across all but convolutions."""
     groups: list[set[str]] = []
     for node in graph.nodes:
         tied = {node.output}
         if not isinstance(node, FloatConv):
-            tied |= set(inputs_of(node))
+            tied |= set(node.inputs)
         joined = [g for g in groups if g & tied]
         groups = [g for g in groups if not g & tied] + [tied.union(*joined)]
     return groups
@@ -61,13 +75,11 @@ def _factors(
     strength: float,
 ) -> NDArray[np.float64] | None:
     """Factors of one group's channels, or None where it must stay as it is."""
-    if group & {graph.input, graph.output}:
+    inside = [node for node in graph.nodes if node.output in group]
+    fixed = any(isinstance(n, _Fixed) and group & {*n.inputs, n.output} for n in graph.nodes)
+    if fixed or group & {graph.input, graph.output}:
         return None
-    kinds = {
-        node.activation
-        for node in graph.nodes
-        if node.output in group and not isinstance(node, FloatPool)
-    }
+    kinds = {activation_of(node) for node in inside}
     if "relu6" in kinds and mode != "calibrated":
         return None
     peak = np.max([maxima[name] for name in group], axis=0)

@@ -1,8 +1,8 @@
 """Activation grids: a power-of-two step for every tensor, from a calibration run in float.
 
 Tensors are unsigned after relu and relu6 and signed elsewhere. The tensors that a residual addition
-joins share one exponent, so that the addition needs no shift; each keeps its own
-signedness.
+joins share one exponent, so that the addition needs no shift; each keeps its own signedness.
+``grid_groups.py`` has what else shares a grid, an exponent or a sign.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.quant.calibrate.grid_groups import grid_classes, residual_groups, signedness
 from shiftforge.quant.calibrate.network import walk
-from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatPool
+from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.graph.types import Grid, Preprocess
 from shiftforge.quant.graph.verify import MAX_EXPONENT
 from shiftforge.quant.quantisation import Method
@@ -56,36 +56,6 @@ def input_grid(preprocess: Preprocess, bits: int = 8) -> Grid:
         for pixel in (0.0, 1.0)
     ]
     return Grid(bits, True, math.ceil(math.log2(max(ends) / (1 << (bits - 1)))))
-
-
-def signedness(graph: FloatGraph) -> dict[str, bool]:
-    """Whether a tensor needs a signed grid: not after relu, relu6, or a pool of such a tensor."""
-    signed = {graph.input: True}
-    for node in graph.nodes:
-        match node:
-            case FloatConv():
-                signed[node.output] = node.activation == "none"
-            case FloatAdd():
-                either = signed[node.a] or signed[node.b]
-                signed[node.output] = node.activation == "none" and either
-            case FloatPool():
-                signed[node.output] = signed[node.input]
-            case _:
-                assert_never(node)
-    return signed
-
-
-def residual_groups(graph: FloatGraph) -> list[tuple[str, ...]]:
-    """Tensors joined by residual additions, as disjoint groups; every other tensor alone."""
-    group = {name: [name] for name in (graph.input, *(node.output for node in graph.nodes))}
-    for node in graph.nodes:
-        if isinstance(node, FloatAdd):
-            for other in (node.b, node.output):
-                if group[node.a] is not group[other]:
-                    group[node.a].extend(group[other])
-                    for name in group[other]:
-                        group[name] = group[node.a]
-    return list(dict.fromkeys(tuple(members) for members in group.values()))
 
 
 def _cover(peak: float, bits: int, signed: bool) -> int:
@@ -164,6 +134,8 @@ def calibrate_grids(
     that was seen; "percentile" covers 99.99 % of the magnitudes; "mse" takes the least squared
     error. At 8 bits a relu6 tensor that reaches 6 may get the step 2^-5, where 6 is code 192, or a
     finer one that saturates lower. The input's grid follows from the preprocessing.
+    overrides: grids by tensor, in place of those found; a class of tensors on one grid takes what
+    is given for its members, nothing where these differ.
     Raises InputError for bits or method out of range, and where the float network itself gives NaN
     or infinity or values so small or large that no grid holds them (the layers are named).
     """
@@ -188,8 +160,8 @@ def calibrate_grids(
         seen[node.output] = _observe(value, bits, signed[node.output], method)
     last = graph.nodes[-1]
     skip = {graph.output} if isinstance(last, FloatConv) else set()
-    groups = residual_groups(graph) if share_residual else [(name,) for name in signed]
-    grids: dict[str, Grid] = {graph.input: input_grid(graph.preprocess)}
+    image, *groups = residual_groups(graph, additions=share_residual)
+    grids: dict[str, Grid] = dict.fromkeys(image, input_grid(graph.preprocess))
     for group in groups:
         members = [name for name in group if name in seen and name not in skip]
         if not members:
@@ -198,4 +170,8 @@ def calibrate_grids(
         for name in members:
             grids[name] = Grid(bits, signed[name], exponent)
     _refuse_out_of_range(graph, grids)
-    return {**grids, **(overrides or {})}
+    for own in grid_classes(graph):
+        given = {overrides[name] for name in own if name in overrides} if overrides else set()
+        if len(given) == 1:
+            grids.update(dict.fromkeys(own, given.pop()))
+    return grids

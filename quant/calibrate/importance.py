@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from shiftforge.quant.calibrate.network import activate, pad, walk
 from shiftforge.quant.calibrate.rounding import moments
-from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph
+from shiftforge.quant.capture.evaluate import computed
+from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.formats.encode import choose_exponent, format_levels, nearest
 from shiftforge.quant.graph.types import ShiftFormat
 
@@ -110,10 +111,8 @@ def _forward(
             )
             before[node.name] = value if value.requires_grad else value.requires_grad_()
             values[node.output] = activate(value, node.activation)
-        elif isinstance(node, FloatAdd):
-            values[node.output] = activate(values[node.a] + values[node.b], node.activation)
         else:
-            values[node.output] = values[node.input].mean((2, 3), keepdim=True)
+            values[node.output] = computed(node, values)
     return values[graph.output], before
 
 

@@ -9,26 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import assert_never
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
 
-from shiftforge.quant.capture.types import (
-    Activation,
-    FloatAdd,
-    FloatConv,
-    FloatGraph,
-    FloatNode,
-    FloatPool,
-)
+from shiftforge.quant.capture.evaluate import computed
+from shiftforge.quant.capture.types import Activation, FloatConv, FloatGraph, FloatNode
 
 __all__ = [
     "activate",
     "chunks",
-    "inputs_of",
     "one_thread",
     "pad",
     "preactivation",
@@ -53,11 +45,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def inputs_of(node: FloatNode) -> tuple[str, ...]:
-    """Names of the tensors that a node reads."""
-    return (node.a, node.b) if isinstance(node, FloatAdd) else (node.input,)
 
 
 def chunks(count: int) -> Iterator[slice]:
@@ -104,17 +91,11 @@ def _map(node: FloatConv, height: int, width: int) -> tuple[int, int]:
 
 def run_node(node: FloatNode, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Output of one node, from the values of the tensors that it reads."""
-    match node:
-        case FloatConv():
-            weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
-            value = preactivation(node, tensors[node.input], weight, bias)
-            return activate(value, node.activation)
-        case FloatAdd():
-            return activate(tensors[node.a] + tensors[node.b], node.activation)
-        case FloatPool():
-            return tensors[node.input].mean((2, 3), keepdim=True)
-        case _:
-            assert_never(node)
+    if not isinstance(node, FloatConv):
+        return computed(node, tensors)
+    weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+    value = preactivation(node, tensors[node.input], weight, bias)
+    return activate(value, node.activation)
 
 
 def walk(
@@ -125,13 +106,13 @@ def walk(
     The mapping holds every tensor that is still needed and the node's own output; tensors are
     dropped after their last reader.
     """
-    readers = Counter(name for node in graph.nodes for name in inputs_of(node))
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
     live = {graph.input: torch.from_numpy(images)}
     for node in graph.nodes:
         with torch.no_grad():
             live[node.output] = run_node(node, live)
         yield node, live
-        for name in inputs_of(node):
+        for name in node.inputs:
             readers[name] -= 1
             if readers[name] == 0:
                 live.pop(name, None)

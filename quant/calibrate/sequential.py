@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shiftforge.quant.calibrate.bias import bias_shift
 from shiftforge.quant.calibrate.convert import exponent_floor
-from shiftforge.quant.calibrate.network import activate, inputs_of, preactivation, run_node
+from shiftforge.quant.calibrate.network import activate, preactivation, run_node
 from shiftforge.quant.calibrate.rounding import Moments, compensate, moments, retarget
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
@@ -155,7 +155,7 @@ def round_network(
     """
     chosen = options or Options()
     by_tensor, masks = grids or {}, allowed or {}
-    readers = Counter(name for node in graph.nodes for name in inputs_of(node))
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
     floats = {graph.input: torch.from_numpy(images)}
     quantised = {graph.input: on_grid(floats[graph.input], by_tensor.get(graph.input))}
     result = Rounded({}, {}, {})
@@ -186,7 +186,7 @@ def round_network(
                 floats[node.output] = run_node(node, floats)
                 quantised[node.output] = on_grid(run_node(node, quantised), grid)
             result.sqnr[node.name] = sqnr_db(floats[node.output], quantised[node.output])
-            for name in inputs_of(node):
+            for name in node.inputs:
                 readers[name] -= 1
                 if readers[name] == 0:
                     del floats[name], quantised[name]

@@ -8,16 +8,26 @@ from typing import assert_never
 import torch
 from torch.nn import functional
 
+from shiftforge.quant.capture.function_values import values as function_values
+from shiftforge.quant.capture.map_values import enlarged, maximum, shuffled, window_sums
 from shiftforge.quant.capture.types import (
     Activation,
     FloatAdd,
+    FloatAveragePool,
+    FloatConcat,
     FloatConv,
     FloatGraph,
+    FloatMaxPool,
     FloatNode,
     FloatPool,
+    FloatShuffle,
+    FloatSlice,
+    FloatTable,
+    FloatUpsample,
 )
+from shiftforge.quant.graph.windows import counts
 
-__all__ = ["run_float", "run_output"]
+__all__ = ["computed", "run_float", "run_output"]
 
 
 def _activated(x: torch.Tensor, activation: Activation) -> torch.Tensor:
@@ -26,7 +36,8 @@ def _activated(x: torch.Tensor, activation: Activation) -> torch.Tensor:
     return x.clamp(0, 6) if activation == "relu6" else x
 
 
-def _computed(node: FloatNode, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def computed(node: FloatNode, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """A node's output (N, C, H, W) from the tensors that it reads, in their type."""
     match node:
         case FloatConv():
             x = values[node.input]
@@ -44,6 +55,21 @@ def _computed(node: FloatNode, values: Mapping[str, torch.Tensor]) -> torch.Tens
             return _activated(values[node.a] + values[node.b], node.activation)
         case FloatPool():
             return values[node.input].mean(dim=(2, 3), keepdim=True)
+        case FloatMaxPool():
+            return maximum(node, values[node.input])
+        case FloatAveragePool():
+            x = values[node.input]
+            return window_sums(node, x) / torch.from_numpy(counts(node, *x.shape[2:])).to(x)
+        case FloatConcat():
+            return torch.cat([values[name] for name in node.inputs], 1)
+        case FloatSlice():
+            return values[node.input][:, node.start : node.stop]
+        case FloatShuffle():
+            return shuffled(values[node.input], node.order)
+        case FloatTable():
+            return function_values(node.function, values[node.input])
+        case FloatUpsample():
+            return enlarged(node, values[node.input])
         case _:
             assert_never(node)
 
@@ -60,7 +86,7 @@ def run_float(graph: FloatGraph, x: torch.Tensor) -> dict[str, torch.Tensor]:
     values = {graph.input: x}
     with torch.no_grad():
         for node in graph.nodes:
-            values[node.output] = _computed(node, values)
+            values[node.output] = computed(node, values)
     return values
 
 
@@ -69,18 +95,13 @@ def run_output(graph: FloatGraph, x: torch.Tensor) -> tuple[torch.Tensor, float]
 
     Maps are dropped after their last reader.
     """
-    last = {name: node for node in graph.nodes for name in inputs_of(node)}
+    last = {name: node for node in graph.nodes for name in node.inputs}
     values, largest = {graph.input: x}, 0.0
     with torch.no_grad():
         for node in graph.nodes:
-            values[node.output] = _computed(node, values)
+            values[node.output] = computed(node, values)
             largest = max(largest, float(values[node.output].abs().max()))
-            for name in inputs_of(node):
+            for name in node.inputs:
                 if last[name] is node and name != graph.output:
                     values.pop(name, None)
     return values[graph.output], largest
-
-
-def inputs_of(node: FloatNode) -> tuple[str, ...]:
-    """Names of the tensors that a node reads."""
-    return (node.a, node.b) if isinstance(node, FloatAdd) else (node.input,)

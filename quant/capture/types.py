@@ -9,16 +9,33 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.quant.capture.function import Function
 from shiftforge.quant.graph.types import Preprocess
 
-__all__ = ["Activation", "FloatAdd", "FloatConv", "FloatGraph", "FloatNode", "FloatPool"]
+__all__ = [
+    "Activation",
+    "FloatAdd",
+    "FloatAveragePool",
+    "FloatConcat",
+    "FloatConv",
+    "FloatGraph",
+    "FloatMap",
+    "FloatMaxPool",
+    "FloatNode",
+    "FloatPool",
+    "FloatShuffle",
+    "FloatSlice",
+    "FloatTable",
+    "FloatUpsample",
+    "activation_of",
+]
 
 Activation: TypeAlias = Literal["none", "relu", "relu6"]
 
 
 @dataclass(frozen=True, eq=False)
 class FloatConv:
-    """Convolution with batch norm folded in, then an activation (a linear layer is 1x1 on 1x1).
+    """Convolution with batch norm folded in, then an activation (a linear layer covers its map).
 
     weight: float32 (O, I // groups, kh, kw); bias: float32 (O,).
     padding: (top, left, bottom, right) zeros.
@@ -37,10 +54,15 @@ class FloatConv:
     groups: int
     activation: Activation
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.input,)
+
 
 @dataclass(frozen=True)
 class FloatAdd:
-    """Residual addition, then an activation."""
+    """Addition of two tensors of equal shape, then an activation."""
 
     name: str
     source: str
@@ -49,18 +71,108 @@ class FloatAdd:
     output: str
     activation: Activation
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.a, self.b)
+
 
 @dataclass(frozen=True)
-class FloatPool:
-    """Global average pooling to 1x1."""
+class _Reader:
+    """A node that reads one tensor."""
 
     name: str
     source: str
     input: str
     output: str
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.input,)
 
-FloatNode: TypeAlias = FloatConv | FloatAdd | FloatPool
+
+@dataclass(frozen=True)
+class FloatPool(_Reader):
+    """Global average pooling to 1x1."""
+
+
+@dataclass(frozen=True)
+class FloatMaxPool(_Reader):
+    """Maximum over windows; fields as of ``graph.nodes.MaxPool``."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class FloatAveragePool(_Reader):
+    """Average over windows; fields as of ``graph.nodes.AveragePool``."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    counted: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class FloatConcat:
+    """Tensors one after another along the channels."""
+
+    name: str
+    source: str
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True)
+class FloatSlice(_Reader):
+    """Channels start <= c < stop."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class FloatShuffle(_Reader):
+    """Output channel i is input channel order[i]."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FloatTable(_Reader):
+    """A function of every value."""
+
+    function: Function
+
+
+@dataclass(frozen=True)
+class FloatUpsample(_Reader):
+    """More rows and columns; fields as of ``graph.nodes.Upsample``."""
+
+    factor: tuple[int, int]
+    mode: Literal["nearest", "zeros"]
+    trailing: tuple[int, int] = (0, 0)
+
+
+FloatMap: TypeAlias = (
+    FloatMaxPool
+    | FloatAveragePool
+    | FloatConcat
+    | FloatSlice
+    | FloatShuffle
+    | FloatTable
+    | FloatUpsample
+)
+"""What pools over windows, moves or looks up values."""
+FloatNode: TypeAlias = FloatConv | FloatAdd | FloatPool | FloatMap
+
+
+def activation_of(node: FloatNode) -> Activation:
+    """The clamp at the end of a node; "none" of nodes that have none."""
+    return node.activation if isinstance(node, FloatConv | FloatAdd) else "none"
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,14 @@ class Fields:
         self._wrong(key, f"a list of {count} integers")
         return (0,) * count
 
+    def any_integers(self, key: str) -> tuple[int, ...]:
+        """Integers, however many."""
+        value = self.raw(key)
+        if isinstance(value, list) and all(_is_int(v) for v in value):
+            return tuple(value)
+        self._wrong(key, "a list of integers")
+        return ()
+
     def real(self, key: str) -> float:
         """A finite number."""
         value = self.raw(key)

@@ -13,17 +13,27 @@ from shiftforge.quant.graph.jsonweights import Arrays, write_weights
 from shiftforge.quant.graph.resizing import resize_to_json
 from shiftforge.quant.graph.types import (
     Add,
+    AveragePool,
+    Clamped,
+    Concat,
     Conv,
+    MaxPool,
     Node,
     Pool,
     QuantizedModel,
+    Shuffle,
+    Slice,
+    Table,
+    Upsample,
 )
 
-__all__ = ["CHOICES_SCHEMA", "SCHEMA", "arrays_digest", "to_json"]
+__all__ = ["CHOICES_SCHEMA", "MAPS_SCHEMA", "SCHEMA", "arrays_digest", "to_json"]
 
 SCHEMA = 1
 CHOICES_SCHEMA = 2
 """Of files with channel orders or variants, which readers of schema 1 would leave out."""
+MAPS_SCHEMA = 3
+"""Of files with other nodes than convolutions, additions and global averages."""
 
 
 def arrays_digest(arrays: Arrays) -> str:
@@ -47,20 +57,15 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
     for node in model.nodes:
         nodes.append(
             _node_to_json(node, arrays)
-            | {
-                "name": node.name,
-                "source": node.source,
-                "output": node.output,
-                "lo": node.lo,
-                "hi": node.hi,
-            }
+            | {"name": node.name, "source": node.source, "output": node.output}
+            | ({"lo": node.lo, "hi": node.hi} if isinstance(node, Clamped) else {})
         )
     for name, values in model.floats.items():
         arrays[f"float/{name}"] = np.ascontiguousarray(values)
     choices = write_choices(model, arrays)
     p = model.preprocess
     graph: dict[str, Any] = {
-        "schema": CHOICES_SCHEMA if model.orders or model.variants else SCHEMA,
+        "schema": _schema(model),
         "name": model.name,
         "input": model.input,
         "output": model.output,
@@ -92,6 +97,13 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
     return graph, arrays
 
 
+def _schema(model: QuantizedModel) -> int:
+    """The oldest version that holds the model."""
+    if not all(isinstance(node, Conv | Add | Pool) for node in model.nodes):
+        return MAPS_SCHEMA
+    return CHOICES_SCHEMA if model.orders or model.variants else SCHEMA
+
+
 def _node_to_json(node: Node, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """What a kind of node has of its own."""
     match node:
@@ -106,8 +118,42 @@ def _node_to_json(node: Node, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]
                 "multiplier": node.multiplier,
                 "shift": node.shift,
             }
+        case MaxPool():
+            return {"op": "max_pool", "input": node.input, **_windows(node)}
+        case AveragePool():
+            return {
+                "op": "average_pool",
+                "input": node.input,
+                **_windows(node),
+                "counted": list(node.counted),
+                "constants": [number for constant in node.constants for number in constant],
+            }
+        case Concat():
+            return {"op": "concat", "inputs": list(node.inputs)}
+        case Slice():
+            return {"op": "slice", "input": node.input, "start": node.start, "stop": node.stop}
+        case Shuffle():
+            return {"op": "shuffle", "input": node.input, "order": list(node.order)}
+        case Table():
+            return {"op": "table", "input": node.input, "codes": list(node.codes)}
+        case Upsample():
+            return {
+                "op": "upsample",
+                "input": node.input,
+                "factor": list(node.factor),
+                "mode": node.mode,
+                "trailing": list(node.trailing),
+            }
         case _:
             assert_never(node)
+
+
+def _windows(node: MaxPool | AveragePool) -> dict[str, Any]:
+    return {
+        "kernel": list(node.kernel),
+        "stride": list(node.stride),
+        "padding": list(node.padding),
+    }
 
 
 def _conv_to_json(conv: Conv, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:

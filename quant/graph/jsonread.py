@@ -7,7 +7,8 @@ from typing import Any
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.graph.fields import Fields
 from shiftforge.quant.graph.jsonchoices import read_orders, read_variants
-from shiftforge.quant.graph.jsonform import CHOICES_SCHEMA, SCHEMA, arrays_digest
+from shiftforge.quant.graph.jsonform import CHOICES_SCHEMA, MAPS_SCHEMA, SCHEMA, arrays_digest
+from shiftforge.quant.graph.jsonmaps import read_map
 from shiftforge.quant.graph.jsonweights import Arrays, read_weights
 from shiftforge.quant.graph.resizing import resize_from_json
 from shiftforge.quant.graph.types import (
@@ -34,12 +35,12 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
     """
     problems = Problems()
     top = Fields(graph, "graph", problems)
-    known = (SCHEMA, CHOICES_SCHEMA)
+    known = (SCHEMA, CHOICES_SCHEMA, MAPS_SCHEMA)
     if top.has("schema") and top.raw("schema") not in known:
         raise InputError(
             Problem(
-                f"schema version {top.raw('schema')!r}, this release reads {SCHEMA} and "
-                f"{CHOICES_SCHEMA}",
+                f"schema version {top.raw('schema')!r}, this release reads {SCHEMA} to "
+                f"{MAPS_SCHEMA}",
                 "use the release that wrote the file, or make the model anew",
             )
         )
@@ -72,6 +73,11 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
     orders, variants = read_orders(arrays), read_variants(top, nodes, arrays, problems)
     if top.raw("schema") == SCHEMA and (orders or variants):
         top.note(f"channel orders or variants in a file of schema version {SCHEMA}")
+    if top.raw("schema") != MAPS_SCHEMA:
+        for node in nodes:
+            if not isinstance(node, Conv | Add | Pool):
+                what = f"{node.name!r} is in a file of schema version {top.raw('schema')}"
+                top.note(f"the {type(node).__name__} {what}, which knows none")
     model = QuantizedModel(
         name=top.text("name"),
         preprocess=preprocess,
@@ -106,8 +112,10 @@ def _tensor(f: Fields) -> Tensor:
 
 def _node(f: Fields, arrays: Arrays, problems: list[Problem]) -> Node | None:
     name, source, output = f.text("name"), f.text("source"), f.text("output")
-    lo, hi = f.integer("lo"), f.integer("hi")
     op = f.raw("op")
+    if op not in ("add", "pool", "conv"):
+        return read_map(f, str(op), name, source, output)
+    lo, hi = f.integer("lo"), f.integer("hi")
     if op == "add":
         return Add(name, source, f.text("a"), f.text("b"), output, lo, hi)
     if op == "pool":
@@ -121,9 +129,6 @@ def _node(f: Fields, arrays: Arrays, problems: list[Problem]) -> Node | None:
             lo,
             hi,
         )
-    if op != "conv":
-        f.note(f"unknown operation {op!r}")
-        return None
     shape = f.integers("shape", 4)
     top, left, bottom, right = f.integers("padding", 4)
     own = read_weights(f, f"int/{name}", shape, arrays, f"{name} ({source})", problems)

@@ -1,19 +1,35 @@
 """Which tensors must lie in the same channel order, and which of them in the network's own.
 
 A depthwise convolution works channel by channel, an addition pairs the channels of its operands,
-and a global pool keeps them: their tensors are tied. An ordinary convolution mixes its channels, so
-that its input and output lie in any order of their own; a grouped one mixes them within groups that
-are runs of the network's own order.
+and pools, tables and enlargements keep them: their tensors are tied. An ordinary convolution mixes
+its channels, so that its input and output lie in any order of their own; a grouped one mixes them
+within groups that are runs of the network's own order, and what joins, cuts or shuffles channels
+names them by it.
 """
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatPool
-from shiftforge.quant.graph.types import Add, Conv, Pool, QuantizedModel
+from shiftforge.quant.capture.types import (
+    FloatConcat,
+    FloatConv,
+    FloatGraph,
+    FloatNode,
+    FloatShuffle,
+    FloatSlice,
+)
+from shiftforge.quant.graph.types import Concat, Conv, Node, QuantizedModel, Shuffle, Slice
 
-__all__ = ["channel_ties", "fixed_ties", "is_depthwise", "is_grouped", "tied_tensors"]
+__all__ = [
+    "channel_ties",
+    "fixed_ties",
+    "is_depthwise",
+    "is_grouped",
+    "keeps_channels",
+    "names_channels",
+    "tied_tensors",
+]
 
 Graph: TypeAlias = FloatGraph | QuantizedModel
 
@@ -28,6 +44,20 @@ def is_grouped(conv: Conv | FloatConv) -> bool:
     return conv.groups > 1 and not is_depthwise(conv)
 
 
+def names_channels(node: Node | FloatNode) -> bool:
+    """Whether a node reads or writes channels by their numbers in the network's own order."""
+    if isinstance(node, Conv | FloatConv):
+        return is_grouped(node)
+    return isinstance(node, Concat | Slice | Shuffle | FloatConcat | FloatSlice | FloatShuffle)
+
+
+def keeps_channels(node: Node | FloatNode) -> bool:
+    """Whether output channel c comes of the inputs' channels c alone, whatever c is."""
+    if isinstance(node, Conv | FloatConv):
+        return is_depthwise(node)
+    return not names_channels(node)
+
+
 def channel_ties(graph: Graph) -> dict[str, str]:
     """The representative of every tensor: tensors of one representative have the same order.
 
@@ -35,7 +65,7 @@ def channel_ties(graph: Graph) -> dict[str, str]:
     """
     place = {graph.input: 0}
     for node in graph.nodes:
-        for name in (*_inputs(node), node.output):
+        for name in (*node.inputs, node.output):
             place.setdefault(name, len(place))
     parent = {name: name for name in place}
 
@@ -45,9 +75,9 @@ def channel_ties(graph: Graph) -> dict[str, str]:
         return name
 
     for node in graph.nodes:
-        if isinstance(node, Conv | FloatConv) and not is_depthwise(node):
+        if not keeps_channels(node):
             continue
-        for name in _inputs(node):
+        for name in node.inputs:
             first, later = sorted((find(name), find(node.output)), key=place.__getitem__)
             parent[later] = first
     return {name: find(name) for name in place}
@@ -64,17 +94,12 @@ def tied_tensors(graph: Graph) -> dict[str, tuple[str, ...]]:
 def fixed_ties(graph: Graph) -> frozenset[str]:
     """Representatives whose tensors keep the network's own order.
 
-    Among these are its input or its output, or what a grouped convolution reads or writes.
+    Among these are its input or its output, or what a grouped convolution, or a node that joins,
+    cuts or shuffles channels, reads or writes.
     """
     ties = channel_ties(graph)
     fixed = {graph.input, graph.output}
     for node in graph.nodes:
-        if isinstance(node, Conv | FloatConv) and is_grouped(node):
-            fixed |= {node.input, node.output}
+        if names_channels(node):
+            fixed |= {*node.inputs, node.output}
     return frozenset(ties[name] for name in fixed if name in ties)
-
-
-def _inputs(
-    node: Conv | Add | Pool | FloatConv | FloatAdd | FloatPool,
-) -> tuple[str, ...]:
-    return (node.a, node.b) if isinstance(node, Add | FloatAdd) else (node.input,)

@@ -13,6 +13,22 @@ Semantics (all arithmetic is exact in integers; nothing wraps):
   and rounded once: ``y = clamp(rhe((a * 2**(ea-e) + b * 2**(eb-e)) / 2**(eo-e)))``.
 * ``Pool``:   global average; S = sum of all H*W codes; ``y = clamp(rhe(S * m / 2**s))``, where
   m / 2**s is the constant ``2**(x.exponent - out.exponent) / (H*W)`` to about 16 bits.
+* ``MaxPool``: over windows. Output row r of a window of kh rows with stride sh and `top` rows of
+  padding reads the rows ``r*sh - top ... r*sh - top + kh - 1``, columns likewise, and there are
+  ``(H + top + bottom - kh) // sh + 1`` rows; ``y`` is the largest code of those inside the map.
+  The output has the input's grid.
+* ``AveragePool``: windows as of ``MaxPool``; S = sum of the codes inside the map;
+  ``y = clamp(rhe(S * m / 2**s))``, where m / 2**s is the constant for the number n of places
+  counted: ``2**(x.exponent - out.exponent) / n`` to about 16 bits. Counted are the window's rows
+  from ``-counted.top`` to ``H + counted.bottom - 1`` times its columns likewise.
+* ``Concat``: channels of all inputs, one after another; each input's
+  ``y = clamp(rhe(x * 2**(x.exponent - out.exponent)))``, clamped to the output's grid.
+* ``Slice``: channels start ... stop - 1, unchanged; the output has the input's grid.
+* ``Shuffle``: ``y[i] = x[order[i]]`` by channels, unchanged; the output has the input's grid.
+* ``Table``:  ``y = codes[x - x.qmin]``, any function of a code.
+* ``Upsample``: "nearest": ``y[r, c] = x[r // fh, c // fw]``, fh*H rows; "zeros":
+  ``y[fh*i, fw*j] = x[i, j]``, all else 0, with ``fh*(H - 1) + 1`` rows and the trailing ones.
+  The output has the input's grid.
 
 ``rhe`` rounds half to even. It is the only rounding anywhere.
 """
@@ -26,18 +42,42 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.quant.graph.nodes import (
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    IntFormat,
+    MaxPool,
+    Pool,
+    ShiftFormat,
+    Shuffle,
+    Slice,
+    Table,
+    Upsample,
+    WeightFormat,
+)
+
 __all__ = [
     "Add",
+    "AveragePool",
+    "Clamped",
+    "Concat",
     "Conv",
     "Grid",
     "IntFormat",
+    "MaxPool",
     "Node",
     "Pool",
     "Preprocess",
     "QuantizedModel",
     "Resize",
     "ShiftFormat",
+    "Shuffle",
+    "Slice",
+    "Table",
     "Tensor",
+    "Upsample",
     "Variant",
     "WeightFormat",
 ]
@@ -82,113 +122,11 @@ class Tensor:
         return (self.channels, self.height, self.width)
 
 
-@dataclass(frozen=True)
-class ShiftFormat:
-    """SHIFT<b> weights: sums of one or two signed powers of two.
-
-    bits: 3 or 4 a term (sign and exponent code); E = 2**(bits-1) - 1 exponents, so the magnitudes
-    of one term are 1, 2, ..., 2**(E-1), and 0.
-    terms: 1 or 2, the most terms a weight may have.
-    mode: how codes are stored in the model file: "S1", "S2" or "SEL".
-    """
-
-    bits: int = 4
-    terms: int = 2
-    mode: Literal["S1", "S2", "SEL"] = "S2"
-    kind: Literal["shift"] = "shift"
-
-
-@dataclass(frozen=True)
-class IntFormat:
-    """Uniform symmetric integer weights of 2..8 bits in [-(2**(bits-1) - 1), 2**(bits-1) - 1]."""
-
-    bits: int = 8
-    kind: Literal["int"] = "int"
-
-
-WeightFormat: TypeAlias = ShiftFormat | IntFormat
-
-
-@dataclass(frozen=True, eq=False)
-class Conv:
-    """A convolution with folded batch norm, requantisation and clamp; a linear layer is 1x1 on 1x1.
-
-    weight: int8, shape (O, I // groups, kh, kw), the integer weight values w_int.
-    z: int8, shape (O,), per-channel weight exponent: w = w_int * 2**z.
-    bias: int32, shape (O,), at the accumulator's exponent (x.exponent + z).
-    padding: (top, left, bottom, right) rows and columns of code 0.
-    lo, hi: clamp bounds as codes of the output grid (this is the activation function).
-    acc_bits: signed accumulator width that suffices for every channel, bias and rounding included.
-    multiplier, shift: int64 (O,), multiplier requantisation; None for pure-shift requantisation.
-    """
-
-    name: str
-    source: str
-    input: str
-    output: str
-    weight: NDArray[np.int8]
-    z: NDArray[np.int8]
-    bias: NDArray[np.int32]
-    format: WeightFormat
-    stride: int
-    padding: tuple[int, int, int, int]
-    dilation: int
-    groups: int
-    lo: int
-    hi: int
-    acc_bits: NDArray[np.uint8]
-    multiplier: NDArray[np.int64] | None = None
-    shift: NDArray[np.int64] | None = None
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
-    @property
-    def kernel(self) -> tuple[int, int]:
-        """(kh, kw)."""
-        return (int(self.weight.shape[2]), int(self.weight.shape[3]))
-
-
-@dataclass(frozen=True)
-class Add:
-    """Residual addition of two tensors of equal shape."""
-
-    name: str
-    source: str
-    a: str
-    b: str
-    output: str
-    lo: int
-    hi: int
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.a, self.b)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Global average pooling: (C, H, W) -> (C, 1, 1), by the constant multiplier / 2**shift."""
-
-    name: str
-    source: str
-    input: str
-    output: str
-    multiplier: int
-    shift: int
-    lo: int
-    hi: int
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
-
-Node: TypeAlias = Conv | Add | Pool
+Node: TypeAlias = (
+    Conv | Add | Pool | MaxPool | AveragePool | Concat | Slice | Shuffle | Table | Upsample
+)
+Clamped: TypeAlias = Conv | Add | Pool | AveragePool
+"""Nodes that round and clamp to bounds of their own, ``lo`` and ``hi``."""
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,26 @@ from typing import assert_never
 import numpy as np
 
 from shiftforge.errors import Problem, Problems
-from shiftforge.quant.formats import reciprocal
 from shiftforge.quant.graph.resizing import check_resize
-from shiftforge.quant.graph.types import Add, Conv, Grid, Node, Pool, QuantizedModel, Tensor
+from shiftforge.quant.graph.types import (
+    Add,
+    AveragePool,
+    Clamped,
+    Concat,
+    Conv,
+    Grid,
+    MaxPool,
+    Node,
+    Pool,
+    QuantizedModel,
+    Shuffle,
+    Slice,
+    Table,
+    Tensor,
+    Upsample,
+)
 from shiftforge.quant.graph.verify_conv import check_conv
+from shiftforge.quant.graph.verify_maps import check_constant, check_map
 from shiftforge.quant.graph.verify_orders import check_orders
 from shiftforge.quant.graph.verify_variants import check_variants
 
@@ -157,7 +173,9 @@ def _check_wiring(model: QuantizedModel, problems: list[Problem]) -> None:
 
 def _check_node(node: Node, model: QuantizedModel) -> list[Problem]:
     out = model.tensors[node.output]
-    texts: list[str] = _clamp(node.lo, node.hi, out.grid)
+    texts: list[str] = []
+    if isinstance(node, Clamped):
+        texts += _clamp(node.lo, node.hi, out.grid)
     match node:
         case Conv():
             texts += check_conv(node, model.tensors[node.input], out)
@@ -165,6 +183,8 @@ def _check_node(node: Node, model: QuantizedModel) -> list[Problem]:
             texts += _add(model.tensors[node.a], model.tensors[node.b], out)
         case Pool():
             texts += _pool(node, model.tensors[node.input], out)
+        case MaxPool() | AveragePool() | Concat() | Slice() | Shuffle() | Table() | Upsample():
+            texts += check_map(node, [model.tensors[name] for name in node.inputs], out)
         case _:
             assert_never(node)
     return [Problem(text, "", _place(node)) for text in texts]
@@ -200,19 +220,8 @@ def _pool(node: Pool, x: Tensor, out: Tensor) -> list[str]:
     texts = []
     if out.shape != (x.channels, 1, 1):
         texts.append(f"output has the shape {out.shape}, the pool makes {(x.channels, 1, 1)}")
-    if not 0 < node.multiplier < 1 << 31 or not 0 <= node.shift <= 31:
-        return [*texts, f"pool constant {node.multiplier} / 2**{node.shift} is out of range"]
     area = x.height * x.width
-    error = reciprocal.pool_error(area, x.grid, out.grid, node.multiplier, node.shift)
-    if error > reciprocal.TOLERANCE:
-        texts.append(
-            f"pool constant {node.multiplier} / 2**{node.shift} is {float(error):.2e} away from "
-            f"the average of {area} codes, at most {float(reciprocal.TOLERANCE):.2e}"
-        )
-    peak = reciprocal.pool_peak(area, x.grid, node.multiplier, node.shift)
-    if peak >= 1 << 31:
-        texts.append(f"pool sum times constant needs {peak.bit_length() + 1} bits, 32 at most")
-    return texts
+    return texts + check_constant(area, node.multiplier, node.shift, x.grid, out.grid)
 
 
 def _check_preprocess(model: QuantizedModel) -> list[Problem]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import Problem
-from shiftforge.quant.graph.ties import is_depthwise, is_grouped
+from shiftforge.quant.graph.ties import keeps_channels, names_channels
 from shiftforge.quant.graph.types import Conv, QuantizedModel
 
 __all__ = ["check_orders"]
@@ -18,9 +18,9 @@ def check_orders(model: QuantizedModel) -> list[Problem]:
     """What is wrong with a model's orders.
 
     Each belongs to a tensor, and is an int32 permutation of its channels; the network's input and
-    output, and what a grouped convolution reads or writes, have none; what a depthwise convolution,
-    an addition or a pool reads has the order of what it writes. A tensor without one lies in the
-    network's own order.
+    output, and what a grouped convolution or a node that joins, cuts or shuffles channels reads or
+    writes, have none; what any other node but an ordinary convolution reads has the order of what
+    it writes. A tensor without one lies in the network's own order.
     """
     problems: list[Problem] = []
     sound: dict[str, NDArray[np.int32]] = {}
@@ -58,10 +58,11 @@ def _between(model: QuantizedModel, orders: dict[str, NDArray[np.int32]]) -> lis
     problems = []
     for node in model.nodes:
         place = f"{node.name} ({node.source})" if node.source else node.name
-        if isinstance(node, Conv) and not is_depthwise(node):
-            odd = [name for name in (node.input, node.output) if name in orders]
-            if is_grouped(node) and odd:
-                what = f"a grouped convolution takes no channel order, {odd[0]!r} has one"
+        if not keeps_channels(node):
+            odd = [name for name in (*node.inputs, node.output) if name in orders]
+            if names_channels(node) and odd:
+                kind = "grouped convolution" if isinstance(node, Conv) else type(node).__name__
+                what = f"a {kind} takes no channel order, {odd[0]!r} has one"
                 problems.append(Problem(what, _REMEDY, place))
             continue
         for name in node.inputs:

@@ -22,17 +22,26 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shiftforge.quant.calibrate.convert import clamp_codes
-from shiftforge.quant.calibrate.network import inputs_of
+from shiftforge.quant.capture.evaluate import computed
+from shiftforge.quant.capture.map_values import window_sums
 from shiftforge.quant.capture.types import (
     Activation,
     FloatAdd,
+    FloatAveragePool,
+    FloatConcat,
     FloatConv,
     FloatGraph,
+    FloatMaxPool,
     FloatNode,
     FloatPool,
+    FloatShuffle,
+    FloatSlice,
+    FloatTable,
+    FloatUpsample,
 )
 from shiftforge.quant.formats.reciprocal import pool_constant
 from shiftforge.quant.graph.types import Grid, WeightFormat
+from shiftforge.quant.graph.windows import counts, distinct_counts
 from shiftforge.quant.schemes.folded import (
     Converted,
     FoldedQuantiser,
@@ -109,7 +118,7 @@ class QuantNetwork(nn.Module):
             _Conv(quantisers[node.name], biases.get(node.name, node.bias)) for node in convs
         )
         self._place = {node.name: place for place, node in enumerate(convs)}
-        self._readers = Counter(name for node in graph.nodes for name in inputs_of(node))
+        self._readers = Counter(name for node in graph.nodes for name in node.inputs)
 
     def conv(self, name: str) -> _Conv:
         """The module of one convolution."""
@@ -133,6 +142,12 @@ class QuantNetwork(nn.Module):
                 return _on_grid(live[node.a] + live[node.b], grid, node.activation)
             case FloatPool():
                 return _on_grid(self._pooled(node, live[node.input]), grid, "none")
+            case FloatAveragePool():
+                return _on_grid(self._averaged(node, live), grid, "none")
+            case FloatConcat() | FloatTable():
+                return _on_grid(computed(node, live), grid, "none")
+            case FloatMaxPool() | FloatSlice() | FloatShuffle() | FloatUpsample():
+                return computed(node, live)  # on the grid of what they read
             case _:
                 assert_never(node)
 
@@ -144,12 +159,25 @@ class QuantNetwork(nn.Module):
         share = factor * 2.0 ** (target.exponent - source.exponent - shift)
         return x.sum((2, 3), keepdim=True) * share
 
+    def _averaged(self, node: FloatAveragePool, live: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        x = live[node.input]
+        source, target = self.grids.get(node.input), self.grids.get(node.output)
+        if not self.exact or source is None or target is None:
+            return computed(node, live)
+        apart = target.exponent - source.exponent
+        share = {}
+        for count in distinct_counts(node, *x.shape[2:]):
+            factor, shift = pool_constant(count, source, target)
+            share[count] = factor * 2.0 ** (apart - shift)
+        each = [[share[int(n)] for n in row] for row in counts(node, *x.shape[2:])]
+        return window_sums(node, x) * torch.tensor(each, dtype=x.dtype, device=x.device)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         live = {self.graph.input: _on_grid(x, self.grids.get(self.graph.input), "none")}
         left = Counter(self._readers)
         for node in self.graph.nodes:
             live[node.output] = self._run(node, live)
-            for name in inputs_of(node):
+            for name in node.inputs:
                 left[name] -= 1
                 if left[name] == 0:
                     del live[name]

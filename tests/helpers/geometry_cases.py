@@ -6,11 +6,27 @@ All follows from the seed. ``RULES`` plants each rule of the accelerator once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from shiftforge.quant.calibrate.convert import convert
-from shiftforge.quant.capture.types import Activation, FloatAdd, FloatConv, FloatGraph, FloatPool
+from shiftforge.quant.capture.function import Function, X
+from shiftforge.quant.capture.types import (
+    Activation,
+    FloatAdd,
+    FloatAveragePool,
+    FloatConcat,
+    FloatConv,
+    FloatGraph,
+    FloatMaxPool,
+    FloatNode,
+    FloatPool,
+    FloatShuffle,
+    FloatSlice,
+    FloatTable,
+    FloatUpsample,
+)
 from shiftforge.quant.formats.encode import format_levels
 from shiftforge.quant.graph.types import Grid, Preprocess, QuantizedModel, WeightFormat
 from shiftforge.quant.graph.verify import verify
@@ -24,10 +40,10 @@ class Chain:
 
     def __init__(self, shape: tuple[int, int, int] = (3, 16, 16)) -> None:
         self.shapes: dict[str, tuple[int, int, int]] = {"input": shape}
-        self.nodes: list[FloatConv | FloatAdd | FloatPool] = []
+        self.nodes: list[FloatNode] = []
         self.last = "input"
 
-    def _store(self, node: FloatConv | FloatAdd | FloatPool, shape: tuple[int, int, int]) -> str:
+    def _store(self, node: FloatNode, shape: tuple[int, int, int]) -> str:
         self.nodes.append(node)
         self.shapes[node.output] = shape
         self.last = node.output
@@ -66,6 +82,12 @@ class Chain:
         name, at = f"n{len(self.nodes)}", self.last
         channels = self.shapes[at][0]
         return self._store(FloatPool(name, f"net.{name}", at, name), (channels, 1, 1))
+
+    def map(self, make: Callable[..., FloatNode], shape: tuple[int, int, int], *own: object) -> str:
+        """A node of any other kind that reads the newest tensor; shape: of its output."""
+        name, at = f"n{len(self.nodes)}", self.last
+        read = (at, at) if make is FloatConcat else at
+        return self._store(make(name, f"net.{name}", read, name, *own), shape)
 
     def graph(self) -> FloatGraph:
         half = (0.5,) * self.shapes["input"][0]
@@ -125,6 +147,18 @@ def _pool_twice(chain: Chain) -> None:
     chain.pool()
 
 
+_WINDOW = ((2, 2), (2, 2), (0, 0, 0, 0))
+_MAPS: dict[str, Any] = {
+    "MaxPool": (FloatMaxPool, (8, 4, 4), *_WINDOW),
+    "AveragePool": (FloatAveragePool, (8, 4, 4), *_WINDOW, (0, 0, 0, 0)),
+    "Concat": (FloatConcat, (16, 8, 8)),
+    "Slice": (FloatSlice, (4, 8, 8), 2, 6),
+    "Shuffle": (FloatShuffle, (8, 8, 8), (1, 0, 3, 2, 5, 4, 7, 6)),
+    "Table": (FloatTable, (8, 8, 8), Function("tanh", (X,))),
+    "Upsample": (FloatUpsample, (8, 16, 16), (2, 2), "nearest"),
+}
+"""What the array does not run: by operator its float node, its output's shape, its own fields."""
+
 RULES: dict[str, tuple[FloatGraph, str]] = {
     "dilation": (
         _after_a_layer(lambda c: c.conv(8, 3, padding=(2, 2, 2, 2), dilation=2)),
@@ -150,6 +184,10 @@ RULES: dict[str, tuple[FloatGraph, str]] = {
         "add does not follow a convolution",
     ),
     "pool": (_after_a_layer(_pool_twice), "pool does not follow a convolution"),
+    **{
+        kind: (_after_a_layer(lambda c, own=own: c.map(*own)), f"the accelerator has no {kind} yet")
+        for kind, own in _MAPS.items()
+    },
 }
 """By rule: a network that breaks it, and a part of what is said."""
 

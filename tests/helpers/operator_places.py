@@ -1,8 +1,10 @@
 """Where every operator of the integer graph has to be known, and which of these places lack one.
 
-The list of operators is the union ``Node`` of quant/graph/types.py. A place is a module that tells
-operators apart; it knows an operator whose class its code names, be it in a match, an isinstance,
-a signature or a call. Imports and texts do not count.
+The list of operators is the union ``Node`` of quant/graph/types.py; ``MapNode`` of
+quant/graph/verify_maps.py has those that pool, move or look up maps, which have modules of their
+own in several places. A place is a module that tells operators apart; it knows an operator whose
+class its code names, be it in a match, an isinstance, a signature or a call. Imports and texts do
+not count.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 TYPES = "quant/graph/types.py"
+MAPS = "quant/graph/verify_maps.py"
 CAPTURE = "quant/capture/operators.py"
 SCHEDULE = "generator/conv/schedule.py"
 PAGE = "docs/OPERATORS.md"
@@ -22,7 +26,7 @@ PAGE = "docs/OPERATORS.md"
 
 @dataclass(frozen=True)
 class Place:
-    """A module that must name every operator.
+    """A module that must name every operator, or every one of a family.
 
     what: of the operator it holds. form: the name that stands for operator X there: its class
     ``{0}``, the draft or float node ``Draft{0}``, ``Float{0}``, or the field ``{1}`` (lower case).
@@ -31,6 +35,13 @@ class Place:
     what: str
     path: str
     form: str = "{0}"
+    family: Literal["all", "maps", "others"] = "all"
+
+    def asked(self, known: Sequence[str], maps: Sequence[str]) -> list[str]:
+        """The operators that the module has to know."""
+        if self.family == "all":
+            return list(known)
+        return [operator for operator in known if (operator in maps) == (self.family == "maps")]
 
     def name_of(self, operator: str) -> str:
         """What the module has to name."""
@@ -52,24 +63,22 @@ PLACES = (
     Place("the node type of the integer graph", TYPES),
     Place("the verifier", "quant/graph/verify.py"),
     Place("the JSON form", "quant/graph/jsonform.py"),
-    Place("the reader of the JSON form", "quant/graph/jsonread.py"),
-    Place("the ties of channel orders", "quant/graph/ties.py"),
+    Place("the reader of the JSON form", "quant/graph/jsonread.py", family="others"),
+    Place("the reader of the JSON form of maps", "quant/graph/jsonmaps.py", family="maps"),
     Place("the golden reference", "sim/golden/conv/network.py"),
-    Place("the fuzzer of random networks", "tests/helpers/random_networks.py"),
-    Place("the example network", "quant/graph/example_builder.py"),
+    Place("the fuzzer of random networks", "tests/helpers/random_maps.py"),
     Place("the fake-quantised network", "quant/simulate.py"),
     Place("the ONNX export", "quant/export/qdq.py"),
     Place("the float node", "quant/capture/types.py", "Float{0}"),
     Place("the value of the float node", "quant/capture/evaluate.py", "Float{0}"),
-    Place("the value in calibration", "quant/calibrate/network.py", "Float{0}"),
-    Place("the draft of capture", "quant/capture/draft.py", "Draft{0}"),
-    Place("the operators of capture", CAPTURE, "Draft{0}"),
-    Place("capture's float graph", "quant/capture/export.py", "Float{0}"),
-    Place("calibration", "quant/calibrate/grids.py", "Float{0}"),
+    Place("calibration", "quant/calibrate/grid_groups.py", "Float{0}"),
     Place("conversion of float nodes", "quant/calibrate/convert.py", "Float{0}"),
-    Place("conversion to integer nodes", "quant/calibrate/convert.py"),
+    Place("conversion to integer nodes", "quant/calibrate/convert.py", family="others"),
+    Place("conversion of maps", "quant/calibrate/convert_maps.py", family="maps"),
     Place("the network in training", "quant/schemes/network.py", "Float{0}"),
-    Place("the schedule", SCHEDULE),
+    Place("the accelerator's check", "generator/conv/check.py", "Float{0}", family="others"),
+    Place("the accelerator's check of maps", "generator/conv/dry_maps.py", "Float{0}", "maps"),
+    Place("the schedule", SCHEDULE, family="others"),
 )
 # Asked only of operators that are a field of the schedule's Layer: it may refuse others.
 INSTRUCTION = Place("the record", "generator/conv/lower_post.py", "{1}")
@@ -77,9 +86,16 @@ INSTRUCTION = Place("the record", "generator/conv/lower_post.py", "{1}")
 PARTIAL = {
     "bench/conv/float_onnx.py": "its last branch is the global average",
     "bench/conv/shapes.py": "makes MobileNetV2's shapes, for plans",
+    "generator/conv/schedule.py": "refuses by name what the array does not run",
     "quant/calibrate/equalise.py": "moves factors between convolutions; other nodes tie maps",
-    "quant/calibrate/importance.py": "its last branch is the global average",
+    "quant/calibrate/grids.py": "convolutions alone have a wide output",
     "quant/capture/export.py": "its last branch is the global average",
+    "quant/capture/map_values.py": "values of four operators, for modules that know all",
+    "quant/graph/example_builder.py": "makes MobileNetV2's operators",
+    "quant/graph/ties.py": "two kinds of operators and all others",
+    "quant/graph/windows.py": "geometry of pools",
+    "sim/golden/conv/moves.py": "formulas of five operators",
+    "sim/golden/conv/windows.py": "formulas of pools",
 }
 
 
@@ -95,14 +111,13 @@ def named(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def operators(types: str) -> tuple[str, ...]:
-    """The classes of the union ``Node`` in the text of quant/graph/types.py."""
-    unions = [node for node in ast.parse(types).body if isinstance(node, ast.AnnAssign)]
-    for union in unions:
-        if ast.unparse(union.target) == "Node" and union.value is not None:
-            own = ast.walk(union.value)
-            return tuple(sorted(part.id for part in own if isinstance(part, ast.Name)))
-    raise AssertionError(f"{TYPES} has no union Node")
+def operators(types: str, union: str = "Node") -> tuple[str, ...]:
+    """The classes of a union in the text of a module, such as ``Node`` of quant/graph/types.py."""
+    for own in (node for node in ast.parse(types).body if isinstance(node, ast.AnnAssign)):
+        if ast.unparse(own.target) == union and own.value is not None:
+            parts = ast.walk(own.value)
+            return tuple(sorted(part.id for part in parts if isinstance(part, ast.Name)))
+    raise AssertionError(f"there is no union {union}")
 
 
 def layer_fields(schedule: str) -> frozenset[str]:
@@ -134,14 +149,14 @@ def read(root: Path) -> dict[str, str]:
 
 def missing(texts: Mapping[str, str], places: Sequence[Place] = PLACES) -> list[str]:
     """One line for every operator that a place does not know, in the places' order."""
-    known = operators(texts[TYPES])
+    known, maps = operators(texts[TYPES]), operators(texts[MAPS], "MapNode")
     found = []
     for place in places:
-        found += place.missed(known, texts[place.path])
+        found += place.missed(place.asked(known, maps), texts[place.path])
     fields = layer_fields(texts[SCHEDULE])
     mapped = [operator for operator in known if operator.lower() in fields]
     found += INSTRUCTION.missed(mapped, texts[INSTRUCTION.path])
-    return found + _undocumented(texts, known) + _unlisted(texts, known)
+    return found + _undocumented(texts, known) + _unlisted(texts, known, maps)
 
 
 def _undocumented(texts: Mapping[str, str], known: Sequence[str]) -> list[str]:
@@ -158,8 +173,8 @@ def _undocumented(texts: Mapping[str, str], known: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def _unlisted(texts: Mapping[str, str], known: Sequence[str]) -> list[str]:
-    """Modules outside the list that tell two operators apart and leave one out."""
+def _unlisted(texts: Mapping[str, str], known: Sequence[str], maps: Sequence[str]) -> list[str]:
+    """Modules outside the list that tell two operators apart and leave one of a family out."""
     listed = {(place.path, place.form) for place in PLACES}
     found = []
     for path, text in texts.items():
@@ -168,7 +183,8 @@ def _unlisted(texts: Mapping[str, str], known: Sequence[str]) -> list[str]:
         names = named(text)
         for form in ("{0}", "Float{0}", "Draft{0}"):
             own = [operator for operator in known if form.format(operator) in names]
-            if (path, form) in listed or len(own) < 2 or len(own) == len(known):
+            whole = [[o for o in known if (o in maps) == family] for family in (True, False)]
+            if (path, form) in listed or len(own) < 2 or own in [list(known), *whole]:
                 continue
             left = ", ".join(form.format(o) for o in known if o not in own)
             found.append(f"{path} tells operators apart and does not name {left}")

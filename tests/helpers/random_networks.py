@@ -99,9 +99,23 @@ class Builder:
         padding: tuple[int, int, int, int] | None = None,
         wide: bool = False,
     ) -> None:
-        rng, x, name = self.rng, self.last, f"conv{len(self.nodes)}"
         pad = self.padding(kernel) if padding is None else padding
-        w, fmt = self.weights((out, x.channels // groups, kernel, kernel), groups > 1)
+        self.general(out, (kernel, kernel), stride=stride, groups=groups, padding=pad, wide=wide)
+
+    def general(
+        self,
+        out: int,
+        kernel: tuple[int, int],
+        *,
+        padding: tuple[int, int, int, int],
+        stride: int = 1,
+        groups: int = 1,
+        dilation: int = 1,
+        wide: bool = False,
+    ) -> None:
+        """A convolution of any geometry."""
+        rng, x, name, pad = self.rng, self.last, f"conv{len(self.nodes)}", padding
+        w, fmt = self.weights((out, x.channels // groups, *kernel), groups > 1)
         # Exponents would run away along a long chain.
         lowest = -9 if x.grid.exponent > -24 else 2
         z = rng.integers(lowest, lowest + 4, out).astype(np.int8)
@@ -126,11 +140,12 @@ class Builder:
             multiplier = rng.integers(1, 1 << 31, out, dtype=np.int64)
             shift = np.clip(r + 31 - rng.integers(0, 2, out), 0, 62)
         reach_h, reach_w = x.height + pad[0] + pad[2], x.width + pad[1] + pad[3]
-        rows, columns = (reach_h - kernel) // stride + 1, (reach_w - kernel) // stride + 1
+        rows = (reach_h - dilation * (kernel[0] - 1) - 1) // stride + 1
+        columns = (reach_w - dilation * (kernel[1] - 1) - 1) // stride + 1
         offset = r if multiplier is None else None
         self._store(Tensor(f"t{len(self.nodes)}", out, rows, columns, grid), Conv(
             name=name, source=f"net.{name}", input=x.name, output=f"t{len(self.nodes)}",
-            weight=w, z=z, bias=bias, format=fmt, stride=stride, padding=pad, dilation=1,
+            weight=w, z=z, bias=bias, format=fmt, stride=stride, padding=pad, dilation=dilation,
             groups=groups, lo=lo, hi=hi, acc_bits=accumulator_bits(w, bias, x.grid, offset),
             multiplier=multiplier, shift=shift,
         ))  # fmt: skip

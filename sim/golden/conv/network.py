@@ -8,15 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed, InputError, Problem
-from shiftforge.quant.graph.types import Add, Conv, Grid, Node, Pool, QuantizedModel
+from shiftforge.quant.graph.types import (
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    Grid,
+    MaxPool,
+    Node,
+    Pool,
+    QuantizedModel,
+    Shuffle,
+    Slice,
+    Table,
+    Upsample,
+)
 from shiftforge.sim.golden.conv.add import add
 from shiftforge.sim.golden.conv.conv import check_accumulator_width, convolve
+from shiftforge.sim.golden.conv.moves import concat, look_up, shuffle, slice_channels, upsample
 from shiftforge.sim.golden.conv.pool import pool
 from shiftforge.sim.golden.conv.requantise import (
     requantise_multiplier,
     requantise_shift,
     shift_amounts,
 )
+from shiftforge.sim.golden.conv.windows import average_pool, max_pool
 
 __all__ = ["accumulator_key", "code_type", "run_golden"]
 
@@ -82,7 +98,7 @@ def _run_node(
     inputs: list[NDArray[Any]],
     kept: dict[str, list[NDArray[np.int64]]] | None,
 ) -> NDArray[np.int64]:
-    out_exponent = model.tensors[node.output].grid.exponent
+    out = model.tensors[node.output].grid
     exponents = [model.tensors[name].grid.exponent for name in node.inputs]
     match node:
         case Conv():
@@ -92,13 +108,27 @@ def _run_node(
                 kept.setdefault(accumulator_key(node), []).append(acc)
             if node.multiplier is not None and node.shift is not None:
                 return requantise_multiplier(acc, node.multiplier, node.shift, node.lo, node.hi)
-            right = shift_amounts(node.z, exponents[0], out_exponent)
+            right = shift_amounts(node.z, exponents[0], out.exponent)
             return requantise_shift(acc, right, node.lo, node.hi)
         case Add():
-            grid_exponents = (exponents[0], exponents[1], out_exponent)
+            grid_exponents = (exponents[0], exponents[1], out.exponent)
             return add(inputs[0], inputs[1], grid_exponents, node.lo, node.hi)
         case Pool():
             return pool(inputs[0], node.multiplier, node.shift, node.lo, node.hi)
+        case MaxPool():
+            return max_pool(node, inputs[0])
+        case AveragePool():
+            return average_pool(node, inputs[0])
+        case Concat():
+            return concat(inputs, exponents, out)
+        case Slice():
+            return slice_channels(node, inputs[0])
+        case Shuffle():
+            return shuffle(node, inputs[0])
+        case Table():
+            return look_up(node, inputs[0], model.tensors[node.input].grid)
+        case Upsample():
+            return upsample(node, inputs[0])
         case _:
             assert_never(node)
 
@@ -123,7 +153,9 @@ def _check_model(model: QuantizedModel) -> None:
         grid = model.tensors[node.output].grid if node.output in model.tensors else None
         if grid is None:
             problems.append(Problem(f"writes the unknown tensor {node.output!r}", "add it", where))
-        elif not grid.qmin <= node.lo <= node.hi <= grid.qmax:
+        elif isinstance(node, Conv | Add | Pool | AveragePool) and not (
+            grid.qmin <= node.lo <= node.hi <= grid.qmax
+        ):
             problems.append(
                 Problem(
                     f"clamps to [{node.lo}, {node.hi}], outside its grid "

@@ -83,12 +83,10 @@ def test_a_planted_fault_is_seen(resnet: QuantizedModel) -> None:
 
 
 def test_what_float32_cannot_hold_is_refused(resnet: QuantizedModel) -> None:
-    conv = resnet.conv_nodes()[2]
+    conv, other = resnet.conv_nodes()[2:4]
     odd = np.full(conv.z.shape, 3 << 20, dtype=np.int64)
-    wide = replace(
-        conv, acc_bits=np.full_like(conv.acc_bits, 30), multiplier=odd, shift=odd * 0 + 22
-    )
-    nodes = tuple(wide if node is conv else node for node in resnet.nodes)
+    odds = {c.name: replace(c, multiplier=odd, shift=odd * 0 + 22) for c in (conv, other)}
+    nodes = tuple(odds.get(node.name, node) for node in resnet.nodes)
     with pytest.raises(InputError) as error:
         export_onnx(replace(resnet, nodes=nodes))
     assert len(error.value.problems) == 2

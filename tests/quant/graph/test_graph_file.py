@@ -188,7 +188,7 @@ def flip(arrays: dict[str, NDArray[Any]], name: str, bit: int) -> None:
 
 
 TAMPERED: dict[str, tuple[Callable[[dict[str, Any], dict[str, NDArray[Any]]], object], str]] = {
-    "schema": (lambda g, a: g.update(schema=3), "schema version 3, this release reads 1 and 2"),
+    "schema": (lambda g, a: g.update(schema=9), "schema version 9, this release reads 1 to 3"),
     "codes": (lambda g, a: flip(a, "int/stem.codes", 1), r"stem \(example.stem\).*SHA-256"),
     "missing array": (lambda g, a: a.pop("int/head.z"), "array 'int/head.z' is missing"),
     "extra array": (lambda g, a: a.update(x=np.zeros(1, np.uint8)), "'x' is not in the graph"),

@@ -11,6 +11,7 @@ from golden_cases import random_codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from random_maps import random_maps
 
 from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
@@ -70,6 +71,21 @@ def test_single_layers(seed: int, layer: dict[str, Any], frames: int) -> None:
     model = random_conv(seed, ConvOptions(**layer))
     rng = np.random.default_rng(seed)
     assert_equal_everywhere(model, random_codes(rng, model.tensors[model.input], frames))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_networks_of_every_operator(seed: int) -> None:
+    model = random_maps(seed)
+    rng = np.random.default_rng(seed)
+    assert_equal_everywhere(model, random_codes(rng, model.tensors[model.input], 2))
+
+
+@pytest.mark.slow
+def test_a_thousand_networks_of_every_operator() -> None:
+    for seed in range(1000, 2000):
+        model = random_maps(seed)
+        rng = np.random.default_rng(seed)
+        assert_equal_everywhere(model, random_codes(rng, model.tensors[model.input], 2))
 
 
 def test_the_widest_sums_of_a_mobilenet() -> None:

@@ -1,0 +1,101 @@
+"""What pools, moves and looks up maps, from the float graph to the integer one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import numpy as np
+import torch
+
+from shiftforge.errors import InputError, Problem
+from shiftforge.quant.capture.function import Function, text
+from shiftforge.quant.capture.function_values import values
+from shiftforge.quant.capture.types import (
+    FloatAveragePool,
+    FloatConcat,
+    FloatMap,
+    FloatMaxPool,
+    FloatShuffle,
+    FloatSlice,
+    FloatTable,
+    FloatUpsample,
+)
+from shiftforge.quant.formats.reciprocal import pool_constant
+from shiftforge.quant.graph.types import (
+    AveragePool,
+    Concat,
+    Grid,
+    MaxPool,
+    Shuffle,
+    Slice,
+    Table,
+    Upsample,
+)
+from shiftforge.quant.graph.verify_maps import MapNode
+from shiftforge.quant.graph.windows import distinct_counts
+
+__all__ = ["convert_map", "table_codes"]
+
+
+def convert_map(
+    node: FloatMap, shapes: Mapping[str, tuple[int, int, int]], grids: Mapping[str, Grid]
+) -> MapNode:
+    """The integer node. shapes, grids: of all tensors. Raises InputError where there is none."""
+    name, source, target = node.name, node.source, grids[node.output]
+    match node:
+        case FloatMaxPool():
+            return MaxPool(
+                name, source, node.input, node.output, node.kernel, node.stride, node.padding
+            )
+        case FloatAveragePool():
+            constants = _constants(node, shapes[node.input], grids[node.input], target)
+            return AveragePool(
+                name, source, node.input, node.output, node.kernel, node.stride, node.padding,
+                node.counted, constants, target.qmin, target.qmax,
+            )  # fmt: skip
+        case FloatConcat():
+            return Concat(name, source, node.inputs, node.output)
+        case FloatSlice():
+            return Slice(name, source, node.input, node.output, node.start, node.stop)
+        case FloatShuffle():
+            return Shuffle(name, source, node.input, node.output, node.order)
+        case FloatTable():
+            place = f"{name} ({source})"
+            codes = table_codes(node.function, grids[node.input], target, place)
+            return Table(name, source, node.input, node.output, codes)
+        case FloatUpsample():
+            return Upsample(
+                name, source, node.input, node.output, node.factor, node.mode, node.trailing
+            )
+        case _:
+            assert_never(node)
+
+
+def _constants(
+    node: FloatAveragePool, shape: tuple[int, int, int], source: Grid, target: Grid
+) -> tuple[tuple[int, int, int], ...]:
+    try:
+        return tuple(
+            (count, *pool_constant(count, source, target))
+            for count in distinct_counts(node, *shape[1:])
+        )
+    except InputError as error:
+        raise InputError(Problem(p.what, p.remedy, node.name) for p in error.problems) from error
+
+
+def table_codes(function: Function, source: Grid, target: Grid, place: str) -> tuple[int, ...]:
+    """``clamp(rhe(f(x * 2**source.exponent) / 2**target.exponent))`` of every code x, ascending.
+
+    Computed in float64; infinite values saturate. Raises InputError where f has no value.
+    """
+    x = torch.arange(source.qmin, source.qmax + 1, dtype=torch.float64)
+    found = values(function, torch.ldexp(x, torch.tensor(source.exponent))).numpy()
+    missing = np.flatnonzero(np.isnan(found))
+    if missing.size:
+        at = float(np.ldexp(float(x[int(missing[0])]), source.exponent))
+        what = f"{text(function)} has no value at {at:g}, which the map before it may hold"
+        raise InputError(Problem(what, "clip the map before it, or write another function", place))
+    with np.errstate(over="ignore"):
+        scaled = np.rint(np.ldexp(found, -target.exponent))
+    return tuple(int(code) for code in np.clip(scaled, target.qmin, target.qmax))
