@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conv_chains import chain
 from conv_faults import locate, replace_text
 from device_client import DeviceClient
 from random_networks import random_frames, random_network
+from travelling_networks import travelling
 
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError
@@ -34,46 +32,6 @@ from shiftforge.sim.golden.conv.network import run_golden
 
 OnDevice = Callable[[str], DeviceClient]
 BOARD = load_board("s10gx2800")
-
-
-def _rounds(rng: random.Random, rows: int) -> tuple[int, ...]:
-    """Ends of two rounds or more; the last one makes few rows."""
-    cuts = sorted(rng.sample(range(1, rows), rng.randint(1, min(3, rows - 1))))
-    return (*cuts, rows)
-
-
-def travelling(seed: int) -> tuple[Network, Plan]:
-    """A chain of all kinds of layers, some of whose maps travel. Strips in which a layer's first
-    rows would be fetched before they are stored are drawn anew."""
-    rng = random.Random(seed)
-    layers: list[dict[str, Any]] = [{"out": rng.choice((12, 20)), "kernel": 3,
-                                     "padding": (1, 1, 1, 1)}]  # fmt: skip
-    for _ in range(5):
-        out = layers[-1]["out"]
-        kind = rng.choice(("standard", "pointwise", "depthwise"))
-        if kind == "pointwise":
-            layers.append({"out": rng.choice((12, 20, 33)), "kernel": 1})
-            continue
-        padding = rng.choice(((1, 1, 1, 1), (0, 1, 1, 1), (1, 0, 1, 2), (0, 0, 2, 1)))
-        own = {"out": out, "kernel": 3, "padding": padding, "stride": rng.choice((1, 1, 2))}
-        layers.append({**own, "groups": out} if kind == "depthwise" else own)
-    model = chain(*layers, channels=3, height=rng.randint(17, 24), width=rng.randint(7, 15))
-    network = network_of(model)
-    array = array_for(network, rng.choice((8, 16, 24)), rng.randint(1, 6), rng.choice((1, 1, 2)))
-    last = network.layers[-1]
-    strips = network.layers[:-1] if last.mode == "depthwise" else network.layers
-    while True:
-        segments = [Segment(own.index, own.index, _rounds(rng, own.out_shape[1]))
-                    for own in strips if own.out_shape[1] > 1]  # fmt: skip
-        names = [a.result.name for a, b in pairwise(network.layers) if a.out_shape[1] > 1
-                 and b in strips]  # fmt: skip
-        through = rng.sample(names, rng.randint(1, len(names)))
-        try:
-            return network, make_plan(
-                network, BOARD, array, segments=segments, through=through, tight=seed % 2 == 1
-            )
-        except InputError as error:
-            assert "fetched before" in str(error) or "height" in str(error)
 
 
 def check(network: Network, folder: Path, seed: int, client: DeviceClient) -> None:
