@@ -160,14 +160,13 @@ class Command:
 def register_problems(
     registers: tuple[Register, ...], values: Mapping[str, int], where: str
 ) -> list[Problem]:
-    """Values that their registers cannot hold."""
+    """Values that are not legal."""
     found = []
     for register in registers:
-        value, low, high = values[register.name], 0, 1 << register.width
-        if register.meaning.split(" (")[0].endswith(", signed"):
-            low, high = -high // 2, high // 2
-        if not low <= value < high:
-            limits = f"it takes {low} to {high - 1}"
+        value, (low, high) = values[register.name], register.limits
+        if not register.takes(value):
+            limits = f"it takes {low} to {high}"
+            limits += f" in steps of {register.step}" if register.step > 1 else ""
             found.append(Problem(f"register {register.name} cannot hold {value}", limits, where))
     return found
 

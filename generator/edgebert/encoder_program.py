@@ -102,7 +102,7 @@ class ProgramBuilder:
         a, b, _ = operands
         order, found = operand_registers(self.config, operands, where, mode)
         whole = {
-            **{r.name: r.reset for r in registers},
+            **{r.name: r.usual for r in registers},
             **order,
             "frac": self.sfu.fraction,
             "out_bias": bias,

@@ -11,9 +11,9 @@ from shiftforge.generator.design import Design
 from shiftforge.generator.edgebert.command import (
     PARAM_BEATS,
     TABLE_BEATS,
-    WORD_BYTES,
     command_beats,
 )
+from shiftforge.generator.edgebert.constraints import timing_constraints
 from shiftforge.generator.edgebert.registers import (
     ADDRESS_BITS,
     FUNCTIONS,
@@ -35,6 +35,7 @@ from shiftforge.generator.edgebert.unit import (
 )
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.generator.render import render
+from shiftforge.generator.rtl_files import FILE_LIST, file_list
 
 __all__ = [
     "TOP",
@@ -50,6 +51,7 @@ __all__ = [
 TOP = "pu_matmul"
 UNIT_TOP = "pu_unit"
 SUFFIX = ".sv.j2"
+CONSTRAINTS = "pu.sdc"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
     registers = engine_registers(config)
     decoded = config.af_bits + 1
     c_row_bits = config.c_rows.bit_length() - 1
-    aux_bits = (config.aux_buffer // (WORD_BYTES * config.lanes)).bit_length() - 1
+    aux_bits = config.aux_rows.bit_length() - 1
 
     def used_by(block: str) -> list[Any]:
         return [r for r in registers if block in r.users]
@@ -214,7 +216,8 @@ def render_clocked(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
 def register_table(config: UnitConfig, registers: tuple[Register, ...], top: str) -> str:
     """A register map as a Markdown table, from the description that the RTL is rendered from."""
     rows = [
-        f"| {word} | {r.name} | {r.width} | {r.meaning} | {', '.join(r.users)} |"
+        f"| {word} | {r.name} | {r.width} | {_legal(r)} | {r.usual:,} | {r.meaning} "
+        f"| {', '.join(r.users)} |"
         for word, r in enumerate(registers)
     ]
     head = [
@@ -223,14 +226,29 @@ def register_table(config: UnitConfig, registers: tuple[Register, ...], top: str
         "A command of a program holds all of them, one little-endian 32-bit word each, in this",
         "order. Addresses and pitches count beats of as many bytes as there are lanes.",
         "",
-        "| Word | Register | Bits | Meaning | Read by |",
-        "|---|---|---|---|---|",
+        "Reset: none of these registers has one. They hold anything until the first command has",
+        "been fetched, and from then on what the last command gave, unchanged while it runs.",
+        "`rst_ni` puts every state machine at rest: nothing is valid before the next start.",
+        "",
+        "Legal: what a command may give a register that it uses; anything else is undefined.",
+        "Unused: the value of a register that a command has no use for. Signed ones are in two's",
+        "complement.",
+        "",
+        "| Word | Register | Bits | Legal | Unused | Meaning | Read by |",
+        "|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*head, *rows, ""])
 
 
+def _legal(register: Register) -> str:
+    low, high = register.limits
+    text = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return text + (f" in {register.step}s" if register.step > 1 else "")
+
+
 def rtl_design(design: UnitDesign) -> Design:
-    """A unit as a design: ``rtl/*.sv``, its registers, and the figures that describe it.
+    """A unit as a design: ``rtl/*.sv``, a list of them in an order in which any tool reads them,
+    timing constraints, its registers, and the figures that describe it.
 
     The matrix engine alone (``pu_matmul``), or the whole unit (``pu_unit``).
     """
@@ -240,7 +258,12 @@ def rtl_design(design: UnitDesign) -> Design:
     else:
         top, text = UNIT_TOP, render_processing_unit(design)
         registers = unit_registers(config)
-    text = {**text, "REGISTERS.md": register_table(config, registers, top)}
+    text = {
+        **text,
+        FILE_LIST: file_list(text),
+        CONSTRAINTS: timing_constraints(top),
+        "REGISTERS.md": register_table(config, registers, top),
+    }
     report = {
         "top": top,
         "lanes": config.lanes,

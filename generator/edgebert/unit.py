@@ -232,6 +232,11 @@ class UnitConfig:
         return self.c_buffer // self.lanes
 
     @property
+    def aux_rows(self) -> int:
+        """Rows of n 32-bit words the tile buffer holds."""
+        return self.aux_buffer // (4 * self.lanes)
+
+    @property
     def c_slots(self) -> int:
         """Row tiles of C with write pointers of their own."""
         return 16

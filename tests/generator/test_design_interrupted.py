@@ -199,6 +199,7 @@ def test_folders_and_files_in_each_others_place_are_told_before_anything_changes
 @pytest.mark.parametrize(
     ("path", "ours"),
     [("device/accelerator.cl", True), ("data/weights.bin", True), ("rtl/REGISTERS.md", True),
+     ("rtl/files.f", True), ("rtl/pu.sdc", True), ("rtl/files.fx", False),
      ("network.safetensors", True), ("thesis.txt", False), ("data/../x.bin", False),
      ("/etc/passwd", False), ("data/sub/w.bin", False), ("Makefile.am", False)],
 )  # fmt: skip
