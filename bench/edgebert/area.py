@@ -52,7 +52,10 @@ from shiftforge.sim.rtl.area import FAMILY, Cells, Synthesis, synthesise
 CYCLES = RESULTS / "edgebert_cycles.json"
 ARRAY = "pu_array"
 FUNCTION = "pu_function"
-FUNCTIONS = ("sfu_add", "sfu_entropy", "sfu_gelu", "sfu_layernorm", "sfu_softmax")
+FUNCTIONS = (
+    *("sfu_add", "sfu_decode", "sfu_entropy", "sfu_exprow", "sfu_gelu", "sfu_layernorm"),
+    *("sfu_softmax", "sfu_tiles"),
+)
 ARRAY_GROUPS = {"pu_lane": "lanes", "pu_vmac": "trees", "pu_acc": "accumulators"}
 UNIT_GROUPS = {
     "pu_post": "post-processing",

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from shiftforge.errors import Problem
 from shiftforge.generator.edgebert.command import WORD_BYTES, Tensor, tiles
 from shiftforge.generator.edgebert.registers import FUNCTIONS
+from shiftforge.generator.edgebert.sfu import TILES_IN_FLIGHT
 from shiftforge.generator.edgebert.unit import MASKS_PER_BEAT, UnitConfig
 
 __all__ = ["Operands", "ProductMode", "Slots", "operand_registers", "slots", "tile_problems"]
@@ -64,7 +65,7 @@ def slots(config: UnitConfig, a: Tensor, b: Tensor, c: Tensor, func: str) -> Slo
     if func in ("softmax", "norm"):
         stride = c.vectors if func == "softmax" else tiles(c.vectors, CODES_PER_WORD)
         words = config.aux_buffer // (config.lanes * WORD_BYTES)
-        results = min(words // stride, SLOT_LIMIT)
+        results = min(words // stride, TILES_IN_FLIGHT)
     return Slots(
         min(config.a_rows // (a.parts * a.stride), SLOT_LIMIT),
         min(config.b_rows // b.stride, SLOT_LIMIT),

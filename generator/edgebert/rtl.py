@@ -28,6 +28,7 @@ from shiftforge.generator.edgebert.rtl_latency import (
     TO_AF_LATENCY,
 )
 from shiftforge.generator.edgebert.rtl_sfu import render_sfu
+from shiftforge.generator.edgebert.sfu import SLOT_BITS
 from shiftforge.generator.edgebert.unit import (
     LANE_BITS,
     MASKS_PER_BEAT,
@@ -172,6 +173,7 @@ def _unit_values(design: UnitDesign, memory_bits: int) -> dict[str, Any]:
         "all_registers": every,
         "function_registers": [r for r in every if "function" in r.users],
         "fraction": sfu.fraction,
+        "slot_bits": SLOT_BITS,
         "softmax_bits": sfu.row.bit_length() - 1,
         "norm_bits": sfu.norm_row.bit_length() - 1,
         "aux_bytes": f"{config.aux_buffer:,}",

@@ -6,15 +6,31 @@ from importlib.resources import files
 from typing import Any
 
 from shiftforge import __version__
-from shiftforge.generator.edgebert.rtl_latency import TO_AF_LATENCY
-from shiftforge.generator.edgebert.sfu import LN2, LOG2E, SfuConfig, sfu_tables
+from shiftforge.generator.edgebert import rtl_latency
+from shiftforge.generator.edgebert.sfu import LN2, LOG2E, SLOT_BITS, SfuConfig, sfu_tables
 from shiftforge.generator.render import render
 
-__all__ = ["render_sfu", "sfu_values"]
+__all__ = ["render_rows_benches", "render_sfu", "sfu_values"]
 
 FOLDER = "edgebert/rtl/sfu"
 SUFFIX = ".sv.j2"
-SHARED = ("pu_af_decode", "pu_fixed_to_af", "pu_ram", "pu_to_af")
+SHARED = ("pu_af_decode", "pu_ram", "pu_to_af")
+STAGES = (
+    *("add_latency", "af_to_fixed_stages", "centre_stages", "exp2_stages", "exp_lane_stages"),
+    *("exp_log_stage", "exp_row_stages", "gelu_stages", "log2_stages", "mean_stages"),
+    *("normalise_stages", "root_stages", "round_stages", "to_af_latency"),
+)
+"""Values of the templates that are counted in ``rtl_latency``."""
+
+ROWS = {
+    "softmax": {"out_bias": 7},
+    "entropy": {"threshold": 32},
+    "layernorm": {
+        **{"recip": 25, "len_bits": 4, "root": 16, "root_shift": 3, "epsilon": 32},
+        **{"gamma_frac": 4, "from_code": 1, "in_bias": 7, "out_bias": 7},
+    },
+}
+"""Settings of the functions of rows, with their bits."""
 
 
 def sfu_values(config: SfuConfig) -> dict[str, Any]:
@@ -36,7 +52,10 @@ def sfu_values(config: SfuConfig) -> dict[str, Any]:
         "predict_bits": config.predictor_rows.bit_length() - 1,
         "log2e": LOG2E,
         "ln2": LN2,
-        "to_af_latency": TO_AF_LATENCY,
+        "slot_bits": SLOT_BITS,
+        "at_bits": SLOT_BITS + n.bit_length() - 1,
+        "norm_y_stages": rtl_latency.norm_y_stages(config.fraction),
+        **{name: getattr(rtl_latency, name.upper()) for name in STAGES},
     }
 
 
@@ -57,3 +76,26 @@ def render_sfu(config: SfuConfig) -> dict[str, str]:
         )
         found[f"sfu_rom_{table.name}.sv"] = header + rom
     return dict(sorted(found.items()))
+
+
+def render_rows_benches(config: SfuConfig) -> dict[str, str]:
+    """Modules that take rows for softmax, entropy and layer norm: each has a tile buffer and the
+    function beside it, as ``pu_function`` has them, and settings that change between rows."""
+    values = sfu_values(config)
+    found = {}
+    for function in ROWS:
+        bits = values["norm_bits" if function == "layernorm" else "row_bits"]
+        own = {"len": bits + 1, "last_row": values["lane_log"], "slots": SLOT_BITS + 1, "pause": 4}
+        settings = {**ROWS[function], **own}
+        if function == "softmax":
+            settings["query"] = bits
+        name = f"sfu_{function}_rows"
+        more = {
+            "name": name,
+            "function": function,
+            "settings": tuple(settings.items()),
+            "len_bits": bits,
+            "word_bits": bits + SLOT_BITS,
+        }
+        found[f"{name}.sv"] = render(f"{FOLDER}/rows_bench.j2", {**values, **more})
+    return found

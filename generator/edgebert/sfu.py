@@ -13,8 +13,11 @@ from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.unit import LANES
 
-__all__ = ["LN2", "LOG2E", "SfuConfig", "Table", "sfu_tables"]
+__all__ = ["LN2", "LOG2E", "SLOT_BITS", "TILES_IN_FLIGHT", "SfuConfig", "Table", "sfu_tables"]
 
+SLOT_BITS = 2
+TILES_IN_FLIGHT = 1 << SLOT_BITS
+"""Row tiles of softmax or layer norm: one filled, one in each of two passes, and one to spare."""
 DIGITS = 50
 LOG2E_BITS, LN2_BITS = 15, 16
 PI = Decimal("3.14159265358979323846264338327950288419716939937510")

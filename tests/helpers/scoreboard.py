@@ -32,7 +32,7 @@ def check_rows(
     if len(wrong) == 0:
         return int(got.size)
     at, lane = wrong[0].tolist()
-    vector = at - list(rows).index(rows[at])
+    vector = list(rows[:at]).count(rows[at])
     part = parts[lane] if parts else f"lane {lane}"
     raise CheckFailed(
         f"{function}: {len(wrong)} of {got.size} values differ; first in row {rows[at]}, vector "

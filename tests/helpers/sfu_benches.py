@@ -1,8 +1,7 @@
 """Bench classes for cocotb of the special function unit: one a block of ``sfu_blocks``.
 
-A bench drives vectors with random pauses between them, takes the results with random
-back-pressure, and hands each transfer to a scoreboard. Between vectors all inputs are noise, and
-so are settings that a block reads with the first vector of a row only.
+A bench drives vectors with random pauses between them and hands each transfer to a scoreboard.
+Between vectors all inputs are noise, and so are settings once they are taken.
 """
 
 from __future__ import annotations
@@ -38,19 +37,21 @@ class _View:
 class SfuBench(Bench, ABC):
     """What the blocks share. Names of ports are without _i and _o.
 
-    FIRST: settings read with a row's first vector. EACH: inputs of every vector. TABLES: inputs
-    that fill tables, the write enables in ENABLES. READY: None for a block that always takes.
+    FIRST: settings, taken by a transfer with ``set`` before the vectors that they are for. HELD:
+    settings that keep still while vectors are under way. EACH: inputs of every vector. TABLES:
+    inputs that fill tables, the write enables in ENABLES. READY: None for a block that always
+    takes.
     """
 
     MODULE: ClassVar[str]
     FIRST: ClassVar[tuple[str, ...]] = ()
+    HELD: ClassVar[tuple[str, ...]] = ()
     EACH: ClassVar[tuple[str, ...]]
     TABLES: ClassVar[tuple[str, ...]] = ()
     ENABLES: ClassVar[tuple[str, ...]] = ()
     VALID: ClassVar[str] = "in_valid"
     READY: ClassVar[str | None] = "in_ready"
     RESULT: ClassVar[str] = "out_valid"
-    PRESSED: ClassVar[bool] = True
 
     def __init__(self, dut: Any, config: SfuConfig, seed: int) -> None:
         super().__init__(_View(dut, self.MODULE), seed)
@@ -72,16 +73,9 @@ class SfuBench(Bench, ABC):
 
     async def reset(self) -> None:
         """Ready for rows."""
-        names = [*self.FIRST, *self.EACH, *self.TABLES, *self.ENABLES, self.VALID]
-        await self.start([f"{name}_i" for name in dict.fromkeys(names)])
-        if self.PRESSED:
-            self.dut.out_ready_i.value = 1
-
-    async def press(self, share: float) -> None:
-        """Back-pressure: the result is not taken in ``share`` of the cycles, for ever."""
-        while True:
-            self.dut.out_ready_i.value = int(self.random.random() >= share)
-            await RisingEdge(self.dut.clk_i)
+        sets = ("set",) if self.FIRST else ()
+        names = [*self.FIRST, *self.HELD, *sets, *self.EACH, *self.TABLES, *self.ENABLES]
+        await self.start([f"{name}_i" for name in dict.fromkeys([*names, self.VALID])])
 
     def _set(self, names: Sequence[str], values: Mapping[str, int] | None) -> None:
         for name in names:
@@ -89,6 +83,19 @@ class SfuBench(Bench, ABC):
             bits = len(handle)
             value = self.random.getrandbits(bits) if values is None else values.get(name, 0)
             handle.value = value & ((1 << bits) - 1)
+
+    async def settings(self, values: Mapping[str, int]) -> None:
+        """Settings of what comes; waits until all before has left."""
+        if self.FIRST:
+            self._set([*self.FIRST, "set"], {**values, "set": 1})
+            await self.transfer(f"{self.VALID}_i", f"{self.READY}_o")
+            self._set(["set"], {})
+            self._set(self.FIRST, None)
+        else:
+            for _ in range(SETTLE):
+                await RisingEdge(self.dut.clk_i)
+            self._set(self.HELD, values)
+            await RisingEdge(self.dut.clk_i)
 
     async def write(self, writes: Sequence[Mapping[str, int]]) -> None:
         """Fill tables; no row may be under way."""
@@ -102,9 +109,8 @@ class SfuBench(Bench, ABC):
 
     async def row(self, beats: Sequence[Mapping[str, int]], idle: float) -> None:
         """The vectors of a row, each after a random pause."""
-        for index, values in enumerate(beats):
+        for values in beats:
             await self.idle(idle)
-            self._set(self.FIRST, values if index == 0 else None)
             self._set(self.EACH, values)
             if self.READY is not None:
                 await self.transfer(f"{self.VALID}_i", f"{self.READY}_o")
@@ -112,14 +118,13 @@ class SfuBench(Bench, ABC):
                 getattr(self.dut, f"{self.VALID}_i").value = 1
                 await RisingEdge(self.dut.clk_i)
                 getattr(self.dut, f"{self.VALID}_i").value = 0
-            self._set([*self.FIRST, *self.EACH], None)
+            self._set(self.EACH, None)
 
     async def watch(self) -> None:
         """Hand each result to the scoreboard, for ever."""
         while True:
             await ReadOnly()
-            taken = not self.PRESSED or bool(self.dut.out_ready_i.value)
-            if taken and getattr(self.dut, f"{self.RESULT}_o").value:
+            if getattr(self.dut, f"{self.RESULT}_o").value:
                 self.board.observe(self.result())
             await RisingEdge(self.dut.clk_i)
 
@@ -140,11 +145,14 @@ def _lane_names(config: SfuConfig, prefix: str = "") -> tuple[str, ...]:
     return tuple(f"{prefix}lane {lane}" for lane in range(config.lanes))
 
 
+_TILES = ("len", "last_row", "slots", "pause")
+
+
 class SoftmaxBench(SfuBench):
     """Rows of scores to codes; the mask table between rows."""
 
-    MODULE = "sfu_softmax"
-    FIRST = ("len", "query", "out_bias")
+    MODULE = "sfu_softmax_rows"
+    FIRST = ("query", "out_bias", *_TILES)
     EACH = ("in_data",)
     TABLES = ("mask_addr", "mask_data")
     ENABLES = ("mask_we",)
@@ -162,11 +170,10 @@ class SoftmaxBench(SfuBench):
 class EntropyBench(SfuBench):
     """Rows of logits to entropy and exit."""
 
-    MODULE = "sfu_entropy"
-    FIRST = ("len", "threshold")
+    MODULE = "sfu_entropy_rows"
+    FIRST = ("threshold", *_TILES)
     EACH = ("in_data",)
     RESULT = "valid"
-    PRESSED = False
 
     def parts(self) -> tuple[str, ...]:
         """Decision and value."""
@@ -180,12 +187,12 @@ class EntropyBench(SfuBench):
 class LayerNormBench(SfuBench):
     """Rows of fixed point or codes to both; gamma and beta between rows."""
 
-    MODULE = "sfu_layernorm"
+    MODULE = "sfu_layernorm_rows"
     FIRST = (
-        *("len", "recip", "len_bits", "root", "root_shift", "epsilon"),
-        *("gamma_frac", "out_bias"),
+        *("recip", "len_bits", "root", "root_shift", "epsilon", "gamma_frac"),
+        *("from_code", "in_bias", "out_bias", *_TILES),
     )
-    EACH = ("from_code", "in_bias", "in_data", "in_code")
+    EACH = ("in_data",)
     TABLES = ("param_addr", "gamma", "beta")
     ENABLES = ("param_we",)
 
@@ -207,7 +214,6 @@ class _LanesBench(SfuBench):
     VALID = "valid"
     READY = None
     RESULT = "valid"
-    PRESSED = False
 
     def parts(self) -> tuple[str, ...]:
         """The lanes."""
@@ -229,7 +235,8 @@ class AddBench(_LanesBench):
     """Two vectors of codes to their sums' codes."""
 
     MODULE = "sfu_add"
-    EACH = ("a", "b", "a_bias", "b_bias", "out_bias")
+    HELD = ("a_bias", "b_bias", "out_bias")
+    EACH = ("a", "b")
 
     def result(self) -> tuple[int, ...]:
         """One vector."""
@@ -249,7 +256,6 @@ class DvfsBench(SfuBench):
     VALID = "start"
     READY = "ready"
     RESULT = "valid"
-    PRESSED = False
 
     def parts(self) -> tuple[str, ...]:
         """Layer, point, and whether it is late."""

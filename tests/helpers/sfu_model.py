@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftforge import __version__
-from shiftforge.generator.edgebert.rtl_sfu import render_sfu
+from shiftforge.generator.edgebert.rtl_sfu import render_rows_benches, render_sfu
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.render import render
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb
@@ -29,7 +29,7 @@ class Ports:
 
     inputs, outputs: (name, bits), most significant first. ready: (the input that is the valid
     flag, the ready port), or None for a module that always takes. valid: the port that says that
-    the outputs count. backpressure: whether there is an ``out_ready_i``.
+    the outputs count.
     """
 
     dut: str
@@ -37,7 +37,6 @@ class Ports:
     outputs: tuple[tuple[str, int], ...]
     ready: tuple[str, str] | None = None
     valid: str = "valid_o"
-    backpressure: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,13 @@ class SfuModel:
         self,
         words: Sequence[Mapping[str, int]],
         *,
-        pause: int = 0,
         drain: int = 4000,
         trace: Path | None = None,
     ) -> SfuRun:
         """Feed the words; an input that a word leaves out is 0.
 
-        pause: cycles in 16 (on average) in which the output is not taken. drain: idle cycles
-        after which the run ends. trace: file of a trace, of the kind that the bench was built with.
+        drain: idle cycles after which the run ends. trace: file of a trace, of the kind that the
+        bench was built with.
         Raises CheckFailed where it does not end or inputs remain.
         """
         if not 0 < len(words) <= DEPTH:
@@ -87,7 +85,7 @@ class SfuModel:
         with tempfile.TemporaryDirectory(prefix="shiftforge-sfu-") as name:
             folder = Path(name)
             (folder / "stim.hex").write_text(self._text(words), encoding="ascii")
-            options = {"words": len(words), "drain": drain, "pause": pause}
+            options = {"words": len(words), "drain": drain}
             command = [str(self.program), "+stim=stim.hex", "+result=result.hex"]
             command += [f"+{key}={value}" for key, value in options.items()]
             if trace is not None:
@@ -130,7 +128,8 @@ def build_sfu(
     trace: TraceKind | None = None,
 ) -> SfuModel:
     """Bench of one module; ``replace``: files to use instead of the rendered ones."""
-    return build_with_files({**render_sfu(config), **(replace or {})}, ports, trace=trace)
+    text = {**render_sfu(config), **render_rows_benches(config), **(replace or {})}
+    return build_with_files(text, ports, trace=trace)
 
 
 def build_with_files(
@@ -144,7 +143,6 @@ def build_with_files(
         "outputs": ports.outputs,
         "ready": ports.ready,
         "valid": ports.valid,
-        "backpressure": ports.backpressure,
         "width": sum(bits for _, bits in ports.inputs),
         "depth": DEPTH,
     }
@@ -163,6 +161,6 @@ def build_sfu_blocks(
     trace: TraceKind | None = None,
 ) -> Path:
     """All given modules side by side for cocotb (see sfu_benches); program for ``run_cocotb``."""
-    text = {**render_sfu(config), **(replace or {})}
+    text = {**render_sfu(config), **render_rows_benches(config), **(replace or {})}
     text[f"{BLOCKS}.sv"] = render("edgebert/rtl/sfu/cocotb_bench.j2", {"blocks": ports})
     return build_for_cocotb(text, BLOCKS, trace=trace)

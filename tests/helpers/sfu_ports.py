@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from sfu_model import Ports
 
-from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.rtl_latency import EXP2_STAGES
+from shiftforge.generator.edgebert.sfu import SLOT_BITS, SfuConfig
 
 EXP2 = Ports("sfu_exp2_probe", (("valid", 1), ("v", 21)), (("exp", 23),))
 LOG2 = Ports("sfu_log2", (("valid", 1), ("sum", 32)), (("log", 19),))
 # The lane has no valid flag: a wrapper of the bench adds one.
-EXP2_PROBE = """module sfu_exp2_probe (
+EXP2_PROBE = f"""module sfu_exp2_probe (
   input  logic clk_i,
   input  logic rst_ni,
   input  logic valid_i,
@@ -17,9 +18,12 @@ EXP2_PROBE = """module sfu_exp2_probe (
   output logic valid_o,
   output logic [22:0] exp_o
 );
-  logic v1_q, v2_q;
-  always_ff @(posedge clk_i) {valid_o, v2_q, v1_q} <= rst_ni ? {v2_q, v1_q, valid_i} : 3'd0;
-  sfu_exp2 u_exp2 (.clk_i(clk_i), .en_i(1'b1), .v_i(v_i), .exp_o(exp_o));
+  logic [{EXP2_STAGES - 1}:0] v_q;
+  always_ff @(posedge clk_i) v_q <= rst_ni ? {{v_q[{EXP2_STAGES - 2}:0], valid_i}} : '0;
+  assign valid_o = v_q[{EXP2_STAGES - 1}];
+  sfu_exp2 u_exp2 (
+    .clk_i(clk_i), .take_i({{v_q[{EXP2_STAGES - 2}:0], valid_i}}), .v_i(v_i), .exp_o(exp_o)
+  );
 endmodule
 """
 
@@ -35,32 +39,42 @@ def add(config: SfuConfig) -> Ports:
     return Ports("sfu_add", (("valid", 1), ("a", bits), ("b", bits), *biases), (("code", bits),))
 
 
+def _tiles(config: SfuConfig, bits: int) -> tuple[tuple[str, int], ...]:
+    """Inputs of every bench of rows, the settings of its tile buffer first."""
+    return (
+        ("set", 1),
+        ("len", bits + 1),
+        ("last_row", config.lanes.bit_length() - 1),
+        ("slots", SLOT_BITS + 1),
+        ("pause", 4),
+        ("in_valid", 1),
+        ("in_data", 32 * config.lanes),
+    )
+
+
 def softmax(config: SfuConfig) -> Ports:
     bits = config.row.bit_length() - 1
     return Ports(
-        "sfu_softmax",
+        "sfu_softmax_rows",
         (
             ("mask_we", 1),
             ("mask_addr", bits),
             ("mask_data", 9),
-            ("len", bits + 1),
             ("query", bits),
             ("out_bias", 7),
-            ("in_valid", 1),
-            ("in_data", 32 * config.lanes),
+            *_tiles(config, bits),
         ),
         (("out_last", 1), ("out_code", config.af_bits * config.lanes)),
         ready=("in_valid", "in_ready_o"),
         valid="out_valid_o",
-        backpressure=True,
     )
 
 
 def entropy(config: SfuConfig) -> Ports:
-    bits = config.row.bit_length()
+    bits = config.row.bit_length() - 1
     return Ports(
-        "sfu_entropy",
-        (("len", bits), ("threshold", 32), ("in_valid", 1), ("in_data", 32 * config.lanes)),
+        "sfu_entropy_rows",
+        (("threshold", 32), *_tiles(config, bits)),
         (("exit", 1), ("entropy", 32)),
         ready=("in_valid", "in_ready_o"),
     )
@@ -69,13 +83,12 @@ def entropy(config: SfuConfig) -> Ports:
 def layernorm(config: SfuConfig) -> Ports:
     bits, n = config.norm_row.bit_length() - 1, config.lanes
     return Ports(
-        "sfu_layernorm",
+        "sfu_layernorm_rows",
         (
             ("param_we", 1),
             ("param_addr", bits - n.bit_length() + 1),
             ("gamma", 16 * n),
             ("beta", 32 * n),
-            ("len", bits + 1),
             ("recip", 25),
             ("len_bits", 4),
             ("root", 16),
@@ -85,14 +98,11 @@ def layernorm(config: SfuConfig) -> Ports:
             ("from_code", 1),
             ("in_bias", 7),
             ("out_bias", 7),
-            ("in_valid", 1),
-            ("in_data", 32 * n),
-            ("in_code", config.af_bits * n),
+            *_tiles(config, bits),
         ),
         (("out_last", 1), ("out_data", 32 * n), ("out_code", config.af_bits * n)),
         ready=("in_valid", "in_ready_o"),
         valid="out_valid_o",
-        backpressure=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from sfu_cases import vectors
 from sfu_model import pack_lanes
 
-from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.edgebert.sfu import TILES_IN_FLIGHT, SfuConfig
 from shiftforge.sim.golden.edgebert.add import add_af
 from shiftforge.sim.golden.edgebert.afcode import AfFormat, af_to_fixed, fixed_to_af
 from shiftforge.sim.golden.edgebert.dvfs import choose, row_scale
@@ -25,10 +26,16 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Row:
-    """beats: the inputs of a row, settings with each vector. want: a tuple an output transfer."""
+    """beats: the inputs of a row, a vector each. want: a tuple an output transfer.
+
+    Of a block that works on tiles: those of ``count`` rows, the vectors of one step of all rows
+    before those of the next, as the results are. settings: what changes before the first vector.
+    """
 
     beats: list[Beat]
     want: list[tuple[int, ...]]
+    settings: Beat | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,20 +71,51 @@ def tuples(values: NDArray[Any], lanes: int) -> list[tuple[int, ...]]:
     return [tuple(vector) for vector in vectors(values.astype(np.int64), lanes, 0)]
 
 
+def in_turn(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """The first vectors of all rows, then the second ones, and so on."""
+    return [vector for step in zip(*rows, strict=True) for vector in step]
+
+
+def tile(rows: Sequence[Ints], lanes: int, bits: int, padding: int) -> list[Beat]:
+    """The vectors of a tile. Padding is no zero: it must not matter."""
+    cut = in_turn([vectors(row, lanes, padding) for row in rows])
+    return [{"in_data": pack_lanes(vector, bits)} for vector in cut]
+
+
+def placed(config: SfuConfig, size: int, rows: int, rng: np.random.Generator) -> Beat:
+    """Settings of the tile buffer; in some cases results must wait."""
+    slots, pause = int(rng.integers(1, TILES_IN_FLIGHT + 1)), int(rng.choice([0, 0, 9]))
+    return {"len": size, "last_row": rows - 1, "slots": slots, "pause": pause}
+
+
+def like(row: Ints, count: int, rng: np.random.Generator, one: int) -> list[Ints]:
+    """The row and count - 1 random ones of its length."""
+    more = rng.normal(0, 3 * one, (count - 1, len(row))) + rng.normal(0, 9 * one, (count - 1, 1))
+    return [row, *more.astype(np.int64)]
+
+
 def softmax_group(config: SfuConfig, most: int, seed: int = 11) -> Group:
     rng = np.random.default_rng(seed)
     fmt, n = AfFormat(config.af_bits, config.exp_bits), config.lanes
     table = span_table(256 * 9 + 77, 17, config.row)
     rows = []
     for row in score_rows(config, 5, most):
-        query = int(rng.integers(0, len(row)))
+        # A few tiles under one setting, fewer of long rows.
+        each = int(rng.integers(1, n + 1)) if len(row) <= 8 * n else int(rng.integers(1, 3))
+        count = int(rng.integers(1, 6)) if len(row) <= 8 * n else int(rng.integers(1, 3))
+        query = int(rng.integers(0, max(1, min(len(row), config.row - count * n))))
         bias = int(rng.choice([-10, -8, -7, -20, 3]))
-        mask = span_rows(table, query + 1, len(row))[query:]
-        codes = softmax_af(row[None], config.fraction, bias, mask, fmt)[0]
-        setting = {"len": len(row), "query": query, "out_bias": bias}
-        # Padding is no zero: it must not matter.
-        beats = [{**setting, "in_data": pack_lanes(v, 32)} for v in vectors(row, n, 2**31 - 1)]
-        rows.append(Row(beats, tuples(codes, n)))
+        setting: Beat | None = {"query": query, "out_bias": bias}
+        setting |= placed(config, len(row), each, rng)
+        scores = like(row, each * count, rng, 1 << config.fraction)
+        for number in range(count):
+            own = scores[number * each : (number + 1) * each]
+            first = query + number * n
+            masks = span_rows(table, first + each, len(row))[first:]
+            codes = softmax_af(np.stack(own), config.fraction, bias, masks, fmt)
+            want = in_turn([tuples(values, n) for values in codes])
+            rows.append(Row(tile(own, n, 32, 2**31 - 1), want, setting, each))
+            setting = None
     writes = [{"mask_addr": x, "mask_data": int(value)} for x, value in enumerate(table)]
     return Group(rows, writes)
 
@@ -89,10 +127,12 @@ def entropy_group(config: SfuConfig, most: int, seed: int = 12) -> Group:
     for number, row in enumerate(score_rows(config, 6, most)):
         value = int(entropy(row[None], config.fraction)[0])
         threshold = max(value + number % 3 - 1, 0) if number % 4 else int(rng.integers(0, 1 << 32))
-        setting = {"len": len(row), "threshold": threshold}
-        cut = vectors(row, config.lanes, 2**31 - 1)
-        beats = [{**setting, "in_data": pack_lanes(v, 32)} for v in cut]
-        rows.append(Row(beats, [(int(exits(value, threshold)), value)]))
+        setting: Beat | None = {"threshold": threshold, **placed(config, len(row), 1, rng)}
+        for own in like(row, int(rng.integers(1, 4)), rng, 1 << config.fraction):
+            value = int(entropy(own[None], config.fraction)[0])
+            want = [(int(exits(value, threshold)), value)]
+            rows.append(Row(tile([own], config.lanes, 32, 2**31 - 1), want, setting))
+            setting = None
     return Group(rows)
 
 
@@ -120,6 +160,19 @@ def norm_rows(
     ]
 
 
+def norm_tiles(
+    rows: Sequence[tuple[Ints, str]], lanes: int, rng: np.random.Generator
+) -> Iterator[tuple[str, list[list[Ints]]]]:
+    """Tiles of one kind and of as many rows each, up to three a setting."""
+    for kind in ("fixed", "code"):
+        left = [row for row, own in rows if own == kind]
+        while left:
+            each = min(int(rng.integers(1, lanes + 1)), len(left))
+            count = min(int(rng.integers(1, 4)), len(left) // each)
+            yield kind, [left[i * each : (i + 1) * each] for i in range(count)]
+            left = left[each * count :]
+
+
 def norm_groups(config: SfuConfig, sizes: list[int], most: int, seed: int = 21) -> list[Group]:
     """want: the lanes' fixed point, then their codes."""
     rng = np.random.default_rng(seed)
@@ -144,7 +197,6 @@ def norm_groups(config: SfuConfig, sizes: list[int], most: int, seed: int = 21) 
             for at, (g, b) in enumerate(pairs)
         ]
         setting = {
-            "len": size,
             "recip": host.reciprocal,
             "len_bits": host.size_bits,
             "root": host.root,
@@ -152,23 +204,24 @@ def norm_groups(config: SfuConfig, sizes: list[int], most: int, seed: int = 21) 
             "epsilon": host.epsilon,
             "gamma_frac": gamma_frac,
         }
-        rows = []
-        for row, kind in norm_rows(config, size, rng, most):
+        tiles: list[Row] = []
+        for kind, several in norm_tiles(norm_rows(config, size, rng, most), n, rng):
             in_bias, out_bias = int(rng.integers(-20, 14)), int(rng.choice([-10, -5, -4, -3]))
-            x = af_to_fixed(row, in_bias, config.fraction, fmt) if kind == "code" else row
-            y = layer_norm(x[None], gamma, beta, gamma_frac, host)[0]
-            codes = fixed_to_af(y, config.fraction, out_bias, fmt)
             more = {"from_code": int(kind == "code"), "in_bias": in_bias, "out_bias": out_bias}
-            port, bits, padding = (
-                ("code", config.af_bits, 1) if kind == "code" else ("data", 32, 77)
-            )
-            beats = [
-                {**setting, **more, f"in_{port}": pack_lanes(v, bits)}
-                for v in vectors(row, n, padding)
-            ]
-            both = zip(tuples(y, n), tuples(codes, n), strict=True)
-            rows.append(Row(beats, [first + second for first, second in both]))
-        groups.append(Group(rows, writes))
+            own: Beat | None = {**setting, **more, **placed(config, size, len(several[0]), rng)}
+            for rows in several:
+                whole = np.stack(rows)
+                x = af_to_fixed(whole, in_bias, config.fraction, fmt) if kind == "code" else whole
+                y = layer_norm(x, gamma, beta, gamma_frac, host)
+                codes = fixed_to_af(y, config.fraction, out_bias, fmt)
+                values = [
+                    [a + b for a, b in zip(tuples(one, n), tuples(two, n), strict=True)]
+                    for one, two in zip(y, codes, strict=True)
+                ]
+                beats = tile(rows, n, 32, 1 if kind == "code" else 77)
+                tiles.append(Row(beats, in_turn(values), own, len(rows)))
+                own = None
+        groups.append(Group(tiles, writes))
     return groups
 
 
@@ -215,21 +268,13 @@ def sum_group(config: SfuConfig, pairs: int, more: int) -> Group:
     for (bias_a, bias_b, bias_o), rows in groups.items():
         want[rows] = add_af(a[rows], bias_a, b[rows], bias_b, bias_o, fmt)
     ports = ("a_bias", "b_bias", "out_bias")
-    return Group(
-        [
-            Row(
-                [
-                    {
-                        "a": pack_lanes(x, fmt.bits),
-                        "b": pack_lanes(y, fmt.bits),
-                        **dict(zip(ports, biases, strict=True)),
-                    }
-                ],
-                [tuple(z)],
-            )
-            for x, y, biases, z in zip(a.tolist(), b.tolist(), sets, want.tolist(), strict=True)
-        ]
-    )
+    found, before = [], None
+    for x, y, biases, z in zip(a.tolist(), b.tolist(), sets, want.tolist(), strict=True):
+        beat = {"a": pack_lanes(x, fmt.bits), "b": pack_lanes(y, fmt.bits)}
+        settings = dict(zip(ports, biases, strict=True)) if biases != before else None
+        found.append(Row([beat], [tuple(z)], settings))
+        before = biases
+    return Group(found)
 
 
 def dvfs_groups(config: SfuConfig, sets: int, cases: int = 60) -> list[Group]:

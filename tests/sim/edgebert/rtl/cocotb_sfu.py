@@ -1,4 +1,4 @@
-"""cocotb: the blocks of the special function unit, with idle cycles and back-pressure."""
+"""cocotb: the blocks of the special function unit, with idle cycles."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sfu_benches import (
     SfuBench,
     SoftmaxBench,
 )
+from sfu_checks import row_numbers
 from sfu_streams import (
     Group,
     dvfs_groups,
@@ -28,43 +29,40 @@ from shiftforge.sim.rtl.cocotb_run import sfu_bench_config
 
 CONFIG = sfu_bench_config()
 IDLE = [0.0, 0.5]
-PRESSURE = [0.0, 0.6]
 
 
-async def compare(
-    bench: SfuBench, groups: Sequence[Group], idle: float, pressure: float = 0.0
-) -> None:
+async def compare(bench: SfuBench, groups: Sequence[Group], idle: float) -> None:
     """Every result of the groups, in order, and nothing else."""
     await bench.reset()
-    running = [cocotb.start_soon(bench.watch())]
-    if bench.PRESSED:
-        running.append(cocotb.start_soon(bench.press(pressure)))
+    running = cocotb.start_soon(bench.watch())
     count = 0
     for group in groups:
         await bench.write(group.writes)
-        for number, row in enumerate(group.rows):
-            for vector, want in enumerate(row.want):
-                last = (int(vector == len(row.want) - 1),) if bench.parts()[-1] == "last" else ()
-                bench.board.expect(want + last, f"row {number}, vector {vector}")
+        numbers = iter(row_numbers(group.rows))
+        for row in group.rows:
+            if row.settings is not None:
+                await bench.settings(row.settings)
+            for place, want in enumerate(row.want):
+                last = (int(place == len(row.want) - 1),) if bench.parts()[-1] == "last" else ()
+                name = f"row {next(numbers)}, vector {place // row.count}"
+                bench.board.expect(want + last, name)
             count += len(row.want)
             await bench.row(row.beats, idle)
         await bench.settle()
     assert bench.board.finish() == count
-    for task in running:
-        task.cancel()
+    running.cancel()
 
 
 @cocotb.test()
-@cocotb.parametrize(idle=IDLE, pressure=PRESSURE)
-async def softmax(dut: object, idle: float, pressure: float) -> None:
-    await compare(SoftmaxBench(dut, CONFIG, 1), [softmax_group(CONFIG, 8)], idle, pressure)
+@cocotb.parametrize(idle=IDLE)
+async def softmax(dut: object, idle: float) -> None:
+    await compare(SoftmaxBench(dut, CONFIG, 1), [softmax_group(CONFIG, 8)], idle)
 
 
 @cocotb.test()
-@cocotb.parametrize(idle=IDLE, pressure=PRESSURE)
-async def layer_norm(dut: object, idle: float, pressure: float) -> None:
-    groups = norm_groups(CONFIG, [2, 33], 2)
-    await compare(LayerNormBench(dut, CONFIG, 2), groups, idle, pressure)
+@cocotb.parametrize(idle=IDLE)
+async def layer_norm(dut: object, idle: float) -> None:
+    await compare(LayerNormBench(dut, CONFIG, 2), norm_groups(CONFIG, [2, 33], 2), idle)
 
 
 @cocotb.test()

@@ -173,7 +173,21 @@ def change(name: str, old: str, new: str) -> Any:
 @pytest.mark.parametrize(
     ("name", "old", "new", "place", "command"),
     [
-        ("sfu_gelu.sv", "pos2_q - 32'(part)", "pos2_q + 32'(part)", "gelu of layer 0, ", "ffn1"),
+        (
+            "sfu_gelu.sv",
+            "positive_q[4] - 32'(part_q)",
+            "positive_q[4] + 32'(part_q)",
+            "gelu of layer 0, ",
+            "ffn1",
+        ),
+        pytest.param(
+            "sfu_tiles.sv",
+            "{fill_slot, fill_row}",
+            "{fill_slot, fill_row ^ 2'd1}",
+            "probabilities of layer 0, head 0, row tile 0",
+            "scores 0",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "pu_function.sv",
             ".gamma_i(gamma), .beta_i(beta)",
@@ -184,8 +198,8 @@ def change(name: str, old: str, new: str) -> Any:
         ),
         pytest.param(
             "pu_function.sv",
-            ".query_i(",
-            ".query_i(~",
+            ".row_i(9'(",
+            ".row_i(~9'(",
             "probabilities of layer 0, head 0, row tile 0",
             "scores 0",
             marks=pytest.mark.slow,

@@ -22,10 +22,14 @@ CONFIG = SfuConfig(lanes=4)
 LONGEST_V = (32 << 15) * 3 // 2 + (9 << 15)
 PROBE = {"sfu_exp2_probe.sv": sfu_ports.EXP2_PROBE}
 GELU_FAULTS = {
-    "sign": ("sfu_gelu.sv", "pos1_q <= data_i[i][31] ?", "pos1_q <= !data_i[i][31] ?"),
+    "sign": (
+        "sfu_gelu.sv",
+        "positive_q[0] <= data_i[i][31] ?",
+        "positive_q[0] <= !data_i[i][31] ?",
+    ),
     "table one off": ("sfu_rom_gelu.sv", "case (index_i)", "case (index_i + 7'd1)"),
 }
-ADD_FAULT = ("sfu_add.sv", "a_above ? 8'(b_bias_i) : 8'(a_bias_i)", "8'(b_bias_i)")
+ADD_FAULT = ("sfu_add.sv", "(apart[7] ? 8'(a_bias_i) : 8'(b_bias_i))", "8'(b_bias_i)")
 EXP2_FAULT = ("sfu_rom_exp2.sv", "case (index_i)", "case (index_i + 5'd1)")
 
 

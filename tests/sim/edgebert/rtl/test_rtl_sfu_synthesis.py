@@ -21,7 +21,7 @@ design = libyosys.Design()
 for command in sys.argv[1:]:
     libyosys.run_pass(command, design)
 """
-TOPS = ("gelu", "add", "softmax", "layernorm", "entropy", "dvfs")
+TOPS = ("gelu", "add", "tiles", "exprow", "softmax", "decode", "layernorm", "entropy", "dvfs")
 
 
 @pytest.mark.slow
