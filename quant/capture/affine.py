@@ -6,31 +6,45 @@ convolution of its own, which ``merge_scales`` folds into the one behind it wher
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from torch.fx import Node
 
-from shiftforge.quant.capture.draft import DraftConv, Value
-from shiftforge.quant.capture.lower import Lowering, Unsupported, operator_name
+from shiftforge.quant.capture.draft import DraftConv, DraftMap, Value
+from shiftforge.quant.capture.function import Function, X, compose
+from shiftforge.quant.capture.lower import MAP_NAMES, Lowering, Unsupported, operator_name
 from shiftforge.quant.capture.trace import BATCH, module_path
+from shiftforge.quant.capture.types import FloatTable
 
-__all__ = ["affine", "batch_norm", "depthwise", "live_norm", "per_channel"]
+__all__ = [
+    "affine",
+    "batch_norm",
+    "depthwise",
+    "line",
+    "live_norm",
+    "per_channel",
+    "scaled",
+    "with_outer",
+]
+
+_NAMED_OTHERWISE = {"add", *MAP_NAMES.values()}
 
 Constant = float | NDArray[np.float64]
 
 
 def depthwise(
-    state: Lowering, node: Node, operand: object, gain: Constant, offset: Constant
+    state: Lowering, node: Node, x: Value, gain: Constant, offset: Constant
 ) -> tuple[Value, DraftConv]:
-    """``x * gain + offset`` as a depthwise 1x1 convolution of its own; x: the operand's value."""
-    x = state.value(operand)
-    out = state.alike(node, operand, x)
+    """``x * gain + offset`` as a depthwise 1x1 convolution of its own, for a node's result."""
+    out = state.fresh(node, x)
     channels = x.shape[0]
     weight = np.broadcast_to(np.asarray(gain, np.float64), (channels,)).reshape(channels, 1, 1, 1)
     draft = DraftConv(
         source=module_path(node),
-        # An addition would be named as one of two maps is.
-        operator="scale" if operator_name(node) == "add" else operator_name(node),
+        # Operators without weights would be named as such are.
+        operator="scale" if operator_name(node) in _NAMED_OTHERWISE else operator_name(node),
         input=x.tensor,
         output=out.tensor,
         weight=weight,
@@ -42,15 +56,42 @@ def depthwise(
 
 def affine(state: Lowering, node: Node, operand: object, gain: Constant, offset: Constant) -> Value:
     """``x * gain + offset``; gain and offset: a number, or one for each channel."""
-    x = state.value(operand)
+    x = state.value(operand, lines=True)
+    if not isinstance(operand, Node) or state.result_shape(node) != state.result_shape(operand):
+        raise Unsupported("it makes another shape of its operand", "keep the shape")
+    return scaled(state, node, x, gain, offset)
+
+
+def scaled(state: Lowering, node: Node, x: Value, gain: Constant, offset: Constant) -> Value:
+    """``x * gain + offset`` of any value, for a node's result or a step on the way to it."""
     before = state.producers.get(x.tensor)
+    sole = state.sole(node)
+    if np.all(np.equal(gain, 1)) and not np.any(offset):
+        return replace(x, sole=x.sole and sole)
     if isinstance(before, DraftConv) and before.activation == "none" and x.sole:
         channels = (x.shape[0],)
         before.rescale(np.broadcast_to(gain, channels), np.broadcast_to(offset, channels))
-        return Value(x.tensor, x.shape, x.flat, state.sole(node))
-    value, made = depthwise(state, node, operand, gain, offset)
+        return replace(x, sole=sole)
+    numbers = np.ndim(gain) == np.ndim(offset) == 0 and x.sole
+    if numbers and isinstance(before, DraftMap) and isinstance(before.node, FloatTable):
+        before.node = with_outer(before.node, line(float(gain), float(offset)))
+        return replace(x, sole=sole)
+    value, made = depthwise(state, node, x, gain, offset)
     made.scale = True
     return value
+
+
+def line(gain: float, offset: float) -> Function:
+    """``x * gain + offset``, without what changes nothing."""
+    made = X if gain == 1 else Function("mul", (X, gain))
+    return made if offset == 0 else Function("add", (made, offset))
+
+
+def with_outer(table: FloatTable, outer: Function) -> FloatTable:
+    """A table of ``outer(f(x))``, f being the table's function."""
+    composed = compose(outer, table.function)
+    assert isinstance(composed, Function)
+    return replace(table, function=composed)
 
 
 def per_channel(state: Lowering, constant: object, operand: object) -> Constant:
@@ -59,7 +100,7 @@ def per_channel(state: Lowering, constant: object, operand: object) -> Constant:
     constant: a number, or a traced parameter, buffer or what is computed of them. Raises
     Unsupported where it differs within a channel or makes the map larger.
     """
-    x = state.value(operand)
+    x = state.value(operand, lines=True)
     shape = state.result_shape(operand) if isinstance(operand, Node) else None
     array = (
         np.asarray(constant)

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.quant.capture.types import Activation
+from shiftforge.quant.capture.types import Activation, FloatConcat, FloatMap, FloatPool
 
-__all__ = ["Draft", "DraftAdd", "DraftConv", "DraftPool", "Padding", "Value", "merge_scales"]
+__all__ = [
+    "NO_PADDING",
+    "Draft",
+    "DraftAdd",
+    "DraftConv",
+    "DraftMap",
+    "Padding",
+    "Value",
+    "live_drafts",
+    "merge_scales",
+]
 
 Padding: TypeAlias = tuple[int, int, int, int]
 NO_PADDING: Padding = (0, 0, 0, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Value:
     """What a traced tensor stands for in the drafted graph.
 
     tensor: the drafted tensor that holds the numbers; shape: its (C, H, W).
     flat: the network holds it as (N, C*H*W) rather than (N, C, H, W).
     sole: the drafted tensor has this one reader, so that its producer may absorb what follows.
-    padding: (top, left, bottom, right) zeros still to be merged into the convolutions that read it.
+    padding: (top, left, bottom, right) still to be merged into what reads it, and what stands
+    there: fill is 0 or minus infinity.
     lines: the network holds it as (N, C, H*W).
+    channels: the network holds it as (N, ..., H, W) with channels of the tensor, by number, in
+    several axes; None where there is one axis of all of them.
     """
 
     tensor: str
@@ -33,6 +46,8 @@ class Value:
     sole: bool
     padding: Padding = NO_PADDING
     lines: bool = False
+    fill: float = 0.0
+    channels: NDArray[np.int64] | None = None
 
 
 @dataclass
@@ -93,21 +108,37 @@ class DraftAdd:
 
 
 @dataclass
-class DraftPool:
-    """A global average pooling."""
+class DraftMap:
+    """What pools, moves or looks up values. node: its float node, without names.
+
+    soles: by input, whether nothing else reads that tensor.
+    """
 
     source: str
     operator: str
-    input: str
+    inputs: tuple[str, ...]
     output: str
+    node: FloatPool | FloatMap
+    soles: tuple[bool, ...] = ()
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Tensors read."""
-        return (self.input,)
+    def named(self, name: str, source: str, inputs: tuple[str, ...]) -> FloatPool | FloatMap:
+        """The float node, whose output has its name."""
+        if isinstance(self.node, FloatConcat):
+            return FloatConcat(name, source, inputs, name)
+        return replace(self.node, name=name, source=source, input=inputs[0], output=name)
 
 
-Draft: TypeAlias = DraftConv | DraftAdd | DraftPool
+Draft: TypeAlias = DraftConv | DraftAdd | DraftMap
+
+
+def live_drafts(drafts: list[Draft], output: str) -> list[Draft]:
+    """Those that the output depends on."""
+    needed, kept = {output}, []
+    for draft in reversed(drafts):
+        if draft.output in needed:
+            needed |= set(draft.inputs)
+            kept.append(draft)
+    return kept[::-1]
 
 
 def merge_scales(drafts: list[Draft], output: str) -> list[Draft]:

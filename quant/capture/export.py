@@ -12,14 +12,22 @@ import torch
 from torch.fx import Node
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.capture.draft import Draft, DraftAdd, DraftConv, Value, merge_scales
+from shiftforge.quant.capture.channels import SPLITS, part
+from shiftforge.quant.capture.draft import (
+    Draft,
+    DraftAdd,
+    DraftConv,
+    Value,
+    live_drafts,
+    merge_scales,
+)
 from shiftforge.quant.capture.lower import Lowering, Poisoned, Unsupported
 from shiftforge.quant.capture.naming import node_names
 from shiftforge.quant.capture.operators import OPERATORS
 from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.same import check_same
 from shiftforge.quant.capture.trace import Trace, trace
-from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode, FloatPool
+from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode
 from shiftforge.quant.graph.types import Preprocess
 
 __all__ = ["capture"]
@@ -28,9 +36,10 @@ INPUT = "input"
 # Of one frame, or of one constant that is computed: far beyond what an accelerator's memory holds.
 MOST_VALUES = 1 << 24
 SUPPORTED = (
-    "supported: conv2d, batch_norm, relu, relu6, hardtanh(0, 6), add, global average pooling, "
-    "zero padding before a convolution, flatten, dropout, linear, and + - * / by one constant, or "
-    "one a channel"
+    "supported: conv2d, conv_transpose2d, linear, batch_norm, functions of single values, add, "
+    "max and average pooling, cat, split and slices of channels, channel shuffle, nearest "
+    "upsampling, zero padding before a convolution, flatten, dropout, and + - * / by one "
+    "constant, or one a channel; docs/OPERATORS.md lists them"
 )
 
 
@@ -103,7 +112,7 @@ def _lower(state: Lowering, node: Node) -> None:
             state.constants[node] = constant
             return
         if node.target is operator.getitem:
-            state.values[node] = _first(state, node)
+            state.values[node] = _result(state, node)
             return
         function = OPERATORS.get(str(node.target).rpartition(".")[0])
         if function is None:
@@ -147,11 +156,14 @@ def _constant(state: Lowering, node: Node) -> torch.Tensor | None:
     return result if isinstance(result, torch.Tensor) else None
 
 
-def _first(state: Lowering, node: Node) -> Value:
-    """The first of a call's results, which alone may be read."""
-    source = state.values.get(node.all_input_nodes[0])
+def _result(state: Lowering, node: Node) -> Value:
+    """One of a call's results: any of a split, the first alone of another call."""
+    call = node.all_input_nodes[0]
+    source = state.values.get(call)
     if source is None:
         raise Poisoned
+    if str(call.target).rpartition(".")[0] in SPLITS:
+        return part(state, call, node)
     if node.args[1] != 0:
         raise Unsupported("only the first of its results can be read", "leave the others out")
     return replace(source, sole=state.sole(node))
@@ -179,7 +191,7 @@ def _finish(
             )
     if problems or result is None:
         raise InputError(problems)
-    drafts = merge_scales(state.drafts, result.tensor)
+    drafts = merge_scales(live_drafts(state.drafts, result.tensor), result.tensor)
     prefix = str(getattr(module, "base_model_prefix", ""))
     names = node_names([(d.source, d.operator) for d in drafts], {INPUT}, prefix)
     renamed = {INPUT: INPUT, **{d.output: n for d, n in zip(drafts, names, strict=True)}}
@@ -225,4 +237,4 @@ def _node(draft: Draft, name: str, renamed: dict[str, str]) -> FloatNode:
     if isinstance(draft, DraftAdd):
         a, b = renamed[draft.a], renamed[draft.b]
         return FloatAdd(name, source, a, b, name, draft.activation)
-    return FloatPool(name, source, renamed[draft.input], name)
+    return draft.named(name, source, tuple(renamed[read] for read in draft.inputs))

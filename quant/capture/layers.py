@@ -12,10 +12,10 @@ from shiftforge.quant.capture.draft import NO_PADDING, DraftConv, Padding, Value
 from shiftforge.quant.capture.lower import Lowering, Unsupported, operator_name
 from shiftforge.quant.capture.trace import module_path
 
-__all__ = ["conv2d", "linear", "numbers_of", "pair"]
+__all__ = ["conv2d", "linear", "numbers_of", "one_size", "pair"]
 
-# Larger kernels than this run on the image alone, and there up to the second.
-_KERNEL, _IMAGE_KERNEL = 3, 7
+# Smaller maps than this are padded to it: the array runs kernels of 3x3.
+_KERNEL = 3
 
 
 def numbers_of(value: int | Sequence[int]) -> list[int]:
@@ -32,13 +32,15 @@ def pair(value: int | Sequence[int]) -> tuple[int, int]:
     return (numbers[0], numbers[-1])
 
 
-def _square(value: int | Sequence[int], what: str) -> int:
+def one_size(value: int | Sequence[int], what: str, steps: tuple[int, int]) -> int:
+    """The stride or dilation of both axes. steps: how many there are of them along each axis, of
+    which an axis with a single one takes any. Raises Unsupported where they differ."""
     high, wide = pair(value)
-    if high != wide:
-        raise Unsupported(
-            f"{what} ({high}, {wide}) differs between rows and columns", "make it square"
-        )
-    return high
+    if high == wide or steps[1] == 1:
+        return high
+    if steps[0] == 1:
+        return wide
+    raise Unsupported(f"{what} ({high}, {wide}) differs between rows and columns", "make it square")
 
 
 def _same_padding(size: int, dilation: int) -> tuple[int, int]:
@@ -56,8 +58,11 @@ def conv2d(state: Lowering, node: Node) -> Value:
     bias = np.zeros(weight.shape[0])
     if call["bias"] is not None:
         bias = state.constant(call["bias"], "bias")
-    stride = _square(call["stride"], "stride")
-    dilation = _square(call["dilation"], "dilation")
+    kernel, shape = (weight.shape[2], weight.shape[3]), state.result_shape(node) or (0,) * 4
+    stride = one_size(call["stride"], "stride", (shape[2], shape[3]))
+    dilation = one_size(call["dilation"], "dilation", kernel)
+    if x.fill != 0:
+        raise Unsupported("it reads a map padded with minus infinity", "pad with zeros")
     if isinstance(call["padding"], str):
         same = call["padding"] == "same"
         top, bottom = _same_padding(weight.shape[2], dilation) if same else (0, 0)
@@ -102,7 +107,7 @@ def linear(state: Lowering, node: Node) -> Value:
         raise Unsupported(
             f"its bias has shape {list(bias.shape)}", "use one number for each output"
         )
-    kernel, padding = _over_map(weight.reshape(weight.shape[0], *x.shape), x, state)
+    kernel, padding = _over_map(weight.reshape(weight.shape[0], *x.shape), x)
     out = state.new_value(node)
     draft = DraftConv(
         module_path(node), "linear", x.tensor, out.tensor, kernel, bias, padding=padding
@@ -110,24 +115,14 @@ def linear(state: Lowering, node: Node) -> Value:
     return state.emit(draft, out)
 
 
-def _over_map(
-    kernel: NDArray[np.float64], x: Value, state: Lowering
-) -> tuple[NDArray[np.float64], Padding]:
+def _over_map(kernel: NDArray[np.float64], x: Value) -> tuple[NDArray[np.float64], Padding]:
     """A linear layer over a flattened (C, H, W) map: the convolution that covers the whole map.
 
     Where the map is smaller than 3x3 but not 1x1, taps of zero that read padding make it 3x3.
     """
     _, high, wide = x.shape
-    if high == wide == 1:
+    if high == wide == 1 or max(high, wide) > _KERNEL:
         return kernel, NO_PADDING
-    if max(high, wide) > _KERNEL:
-        if x.tensor not in state.producers and x.sole and high == wide <= _IMAGE_KERNEL:
-            return kernel, NO_PADDING
-        raise Unsupported(
-            f"Linear over a {high}x{wide} map, which no convolution of the accelerator covers",
-            f"average it first (mean((2, 3)), nn.AdaptiveAvgPool2d(1)), or bring it to "
-            f"{_KERNEL}x{_KERNEL} or less",
-        )
     top, left = (_KERNEL - high) // 2, (_KERNEL - wide) // 2
     bottom, right = _KERNEL - high - top, _KERNEL - wide - left
     padded = np.pad(kernel, ((0, 0), (0, 0), (top, bottom), (left, right)))

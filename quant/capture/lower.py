@@ -11,10 +11,33 @@ from numpy.typing import NDArray
 from torch.fx import Node
 
 from shiftforge.errors import Problem
-from shiftforge.quant.capture.draft import Draft, Value
+from shiftforge.quant.capture.draft import Draft, DraftMap, Value
 from shiftforge.quant.capture.trace import BATCH, Trace, module_path, module_type
+from shiftforge.quant.capture.types import (
+    FloatAveragePool,
+    FloatConcat,
+    FloatMap,
+    FloatMaxPool,
+    FloatPool,
+    FloatShuffle,
+    FloatSlice,
+    FloatTable,
+    FloatUpsample,
+)
 
-__all__ = ["Call", "Lowering", "Poisoned", "Unsupported", "operator_name"]
+__all__ = ["MAP_NAMES", "Call", "Lowering", "Poisoned", "Unsupported", "operator_name"]
+
+MAP_NAMES: dict[type, str] = {
+    FloatPool: "pool",
+    FloatMaxPool: "max_pool",
+    FloatAveragePool: "average_pool",
+    FloatConcat: "concat",
+    FloatSlice: "slice",
+    FloatShuffle: "shuffle",
+    FloatTable: "table",
+    FloatUpsample: "upsample",
+}
+"""What drafts of these are called, and their nodes after them."""
 
 
 class Unsupported(Exception):
@@ -74,10 +97,18 @@ class Lowering:
         """Whether an operand depends on the image, rather than on parameters or numbers alone."""
         return isinstance(operand, Node) and operand not in self.constants
 
-    def value(self, operand: object, *, padded: bool = False, lines: bool = False) -> Value:
+    def value(
+        self,
+        operand: object,
+        *,
+        padded: bool = False,
+        lines: bool = False,
+        channels: bool = False,
+    ) -> Value:
         """The value of an operand; Unsupported for a constant, or a pad no convolution reads.
 
-        lines: maps whose rows stand one after another, (N, C, H*W), are taken too.
+        lines: maps whose rows stand one after another, (N, C, H*W), are taken too. channels: those
+        whose channels are several axes are.
         """
         if not isinstance(operand, Node) or operand in self.constants:
             raise Unsupported(
@@ -88,8 +119,14 @@ class Lowering:
             raise Poisoned
         if not padded and any(value.padding):
             raise Unsupported(
-                "it reads a zero-padded map, and padding can only be merged into a convolution",
+                "it reads a zero-padded map, and padding can only be merged into a convolution or "
+                "a pool",
                 "pad in the convolution instead",
+            )
+        if value.channels is not None and not channels:
+            raise Unsupported(
+                "it reads a map whose channels are several axes",
+                "bring it to (N, C, H, W) before: view it back, as a channel shuffle does",
             )
         if value.lines and not lines:
             raise Unsupported(
@@ -147,14 +184,35 @@ class Lowering:
         """A fresh tensor of x's form, for a result that is computed value by value from it."""
         if not isinstance(operand, Node) or self.result_shape(node) != self.result_shape(operand):
             raise Unsupported("it makes another shape of its operand", "keep the shape")
-        self.shapes[node.name] = x.shape
-        return Value(node.name, x.shape, flat=x.flat, sole=self.sole(node))
+        return self.fresh(node, x)
+
+    def fresh(self, node: Node, x: Value) -> Value:
+        """A new tensor of x's form for a node's result, or for a step on the way to it."""
+        name, count = node.name, 1
+        while name in self.shapes:
+            count += 1
+            name = f"{node.name}.{count}"
+        self.shapes[name] = x.shape
+        return Value(name, x.shape, x.flat, self.sole(node), lines=x.lines)
 
     def emit(self, draft: Draft, value: Value) -> Value:
         """Append a draft that produces value."""
         self.drafts.append(draft)
         self.producers[value.tensor] = draft
         return value
+
+    def emit_map(
+        self, node: Node, made: FloatPool | FloatMap, inputs: list[Value], out: Value
+    ) -> Value:
+        """Append what pools, moves or looks up values; made: its float node, without names."""
+        self.drafts.append(
+            DraftMap(
+                module_path(node), MAP_NAMES[type(made)], tuple(x.tensor for x in inputs),
+                out.tensor, made, tuple(x.sole for x in inputs),
+            )
+        )  # fmt: skip
+        self.producers[out.tensor] = self.drafts[-1]
+        return out
 
     def report(self, node: Node, reason: str, remedy: str) -> None:
         """List one operator as unsupported."""

@@ -9,6 +9,10 @@ __all__ = ["node_names"]
 
 
 _LONGEST = 100
+# Operators without weights.
+_WITHOUT = {
+    "add", "pool", "max_pool", "average_pool", "concat", "slice", "shuffle", "table", "upsample",
+}  # fmt: skip
 
 
 def _parent(path: str) -> str:
@@ -27,16 +31,17 @@ def node_names(
     """Names for nodes given as (module path, operator), in order.
 
     A layer that is the only one in its parent module takes the parent's name
-    ("layer.0.expand_1x1.convolution" -> "layer_0_expand_1x1"); an addition or pooling takes its
-    module's name and the operator ("layer_0_add"). prefix is a leading module to leave out.
+    ("layer.0.expand_1x1.convolution" -> "layer_0_expand_1x1"); an operator without weights takes
+    its module's name and its own ("layer_0_add"). prefix is a leading module to leave out.
     reserved: names already taken; repeated names get _2, _3 and so on.
     """
-    layers = [path for path, operator in sources if operator not in ("add", "pool")]
+    layers = [path for path, operator in sources if operator not in _WITHOUT]
     taken = set(reserved)
     names = []
     for path, operator in sources:
-        if operator in ("add", "pool"):
-            short = path if operator == "pool" and "pool" in path else f"{path}.{operator}"
+        if operator in _WITHOUT:
+            named = operator.endswith("pool") and "pool" in path
+            short = path if named else f"{path}.{operator}"
         else:
             parent = _parent(path)
             alone = sum(p == parent or p.startswith(f"{parent}.") for p in layers) == 1

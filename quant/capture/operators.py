@@ -6,84 +6,48 @@ Unsupported with the reason where this use of the operator cannot be mapped exac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from torch.fx import Node
 
-from shiftforge.quant.capture.affine import batch_norm, depthwise, live_norm
+from shiftforge.quant.capture.affine import batch_norm, live_norm
 from shiftforge.quant.capture.arithmetic import add, div, mul, neg, rsub, sub
-from shiftforge.quant.capture.draft import DraftAdd, DraftConv, DraftPool, Padding, Value
-from shiftforge.quant.capture.layers import conv2d, linear, numbers_of, pair
+from shiftforge.quant.capture.channels import (
+    channel_view,
+    concat,
+    cut,
+    flip,
+    group_shuffle,
+    index,
+    index_select,
+    roll,
+    select,
+    split,
+    stack,
+    transposed,
+)
+from shiftforge.quant.capture.draft import Padding, Value
+from shiftforge.quant.capture.enlarge import nearest, repeated, transposed_conv
+from shiftforge.quant.capture.functions import activate, clamp, unary
+from shiftforge.quant.capture.layers import conv2d, linear, numbers_of
 from shiftforge.quant.capture.lower import Lowering, Poisoned, Unsupported
-from shiftforge.quant.capture.trace import BATCH, module_path
-from shiftforge.quant.capture.types import Activation
+from shiftforge.quant.capture.pools import adaptive, average_pool, max_pool, reduced
+from shiftforge.quant.capture.trace import BATCH
 
 __all__ = ["OPERATORS"]
 
-POOL_REMEDY = "average over rows and columns: x.mean((2, 3))"
 Operator: TypeAlias = Callable[[Lowering, Node], Value]
 
 
-def _activate(state: Lowering, node: Node, activation: Activation) -> Value:
-    operand = state.arguments(node)["self"]
-    x = state.value(operand)
-    before = state.producers.get(x.tensor)
-    if isinstance(before, (DraftConv, DraftAdd)) and x.sole:
-        if before.activation != "relu6":
-            before.activation = activation
-        return Value(x.tensor, x.shape, x.flat, state.sole(node))
-    # The unclipped map has other readers (or is the image): clip a copy of it.
-    value, made = depthwise(state, node, operand, 1.0, 0.0)
-    made.activation = activation
-    return value
-
-
-def _clamp(state: Lowering, node: Node) -> Value:
-    call = state.arguments(node)
-    low = call.get("min", call.get("min_val"))
-    high = call.get("max", call.get("max_val"))
-    if low == 0 and high is None:
-        return _activate(state, node, "relu")
-    if low == 0 and high == 6:
-        return _activate(state, node, "relu6")
-    raise Unsupported(f"it clips to ({low}, {high})", "only ReLU and ReLU6 are supported")
-
-
 def _relu(state: Lowering, node: Node) -> Value:
-    return _activate(state, node, "relu")
+    return activate(state, node, "relu")
 
 
 def _relu6(state: Lowering, node: Node) -> Value:
-    return _activate(state, node, "relu6")
-
-
-def _global_pool(state: Lowering, node: Node) -> Value:
-    call = state.arguments(node)
-    x = state.value(call["self"], lines=True)
-    held = state.result_shape(call["self"]) or ()
-    shape = state.result_shape(node) or ()
-    # (N, C, H, W), (N, C, H*W), or (N, C, 1) of a 1x1 map: what is averaged stands behind C.
-    spatial = tuple(range(2, len(held)))
-    if not spatial or (x.flat and x.shape[1:] != (1, 1)):
-        raise Unsupported("it averages a flattened map", POOL_REMEDY)
-    if "output_size" in call:
-        sizes = numbers_of(call["output_size"])
-        whole = len(sizes) == len(spatial) and set(sizes) == {1}
-    elif "dim" in call:
-        whole = {d % len(held) for d in numbers_of(call["dim"] or ())} == set(spatial)
-    elif "kernel_size" in call:
-        covers = pair(call["kernel_size"]) == (held[2], held[-1])
-        whole = covers and len(held) == len(spatial) + 2 and not any(pair(call["padding"]))
-        whole = whole and call.get("divisor_override") is None
-    else:
-        raise Unsupported("it averages over all values, of all frames at once", POOL_REMEDY)
-    channels = x.shape[0]
-    if not whole or shape[:2] != (BATCH, channels) or any(n != 1 for n in shape[2:]):
-        raise Unsupported("only the average over all rows and columns is supported", POOL_REMEDY)
-    state.shapes[node.name] = (channels, 1, 1)
-    out = Value(node.name, (channels, 1, 1), len(shape) != 4, state.sole(node))
-    return state.emit(DraftPool(module_path(node), "pool", x.tensor, out.tensor), out)
+    return activate(state, node, "relu6")
 
 
 def _pad(state: Lowering, node: Node) -> Value:
@@ -91,7 +55,8 @@ def _pad(state: Lowering, node: Node) -> Value:
     x = state.value(call["self"], padded=True)
     if call.get("mode", "constant") != "constant":
         raise Unsupported(f"padding mode {call['mode']!r}", "only zero padding is supported")
-    if call["value"] not in (None, 0):
+    fill = call["value"] or 0.0
+    if fill not in (0.0, -math.inf) or (any(x.padding) and fill != x.fill):
         raise Unsupported(f"it pads with {call['value']}", "only zero padding is supported")
     amounts = numbers_of(call["pad"])
     if x.flat or any(amounts[4:]) or any(n < 0 for n in amounts):
@@ -101,7 +66,7 @@ def _pad(state: Lowering, node: Node) -> Value:
     left, right, top, bottom = [*amounts, 0, 0, 0, 0][:4]
     p = x.padding
     padding: Padding = (p[0] + top, p[1] + left, p[2] + bottom, p[3] + right)
-    return Value(x.tensor, x.shape, x.flat, x.sole and state.sole(node), padding)
+    return replace(x, sole=x.sole and state.sole(node), padding=padding, fill=fill)
 
 
 def _random(state: Lowering, node: Node) -> Value:
@@ -131,7 +96,7 @@ def _same_numbers(state: Lowering, node: Node) -> Value:
     call = state.arguments(node)
     if call.get("train") or call.get("training"):
         return _random(state, node)
-    x = state.value(call.get("self", call.get("input")), padded=True, lines=True)
+    x = state.value(call.get("self", call.get("input")), padded=True, lines=True, channels=True)
     traced = node.meta["val"]
     traced = traced[0] if isinstance(traced, tuple | list) else traced
     if not traced.is_floating_point() or traced.element_size() < 2:
@@ -140,8 +105,16 @@ def _same_numbers(state: Lowering, node: Node) -> Value:
     channels, height, width = x.shape
     padded = (channels, height + x.padding[0] + x.padding[2], width + x.padding[1] + x.padding[3])
     sole = x.sole and state.sole(node)
+    held = call.get("self", call.get("input"))
+    if x.channels is not None or (shape is not None and len(shape) > 4):
+        if isinstance(held, Node) and state.result_shape(held) == shape:
+            return replace(x, sole=sole)
+        viewed = channel_view(state, node, x)
+        if viewed is not None:
+            return viewed
+        shape = None if x.channels is not None else shape
     if shape == (BATCH, *padded):
-        return Value(x.tensor, x.shape, False, sole, x.padding)
+        return replace(x, flat=False, lines=False, sole=sole)
     if not any(x.padding):
         if shape == (BATCH, channels * height * width):
             return Value(x.tensor, x.shape, True, sole)
@@ -151,7 +124,7 @@ def _same_numbers(state: Lowering, node: Node) -> Value:
         if shape == (BATCH, channels, height * width):
             return Value(x.tensor, x.shape, False, sole, lines=True)
     raise Unsupported(
-        f"it makes {list(x.shape)} into {list(shape or ())[1:]}",
+        f"it makes {list(x.shape)} into {list(state.result_shape(node) or ())[1:]}",
         "keep (N, C, H, W), or flatten it to (N, C*H*W)",
     )
 
@@ -167,22 +140,51 @@ OPERATORS: dict[str, Operator] = {
     **_family("_native_batch_norm_legit_no_training", batch_norm),
     **_family("_native_batch_norm_legit _native_batch_norm_legit_functional", live_norm),
     **_family("instance_norm group_norm layer_norm", live_norm),
+    **_family("conv_transpose2d", transposed_conv),
     **_family("relu", _relu),
     **_family("relu6", _relu6),
-    **_family("hardtanh clamp clamp_min", _clamp),
+    **_family("hardtanh clamp clamp_min clamp_max", clamp),
+    **_family(
+        "leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish hardsigmoid sigmoid tanh "
+        "softplus log_sigmoid threshold abs square sqrt exp log erf pow reciprocal sign",
+        unary,
+    ),
     **_family("add", add),
     **_family("sub", sub),
     **_family("rsub", rsub),
     **_family("neg", neg),
     **_family("mul", mul),
     **_family("div", div),
-    **_family("adaptive_avg_pool2d adaptive_avg_pool1d mean avg_pool2d avg_pool1d", _global_pool),
+    **_family("max_pool2d max_pool2d_with_indices max_pool1d", max_pool),
+    **_family("avg_pool2d avg_pool1d", average_pool),
+    **_family(
+        "adaptive_avg_pool2d adaptive_avg_pool1d adaptive_max_pool2d adaptive_max_pool1d", adaptive
+    ),
+    **_family("mean sum amax max", reduced),
+    **_family("cat concat concatenate", concat),
+    **_family("stack", stack),
+    **_family("slice narrow", cut),
+    **_family("select", select),
+    **_family(
+        "split split_with_sizes chunk tensor_split unbind unsafe_split unsafe_chunk "
+        "unsafe_split_with_sizes",
+        split,
+    ),
+    **_family("transpose permute", transposed),
+    **_family("channel_shuffle native_channel_shuffle", group_shuffle),
+    **_family("index", index),
+    **_family("index_select", index_select),
+    **_family("flip", flip),
+    **_family("roll", roll),
+    **_family("upsample_nearest2d _upsample_nearest_exact2d", nearest),
+    **_family("repeat_interleave", repeated),
     **_family("native_dropout", _native_dropout),
     **_family("bernoulli rand rand_like randn randn_like rrelu_with_noise", _random),
     **_family("empty_like new_empty empty", _unset),
     **_family("pad constant_pad_nd", _pad),
     **_family(
-        "view reshape _unsafe_view flatten squeeze unsqueeze contiguous clone alias detach dropout "
+        "view reshape _unsafe_view flatten unflatten squeeze unsqueeze contiguous clone "
+        "alias detach dropout "
         "feature_dropout lift_fresh_copy _to_copy to",
         _same_numbers,
     ),
