@@ -87,8 +87,8 @@ def test_imports_and_texts_are_no_place(texts: dict[str, str]) -> None:
 
 
 def test_the_page_names_what_capture_knows(texts: dict[str, str]) -> None:
-    planted = changed(texts, CAPTURE, '"conv2d"', '"conv2d conv_transpose2d"')
-    assert missing(planted) == [f"aten.conv_transpose2d: {PAGE} does not name it"]
+    planted = changed(texts, CAPTURE, '"conv2d"', '"conv2d conv3d"')
+    assert missing(planted) == [f"aten.conv3d: {PAGE} does not name it"]
     row = "| `Resize` | | | |\n"
     stale = {**texts, PAGE: texts[PAGE] + row}
     assert missing(stale) == [f"{PAGE} has a row for Resize, which is no operator"]
