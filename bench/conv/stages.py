@@ -57,10 +57,10 @@ def serve(run: Callable[[int, int, int], object], frames: int, cores: int) -> No
 
 def quantise(folder: Path, calibration: int, frames: int) -> None:
     """Capture, quantise with the default options, save the model and its ONNX twin."""
-    from bench.conv.float_onnx import to_onnx
     from shiftforge.quant.calibrate.images import normalise
     from shiftforge.quant.capture.source import load_source
     from shiftforge.quant.data.inputs import load_frames, to_codes
+    from shiftforge.quant.export.float_onnx import export_float
     from shiftforge.quant.graph.file import save_model
     from shiftforge.quant.quantize import quantize
 
@@ -72,7 +72,7 @@ def quantise(folder: Path, calibration: int, frames: int) -> None:
     model = quantize(graph, images)
     seconds, peak = time.perf_counter() - started, peak_mb()
     save_model(model, folder / "model.safetensors")
-    (folder / "float.onnx").write_bytes(to_onnx(graph).SerializeToString())
+    (folder / "float.onnx").write_bytes(export_float(graph).SerializeToString())
     timed = load_frames("random:1", graph.preprocess, limit=frames).images
     codes = to_codes(timed, model.preprocess, model.tensors[model.input].grid)
     np.savez(folder / "frames.npz", codes=codes, images=normalise(timed, graph.preprocess))

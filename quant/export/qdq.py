@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.export.qdq_builder import Builder, codes_name, load
+from shiftforge.quant.export.onnx_nodes import load
+from shiftforge.quant.export.qdq_builder import Builder, codes_name
 from shiftforge.quant.export.qdq_maps import add_map
 from shiftforge.quant.export.wide_sums import EXACT_BITS, is_wide, wide_conv
 from shiftforge.quant.graph.types import (

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem
+from shiftforge.quant.export.onnx_nodes import OnnxNodes
 from shiftforge.quant.graph.types import Grid, QuantizedModel
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["Builder", "codes_name", "load"]
-
-# The newest of both that every supported ONNX Runtime reads.
-OPSET, IR_VERSION = 13, 8
+__all__ = ["Builder", "codes_name"]
 
 
 def codes_name(tensor: str) -> str:
@@ -26,38 +20,14 @@ def codes_name(tensor: str) -> str:
     return f"{tensor}.codes"
 
 
-def load(name: str) -> Any:
-    """A package that only the export needs. Raises InputError where it is missing."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(
-            Problem(f"the package {name} is not installed", "pip install 'shiftforge[bench]'")
-        ) from error
-
-
-class Builder:
+class Builder(OnnxNodes):
     """Collects the nodes and constants of one model."""
 
     def __init__(self, model: QuantizedModel) -> None:
+        super().__init__()
         self.model = model
-        self.onnx = load("onnx")
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Any] = {}
         # Tensors of more than 8 bits whose codes are float64; others' are float32.
         self.doubles: set[str] = set()
-
-    def op(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Append an operator; its output's name."""
-        node = self.onnx.helper.make_node(kind, list(inputs), [output], name=output, **attributes)
-        self.nodes.append(node)
-        return output
-
-    def constant(self, name: str, value: NDArray[Any]) -> str:
-        """A named constant, once."""
-        if name not in self.constants:
-            self.constants[name] = self.onnx.numpy_helper.from_array(value, name)
-        return name
 
     def scale(self, exponent: int) -> str:
         return self.constant(f"scale.{exponent}", np.array(2.0**exponent, dtype=np.float32))
@@ -124,19 +94,4 @@ class Builder:
             for node in self.model.nodes:
                 outputs.append(info(codes_name(node.output), node.output, kind(node.output)))
         source = self.model.input
-        body = helper.make_graph(
-            self.nodes,
-            self.model.name,
-            [info(codes_name(source), source, kind(source))],
-            outputs,
-            list(self.constants.values()),
-        )
-        opset = helper.make_opsetid("", OPSET)
-        made: ModelProto = helper.make_model(
-            body,
-            opset_imports=[opset],
-            ir_version=IR_VERSION,
-            producer_name="shiftforge",
-        )
-        self.onnx.checker.check_model(made)
-        return made
+        return self.made(self.model.name, [info(codes_name(source), source, kind(source))], outputs)

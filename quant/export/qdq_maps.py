@@ -6,6 +6,7 @@ from typing import assert_never
 
 import numpy as np
 
+from shiftforge.quant.export.onnx_moves import moved
 from shiftforge.quant.export.qdq_builder import Builder, codes_name
 from shiftforge.quant.graph.types import (
     AveragePool,
@@ -29,42 +30,12 @@ def add_map(build: Builder, node: MapNode) -> None:
             _average(build, node)
         case Table():
             _table(build, node)
-        case MaxPool():
-            _as_is(build, node.output, _maximum(build, node))
-        case Concat():
-            value = build.op("Concat", node.inputs, f"{node.name}.joined", axis=1)
-            _as_is(build, node.output, value)
-        case Slice():
-            ends = [
-                build.constant(f"{node.name}.{what}", np.array([number], np.int64))
-                for what, number in (("start", node.start), ("stop", node.stop), ("axis", 1))
-            ]
-            _as_is(build, node.output, build.op("Slice", [node.input, *ends], f"{node.name}.cut"))
-        case Shuffle():
-            order = build.constant(f"{node.name}.order", np.array(node.order, np.int64))
-            value = build.op("Gather", [node.input, order], f"{node.name}.moved", axis=1)
-            _as_is(build, node.output, value)
-        case Upsample():
-            _as_is(build, node.output, _enlarged(build, node))
+        case MaxPool() | Concat() | Slice() | Shuffle() | Upsample():
+            x, out = build.model.tensors[node.inputs[0]], build.model.tensors[node.output]
+            value = moved(build, node, x.shape, (out.height, out.width), f"{node.name}.moved")
+            build.requantise(value, node.output, out.grid.qmin, out.grid.qmax)
         case _:
             assert_never(node)
-
-
-def _as_is(build: Builder, output: str, value: str) -> None:
-    """Real values onto the output's grid."""
-    grid = build.model.tensors[output].grid
-    build.requantise(value, output, grid.qmin, grid.qmax)
-
-
-def _maximum(build: Builder, node: MaxPool) -> str:
-    return build.op(
-        "MaxPool",
-        [node.input],
-        f"{node.name}.largest",
-        kernel_shape=list(node.kernel),
-        strides=list(node.stride),
-        pads=list(node.padding),
-    )
 
 
 def _average(build: Builder, node: AveragePool) -> None:
@@ -115,34 +86,3 @@ def _table(build: Builder, node: Table) -> None:
     entries = build.constant(f"{node.name}.entries", np.array(node.codes, kind))
     build.op("Gather", [entries, place], codes_name(node.output), axis=0)
     build.dequantise(node.output)
-
-
-def _enlarged(build: Builder, node: Upsample) -> str:
-    x = build.model.tensors[node.input]
-    fh, fw = node.factor
-    if node.mode == "nearest":
-        scales = build.constant(f"{node.name}.scales", np.array([1, 1, fh, fw], np.float32))
-        return build.op(
-            "Resize",
-            [node.input, "", scales],
-            f"{node.name}.larger",
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        )
-
-    # Zeros behind every value: (N, C, H, 1, W, 1) padded to (N, C, H, fh, W, fw).
-    def shape(what: str, sizes: list[int]) -> str:
-        return build.constant(f"{node.name}.{what}", np.array(sizes, np.int64))
-
-    apart = shape("apart", [0, x.channels, x.height, 1, x.width, 1])
-    value = build.op("Reshape", [node.input, apart], f"{node.name}.apart.map")
-    pads = shape("pads", [0, 0, 0, 0, 0, 0, 0, 0, 0, fh - 1, 0, fw - 1])
-    value = build.op("Pad", [value, pads], f"{node.name}.padded")
-    joined = shape("joined", [0, x.channels, x.height * fh, x.width * fw])
-    value = build.op("Reshape", [value, joined], f"{node.name}.joined.map")
-    out = build.model.tensors[node.output]
-    ends = [
-        shape("first", [0, 0]), shape("last", [out.height, out.width]), shape("axes", [2, 3])
-    ]  # fmt: skip
-    return build.op("Slice", [value, *ends], f"{node.name}.larger")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.capture.types import FloatGraph
+from shiftforge.quant.export.float_onnx import export_float
 from shiftforge.quant.export.qdq import codes_name, export_onnx
 from shiftforge.quant.graph.types import QuantizedModel
 
-__all__ = ["run_onnx"]
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["run_float_onnx", "run_onnx"]
 
 _CHUNK = 16
 
@@ -26,22 +32,7 @@ def run_onnx(
     those add products of int8 weights in 16 bits that saturate.
     Raises InputError where onnxruntime is missing or the model cannot be exported exactly.
     """
-    try:
-        runtime = importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise InputError(
-            Problem("the package onnxruntime is not installed", "pip install 'shiftforge[bench]'")
-        ) from error
-    options = runtime.SessionOptions()
-    levels = runtime.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = runtime.InferenceSession(
-        export_onnx(model, every_tensor=True).SerializeToString(),
-        options,
-        providers=["CPUExecutionProvider"],
-    )
+    session = _session(export_onnx(model, every_tensor=True), optimise)
     names = [node.output for node in model.nodes]
     kind = np.int8 if model.tensors[model.input].grid.signed else np.uint8
     parts: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
@@ -54,3 +45,33 @@ def run_onnx(
         model.input: codes.astype(np.int64),
         **{name: np.concatenate(held) for name, held in parts.items()},
     }
+
+
+def run_float_onnx(graph: FloatGraph, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The float network's output (N, C, H, W) for normalised frames (N, C, H, W).
+
+    Raises InputError where onnxruntime is missing.
+    """
+    session = _session(export_float(graph), False)
+    found = [
+        session.run([graph.output], {graph.input: np.ascontiguousarray(frames[i : i + _CHUNK])})[0]
+        for i in range(0, len(frames), _CHUNK)
+    ]
+    return np.concatenate([np.asarray(part, np.float32) for part in found])
+
+
+def _session(model: ModelProto, optimise: bool) -> Any:
+    try:
+        runtime = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise InputError(
+            Problem("the package onnxruntime is not installed", "pip install 'shiftforge[bench]'")
+        ) from error
+    options = runtime.SessionOptions()
+    levels = runtime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return runtime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

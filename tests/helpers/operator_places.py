@@ -71,6 +71,7 @@ PLACES = (
     Place("the ONNX export", "quant/export/qdq.py"),
     Place("the float node", "quant/capture/types.py", "Float{0}"),
     Place("the value of the float node", "quant/capture/evaluate.py", "Float{0}"),
+    Place("the float ONNX export", "quant/export/float_onnx.py", "Float{0}"),
     Place("calibration", "quant/calibrate/grid_groups.py", "Float{0}"),
     Place("conversion of float nodes", "quant/calibrate/convert.py", "Float{0}"),
     Place("conversion to integer nodes", "quant/calibrate/convert.py", family="others"),
@@ -84,11 +85,11 @@ PLACES = (
 INSTRUCTION = Place("the record", "generator/conv/lower_post.py", "{1}")
 # Modules that tell some operators apart and need not know all, with the reason.
 PARTIAL = {
-    "bench/conv/float_onnx.py": "its last branch is the global average",
     "bench/conv/shapes.py": "makes MobileNetV2's shapes, for plans",
     "generator/conv/schedule.py": "refuses by name what the array does not run",
     "quant/calibrate/equalise.py": "moves factors between convolutions; other nodes tie maps",
     "quant/calibrate/grids.py": "convolutions alone have a wide output",
+    "quant/export/onnx_moves.py": "what moves values, for the two exports",
     "quant/graph/example_builder.py": "makes MobileNetV2's operators",
     "quant/graph/ties.py": "two kinds of operators and all others",
     "quant/graph/windows.py": "geometry of pools",
