@@ -17,7 +17,7 @@ from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.scratch import work_folder
 from shiftforge.sim.rtl.trace import TraceKind
-from shiftforge.sim.rtl.verilator import build_model, tool_environment
+from shiftforge.sim.rtl.verilator import build_model, random_start, tool_environment
 from shiftforge.tools import supervised
 
 __all__ = [
@@ -94,9 +94,10 @@ def run_cocotb(
 ) -> tuple[int, str]:
     """Run all tests of a module on a built bench: the number of tests that passed, and the log.
 
-    folders: where the module and what it imports lie. trace: file of a trace, of the kind that the
-    bench was built with. Raises CheckFailed where a test failed,
-    where none ran, or where the simulation ended early.
+    folders: where the module and what it imports lie. seed: of cocotb's random numbers, and of the
+    values from which registers start. trace: file of a trace, of the kind that the bench was built
+    with. Raises CheckFailed where a test failed, where none ran, or where the simulation ended
+    early.
     """
     from cocotb_tools.runner import Verilator
 
@@ -118,7 +119,7 @@ def run_cocotb(
                 results_xml=str(results),
                 log_file=log,
                 seed=seed,
-                plusargs=plusargs,
+                plusargs=[*plusargs, *random_start(seed)],
                 test_args=(
                     [] if trace is None else ["--trace", "--trace-file", str(trace.resolve())]
                 ),

@@ -140,14 +140,16 @@ def run_case(
     *,
     memory: ExternalMemory | None = None,
     group: int | None = None,
+    seed: int = 0,
 ) -> MatmulRun:
-    """Run the product and compare every code; raises CheckFailed at a difference."""
+    """Run the product and compare every code; raises CheckFailed at a difference. seed: of the
+    values from which registers start."""
     plan = plan_matmul(
         config,
         (*case.a.shape, case.b.shape[0]),
         MatmulOptions(case.frac, case.out_bias, case.relu, group),
     )
-    run = run_matmul(program, plan, case, memory)
+    run = run_matmul(program, plan, case, memory, seed=seed)
     compared = check_codes(run.codes, expected(config, case), config.lanes)
     assert compared == case.a.shape[0] * case.b.shape[0]
     return run

@@ -15,7 +15,7 @@ from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.render import render
 from shiftforge.sim.rtl.cocotb_run import build_for_cocotb
 from shiftforge.sim.rtl.trace import TraceKind
-from shiftforge.sim.rtl.verilator import build_model, simulation_failure
+from shiftforge.sim.rtl.verilator import build_model, random_start, simulation_failure
 
 TOP = "sfu_bench"
 BLOCKS = "sfu_blocks"
@@ -73,11 +73,12 @@ class SfuModel:
         *,
         drain: int = 4000,
         trace: Path | None = None,
+        seed: int = 0,
     ) -> SfuRun:
         """Feed the words; an input that a word leaves out is 0.
 
         drain: idle cycles after which the run ends. trace: file of a trace, of the kind that the
-        bench was built with.
+        bench was built with. seed: of the values from which registers start.
         Raises CheckFailed where it does not end or inputs remain.
         """
         if not 0 < len(words) <= DEPTH:
@@ -88,6 +89,7 @@ class SfuModel:
             options = {"words": len(words), "drain": drain}
             command = [str(self.program), "+stim=stim.hex", "+result=result.hex"]
             command += [f"+{key}={value}" for key, value in options.items()]
+            command += random_start(seed)
             if trace is not None:
                 command.append(f"+trace={trace.resolve()}")
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

@@ -178,7 +178,7 @@ def cosim_layer(
         except BuildError as error:
             raise BuildError(f"the RTL cannot be built: {error}") from error
         took("build")
-        run = run_image(program, plan, image, trace=trace)
+        run = run_image(program, plan, image, trace=trace, seed=seed)
         took("simulate")
         want = task.result()
         took("wait")
@@ -192,7 +192,7 @@ def cosim_layer(
     if first is not None and first.layer is not None and not first.tapped:
         # Cycles of writes are noted where they are asked for: once more, the same.
         image = build_layer_image(plan, case.layer, case.x)
-        again = run_image(program, plan, image, times=True)
+        again = run_image(program, plan, image, times=True, seed=seed)
         if again.written is not None:
             first = written_in(plan, first, image, again.written, want.golden[first.layer])
     took("compare")

@@ -23,7 +23,7 @@ from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.rtl.divergence import read_times
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.trace import TraceKind
-from shiftforge.sim.rtl.verilator import build_model, simulation_failure
+from shiftforge.sim.rtl.verilator import build_model, random_start, simulation_failure
 from shiftforge.tools import run_tool
 
 __all__ = [
@@ -159,10 +159,12 @@ def simulate(
     trace: Path | None = None,
     *,
     times: bool = False,
+    seed: int = 0,
 ) -> Simulated:
     """Run the program in an image; what it writes goes into the image.
 
-    Raises CheckFailed where the simulation fails or does not reach the end of a program.
+    seed: of the values from which registers start. Raises CheckFailed where the simulation fails or
+    does not reach the end of a program.
     """
     with work_folder("rtl") as folder:
         files = {key: folder / f"{key}.hex" for key in ("image", "result", "dump")}
@@ -175,6 +177,7 @@ def simulate(
             **({} if trace is None else {"trace": trace}),
         }
         arguments = [f"+{key}={value}" for key, value in options.items()]
+        arguments += random_start(seed)
         started = time.perf_counter()
         done = run_tool([str(program), *arguments])
         seconds = time.perf_counter() - started
@@ -197,13 +200,15 @@ def run_image(
     trace: Path | None = None,
     *,
     times: bool = False,
+    seed: int = 0,
 ) -> UnitRun:
     """Run the program in an image; what it writes goes into the image.
 
     trace: the file that takes the trace of a model that was built with one. times: note the cycles
-    of writes. Raises CheckFailed where the simulation stops before the program is done.
+    of writes. seed: see ``simulate``. Raises CheckFailed where the simulation stops before the
+    program is done.
     """
-    done = simulate(program, plan, image, memory, trace, times=times)
+    done = simulate(program, plan, image, memory, trace, times=times, seed=seed)
     commands, figures = parse_log(plan, done.log)
     layers = read_stages(plan, image, done.taps)
     written = read_times(done.times, len(image)) if times else None

@@ -22,7 +22,7 @@ from shiftforge.sim.rtl.cocotb_run import build_for_cocotb, run_cocotb
 from shiftforge.sim.rtl.divergence import read_times
 from shiftforge.sim.rtl.memory_file import from_hex, to_hex
 from shiftforge.sim.rtl.trace import TraceKind
-from shiftforge.sim.rtl.verilator import build_model, simulation_failure
+from shiftforge.sim.rtl.verilator import build_model, random_start, simulation_failure
 from shiftforge.tools import run_tool
 
 __all__ = ["ExternalMemory", "MatmulRun", "build_clocked", "build_matmul", "run_matmul"]
@@ -126,13 +126,14 @@ def run_matmul(
     *,
     times: bool = False,
     strict: bool = True,
+    seed: int = 0,
 ) -> MatmulRun:
     """C = post(A B^T) on the RTL.
 
     program: from ``build_matmul``, or from ``build_clocked`` to run it as a cocotb test. trace: the
     file that takes the trace of a model of ``build_matmul`` with one. times: note the cycles of
-    writes. Raises CheckFailed where the simulation stops before the product is done or, if strict,
-    leaves a result that cannot be read.
+    writes. seed: of the values from which registers start. Raises CheckFailed where the simulation
+    stops before the product is done or, if strict, leaves a result that cannot be read.
     """
     image = build_image(plan, operands)
     first, last = plan.registers["c_desc"], plan.beats - 1
@@ -147,9 +148,9 @@ def run_matmul(
         ]
         started = time.perf_counter()
         if program.name == CLOCKED:
-            _, log = run_cocotb(program, plan.config, WAIT_MODULE, [], plusargs=options)
+            _, log = run_cocotb(program, plan.config, WAIT_MODULE, [], seed=seed, plusargs=options)
         else:
-            log = _run(program, options)
+            log = _run(program, [*options, *random_start(seed)])
         seconds = time.perf_counter() - started
         check_room(folder)
         found = DONE.search(log)

@@ -168,11 +168,11 @@ def cosim_matmul(
 ) -> CosimReport:
     """Run one product (M, K, N) of each of KINDS on the RTL and compare every code.
 
-    opencl: compare the kernels on this device as well. trace: the file (.vcd, .fst) that takes the
-    trace, one a product, named after its kind. cache: folder of built simulations, by default that
-    of ``build_model``. A difference is told in the report. Raises InputError for a product that
-    does not fit, or without the tools; ToolFailed where the RTL cannot be built, CheckFailed where
-    it does not finish.
+    seed: of the operands, and of the values from which registers start. opencl: compare the kernels
+    on this device as well. trace: the file (.vcd, .fst) that takes the trace, one a product, named
+    after its kind. cache: folder of built simulations, by default that of ``build_model``. A
+    difference is told in the report. Raises InputError for a product that does not fit, or without
+    the tools; ToolFailed where the RTL cannot be built, CheckFailed where it does not finish.
     """
     check_product(config, shape)
     bits = max(MEMORY_BITS, (plan_matmul(config, shape).beats - 1).bit_length())
@@ -191,7 +191,7 @@ def cosim_matmul(
         given = random_operands(config, *shape, kind, rng)
         plan = _plan(config, shape, given)
         file = None if trace is None else trace.with_stem(f"{trace.stem}-{kind}")
-        run = run_matmul(program, plan, given, trace=file, strict=False)
+        run = run_matmul(program, plan, given, trace=file, strict=False, seed=seed)
         want = golden(config, given)
         sides = {"RTL": run.codes} | ({} if kernels is None else {"OpenCL": kernels.run(given)})
         counts = {side: _differing(found, want) for side, found in sides.items()}
@@ -200,7 +200,7 @@ def cosim_matmul(
         if first is None and any(counts.values()):
             first = _located(kind, run, sides, want, config.lanes)
             # Cycles of writes are noted where they are asked for: once more, the same.
-            again = run_matmul(program, plan, given, strict=False, times=True)
+            again = run_matmul(program, plan, given, strict=False, times=True, seed=seed)
             first = _written_in(plan, first, again, want)
             wrong = " and ".join(f"{count:,} of {side}" for side, count in counts.items() if count)
             told = f"{first}; of {want.size:,} codes, {wrong} differ from golden"
