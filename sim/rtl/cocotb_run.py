@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
-from shiftforge.errors import CheckFailed
+from shiftforge.errors import CheckFailed, ToolFailed
 from shiftforge.generator.edgebert.rtl import render_bench, render_unit
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
@@ -32,6 +33,8 @@ __all__ = [
 CONFIG_VARIABLE = "SHIFTFORGE_UNIT"
 PREFIX = ("--vpi", "--prefix", "Vtop")
 VISIBLE = "--public-flat-rw"
+MADE = 'std::unique_ptr<Vtop> top(new Vtop(""));'  # in cocotb's main program
+QUIET = re.compile(r"^\s*input\s+logic\s+(\w*clk_i|\w*rst_ni)\b", re.MULTILINE)
 
 
 def build_bench(
@@ -56,13 +59,17 @@ def build_for_cocotb(
     trace: TraceKind | None = None,
     cache: Path | None = None,
 ) -> Path:
-    """A design with cocotb's main program. Only signals marked public are seen from Python."""
+    """A design with cocotb's main program. Only signals marked public are seen from Python.
+
+    Clock and reset of the top are 0 from the first moment: all else starts from random values, and
+    an edge outside reset would come before a test had begun.
+    """
     from cocotb_tools import config as cocotb_config
 
     main = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
     libs = str(cocotb_config.libs_dir)
     return build_model(
-        {**text, "main.cpp": main.read_text(encoding="utf-8")},
+        {**text, "main.cpp": _quiet(main.read_text(encoding="utf-8"), text[f"{top}.sv"])},
         top,
         options=[*PREFIX, *options],
         libraries=[f"-Wl,-rpath,{libs}", f"-L{libs}", "-lcocotbvpi_verilator"],
@@ -70,6 +77,14 @@ def build_for_cocotb(
         trace=trace,
         cache=cache,
     )
+
+
+def _quiet(main: str, top: str) -> str:
+    """cocotb's main program with a top whose clock and reset begin at 0."""
+    if main.count(MADE) != 1:
+        raise ToolFailed("cocotb's main program is another one: install the pinned version")
+    ports = "".join(f" top->{name} = 0;" for name in QUIET.findall(top))
+    return main.replace(MADE, MADE + ports)
 
 
 def bench_config() -> UnitConfig:

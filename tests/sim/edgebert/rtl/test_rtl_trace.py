@@ -100,9 +100,7 @@ def test_a_cocotb_run_is_traced(tmp_path: Path) -> None:
     path = tmp_path / "wave.vcd"
     passed, _ = run_cocotb(program, UnitConfig(), "cocotb_tiny", [tmp_path], trace=path)
     assert passed == 1
-    # The clock starts at random: whether the first value lasts until an edge hangs on the seed.
-    values = [value for _, value in changes(path)["count_q"]]
-    assert values[-4:] == [14, 15, 0, 1] and values[:-4] in ([], [13])
+    assert [value for _, value in changes(path)["count_q"]] == [14, 15, 0, 1]
 
 
 def test_a_trace_is_refused_where_there_is_none(tmp_path: Path) -> None:
