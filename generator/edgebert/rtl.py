@@ -28,6 +28,7 @@ from shiftforge.generator.edgebert.rtl_latency import (
     TO_AF_LATENCY,
 )
 from shiftforge.generator.edgebert.rtl_sfu import render_sfu
+from shiftforge.generator.edgebert.rtl_text import module_text
 from shiftforge.generator.edgebert.sfu import SLOT_BITS
 from shiftforge.generator.edgebert.unit import (
     LANE_BITS,
@@ -51,7 +52,8 @@ __all__ = [
 
 TOP = "pu_matmul"
 UNIT_TOP = "pu_unit"
-SUFFIX = ".sv.j2"
+SEQ_BITS = 24
+"""Strips of B over a whole product, each as often as it is fetched."""
 CONSTRAINTS = "pu.sdc"
 
 
@@ -92,11 +94,11 @@ def describe(config: UnitConfig) -> str:
 def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
     registers = engine_registers(config)
     decoded = config.af_bits + 1
-    c_row_bits = config.c_rows.bit_length() - 1
+    a_row_bits, b_row_bits, c_row_bits = (
+        rows.bit_length() - 1 for rows in (config.a_rows, config.b_rows, config.c_rows)
+    )
+    tile_bits = config.max_tiles.bit_length()
     aux_bits = config.aux_rows.bit_length() - 1
-
-    def used_by(block: str) -> list[Any]:
-        return [r for r in registers if block in r.users]
 
     return {
         "version": __version__,
@@ -125,10 +127,12 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "acc_wide": max(config.acc_bits, config.sum_bits) + 1,
         "saturate": config.accumulator == "sat32",
         "array_latency": ARRAY_LATENCY,
-        "a_row_bits": config.a_rows.bit_length() - 1,
-        "b_row_bits": config.b_rows.bit_length() - 1,
+        "a_row_bits": a_row_bits,
+        "b_row_bits": b_row_bits,
         "c_row_bits": c_row_bits,
-        "tile_bits": config.max_tiles.bit_length(),
+        "load_row_bits": max(a_row_bits, b_row_bits, tile_bits),
+        "tile_bits": tile_bits,
+        "seq_bits": SEQ_BITS,
         "k_tile_bits": K_TILE_BITS,
         "addr_bits": ADDRESS_BITS,
         "memory_bits": memory_bits,
@@ -142,20 +146,17 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "aux_bits": aux_bits,
         "result_bits": max(c_row_bits, aux_bits),
         "registers": registers,
-        "schedule_registers": used_by("schedule"),
-        "loader_registers": used_by("loader"),
-        "store_registers": used_by("store"),
+        "command_beats": command_beats(config),
     }
 
 
 def _render(folder: str, values: dict[str, Any]) -> dict[str, str]:
-    names = sorted(
-        entry.name
+    names = {
+        entry.name.removesuffix(".j2")
         for entry in files("shiftforge.templates").joinpath(folder).iterdir()
-        if entry.name.endswith(SUFFIX)
-    )
-    header = render("edgebert/rtl/header.j2", values)
-    return {name.removesuffix(".j2"): header + render(f"{folder}/{name}", values) for name in names}
+        if entry.name.endswith((".sv", ".sv.j2"))
+    }
+    return {name: module_text(folder, name, values) for name in sorted(names)}
 
 
 def render_unit(config: UnitConfig) -> dict[str, str]:
@@ -178,7 +179,6 @@ def _unit_values(design: UnitDesign, memory_bits: int) -> dict[str, Any]:
         "norm_bits": sfu.norm_row.bit_length() - 1,
         "aux_bytes": f"{config.aux_buffer:,}",
         "command_words": len(every),
-        "command_beats": command_beats(config),
     }
 
 

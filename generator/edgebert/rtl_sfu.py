@@ -7,6 +7,7 @@ from typing import Any
 
 from shiftforge import __version__
 from shiftforge.generator.edgebert import rtl_latency
+from shiftforge.generator.edgebert.rtl_text import module_text
 from shiftforge.generator.edgebert.sfu import LN2, LOG2E, SLOT_BITS, SfuConfig, sfu_tables
 from shiftforge.generator.render import render
 
@@ -63,7 +64,7 @@ def render_sfu(config: SfuConfig) -> dict[str, str]:
     """The synthesizable files by name; each function's module is a top of its own."""
     values = sfu_values(config)
     header = render("edgebert/rtl/header.j2", values)
-    found = {f"{name}.sv": header + render(f"edgebert/rtl/{name}.sv.j2", values) for name in SHARED}
+    found = {f"{name}.sv": module_text("edgebert/rtl", f"{name}.sv", values) for name in SHARED}
     for entry in files("shiftforge.templates").joinpath(FOLDER).iterdir():
         if entry.name.endswith(SUFFIX):
             text = render(f"{FOLDER}/{entry.name}", values)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
 from shiftforge.files import system_problem
+from shiftforge.generator.rtl_files import compile_order
 from shiftforge.scratch import check_room, work_folder
 from shiftforge.sim.opencl.build import from_first_error
 from shiftforge.sim.rtl.trace import TraceBuild, TraceKind, trace_build
@@ -141,7 +142,7 @@ def lint(text: Mapping[str, str], top: str) -> None:
     """``verilator --lint-only -Wall`` over the files; raises BuildError with its messages."""
     with work_folder("lint") as folder:
         _write(folder, text)
-        sources = sorted(entry for entry in text if entry.endswith(".sv"))
+        sources = compile_order(text)
         verilator = str(verilator_root() / "bin" / "verilator_bin")
         _run(
             [verilator, "--lint-only", "-Wall", "--no-timing", "--top-module", top, *sources],
@@ -253,7 +254,7 @@ def build_model(
         objects += _runtime(place, version, traces.sources, traces)
     with work_folder("build", place) as folder:
         _write(folder, text)
-        sources = sorted(entry for entry in text if entry.endswith(".sv"))
+        sources = compile_order(text)
         verilator = str(root / "bin" / "verilator_bin")
         _run(
             [verilator, *VERILATE, *options, "--top-module", top, "--Mdir", "obj", *sources],

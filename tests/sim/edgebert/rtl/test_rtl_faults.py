@@ -24,8 +24,8 @@ FAULTS = {
     "sign of one operand": ("pu_lane.sv", "a_sign ^ b_sign", "a_sign | b_sign"),
     "dropped mask bit": (
         "pu_mask_decoder.sv",
-        "mask1 = mask_rdata_i[sub1_q];",
-        "mask1 = mask_rdata_i[sub1_q] & ((sub1_q == 3'd5) ? 2'b01 : 2'b11);",
+        "mask2_q <= mask_rdata_i[row1_q[2:0]];",
+        "mask2_q <= mask_rdata_i[row1_q[2:0]] & ((row1_q[2:0] == 3'd5) ? 2'b01 : 2'b11);",
     ),
     "shift off by one": ("pu_post.sv", "right = shift_i[5:0];", "right = shift_i[5:0] - 6'd1;"),
     "ties away from even": ("pu_post.sv", "rest == half && floor[0]", "rest == half"),

@@ -198,8 +198,8 @@ FAULTS = {
     ),
     "checkpoint not restored": (
         "pu_mask_decoder.sv",
-        "again1_q ? kept_q :",
-        "(again1_q && 1'b0) ? kept_q :",
+        "more2_q ? kept_q :",
+        "(more2_q && 1'b0) ? kept_q :",
         "codec",
     ),
     "part restart dropped": (
@@ -210,14 +210,14 @@ FAULTS = {
     ),
     "part forgotten by a pass": (
         "pu_mask_decoder.sv",
-        "part_left_q <= part_left_q + (RowWidth+1)'(3);",
+        "part_left_q <= part_left_q + (RowWidth+1)'(Back);",
         "part_left_q <= part_left_q - 1'b1;",
         "codec",
     ),
     "done in the first pass": (
         "pu_mask_decoder.sv",
         "last1_q <= ending;",
-        "last1_q <= left_q == {{RowWidth{1'b0}}, 1'b1};",
+        "last1_q <= left_q == One;",
         "codec",
     ),
     "bytes read as nibbles": (

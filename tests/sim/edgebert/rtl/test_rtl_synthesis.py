@@ -13,6 +13,7 @@ from matmul_cases import small
 
 from shiftforge.generator.edgebert.rtl import TOP, render_unit
 from shiftforge.generator.edgebert.unit import UnitConfig
+from shiftforge.generator.rtl_files import compile_order
 
 pytest.importorskip("pyosys")
 
@@ -28,8 +29,9 @@ for command in sys.argv[1:]:
 def yosys(folder: Path, config: UnitConfig, commands: list[str]) -> None:
     """Runs in a process of its own: an error in Yosys ends the process."""
     reads = []
-    for name, text in sorted(render_unit(config).items()):
-        (folder / name).write_text(text, encoding="utf-8")
+    files = render_unit(config)
+    for name in compile_order(files):
+        (folder / name).write_text(files[name], encoding="utf-8")
         reads.append(f"read_verilog -sv -DSYNTHESIS {name}")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *reads, *commands],

@@ -85,7 +85,8 @@ def test_style(changes: dict[str, Any]) -> None:
         assert long == [], name
         assert "\t" not in text and not re.search(r" +$", text, re.MULTILINE), name
         if name.endswith(".sv"):
-            assert re.findall(r"^module (\w+)", text, re.MULTILINE) == [name[:-3]]
+            kind = "package" if name.endswith("_pkg.sv") else "module"
+            assert re.findall(rf"^{kind} (\w+)", text, re.MULTILINE) == [name[:-3]]
             assert "assert property" not in text
 
 

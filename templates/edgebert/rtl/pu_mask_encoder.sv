@@ -1,4 +1,4 @@
-// Bit-mask encoder of {{ lanes }} lanes: one vector a cycle to one mask write and up to {{ lanes }} bank writes.
+// Bit-mask encoder: one vector a cycle to one mask write and up to Lanes bank writes.
 // Vector index_i of the run at row base_i; a slot_i has write pointers of its own, which first_i
 // restarts. in and mem are valid/ready: the writes of a vector happen in the cycle of mem_ready_i.
 // count_o: values written so far by each lane of slot count_slot_i.
@@ -10,7 +10,7 @@ module pu_mask_encoder #(
   input  logic rst_ni,
   input  logic in_valid_i,
   output logic in_ready_o,
-  input  logic [{{ lanes - 1 }}:0][{{ af_bits - 1 }}:0] in_data_i,
+  input  pu_pkg::codes_t in_data_i,
   input  logic in_first_i,
   input  logic [SlotWidth-1:0] in_slot_i,
   input  logic [RowWidth-1:0] in_base_i,
@@ -18,11 +18,11 @@ module pu_mask_encoder #(
   output logic mem_valid_o,
   input  logic mem_ready_i,
   output logic [RowWidth-1:0] mask_addr_o,
-  output logic [{{ lanes - 1 }}:0] mask_o,
-  output logic [{{ lanes - 1 }}:0][RowWidth-1:0] bank_addr_o,
-  output logic [{{ lanes - 1 }}:0][{{ af_bits - 1 }}:0] bank_data_o,
+  output pu_pkg::mask_t mask_o,
+  output logic [pu_pkg::Lanes-1:0][RowWidth-1:0] bank_addr_o,
+  output pu_pkg::codes_t bank_data_o,
   input  logic [SlotWidth-1:0] count_slot_i,
-  output logic [{{ lanes - 1 }}:0][RowWidth:0] count_o
+  output logic [pu_pkg::Lanes-1:0][RowWidth:0] count_o
 );
   logic first_q;
   logic [SlotWidth-1:0] slot_q;
@@ -45,16 +45,16 @@ module pu_mask_encoder #(
     end
   end
 
-  for (genvar i = 0; i < {{ lanes }}; i++) begin : gen_bank
-    // Zero has two codes; both are left out.
+  for (genvar i = 0; i < pu_pkg::Lanes; i++) begin : gen_bank
     logic [RowWidth:0] count_q [2**SlotWidth];
     logic [RowWidth:0] count;
-    assign mask_o[i] = bank_data_o[i][{{ af_bits - 2 }}:0] != {{ af_bits - 1 }}'d0;
+    // Zero has two codes; both are left out.
+    assign mask_o[i] = bank_data_o[i][pu_pkg::AfBits-2:0] != '0;
     assign count = first_q ? '0 : count_q[slot_q];
     assign bank_addr_o[i] = base_q + count[RowWidth-1:0];
     assign count_o[i] = count_q[count_slot_i];
     always_ff @(posedge clk_i) begin
-      if (mem_valid_o && mem_ready_i) count_q[slot_q] <= count + {{ "{{RowWidth{1'b0}}, mask_o[i]}" }};
+      if (mem_valid_o && mem_ready_i) count_q[slot_q] <= count + (RowWidth+1)'(mask_o[i]);
     end
   end
 endmodule

@@ -1,0 +1,372 @@
+// Fetches operand strips from external memory into the A and B buffers.
+// Order: descriptors of A and of B (one beat each, low 16 bits = data beats), the table of the
+// function, then strips as they are wanted: what the schedule waits for first, then the group's row
+// tiles, then column tiles, then the next row tiles. A strip is its mask beats (MasksPerBeat buffer
+// rows each) and its data beats; one of A may come in a_parts parts, each with masks, data and a
+// descriptor of its own. A column tile brings its ParamBeats parameter beats the first time
+// (p_load). The table has f_rows rows of TableBeats beats; where f_pace_i, a row is asked for only
+// when the one before has been taken (f_busy_i low).
+// req is valid/ready; responses come in order, one beat each, and are always taken.
+module pu_loader (
+  input  logic clk_i,
+  input  logic rst_ni,
+  input  logic start_i,
+  input  pu_pkg::engine_t cfg_i,
+  output logic req_valid_o,
+  input  logic req_ready_i,
+  output pu_pkg::addr_t req_addr_o,
+  input  logic resp_valid_i,
+  input  logic [15:0] resp_count_i,
+  input  logic want_a_i,
+  input  logic want_b_i,
+  input  pu_pkg::tile_t group_end_i,
+  input  pu_pkg::tile_t a_freed_i,
+  input  pu_pkg::seq_t b_freed_i,
+  output pu_pkg::tile_t a_loaded_o,
+  output pu_pkg::seq_t b_loaded_o,
+  output logic a_mask_we_o,
+  output logic a_data_we_o,
+  output logic b_mask_we_o,
+  output logic b_data_we_o,
+  output logic param_we_o,
+  output logic table_we_o,
+  input  logic f_pace_i,
+  input  logic f_busy_i,
+  output pu_pkg::load_row_t waddr_o,
+  output logic [2:0] param_beat_o
+);
+  localparam int unsigned RowBits = pu_pkg::LoadRowBits;
+  localparam int unsigned TileBits = pu_pkg::TileBits;
+  localparam int unsigned ParamBeats = pu_pkg::ParamBeats;
+  localparam int unsigned TableBeats = pu_pkg::TableBeats;
+  typedef enum logic [3:0] {Idle, DescA, DescB, Table, Pick, Part, Param, Mask, Data} state_e;
+  typedef enum logic [2:0] {
+    ToDescA, ToDescB, ToTable, ToParam, ToMaskA, ToMaskB, ToDataA, ToDataB
+  } to_e;
+
+  state_e state_q;
+  logic is_a_q;
+  pu_pkg::addr_t addr_q, a_addr_q, b_addr_q, p_addr_q;
+  // Beats still to be asked for, at least one while any are; last_beat_q: one.
+  logic [15:0] left_q, left_d;
+  pu_pkg::load_row_t dest_q, a_dest_q, b_dest_q, param_dest_q;
+  logic [2:0] beat_q;
+  logic [7:0] a_slot_q, b_slot_q;
+  pu_pkg::tile_t a_asked_q, b_column_q;
+  pu_pkg::seq_t b_asked_q;
+  logic b_more_q, first_pass_q;
+  pu_pkg::tile_t pass_q, part_q, table_row_q, a_index_q;
+  pu_pkg::addr_t part_addr_q;
+  pu_pkg::load_row_t a_home_q, b_home_q;
+  pu_pkg::addr_t b_home_addr_q;
+  logic last_part, table_flight_q, table_open;
+  logic descs_here_q, last_part_q, params;
+  logic a_can, b_can, a_more, pick_a, pick_b, take_a, take_b, req_fire, last_beat_q, meta_ready;
+  logic final_beat, fresh_q;
+  logic [15:0] a_count, b_count, a_count_q, b_count_q, data_beats;
+  pu_pkg::load_row_t resp_dest;
+  logic [2:0] resp_to, resp_beat;
+  logic resp_final, meta_valid;
+  to_e to;
+
+  // What is asked for next, decided a cycle before it is: between two picks there is another state,
+  // and what is freed, loaded and wanted only grows meanwhile.
+  logic pick_a_q, pick_b_q, all_asked_q;
+  assign a_more = a_asked_q < cfg_i.m_tiles;
+  assign a_can = a_more && a_asked_q < a_freed_i + TileBits'(cfg_i.a_slots);
+  assign b_can = b_more_q && b_asked_q < b_freed_i + pu_pkg::SeqBits'(cfg_i.b_slots);
+  always_comb begin
+    pick_a = 1'b0;
+    pick_b = 1'b0;
+    if (a_can && want_a_i && (a_asked_q == '0 || a_asked_q == a_loaded_o)) pick_a = 1'b1;
+    else if (b_can && want_b_i && b_asked_q == b_loaded_o) pick_b = 1'b1;
+    else if (a_can && a_asked_q < group_end_i) pick_a = 1'b1;
+    else if (b_can) pick_b = 1'b1;
+    else if (a_can) pick_a = 1'b1;
+  end
+  always_ff @(posedge clk_i) begin
+    pick_a_q <= pick_a;
+    pick_b_q <= pick_b;
+    all_asked_q <= !a_more && !b_more_q;
+  end
+  // The first strip waits for its descriptor.
+  assign take_a = state_q == Pick && descs_here_q && pick_a_q;
+  assign take_b = state_q == Pick && descs_here_q && pick_b_q;
+
+  always_comb begin
+    to = ToDescA;
+    unique case (state_q)
+      DescB: to = ToDescB;
+      Table: to = ToTable;
+      Param: to = ToParam;
+      Mask: to = is_a_q ? ToMaskA : ToMaskB;
+      Data: to = is_a_q ? ToDataA : ToDataB;
+      default: to = ToDescA;
+    endcase
+  end
+
+  assign last_part = !is_a_q || last_part_q;
+  assign params = first_pass_q && cfg_i.p_load;
+  assign table_open = !f_pace_i || (!table_flight_q && !f_busy_i);
+  // A strip's only mask beat waits for what is read and compared when a strip or a part begins.
+  assign req_valid_o = state_q != Idle && state_q != Pick && state_q != Part && meta_ready
+      && (state_q != Table || beat_q != 3'd0 || table_open)
+      && !(fresh_q && last_beat_q);
+  assign req_addr_o = addr_q;
+  assign req_fire = req_valid_o && req_ready_i;
+  // Of a strip, or of all descriptors.
+  assign final_beat = last_beat_q && (state_q == DescB || (last_part
+      && (state_q == Data || (state_q == Mask && data_beats == 16'd0))));
+
+  // Descriptors of the strips; read while the strip's masks are asked for.
+  logic resp_desc_a, resp_desc_b;
+  pu_ram #(.Width(16), .AddrWidth(TileBits - 1)) u_desc_a (
+    .clk_i(clk_i), .we_i(resp_desc_a), .waddr_i(resp_dest[TileBits-2:0]), .wdata_i(resp_count_i),
+    .re_i(take_a || state_q == Part),
+    .raddr_i(state_q == Part ? a_index_q[TileBits-2:0] : a_asked_q[TileBits-2:0]),
+    .rdata_o(a_count)
+  );
+  pu_ram #(.Width(16), .AddrWidth(TileBits - 1)) u_desc_b (
+    .clk_i(clk_i), .we_i(resp_desc_b), .waddr_i(resp_dest[TileBits-2:0]), .wdata_i(resp_count_i),
+    .re_i(take_b), .raddr_i(b_column_q[TileBits-2:0]), .rdata_o(b_count)
+  );
+  always_ff @(posedge clk_i) begin
+    a_count_q <= a_count;
+    b_count_q <= b_count;
+    last_part_q <= part_q + 1'b1 == cfg_i.a_parts;
+  end
+  assign data_beats = is_a_q ? a_count_q : b_count_q;
+
+  // What is asked for when a state ends.
+  logic state_end;
+  assign state_end = req_fire && last_beat_q;
+  always_comb begin
+    left_d = 16'(TableBeats);
+    unique case (state_q)
+      Idle: left_d = 16'(cfg_i.m_tiles);
+      DescA: left_d = last_part_q ? 16'(cfg_i.b_strips) : 16'(cfg_i.m_tiles);
+      Pick: if (take_a) left_d = 16'(cfg_i.part_rows[15:3]);
+            else left_d = params ? 16'(ParamBeats) : 16'(cfg_i.k_stride[15:3]);
+      Part: left_d = 16'(cfg_i.part_rows[15:3]);
+      Param: left_d = 16'(cfg_i.k_stride[15:3]);
+      Mask: left_d = data_beats;
+      default: left_d = 16'(TableBeats);
+    endcase
+  end
+  always_ff @(posedge clk_i) begin
+    if (state_end || state_q == Idle || state_q == Pick || state_q == Part) begin
+      left_q <= left_d;
+      last_beat_q <= left_d == 16'd1;
+    end else if (req_fire) begin
+      left_q <= left_q - 16'd1;
+      last_beat_q <= left_q == 16'd2;
+    end
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      state_q <= Idle;
+      fresh_q <= 1'b0;
+    end else begin
+      fresh_q <= 1'b0;
+      unique case (state_q)
+        Idle: if (start_i) begin
+          state_q <= DescA;
+          fresh_q <= 1'b1;
+        end
+        DescA: if (state_end) begin
+          state_q <= last_part_q ? DescB : DescA;
+          fresh_q <= !last_part_q;
+        end
+        DescB: if (state_end) state_q <= (cfg_i.f_rows == '0) ? Pick : Table;
+        Table: if (state_end && table_row_q + 1'b1 == cfg_i.f_rows) state_q <= Pick;
+        Pick: begin
+          if (take_a) begin
+            state_q <= Mask;
+            fresh_q <= 1'b1;
+          end else if (take_b) begin
+            state_q <= params ? Param : Mask;
+            fresh_q <= !params;
+          end else if (all_asked_q) begin
+            state_q <= Idle;
+          end
+        end
+        Part: begin
+          state_q <= Mask;
+          fresh_q <= 1'b1;
+        end
+        Param: if (state_end) state_q <= Mask;
+        Mask: if (state_end) state_q <= (data_beats != 16'd0) ? Data : last_part ? Pick : Part;
+        Data: if (state_end) state_q <= last_part ? Pick : Part;
+        default: state_q <= Idle;
+      endcase
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (req_fire) begin
+      addr_q <= addr_q + 1'b1;
+      dest_q <= dest_q + 1'b1;
+      beat_q <= beat_q + 3'd1;
+    end
+    unique case (state_q)
+      Idle: if (start_i) begin
+        addr_q <= cfg_i.a_desc;
+        dest_q <= '0;
+        a_addr_q <= cfg_i.a_base;
+        b_addr_q <= cfg_i.b_base;
+        p_addr_q <= cfg_i.p_base;
+        a_dest_q <= '0;
+        b_dest_q <= '0;
+        param_dest_q <= '0;
+        a_slot_q <= 8'd0;
+        b_slot_q <= 8'd0;
+        a_asked_q <= '0;
+        b_asked_q <= '0;
+        b_column_q <= '0;
+        b_more_q <= 1'b1;
+        first_pass_q <= 1'b1;
+        pass_q <= '0;
+        part_q <= '0;
+        table_row_q <= '0;
+      end
+      DescA: if (state_end) begin
+        part_q <= part_q + 1'b1;
+        if (last_part_q) begin
+          addr_q <= cfg_i.b_desc;
+          dest_q <= '0;
+        end
+      end
+      DescB: if (state_end) begin
+        addr_q <= cfg_i.f_base;
+        dest_q <= '0;
+        beat_q <= 3'd0;
+      end
+      Table: if (req_fire) begin
+        dest_q <= dest_q;
+        if (last_beat_q) begin
+          dest_q <= dest_q + 1'b1;
+          beat_q <= 3'd0;
+          table_row_q <= table_row_q + 1'b1;
+        end
+      end
+      Part: begin
+        addr_q <= part_addr_q + cfg_i.a_part_pitch;
+        part_addr_q <= part_addr_q + cfg_i.a_part_pitch;
+        dest_q <= (a_home_q + RowBits'(cfg_i.part_rows)) >> 3;
+        a_home_q <= a_home_q + RowBits'(cfg_i.part_rows);
+        a_index_q <= a_index_q + cfg_i.m_tiles;
+        part_q <= part_q + 1'b1;
+      end
+      Pick: if (take_a) begin
+        is_a_q <= 1'b1;
+        addr_q <= a_addr_q;
+        dest_q <= a_dest_q >> 3;
+        part_addr_q <= a_addr_q;
+        part_q <= '0;
+        a_home_q <= a_dest_q;
+        a_index_q <= a_asked_q + cfg_i.m_tiles;
+        a_addr_q <= a_addr_q + cfg_i.a_pitch;
+        a_asked_q <= a_asked_q + 1'b1;
+        a_slot_q <= (a_slot_q + 8'd1 == cfg_i.a_slots) ? 8'd0 : a_slot_q + 8'd1;
+        a_dest_q <= (a_slot_q + 8'd1 == cfg_i.a_slots) ? '0 : a_dest_q + RowBits'(cfg_i.k_stride);
+      end else if (take_b) begin
+        is_a_q <= 1'b0;
+        addr_q <= params ? p_addr_q : b_addr_q;
+        dest_q <= params ? param_dest_q : b_dest_q >> 3;
+        beat_q <= 3'd0;
+        p_addr_q <= p_addr_q + pu_pkg::AddrBits'(ParamBeats);
+        param_dest_q <= param_dest_q + 1'b1;
+        b_asked_q <= b_asked_q + 1'b1;
+        // Where the next column tile lies.
+        b_home_q <= b_dest_q;
+        b_home_addr_q <= b_addr_q;
+        if (b_column_q + 1'b1 == cfg_i.b_strips) begin
+          b_column_q <= '0;
+          first_pass_q <= 1'b0;
+          pass_q <= pass_q + 1'b1;
+          if (pass_q + 1'b1 == cfg_i.b_passes) b_more_q <= 1'b0;
+        end else begin
+          b_column_q <= b_column_q + 1'b1;
+        end
+      end
+      Param: if (req_fire) begin
+        dest_q <= dest_q;
+        if (last_beat_q) begin
+          addr_q <= b_addr_q;
+          dest_q <= b_dest_q >> 3;
+        end
+      end
+      Mask: if (state_end) begin
+        dest_q <= is_a_q ? a_home_q : b_home_q;
+        if (!is_a_q) begin
+          b_slot_q <= (b_slot_q + 8'd1 == cfg_i.b_slots) ? 8'd0 : b_slot_q + 8'd1;
+          b_dest_q <= (b_slot_q + 8'd1 == cfg_i.b_slots) ? '0 : b_dest_q + RowBits'(cfg_i.k_stride);
+          b_addr_q <= (b_column_q == '0) ? cfg_i.b_base : b_home_addr_q + cfg_i.b_pitch;
+        end
+      end
+      default: ;
+    endcase
+  end
+
+  // What each beat under way is for.
+  pu_fifo #(.Width(RowBits + 7), .AddrWidth(pu_pkg::OutstandingBits)) u_flight (
+    .clk_i(clk_i), .rst_ni(rst_ni),
+    .in_valid_i(req_fire), .in_ready_o(meta_ready), .in_data_i({to, beat_q, final_beat, dest_q}),
+    .out_valid_o(meta_valid), .out_ready_i(resp_valid_i),
+    .out_data_o({resp_to, resp_beat, resp_final, resp_dest})
+  );
+
+  assign resp_desc_a = resp_valid_i && resp_to == ToDescA;
+  assign resp_desc_b = resp_valid_i && resp_to == ToDescB;
+  assign param_we_o = resp_valid_i && resp_to == ToParam;
+  assign table_we_o = resp_valid_i && resp_to == ToTable;
+  assign a_mask_we_o = resp_valid_i && resp_to == ToMaskA;
+  assign b_mask_we_o = resp_valid_i && resp_to == ToMaskB;
+  assign a_data_we_o = resp_valid_i && resp_to == ToDataA;
+  assign b_data_we_o = resp_valid_i && resp_to == ToDataB;
+  assign waddr_o = resp_dest;
+  assign param_beat_o = resp_beat;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      a_loaded_o <= '0;
+      b_loaded_o <= '0;
+      descs_here_q <= 1'b0;
+      table_flight_q <= 1'b0;
+    end else if (start_i) begin
+      a_loaded_o <= '0;
+      b_loaded_o <= '0;
+      descs_here_q <= 1'b0;
+      table_flight_q <= 1'b0;
+    end else begin
+      if (req_fire && state_q == Table) table_flight_q <= 1'b1;
+      else if (table_we_o && resp_beat == 3'(TableBeats - 1)) table_flight_q <= 1'b0;
+      if (resp_valid_i && resp_final && (resp_to == ToDataA || resp_to == ToMaskA)) begin
+        a_loaded_o <= a_loaded_o + 1'b1;
+      end
+      if (resp_valid_i && resp_final && (resp_to == ToDataB || resp_to == ToMaskB)) begin
+        b_loaded_o <= b_loaded_o + 1'b1;
+      end
+      if (resp_desc_b && resp_final) descs_here_q <= 1'b1;
+    end
+  end
+  logic unused;
+  assign unused = ^{cfg_i, meta_valid};
+
+`ifndef SYNTHESIS
+  logic held_q;
+  pu_pkg::addr_t held_addr_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) held_q <= 1'b0;
+    else held_q <= req_valid_o && !req_ready_i;
+  end
+  always_ff @(posedge clk_i) begin
+    held_addr_q <= req_addr_o;
+    if (held_q && (!req_valid_o || req_addr_o != held_addr_q)) $fatal(1, "request not held");
+  end
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (rst_ni && resp_valid_i && !meta_valid) $fatal(1, "a response without a request");
+  end
+`endif // SYNTHESIS
+endmodule

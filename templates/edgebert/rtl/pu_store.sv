@@ -1,0 +1,204 @@
+// Writes finished strips of C to external memory, in the layout the loader reads: c_stride /
+// MasksPerBeat mask beats, data beats, and the descriptor (number of data beats) last.
+// Order: groups of c_group strips, the last of what is left; in a group, for each of c_parts parts,
+// each strip. Lanes that have no more values are written as zero. mem is valid/ready.
+module pu_store (
+  input  logic clk_i,
+  input  logic rst_ni,
+  input  logic start_i,
+  input  pu_pkg::engine_t cfg_i,
+  input  logic tile_done_i,
+  output logic [3:0] slot_o,
+  input  logic [pu_pkg::Lanes-1:0][pu_pkg::CRowBits:0] count_i,
+  output logic re_o,
+  output pu_pkg::c_row_t raddr_o,
+  input  pu_pkg::masks_t masks_i,
+  input  pu_pkg::beat_t data_i,
+  output logic mem_valid_o,
+  input  logic mem_ready_i,
+  output pu_pkg::addr_t mem_addr_o,
+  output pu_pkg::beat_t mem_data_o,
+  output pu_pkg::tile_t stored_o
+);
+  localparam int unsigned Lanes = pu_pkg::Lanes;
+  localparam int unsigned RowBits = pu_pkg::CRowBits;
+  localparam int unsigned TileBits = pu_pkg::TileBits;
+  localparam int unsigned BeatBits = Lanes * pu_pkg::LaneBits;
+  localparam int unsigned MasksPerBeat = pu_pkg::MasksPerBeat;
+  typedef enum logic [2:0] {Idle, Count, Mask, Data, Desc, Drain} state_e;
+  state_e state_q;
+  pu_pkg::tile_t pending_q;
+  logic [3:0] slot_q;
+  pu_pkg::c_row_t base_q;
+  pu_pkg::addr_t addr_q, home_q, desc_q;
+  // Where the group's first part begins, the part under way, and the following group.
+  pu_pkg::addr_t part_home_q, part_desc_q, next_home_q, next_desc_q;
+  pu_pkg::addr_t home_next, desc_next;
+  pu_pkg::tile_t row_q, start_q, end_q, part_q;
+  pu_pkg::row_t lane_q;
+  logic [RowBits:0] most_q, index_q, index1_q;
+  logic advance, step, v_q, is_mask_q, is_desc_q, last_mask_q;
+  pu_pkg::addr_t addr1_q;
+  logic [15:0] vectors;
+  // Of the strip under way, and what follows: they keep still long before they are read.
+  logic last_row_q, last_part_q, first_part_q, last_slot_q;
+  pu_pkg::tile_t end_next_q;
+  pu_pkg::addr_t home_step_q, desc_step_q, part_home_next_q, part_desc_next_q;
+
+  assign vectors = 16'({cfg_i.c_steps, {pu_pkg::RowBits{1'b0}}});
+  assign slot_o = slot_q;
+  assign advance = !v_q || mem_ready_i;
+  assign step = advance && (state_q == Mask || state_q == Data || state_q == Desc);
+  assign re_o = step && state_q != Desc;
+  assign raddr_o = (state_q == Mask) ? (base_q >> 3) + index_q[RowBits-1:0]
+                                     : base_q + index_q[RowBits-1:0];
+  assign mem_valid_o = v_q;
+  assign mem_addr_o = addr1_q;
+
+  assign home_next = first_part_q ? home_step_q : next_home_q;
+  assign desc_next = first_part_q ? desc_step_q : next_desc_q;
+
+  // Vector masks past the tile's end are zero (a beat holds eight vectors).
+  pu_pkg::masks_t masks;
+  for (genvar s = 0; s < MasksPerBeat; s++) begin : gen_mask
+    assign masks[s] = (16'({index1_q, 3'd0}) + 16'(s) < vectors) ? masks_i[s] : '0;
+  end
+
+  always_comb begin
+    mem_data_o = '0;
+    if (v_q) begin
+      if (is_desc_q) begin
+        mem_data_o = BeatBits'(most_q);
+      end else if (is_mask_q) begin
+        mem_data_o = masks;
+      end else begin
+        for (int unsigned i = 0; i < Lanes; i++) begin
+          if (index1_q < count_i[i]) mem_data_o[i] = data_i[i];
+        end
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      state_q <= Idle;
+      pending_q <= '0;
+      v_q <= 1'b0;
+      stored_o <= '0;
+    end else if (start_i) begin
+      state_q <= Idle;
+      pending_q <= '0;
+      v_q <= 1'b0;
+      stored_o <= '0;
+    end else begin
+      pending_q <= pending_q + TileBits'(tile_done_i) - TileBits'(state_q == Drain && !v_q);
+      if (advance) v_q <= step;
+      unique case (state_q)
+        Idle: if (pending_q != '0) state_q <= Count;
+        Count: if (lane_q == '1) state_q <= Mask;
+        Mask: if (step && last_mask_q) state_q <= (most_q == '0) ? Desc : Data;
+        Data: if (step && index_q + 1'b1 == most_q) state_q <= Desc;
+        Desc: if (step) state_q <= Drain;
+        Drain: if (!v_q) begin
+          state_q <= Idle;
+          stored_o <= stored_o + 1'b1;
+        end
+        default: state_q <= Idle;
+      endcase
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    first_part_q <= part_q == '0;
+    last_part_q <= part_q + 1'b1 == cfg_i.c_parts;
+    last_row_q <= row_q + 1'b1 == end_q;
+    last_slot_q <= 5'(slot_q) + 5'd1 == cfg_i.c_slots;
+    end_next_q <= (cfg_i.c_rows - end_q > cfg_i.c_group) ? end_q + cfg_i.c_group : cfg_i.c_rows;
+    home_step_q <= home_q + cfg_i.c_pitch;
+    desc_step_q <= desc_q + 1'b1;
+    part_home_next_q <= part_home_q + cfg_i.c_part_pitch;
+    part_desc_next_q <= part_desc_q + pu_pkg::AddrBits'(cfg_i.c_rows);
+    if (start_i) begin
+      slot_q <= 4'd0;
+      base_q <= '0;
+      home_q <= cfg_i.c_base;
+      desc_q <= cfg_i.c_desc;
+      part_home_q <= cfg_i.c_base;
+      part_desc_q <= cfg_i.c_desc;
+      row_q <= '0;
+      start_q <= '0;
+      part_q <= '0;
+      end_q <= (cfg_i.c_rows > cfg_i.c_group) ? cfg_i.c_group : cfg_i.c_rows;
+    end
+    if (state_q == Idle) begin
+      lane_q <= '0;
+      most_q <= '0;
+      index_q <= '0;
+      addr_q <= home_q;
+    end
+    if (state_q == Count) begin
+      lane_q <= lane_q + 1'b1;
+      if (count_i[lane_q] > most_q) most_q <= count_i[lane_q];
+    end
+    if (state_q == Count || step) begin
+      last_mask_q <= cfg_i.c_stride[15:3]
+          == ((state_q == Count) ? 13'd1 : 13'(index_q[RowBits-1:0]) + 13'd2);
+    end
+    if (step) begin
+      index_q <= (state_q == Mask && last_mask_q) ? '0 : index_q + 1'b1;
+      addr_q <= addr_q + 1'b1;
+      index1_q <= index_q;
+      addr1_q <= (state_q == Desc) ? desc_q : addr_q;
+      is_mask_q <= state_q == Mask;
+      is_desc_q <= state_q == Desc;
+    end
+    if (state_q == Drain && !v_q) begin
+      row_q <= row_q + 1'b1;
+      home_q <= home_step_q;
+      desc_q <= desc_step_q;
+      if (last_row_q) begin
+        if (first_part_q) begin
+          next_home_q <= home_step_q;
+          next_desc_q <= desc_step_q;
+        end
+        if (last_part_q) begin
+          part_q <= '0;
+          start_q <= end_q;
+          end_q <= end_next_q;
+          home_q <= home_next;
+          desc_q <= desc_next;
+          part_home_q <= home_next;
+          part_desc_q <= desc_next;
+        end else begin
+          part_q <= part_q + 1'b1;
+          row_q <= start_q;
+          home_q <= part_home_next_q;
+          desc_q <= part_desc_next_q;
+          part_home_q <= part_home_next_q;
+          part_desc_q <= part_desc_next_q;
+        end
+      end
+      slot_q <= last_slot_q ? 4'd0 : slot_q + 4'd1;
+      base_q <= last_slot_q ? '0 : base_q + RowBits'(cfg_i.c_stride);
+    end
+  end
+  logic unused;
+  assign unused = ^cfg_i;
+
+`ifndef SYNTHESIS
+  logic held_q;
+  logic [BeatBits-1:0] held_data_q;
+  pu_pkg::addr_t held_addr_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) held_q <= 1'b0;
+    else held_q <= mem_valid_o && !mem_ready_i;
+  end
+  always_ff @(posedge clk_i) begin
+    held_addr_q <= mem_addr_o;
+    held_data_q <= mem_data_o;
+    if (held_q && (!mem_valid_o || mem_addr_o != held_addr_q || mem_data_o != held_data_q)) begin
+      $fatal(1, "write not held");
+    end
+  end
+`endif // SYNTHESIS
+endmodule
