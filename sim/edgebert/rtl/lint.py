@@ -22,10 +22,12 @@ from shiftforge.generator.edgebert.rtl import (
 from shiftforge.generator.edgebert.sfu import SfuConfig
 from shiftforge.generator.edgebert.unit import UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
+from shiftforge.generator.rtl_files import sources_below
 from shiftforge.sim.rtl.lint import Finding, lint_all, require_linters
 
 __all__ = ["CONFIGURATIONS", "Source", "main", "sources"]
 
+DVFS = "sfu_dvfs"
 CONFIGURATIONS: tuple[UnitConfig, ...] = (
     UnitConfig(lanes=2, accumulator="exact"),
     UnitConfig(lanes=4),
@@ -57,7 +59,8 @@ def sources(configurations: Sequence[UnitConfig] = CONFIGURATIONS) -> Iterator[S
         name = f"n = {config.lanes}, {config.weights}-{config.terms}"
         whole = render_processing_unit(design)
         yield Source(f"unit, {name}", UNIT_TOP, whole)
-        yield Source(f"dvfs, {name}", "sfu_dvfs", whole)
+        beside = {file: whole[file] for file in sources_below(whole, DVFS)}
+        yield Source(f"dvfs, {name}", DVFS, beside)
         yield Source(f"engine, {name}", TOP, render_unit(config))
         if place == 0:
             bench = render_unit_bench(design, 16)
