@@ -35,7 +35,7 @@ from shiftforge.sim.rtl.route import Routing, route, tool_versions
 NAME = "edgebert_route"
 SEEDS = (1, 2, 3, 4, 5)
 KINDS = ("lut4", "carry", "comb", "ff", "dsp", "ram")
-CYCLES = {4: "32x64x2x256", 8: "32x64x2x256", 16: "128x128x2x512"}
+CYCLES = {4: "32x64x4x256", 8: "32x64x4x256", 16: "128x128x2x512"}
 """Layers that are simulated, by n: tokens x columns x heads x columns between the last products."""
 RENDER = """
 import json, sys
