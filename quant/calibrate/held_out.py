@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from shiftforge.quant.calibrate.network import walk
 from shiftforge.quant.calibrate.rounding import moments, quadratic
-from shiftforge.quant.calibrate.sequential import Options, Rounding, round_weights
+from shiftforge.quant.calibrate.sequential import Options, Rounding, round_weights, seen_inputs
+from shiftforge.quant.calibrate.wide import WIDEST, WideInputs, error_power
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.graph.types import ShiftFormat
 
@@ -37,13 +38,25 @@ def held_out_decrease(
         if isinstance(node, FloatConv):
             x = live[node.input]
             seen, other = (x[::2], x[1::2]) if len(x) > 1 else (x, x)
-            found, kept = moments(node, seen, seen), moments(node, other, other)
-            left, least = (
-                quadratic(_error(node, round_weights(node, found, fmt, options)), kept.hessian)
-                for fmt in (one, two)
-            )
-            decrease[node.name] = ((left - least) / kept.samples).reshape(-1).numpy()
+            found = seen_inputs(node, seen, seen)
+            errors = [_error(node, round_weights(node, found, fmt, options)) for fmt in (one, two)]
+            left, least = _powers(node, other, errors)
+            decrease[node.name] = (left - least).reshape(-1).numpy()
     return decrease
+
+
+def _powers(
+    node: FloatConv, x: torch.Tensor, errors: list[torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """e H e^T a sample of two sets of errors, each (groups, rows)."""
+    if node.weight[0].size > WIDEST:
+        wide = WideInputs(node, x, x)
+        samples = wide.means(slice(0, 1))[2]
+        first, second = (error_power(wide, error) / samples for error in errors)
+        return first, second
+    kept = moments(node, x, x)
+    first, second = (quadratic(error, kept.hessian) / kept.samples for error in errors)
+    return first, second
 
 
 def _error(node: FloatConv, rounded: tuple[NDArray[np.int8], NDArray[np.int8]]) -> torch.Tensor:

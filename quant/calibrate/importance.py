@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from shiftforge.quant.calibrate.network import activate, pad, walk
 from shiftforge.quant.calibrate.rounding import moments
+from shiftforge.quant.calibrate.wide import WIDEST, WideInputs, input_diagonal
 from shiftforge.quant.capture.evaluate import computed
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.formats.encode import choose_exponent, format_levels, nearest
@@ -56,10 +57,17 @@ def importance(graph: FloatGraph, images: NDArray[np.float32], probes: int = PRO
     inputs: dict[str, NDArray[np.float64]] = {}
     for node, live in walk(graph, images):
         if isinstance(node, FloatConv):
-            found = moments(node, live[node.input], live[node.input])
-            diagonal = found.hessian.diagonal(dim1=1, dim2=2).clamp(min=0) / found.samples
-            inputs[node.name] = diagonal.numpy()
+            inputs[node.name] = _input_powers(node, live[node.input]).numpy()
     return Importance(inputs, sensitivities(graph, images, probes))
+
+
+def _input_powers(node: FloatConv, x: torch.Tensor) -> torch.Tensor:
+    """The diagonal of H, (groups, K)."""
+    width = node.weight[0].size
+    if width > WIDEST:
+        return input_diagonal(WideInputs(node, x, x), node.groups, width)
+    found = moments(node, x, x)
+    return found.hessian.diagonal(dim1=1, dim2=2).clamp(min=0) / found.samples
 
 
 def sensitivities(

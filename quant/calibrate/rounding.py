@@ -6,7 +6,8 @@ of H = sum(x x^T) over calibration inputs (Frantar et al., "GPTQ", ICLR 2023). T
 coordinate descent on the same quadratic form, each step of which can only lower the error.
 
 A convolution is treated as G groups of R rows by K columns: G = 1 for an ordinary layer, G =
-channels, R = 1, K = kh*kw for a depthwise one; all rows and groups are rounded at once.
+channels, R = 1, K = kh*kw for a depthwise one; all rows and groups are rounded at once. Layers of
+more inputs than a matrix of K x K is held for are rounded in blocks (``wide.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,20 @@ import torch.nn.functional as functional
 from shiftforge.quant.calibrate.network import chunks, pad
 from shiftforge.quant.capture.types import FloatConv
 
-__all__ = ["Moments", "compensate", "moments", "nearest", "retarget", "rounding_table"]
+__all__ = [
+    "SAMPLES",
+    "Moments",
+    "columns",
+    "compensate",
+    "damped",
+    "magnitude_scale",
+    "moments",
+    "nearest",
+    "quadratic",
+    "retarget",
+    "rounding_table",
+    "spatial_stride",
+]
 
 DAMPING = 0.01
 # Mean second moment below which inputs count as constant: what is left is the sums' own rounding.
@@ -48,7 +62,7 @@ class Moments:
     samples: int
 
 
-def _columns(node: FloatConv, x: torch.Tensor, stride: int) -> torch.Tensor:
+def columns(node: FloatConv, x: torch.Tensor, stride: int) -> torch.Tensor:
     """Patches of (N, C, H, W) as (G, K, samples)."""
     kernel = node.weight.shape[2:]
     padded = pad(x, node.padding)
@@ -72,12 +86,11 @@ def moments(node: FloatConv, floats: torch.Tensor, quantised: torch.Tensor) -> M
     sum_q = torch.zeros(node.groups, k, dtype=torch.float64)
     sum_f = torch.zeros_like(sum_q)
     samples = 0
-    area = quantised.shape[0] * quantised.shape[2] * quantised.shape[3] / node.stride**2
-    stride = node.stride * max(1, round(math.sqrt(area / max(SAMPLES, 16 * k))))
-    scale = _scale(quantised, floats)
+    stride = spatial_stride(node, quantised, max(SAMPLES, 16 * k))
+    scale = magnitude_scale(quantised, floats)
     for part in chunks(quantised.shape[0]):
-        q = _columns(node, quantised[part] * scale if scale != 1 else quantised[part], stride)
-        f = _columns(node, floats[part] * scale if scale != 1 else floats[part], stride)
+        q = columns(node, quantised[part] * scale if scale != 1 else quantised[part], stride)
+        f = columns(node, floats[part] * scale if scale != 1 else floats[part], stride)
         hessian += torch.bmm(q, q.transpose(1, 2)).double()
         cross += torch.bmm(f, q.transpose(1, 2)).double()
         sum_q += q.sum(2).double()
@@ -88,7 +101,13 @@ def moments(node: FloatConv, floats: torch.Tensor, quantised: torch.Tensor) -> M
     return Moments(hessian, cross, samples)
 
 
-def _scale(*inputs: torch.Tensor) -> float:
+def spatial_stride(node: FloatConv, x: torch.Tensor, samples: int) -> int:
+    """The stride at which a convolution's patches of (N, C, H, W) are about so many."""
+    area = x.shape[0] * x.shape[2] * x.shape[3] / node.stride**2
+    return node.stride * max(1, round(math.sqrt(area / samples)))
+
+
+def magnitude_scale(*inputs: torch.Tensor) -> float:
     """1, or the power of two that brings very large or small values near 1."""
     peak = max(float(values.abs().max()) for values in inputs)
     exponent = math.frexp(peak)[1]

@@ -15,12 +15,21 @@ from shiftforge.quant.calibrate.bias import bias_shift
 from shiftforge.quant.calibrate.convert import exponent_floor
 from shiftforge.quant.calibrate.network import activate, preactivation, run_node
 from shiftforge.quant.calibrate.rounding import Moments, compensate, moments, retarget
+from shiftforge.quant.calibrate.wide import WIDEST, WideInputs, round_wide
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.formats.encode import choose_exponent, encode, format_levels
 from shiftforge.quant.graph.types import Grid, ShiftFormat, WeightFormat
 from shiftforge.quant.quantisation import Rounding
 
-__all__ = ["Options", "Progress", "Rounded", "Rounding", "round_network", "round_weights"]
+__all__ = [
+    "Options",
+    "Progress",
+    "Rounded",
+    "Rounding",
+    "round_network",
+    "round_weights",
+    "seen_inputs",
+]
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 
@@ -75,9 +84,18 @@ def sqnr_db(wanted: torch.Tensor, given: torch.Tensor) -> float:
     return min(200.0, 20 * float(np.log10(power / error))) if error > 0 else 200.0
 
 
+def seen_inputs(
+    node: FloatConv, floats: torch.Tensor, quantised: torch.Tensor
+) -> Moments | WideInputs:
+    """What compensated rounding needs of a convolution's inputs (N, C, H, W) in both networks."""
+    if node.weight[0].size > WIDEST:
+        return WideInputs(node, floats, quantised)
+    return moments(node, floats, quantised)
+
+
 def round_weights(
     node: FloatConv,
-    found: Moments | None,
+    found: Moments | WideInputs | None,
     fmt: WeightFormat,
     options: Options,
     allowed: NDArray[np.bool_] | None = None,
@@ -85,8 +103,8 @@ def round_weights(
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """(w_int, z) of one convolution.
 
-    found: of its inputs, for compensated rounding. allowed: the weights that may have two terms
-    where not all of them may. floor: (O,), the smallest exponents allowed.
+    found: of ``seen_inputs``, for compensated rounding. allowed: the weights that may have two
+    terms where not all of them may. floor: (O,), the smallest exponents allowed.
     """
     levels = format_levels(fmt)
     single = replace(fmt, terms=1, mode="S1") if isinstance(fmt, ShiftFormat) else fmt
@@ -103,9 +121,6 @@ def round_weights(
         return plain, z
     out = node.weight.shape[0]
     shape = (node.groups, out // node.groups)
-    weight = torch.from_numpy(node.weight.astype(np.float64)).reshape(*shape, -1)
-    if options.asymmetric:
-        weight = retarget(weight, found, options.target_damping)
     low, high = options.span
     exponents = torch.from_numpy(z.astype(np.int64)).reshape(shape)
     bound = torch.from_numpy(least).reshape(shape)
@@ -114,13 +129,30 @@ def round_weights(
     )
     scales = torch.ldexp(torch.ones(candidates.shape, dtype=torch.float64), candidates)
     marks = None if allowed is None else torch.from_numpy(allowed).reshape(*shape, -1)
+    if isinstance(found, WideInputs):
+        rounded, choice = round_wide(
+            found, torch.from_numpy(node.weight).reshape(*shape, -1), scales, _magnitudes(levels),
+            coarse=_magnitudes(few), allowed=marks, asymmetric=options.asymmetric,
+            damping=(options.damping, options.target_damping), sweeps=options.sweeps,
+        )  # fmt: skip
+        return _taken(node, rounded, candidates, choice)
+    weight = torch.from_numpy(node.weight.astype(np.float64)).reshape(*shape, -1)
+    if options.asymmetric:
+        weight = retarget(weight, found, options.target_damping)
     # A network that was pruned stays so: words of zeros take no cycle.
     pruned = torch.from_numpy(node.weight == 0).reshape(*shape, -1)
     rounded, choice = compensate(
         weight, found.hessian, scales, _magnitudes(levels), coarse=_magnitudes(few), allowed=marks,
         zero=pruned, damping=options.damping, sweeps=options.sweeps,
     )  # fmt: skip
-    chosen = candidates.gather(0, choice.unsqueeze(0)).reshape(out)
+    return _taken(node, rounded, candidates, choice)
+
+
+def _taken(
+    node: FloatConv, rounded: torch.Tensor, candidates: torch.Tensor, choice: torch.Tensor
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """(w_int, z) of rounded levels and the chosen exponents."""
+    chosen = candidates.gather(0, choice.unsqueeze(0)).reshape(len(node.weight))
     w_int = rounded.reshape(node.weight.shape).numpy().astype(np.int8)
     return w_int, chosen.numpy().astype(np.int8)
 
@@ -165,7 +197,7 @@ def round_network(
             if isinstance(node, FloatConv):
                 xf, xq = floats[node.input], quantised[node.input]
                 floor = _floor(node, by_tensor)
-                found = moments(node, xf, xq) if chosen.rounding == "compensated" else None
+                found = seen_inputs(node, xf, xq) if chosen.rounding == "compensated" else None
                 w_int, z = round_weights(
                     node, found, formats[node.name], chosen, masks.get(node.name), floor
                 )
