@@ -35,6 +35,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 _LEAST = 2.0**-110
+# Weights whose exponents are chosen at once: several float64 copies of these are held.
+_VALUES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,17 @@ def round_weights(
     single = replace(fmt, terms=1, mode="S1") if isinstance(fmt, ShiftFormat) else fmt
     few = format_levels(single)
     # No exponent of a format reaches weights this small: they become 0 whatever is done.
-    own = np.where(np.abs(node.weight) < _LEAST, np.float32(0), node.weight)
-    least = np.full(len(own), -128, dtype=np.int64) if floor is None else floor
-    z = np.maximum(choose_exponent(own, levels, few, allowed), least).astype(np.int8)
+    least = np.full(len(node.weight), -128, dtype=np.int64) if floor is None else floor
+    rows = max(1, _VALUES // node.weight[0].size)
+    parts = [slice(k, k + rows) for k in range(0, len(node.weight), rows)]
+    found_z = [
+        choose_exponent(
+            np.where(np.abs(node.weight[part]) < _LEAST, np.float32(0), node.weight[part]),
+            levels, few, None if allowed is None else allowed[part],
+        )
+        for part in parts
+    ]  # fmt: skip
+    z = np.maximum(np.concatenate(found_z), least).astype(np.int8)
     if options.rounding != "compensated" or found is None:
         how: Literal["nearest", "log"] = "log" if options.rounding == "log" else "nearest"
         plain = encode(node.weight, z, fmt, how)

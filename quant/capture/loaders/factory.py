@@ -22,6 +22,7 @@ from shiftforge.quant.capture.carried import (
     shape_of,
 )
 from shiftforge.quant.capture.export import capture
+from shiftforge.quant.capture.image_scale import fold_image_scale
 from shiftforge.quant.capture.overrides import NOTHING, Overrides
 from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.types import FloatGraph
@@ -142,7 +143,10 @@ def load_module(
     preprocess, note = taken
     shape = (preprocess.channels, preprocess.height, preprocess.width)
     graph = capture(network, shape, preprocess, source.rpartition(":")[2], names)
-    return replace(graph, notes=(note,))
+    graph = replace(graph, notes=(note,))
+    # What a user says of mean and std is said of what the network itself takes.
+    own = overrides.mean is None and overrides.std is None
+    return fold_image_scale(graph) if own else graph
 
 
 def _carried(
