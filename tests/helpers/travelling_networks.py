@@ -23,6 +23,18 @@ def _rounds(rng: random.Random, rows: int) -> tuple[int, ...]:
     return (*cuts, rows)
 
 
+def _kept(layers: list[dict[str, Any]], height: int, width: int) -> list[dict[str, Any]]:
+    """Without layers whose windows do not fit what those before leave."""
+    found = []
+    for own in layers:
+        top, left, bottom, right = own.get("padding", (0, 0, 0, 0))
+        rows, columns = height + top + bottom - own["kernel"], width + left + right - own["kernel"]
+        if min(rows, columns) >= 0:
+            height, width = (side // own.get("stride", 1) + 1 for side in (rows, columns))
+            found.append(own)
+    return found
+
+
 def travelling(seed: int) -> tuple[Network, Plan]:
     """A chain of all kinds of layers, some of whose maps travel. Strips in which a layer's first
     rows would be fetched before they are stored are drawn anew."""
@@ -38,7 +50,8 @@ def travelling(seed: int) -> tuple[Network, Plan]:
         padding = rng.choice(((1, 1, 1, 1), (0, 1, 1, 1), (1, 0, 1, 2), (0, 0, 2, 1)))
         own = {"out": out, "kernel": 3, "padding": padding, "stride": rng.choice((1, 1, 2))}
         layers.append({**own, "groups": out} if kind == "depthwise" else own)
-    model = chain(*layers, channels=3, height=rng.randint(17, 24), width=rng.randint(7, 15))
+    height, width = rng.randint(17, 24), rng.randint(7, 15)
+    model = chain(*_kept(layers, height, width), channels=3, height=height, width=width)
     network = network_of(model)
     array = array_for(network, rng.choice((8, 16, 24)), rng.randint(1, 6), rng.choice((1, 1, 2)))
     last = network.layers[-1]
