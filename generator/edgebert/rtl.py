@@ -112,6 +112,7 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "man_bits": config.man_bits,
         "weights": config.weights,
         "terms": config.terms,
+        "multipliers": config.multipliers,
         "weight_bits": config.weight_bits,
         "weight_pack": config.weight_pack,
         "lane_bits": LANE_BITS,
