@@ -29,11 +29,11 @@ class UnitConfig:
     ``terms`` bits of the second significand at a time, "none" offers no such product (no effect
     on an "af" unit, which multiplies them as they are). multipliers: of an "af" unit's lanes,
     "logic" adds the rows of a product, "blocks" writes them as products, which tools put into a
-    device's multiplier blocks (the same values in the same cycles). accumulator: "sat32" (32 bits, saturating
-    each array cycle) or "exact" (wide enough for the longest product the buffers hold). a_buffer,
-    b_buffer, c_buffer: bytes of the data buffers; each has a mask buffer of an eighth of it.
-    aux_buffer: bytes of the special function unit's tile buffer. max_tiles: row or column tiles of
-    a product. outstanding: reads under way on the external port, a power of two.
+    device's multiplier blocks (the same values in the same cycles). accumulator: "sat32" (32 bits,
+    saturating each array cycle) or "exact" (wide enough for the longest product the buffers hold).
+    a_buffer, b_buffer, c_buffer: bytes of the data buffers; each has a mask buffer of an eighth of
+    it. aux_buffer: bytes of the special function unit's tile buffer. max_tiles: row or column tiles
+    of a product. outstanding: reads under way on the external port, a power of two.
     """
 
     lanes: int = 16

@@ -80,10 +80,11 @@ def _probe(config: UnitConfig, counted: Sequence[Stage]) -> str:
         "  );",
         "  assign valid_o = told_i;",
         "  always_ff @(posedge clk_i) begin",
-        "    if (told_i && ((a_valid_i && !a_ready) || (b_valid_i && !b_ready))) $fatal(1, stalls);",
+        "    if (told_i && ((a_valid_i && !a_ready) || (b_valid_i && !b_ready))) begin",
+        '      $fatal(1, "the array stalls");',
+        "    end",
         "  end",
     ]
-    lines[-2] = lines[-2].replace("stalls", '"the array stalls"')
     for number, stage in enumerate(counted):
         # Arrays that are not packed count element by element.
         names = [

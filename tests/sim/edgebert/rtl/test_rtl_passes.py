@@ -45,7 +45,8 @@ endmodule
 """
 SHIFT_LANE = """assign b = '0;
   pu_lane u_lane (
-    .clk_i(clk_i), .en_i(3'b111), .a_i(a), .b_i(b_i), .codes_i(codes_i), .pass_i(pass_i), .product_o(product)
+    .clk_i(clk_i), .en_i(3'b111), .a_i(a), .b_i(b_i), .codes_i(codes_i), .pass_i(pass_i),
+    .product_o(product)
   );"""
 AF_LANE = """pu_af_decode u_b (
     .code_i(b_i), .sign_o(b[{a_bits}]), .exp_o(b[{a_bits}-1:{sig}]), .sig_o(b[{sig}-1:0])
