@@ -52,9 +52,10 @@ def dry_model(graph: FloatGraph, formats: Mapping[str, WeightFormat]) -> Quantiz
 
     formats: of every convolution's weights, by name; two-term shift weights where one is missing.
     """
-    wide = graph.wide_outputs()
+    last = graph.nodes[-1]
+    wide = graph.output if isinstance(last, FloatConv) else None
     tensors = {
-        name: Tensor(name, *graph.shapes[name], _GRID if name not in wide else Grid(32, True, -4))
+        name: Tensor(name, *graph.shapes[name], _GRID if name != wide else Grid(32, True, -4))
         for name in (graph.input, *(node.output for node in graph.nodes))
     }
     return QuantizedModel(
@@ -65,8 +66,6 @@ def dry_model(graph: FloatGraph, formats: Mapping[str, WeightFormat]) -> Quantiz
         tensors=tensors,
         nodes=tuple(_dry(node, tensors, formats) for node in graph.nodes),
         labels=graph.labels,
-        more_outputs=graph.more_outputs,
-        host=graph.host,
     )
 
 

@@ -8,30 +8,26 @@ from __future__ import annotations
 __all__ = [
     "ADD_LATENCY",
     "AF_TO_FIXED_STAGES",
+    "ARRAY_LATENCY",
     "CENTRE_STAGES",
     "EXP2_STAGES",
     "EXP_LANE_STAGES",
     "EXP_LOG_STAGE",
     "EXP_ROW_STAGES",
-    "FIXED_LATENCY",
     "GELU_LATENCY",
     "GELU_STAGES",
     "LOG2_STAGES",
     "MEAN_STAGES",
     "NORMALISE_STAGES",
-    "POST_LATENCY",
     "ROOT_STAGES",
     "ROUND_STAGES",
     "TO_AF_LATENCY",
-    "array_latency",
     "norm_y_stages",
 ]
 
 TO_AF_LATENCY = 4
 """pu_to_af: size; first of two normalising shifts; second; rounded and limited."""
-FIXED_LATENCY = 3
-"""pu_post, to the value before its conversion: two shifts; bias, limits and activation."""
-POST_LATENCY = FIXED_LATENCY + TO_AF_LATENCY
+ARRAY_LATENCY = 4
 
 ROUND_STAGES = 2
 """sfu_round: shifted; rounded up or not."""
@@ -52,8 +48,8 @@ MEAN_STAGES = 9
 """sfu_mean: three of the product; rounded; differences; farther end; its bits; exponent."""
 CENTRE_STAGES = 2 + ROUND_STAGES
 """sfu_centre: difference; rounded; limited."""
-ROOT_STAGES = 3 + NORMALISE_STAGES + 6
-"""sfu_root: epsilon rounded, added; normalised; table; slope; line; root; product; rounded."""
+ROOT_STAGES = 3 + NORMALISE_STAGES + 7
+"""sfu_root: epsilon, added; normalised; two of tables; slope; line; root; product; rounded."""
 GELU_STAGES = 6
 """sfu_gelu: size; table; slope; line; rounded; subtracted."""
 GELU_LATENCY = GELU_STAGES + TO_AF_LATENCY
@@ -65,9 +61,3 @@ def norm_y_stages(fraction: int) -> int:
     """sfu_layernorm, pass 3: register, centred, times the factor, rounded, limited, times gamma,
     rounded, beta added, limited; above 10 fraction bits limited before beta too."""
     return 1 + CENTRE_STAGES + 1 + ROUND_STAGES + 2 + ROUND_STAGES + 2 + (fraction > 10)
-
-
-def array_latency(lanes: int) -> int:
-    """pu_array, from a row of A to its sums: code, operand, three of a lane, one for each level of
-    the adder tree, accumulated."""
-    return 6 + (lanes - 1).bit_length()

@@ -221,9 +221,9 @@ def _missing(
     formats: Mapping[str, WeightFormat],
 ) -> list[Problem]:
     problems = []
-    wide = graph.wide_outputs()
+    classifier = graph.output if isinstance(graph.nodes[-1], FloatConv) else None
     for name in (graph.input, *(node.output for node in graph.nodes)):
-        if name not in grids and name not in wide:
+        if name not in grids and name != classifier:
             problems.append(Problem("has no grid", "calibrate it", f"tensor {name!r}"))
     for node in graph.nodes:
         if isinstance(node, FloatConv):
@@ -299,6 +299,4 @@ def convert(
         labels=graph.labels,
         floats=floats,
         meta={**told, "functions": functions} if functions else told,
-        more_outputs=graph.more_outputs,
-        host=graph.host,
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shiftforge.errors import CheckFailed
 from shiftforge.generator.edgebert.rtl_sfu import render_sfu
 from shiftforge.generator.edgebert.sfu import SfuConfig
+from shiftforge.generator.rtl_files import sources_below
 
 SLOW = pytest.mark.slow
 
@@ -35,16 +36,7 @@ def same(got: NDArray[np.int64], want: NDArray[np.int64]) -> None:
 
 def used(text: dict[str, str], top: str) -> dict[str, str]:
     """The files below one module."""
-    found: dict[str, str] = {}
-    waiting = [top]
-    while waiting:
-        name = f"{waiting.pop()}.sv"
-        found[name] = text[name]
-        for other in text:
-            module = other.removesuffix(".sv")
-            if other not in found and f"  {module} " in text[name]:
-                waiting.append(module)
-    return found
+    return {name: text[name] for name in sources_below(text, top)}
 
 
 def vectors(row: NDArray[Any], lanes: int, padding: int) -> list[list[int]]:

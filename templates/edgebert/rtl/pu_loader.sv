@@ -4,8 +4,7 @@
 // tiles, then column tiles, then the next row tiles. A strip is its mask beats (MasksPerBeat buffer
 // rows each) and its data beats; one of A may come in a_parts parts, each with masks, data and a
 // descriptor of its own. A column tile brings its ParamBeats parameter beats the first time
-// (p_load). The table has f_rows rows of TableBeats beats; where f_pace_i, a row is asked for only
-// when the one before has been taken (f_busy_i low).
+// (p_load). The table has f_rows rows of TableBeats beats.
 // req is valid/ready; responses come in order, one beat each, and are always taken.
 module pu_loader (
   input  logic clk_i,
@@ -30,8 +29,6 @@ module pu_loader (
   output logic b_data_we_o,
   output logic param_we_o,
   output logic table_we_o,
-  input  logic f_pace_i,
-  input  logic f_busy_i,
   output pu_pkg::load_row_t waddr_o,
   output logic [2:0] param_beat_o
 );
@@ -59,10 +56,12 @@ module pu_loader (
   pu_pkg::addr_t part_addr_q;
   pu_pkg::load_row_t a_home_q, b_home_q;
   pu_pkg::addr_t b_home_addr_q;
-  logic last_part, table_flight_q, table_open;
+  logic last_part;
   logic descs_here_q, last_part_q, params;
   logic a_can, b_can, a_more, pick_a, pick_b, take_a, take_b, req_fire, last_beat_q, meta_ready;
   logic final_beat, fresh_q;
+  // The descriptor of the first strip: not read yet; read now, and the cycle behind it.
+  logic late_q, reread, reread_q, first_desc_q;
   logic [15:0] a_count, b_count, a_count_q, b_count_q, data_beats;
   pu_pkg::load_row_t resp_dest;
   logic [2:0] resp_to, resp_beat;
@@ -89,8 +88,8 @@ module pu_loader (
     pick_b_q <= pick_b;
     all_asked_q <= !a_more && !b_more_q;
   end
-  // The first strip waits for its descriptor.
-  assign take_a = state_q == Pick && descs_here_q && pick_a_q;
+  // The first strip's masks, but for the last beat, are asked for before its descriptor is here.
+  assign take_a = state_q == Pick && (descs_here_q || a_asked_q == '0) && pick_a_q;
   assign take_b = state_q == Pick && descs_here_q && pick_b_q;
 
   always_comb begin
@@ -107,11 +106,9 @@ module pu_loader (
 
   assign last_part = !is_a_q || last_part_q;
   assign params = first_pass_q && cfg_i.p_load;
-  assign table_open = !f_pace_i || (!table_flight_q && !f_busy_i);
   // A strip's only mask beat waits for what is read and compared when a strip or a part begins.
   assign req_valid_o = state_q != Idle && state_q != Pick && state_q != Part && meta_ready
-      && (state_q != Table || beat_q != 3'd0 || table_open)
-      && !(fresh_q && last_beat_q);
+      && !((fresh_q || late_q || reread_q) && last_beat_q);
   assign req_addr_o = addr_q;
   assign req_fire = req_valid_o && req_ready_i;
   // Of a strip, or of all descriptors.
@@ -122,8 +119,8 @@ module pu_loader (
   logic resp_desc_a, resp_desc_b;
   pu_ram #(.Width(16), .AddrWidth(TileBits - 1)) u_desc_a (
     .clk_i(clk_i), .we_i(resp_desc_a), .waddr_i(resp_dest[TileBits-2:0]), .wdata_i(resp_count_i),
-    .re_i(take_a || state_q == Part),
-    .raddr_i(state_q == Part ? a_index_q[TileBits-2:0] : a_asked_q[TileBits-2:0]),
+    .re_i(take_a || state_q == Part || reread),
+    .raddr_i(reread ? '0 : state_q == Part ? a_index_q[TileBits-2:0] : a_asked_q[TileBits-2:0]),
     .rdata_o(a_count)
   );
   pu_ram #(.Width(16), .AddrWidth(TileBits - 1)) u_desc_b (
@@ -135,6 +132,7 @@ module pu_loader (
     b_count_q <= b_count;
     last_part_q <= part_q + 1'b1 == cfg_i.a_parts;
   end
+  assign reread = late_q && first_desc_q;
   assign data_beats = is_a_q ? a_count_q : b_count_q;
 
   // What is asked for when a state ends.
@@ -167,8 +165,13 @@ module pu_loader (
     if (!rst_ni) begin
       state_q <= Idle;
       fresh_q <= 1'b0;
+      late_q <= 1'b0;
+      reread_q <= 1'b0;
     end else begin
       fresh_q <= 1'b0;
+      reread_q <= reread;
+      if (reread || state_q == Idle) late_q <= 1'b0;
+      else if (take_a && !descs_here_q) late_q <= 1'b1;
       unique case (state_q)
         Idle: if (start_i) begin
           state_q <= DescA;
@@ -191,7 +194,7 @@ module pu_loader (
             state_q <= Idle;
           end
         end
-        Part: begin
+        Part: if (descs_here_q) begin
           state_q <= Mask;
           fresh_q <= 1'b1;
         end
@@ -250,7 +253,7 @@ module pu_loader (
           table_row_q <= table_row_q + 1'b1;
         end
       end
-      Part: begin
+      Part: if (descs_here_q) begin
         addr_q <= part_addr_q + cfg_i.a_part_pitch;
         part_addr_q <= part_addr_q + cfg_i.a_part_pitch;
         dest_q <= (a_home_q + RowBits'(cfg_i.part_rows)) >> 3;
@@ -333,15 +336,13 @@ module pu_loader (
       a_loaded_o <= '0;
       b_loaded_o <= '0;
       descs_here_q <= 1'b0;
-      table_flight_q <= 1'b0;
+      first_desc_q <= 1'b0;
     end else if (start_i) begin
       a_loaded_o <= '0;
       b_loaded_o <= '0;
       descs_here_q <= 1'b0;
-      table_flight_q <= 1'b0;
+      first_desc_q <= 1'b0;
     end else begin
-      if (req_fire && state_q == Table) table_flight_q <= 1'b1;
-      else if (table_we_o && resp_beat == 3'(TableBeats - 1)) table_flight_q <= 1'b0;
       if (resp_valid_i && resp_final && (resp_to == ToDataA || resp_to == ToMaskA)) begin
         a_loaded_o <= a_loaded_o + 1'b1;
       end
@@ -349,6 +350,7 @@ module pu_loader (
         b_loaded_o <= b_loaded_o + 1'b1;
       end
       if (resp_desc_b && resp_final) descs_here_q <= 1'b1;
+      if (resp_desc_a) first_desc_q <= 1'b1;
     end
   end
   logic unused;

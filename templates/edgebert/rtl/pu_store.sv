@@ -1,5 +1,7 @@
-// Writes finished strips of C to external memory, in the layout the loader reads: c_stride /
-// MasksPerBeat mask beats, data beats, and the descriptor (number of data beats) last.
+// Writes strips of C to external memory, in the layout the loader reads: c_stride / MasksPerBeat
+// mask beats, data beats, and the descriptor (number of data beats). A strip is written while it is
+// made: a mask beat when its vectors are there, a data beat when every lane has its value or the
+// strip is finished; the descriptor last. vector_*: a vector of slot vector_slot_i is written to C.
 // Order: groups of c_group strips, the last of what is left; in a group, for each of c_parts parts,
 // each strip. Lanes that have no more values are written as zero. mem is valid/ready.
 module pu_store (
@@ -7,7 +9,11 @@ module pu_store (
   input  logic rst_ni,
   input  logic start_i,
   input  pu_pkg::engine_t cfg_i,
-  input  logic tile_done_i,
+  input  logic vector_valid_i,
+  input  logic vector_first_i,
+  input  logic vector_last_i,
+  input  logic [3:0] vector_slot_i,
+  input  pu_pkg::c_row_t vector_index_i,
   output logic [3:0] slot_o,
   input  logic [pu_pkg::Lanes-1:0][pu_pkg::CRowBits:0] count_i,
   output logic re_o,
@@ -25,19 +31,24 @@ module pu_store (
   localparam int unsigned TileBits = pu_pkg::TileBits;
   localparam int unsigned BeatBits = Lanes * pu_pkg::LaneBits;
   localparam int unsigned MasksPerBeat = pu_pkg::MasksPerBeat;
-  typedef enum logic [2:0] {Idle, Count, Mask, Data, Desc, Drain} state_e;
+  typedef enum logic [1:0] {Idle, Body, Desc, Drain} state_e;
   state_e state_q;
   pu_pkg::tile_t pending_q;
   logic [3:0] slot_q;
   pu_pkg::c_row_t base_q;
-  pu_pkg::addr_t addr_q, home_q, desc_q;
+  // Next data beat, next mask beat.
+  pu_pkg::addr_t addr_q, mask_addr_q, home_q, desc_q;
   // Where the group's first part begins, the part under way, and the following group.
   pu_pkg::addr_t part_home_q, part_desc_q, next_home_q, next_desc_q;
   pu_pkg::addr_t home_next, desc_next;
   pu_pkg::tile_t row_q, start_q, end_q, part_q;
-  pu_pkg::row_t lane_q;
-  logic [RowBits:0] most_q, index_q, index1_q;
-  logic advance, step, v_q, is_mask_q, is_desc_q, last_mask_q;
+  logic [RowBits:0] index_q, index_next, mask_index_q, mask_next, index1_q;
+  logic advance, step, take, take_mask, v_q, is_mask_q, is_desc_q;
+  // Of the slot at hand: vectors so far, and whether it has any; of the next beats, what is there.
+  logic [15:0] begun_q;
+  (* ram_style = "distributed" *) pu_pkg::c_row_t last_vector [16];
+  logic [Lanes-1:0] has_this, has_next;
+  logic here, whole_q, some_q, mask_here_q, masks_done_q, finished_q;
   pu_pkg::addr_t addr1_q;
   logic [15:0] vectors;
   // Of the strip under way, and what follows: they keep still long before they are read.
@@ -48,10 +59,20 @@ module pu_store (
   assign vectors = 16'({cfg_i.c_steps, {pu_pkg::RowBits{1'b0}}});
   assign slot_o = slot_q;
   assign advance = !v_q || mem_ready_i;
-  assign step = advance && (state_q == Mask || state_q == Data || state_q == Desc);
-  assign re_o = step && state_q != Desc;
-  assign raddr_o = (state_q == Mask) ? (base_q >> 3) + index_q[RowBits-1:0]
-                                     : base_q + index_q[RowBits-1:0];
+  // Masks first.
+  assign take_mask = advance && state_q == Body && mask_here_q;
+  assign take = advance && state_q == Body && !mask_here_q && (finished_q ? some_q : whole_q);
+  assign step = take || take_mask || (advance && state_q == Desc);
+  assign re_o = take || take_mask;
+  assign raddr_o = mask_here_q ? (base_q >> 3) + mask_index_q[RowBits-1:0]
+                               : base_q + index_q[RowBits-1:0];
+  assign index_next = index_q + (RowBits+1)'(take);
+  assign mask_next = mask_index_q + (RowBits+1)'(take_mask);
+  assign here = state_q == Body && begun_q[slot_q];
+  for (genvar i = 0; i < Lanes; i++) begin : gen_has
+    assign has_this[i] = count_i[i] > index_q;
+    assign has_next[i] = count_i[i] > index_q + 1'b1;
+  end
   assign mem_valid_o = v_q;
   assign mem_addr_o = addr1_q;
 
@@ -68,7 +89,7 @@ module pu_store (
     mem_data_o = '0;
     if (v_q) begin
       if (is_desc_q) begin
-        mem_data_o = BeatBits'(most_q);
+        mem_data_o = BeatBits'(index_q);
       end else if (is_mask_q) begin
         mem_data_o = masks;
       end else begin
@@ -83,21 +104,26 @@ module pu_store (
     if (!rst_ni) begin
       state_q <= Idle;
       pending_q <= '0;
+      begun_q <= '0;
       v_q <= 1'b0;
       stored_o <= '0;
     end else if (start_i) begin
       state_q <= Idle;
       pending_q <= '0;
+      begun_q <= '0;
       v_q <= 1'b0;
       stored_o <= '0;
     end else begin
-      pending_q <= pending_q + TileBits'(tile_done_i) - TileBits'(state_q == Drain && !v_q);
+      pending_q <= pending_q + TileBits'(vector_valid_i && vector_last_i)
+          - TileBits'(state_q == Drain && !v_q);
+      if (vector_valid_i && vector_first_i) begin
+        begun_q[vector_slot_i] <= 1'b1;
+      end
+      if (state_q == Drain) begun_q[slot_q] <= 1'b0;
       if (advance) v_q <= step;
       unique case (state_q)
-        Idle: if (pending_q != '0) state_q <= Count;
-        Count: if (lane_q == '1) state_q <= Mask;
-        Mask: if (step && last_mask_q) state_q <= (most_q == '0) ? Desc : Data;
-        Data: if (step && index_q + 1'b1 == most_q) state_q <= Desc;
+        Idle: state_q <= Body;
+        Body: if (finished_q && !some_q && masks_done_q) state_q <= Desc;
         Desc: if (step) state_q <= Drain;
         Drain: if (!v_q) begin
           state_q <= Idle;
@@ -131,25 +157,30 @@ module pu_store (
       end_q <= (cfg_i.c_rows > cfg_i.c_group) ? cfg_i.c_group : cfg_i.c_rows;
     end
     if (state_q == Idle) begin
-      lane_q <= '0;
-      most_q <= '0;
       index_q <= '0;
-      addr_q <= home_q;
+      mask_index_q <= '0;
+      mask_addr_q <= home_q;
+      addr_q <= home_q + pu_pkg::AddrBits'(cfg_i.c_stride[15:3]);
     end
-    if (state_q == Count) begin
-      lane_q <= lane_q + 1'b1;
-      if (count_i[lane_q] > most_q) most_q <= count_i[lane_q];
+    if (vector_valid_i) last_vector[vector_slot_i] <= vector_index_i;
+    finished_q <= here && pending_q != '0;
+    whole_q <= here && (take ? has_next == '1 : has_this == '1);
+    some_q <= here && (take ? has_next != '0 : has_this != '0);
+    masks_done_q <= here && 13'(mask_next[RowBits-1:0]) == cfg_i.c_stride[15:3];
+    mask_here_q <= here && 13'(mask_next[RowBits-1:0]) != cfg_i.c_stride[15:3]
+        && (pending_q != '0 || last_vector[slot_q] >> 3 > mask_next[RowBits-1:0]);
+    if (take) begin
+      index_q <= index_next;
+      addr_q <= addr_q + 1'b1;
     end
-    if (state_q == Count || step) begin
-      last_mask_q <= cfg_i.c_stride[15:3]
-          == ((state_q == Count) ? 13'd1 : 13'(index_q[RowBits-1:0]) + 13'd2);
+    if (take_mask) begin
+      mask_index_q <= mask_next;
+      mask_addr_q <= mask_addr_q + 1'b1;
     end
     if (step) begin
-      index_q <= (state_q == Mask && last_mask_q) ? '0 : index_q + 1'b1;
-      addr_q <= addr_q + 1'b1;
-      index1_q <= index_q;
-      addr1_q <= (state_q == Desc) ? desc_q : addr_q;
-      is_mask_q <= state_q == Mask;
+      index1_q <= mask_here_q ? mask_index_q : index_q;
+      addr1_q <= mask_here_q ? mask_addr_q : (state_q == Desc) ? desc_q : addr_q;
+      is_mask_q <= mask_here_q;
       is_desc_q <= state_q == Desc;
     end
     if (state_q == Drain && !v_q) begin

@@ -30,11 +30,11 @@ FAULTS = {
     "table one off": ("sfu_rom_rsqrt0.sv", "case (index_i)", "case (index_i + 5'd1)"),
     "parity of the exponent": (
         "sfu_root.sv",
-        "base1_q <= p[0] ? base1",
-        "base1_q <= !p[0] ? base1",
+        "base1_q <= odd_q ?",
+        "base1_q <= !odd_q ?",
     ),
     "padding in the mean": ("sfu_layernorm.sv", "keep ? { {5", "1'b1 ? { {5"),
-    "padding in the squares": ("sfu_layernorm.sv", "(!mid_last || ending[i]) ?", "1'b1 ?"),
+    "padding in the squares": ("sfu_layernorm.sv", "(!mid_last || ending_q[i]) ?", "1'b1 ?"),
     "epsilon unscaled": ("sfu_root.sv", "{1'b0, block_i, 1'b0}), .value_o", "6'd0), .value_o"),
     "a stage dropped beside the lanes": (
         "sfu_layernorm.sv",
@@ -46,7 +46,7 @@ FAULTS = {
         ".block_i(out_block_q)",
         ".block_i(out_block)",
     ),
-    "a bubble that counts": ("sfu_layernorm.sv", "if (load_v[Levels]) begin", "begin"),
+    "a bubble that counts": ("sfu_layernorm.sv", ".valid_i(load_v[Levels+1])", ".valid_i(1'b1)"),
     "another row's mean": ("sfu_layernorm.sv", ".raddr_i(out_at_i)", ".raddr_i(out_at_i ^ 4'd1)"),
     "another row's factor": ("sfu_layernorm.sv", ".raddr_i(late_at)", ".raddr_i(out_at_i)"),
 }

@@ -32,10 +32,10 @@ FAULTS = {
         "apart_q[9] ? -apart_q[8:0]",
         "apart_q[9] ? apart_q[8:0]",
     ),
-    "padding in the sum": ("sfu_exprow.sv", "(!mid_last || ending[i]) ? 32'", "1'b1 ? 32'"),
+    "padding in the sum": ("sfu_exprow.sv", "(!mid_last || ending_q[i]) ? 32'", "1'b1 ? 32'"),
     "padding in the maximum": (
         "sfu_exprow.sv",
-        "(!load_last_i || ending[i]) ? load",
+        "(!load_last_i || ending_q[i]) ? load",
         "1'b1 ? load",
     ),
     "logarithm left out": ("sfu_exprow.sv", ".log_i(out_log)", ".log_i(19'd0)"),
@@ -50,7 +50,7 @@ FAULTS = {
         "if (take_i[3]) v_q <= floor + 21'(up);",
         "v_q = floor + 21'(up);",
     ),
-    "a bubble that counts": ("sfu_exprow.sv", "if (sum_v[SumStages]) begin", "begin"),
+    "a bubble that counts": ("sfu_exprow.sv", ".valid_i(sum_v[SumStages+1])", ".valid_i(1'b1)"),
     "another row's logarithm": ("sfu_exprow.sv", ".raddr_i(late_at)", ".raddr_i(out_at_i)"),
     "another row's maximum": ("sfu_exprow.sv", ".raddr_i(sum_at_i)", ".raddr_i(sum_at_i ^ 4'd1)"),
     "the slot before": (
