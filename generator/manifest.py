@@ -49,7 +49,7 @@ _OWN = "manifest"  # the key of the manifest's own digest
 # Every path that a design can have. Nothing else in a folder is ever replaced or removed.
 _PATHS = re.compile(
     r"Makefile|README\.md|(loops|plan|report|tokenizer)\.json|(model|network)\.safetensors"
-    r"|device/\w+\.clh?|data/\w+\.(bin|json)|host/\w+\.py|rtl/\w+\.(sv|f|sdc|md|cpp|json)"
+    r"|device/\w+\.clh?|data/\w+\.(bin|json|hex|txt)|host/\w+\.py|rtl/\w+\.(sv|f|sdc|md|cpp|json)"
 )
 
 

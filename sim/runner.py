@@ -48,13 +48,15 @@ class Run:
     """What came out at a checkpoint.
 
     trace: in the order of computation; without ``every_stage`` the outputs alone. result: the
-    runner's own form of it. facts: figures of the run, such as platform and seconds.
+    runner's own form of it. facts: figures of the run, such as platform and seconds. faults: of
+    samples that did not end, or left nothing that can be compared; they count as one value each.
     """
 
     at: str
     trace: Trace
     result: Any = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    faults: tuple[Divergence, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ __all__ = [
     "compare",
     "divergence_text",
     "first_divergence",
+    "outcomes",
 ]
 
 
@@ -158,15 +159,21 @@ def compare(want: Trace, got: Trace) -> Comparison:
     Raises CheckFailed where that is no value at all: what was not compared does not agree.
     """
     values, found = 0, []
-    for stage, other in _common(want, got):
-        right, left = np.asarray(stage.read()), np.asarray(other.read())
-        values += right.size if stage.counted is None else stage.counted
-        one = _divergence(stage, left, right)
+    for _, count, one in outcomes(want, got):
+        values += count
         if one is not None:
             found.append(one)
     if not values:
         raise CheckFailed("nothing was compared")
     return Comparison(values, tuple(found))
+
+
+def outcomes(want: Trace, got: Trace) -> Iterator[tuple[Stage, int, Divergence | None]]:
+    """Every stage that both traces have, how many of its values count, and what differs there."""
+    for stage, other in _common(want, got):
+        right, left = np.asarray(stage.read()), np.asarray(other.read())
+        count = right.size if stage.counted is None else stage.counted
+        yield stage, count, _divergence(stage, left, right)
 
 
 def first_divergence(want: Trace, got: Trace) -> Divergence | None:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from shiftforge.cli.command import CheckedCommand
+from shiftforge.cli.cosim_results import Wanted
 from shiftforge.cli.options import device_problems, json_option, overwrite_option
+from shiftforge.cli.seeds import Seeds
+from shiftforge.cli.unit_seeds import (
+    failures,
+    print_seeds,
+    run_seeds,
+    seeds_json,
+    shown_report,
+    write_junit,
+)
 from shiftforge.errors import CheckFailed, InputError, Problem, Problems
 from shiftforge.files import output_problems
 
@@ -73,7 +83,17 @@ def _early(**values: Any) -> list[Problem]:
     metavar="N",
     help="Of a layer: how often it runs, one after the other, in one program.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of operands.")
+@click.option(
+    "--seed",
+    "--seeds",
+    "seeds",
+    type=Seeds(),
+    default="0",
+    show_default=True,
+    metavar="SEEDS",
+    help="Of operands, and of the values from which registers start: 7, 1..20 or 1,4,9..12, a run "
+    "each.",
+)
 @click.option(
     "--opencl",
     "device",
@@ -86,6 +106,12 @@ def _early(**values: Any) -> list[Problem]:
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Write a trace of all signals (.vcd or .fst); one for each of the two products.",
+)
+@click.option(
+    "--junit",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write JUnit XML: a case for every stage, a suite for every seed.",
 )
 @click.option(
     "-o",
@@ -120,11 +146,12 @@ class Choice:
     accumulator: Literal["sat32", "exact"]
     shape: str | None
     layers: int
-    seed: int
+    seeds: tuple[int, ...]
     device: str | None
     trace: Path | None
     output: Path | None
     overwrite: bool
+    junit: Path | None = None
 
 
 def simulate(choice: Choice, as_json: bool) -> None:
@@ -146,20 +173,27 @@ def simulate(choice: Choice, as_json: bool) -> None:
     if choice.output is not None:
         rtl_design(design).write(choice.output, overwrite=choice.overwrite)
         note(f"SystemVerilog in {choice.output}")
-    seed, trace = choice.seed, choice.trace
-    report: CosimReport | LayerReport
-    if design.sfu is None:
-        report = cosim_matmul(design.config, _product(size), seed=seed, opencl=opencl, trace=trace)
-    else:
-        report = cosim_layer(
+
+    def ran(seed: int, trace: Path | None) -> CosimReport | LayerReport:
+        if design.sfu is None:
+            return cosim_matmul(
+                design.config, _product(size), seed=seed, opencl=opencl, trace=trace
+            )
+        return cosim_layer(
             design, _layer(size), layers=layers, seed=seed, opencl=opencl, trace=trace
         )
-    if as_json:
-        print_json(report)
-    else:
+
+    found = run_seeds(choice.seeds, choice.trace, ran)
+    write_junit(choice.junit, choice.unit, found)
+    report = shown_report(found)
+    if report is not None and as_json:
+        print_json(seeds_json(report, found))
+    elif report is not None:
         _print(report)
-    if report.mismatches:
-        raise CheckFailed(f"RTL, golden and OpenCL: {report.first}")
+        print_seeds(found)
+    told = failures(found)
+    if told:
+        raise CheckFailed("\n".join(told))
 
 
 def _choice_problems(
@@ -172,6 +206,7 @@ def _choice_problems(
     if choice.output is not None:
         problems.check(check_folder, choice.output)
     problems += [] if choice.trace is None else _trace_problems(choice.trace)
+    problems += Wanted(junit=choice.junit).problems()
     if unit not in UNITS:
         problems.append(Problem(f"unknown unit {unit!r}", "choose one of: " + ", ".join(UNITS)))
     if unit == "matmul" and choice.layers != 1:

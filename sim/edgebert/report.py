@@ -43,13 +43,15 @@ def probabilities(network: IntegerAlbert, sentence: Sentence) -> NDArray[np.floa
 
 
 def text_rows(
-    network: IntegerAlbert, texts: Texts, sentences: Iterable[Sentence]
+    network: IntegerAlbert, texts: Texts, sentences: Iterable[Sentence | None]
 ) -> list[dict[str, Any]]:
     """One row a sentence: text, tokens, label, exit layer, entropies in nats, probability of the
     label, margin (its distance to the next one's), and multiply-accumulates up to the exit; the
-    line of the input, where it has lines."""
+    line of the input, where it has lines. Nothing of a sentence without a result (None)."""
     rows = []
     for index, sentence in enumerate(sentences):
+        if sentence is None:
+            continue
         shares = np.sort(probabilities(network, sentence))[::-1]
         row = {
             "text": texts.names[index],
@@ -71,7 +73,7 @@ def text_rows(
 
 def right_labels(rows: Sequence[Mapping[str, Any]]) -> float | None:
     """Share of labels that are the wanted ones, where these are known."""
-    if "wanted" not in rows[0]:
+    if not rows or "wanted" not in rows[0]:
         return None
     right = [row["label"] == row["wanted"] for row in rows]
     return float(sum(right) / len(right))
@@ -81,8 +83,8 @@ def sentence_table(
     layers: int, rows: Sequence[Mapping[str, Any]], extra: tuple[str, ...] = ()
 ) -> Table:
     """Labelled sentences. extra: further fields of the rows, whole numbers."""
-    wanted = "wanted" in rows[0]
-    lined = "line" in rows[0]
+    wanted = bool(rows) and "wanted" in rows[0]
+    lined = bool(rows) and "line" in rows[0]
     first = (*(("line",) if lined else ()), "label", *(("wanted",) if wanted else ()))
     columns = (*first, "probability", "margin",
                f"exit layer of {layers}", "entropy there", "tokens", *extra, "text")  # fmt: skip
@@ -120,7 +122,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
-def command_totals(runs: Sequence[RtlSentence]) -> list[dict[str, Any]]:
+def command_totals(runs: Iterable[RtlSentence]) -> list[dict[str, Any]]:
     """Cycles by kind of command, in the order of the program; heads together."""
     totals: dict[str, dict[str, Any]] = {}
     for run in runs:
@@ -134,12 +136,14 @@ def command_totals(runs: Sequence[RtlSentence]) -> list[dict[str, Any]]:
 
 
 def cosim_report(
-    samples: TextSamples, sentences: Sequence[Sentence], runs: Sequence[RtlSentence],
-    pairs: Mapping[str, Pair],
-) -> dict[str, Any]:  # fmt: skip
-    """What ``cosim DIR --json`` prints. pairs: golden against each device and the RTL, by name."""
+    samples: TextSamples, ran: Sequence[RtlSentence | None], pairs: Mapping[str, Pair]
+) -> dict[str, Any]:
+    """What ``cosim DIR --json`` prints. ran: of each sentence, None where the RTL left no result.
+    pairs: golden against each device and the RTL, by name."""
     network = samples.own.network
+    sentences = [None if run is None else run.sentence for run in ran]
     rows = text_rows(network, samples.texts, sentences)
+    runs = [run for run in ran if run is not None]
     for row, run in zip(rows, runs, strict=True):
         row |= {"cycles": run.cycles, "ideal_cycles": run.ideal_cycles}
     cycles, ideal = (sum(row[name] for row in rows) for name in ("cycles", "ideal_cycles"))
@@ -157,10 +161,10 @@ def cosim_report(
         "accuracy": right_labels(rows),
         "skipped_heads": list(network.skipped),
         "macs": sum(row["macs"] for row in rows),
-        "average_exit_layer": sum(row["exit_layer"] for row in rows) / len(rows),
+        "average_exit_layer": sum(row["exit_layer"] for row in rows) / max(len(rows), 1),
         "cycles": cycles,
         "ideal_cycles": ideal,
-        "utilisation": ideal / cycles,
+        "utilisation": ideal / max(cycles, 1),
         "cycles_per_second": cycles / seconds if seconds else None,
         "commands": command_totals(runs),
         "divergence": wrong[0].to_dict() if wrong else None,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from shiftforge.errors import Problem, Problems
+from shiftforge.generator.design import Design
 from shiftforge.generator.project import Project
 from shiftforge.quant.text.inputs import load_texts
 from shiftforge.sim.edgebert.project import load_unit_project
@@ -21,6 +23,8 @@ from shiftforge.sim.edgebert.report import (
 from shiftforge.sim.edgebert.samples import TextOptions, TextSamples
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence, threshold_of
 from shiftforge.sim.edgebert.sentence_trace import OUTPUTS, sentence_trace
+from shiftforge.sim.on_rtl import RtlRequest, Waveform
+from shiftforge.sim.rtl.coverage import Coverage
 from shiftforge.sim.runner import (
     DEVICE_NAMES,
     GOLDEN,
@@ -33,7 +37,7 @@ from shiftforge.sim.runner import (
     Table,
     exact_pair,
 )
-from shiftforge.sim.trace import Divergence, Stage, Trace
+from shiftforge.sim.trace import Comparison, Divergence, Stage, Trace
 from shiftforge.sim.trace import compare as compare_traces
 
 __all__ = ["RUNNER", "TextRunner"]
@@ -106,7 +110,9 @@ class TextRunner(Base):
                 _tell(progress, "reference", len(found), len(texts))
             return Run(at, _trace(found, every_stage), tuple(found))
         if at == RTL:
-            return self._on_rtl(samples, every_stage, progress)
+            from shiftforge.sim.edgebert.sentence_cosim import on_rtl
+
+            return on_rtl(samples, RtlRequest(), every_stage, progress)[0]
         from shiftforge.sim.edgebert.opencl import sentence_run
 
         done = sentence_run.run_sentences(
@@ -123,28 +129,40 @@ class TextRunner(Base):
         facts = {"seconds": done.seconds}
         return Run(at, _trace(done.sentences, every_stage), tuple(done.sentences), facts)
 
-    def _on_rtl(self, samples: TextSamples, every_stage: bool, progress: Progress | None) -> Run:
-        """The project's own RTL in simulation, one program a sentence."""
-        from shiftforge.sim.edgebert import sentence_rtl
+    def on_rtl(
+        self, project: Project, samples: TextSamples, request: RtlRequest,
+        progress: Progress | None,
+    ) -> tuple[Run, ...]:  # fmt: skip
+        """See ``SimulatesRtl``."""
+        from shiftforge.sim.edgebert.sentence_cosim import on_rtl
 
-        own, texts = samples.own, samples.texts
-        longest = max(len(ids) for ids in texts.ids)
-        unit = sentence_rtl.ClassifierRtl(
-            own.design, own.network, samples.limit, longest=longest, replace=dict(own.rtl)
-        )
-        runs = []
-        for ids in texts.ids:
-            runs.append(unit.run(ids))
-            _tell(progress, RTL, len(runs), len(texts))
-        sentences = tuple(run.sentence for run in runs)
-        facts = {"seconds": sum(run.seconds for run in runs), "runs": tuple(runs)}
-        return Run(RTL, _trace(sentences, every_stage), sentences, facts)
+        return on_rtl(samples, request, True, progress)
+
+    def coverage(self, project: Project, samples: TextSamples, runs: tuple[Run, ...]) -> Coverage:
+        """See ``SimulatesRtl``."""
+        from shiftforge.sim.edgebert.sentence_cosim import own_coverage
+
+        return own_coverage(samples, runs)
+
+    def waveform(
+        self, project: Project, samples: TextSamples, run: Run, found: Divergence, file: Path
+    ) -> Waveform:
+        """See ``SimulatesRtl``."""
+        from shiftforge.sim.edgebert.sentence_cosim import write_waveform
+
+        return write_waveform(samples, run, found, file)
+
+    def kept(self, project: Project, samples: TextSamples, run: Run, sample: int) -> Design:
+        """See ``SimulatesRtl``."""
+        from shiftforge.sim.edgebert.sentence_cosim import keep_sentence
+
+        return keep_sentence(samples, run, sample)
 
     def pair(self, samples: TextSamples, a: Run, b: Run) -> Pair:
         """See ``Runner``. Integers stage by stage; the float network is only measured."""
         if FLOAT in (a.at, b.at):
             return _measured_pair(samples, a, b)
-        found = compare_traces(a.trace, b.trace)
+        found = _compared(a, b)
         pair = exact_pair(a.at, b.at, len(samples), found)
         if pair.divergence is None or pair.divergence.sample is None:
             return pair
@@ -180,7 +198,7 @@ class TextRunner(Base):
         self, samples: TextSamples, rtl: Run, pairs: Mapping[str, Pair]
     ) -> tuple[dict[str, Any], tuple[Table, ...]]:
         """See ``Runner``."""
-        report = cosim_report(samples, rtl.result, rtl.facts["runs"], pairs)
+        report = cosim_report(samples, rtl.facts["runs"], pairs)
         return report, cosim_tables(samples, report)
 
     def outputs(self, got: Sequence[Run]) -> tuple[Sentence, ...]:
@@ -206,6 +224,16 @@ class TextRunner(Base):
             told.insert(1, ("labels right", f"{facts['accuracy']:.2%}"))
         table = sentence_table(samples.own.network.layers, facts["sentences"])
         return (table, Table("", ("", ""), tuple(told)))
+
+
+def _compared(a: Run, b: Run) -> Comparison:
+    """Stages, and the faults of the second; the first sample that differs comes first."""
+    found = Comparison(0, ())
+    if b.trace or not b.faults:
+        found = compare_traces(a.trace, b.trace)
+    # Of one sample its stages come first: they were computed before.
+    both = sorted((*found.differences, *b.faults), key=lambda d: d.sample or 0)
+    return Comparison(found.values + len(b.faults), tuple(both))
 
 
 def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:

@@ -5,26 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import CheckFailed
+from shiftforge.generator.edgebert.command import Tensor
 from shiftforge.generator.edgebert.sentence import plan_sentence
 from shiftforge.generator.edgebert.sentence_program import SentencePlan
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.host import label_at, looked_up
-from shiftforge.sim.edgebert.rtl.encoder_run import COMMAND, DONE, FIGURE, build_unit, simulate
+from shiftforge.sim.edgebert.rtl.encoder_run import (
+    COMMAND,
+    DONE,
+    FIGURE,
+    Simulated,
+    Stopped,
+    build_unit,
+    simulate,
+    trace_cycles,
+)
 from shiftforge.sim.edgebert.rtl.encoder_stages import read_stages
 from shiftforge.sim.edgebert.rtl.matmul import ExternalMemory
 from shiftforge.sim.edgebert.rtl.operands import read_tensor
 from shiftforge.sim.edgebert.sentence_golden import LayerResult, Sentence
 from shiftforge.sim.edgebert.sentence_image import network_image, write_sentence
+from shiftforge.sim.edgebert.sentence_window import spans_of
 from shiftforge.sim.golden.edgebert.encoder import STAGES
 from shiftforge.sim.rtl.memory_file import from_hex
+from shiftforge.sim.rtl.trace import TraceKind
 
-__all__ = ["ClassifierRtl", "CommandCycles", "RtlSentence"]
+__all__ = ["ClassifierRtl", "CommandCycles", "Malformed", "RtlSentence"]
 
 _MEMORY_BITS = 16
 
@@ -56,11 +69,26 @@ class RtlSentence:
     writes: int = 0
 
 
+class Malformed(CheckFailed):
+    """A program ran to its end and left tensors that cannot be read. layer: whose, None of the
+    embeddings; stage: the first; spans: start and end of each command that ran. sentence: what
+    could be read before, rest: of the layer itself."""
+
+    def __init__(
+        self, what: str, layer: int | None, stage: str, spans: list[tuple[int, int]]
+    ) -> None:
+        super().__init__(what)
+        self.layer, self.stage, self.spans = layer, stage, spans
+        self.sentence = Sentence({}, (), 0)
+        self.rest: dict[str, NDArray[Any]] = {}
+
+
 class ClassifierRtl:
     """A classifier's programs for a unit. threshold: of the exit; None runs all layers.
 
-    longest: tokens of the longest sentence, by default the network's. Raises InputError where the
-    network does not fit, CheckFailed where the RTL cannot be built.
+    longest: tokens of the longest sentence, by default the network's. trace, coverage: see
+    ``build_model``. Raises InputError where the network does not fit, BuildError where the RTL
+    cannot be built.
     """
 
     def __init__(
@@ -71,13 +99,17 @@ class ClassifierRtl:
         *,
         longest: int | None = None,
         replace: dict[str, str] | None = None,
+        trace: TraceKind | None = None,
+        coverage: bool = False,
         cache: Path | None = None,
     ) -> None:
         self.design, self.network, self.threshold = design, network, threshold
         self._plans: dict[int, tuple[SentencePlan, NDArray[np.uint8]]] = {}
         most, _ = self._planned(longest or network.length)
-        bits = max(_MEMORY_BITS, (most.program.beats - 1).bit_length())
-        self.model = build_unit(design, bits, replace=replace, cache=cache)
+        self.memory_bits = max(_MEMORY_BITS, (most.program.beats - 1).bit_length())
+        self.model = build_unit(
+            design, self.memory_bits, replace=replace, trace=trace, coverage=coverage, cache=cache
+        )
 
     def plan(self, length: int) -> SentencePlan:
         """The program of sentences of ``length`` tokens. Raises InputError."""
@@ -94,15 +126,25 @@ class ClassifierRtl:
         ids: NDArray[np.int64],
         types: NDArray[np.int64] | None = None,
         memory: ExternalMemory | None = None,
+        *,
+        seed: int = 0,
+        coverage: Path | None = None,
     ) -> RtlSentence:
-        """A sentence of token identities. Raises InputError, and CheckFailed where the simulation
-        stops early or leaves no well-formed tensors."""
-        plan, constant = self._planned(len(ids))
-        image = constant.copy()
-        word, place = looked_up(self.network, ids, types)
-        write_sentence(plan, image, word, place)
-        done = simulate(self.model, plan.program, image, memory)
-        rows = _ran(plan, done.log)
+        """A sentence of token identities.
+
+        seed: of the values from which registers start. coverage: takes the counts. Raises
+        InputError, Malformed where the run leaves no well-formed tensors, and Stopped where it
+        ends early or leaves commands out.
+        """
+        plan, image = self.image(ids, types)
+        done = simulate(self.model, plan.program, image, memory, seed=seed, coverage=coverage)
+        try:
+            rows = _ran(plan, done.log)
+            sentence = self._read(plan, image, done, rows)
+        except Malformed:
+            raise
+        except CheckFailed as error:
+            raise Stopped(str(error), done.log) from error
         ends = list(accumulate(row["cycles"] for row in rows))
         whole = plan.program
         finished = DONE.search(done.log)
@@ -114,7 +156,7 @@ class ClassifierRtl:
             )
         ]
         return RtlSentence(
-            self._read(plan, image, done.taps, rows),
+            sentence,
             tuple(commands),
             ends[-1],
             sum(c.ideal_cycles for c in whole.commands[: len(rows)]),
@@ -123,35 +165,69 @@ class ClassifierRtl:
             int(figures.get("writes", 0)),
         )
 
+    def image(
+        self, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None
+    ) -> tuple[SentencePlan, NDArray[np.uint8]]:
+        """A sentence's plan, and the external memory that its program begins with."""
+        plan, constant = self._planned(len(ids))
+        image = constant.copy()
+        write_sentence(plan, image, *looked_up(self.network, ids, types))
+        return plan, image
+
+    def trace(
+        self, ids: NDArray[np.int64], file: Path, cycles: tuple[int, int], *, seed: int = 0
+    ) -> None:
+        """Run a sentence and write its signals in the first to the last of ``cycles``. See
+        ``trace_cycles``."""
+        plan, image = self.image(ids)
+        trace_cycles(self.model, plan.program, image, file, cycles, seed=seed)
+
     def _read(
         self,
         plan: SentencePlan,
         image: NDArray[np.uint8],
-        taps: bytes,
+        done: Simulated,
         rows: list[dict[str, int]],
     ) -> Sentence:
-        whole = plan.program
+        whole, spans = plan.program, spans_of(done.log)
         ramps = [
             row
             for command, row in zip(whole.commands, rows, strict=False)
             if command.name == "off_ramp"
         ]
         x = whole.layers[0].tensors["input"]
-        embedded, rest = _split(plan, taps)
-        embedding = {
-            "word": read_tensor(image, plan.tensors["word"], "word"),
-            "place": read_tensor(image, plan.tensors["place"], "place"),
-            "embedded": embedded,
-            "embedding_norm": read_tensor(image, plan.tensors["embedding_norm"], "embedding_norm"),
-            "input": read_tensor(image, x, "input"),
-        }
+
+        layers: list[LayerResult] = []
+        embedding: dict[str, NDArray[np.uint8]] = {}
+
+        def malformed(
+            what: str, layer: int | None, name: str, stages: dict[str, NDArray[Any]]
+        ) -> Malformed:
+            found = Malformed(what, layer, name, spans)
+            found.sentence, found.rest = Sentence(embedding, tuple(layers), 0), stages
+            return found
+
+        def read(
+            tensor: Tensor, layer: int | None, name: str, stages: dict[str, NDArray[Any]]
+        ) -> NDArray[np.uint8]:
+            try:
+                return read_tensor(image, tensor, name)
+            except CheckFailed as error:
+                raise malformed(str(error), layer, name.split(" ")[0], stages) from error
+
+        embedded, rest = _split(plan, done.taps)
+        embedding |= {name: read(plan.tensors[name], None, name, {}) for name in ("word", "place")}
+        embedding["embedded"] = embedded
+        name = "embedding_norm"
+        embedding[name] = read(plan.tensors[name], None, name, {})
+        embedding["input"] = read(x, None, "input", {})
         found = read_stages(plan.part(len(ramps)), image, rest)
-        layers = []
         for index, (own, ramp) in enumerate(zip(found, ramps, strict=True)):
             if own.malformed:
                 name, what = next(iter(own.malformed.items()))
-                raise CheckFailed(f"layer {index}, {name}: {what}")
-            logits = read_tensor(image, plan.tensors[f"logits {index}"], f"logits {index}")[0]
+                raise malformed(f"{name}: {what}", index, name, own.stages)
+            name = f"logits {index}"
+            logits = read(plan.tensors[name], index, name, own.stages)[0]
             # The unit compares with a threshold of 0 where none is asked for.
             exits = self.threshold is not None and bool(ramp["exit"])
             stages = {stage: own.stages[stage] for stage in STAGES}

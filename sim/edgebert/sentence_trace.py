@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,22 @@ _AXES = {0: (), 1: ("column",), 2: ("row", "column"), 3: ("head", "row", "column
 
 
 def sentence_trace(
-    sentence: Sentence, *, ran: int | None = None, sample: int | None = None, prefix: str = ""
+    sentence: Sentence,
+    *,
+    ran: int | None = None,
+    sample: int | None = None,
+    prefix: str = "",
+    rest: Mapping[str, NDArray[Any]] | None = None,
+    heads: int | None = None,
 ) -> Trace:
     """Looked-up codes, every stage of every layer that ran, skipped heads, entropies, exits and
     label.
 
-    ran: heads whose scores and probabilities count, all by default. prefix: of the labels.
+    ran: heads whose scores and probabilities count, all by default. prefix: of the labels. rest:
+    of a sentence that broke off, the stages of the layer after its last that could be read; it has
+    no exit layer and no label then. heads: of the network, where no layer tells.
     """
-    heads = len(sentence.layers[0].stages["scores"])
+    heads = heads or len(sentence.layers[0].stages["scores"])
     found: list[Stage] = []
 
     def add(layer: int | None, name: str, values: Any, where: str = "") -> None:
@@ -52,7 +61,8 @@ def sentence_trace(
         )
 
     for name in _EMBEDDING:
-        add(None, name, sentence.embedding[name])
+        if name in sentence.embedding:
+            add(None, name, sentence.embedding[name])
     for index, layer in enumerate(sentence.layers):
         if index == 0:
             add(0, "skipped heads", [int(head in sentence.skipped) for head in range(heads)])
@@ -61,6 +71,10 @@ def sentence_trace(
         add(index, "logits", layer.logits)
         add(index, "entropy", layer.entropy)
         add(index, "exit", int(layer.exits))
+    if rest is not None:
+        for name in (stage for stage in STAGES if stage in rest):
+            add(len(sentence.layers), name, rest[name])
+        return found
     # Told at the layer where this sentence left.
     for name, value in (("exit layer", sentence.exit_layer), ("label", sentence.label)):
         add(None, name, value, f"layer {len(sentence.layers) - 1}")

@@ -40,7 +40,8 @@ COMPILE = ("-std=c++20", "-fcoroutines", "-O2", "-fno-stack-protector", "-w", "-
 # A lane's sign is a coin's toss: a branch on it is mispredicted half the time, 256 times a cycle at
 # n = 16. With this g++ takes a conditional move (12.8 s of the processor became 10.1 to 11.2).
 MODEL = ("--param", "max-rtl-if-conversion-unpredictable-cost=100")
-DEFINES = ("-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE_SAIF=0")
+DEFINES = ("-DVM_SC=0", "-DVM_TRACE_SAIF=0")
+COUNTING, COUNTS = "--coverage-line", "verilated_cov.cpp"
 # Every always_ff of the design sets its registers from reset or behind a valid flag: random values
 # (of ``random_start``, which the model takes when it begins) show a read of one that was not set.
 # Functions of 2,000 operations are as fast as larger ones, and compile in two thirds of the time.
@@ -167,7 +168,7 @@ def _tool_version() -> str:
 def _runtime(cache: Path, version: str, sources: Sequence[str], build: TraceBuild) -> list[str]:
     """The compiled objects of files of Verilator's runtime library."""
     root = verilator_root()
-    defines = [*DEFINES, *build.defines]
+    defines = [*DEFINES, "-DVM_COVERAGE=0", *build.defines]
     headers = [part for entry in build.headers for part in entry]
     target = cache / f"runtime-{_digest([version, *sources, *COMPILE, *defines, *headers])}"
     if target.is_dir():
@@ -189,7 +190,7 @@ def _runtime(cache: Path, version: str, sources: Sequence[str], build: TraceBuil
 def _header(cache: Path, version: str, build: TraceBuild) -> list[str]:
     """Options that include Verilator's header as the compiler keeps it once it has read it."""
     root = verilator_root()
-    options = [*COMPILE, *DEFINES, *build.defines]
+    options = [*COMPILE, *DEFINES, "-DVM_COVERAGE=0", *build.defines]
     target = cache / f"header-{_digest([version, HEADER, *options])}"
     if not target.is_dir():
         with work_folder("build", cache) as work:
@@ -221,14 +222,16 @@ def build_model(
     libraries: Sequence[str] = (),
     timing: bool = False,
     trace: TraceKind | None = None,
+    coverage: bool = False,
     cache: Path | None = None,
 ) -> Path:
     """The executable of a design with its own ``main.cpp``; its name is that of the top module.
 
     text: files by name (``*.sv`` and ``main.cpp``). options: more for Verilator. libraries: more
     for the linker. timing: whether the design has delays. trace: the kind of trace that the model
-    can write (``+trace=FILE`` of the benches with a C++ clock). The result is taken from the cache
-    where the same text, options and tools were built before.
+    can write (``+trace=FILE`` of the benches with a C++ clock). coverage: whether it counts how
+    often each line runs (``+coverage=FILE``). The result is taken from the cache where the same
+    text, options and tools were built before.
     Raises BuildError, or InputError where a tool is missing.
     """
     root = verilator_root()
@@ -237,6 +240,8 @@ def build_model(
     _make_cache(place)
     version = _tool_version()
     options = [*options, *traces.verilate, "--timing" if timing else "--no-timing"]
+    options += [COUNTING] if coverage else []
+    defines = [*DEFINES, f"-DVM_COVERAGE={int(coverage)}", *traces.defines]
     libraries = [*libraries, *traces.libraries]
     parts = [version, top, *COMPILE, *MODEL, *VERILATE, *options, *libraries]
     for name in sorted(text):
@@ -249,9 +254,11 @@ def build_model(
     # The library proper knows nothing of traces: one for all models.
     objects = _runtime(place, version, RUNTIME, trace_build(None, COMPILER))
     # Read once for the many models without traces.
-    header = _header(place, version, traces) if trace is None else []
+    header = _header(place, version, traces) if trace is None and not coverage else []
     if traces.sources:
         objects += _runtime(place, version, traces.sources, traces)
+    if coverage:
+        objects += _runtime(place, version, (COUNTS,), trace_build(None, COMPILER))
     with work_folder("build", place) as folder:
         _write(folder, text)
         sources = compile_order(text)
@@ -270,7 +277,7 @@ def build_model(
         output = ["-o", f"out/{top}"]
         _run(
             [
-                *(COMPILER, *COMPILE, *MODEL, *DEFINES, *traces.defines, *includes, *header),
+                *(COMPILER, *COMPILE, *MODEL, *defines, *includes, *header),
                 *("all.cpp", *objects, *output, *libraries),
             ],
             folder,

@@ -153,7 +153,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, fault: str = "") -> list[dict[str,
             self.network, self.threshold = network, threshold
             self.unit = golden_unit(design)
 
-        def run(self, ids: Any) -> RtlRan:
+        def run(self, ids: Any, **more: Any) -> RtlRan:
+            calls.append({"device": "rtl run", **more})
             done = golden_sentence(self.network, ids, self.unit, self.threshold)
             return RtlRan(_faulty(done, fault))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.errors import CheckFailed
+from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.edgebert.command import Command
 from shiftforge.generator.edgebert.encoder import LayerPlan
 from shiftforge.generator.edgebert.rtl import render_processing_unit, render_unit_bench
@@ -29,11 +29,14 @@ from shiftforge.tools import run_tool
 __all__ = [
     "CommandRun",
     "Simulated",
+    "Stopped",
     "UnitRun",
     "build_unit",
+    "image_arguments",
     "parse_log",
     "run_image",
     "simulate",
+    "trace_cycles",
 ]
 
 BENCH = "unit_bench"
@@ -44,6 +47,16 @@ FIGURE = re.compile(r"(\w+)=(\d+)")
 PATIENCE = 20
 SETUP = 1_000_000
 TOLD = 2000  # characters of a log that an error repeats
+# The unit's cycle 0 is the clock's sixth; a cycle is two time steps.
+FIRST_CYCLE, STEPS = 5, 2
+
+
+class Stopped(CheckFailed):
+    """A simulation that failed, or did not reach the end of its program. log: what it printed."""
+
+    def __init__(self, what: str, log: str) -> None:
+        super().__init__(what)
+        self.log = log
 
 
 @dataclass(frozen=True)
@@ -87,17 +100,20 @@ def build_unit(
     *,
     replace: Mapping[str, str] | None = None,
     trace: TraceKind | None = None,
+    coverage: bool = False,
     cache: Path | None = None,
 ) -> Path:
     """The simulation of a whole unit with 2^memory_bits beats of external memory.
 
-    replace: file texts that take the place of rendered ones (for planted faults).
+    replace: file texts that take the place of rendered ones (for planted faults). trace, coverage:
+    see ``build_model``.
     """
     text = {**render_processing_unit(design), **render_unit_bench(design, memory_bits)}
     unknown = set(replace or {}) - set(text)
     if unknown:
         raise ValueError(f"no such files: {sorted(unknown)}")
-    return build_model({**text, **(replace or {})}, BENCH, trace=trace, cache=cache)
+    whole = {**text, **(replace or {})}
+    return build_model(whole, BENCH, trace=trace, coverage=coverage, cache=cache)
 
 
 @dataclass(frozen=True)
@@ -151,6 +167,44 @@ def _options(plan: LayerPlan, memory: ExternalMemory, last: int) -> dict[str, in
     }
 
 
+def image_arguments(
+    plan: LayerPlan, files: Mapping[str, object], seed: int, memory: ExternalMemory | None = None
+) -> list[str]:
+    """Arguments of the bench for a program's image. files: by the bench's names, ``image`` and
+    ``result`` at least."""
+    options = {**files, **_options(plan, memory or ExternalMemory(), plan.beats - 1)}
+    return [*(f"+{key}={value}" for key, value in options.items()), *random_start(seed)]
+
+
+def trace_cycles(
+    program: Path,
+    plan: LayerPlan,
+    image: NDArray[np.uint8],
+    trace: Path,
+    cycles: tuple[int, int],
+    *,
+    memory: ExternalMemory | None = None,
+    seed: int = 0,
+) -> None:
+    """Write the signals of the first to the last of ``cycles``, which count from the unit's start.
+
+    program: built with traces. The run ends after the last cycle, or where it stops before. Raises
+    InputError where the file cannot be written, ToolFailed where the simulator crashes.
+    """
+    first, last = (max(0, cycle) + FIRST_CYCLE for cycle in cycles)
+    with work_folder("rtl") as folder:
+        files: dict[str, object] = {key: folder / f"{key}.hex" for key in ("image", "result")}
+        (folder / "image.hex").write_bytes(to_hex(image))
+        files |= {"trace": trace, "trace_from": STEPS * first, "trace_to": STEPS * last + 1}
+        done = run_tool([str(program), *image_arguments(plan, files, seed, memory)])
+        if done.returncode != 0:
+            log = done.stdout + done.stderr
+            error = simulation_failure("the RTL failed", done.returncode, log)
+            # A failing assertion is what the trace is for; Verilator ends by an abort there.
+            if isinstance(error, InputError) or not trace.is_file():
+                raise error
+
+
 def simulate(
     program: Path,
     plan: LayerPlan,
@@ -160,33 +214,32 @@ def simulate(
     *,
     times: bool = False,
     seed: int = 0,
+    coverage: Path | None = None,
 ) -> Simulated:
     """Run the program in an image; what it writes goes into the image.
 
-    seed: of the values from which registers start. Raises CheckFailed where the simulation fails or
-    does not reach the end of a program.
+    seed: of the values from which registers start. coverage: takes the counts of a model that was
+    built to count. Raises Stopped where the simulation fails or does not reach the end of a
+    program.
     """
     with work_folder("rtl") as folder:
         files = {key: folder / f"{key}.hex" for key in ("image", "result", "dump")}
         if times:
             files["times"] = folder / "times.txt"
         files["image"].write_bytes(to_hex(image))
-        options = {
-            **files,
-            **_options(plan, memory or ExternalMemory(), plan.beats - 1),
-            **({} if trace is None else {"trace": trace}),
-        }
-        arguments = [f"+{key}={value}" for key, value in options.items()]
-        arguments += random_start(seed)
+        given = {**files, **({} if trace is None else {"trace": trace})}
+        given |= {} if coverage is None else {"coverage": coverage}
+        arguments = image_arguments(plan, given, seed, memory)
         started = time.perf_counter()
         done = run_tool([str(program), *arguments])
         seconds = time.perf_counter() - started
         log = done.stdout + done.stderr
         check_room(folder)
         if done.returncode != 0:
-            raise simulation_failure("the RTL failed", done.returncode, log)
+            error = simulation_failure("the RTL failed", done.returncode, log)
+            raise Stopped(str(error), log) if isinstance(error, CheckFailed) else error
         if DONE.search(log) is None:
-            raise CheckFailed(_stopped(plan, log))
+            raise Stopped(_stopped(plan, log), log)
         image[plan.results :] = from_hex(files["result"].read_bytes(), plan.config.lanes)
         taps = files["dump"].read_bytes()
         return Simulated(log, taps, files["times"].read_bytes() if times else b"", seconds)

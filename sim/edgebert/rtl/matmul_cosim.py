@@ -66,7 +66,7 @@ class CosimReport:
     that differ from golden. utilisation: ideal_cycles over cycles. cycles_per_second: simulated
     cycles a second of wall-clock, files included. opencl_seconds: wall-clock of the kernels.
     divergence: the first difference, as ``RtlDivergence.to_dict`` gives it; first: the same as
-    text, empty where there is none.
+    text, empty where there is none. by_kind: mismatches of each product.
     """
 
     unit: str
@@ -87,6 +87,7 @@ class CosimReport:
     opencl_seconds: float | None
     divergence: dict[str, Any] | None
     first: str
+    by_kind: dict[str, int]
 
 
 def random_operands(
@@ -184,6 +185,7 @@ def cosim_matmul(
     kernels = None if opencl is None else _Kernels(config, opencl)
     rng = np.random.default_rng(seed)
     codes = mismatches = cycles = ideal = 0
+    by_kind: dict[str, int] = {}
     seconds = 0.0
     first: RtlDivergence | None = None
     told = ""
@@ -204,7 +206,8 @@ def cosim_matmul(
             first = _written_in(plan, first, again, want)
             wrong = " and ".join(f"{count:,} of {side}" for side, count in counts.items() if count)
             told = f"{first}; of {want.size:,} codes, {wrong} differ from golden"
-        mismatches += sum(counts.values())
+        by_kind[kind] = sum(counts.values())
+        mismatches += by_kind[kind]
         codes += want.size
         cycles += run.cycles
         ideal += run.ideal_cycles
@@ -229,6 +232,7 @@ def cosim_matmul(
         opencl_seconds=None if kernels is None else kernels.seconds,
         divergence=None if first is None else first.to_dict(),
         first=told,
+        by_kind=by_kind,
     )
 
 
