@@ -69,7 +69,8 @@ class Point:
     """At a threshold, of N texts: exit layers that differ between the float network and the
     integers; of those that would with the entropy computed in float of the integers' logits
     (logits), and between that and the integers' own (entropy). Accuracy and average exit layer of
-    both; flips: texts right in one alone, as (float, integers); p: of these by an exact sign test."""
+    both; flips: texts right in one alone, as (float, integers); p: of these by an exact sign test.
+    earlier, later: of the texts that differ, where the integers leave."""
 
     threshold: float
     differ: int
@@ -154,9 +155,7 @@ def _key(network: IntegerAlbert, floats: FloatNetwork) -> str:
     return total.hexdigest()[:16]
 
 
-def collect(
-    network: IntegerAlbert, floats: FloatNetwork, texts: HeldOut, work: Path
-) -> Texts:
+def collect(network: IntegerAlbert, floats: FloatNetwork, texts: HeldOut, work: Path) -> Texts:
     """Every text's figures, measured or kept."""
     unit, key = golden_unit(choose_unit(network, LANES)), _key(network, floats)
     known = dict(_kept(work, key))
