@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,22 +42,29 @@ def agreement(wanted: NDArray[np.floating], given: NDArray[np.floating]) -> Agre
 
 
 def quantised_logits(model: QuantizedModel, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The fake-quantised network's output in real values, (N, C*H*W)."""
-    source, target = model.tensors[model.input], model.tensors[model.output]
-    codes = to_codes(images, model.preprocess, source.grid)
-    parts = [
-        run_fake_quantised(model, codes[i : i + _CHUNK])[model.output]
-        for i in range(0, len(codes), _CHUNK)
-    ]
-    flat = np.concatenate(parts).reshape(len(codes), -1)
-    return np.ldexp(flat.astype(np.float64), target.grid.exponent)
+    """The fake-quantised network's output in real values, (N, C*H*W); of several, one by one."""
+    codes = to_codes(images, model.preprocess, model.tensors[model.input].grid)
+    found: list[list[NDArray[np.float64]]] = [[] for _ in model.outputs]
+    for i in range(0, len(codes), _CHUNK):
+        made = run_fake_quantised(model, codes[i : i + _CHUNK])
+        for parts, name in zip(found, model.outputs, strict=True):
+            exponent = model.tensors[name].grid.exponent
+            parts.append(np.ldexp(made[name].astype(np.float64), exponent))
+    return np.concatenate([_flat(parts) for parts in found], axis=1)
+
+
+def _flat(parts: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Chunks (n, C, H, W) as (N, C*H*W)."""
+    whole = np.concatenate(parts).astype(np.float64)
+    return whole.reshape(len(whole), -1)
 
 
 def evaluate(model: QuantizedModel, images: NDArray[np.uint8]) -> Agreement:
     """The model against its own float checkpoint on images (N, height, width, channels), 0..255."""
-    floats = [
-        run_float_checkpoints(model, images[i : i + _CHUNK])[model.output]
-        for i in range(0, len(images), _CHUNK)
-    ]
-    wanted = np.concatenate(floats).reshape(len(images), -1).astype(np.float64)
+    floats: list[list[NDArray[np.float32]]] = [[] for _ in model.outputs]
+    for i in range(0, len(images), _CHUNK):
+        made = run_float_checkpoints(model, images[i : i + _CHUNK])
+        for parts, name in zip(floats, model.outputs, strict=True):
+            parts.append(made[name])
+    wanted = np.concatenate([_flat(parts) for parts in floats], axis=1)
     return agreement(wanted, quantised_logits(model, images))

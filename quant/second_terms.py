@@ -233,5 +233,5 @@ def prepare(
     images = np.asarray(pixels, dtype=np.uint8)[held]
     for _, live in walk(graph, values[held]):
         last = live
-    wanted = last[graph.output].flatten(1).double().numpy()
+    wanted = np.concatenate([last[name].flatten(1).double().numpy() for name in graph.outputs], 1)
     return Case(given, orders, plan, choice, rounding, seen, held is not seen, images, wanted)

@@ -40,7 +40,7 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("af", "AF x AF, multiplier in DSP", {}),
+    Variant("af", "AF x AF, multiplier in DSP", {"multipliers": "blocks"}),
     Variant("af-lut", "AF x AF, multiplier in LUTs", {}, dsp=False),
     Variant("shift1", "SHIFT, 1 term, with passes", {"weights": "shift"}),
     Variant(

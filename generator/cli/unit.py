@@ -69,6 +69,13 @@ def _early(**values: Any) -> list[Problem]:
     help="32 bits, saturating, or as wide as the longest product needs.",
 )
 @click.option(
+    "--multipliers",
+    type=click.Choice(["logic", "blocks"]),
+    default="logic",
+    show_default=True,
+    help="Of AF lanes: rows that are added, or products for a device's multiplier blocks.",
+)
+@click.option(
     "--shape",
     metavar="SIZES",
     help="Product of (M, K) activations and (K, N) weights: MxKxN (128x768x128). Layer of L "
@@ -144,6 +151,7 @@ class Choice:
     weights: Literal["af", "shift"]
     terms: int
     accumulator: Literal["sat32", "exact"]
+    multipliers: Literal["logic", "blocks"]
     shape: str | None
     layers: int
     seeds: tuple[int, ...]
@@ -228,7 +236,8 @@ def _design(choice: Choice, kind: str, size: tuple[int, ...] | None) -> UnitDesi
     from shiftforge.sim.edgebert.rtl.matmul_cosim import check_product
 
     numbers: dict[str, Any] = {
-        "weights": choice.weights, "terms": choice.terms, "accumulator": choice.accumulator
+        "weights": choice.weights, "terms": choice.terms, "accumulator": choice.accumulator,
+        "multipliers": choice.multipliers,
     }  # fmt: skip
     if kind == "matmul" or size is None:
         config = UnitConfig(lanes=choice.lanes, **numbers)

@@ -52,10 +52,9 @@ def dry_model(graph: FloatGraph, formats: Mapping[str, WeightFormat]) -> Quantiz
 
     formats: of every convolution's weights, by name; two-term shift weights where one is missing.
     """
-    last = graph.nodes[-1]
-    wide = graph.output if isinstance(last, FloatConv) else None
+    wide = graph.wide_outputs()
     tensors = {
-        name: Tensor(name, *graph.shapes[name], _GRID if name != wide else Grid(32, True, -4))
+        name: Tensor(name, *graph.shapes[name], _GRID if name not in wide else Grid(32, True, -4))
         for name in (graph.input, *(node.output for node in graph.nodes))
     }
     return QuantizedModel(
@@ -66,6 +65,8 @@ def dry_model(graph: FloatGraph, formats: Mapping[str, WeightFormat]) -> Quantiz
         tensors=tensors,
         nodes=tuple(_dry(node, tensors, formats) for node in graph.nodes),
         labels=graph.labels,
+        more_outputs=graph.more_outputs,
+        host=graph.host,
     )
 
 

@@ -172,6 +172,10 @@ def map_nodes(model: QuantizedModel) -> Mapped:
     for node in model.nodes:
         if node.name not in taken:
             problems[node.name] = (_apart(node),)
+    if model.more_outputs:
+        what = f"the network has {len(model.outputs)} outputs, the accelerator sends out one"
+        remedy = "return one of them, or one map that joins them: torch.cat(maps, 1)"
+        problems[""] = (Problem(what, remedy, model.name),)
     if not taken and not problems:
         problems[""] = (Problem("the network has no convolution", "nothing to generate"),)
     return Mapped(tuple(layers), problems)

@@ -23,9 +23,11 @@ from shiftforge.generator.edgebert.registers import (
     unit_registers,
 )
 from shiftforge.generator.edgebert.rtl_latency import (
-    ARRAY_LATENCY,
+    FIXED_LATENCY,
     GELU_LATENCY,
+    POST_LATENCY,
     TO_AF_LATENCY,
+    array_latency,
 )
 from shiftforge.generator.edgebert.rtl_sfu import render_sfu
 from shiftforge.generator.edgebert.rtl_text import module_text
@@ -69,12 +71,12 @@ class Node:
 
 def adder_tree(lanes: int, product_bits: int) -> list[list[Node]]:
     """Balanced tree over the lanes' products, a bit wider on each level."""
-    names = [f"product{i}_q" for i in range(lanes)]
+    names = [f"product{i}" for i in range(lanes)]
     levels: list[list[Node]] = []
     while len(names) > 1:
         depth = len(levels) + 1
         level = [
-            Node(f"sum{depth}_{i}", names[2 * i], names[2 * i + 1], product_bits + depth)
+            Node(f"sum{depth}_{i}_q", names[2 * i], names[2 * i + 1], product_bits + depth)
             for i in range(len(names) // 2)
         ]
         levels.append(level)
@@ -110,6 +112,7 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "man_bits": config.man_bits,
         "weights": config.weights,
         "terms": config.terms,
+        "multipliers": config.multipliers,
         "weight_bits": config.weight_bits,
         "weight_pack": config.weight_pack,
         "lane_bits": LANE_BITS,
@@ -126,7 +129,7 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "acc_bits": config.acc_bits,
         "acc_wide": max(config.acc_bits, config.sum_bits) + 1,
         "saturate": config.accumulator == "sat32",
-        "array_latency": ARRAY_LATENCY,
+        "array_latency": array_latency(config.lanes),
         "a_row_bits": a_row_bits,
         "b_row_bits": b_row_bits,
         "c_row_bits": c_row_bits,
@@ -141,6 +144,9 @@ def _values(config: UnitConfig, memory_bits: int) -> dict[str, Any]:
         "param_beats": PARAM_BEATS,
         "gelu_latency": GELU_LATENCY,
         "to_af_latency": TO_AF_LATENCY,
+        "fixed_latency": FIXED_LATENCY,
+        "post_latency": POST_LATENCY,
+        "acc_above": range(31, config.acc_bits),
         "function_beats": TABLE_BEATS,
         "functions": {name: number for number, name in enumerate(FUNCTIONS)},
         "aux_bits": aux_bits,

@@ -8,26 +8,30 @@ from __future__ import annotations
 __all__ = [
     "ADD_LATENCY",
     "AF_TO_FIXED_STAGES",
-    "ARRAY_LATENCY",
     "CENTRE_STAGES",
     "EXP2_STAGES",
     "EXP_LANE_STAGES",
     "EXP_LOG_STAGE",
     "EXP_ROW_STAGES",
+    "FIXED_LATENCY",
     "GELU_LATENCY",
     "GELU_STAGES",
     "LOG2_STAGES",
     "MEAN_STAGES",
     "NORMALISE_STAGES",
+    "POST_LATENCY",
     "ROOT_STAGES",
     "ROUND_STAGES",
     "TO_AF_LATENCY",
+    "array_latency",
     "norm_y_stages",
 ]
 
 TO_AF_LATENCY = 4
 """pu_to_af: size; first of two normalising shifts; second; rounded and limited."""
-ARRAY_LATENCY = 4
+FIXED_LATENCY = 3
+"""pu_post, to the value before its conversion: two shifts; bias, limits and activation."""
+POST_LATENCY = FIXED_LATENCY + TO_AF_LATENCY
 
 ROUND_STAGES = 2
 """sfu_round: shifted; rounded up or not."""
@@ -61,3 +65,9 @@ def norm_y_stages(fraction: int) -> int:
     """sfu_layernorm, pass 3: register, centred, times the factor, rounded, limited, times gamma,
     rounded, beta added, limited; above 10 fraction bits limited before beta too."""
     return 1 + CENTRE_STAGES + 1 + ROUND_STAGES + 2 + ROUND_STAGES + 2 + (fraction > 10)
+
+
+def array_latency(lanes: int) -> int:
+    """pu_array, from a row of A to its sums: code, operand, three of a lane, one for each level of
+    the adder tree, accumulated."""
+    return 6 + (lanes - 1).bit_length()

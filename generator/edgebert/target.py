@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +166,8 @@ class EdgebertTarget:
         own = package.network
         unit = choose_unit(own, options.lanes)
         area = unit_area(unit.config, board)
+        if area.dsp:
+            unit = replace(unit, config=replace(unit.config, multipliers="blocks"))
         sentence = plan_sentence(unit, own, own.length)
         figures = _figures(own, unit, sentence, board, area)
         return UnitPlan(package, data, board, unit, sentence, area, figures)

@@ -27,11 +27,13 @@ class UnitConfig:
     weights where ``weights`` is "af"). weights: "af", or "shift" with ``terms`` SHIFT4 codes a
     weight. attention: what a shift unit does with a product of two activations: "passes" takes
     ``terms`` bits of the second significand at a time, "none" offers no such product (no effect
-    on an "af" unit, which multiplies them as they are). accumulator: "sat32" (32 bits, saturating
-    each array cycle) or "exact" (wide enough for the longest product the buffers hold). a_buffer,
-    b_buffer, c_buffer: bytes of the data buffers; each has a mask buffer of an eighth of it.
-    aux_buffer: bytes of the special function unit's tile buffer. max_tiles: row or column tiles of
-    a product. outstanding: reads under way on the external port, a power of two.
+    on an "af" unit, which multiplies them as they are). multipliers: of an "af" unit's lanes,
+    "logic" adds the rows of a product, "blocks" writes them as products, which tools put into a
+    device's multiplier blocks (the same values in the same cycles). accumulator: "sat32" (32 bits,
+    saturating each array cycle) or "exact" (wide enough for the longest product the buffers hold).
+    a_buffer, b_buffer, c_buffer: bytes of the data buffers; each has a mask buffer of an eighth of
+    it. aux_buffer: bytes of the special function unit's tile buffer. max_tiles: row or column tiles
+    of a product. outstanding: reads under way on the external port, a power of two.
     """
 
     lanes: int = 16
@@ -40,6 +42,7 @@ class UnitConfig:
     weights: Literal["af", "shift"] = "af"
     terms: int = 1
     attention: Literal["passes", "none"] = "passes"
+    multipliers: Literal["logic", "blocks"] = "logic"
     accumulator: Literal["sat32", "exact"] = "sat32"
     a_buffer: int = PUBLISHED_BUFFER
     b_buffer: int = PUBLISHED_BUFFER
@@ -82,6 +85,12 @@ class UnitConfig:
             f"unknown attention {self.attention!r}",
             "choose passes or none",
             "attention",
+        )
+        check(
+            self.multipliers in ("logic", "blocks"),
+            f"unknown multipliers {self.multipliers!r}",
+            "choose logic or blocks",
+            "multipliers",
         )
         check(
             self.accumulator in ("sat32", "exact"),

@@ -221,9 +221,9 @@ def _missing(
     formats: Mapping[str, WeightFormat],
 ) -> list[Problem]:
     problems = []
-    classifier = graph.output if isinstance(graph.nodes[-1], FloatConv) else None
+    wide = graph.wide_outputs()
     for name in (graph.input, *(node.output for node in graph.nodes)):
-        if name not in grids and name != classifier:
+        if name not in grids and name not in wide:
             problems.append(Problem("has no grid", "calibrate it", f"tensor {name!r}"))
     for node in graph.nodes:
         if isinstance(node, FloatConv):
@@ -299,4 +299,6 @@ def convert(
         labels=graph.labels,
         floats=floats,
         meta={**told, "functions": functions} if functions else told,
+        more_outputs=graph.more_outputs,
+        host=graph.host,
     )

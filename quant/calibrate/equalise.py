@@ -77,7 +77,7 @@ def _factors(
     """Factors of one group's channels, or None where it must stay as it is."""
     inside = [node for node in graph.nodes if node.output in group]
     fixed = any(isinstance(n, _Fixed) and group & {*n.inputs, n.output} for n in graph.nodes)
-    if fixed or group & {graph.input, graph.output}:
+    if fixed or group & {graph.input, *graph.outputs}:
         return None
     kinds = {activation_of(node) for node in inside}
     if "relu6" in kinds and mode != "calibrated":

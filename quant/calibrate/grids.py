@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.quant.calibrate.grid_groups import grid_classes, residual_groups, signedness
 from shiftforge.quant.calibrate.network import walk
-from shiftforge.quant.capture.types import FloatConv, FloatGraph
+from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.types import Grid, Preprocess
 from shiftforge.quant.graph.verify import MAX_EXPONENT
 from shiftforge.quant.quantisation import Method
@@ -158,8 +158,7 @@ def calibrate_grids(
                 )
             )
         seen[node.output] = _observe(value, bits, signed[node.output], method)
-    last = graph.nodes[-1]
-    skip = {graph.output} if isinstance(last, FloatConv) else set()
+    skip = graph.wide_outputs()
     image, *groups = residual_groups(graph, additions=share_residual)
     grids: dict[str, Grid] = dict.fromkeys(image, input_grid(graph.preprocess))
     for group in groups:

@@ -121,7 +121,7 @@ def _forward(
             values[node.output] = activate(value, node.activation)
         else:
             values[node.output] = computed(node, values)
-    return values[graph.output], before
+    return torch.cat([values[name].flatten(1) for name in graph.outputs], 1), before
 
 
 def two_term_gains(

@@ -107,6 +107,7 @@ def walk(
     dropped after their last reader.
     """
     readers = Counter(name for node in graph.nodes for name in node.inputs)
+    readers.update(graph.outputs)  # which are kept to the end
     live = {graph.input: torch.from_numpy(images)}
     for node in graph.nodes:
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -131,9 +132,9 @@ class DraftMap:
 Draft: TypeAlias = DraftConv | DraftAdd | DraftMap
 
 
-def live_drafts(drafts: list[Draft], output: str) -> list[Draft]:
-    """Those that the output depends on."""
-    needed, kept = {output}, []
+def live_drafts(drafts: list[Draft], outputs: Collection[str]) -> list[Draft]:
+    """Those that the outputs depend on."""
+    needed, kept = set(outputs), []
     for draft in reversed(drafts):
         if draft.output in needed:
             needed |= set(draft.inputs)
@@ -141,7 +142,7 @@ def live_drafts(drafts: list[Draft], output: str) -> list[Draft]:
     return kept[::-1]
 
 
-def merge_scales(drafts: list[Draft], output: str) -> list[Draft]:
+def merge_scales(drafts: list[Draft], outputs: Collection[str]) -> list[Draft]:
     """Fold each lone scale and offset into the convolution that follows it, where that is exact.
 
     It is exact when that convolution is its only reader and pads nothing or the offset is 0: a
@@ -158,7 +159,7 @@ def merge_scales(drafts: list[Draft], output: str) -> list[Draft]:
             isinstance(draft, DraftConv)
             and draft.scale
             and draft.activation == "none"
-            and draft.output != output
+            and draft.output not in outputs
             and len(after) == 1
             and isinstance(after[0], DraftConv)
             and (after[0].padding == NO_PADDING or not draft.bias.any())

@@ -90,8 +90,8 @@ def run_float(graph: FloatGraph, x: torch.Tensor) -> dict[str, torch.Tensor]:
     return values
 
 
-def run_output(graph: FloatGraph, x: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """(the output (N, C, H, W), the largest magnitude in the graph) for frames x, as run_float.
+def run_output(graph: FloatGraph, x: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], float]:
+    """(the outputs (N, C, H, W), the largest magnitude in the graph) for frames x, as run_float.
 
     Maps are dropped after their last reader.
     """
@@ -102,6 +102,6 @@ def run_output(graph: FloatGraph, x: torch.Tensor) -> tuple[torch.Tensor, float]
             values[node.output] = computed(node, values)
             largest = max(largest, float(values[node.output].abs().max()))
             for name in node.inputs:
-                if last[name] is node and name != graph.output:
+                if last[name] is node and name not in graph.outputs:
                     values.pop(name, None)
-    return values[graph.output], largest
+    return tuple(values[name] for name in graph.outputs), largest

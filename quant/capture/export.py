@@ -177,21 +177,27 @@ def _finish(
     labels: tuple[str, ...],
 ) -> FloatGraph:
     problems = state.problems
-    result = state.values.get(state.trace.output)
+    found = [state.values.get(node) for node in state.trace.outputs]
+    results = [result for result in found if result is not None]
     if not problems:
-        if result is None or any(result.padding) or not state.drafts:
+        if len(results) < len(found) or not state.drafts or any(map(_unfinished, results)):
             problems.append(Problem("its output is no layer's feature map", SUPPORTED, name))
-        elif labels and len(labels) != state.shapes[result.tensor][0]:
+        elif len({result.tensor for result in results}) < len(results):
+            problems.append(Problem("two outputs are the same map", "return it once", name))
+        elif labels and len(labels) != state.shapes[results[0].tensor][0]:
             problems.append(
                 Problem(
-                    f"{len(labels)} labels for {state.shapes[result.tensor][0]} outputs",
+                    f"{len(labels)} labels for {state.shapes[results[0].tensor][0]} outputs",
                     "give one label for each output, or none",
                     where=name,
                 )
             )
-    if problems or result is None:
+    if problems:
         raise InputError(problems)
-    drafts = merge_scales(live_drafts(state.drafts, result.tensor), result.tensor)
+    ends = [result.tensor for result in results]
+    if not set(ends) <= set(state.producers):
+        raise InputError(Problem("its output is no layer's feature map", SUPPORTED, name))
+    drafts = merge_scales(live_drafts(state.drafts, ends), ends)
     prefix = str(getattr(module, "base_model_prefix", ""))
     names = node_names([(d.source, d.operator) for d in drafts], {INPUT}, prefix)
     renamed = {INPUT: INPUT, **{d.output: n for d, n in zip(drafts, names, strict=True)}}
@@ -208,12 +214,23 @@ def _finish(
         name=name,
         preprocess=preprocess,
         input=INPUT,
-        output=renamed[result.tensor],
+        output=renamed[ends[0]],
         shapes={renamed[t]: s for t, s in state.shapes.items() if t in renamed},
         nodes=nodes,
         labels=labels,
         meta={"module": type(module).__name__},
+        more_outputs=tuple(renamed[end] for end in ends[1:]),
+        host={
+            renamed[end]: kind
+            for end, kind in zip(ends, state.trace.host or ("",) * len(ends), strict=True)
+            if kind
+        },
     )
+
+
+def _unfinished(result: Value) -> bool:
+    """Whether something is still to be done with a value before it is a map of its own."""
+    return any(result.padding) or result.channels is not None
 
 
 def _node(draft: Draft, name: str, renamed: dict[str, str]) -> FloatNode:

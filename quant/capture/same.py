@@ -49,7 +49,8 @@ def check_same(module: torch.nn.Module, traced: Trace, graph: FloatGraph) -> Non
         if ran is None:
             continue
         wanted, count = ran
-        got, largest = run_output(graph, frames[:count])
+        results, largest = run_output(graph, frames[:count])
+        got = _as_returned(graph, results)
         if not (wanted.isfinite().all() and got.isfinite().all()):
             continue
         scale = float(wanted.abs().max())
@@ -61,6 +62,21 @@ def check_same(module: torch.nn.Module, traced: Trace, graph: FloatGraph) -> Non
             raise InputError(Problem(what, REMEDY, graph.name))
 
 
+def _as_returned(graph: FloatGraph, results: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """What the network makes of the graph's outputs, host functions applied, (N, values)."""
+    flat = []
+    for name, value in zip(graph.outputs, results, strict=True):
+        kind = graph.host.get(name, "")
+        if kind == "sigmoid":
+            value = value.sigmoid()
+        elif kind == "softmax":
+            value = value.softmax(1)
+        elif kind == "log_softmax":
+            value = value.log_softmax(1)
+        flat.append(value.float().flatten(1))
+    return torch.cat(flat, 1)
+
+
 def _counted(frames: int) -> str:
     return "one frame" if frames == 1 else f"{frames} frames"
 
@@ -70,7 +86,7 @@ def _output(
 ) -> tuple[torch.Tensor, int] | None:
     """(what the network returns after so many calls, as float32; the number of frames).
 
-    None where it raises, or does not return one tensor of as many values as the graph has.
+    None where it raises, or does not return tensors of as many values as the graph has.
     """
     try:
         with _restored(module), quiet(), evaluation(module), torch.no_grad():
@@ -78,10 +94,11 @@ def _output(
                 # A copy: a network may write into its input.
                 made = module(as_input(module, frames.clone()))
             tensors = [t for t in _pytree.tree_leaves(made) if isinstance(t, torch.Tensor)]
-            values = len(frames) * math.prod(graph.shapes[graph.output])
-            if len(tensors) != 1 or tensors[0].numel() != values:
+            sizes = [len(frames) * math.prod(graph.shapes[name]) for name in graph.outputs]
+            if [held.numel() for held in tensors] != sizes:
                 return None
-            return tensors[0].detach().float().cpu(), len(frames)
+            flat = [held.detach().float().cpu().reshape(len(frames), -1) for held in tensors]
+            return torch.cat(flat, 1), len(frames)
     except KeyboardInterrupt:
         raise
     except BaseException:  # whatever a forward raises, SystemExit too

@@ -26,17 +26,19 @@ class Trace:
     """The live part of an exported network.
 
     nodes: operator calls that the output depends on, in execution order.
-    input, output: the image's placeholder and the node whose value the network returns.
+    input: the image's placeholder. outputs: the nodes whose values the network returns, without
+    the functions at their ends that are left to the host; host: these, "" where there is none.
     constants: parameters, buffers and constants by placeholder, with the names they have in the
     module.
-    users: how many live readers each node has (the network's output counts as one).
+    users: how many live readers each node has (being an output counts as one).
     """
 
     nodes: tuple[Node, ...]
     input: Node
-    output: Node
+    outputs: tuple[Node, ...]
     constants: dict[Node, tuple[str, torch.Tensor]]
     users: dict[Node, int]
+    host: tuple[str, ...] = ()
 
 
 def module_path(node: Node) -> str:
@@ -123,9 +125,31 @@ def _export(module: torch.nn.Module, shape: tuple[int, int, int]) -> torch.expor
         ) from error
 
 
-def _live(output: Node) -> set[Node]:
+def _left_to_host(output: Node) -> tuple[Node, str]:
+    """(what the accelerator makes, the function that the host computes of it, or "").
+
+    A sigmoid, or a softmax over the channels, that the network ends in.
+    """
+    name = str(output.target).removeprefix("aten.").rpartition(".")[0].lstrip("_")
+    if (
+        output.op != "call_function"
+        or len(output.all_input_nodes) != 1
+        or output.users.keys() - {own for own in output.users if own.op == "output"}
+    ):
+        return output, ""
+    if name == "sigmoid":
+        return output.all_input_nodes[0], name
+    made = output.meta.get("val")
+    dim = output.args[1] if len(output.args) > 1 else output.kwargs.get("dim")
+    rank = made.ndim if isinstance(made, torch.Tensor) else 0
+    if name in ("softmax", "log_softmax") and rank in (2, 4) and dim in (1, 1 - rank):
+        return output.all_input_nodes[0], name
+    return output, ""
+
+
+def _live(outputs: tuple[Node, ...]) -> set[Node]:
     seen: set[Node] = set()
-    waiting = [output]
+    waiting = list(outputs)
     while waiting:
         node = waiting.pop()
         if node not in seen:
@@ -137,7 +161,7 @@ def _live(output: Node) -> set[Node]:
 def trace(module: torch.nn.Module, shape: tuple[int, int, int]) -> Trace:
     """Trace module in evaluation mode on frames of shape (C, H, W).
 
-    Raises InputError where torch.export fails, or the network has not one input and one output.
+    Raises InputError where torch.export fails, or the network has not one input, or no output.
     """
     program = _export(module, shape)
     signature = program.graph_signature
@@ -148,16 +172,16 @@ def trace(module: torch.nn.Module, shape: tuple[int, int, int]) -> Trace:
     problems = Problems()
     if len(inputs) != 1:
         problems.append(Problem(f"the network takes {len(inputs)} tensors", "give it one image"))
-    if len(outputs) != 1:
-        problems.append(
-            Problem(
-                f"the network returns {len(outputs)} tensors ({', '.join(outputs)})",
-                "wrap it in a module that returns one of them",
-            )
-        )
+    if not outputs:
+        problems.append(Problem("the network returns no tensor", "return what it computes"))
+    if len(set(outputs)) != len(outputs):
+        problems.append(Problem("the network returns a tensor twice", "return it once"))
     problems.stop()
-    output = by_name[outputs[0]]
-    live = _live(output)
+    ends = [_left_to_host(by_name[name]) for name in outputs]
+    if len({node for node, _ in ends}) != len(ends):
+        ends = [(by_name[name], "") for name in outputs]  # one is returned both ways
+    made = tuple(node for node, _ in ends)
+    live = _live(made)
     if placeholders[inputs[0]] not in live:
         remedy = "return what is computed from the image"
         problems.append(Problem("the network's output does not depend on its input", remedy))
@@ -178,7 +202,8 @@ def trace(module: torch.nn.Module, shape: tuple[int, int, int]) -> Trace:
     return Trace(
         nodes=tuple(n for n in program.graph.nodes if n in live and n.op != "placeholder"),
         input=placeholders[inputs[0]],
-        output=output,
+        outputs=made,
         constants=constants,
-        users={n: sum(u in live for u in n.users) + (n is output) for n in live},
+        users={n: sum(u in live for u in n.users) + (n in made) for n in live},
+        host=tuple(kind for _, kind in ends),
     )

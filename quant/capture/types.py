@@ -180,6 +180,8 @@ class FloatGraph:
     """A float network of supported operators; shapes holds (C, H, W) of every tensor.
 
     notes: lines for the user on what was taken from where.
+    more_outputs: tensors that the network returns besides ``output``, in its order. host: by
+    output, what the host computes of it: "sigmoid", "softmax" or "log_softmax" over channels.
     """
 
     name: str
@@ -191,3 +193,16 @@ class FloatGraph:
     labels: tuple[str, ...] = ()
     meta: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    more_outputs: tuple[str, ...] = ()
+    host: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """All that the network returns, in its order."""
+        return (self.output, *self.more_outputs)
+
+    def wide_outputs(self) -> frozenset[str]:
+        """Outputs that convolutions make and nothing reads: they leave with 32 bits."""
+        read = {name for node in self.nodes for name in node.inputs}
+        made = {node.output for node in self.nodes if isinstance(node, FloatConv)}
+        return frozenset(name for name in self.outputs if name in made and name not in read)

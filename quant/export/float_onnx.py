@@ -32,7 +32,7 @@ __all__ = ["export_float"]
 
 
 def export_float(graph: FloatGraph) -> ModelProto:
-    """float32 model with input (N, C, H, W), normalised, and the graph's output (N, C, H, W).
+    """float32 model with input (N, C, H, W), normalised, and the graph's outputs (N, C, H, W).
 
     Values are named as the graph's tensors. Raises InputError where the package onnx is missing.
     """
@@ -59,7 +59,7 @@ def export_float(graph: FloatGraph) -> ModelProto:
     helper, kind = build.onnx.helper, build.onnx.TensorProto.FLOAT
     ends = [
         helper.make_tensor_value_info(name, kind, ["N", *graph.shapes[name]])
-        for name in (graph.input, graph.output)
+        for name in (graph.input, *graph.outputs)
     ]
     return build.made(graph.name, ends[:1], ends[1:])
 

@@ -77,7 +77,7 @@ def _problems(model: QuantizedModel) -> list[Problem]:
     found = []
     for name, tensor in model.tensors.items():
         narrow = tensor.grid.bits <= 8
-        if not narrow and name != model.output:
+        if not narrow and name not in model.outputs:
             remedy = "quantise it to 8 bits or less"
             found.append(Problem(f"a tensor of {tensor.grid.bits} bits", remedy, name))
     for node in model.nodes:

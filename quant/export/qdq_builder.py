@@ -89,7 +89,7 @@ class Builder(OnnxNodes):
                 return int(proto.DOUBLE if tensor in self.doubles else proto.FLOAT)
             return int(proto.INT8 if grid.signed else proto.UINT8)
 
-        outputs = [info(self.model.output, self.model.output, proto.FLOAT)]
+        outputs = [info(name, name, proto.FLOAT) for name in self.model.outputs]
         if every_tensor:
             for node in self.model.nodes:
                 outputs.append(info(codes_name(node.output), node.output, kind(node.output)))

@@ -47,17 +47,20 @@ def run_onnx(
     }
 
 
-def run_float_onnx(graph: FloatGraph, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The float network's output (N, C, H, W) for normalised frames (N, C, H, W).
+def run_float_onnx(
+    graph: FloatGraph, frames: NDArray[np.float32]
+) -> dict[str, NDArray[np.float32]]:
+    """The float network's outputs (N, C, H, W) by name, for normalised frames (N, C, H, W).
 
     Raises InputError where onnxruntime is missing.
     """
     session = _session(export_float(graph), False)
+    names = list(graph.outputs)
     found = [
-        session.run([graph.output], {graph.input: np.ascontiguousarray(frames[i : i + _CHUNK])})[0]
+        session.run(names, {graph.input: np.ascontiguousarray(frames[i : i + _CHUNK])})
         for i in range(0, len(frames), _CHUNK)
     ]
-    return np.concatenate([np.asarray(part, np.float32) for part in found])
+    return {name: np.concatenate([part[k] for part in found]) for k, name in enumerate(names)}
 
 
 def _session(model: ModelProto, optimise: bool) -> Any:

@@ -33,7 +33,7 @@ SCHEMA = 1
 CHOICES_SCHEMA = 2
 """Of files with channel orders or variants, which readers of schema 1 would leave out."""
 MAPS_SCHEMA = 3
-"""Of files with other nodes than convolutions, additions and global averages."""
+"""Of files with other nodes than convolutions, additions and global averages, or more outputs."""
 
 
 def arrays_digest(arrays: Arrays) -> str:
@@ -69,6 +69,8 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
         "name": model.name,
         "input": model.input,
         "output": model.output,
+        **({"more_outputs": list(model.more_outputs)} if model.more_outputs else {}),
+        **({"host": dict(model.host)} if model.host else {}),
         "preprocess": {
             "channels": p.channels,
             "height": p.height,
@@ -99,7 +101,8 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
 
 def _schema(model: QuantizedModel) -> int:
     """The oldest version that holds the model."""
-    if not all(isinstance(node, Conv | Add | Pool) for node in model.nodes):
+    older = all(isinstance(node, Conv | Add | Pool) for node in model.nodes)
+    if not older or model.more_outputs or model.host:
         return MAPS_SCHEMA
     return CHOICES_SCHEMA if model.orders or model.variants else SCHEMA
 

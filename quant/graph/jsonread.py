@@ -94,9 +94,20 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
         orders=orders,
         variants=variants,
         meta=top.mapping("meta"),
+        more_outputs=top.texts("more_outputs") if top.has("more_outputs") else (),
+        host=_host(top),
     )
     problems.stop()
     return model
+
+
+def _host(top: Fields) -> dict[str, str]:
+    """The functions that are left to the host, by output; `verify` judges them."""
+    told = top.mapping("host") if top.has("host") else {}
+    if not all(isinstance(kind, str) for kind in told.values()):
+        top.note("field 'host' is not an object of texts")
+        return {}
+    return dict(told)
 
 
 def _tensor(f: Fields) -> Tensor:

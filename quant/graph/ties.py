@@ -98,7 +98,7 @@ def fixed_ties(graph: Graph) -> frozenset[str]:
     cuts or shuffles channels, reads or writes.
     """
     ties = channel_ties(graph)
-    fixed = {graph.input, graph.output}
+    fixed = {graph.input, *graph.outputs}
     for node in graph.nodes:
         if names_channels(node):
             fixed |= {*node.inputs, node.output}

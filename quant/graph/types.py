@@ -205,6 +205,9 @@ class QuantizedModel:
     floats: the folded float32 network, ``{"<conv>.weight": (O, I/g, kh, kw), "<conv>.bias": (O,)}``
     in real values (for the float checkpoint); empty where it was stripped.
     meta: JSON-serialisable facts about the run that made the model.
+    more_outputs: tensors that the network returns besides ``output``, in its order.
+    host: by output, what the host computes of its real values: "sigmoid", or "softmax" or
+    "log_softmax" over the channels. They change no integer.
     """
 
     name: str
@@ -218,6 +221,13 @@ class QuantizedModel:
     orders: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+    more_outputs: tuple[str, ...] = ()
+    host: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """All that the network returns, in its order."""
+        return (self.output, *self.more_outputs)
 
     def conv_nodes(self) -> tuple[Conv, ...]:
         """The convolutions, in execution order."""

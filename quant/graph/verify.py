@@ -38,12 +38,13 @@ from shiftforge.quant.graph.verify_maps import check_constant, check_map
 from shiftforge.quant.graph.verify_orders import check_orders
 from shiftforge.quant.graph.verify_variants import check_variants
 
-__all__ = ["MAX_ADD_SHIFT", "MAX_EXPONENT", "verify"]
+__all__ = ["HOST_FUNCTIONS", "MAX_ADD_SHIFT", "MAX_EXPONENT", "verify"]
 
 MAX_EXPONENT = 64
 MAX_ADD_SHIFT = 15
 MAX_SIDE = 1 << 16
 LANE_BITS = 8
+HOST_FUNCTIONS = ("sigmoid", "softmax", "log_softmax")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*")
 
 
@@ -119,7 +120,7 @@ def _check_wiring(model: QuantizedModel, problems: list[Problem]) -> None:
     if model.input not in model.tensors:
         problems.append(Problem(f"unknown input tensor {model.input!r}"))
     later = {node.output for node in model.nodes}
-    produced, read = {model.input}, {model.output}
+    produced, read = {model.input}, set(model.outputs)
     for node in model.nodes:
         if not node.source.isprintable() or "*/" in node.source or "\\" in node.source:
             problems.append(
@@ -156,8 +157,10 @@ def _check_wiring(model: QuantizedModel, problems: list[Problem]) -> None:
                 Problem(f"writes {node.output!r}, which has a producer already", "", _place(node))
             )
         produced.add(node.output)
-    if model.output not in later:
-        problems.append(Problem(f"no node produces the output tensor {model.output!r}"))
+    for name in model.outputs:
+        if name not in later:
+            problems.append(Problem(f"no node produces the output tensor {name!r}"))
+    problems += _check_outputs(model)
     for name in model.tensors:
         if name not in produced:
             problems.append(Problem("is produced by no node", "remove it", f"tensor {name!r}"))
@@ -169,6 +172,21 @@ def _check_wiring(model: QuantizedModel, problems: list[Problem]) -> None:
                     f"tensor {name!r}",
                 )
             )
+
+
+def _check_outputs(model: QuantizedModel) -> list[Problem]:
+    found = [
+        Problem("is an output more than once", "name it once", f"tensor {name!r}")
+        for name, count in Counter(model.outputs).items()
+        if count > 1
+    ]
+    for name, kind in model.host.items():
+        if name not in model.outputs:
+            found.append(Problem("is no output", "remove its function", f"host {name!r}"))
+        if kind not in HOST_FUNCTIONS:
+            what = f"unknown function {kind!r}"
+            found.append(Problem(what, f"use {', '.join(HOST_FUNCTIONS)}", f"host {name!r}"))
+    return found
 
 
 def _check_node(node: Node, model: QuantizedModel) -> list[Problem]:

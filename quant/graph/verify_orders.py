@@ -38,7 +38,7 @@ def _fault(model: QuantizedModel, name: str, order: NDArray[np.int32]) -> str:
     tensor = model.tensors.get(name)
     if tensor is None:
         return "belongs to no tensor of the network"
-    if name in (model.input, model.output):
+    if name in (model.input, *model.outputs):
         end = "input" if name == model.input else "output"
         return f"the network's {end} lies in its own order and has no other"
     if order.dtype != np.int32 or order.shape != (tensor.channels,):

@@ -21,6 +21,7 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import nn
 
+from shiftforge.errors import InputError, Problem
 from shiftforge.quant.calibrate.convert import clamp_codes
 from shiftforge.quant.capture.evaluate import computed
 from shiftforge.quant.capture.map_values import window_sums
@@ -208,6 +209,9 @@ def folded_network(
     convolution name. start, biases: what post-training quantisation found; without them training
     begins at the nearest levels of the float weights, with the float biases.
     """
+    if graph.more_outputs:
+        what = f"it has {len(graph.outputs)} outputs, and training knows the loss of one"
+        raise InputError(Problem(what, "return one of them, or quantise it untrained", graph.name))
     codes = start or {}
     quantisers = {
         node.name: scheme.quantiser(node, formats[node.name], codes.get(node.name))

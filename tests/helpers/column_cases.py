@@ -18,7 +18,7 @@ from shiftforge.sim.golden.edgebert.mac import accumulate, shift_values
 from shiftforge.sim.golden.edgebert.post import Activation, post_af
 
 INT32 = (-(1 << 31), (1 << 31) - 1)
-SETTLE = 12  # cycles after which nothing is under way and the post-processing may change
+SETTLE = 24  # cycles after which nothing is under way and the post-processing may change
 FILES = ("column_bench", "pu_af_decode", "pu_lane", "pu_vmac", "pu_acc", "pu_post")
 
 
@@ -51,7 +51,7 @@ def ports(config: UnitConfig) -> Ports:
 
 def build_column(config: UnitConfig, replace: Mapping[str, str] | None = None) -> SfuModel:
     text = {**render_unit(config), **render_bench(config), **(replace or {})}
-    names = [f"{name}.sv" for name in (*FILES, "pu_fixed_to_af")]
+    names = [f"{name}.sv" for name in (*FILES, "pu_to_af")]
     return build_with_files({name: text[name] for name in names}, ports(config))
 
 

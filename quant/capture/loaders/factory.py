@@ -143,7 +143,8 @@ def load_module(
     preprocess, note = taken
     shape = (preprocess.channels, preprocess.height, preprocess.width)
     graph = capture(network, shape, preprocess, source.rpartition(":")[2], names)
-    graph = replace(graph, notes=(note,))
+    left = tuple(f"{kind} of {name} is left to the host" for name, kind in graph.host.items())
+    graph = replace(graph, notes=(note, *left))
     # What a user says of mean and std is said of what the network itself takes.
     own = overrides.mean is None and overrides.std is None
     return fold_image_scale(graph) if own else graph

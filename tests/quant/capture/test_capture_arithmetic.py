@@ -233,6 +233,6 @@ def test_no_overload_of_a_known_operator_ends_in_an_error(overload: torch._ops.O
 
 def lowering(graph: torch.fx.Graph, x: torch.fx.Node, node: torch.fx.Node) -> Lowering:
     users = {x: 1, node: 1}
-    state = Lowering(Trace((node,), x, node, {}, users))
+    state = Lowering(Trace((node,), x, (node,), {}, users))
     state.values[x] = Value("input", (3, 8, 8), False, True)
     return state

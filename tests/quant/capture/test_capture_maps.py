@@ -120,6 +120,7 @@ CASES: list[tuple[str, Forward]] = [
     ("conv pool conv", lambda s, x: s.conv(x).sum((2, 3)) / 108),
     ("conv average", lambda s, x: s.conv(x).mean(3, keepdim=True)),
     ("conv average conv", lambda s, x: s.conv(x).sum(2, keepdim=True)),
+    ("conv table max", lambda s, x: F.max_pool2d(s.conv(x).sigmoid(), 2)),
     # channels
     ("conv conv concat", lambda s, x: torch.cat([s.conv(x), s.other(x)], 1)),
     ("conv conv concat", lambda s, x: torch.concat((s.conv(x), s.other(x), x), -3)),
@@ -205,7 +206,6 @@ TABLES: list[tuple[str, Forward]] = [
     ("hardswish", lambda s, x: F.hardswish(s.conv(x))),
     ("hardsigmoid", lambda s, x: F.hardsigmoid(s.conv(x))),
     ("silu", lambda s, x: F.silu(s.conv(x), inplace=True)),
-    ("sigmoid", lambda s, x: s.conv(x).sigmoid()),
     ("tanh", lambda s, x: s.conv(x).tanh()),
     ("elu(x, 0.7, 1, 1)", lambda s, x: F.elu(s.conv(x), 0.7)),
     ("elu(x, 0.5, 1, 2)", lambda s, x: F.celu(s.conv(x), 0.5)),

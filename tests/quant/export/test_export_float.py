@@ -41,7 +41,7 @@ def graph_of(node: FloatNode, shape: tuple[int, int, int]) -> FloatGraph:
 def agrees(graph: FloatGraph, low: float = -3.0, high: float = 3.0) -> None:
     frames = np.random.default_rng(1).uniform(low, high, (3, *SHAPE)).astype(np.float32)
     wanted = run_float(graph, torch.from_numpy(frames).double())[graph.output].numpy()
-    got = run_float_onnx(graph, frames)
+    got = run_float_onnx(graph, frames)[graph.output]
     assert got.shape == wanted.shape
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
 

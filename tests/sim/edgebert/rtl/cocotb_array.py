@@ -80,7 +80,7 @@ async def rows_equal_golden(dut: object, traffic: tuple[float, float], coded: bo
         cocotb.start_soon(bench.stream("b", vectors(b, CONFIG.b_bits, 1) * tiles, traffic[1])),
     ]
     await bench.stream("a", vectors(a, BITS, times), traffic[0])
-    for _ in range(8):
+    for _ in range(16):
         await RisingEdge(dut.clk_i)  # type: ignore[attr-defined]
     assert rows.finish() == tiles * LANES
     assert fired[1] == tiles * per_tile

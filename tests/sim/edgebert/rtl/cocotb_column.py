@@ -8,7 +8,7 @@ import cocotb
 import numpy as np
 import unit_model
 from cocotb.triggers import RisingEdge
-from column_cases import accumulators, directed, want, words
+from column_cases import SETTLE, accumulators, directed, want, words
 from rtl_benches import ColumnBench, pack
 from rtl_coverage import Coverage, column_coverage
 from scoreboard import Scoreboard
@@ -102,7 +102,7 @@ async def rows_equal_the_contract(
                     },
                     idle,
                 )
-    for _ in range(10):
+    for _ in range(SETTLE):
         await RisingEdge(dut.clk_i)  # type: ignore[attr-defined]
     assert accs.finish() == codes.finish() == 12 * LANES
     for task in running:
@@ -133,7 +133,7 @@ async def every_point_is_hit(dut: object, idle: float) -> None:
             if "valid" in word:
                 sent = {k: v for k, v in word.items() if k not in post and k != "valid"}
                 await bench.send({"b_codes": 0, "pass": 0, **sent}, idle)
-        for _ in range(10):
+        for _ in range(SETTLE):
             await RisingEdge(dut.clk_i)  # type: ignore[attr-defined]
         assert accs.finish() == codes.finish() == len(sums.a)
         for task in running:

@@ -56,7 +56,9 @@ SPREAD = (
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"weights": "shift"}, {"weights": "shift", "terms": 2}], ids=str
+    "changes",
+    [{}, {"multipliers": "blocks"}, {"weights": "shift"}, {"weights": "shift", "terms": 2}],
+    ids=str,
 )
 def test_every_pair_over_a_spread_of_post_processing(changes: dict[str, Any]) -> None:
     """All codes of an activation with all codes of a weight, from decoder to AF code."""

@@ -16,8 +16,8 @@ CONFIG = small(2)
 FAULTS = {
     "wrong exponent add": (
         "pu_lane.sv",
-        "shift = {1'b0, a_exp} + {1'b0, b_exp}",
-        "shift = {1'b0, a_exp} | {1'b0, b_exp}",
+        "shift_q <= {1'b0, a_exp} + {1'b0, b_exp}",
+        "shift_q <= {1'b0, a_exp} | {1'b0, b_exp}",
     ),
     "missing hidden one": ("pu_af_decode.sv", "sig_o = {nonzero,", "sig_o = {1'b0 & nonzero,"),
     "hidden one on zero": ("pu_af_decode.sv", "sig_o = {nonzero,", "sig_o = {1'b1 | nonzero,"),
@@ -27,8 +27,9 @@ FAULTS = {
         "mask2_q <= mask_rdata_i[row1_q[2:0]];",
         "mask2_q <= mask_rdata_i[row1_q[2:0]] & ((row1_q[2:0] == 3'd5) ? 2'b01 : 2'b11);",
     ),
-    "shift off by one": ("pu_post.sv", "right = shift_i[5:0];", "right = shift_i[5:0] - 6'd1;"),
-    "ties away from even": ("pu_post.sv", "rest == half && floor[0]", "rest == half"),
+    "shift off by one": ("pu_post.sv", "6'd63 : size[5:0];", "6'd63 : size[5:0] - 6'd1;"),
+    "ties away from even": ("pu_post.sv", "guard1 && (rest1 || bits1[0])", "guard1"),
+    "left shift wraps": ("pu_post.sv", "value2_q <= over ?", "value2_q <= (over && 1'b0) ?"),
     "narrow accumulator": (
         "pu_acc.sv",
         "value_d = wide[31:0];",
@@ -37,12 +38,44 @@ FAULTS = {
     "accumulator not cleared": ("pu_acc.sv", "first_i ? 32'sd0", "(first_i && 1'b0) ? 32'sd0"),
     "accumulator wraps": ("pu_acc.sv", "if (wide[32:31] !=", "if (1'b0 && wide[32:31] !="),
     "bias wraps": ("pu_post.sv", "if (biased[32] != biased[31])", "if (1'b0 && biased[32])"),
-    "rows exchanged": ("pu_array.sv", "row0_q <= row_q;", "row0_q <= ~row_q;"),
-    "largest value wraps": ("pu_fixed_to_af.sv", "rounded > 10'sd7", "rounded > 10'sd8"),
+    "rows exchanged": ("pu_array.sv", "row_at_q[1] <= row_q;", "row_at_q[1] <= ~row_q;"),
+    "largest value wraps": ("pu_to_af.sv", "exponent_q > MaxExponent", "exponent_q > 10'sd8"),
+    "a stale operand after a vector of zeros": (
+        "pu_vmac.sv",
+        "assign go = valid_i && nonzero_i;",
+        "assign go = valid_i;",
+    ),
+    "a sum of zeros is left out": ("pu_vmac.sv", "(valid_i && needed_i)", "(valid_i && 1'b0)"),
+    "a dropped stage of the tree": (
+        "pu_vmac.sv",
+        "valid_o = told_q[Levels+2]",
+        "valid_o = told_q[Levels+1]",
+    ),
+    "a dropped stage of a lane": (
+        "pu_lane.sv",
+        "<<< shift2_q",
+        "<<< shift_q",
+    ),
+    "a stage that waits for the next row": (
+        "pu_vmac.sv",
+        "go_q <= {go_q[Levels+1:0], go};",
+        "go_q <= {go_q[Levels+1:1], go_q[0] && go, go};",
+    ),
+    "a tile that changes a cycle early": (
+        "pu_array.sv",
+        "swap_q[1] && fill_nz_q[c]) tile_q",
+        "swap_q[0] && fill_nz_q[c]) tile_q",
+    ),
+    "a tile of zeros that hides the next": (
+        "pu_array.sv",
+        "tile_nz = swap_q[1] ? fill_nz_q : tile_nz_q",
+        "tile_nz = tile_nz_q",
+    ),
+    "shifts read a row late": ("pu_matmul.sv", "b == 4 ? next_valid", "b == 4 ? row_valid"),
     "parameters of the wrong column": (
         "pu_matmul.sv",
-        ".raddr_i(next_tag[TileWidth-2:0])",
-        ".raddr_i(next_tag[TileWidth-2:0] ^ 8'd1)",
+        ": row_tag[TileWidth-2:0];",
+        ": row_tag[TileWidth-2:0] ^ 8'd1;",
     ),
 }
 PLACE = (

@@ -27,6 +27,7 @@ TWO: dict[str, Any] = {"weights": "shift", "terms": 2}
 
 LANE = """
 module lane_bench (
+  input  logic clk_i,
   input  logic [{a_top}:0] a_i,
   input  logic [{b_top}:0] b_i,
   input  logic codes_i,
@@ -44,12 +45,13 @@ endmodule
 """
 SHIFT_LANE = """assign b = '0;
   pu_lane u_lane (
-    .a_i(a), .b_i(b_i), .codes_i(codes_i), .pass_i(pass_i), .product_o(product)
+    .clk_i(clk_i), .en_i(3'b111), .a_i(a), .b_i(b_i), .codes_i(codes_i), .pass_i(pass_i),
+    .product_o(product)
   );"""
 AF_LANE = """pu_af_decode u_b (
     .code_i(b_i), .sign_o(b[{a_bits}]), .exp_o(b[{a_bits}-1:{sig}]), .sig_o(b[{sig}-1:0])
   );
-  pu_lane u_lane (.a_i(a), .b_i(b), .product_o(product));"""
+  pu_lane u_lane (.clk_i(clk_i), .en_i(3'b111), .a_i(a), .b_i(b), .product_o(product));"""
 # Arguments: bits of A, bits of B, codes_i, passes. Result: 64-bit products [pass][a][b].
 MAIN = """
 #include <cstdio>
@@ -64,7 +66,10 @@ int main(int, char** argv) {
         top.pass_i = p;
         top.a_i = a;
         top.b_i = b;
-        top.eval();
+        for (int edge = 0; edge < 6; edge++) {
+          top.clk_i = edge & 1;
+          top.eval();
+        }
         std::fwrite(&top.product_o, 8, 1, stdout);
       }
   return 0;
@@ -180,20 +185,26 @@ FAULTS = {
     ),
     "pass order swapped": (
         "pu_array.sv",
-        "pass0_q <= pass_q;",
-        "pass0_q <= passes_i - 3'd1 - pass_q;",
+        "pass1_q <= pass_q;",
+        "pass1_q <= passes_i - 3'd1 - pass_q;",
         "array",
     ),
     "cleared before each pass": (
         "pu_array.sv",
-        "first0_q <= k_q == '0 && pass_q == 3'd0;",
-        "first0_q <= k_q == '0;",
+        "first_q[1] <= k_q == '0 && pass_q == 3'd0;",
+        "first_q[1] <= k_q == '0;",
         "array",
     ),
     "out after each pass": (
         "pu_array.sv",
-        "last0_q <= last_k && last_pass;",
-        "last0_q <= last_k;",
+        "last_q[1] <= last_k && last_pass;",
+        "last_q[1] <= last_k;",
+        "array",
+    ),
+    "a bubble that counts": (
+        "pu_array.sv",
+        "valid_q <= {valid_q[Stages-1:1], fire};",
+        "valid_q <= {valid_q[Stages-1:1], tile_valid_q};",
         "array",
     ),
     "checkpoint not restored": (

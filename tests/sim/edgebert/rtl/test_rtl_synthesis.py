@@ -66,7 +66,7 @@ def test_the_whole_unit_elaborates(tmp_path: Path, changes: dict[str, Any]) -> N
 def test_shift_lanes_need_no_multiplier(tmp_path: Path) -> None:
     shift = cells(tmp_path, small(8, weights="shift"), "pu_vmac")
     assert sum(count for kind, count in shift.items() if "MUL" in kind) == 0
-    af = cells(tmp_path, small(8), "pu_vmac")
+    af = cells(tmp_path, small(8, multipliers="blocks"), "pu_vmac")
     assert sum(count for kind, count in af.items() if "MUL" in kind) == 8
 
 

@@ -26,7 +26,7 @@ from shiftforge.sim.rtl.verilator import BuildError, lint
 
 SPREAD: list[dict[str, Any]] = [
     {},
-    {"lanes": 2, "accumulator": "exact"},
+    {"lanes": 2, "accumulator": "exact", "multipliers": "blocks"},
     {"lanes": 32, "weights": "shift", "terms": 2},
     {"lanes": 8, "weights": "shift", "accumulator": "exact"},
     {"lanes": 4, "af_bits": 4, "exp_bits": 2, "max_tiles": 1024},
