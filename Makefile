@@ -15,13 +15,14 @@ JOBS    ?= $(shell n=$$(nproc 2>/dev/null || echo 1); echo $$(( n < 4 ? n : 4 ))
 PYTEST  := $(BIN)/pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench clean distclean FORCE
+.PHONY: help demo test test-all lint format operators bench clean distclean FORCE
 
 help:
 	@echo "make demo      quantise, generate and run the shipped example on three devices"
 	@echo "make test      all tests but the slow ones (JOBS=1 for one process)"
 	@echo "make test-all  all tests"
 	@echo "make lint      ruff check, ruff format --check, mypy --strict; slang, verible, Verilator on RTL"
+	@echo "make operators write docs/OPERATORS.md anew"
 	@echo "make bench     seconds a frame, generation time, memory"
 	@echo "make clean     remove what was built; make distclean removes .venv too"
 
@@ -72,6 +73,9 @@ lint: $(VENV)/installed
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+operators: $(VENV)/installed
+	$(BIN)/python -m shiftforge.generator.conv.operators_page docs/OPERATORS.md
 
 bench: $(VENV)/installed
 	@$(BIN)/python bench/run.py

@@ -17,7 +17,8 @@ class CheckRow:
 
     source: module path in the network. operator: what it computes, such as "conv 3x3, stride 2".
     shape: of its result. maps: where it runs, such as "depthwise"; None where it cannot, and then
-    problems says why. detail: more of it, in words.
+    problems says why. detail: more of it, in words. kind: of operator, as the documentation's table
+    has it; "" where there is none.
     """
 
     node: str
@@ -27,6 +28,7 @@ class CheckRow:
     maps: str | None
     detail: str = ""
     problems: tuple[Problem, ...] = ()
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ class CheckReport:
     def maps(self) -> bool:
         """Whether all of it can run."""
         return not self.problems
+
+    def kinds(self) -> list[tuple[str, int, int]]:
+        """(kind of operator, nodes of it, those of them that run), in order of the first node."""
+        found: dict[str, list[bool]] = {}
+        for row in self.rows:
+            if row.kind:
+                found.setdefault(row.kind, []).append(row.maps is not None)
+        return [(kind, len(own), sum(own)) for kind, own in found.items()]
 
     def stop(self) -> None:
         """Raise InputError with every problem; nothing where all maps."""

@@ -114,6 +114,13 @@ def _print(report: CheckReport) -> None:
             for row in report.rows
         ],
     )
+    kinds = report.kinds()
+    if kinds:
+        print_table(
+            "By operator (docs/OPERATORS.md)",
+            ("operator", "nodes", "that map"),
+            [(kind, str(count), str(mapped)) for kind, count, mapped in kinds],
+        )
     if report.figures:
         rows = [(name, figure_text(name, value)) for name, value in report.figures.items()]
         print_table(f"On {report.board}, all modelled", ("figure", "value"), rows)

@@ -149,7 +149,10 @@ def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[Che
             # It would follow a convolution that does not map.
             detail = "follows a convolution that does not map"
         shape, maps = graph.shapes[node.output], None if own else place
-        rows.append(CheckRow(node.name, node.source, _operator(node), shape, maps, detail, own))
+        kind = type(node).__name__.removeprefix("Float")
+        rows.append(
+            CheckRow(node.name, node.source, _operator(node), shape, maps, detail, own, kind)
+        )
     return tuple(rows)
 
 

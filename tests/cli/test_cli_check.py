@@ -74,6 +74,7 @@ def test_what_maps_is_a_table(networks: str, capsys: pytest.CaptureFixture[str])
     assert nodes[1] == {
         "node": nodes[1]["node"], "source": "3", "operator": "conv 3x3, groups 8",
         "shape": [8, 20, 20], "maps": "depthwise", "detail": "", "problems": [],
+        "kind": "Conv",
     }  # fmt: skip
     modelled = report["modelled"]
     assert isinstance(modelled, dict) and modelled["modelled_fps"] > 0
@@ -107,10 +108,12 @@ def test_what_does_not_map_is_listed_and_refused_by_quantize(
 def test_operators_that_are_not_captured_are_listed(
     networks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = NETWORKS + "def sig():\n    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sigmoid())\n"
-    (tmp_path / "networks_with_sigmoid.py").write_text(text)
-    report = document(["check", "networks_with_sigmoid:sig"], 2, capsys)
-    assert "sigmoid" in json.dumps(report["error"])
+    text = (
+        NETWORKS + "def up():\n    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.PixelShuffle(2))\n"
+    )
+    (tmp_path / "networks_with_shuffle.py").write_text(text)
+    report = document(["check", "networks_with_shuffle:up"], 2, capsys)
+    assert "pixel_shuffle" in json.dumps(report["error"])
 
 
 def test_python_gives_the_report(networks: str) -> None:
