@@ -31,8 +31,8 @@ def stages(config: UnitConfig) -> list[Stage]:
     lanes = [f"{column}.u_vmac.u_lane{i}" for column in columns for i in range(n)]
     first = ["low_q", "high_q", "sign_q", "shift_q"]
     if config.weights == "shift":
-        terms = ["size_q"] if config.terms == 1 else ["term0_q", "term1_q", "subtract_q"]
-        first = [*terms, "negate_q", "shift_q"]
+        one, two = ["sig_q", "set_q", "amount_q"], ["term0_q", "set0_q", "term1_q", "set1_q"]
+        first = [*(one if config.terms == 1 else two), "negate_q", "shift_q"]
 
     def each(places: Sequence[str], *names: str) -> tuple[str, ...]:
         return tuple(f"{place}.{name}" for place in places for name in names)

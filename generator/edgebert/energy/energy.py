@@ -15,6 +15,7 @@ from shiftforge.generator.edgebert.energy.unit_energy import (
     buffer_read_bytes,
     command_traffic,
     function_energy,
+    gated_energy,
 )
 from shiftforge.generator.edgebert.unit import UnitConfig
 
@@ -162,7 +163,7 @@ def _command_work(
     external = fetched - embeddings + stored + descriptor
     return Work(
         cycles,
-        (busy - gated) * array * _PJ_TO_NJ,
+        ((busy - gated) * array + gated * gated_energy(config, model, r)) * _PJ_TO_NJ,
         moved * model.buffer(config.a_buffer // n) * _PJ_TO_NJ,
         function_energy(config, r, model) * _PJ_TO_NJ,
         _clock(config, model, cycles),

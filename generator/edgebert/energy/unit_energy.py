@@ -25,6 +25,7 @@ __all__ = [
     "buffer_read_bytes",
     "command_traffic",
     "function_energy",
+    "gated_energy",
     "product_energy",
 ]
 
@@ -209,6 +210,18 @@ def array_energy(config: UnitConfig, model: EnergyModel) -> dict[str, float]:
         "adder trees": n * tree,
         "accumulators": n * accumulate,
     }
+
+
+def gated_energy(config: UnitConfig, model: EnergyModel, registers: Mapping[str, int]) -> float:
+    """pJ that the array still takes in a cycle with a row of zeros.
+
+    Lanes and trees keep still. The operand tile changes once in n rows whatever these are, and the
+    products with it where such a row is the first; accumulators move in the first K-step of a tile
+    (set to 0) and in its last (told). Rows of zeros are taken as spread evenly over rows and steps.
+    """
+    parts = array_energy(config, model)
+    steps = registers["k_tiles"] * registers["passes"]
+    return parts["products"] / config.lanes + min(1.0, 2 / steps) * parts["accumulators"]
 
 
 def buffer_read_bytes(config: UnitConfig, registers: Mapping[str, int]) -> float:
