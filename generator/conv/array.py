@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from shiftforge.generator.conv.schedule import Layer
+from shiftforge.generator.conv.layers import Layer
 
 __all__ = ["TAPS", "ArrayShape", "Tiling", "power_of_two", "tile_layer"]
 
@@ -61,7 +61,9 @@ class ArrayShape:
 class Tiling:
     """A layer in lines, tiles and weight words (all counts a batch of the array's frames).
 
-    weight_words: of a group of output channels, without second words.
+    in_groups: channel groups that a group of output channels reads; map_groups: of the whole map.
+    block_groups: groups of output channels that read the same ones. weight_words: of a group of
+    output channels, without second words.
     """
 
     in_groups: int
@@ -71,6 +73,8 @@ class Tiling:
     out_rows: int
     out_tiles: int
     weight_words: int
+    map_groups: int
+    block_groups: int
 
     @property
     def tiles(self) -> int:
@@ -87,13 +91,18 @@ def tile_layer(layer: Layer, array: ArrayShape) -> Tiling:
     """Cut a layer for an array. A weight word holds one array cycle's weights."""
     channels, rows, columns = layer.in_shape
     out, out_rows, out_columns = layer.out_shape
-    words = {"pointwise": ceil(channels / array.taken), "depthwise": 1, "standard": channels}
+    own = layer.block_channels
+    words = {"pointwise": ceil(own / array.taken), "depthwise": 1, "standard":
+             own * layer.windows.count}  # fmt: skip
+    out_groups = ceil(out / array.units)
     return Tiling(
-        in_groups=ceil(channels / array.units),
+        in_groups=ceil(own / array.units),
         in_rows=rows,
         in_tiles=ceil(columns / array.pixels),
-        out_groups=ceil(out / array.units),
+        out_groups=out_groups,
         out_rows=out_rows,
         out_tiles=ceil(out_columns / array.pixels),
         weight_words=words[layer.mode],
+        map_groups=ceil(channels / array.units),
+        block_groups=ceil(layer.block_outputs / array.units),
     )

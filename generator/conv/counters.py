@@ -107,7 +107,8 @@ def counters_of(plan: Counted) -> Counters:
         "loader": loader_ranges(plan.image, plan.image_strips),
         "controller": controller_ranges(
             columns_of(ControllerPass, [*image, *controller]), plan.memory.total_lines,
-            plan.through.lines, residual=any(own.post.residual for own in plan.steps),
+            plan.through.lines, plan.array.pixels,
+            residual=any(own.post.residual for own in plan.steps),
             through=any(own.to_memory or own.fetches for own in controller),
             non_blocking=plan.non_blocking,
         ),

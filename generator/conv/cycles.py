@@ -110,7 +110,7 @@ def model_cycles(
     word = beats.cycles(bytes_per_cycle)
     lines = ImageLines(image, latencies, bytes_per_cycle, depths.image)
     weights = Weights(word, latencies, depths.weight)
-    times = [step_times(own) for own in passes]
+    times = [step_times(own, array.units) for own in passes]
     for frame in range(2):
         begin = at.end
         for i, (layer, tiling, own) in enumerate(zip(layers, tilings, times, strict=True)):
@@ -129,7 +129,7 @@ def model_cycles(
                     # A frame takes no less than its image.
                     at.end = most(at.end, begin + lines.cycles)
                 total = round(float(at.end - before))
-                macs = layer.macs // layer.out_shape[1] * tiling.out_rows
+                macs = layer.macs * tiling.out_rows // layer.out_shape[1]
                 found.append(
                     LayerCycles(
                         _ideal(layer, tiling), passes[i][1].iterations, passes[i][0].iterations,

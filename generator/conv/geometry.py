@@ -11,65 +11,41 @@ import numpy as np
 from shiftforge.errors import Problem
 from shiftforge.quant.graph.types import Conv, QuantizedModel, Tensor
 
-__all__ = ["MAX_IMAGE_KERNEL", "geometry_problems", "on_image", "width_problems"]
+__all__ = [
+    "MAX_IMAGE_KERNEL", "MAX_STRIDE", "geometry_problems", "image_kernel", "on_image",
+    "width_problems",
+]  # fmt: skip
 
-MAX_IMAGE_KERNEL = 7
+MAX_IMAGE_KERNEL = 64
+MAX_STRIDE = 4
 LANE_BITS = 8
 INT32_MAX = (1 << 31) - 1
 
 
 def on_image(conv: Conv, model: QuantizedModel) -> bool:
-    """Whether the loader can lay this convolution's taps out as channels."""
+    """Whether the loader lays this convolution's taps out as channels."""
     readers = [n for n in model.nodes if model.input in n.inputs]
-    return conv.groups == 1 and conv.input == model.input and len(readers) == 1
+    alone = conv.groups == 1 and conv.input == model.input and len(readers) == 1
+    side = image_kernel(conv)
+    return alone and side <= MAX_IMAGE_KERNEL and max(conv.padding) <= side
+
+
+def image_kernel(conv: Conv) -> int:
+    """Side of the square that holds a convolution's taps."""
+    return conv.dilation * (max(conv.kernel) - 1) + 1
 
 
 def geometry_problems(conv: Conv, model: QuantizedModel) -> list[Problem]:
     """Everything about a convolution's shape that the array cannot run."""
     place = f"{conv.name} ({conv.source})"
-    kh, kw = conv.kernel
-    channels = model.tensors[conv.input].channels
-    out, per_group = int(conv.weight.shape[0]), int(conv.weight.shape[1])
-    found = []
-    if conv.dilation != 1:
-        what = f"dilation {conv.dilation} is not supported"
-        found.append(Problem(what, "use output_stride 32 (no dilation)", place))
-    if conv.groups > 1 and not conv.groups == channels == out:
-        what = (
-            f"grouped convolution ({conv.groups} groups of {per_group} channels, {out} outputs) "
-            "is not supported"
-        )
-        remedy = "use groups 1 or a depthwise convolution with multiplier 1"
-        found.append(Problem(what, remedy, place))
-    if kh != kw:
-        found.append(Problem(f"kernel {kh}x{kw} is not square", "use 1x1 or 3x3", place))
-        return found  # the other rules are of square kernels
-    if on_image(conv, model):
-        return found + _image_problems(conv, place)
-    if kh not in (1, 3):
-        what = f"kernel {kh}x{kw} is not supported here"
-        found.append(Problem(what, "use 1x1 or 3x3", place))
-    if conv.stride not in (1, 2):
+    if conv.stride <= 2 or on_image(conv, model):
+        return []
+    if conv.stride > MAX_STRIDE:
         what = f"stride {conv.stride} is not supported"
-        found.append(Problem(what, "use stride 1 or 2", place))
-    top, left, bottom, right = conv.padding
-    wide = max(top, left) > 1 or max(top + bottom, left + right) > kh - 1
-    if kh in (1, 3) and wide:
-        what = f"padding {conv.padding} (top, left, bottom, right) is not supported"
-        remedy = f"use at most 1 at the top and left, and at most {kh - 1} in each direction"
-        found.append(Problem(what, remedy, place))
-    return found
-
-
-def _image_problems(conv: Conv, place: str) -> list[Problem]:
-    """Of a convolution whose taps the loader lays out as channels; its kernel is square."""
-    kernel = conv.kernel[0]
-    if kernel > MAX_IMAGE_KERNEL:
-        what = f"kernel {kernel}x{kernel} is too large"
-        return [Problem(what, "use at most 7x7 on the image", place)]
-    if max(conv.padding) > kernel:
-        what = f"padding {conv.padding} is more than the kernel of {kernel}x{kernel}"
-        return [Problem(what, "pad the image on the host", place)]
+        return [Problem(what, f"use stride {MAX_STRIDE} at most, or more on the image", place)]
+    if model.tensors[conv.output].grid.bits > LANE_BITS and conv.kernel != (1, 1):
+        what = f"stride {conv.stride} is not supported where results leave as 32-bit integers"
+        return [Problem(what, "use stride 1 or 2, or follow it with a 1x1 convolution", place)]
     return []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from shiftforge import __version__
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.counters import Counter
+from shiftforge.generator.conv.lower_controller import COUNTERS, operand_counters
 from shiftforge.generator.conv.lower_post import signed_digits
 from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.plan import LayerPlan, Plan
@@ -31,7 +32,7 @@ from shiftforge.generator.conv.windows import window_columns
 from shiftforge.generator.escape import verbatim
 from shiftforge.generator.render import MAX_VECTOR, render
 
-__all__ = ["render_accelerator"]
+__all__ = ["left_out", "render_accelerator"]
 
 _COMMENTS = {
     "controller_layer_t": "n, a, y, t: counters of operand lines, the innermost first, and how "
@@ -55,15 +56,27 @@ def _layer_comment(layer: LayerPlan) -> str:
     return f"{layer.index:3d} {layer.mode}{note}  {layer.source}"
 
 
+def left_out(plan: Plan) -> frozenset[str]:
+    """Members that no layer of the plan needs."""
+    used = operand_counters(own.controller for own in plan.steps)
+    found = [f"{name}{k}" for k in range(used, COUNTERS) for name in "nayt"]
+    if not plan.cuts:
+        found += ["more_rows", "more_columns"]
+    if not plan.cut_columns:
+        found += ["column", "column_step"]
+    return frozenset(found)
+
+
 def _records(plan: Plan) -> list[dict[str, Any]]:
     """The structures, and how the words of a record become one."""
-    kinds = {**RECORDS, **THROUGH_RECORDS}
+    kinds, none = {**RECORDS, **THROUGH_RECORDS}, left_out(plan)
     return [
         {"type": f"{kernel}_layer_t", "kernel": kernel, "size": f"SF_{kernel.upper()}_WORDS",
          "streamed": kernel in STEP_KERNELS,
          "program": f"SF_{kernel.upper()}_PROGRAM", "program_words": own.total_words,
          "words": own.words, "bits": own.bits, "comment": _COMMENTS[f"{kernel}_layer_t"],
-         "fields": struct_fields(kinds[f"{kernel}_layer_t"]), "unpacked": _unpacked(own)}
+         "fields": [f for f in struct_fields(kinds[f"{kernel}_layer_t"]) if f[0] not in none],
+         "unpacked": [f for f in _unpacked(own) if f["name"] not in none]}
         for kernel, own in plan.packings.items()
     ]  # fmt: skip
 
@@ -167,6 +180,9 @@ def _geometries(plan: Plan, mode: str) -> list[dict[str, int]]:
     """Windows of a mode that have other columns than those before them. weight: of its place, 0 to
     2, in the number that tells the places of a column in all windows."""
     own = window_columns(plan.geometries, mode, plan.array.pixels)
+    if mode == "standard" and plan.cut_columns:
+        # A window's own column tells which it is.
+        own = tuple({origin: (i, stride, origin) for i, stride, origin in own}.values())
     return [
         {"index": i, "stride": stride, "origin": origin, "weight": 3**n}
         for n, (i, stride, origin) in enumerate(own)
@@ -180,7 +196,9 @@ def render_accelerator(plan: Plan) -> str:
     vector = min(array.units, MAX_VECTOR)
     note = "" if array.unit == "shift" else ", multiplier variant (not multiplier-free)"
     standard, depthwise = (_geometries(plan, mode) for mode in ("standard", "depthwise"))
-    strides = sorted({g["stride"] for g in standard})
+    strides = sorted(
+        {step for _, step, _ in window_columns(plan.geometries, "standard", array.pixels)}
+    )
     pointwise = any(layer.mode == "pointwise" for layer in plan.layers)
     word, beats = weight_word_bytes(array), plan.beats
     lane = 16 if array.units % 16 == 0 else 8
@@ -245,6 +263,9 @@ def render_accelerator(plan: Plan) -> str:
         "fetch_count": len(plan.fetches),
         "store_count": len(plan.saves),
         "constants": _constants(plan),
+        "counters_used": operand_counters(own.controller for own in plan.steps),
+        "cuts": plan.cuts,
+        "cut_columns": plan.cut_columns,
         "channels": plan.channels,
         "numbers": {c.name: i for i, c in enumerate(plan.channels)},
         "hardware_depths": True,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,14 @@ from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.steps import Place
 from shiftforge.generator.conv.walk import Walk, lines_a_tile
 
-__all__ = ["lower_controller", "lower_image", "result_lag", "result_lines", "result_times"]
+__all__ = [
+    "COUNTERS", "USUAL", "WINDOW_COLUMN", "lower_controller", "lower_image", "operand_counters",
+    "result_lag", "result_lines", "result_times", "walk_counters",
+]  # fmt: skip
 
+COUNTERS = 9
+"""Of operand lines in a record; a plan's text has those that its layers need, ``USUAL`` or more."""
+USUAL = 6
 _EVERY = ("every_tile", "every_inner", "every_row", "every_outer")
 
 
@@ -37,13 +44,16 @@ def lower_controller(
     target: Place | None,
     trace_base: int,
     lag: int,
+    pixels: int,
+    counters: int,
 ) -> ControllerPass:
     """The controller's record of a step of a layer.
 
     tiling, walk: of the step, whose first output row is ``first``. source, skip, target: where the
     maps lie that it reads and writes; the image has no place where it is not stored. trace_base:
-    the target's first line in a frame's trace. lag: iterations after which the result of an operand
-    is read, as long as operands are sent (``result_lag``).
+    the target's first line in a frame's trace, or -1. lag: iterations after which the result of an
+    operand is read, as long as operands are sent (``result_lag``). pixels: of a tile. counters: of
+    operand lines that the plan's text has (``walk_counters``).
     """
     stores = result_lines(layer, tiling)
     complete = _completions(layer, tiling, walk)
@@ -60,7 +70,12 @@ def lower_controller(
     first_row = first
     if layer.mode != "pointwise":
         first_row = walk.first_row if layer.mode == "depthwise" else first * layer.stride
-    corner = layer.top * tiling.in_tiles + layer.left if layer.mode == "standard" else 0
+    corner = 0
+    if layer.mode == "standard":
+        corner = layer.top * tiling.in_tiles + ceil(layer.left / pixels)
+    trace_lines = 0
+    if target is not None and trace_base >= 0:
+        trace_lines = target.line(first) - target.base
     return ControllerPass(
         iterations=iterations,
         sends=sends,
@@ -76,8 +91,8 @@ def lower_controller(
         stores=stores,
         out_base=target.line(first) if target is not None else 0,
         **_named("store", store_steps),
-        trace_base=trace_base + (target.line(first) - target.base if target is not None else 0),
-        **_operands(layer, tiling, walk, plane, first),
+        trace_base=trace_base + trace_lines,
+        **_operands(layer, tiling, walk, plane, first, pixels, counters),
     )
 
 
@@ -136,13 +151,28 @@ def lower_image(groups: int, rows: int, tiles: int, base: int) -> ControllerPass
     return ControllerPass(
         iterations=groups * plane,
         from_image=1,
-        n0=1, n1=1, n2=1, n3=1, n4=1, n5=1,
+        n0=1, n1=1, n2=1, n3=1, n4=1, n5=1, n6=1, n7=1, n8=1,
         results=Pace(tiles=groups, inner=tiles, rows=rows),
         stores=groups * plane,
         out_base=base,
         store_tile=plane, store_inner=back, store_row=back, store_outer=back,
         trace_base=-1,
     )  # fmt: skip
+
+
+def walk_counters(layers: Iterable[Layer]) -> int:
+    """How many counters of operand lines layers need, ``USUAL`` or more."""
+    own = [
+        6 + (layer.windows.count > 1) + (layer.windows.columns > 1) + (layer.blocks > 1)
+        for layer in layers if layer.mode == "standard"
+    ]  # fmt: skip
+    return max(own, default=USUAL)
+
+
+def operand_counters(passes: Iterable[ControllerPass]) -> int:
+    """How many counters of operand lines records need."""
+    used = [k for own in passes for k in range(USUAL, COUNTERS) if getattr(own, f"n{k}") > 1]
+    return max(used, default=USUAL - 1) + 1
 
 
 def _completions(layer: Layer, tiling: Tiling, walk: Walk) -> Pace:
@@ -164,7 +194,7 @@ def _computed(layer: Layer, tiling: Tiling, units: int) -> int:
     meanwhile: all channels of the last group."""
     if layer.mode != "standard":
         return 0
-    return layer.in_shape[0] - (tiling.in_groups - 1) * units
+    return layer.block_channels - (tiling.in_groups - 1) * units
 
 
 def _results(layer: Layer, tiling: Tiling, complete: Pace) -> Pace:
@@ -190,40 +220,74 @@ def _named(name: str, steps: Sequence[int]) -> dict[str, int]:
     return dict(zip(keys, steps, strict=True))
 
 
-def _operands(layer: Layer, tiling: Tiling, walk: Walk, plane: int, first: int) -> dict[str, int]:
+def _operands(
+    layer: Layer, tiling: Tiling, walk: Walk, plane: int, first: int, pixels: int, counters: int
+) -> dict[str, int]:
     """Counters of operand lines: sizes, and how address, row and tile change with each. plane:
     lines of a channel group where they lie. first: output row of the step."""
     width = tiling.in_tiles
     stride, top, left = layer.stride, layer.top, layer.left
     first_y = first_t = zero_outside = 0
+    found: dict[str, int] = {}
+    outer = [(walk.outer, (0, 0, 0))]
+    if layer.blocks > 1:
+        inside = [(tiling.block_groups, (0, 0, 0))] if tiling.block_groups > 1 else []
+        outer = [*inside, (layer.blocks, (tiling.in_groups * plane, 0, 0))]
     if layer.mode == "pointwise":
-        sizes = [tiling.in_groups, tiling.tiles, walk.outer]
-        moves = [(plane, 0, 0), (1, 0, 0), (0, 0, 0)]
+        walked = [(tiling.in_groups, (plane, 0, 0)), (tiling.tiles, (1, 0, 0)), *outer]
         groups = tiling.tiles
     elif layer.mode == "standard":
-        sizes = [3, 3, tiling.in_groups, tiling.out_tiles, tiling.out_rows, walk.outer]
-        moves = [
-            (1, 0, 1), (width, 1, 0), (plane, 0, 0), (stride, 0, stride),
-            (stride * width, stride, 0), (0, 0, 0),
+        walked = [
+            (3, (1, 0, 1)), (3, (width, 1, 0)), (tiling.in_groups, (plane, 0, 0)),
+            *_windows(layer, width, pixels), (tiling.out_tiles, (stride, 0, stride)),
+            (tiling.out_rows, (stride * width, stride, 0)), *outer,
         ]  # fmt: skip
-        first_y, first_t, zero_outside, groups = first * stride - top, -left, 1, 3
+        first_y, first_t, zero_outside = first * stride - top, -ceil(left / pixels), 1
+        groups = 3
+        if layer.windows.columns > 1:
+            step = layer.windows.column_step % pixels
+            found |= {"column": -left % pixels, "column_step": step}
     else:
         first_y = walk.first_row
-        sizes = [width, walk.row_length // width, walk.all_rows - first_y, walk.outer]
-        moves = [(1, 0, 1), (plane, 0, 0), (width, 1, 0), (plane, 0, 0)]
+        walked = [
+            (width, (1, 0, 1)), (walk.row_length // width, (plane, 0, 0)),
+            (walk.all_rows - first_y, (width, 1, 0)), (walk.outer, (plane, 0, 0)),
+        ]  # fmt: skip
         groups = walk.inner
-    found = {
+    found |= {
         "first_y": first_y, "first_t": first_t, "zero_outside": zero_outside, "groups": groups,
     }  # fmt: skip
-    found |= {f"n{k}": (sizes[k] if k < len(sizes) else 1) for k in range(6)}
     back: tuple[int, ...] = (0, 0, 0)
     # Past the last line: no row of the map, from whichever above it the walk begins.
     outside = 2 * (tiling.in_rows + 2)
-    for k in range(6):
+    for k in range(COUNTERS):
         # A counter that steps puts those before it back to their start.
-        move = moves[k] if k < len(sizes) else (0, outside, 0)
-        step = tuple(m - b for m, b in zip(move, back, strict=True))
-        found |= {f"{n}{k}": v for n, v in zip("ayt", step, strict=True)}
-        if k < len(sizes):
-            back = tuple(b + (sizes[k] - 1) * m for b, m in zip(back, move, strict=True))
+        if k >= counters:
+            found |= {f"n{k}": 1}
+            continue
+        size, move = walked[k] if k < len(walked) else (1, (0, outside, 0))
+        step_back = tuple(m - b for m, b in zip(move, back, strict=True))
+        found |= {f"n{k}": size, **{f"{n}{k}": v for n, v in zip("ayt", step_back, strict=True)}}
+        if k < len(walked):
+            back = tuple(b + (size - 1) * m for b, m in zip(back, move, strict=True))
+            if found.get("column_step") and k == WINDOW_COLUMN:
+                hops = (found["column"] + (size - 1) * found["column_step"]) // pixels
+                back = back[0] + hops, back[1], back[2] + hops
+    return found
+
+
+WINDOW_COLUMN = 4
+"""The counter of a kernel's windows in a row."""
+
+
+def _windows(layer: Layer, width: int, pixels: int) -> list[tuple[int, tuple[int, int, int]]]:
+    """Counters of the windows that a kernel is cut into. Where a window begins in the tile behind
+    the one that its step tells, the controller goes on by one more."""
+    own = layer.windows
+    if own.count == 1:
+        return []
+    found = [(own.rows, (own.row_step * width, own.row_step, 0))]
+    if own.columns > 1:
+        tiles = own.column_step // pixels
+        found.append((own.columns, (tiles, 0, tiles)))
     return found

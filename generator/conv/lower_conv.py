@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from shiftforge.generator.conv.array import Tiling
+from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.records import ConvPass, Run
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.walk import Walk
@@ -78,18 +78,21 @@ def lower_conv(
     layer: Layer,
     tiling: Tiling,
     walk: Walk,
-    units: int,
+    array: ArrayShape,
     counts: Sequence[tuple[int, int]],
     next_words: int,
     geometries: Mapping[tuple[str, int, int], int],
     first_line: int = 0,
+    columns: bool = False,
 ) -> ConvPass:
     """The convolution unit's record of a step of a layer; tiling and walk are the step's.
 
     counts: (first, second) words of each group (``word_counts``). next_words: weight words of the
     first group of the step after it. geometries: numbers of (mode, stride, left padding).
-    first_line: of a depthwise layer's row in the line buffer.
+    first_line: of a depthwise layer's row in the line buffer. columns: some layer's kernel is cut
+    into windows by columns, so that each window's first one is told.
     """
+    units, pixels = array.units, array.pixels
     common: dict[str, Any] = {
         "mode": MODES[layer.mode],
         "geometry": geometries.get((layer.mode, layer.stride, layer.left), 0),
@@ -104,11 +107,15 @@ def lower_conv(
     own: dict[str, Any] = {"lines": tiling.in_groups}
     fill = 0
     if layer.mode == "standard":
-        fill = WINDOW_LINES
+        fill, cut = WINDOW_LINES, layer.windows
         own |= {
-            "loads": tiling.out_groups * tiling.tiles * tiling.in_groups,
-            "last_lanes": layer.in_shape[0] - (tiling.in_groups - 1) * units,
+            "loads": tiling.out_groups * tiling.tiles * tiling.in_groups * cut.count,
+            "last_lanes": layer.block_channels - (tiling.in_groups - 1) * units,
+            "more_rows": cut.rows - 1,
+            "more_columns": cut.columns - 1,
         }
+        if columns:
+            own |= {"column": -layer.left % pixels, "column_step": cut.column_step % pixels}
     sizes = [
         Run(len(list(same)), m + k, k, tile_cycles(layer, tiling, units, m, k))
         for (m, k), same in groupby(counts)

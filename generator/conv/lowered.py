@@ -15,6 +15,7 @@ from shiftforge.generator.conv.lower_controller import (
     lower_image,
     result_lag,
     result_lines,
+    walk_counters,
 )
 from shiftforge.generator.conv.lower_conv import array_iterations, lower_conv, lower_fill
 from shiftforge.generator.conv.lower_post import lower_post
@@ -35,6 +36,7 @@ from shiftforge.generator.conv.through import (
 from shiftforge.generator.conv.times import Passes
 from shiftforge.generator.conv.turns import Turns, choose_turns, post_delay
 from shiftforge.generator.conv.walk import Walk, walk_layer, walk_step
+from shiftforge.generator.conv.windows import geometry_numbers
 
 __all__ = ["Lowered", "LoweredStep", "Traced", "lower_network"]
 
@@ -163,9 +165,10 @@ def lower_network(
             for layer, tiling, own in zip(layers, tilings, words, strict=True)
         ]
     busy = memo[counted]
+    counters = walk_counters(layers)
     part = choose_slice(layers, tilings, busy, array)
     turns = choose_turns(layers, tilings, busy, array, part, network.shifts.folded)
-    numbers = {geometry: n for n, geometry in enumerate(network.geometries)}
+    numbers = geometry_numbers(network.geometries, array.pixels)
     found, trace = [], _Trace()
     fetched: list[tuple[tuple[Rows, ...], int]] = []
     slots: dict[int, int] = {}
@@ -186,20 +189,22 @@ def lower_network(
         if layer.pool is not None:
             pool = 1 + network.pools.index((layer.pool.multiplier, layer.pool.shift))
         places = source, skip, target, trace.add(layer, whole, step)
-        sent = step.layer, tiling, walk, step.first, places, lag, leaves
+        sent = step.layer, tiling, walk, step.first, places, lag, leaves, array.pixels
         if sent not in memo:
-            own_pass = lower_controller(layer, tiling, walk, step.first, *places, lag)
+            own_pass = lower_controller(
+                layer, tiling, walk, step.first, *places, lag, array.pixels, counters
+            )
             memo[sent] = replace(own_pass, to_memory=int(leaves))
         next_words = sum(words[steps[(n + 1) % len(steps)].layer][0])
         own = words[step.layer]
-        used = step.layer, array.units, tiling, walk, own, next_words, step.line
+        used = step.layer, array.units, array.pixels, tiling, walk, own, next_words, step.line
         if used not in memo:
             memo[used] = lower_conv(
-                layer, tiling, walk, array.units, own, next_words, numbers, step.line
+                layer, tiling, walk, array, own, next_words, numbers, step.line, network.cut
             )
         post_record = lower_post(layer, tiling, walk, array, pool, part, turns)
         records = memo[sent], memo[used], post_record
-        maps = ((source, whole.in_groups), (skip, whole.out_groups))
+        maps = ((source, whole.map_groups), (skip, whole.out_groups))
         reads = tuple((p.base, groups * p.plane) for p, groups in maps if p is not None)
         fetched.append((rows, slot))
         found.append(LoweredStep(step, tiling, walk, lag, records, reads))
@@ -267,8 +272,11 @@ class _Trace:
         self.whole: dict[str, int] = {}
 
     def add(self, layer: Layer, whole: Tiling, step: Step) -> int:
-        """The first line of the place that the step writes to."""
+        """The first line of the place that the step writes to; -1 where the result is no tensor of
+        the network."""
         name = layer.result.name
+        if layer.inner:
+            return -1
         if layer.direct:
             return self.lines
         if name in self.whole:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
 from shiftforge.generator.conv.schedule import Layer, Schedule, schedule
 from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
+from shiftforge.generator.conv.windows import lefts
 from shiftforge.generator.conv.word_layout import word_counts
 from shiftforge.quant.graph.types import Conv, QuantizedModel
 
@@ -34,6 +35,15 @@ class Network:
     multiplier: bool
     shifts: ShiftRanges
     _words: dict[tuple[int, str], tuple[WordCounts, ...]] = field(default_factory=dict, repr=False)
+    _fitted: dict[int, Network] = field(default_factory=dict, repr=False)
+
+    def fit(self, units: int) -> Network:
+        """The network for an array of so many units."""
+        if self.scheduled.units in (0, units):
+            return self
+        if units not in self._fitted:
+            self._fitted[units] = _network(self.model, schedule(self.model, units))
+        return self._fitted[units]
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -50,6 +60,11 @@ class Network:
             for grid in [own.add_output.grid]
         ]
         return max(sums, default=0).bit_length() + 1
+
+    @property
+    def cut(self) -> bool:
+        """Whether a kernel is cut into windows by columns."""
+        return any(own.windows.columns > 1 for own in self.layers)
 
     @property
     def acc_bits(self) -> int:
@@ -73,10 +88,16 @@ def network_of(model: QuantizedModel | Network) -> Network:
     """The network of a model, or itself. Raises InputError for what cannot be mapped."""
     if isinstance(model, Network):
         return model
-    scheduled = schedule(model)
+    return _network(model, schedule(model))
+
+
+def _network(model: QuantizedModel, scheduled: Schedule) -> Network:
     layers = scheduled.layers
     multiplier = any(isinstance(n, Conv) and n.multiplier is not None for n in model.nodes)
-    geometries = {(own.mode, own.stride, own.left) for own in layers if own.mode != "pointwise"}
+    geometries = {
+        (own.mode, own.stride, left) for own in layers if own.mode != "pointwise"
+        for left in lefts(own)
+    }  # fmt: skip
     pools = [(own.pool.multiplier, own.pool.shift) for own in layers if own.pool is not None]
     return Network(
         model=model,

@@ -114,6 +114,16 @@ class Plan:
     saves: tuple[StorePass, ...]
 
     @property
+    def cuts(self) -> bool:
+        """Whether some kernel is cut into several windows."""
+        return any(own.conv.more_rows or own.conv.more_columns for own in self.steps)
+
+    @property
+    def cut_columns(self) -> bool:
+        """Whether one is by columns."""
+        return any(own.conv.more_columns for own in self.steps)
+
+    @property
     def traffic_bytes(self) -> int:
         """Bytes that a batch moves from and to global memory: image, weights, parameters, records,
         output, and maps that travel."""
@@ -329,7 +339,7 @@ def make_plan(
     read as soon as they can be, so that the channel of results is short. through: tensors that lie
     in global memory. Raises InputError where the plan does not fit, which ``must_fit`` may waive.
     """
-    network = network_of(model)
+    network = network_of(model).fit(array.units)
     if problems := shape_problems(array.units, array.pixels, array.frames):
         raise InputError(problems)
     layers = network.layers

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.image import ImageLayout
+from shiftforge.generator.conv.lower_controller import COUNTERS, USUAL, WINDOW_COLUMN
 from shiftforge.generator.conv.lower_conv import MODES
 from shiftforge.generator.conv.records import Run, field_names, field_values
 
@@ -78,13 +79,16 @@ def loader_ranges(image: ImageLayout, strips: Sequence[int]) -> Ranges:
 
 
 def controller_ranges(
-    of: Columns, lines: int, away: int, *, residual: bool, through: bool, non_blocking: bool
-) -> Ranges:
-    """lines, away: of the maps on chip and in global memory, 0 or more."""
+    of: Columns, lines: int, away: int, pixels: int, *, residual: bool, through: bool,
+    non_blocking: bool,
+) -> Ranges:  # fmt: skip
+    """lines, away: of the maps on chip and in global memory, 0 or more. pixels: of a tile."""
     address, sent = (0, max(0, lines - 1)), (0, max(0, lines - 1, away - 1))
     found: Ranges = {"iteration": _to(of["iterations"])}
-    found |= {f"c{k}": _to(of[f"n{k}"] - 1) for k in range(6)}
-    found |= {"address": address, "y": _walked(of, "y"), "t": _walked(of, "t")}
+    found |= {f"c{k}": _to(of[f"n{k}"] - 1) for k in range(_used_counters(of))}
+    found |= {"address": address, "y": _walked(of, "y"), "t": _walked(of, "t", _hops(of, pixels))}
+    if np.any(of["column_step"]):
+        found["column"] = 0, pixels - 1
     if residual:
         found |= _pace(of, "skips") | {"skip_address": address}
     found |= _pace(of, "results", None if non_blocking else of["stores"])
@@ -97,18 +101,33 @@ def controller_ranges(
     return found
 
 
-def _walked(of: Columns, axis: str) -> tuple[int, int]:
+def _used_counters(of: Columns) -> int:
+    """Of operand lines, that the text has."""
+    return max([k + 1 for k in range(COUNTERS) if np.any(of[f"n{k}"] > 1)] + [USUAL])
+
+
+def _hops(of: Columns, pixels: int) -> Ints:
+    """Tiles by which the last of a kernel's windows in a row lies further than its steps tell."""
+    columns = of["column"] + (of[f"n{WINDOW_COLUMN}"] - 1) * of["column_step"]
+    return np.asarray(columns // pixels * (of["column_step"] > 0), np.int64)
+
+
+def _walked(of: Columns, axis: str, hops: Ints | None = None) -> tuple[int, int]:
     """Rows (y) or tiles (t) from the first line on, as long as lines are sent."""
     low = high = of[f"first_{axis}"]
     back, walk = np.zeros_like(low), np.ones_like(low)
-    for k in range(6):
+    for k in range(COUNTERS):
         # A counter that steps puts those before it back to their start.
         move = of[f"{axis}{k}"] + back
         span = (of[f"n{k}"] - 1) * move
+        if k == WINDOW_COLUMN and hops is not None:
+            span = span + hops
         low, high = low + np.minimum(span, 0), high + np.maximum(span, 0)
         back, walk = back + span, walk * of[f"n{k}"]
     # Past the end of a walk its last step is taken once more.
-    again = np.maximum(-(-of["sends"] // walk) - 1, 0) * (back + of[f"{axis}5"])
+    again = np.maximum(-(-of["sends"] // walk) - 1, 0) * (
+        back + of[f"{axis}{_used_counters(of) - 1}"]
+    )
     low, high = low + np.minimum(again, 0), high + np.maximum(again, 0)
     return int(low.min()), int(high.max())
 
@@ -161,6 +180,10 @@ def conv_ranges(of: Columns, array: ArrayShape, *, zero_words: bool) -> Ranges:
         "lane": _to(lanes),
         "computes": _to(standard),
     }
+    if (of["more_rows"] | of["more_columns"]).any():
+        found |= {"window_row": _to(of["more_rows"]), "window_column": _to(of["more_columns"])}
+    if of["more_columns"].any():
+        found["column"] = 0, array.pixels - 1
     if zero_words and standard.any():
         found |= dict.fromkeys(("channels", "used"), _to(run["words"] - run["twice"]))
     if words_repeat:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from shiftforge.boards.types import Board
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
 from shiftforge.generator.conv.check import dry_model
+from shiftforge.generator.conv.embed import embedded
 from shiftforge.generator.conv.lower_conv import array_iterations
 from shiftforge.generator.conv.schedule import Layer, schedule
 from shiftforge.generator.conv.walk import walk_layer
@@ -31,13 +32,14 @@ def word_planner(board: Board, units: int, pixels: int) -> WordPlanner:
 
     def plan(graph: FloatGraph, orders: Orders) -> WordPlan:
         formats = {n.name: _ONE_TERM for n in graph.nodes if isinstance(n, FloatConv)}
-        layers = schedule(dry_model(graph, formats)).layers
+        layers = schedule(dry_model(graph, formats), units).layers
         words, cycles = {}, 0
         for layer in layers:
             tiling = tile_layer(layer, array)
             walk = walk_layer(layer, tiling)
-            own = layer_words(layer, tiling, units)
-            words[layer.conv.name] = _in_network(own, layer, orders)
+            if layer.conv.name in formats:
+                own = layer_words(layer, tiling, units)
+                words[layer.conv.name] = _in_network(own, layer, orders)
             counts = word_counts(layer, tiling, array)
             cycles += array_iterations(layer, tiling, walk, units, counts)
         return WordPlan(words, cycles, {"board": board.name, "units": units, "pixels": pixels})
@@ -56,14 +58,27 @@ def _places(order: NDArray[np.int32] | None, channels: int) -> NDArray[np.int64]
 def _in_network(own: SecondWords, layer: Layer, orders: Orders) -> SecondWords:
     """The same for weights (O, I // groups, kh, kw) in the network's order."""
     conv = layer.conv
-    shape = conv.weight.shape
-    rows = _places(orders.get(conv.output), shape[0])
+    rows = _places(orders.get(conv.output), conv.weight.shape[0])
+    block = _blocks(own, layer)
+    if len(block) > 1:
+        block = block[rows]
+    if layer.mode != "depthwise" and not layer.taps:
+        block = block[:, _places(orders.get(conv.input), block.shape[1])]
+    whole = np.broadcast_to(block, conv.weight.shape)
+    return SecondWords(own.group[rows], whole, own.blocks, own.cycles, own.once)
+
+
+def _blocks(own: SecondWords, layer: Layer) -> NDArray[np.int32]:
+    """The block of each weight in the accelerator's order, (O or 1, I // groups or 1, kh, kw)."""
+    conv = layer.conv
     if layer.mode == "depthwise":
-        block = np.broadcast_to(own.block[rows, :1, :1, :1], shape)
-    elif layer.mode == "pointwise" and shape[2:] != (1, 1):
-        # The image's taps are the channels of the first layer.
-        block = np.broadcast_to(own.block[:1].reshape(1, *shape[1:]), shape)
-    else:
-        columns = _places(orders.get(conv.input), shape[1])
-        block = np.broadcast_to(own.block[:1, columns, :1, :1], shape)
-    return SecondWords(own.group[rows], block, own.blocks, own.cycles, own.once)
+        return own.block[:, :1, :1, :1]
+    # Without groups all outputs have their weights in the same blocks.
+    shape = (1 if conv.groups == 1 else conv.weight.shape[0], *conv.weight.shape[1:])
+    size = int(np.prod(shape))
+    places = embedded(layer.form, conv, np.arange(1, size + 1).reshape(shape))
+    blocks = np.broadcast_to(own.block[: shape[0]], (*places.shape, 1, 1)[:4]).reshape(-1)
+    there = np.flatnonzero(places)
+    found = np.zeros(size, np.int32)
+    found[places.reshape(-1)[there] - 1] = blocks[there]
+    return found.reshape(shape)

@@ -71,7 +71,8 @@ def rows_read(layer: Layer, step: Step) -> tuple[int, int]:
     if layer.mode == "depthwise":
         first, end = rows_sent(layer, first), height if step.final else rows_sent(layer, end)
     elif layer.mode == "standard":
-        first, end = first * layer.stride - layer.top, (end - 1) * layer.stride - layer.top + 3
+        below = layer.windows.height - layer.top
+        first, end = first * layer.stride - layer.top, (end - 1) * layer.stride + below
     return max(0, min(first, height)), max(0, min(end, height))
 
 

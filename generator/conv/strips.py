@@ -135,7 +135,7 @@ def limited_plan(
     that are possible, where none is so small.
     """
     options = {"non_blocking": non_blocking, "depths": depths}
-    return _Limiter(network, board, array, options).plan(limit)
+    return _Limiter(network.fit(array.units), board, array, options).plan(limit)
 
 
 def fitting_plan(
@@ -148,7 +148,9 @@ def fitting_plan(
     ram_blocks: of the board, at most; held against a plan in strips only where one can meet it.
     Raises InputError with what does not fit the board.
     """
-    limiter = _Limiter(network, board, array, {"non_blocking": non_blocking, "depths": depths})
+    options = {"non_blocking": non_blocking, "depths": depths}
+    network = network.fit(array.units)
+    limiter = _Limiter(network, board, array, options)
     plan = limiter.whole if limit is None else limiter.plan(limit)
     if _fits(plan, ram_blocks):
         return plan
@@ -185,6 +187,7 @@ def strips_or_none(
 ) -> Plan | None:  # fmt: skip
     """``fitting_plan``, or None where there is none: faster, as nothing is told."""
     options = {"non_blocking": non_blocking, "depths": depths}
+    network = network.fit(array.units)
     if limit is not None and (_Limiter(network, board, array, options).plan_or_none(limit) is None):
         return None
     try:

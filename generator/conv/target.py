@@ -152,7 +152,7 @@ def generate(
 
 
 def _emit(network: Network, plan: Plan) -> Design:
-    layers, model = network.layers, network.model
+    layers, model = network.fit(plan.array.units).layers, network.model
     weights, rests = pack_weights(
         layers, [own.words for own in plan.layers], plan.array, plan.beats,
         [own.index for own in plan.steps],

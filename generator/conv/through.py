@@ -72,7 +72,7 @@ def read_rows(
     found = []
     if layer.input.name in through:
         first, end = rows_read(layer, step)
-        found.append(Rows(layer.input.name, first, end, whole.in_groups, whole.in_tiles))
+        found.append(Rows(layer.input.name, first, end, whole.map_groups, whole.in_tiles))
     if layer.skip is not None and layer.skip.name in through:
         found.append(Rows(layer.skip.name, step.first, step.end, whole.out_groups, whole.out_tiles))
     return tuple(found)

@@ -84,8 +84,8 @@ def entries_of(reentry: int, packings: Mapping[str, Packing]) -> Entries:
     return Entries(*(reentry + packings[name].words for name in ("controller", "conv", "post")))
 
 
-def step_times(own: Passes) -> StepTimes:
-    """The times of a layer's records."""
+def step_times(own: Passes, units: int) -> StepTimes:
+    """The times of a layer's records. units: of the array."""
     controller, conv, post = own
     return StepTimes(
         stores=controller.stores > 0,
@@ -94,8 +94,8 @@ def step_times(own: Passes) -> StepTimes:
         sends=controller.sends,
         conv=conv.iterations,
         fill=conv.fill,
-        first_complete=_first_complete(conv),
-        last_complete=_last_complete(conv),
+        first_complete=_first_complete(conv, units),
+        last_complete=_last_complete(conv, units),
         groups=tuple(group for run in conv.runs for group in _groups(run)),
         last_words=conv.last_words,
         last_first=conv.last_first,
@@ -112,21 +112,38 @@ def _groups(run: Run) -> list[GroupTimes]:
     return [GroupTimes(run.words, run.iterations, run.take_first, run.take_every)] * run.groups
 
 
-def _first_complete(conv: ConvPass) -> int:
+def _first_complete(conv: ConvPass, units: int) -> int:
     """Iterations up to the first complete tile."""
     if conv.mode == 1:
         return conv.fires.first + 1 + (conv.run0.twice > 0)
-    return conv.fill + conv.run0.words
+    return conv.fill + _used(conv, conv.run0, units)
 
 
-def _last_complete(conv: ConvPass) -> int:
+def _last_complete(conv: ConvPass, units: int) -> int:
     """Iterations up to the last complete tile."""
     last = conv.runs[-1]
     if conv.mode == 1:
         again = last.twice * (conv.loads // (last.words - last.twice))
         return conv.fires.time(conv.loads - 1) + 1 + again
     tiles = (conv.tiles - 1) * last.tile
-    return conv.iterations - last.iterations + tiles + last.words
+    return conv.iterations - last.iterations + tiles + _used(conv, last, units)
+
+
+def _used(conv: ConvPass, run: Run, units: int) -> int:
+    """Iterations of a tile up to its last word. In a standard layer a window takes nine or more,
+    the lines of the next one, but for the last one that has words."""
+    if conv.mode != 2:
+        return run.words
+    left, twice, at, end = run.words - run.twice, run.twice, 0, 0
+    for _ in range((1 + conv.more_rows) * (1 + conv.more_columns)):
+        for group in range(conv.lines):
+            lanes = conv.last_lanes if group == conv.lines - 1 else units
+            own = min(left, lanes)
+            busy = own + min(twice, own)
+            end = at + busy if own else end
+            at += max(9, busy)
+            left, twice = left - own, max(0, twice - lanes)
+    return end
 
 
 def stack_times(points: Sequence[StepTimes]) -> StepTimes:

@@ -47,7 +47,7 @@ class Walk:
 
 def lines_a_tile(layer: Layer, tiling: Tiling) -> int:
     """Operand lines that a tile of a pointwise or standard layer needs."""
-    return tiling.in_groups * (9 if layer.mode == "standard" else 1)
+    return tiling.in_groups * (9 * layer.windows.count if layer.mode == "standard" else 1)
 
 
 def walk_layer(layer: Layer, tiling: Tiling) -> Walk:

@@ -9,7 +9,7 @@ channel group has; its second one is a cycle a tile too, for which lines wait.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from itertools import pairwise
 from math import ceil
@@ -24,7 +24,8 @@ from shiftforge.quant.graph.types import ShiftFormat
 from shiftforge.quant.second_words import MOST_RUNS, SecondWords
 
 __all__ = [
-    "WINDOW_LINES", "in_runs", "layer_words", "tile_cycles", "two_term_weights", "word_counts",
+    "WINDOW_LINES", "in_runs", "layer_words", "tile_cycles", "two_term_weights", "window_words",
+    "word_counts",
 ]  # fmt: skip
 
 WINDOW_LINES = 9
@@ -122,8 +123,18 @@ def tile_cycles(layer: Layer, tiling: Tiling, units: int, first: int, second: in
     """
     if layer.mode == "pointwise":
         return first + second + max(0, tiling.in_groups - ceil(first * min(TAPS, units) / units))
-    total = 0
-    for part in range(tiling.in_groups):
-        own = min(max(first - part * units, 0), units)
-        total += max(WINDOW_LINES, own + min(max(second - part * units, 0), own))
-    return total
+    return sum(max(WINDOW_LINES, own + again)
+               for own, again in window_words(layer, tiling, units, first, second))  # fmt: skip
+
+
+def window_words(
+    layer: Layer, tiling: Tiling, units: int, first: int, second: int
+) -> Iterator[tuple[int, int]]:
+    """First and second words of each window of a standard layer's tile, a channel group each."""
+    last = layer.block_channels - (tiling.in_groups - 1) * units
+    for _ in range(layer.windows.count):
+        for group in range(tiling.in_groups):
+            lanes = last if group == tiling.in_groups - 1 else units
+            own = min(max(first, 0), lanes)
+            yield own, min(max(second, 0), own)
+            first, second = first - lanes, second - lanes

@@ -62,9 +62,10 @@ class Event:
     address: int
 
 
-def controller_events(own: ControllerPass) -> Iterator[Event]:
-    """What the controller does, iteration by iteration."""
-    counts, sizes = [0] * 6, [getattr(own, f"n{k}") for k in range(6)]
+def controller_events(own: ControllerPass, pixels: int = 1, counters: int = 6) -> Iterator[Event]:
+    """What the controller does, iteration by iteration. counters: that the text has."""
+    counts, sizes = [0] * counters, [getattr(own, f"n{k}") for k in range(counters)]
+    column = own.column
     at = [own.base, own.first_y, own.first_t]
     skips, results = PaceState(own.skips), PaceState(own.results)
     skip_address, out_address, stored = own.skip_base, own.out_base, 0
@@ -89,9 +90,15 @@ def controller_events(own: ControllerPass) -> Iterator[Event]:
             results.left = 0
         skips.step()
         if not skip:
-            k = next((k for k in range(6) if counts[k] != sizes[k] - 1), 6)
+            k = next((k for k in range(counters) if counts[k] != sizes[k] - 1), counters)
             for axis, name in enumerate("ayt"):
-                at[axis] += getattr(own, f"{name}{min(k, 5)}")
+                at[axis] += getattr(own, f"{name}{min(k, counters - 1)}")
+            if k == 4:
+                column += own.column_step
+                if column >= pixels:
+                    column, at[0], at[2] = column - pixels, at[0] + 1, at[2] + 1
+            elif k > 4:
+                column = own.column
             counts = [0 if j < k else c + (j == k) for j, c in enumerate(counts)]
 
 
@@ -113,6 +120,7 @@ class ConvMachine:
 
     units: int
     half: int
+    pixels: int = 1
     bank: int = 1
     memory: dict[int, Any] = field(default_factory=dict)
     touched: list[tuple[int, int, int]] = field(default_factory=list)
@@ -127,6 +135,7 @@ class ConvMachine:
         up to the last one that takes a line or is an array cycle; not those of the first window."""
         self.touched, self.busy = [], 0
         unit = {0: _Pointwise, 1: _Depthwise, 2: _Standard}.get(own.mode, _Nothing)(own, self.units)
+        unit.pixels = self.pixels
         if isinstance(unit, _Depthwise):
             unit.rows = self.rows
         left, at, found = list(lines), 0, []
@@ -192,6 +201,8 @@ _IDLE: Step = ((), None, False)
 class _Nothing:
     """The first weights are read."""
 
+    pixels = 1
+
     def __init__(self, own: ConvPass, units: int) -> None:
         self.own, self.units = own, units
         self.again, self.steps = False, 0
@@ -253,7 +264,8 @@ class _Standard(_Nothing):
         super().__init__(own, units)
         self.ahead: list[Line] = [None] * 9
         self.window: tuple[Line, ...] = ()
-        self.cycle = self.part = self.word = 0
+        self.cycle = self.part = self.word = self.window_row = self.window_column = 0
+        self.column = own.column
         self.loads, self.tile, self.computes = own.loads, own.tiles, False
 
     def wants(self) -> bool:
@@ -261,7 +273,8 @@ class _Standard(_Nothing):
 
     def _channels(self) -> list[tuple[int, bool]]:
         """Channels of the window in order of use, each with whether it is its last word's."""
-        own, whole = self.own, self.part * self.units
+        own, before = self.own, self.window_column * (self.own.more_rows + 1) + self.window_row
+        whole = before * ((own.lines - 1) * self.units + own.last_lanes) + self.part * self.units
         lanes = own.last_lanes if self.part == own.lines - 1 else self.units
         found = []
         for channel in range(min(lanes, self.words - self.twice - whole)):
@@ -276,11 +289,15 @@ class _Standard(_Nothing):
             self.window = tuple(self.ahead)
         if self.wants():
             self.ahead[self.cycle] = line
-        last_part = self.part == own.lines - 1
+        last_group = self.part == own.lines - 1
+        last_row = last_group and self.window_row == own.more_rows
+        last_part = last_row and self.window_column == own.more_columns
         result, complete = _IDLE, False
         if self.computes and self.cycle < len(order):
             complete = self.word == self.words - 1
-            result = ((*self.window, order[self.cycle][0]), self.word, complete)
+            origin = (self.column,) if own.more_columns else ()
+            operands = (*self.window, order[self.cycle][0], *origin)
+            result = (operands, self.word, complete)
             self.word = 0 if complete else self.word + 1
         self.left -= 1
         end = self.cycle == max(9, len(order)) - 1 if self.computes else self.cycle == 8
@@ -289,7 +306,13 @@ class _Standard(_Nothing):
         if end:
             self.loads -= self.loads != 0
             if self.computes:
-                self.part = 0 if last_part else self.part + 1
+                self.part = 0 if last_group else self.part + 1
+                if last_group:
+                    self.window_row = 0 if last_row else self.window_row + 1
+                if last_row:
+                    self.window_column = 0 if last_part else self.window_column + 1
+                    step = self.column + own.column_step
+                    self.column = own.column if last_part else step % self.pixels
                 if last_part:
                     self.tile = own.tiles if self.tile == 1 else self.tile - 1
             self.computes, self.cycle = True, 0

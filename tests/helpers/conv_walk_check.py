@@ -10,6 +10,7 @@ from typing import Any
 from conv_machines import ConvMachine, Event, Stuck, controller_events, post_tiles
 from conv_walks import Definition, Fire, address
 
+from shiftforge.generator.conv.lower_controller import operand_counters
 from shiftforge.generator.conv.plan import Plan, StepPlan
 from shiftforge.generator.conv.schedule import Layer
 
@@ -25,7 +26,7 @@ def walk_problems(plan: Plan, layers: Sequence[Layer], frames: int = 2) -> list[
         [(i, *w) for _ in range(frames) for i, d in enumerate(definitions) for w in d.weights()]
     )
     half = 1 << (plan.weight_words - 1).bit_length()
-    machine = ConvMachine(plan.array.units, half)
+    machine = ConvMachine(plan.array.units, half, plan.array.pixels)
     machine.run(plan.fill, [], weights, last=False)
     for frame in range(frames):
         for i, (own, definition) in enumerate(zip(plan.steps, definitions, strict=True)):
@@ -44,7 +45,8 @@ def _layer(
     plan: Plan, own: StepPlan, definition: Definition, machine: ConvMachine,
     weights: Iterator[Any], last: bool,
 ) -> list[str]:  # fmt: skip
-    events = list(controller_events(own.controller))
+    counters = operand_counters(step.controller for step in plan.steps)
+    events = list(controller_events(own.controller, plan.array.pixels, counters))
     lines = definition.operands
     found = _sends(plan, own, definition, events)
     wanted: list[Fire] = [
@@ -101,7 +103,7 @@ def _times(
     sent = [e.iteration for e in events if e.kind in ("send", "zero")]
     skips = [e.iteration for e in events if e.kind == "skip"]
     ends = []
-    a_tile = definition.in_lines[0] * (9 if layer.mode == "standard" else 1)
+    a_tile = len(definition.block(0)) * (9 * layer.windows.count if layer.mode == "standard" else 1)
     for k, cycle in enumerate(complete):
         # The lines of the next window may have come by then: they are none of this result.
         lines = cycle.lines if layer.mode == "depthwise" else (k + 1) * a_tile
@@ -125,7 +127,7 @@ def _times(
     least = way
     if layer.mode == "standard":
         # The window is read first and computed then, a channel of the last group a cycle.
-        least += (layer.in_shape[0] - 1) % plan.array.units + 1
+        least += (layer.block_channels - 1) % plan.array.units + 1
     if results:
         found += _reads([e.iteration for e in stores], ends, own.controller.sends, least, way)
     depth = next(c.depth for c in plan.channels if c.name == "result")

@@ -87,14 +87,24 @@ class Definition:
         else:
             yield from ((g, y, t) for g in range(groups) for y in range(rows) for t in range(tiles))
 
-    def window(self, group: int, place: Place) -> tuple[Line, ...]:
-        """The nine lines of a tile's window in a channel group."""
-        layer, (_, row, tile) = self.layer, place
+    def column(self, place: Place, at: int = 0) -> int:
+        """First column of a tile's window, of those in a row of the kernel's."""
+        layer, first = self.layer, place[2] * self.array.pixels * self.layer.stride
+        return first - layer.left + at * layer.windows.column_step
+
+    def window(self, group: int, place: Place, down: int = 0, at: int = 0) -> tuple[Line, ...]:
+        """The nine lines of a tile's window in a channel group; of the kernel's windows the one at
+        so many rows and columns of them."""
+        layer, (_, row, _) = self.layer, place
         _, rows, tiles = self.in_lines
         found: list[Line] = []
+        above = layer.top - down * layer.windows.row_step
         for r in range(3):
             for j in range(3):
-                y, t = row * layer.stride - layer.top + r, tile * layer.stride - layer.left + j
+                y, t = (
+                    row * layer.stride - above + r,
+                    self.column(place, at) // self.array.pixels + j,
+                )
                 inside = 0 <= y < rows and 0 <= t < tiles
                 found.append((group, y, t) if inside else None)
         return tuple(found)
@@ -120,12 +130,31 @@ class Definition:
                 lines.sort(key=lambda line: (line[1], line[0], line[2]))
             return [*lines]
         for place in self.tiles():
-            for group in range(groups):
-                if self.layer.mode == "pointwise":
-                    found.append((group, place[1], place[2]))
-                else:
-                    found += self.window(group, place)
+            if self.layer.mode == "pointwise":
+                found += [(group, place[1], place[2]) for group in self.block(place[0])]
+            else:
+                for own in self.windows(place):
+                    found += self.window(*own)
         return found
+
+    def block(self, group: int) -> range:
+        """Channel groups that a group of output channels reads."""
+        layer, units = self.layer, self.array.units
+        if layer.blocks == 1:
+            return range(self.in_lines[0])
+        outputs, inputs = layer.conv.weight.shape[:2]
+        channel = group * units
+        first = channel // (outputs // layer.conv.groups) * inputs
+        lines = layer.block_channels // units
+        return range(first // units // lines * lines, first // units // lines * lines + lines)
+
+    def windows(self, place: Place) -> Iterator[tuple[int, Place, int, int]]:
+        """A standard tile's windows in order: channel group, tile, row and column of windows."""
+        own = self.layer.windows
+        for at in range(own.columns):
+            for down in range(own.rows):
+                for group in self.block(place[0]):
+                    yield group, place, down, at
 
     @cached_property
     def counts(self) -> list[tuple[int, int]]:
@@ -155,7 +184,7 @@ class Definition:
 
     def _tile(self, first: int, second: int) -> int:
         """Iterations of a tile: a word each, and at least one for each line that comes."""
-        units, groups = self.array.units, self.in_lines[0]
+        units, groups = self.array.units, len(self.block(0))
         if self.layer.mode == "pointwise":
             lines = 0
             for word in range(first):
@@ -163,10 +192,15 @@ class Definition:
                 while lines < groups and lines * units < self.taken * (word + 1):
                     lines += 1
             return first + second + groups - lines
-        part = [0] * groups
+        parts = [0] * (self.layer.windows.count * len(self.block(0)))
         for channel in range(first):
-            part[channel // units] += 2 if channel < second else 1
-        return sum(max(9, words) for words in part)
+            parts[self._part(channel)] += 2 if channel < second else 1
+        return sum(max(9, words) for words in parts)
+
+    def _part(self, word: int) -> int:
+        """The window of a standard tile's word, by its number."""
+        window, channel = divmod(word, self.layer.block_channels)
+        return window * len(self.block(0)) + channel // self.array.units
 
     @cached_property
     def fires(self) -> list[Fire]:
@@ -187,20 +221,27 @@ class Definition:
 
     def _first_fires(self) -> list[Fire]:
         layer, units = self.layer, self.array.units
-        channels, found = layer.in_shape[0], []
+        channels, found = layer.block_channels, []
         for place in self.tiles():
             group = place[0]
             if layer.mode == "depthwise":
                 found.append(Fire((*self.window(group, place), None), (group, 0, 0), True))
             elif layer.mode == "standard":
-                for c in range(channels):
-                    lines = (*self.window(c // units, place), c % units)
-                    found.append(Fire(lines, (group, c, 0), c == channels - 1))
+                word, last = 0, layer.weight.shape[1] - 1
+                for line, _, down, at in self.windows(place):
+                    first = line - self.block(group).start
+                    for c in range(min(units, channels - first * units)):
+                        own: tuple[object, ...] = (*self.window(line, place, down, at), c)
+                        if layer.windows.columns > 1:
+                            own = (*own, self.column(place, at) % self.array.pixels)
+                        found.append(Fire(own, (group, word, 0), word == last))
+                        word += 1
             else:
-                there, taken = self.in_lines[0] * units, self.taken
+                there, taken = len(self.block(0)) * units, self.taken
+                begin = self.block(group).start
                 for word in range(ceil(channels / taken)):
                     taps = tuple(
-                        ((c // units, place[1], place[2]), c % units) if c < there else None
+                        ((begin + c // units, place[1], place[2]), c % units) if c < there else None
                         for c in range(taken * word, taken * word + taken)
                     )
                     found.append(Fire(taps, (group, word, 0), taken * (word + 1) >= channels))

@@ -35,6 +35,7 @@ from shiftforge.quant.graph.types import (
 from shiftforge.quant.graph.verify import verify
 
 Family = Literal["two-term", "one-term", "multiplier", "nibble", "mixed"]
+Operator = Literal["kernel"]
 
 FORMATS: dict[Family, tuple[WeightFormat, ...]] = {
     "two-term": (
@@ -64,6 +65,7 @@ class Builder:
     nodes: list[Node] = field(default_factory=list)
     stored: list[Tensor] = field(default_factory=list)
     second: tuple[bool, ...] = (False, True)  # mixed weights: depthwise layers with two terms
+    operators: tuple[Operator, ...] = ()  # beside the usual ones
 
     def __post_init__(self) -> None:
         self.tensors[self.last.name] = self.last
@@ -92,15 +94,18 @@ class Builder:
     def conv(
         self,
         out: int,
-        kernel: int,
+        kernel: int | tuple[int, int],
         *,
         stride: int = 1,
         groups: int = 1,
+        dilation: int = 1,
         padding: tuple[int, int, int, int] | None = None,
         wide: bool = False,
     ) -> None:
-        pad = self.padding(kernel) if padding is None else padding
-        self.general(out, (kernel, kernel), stride=stride, groups=groups, padding=pad, wide=wide)
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        pad = self.padding(sides[0]) if padding is None else padding
+        self.general(out, sides, stride=stride, groups=groups, padding=pad, dilation=dilation,
+                     wide=wide)  # fmt: skip
 
     def general(
         self,
@@ -187,9 +192,31 @@ class Builder:
                   padding=(pad[0], pad[1], pad[2], pad[3]))  # fmt: skip
         self.stored.append(self.last)
 
+    def any_kernel(self) -> None:
+        """A convolution of any kernel, stride, padding, dilation and groups."""
+        x, rng = self.last, self.rng
+        dilation = self.draw((1, 1, 1, 2, 3, 4))
+        kernel = int(rng.integers(1, 8)), int(rng.integers(1, 8))
+        if not rng.integers(8):
+            kernel = min(x.height, 9), min(x.width, 9)
+            dilation = 1
+        dilation = dilation if max(kernel) < 4 else 1
+        pad = rng.integers(0, 5, 4)
+        for axis, side in enumerate((x.height, x.width)):
+            short = dilation * (kernel[axis] - 1) + 1 - side
+            pad[axis + 2] = max(pad[axis + 2], short - pad[axis])
+        groups = self.draw([g for g in range(1, x.channels + 1) if x.channels % g == 0])
+        out = groups * int(rng.integers(1, max(2, 40 // groups)))
+        self.conv(out, kernel, stride=self.draw((1, 1, 2, 3, 4)), groups=groups,
+                  padding=tuple(int(p) for p in pad), dilation=dilation)  # fmt: skip
+
     def layer(self) -> None:
         """One random pass: a convolution, perhaps an addition, rarely a pool."""
         x, rng = self.last, self.rng
+        if self.operators and not rng.integers(3):
+            {"kernel": self.any_kernel}[self.operators[self.draw(range(len(self.operators)))]]()
+            self.stored.append(self.last)
+            return
         kinds = ("pointwise", "pointwise", "depthwise", "depthwise", "standard", "strided",
                  "residual", "residual")  # fmt: skip
         kind = kinds[self.draw(range(len(kinds)))]
@@ -240,20 +267,21 @@ def random_network(
     multiplier_requant: bool = False,
     sides: tuple[int, int] = (1, 30),
     orders: bool = False,
+    operators: tuple[Operator, ...] = (),
 ) -> QuantizedModel:
     """A verified random chain of ``layers`` passes; about half end in a 32-bit classifier.
 
     family: the weight formats that are mixed, by the array they need; of "mixed" all weights, or
     those of depthwise layers alone, or of all others, have second terms in patterns of words.
     sides: range of the image's height and width. orders: lay channels out in random orders; nothing
-    else changes.
+    else changes. operators: what there is beside the usual ones.
     """
     rng = np.random.default_rng(seed)
     signed = bool(rng.integers(2))
     grid = Grid(8, signed, -7 if signed else -8)
     size = (int(rng.integers(*sides)), int(rng.integers(*sides)))
     b = Builder(rng, Tensor("input", int(rng.integers(1, 6)), *size, grid), family,
-                multiplier_requant)  # fmt: skip
+                multiplier_requant, operators=operators)  # fmt: skip
     if family == "mixed":
         b.second = ((False, True), (False, True), (True,), (False,))[b.draw(range(4))]
     if rng.integers(2):

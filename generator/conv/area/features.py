@@ -57,7 +57,8 @@ class Features:
     lane: what lanes are made of: ("shift", 1), or a multiplier in logic or in a DSP block with its
     weight's bits. places: columns that the array works at once, pixels x frames. windows:
     geometries of depthwise windows that a lane chooses from; standards, columns: strides of
-    standard windows and their columns, of all frames. accumulator_bits: of sums, from the
+    standard windows and their columns, of all frames; origins: columns at which they begin in their
+    tiles. accumulator_bits: of sums, from the
     accumulator to requantisation; raised_bits: of those that requantisation has raised so that each
     shift is one to the right. folded: it has, and biases hold half of the last place. right_bits,
     left_bits: of what a requantisation's shifts vary by. floors: the smallest code is its type's.
@@ -87,6 +88,7 @@ class Features:
     windows: int
     standards: int
     columns: Figure
+    origins: int
     raised_bits: Figure
     folded: bool
     right_bits: int

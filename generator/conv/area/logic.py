@@ -41,7 +41,7 @@ def array_items(of: Features) -> list[Item]:
     if of.standards:
         row = coefficients()["standard"]
         columns = 3 * of.columns * of.units
-        choice = row["luts_column"] + (of.standards - 1) * row["luts_more"]
+        choice = row["luts_column"] + (of.origins - 1) * row["luts_more"]
         held = alms(columns * choice, of.line_bytes * row["ff"] + columns * row["ff_column"])
         found.append(_item("standard windows", ("standard",), held))
     return found
@@ -157,15 +157,20 @@ def _counters(of: Features, kernel: str) -> Figure:
     """ALMs of what a kernel counts, each counter in its own bits."""
     each, tables = coefficients()["operation"], coefficients()["counters"]
     bits = {"loop": _WORD, "all": _WORD, **of.counters.get(kernel, {})}
-    more = {}
-    if kernel == "controller" and of.residual:
-        more = tables["skipped"]
+    more: dict[str, float] = {}
+    hops: dict[str, float] = {}
+    if kernel == "controller":
+        further = sum(f"c{k}" in bits for k in (6, 7, 8))
+        for times, name in ((of.residual, "skipped"), (further, "further")):
+            more = {n: more.get(n, 0) + times * tables[name].get(n, 0) for n in tables[kernel]}
+        hops = tables["hops"] if "column" in bits else {}
     elif kernel == "conv":
         more = {name: n * (of.runs - 1) for name, n in tables["runs"].items()}
     luts = flip_flops = 0.0
     for name, (adds, compares, selects, registers) in tables[kernel].items():
         width = bits.get(name, 0) / _WORD
-        found = {"add": adds, "compare": compares, "select": selects + more.get(name, 0)}
+        found = {"add": adds + hops.get(name, 0), "compare": compares,
+                 "select": selects + more.get(name, 0)}  # fmt: skip
         luts += width * sum(n * each[kind]["alut"] for kind, n in found.items()) / 2
         flip_flops += width * registers * each["register"]["ff"]
     return alms(luts, flip_flops)

@@ -120,6 +120,7 @@ def features_of(plan: Planned) -> Features:
         windows=len(depthwise),
         standards=len(strides),
         columns=array.frames * ((array.pixels - 1) * max(strides, default=1) + 3),
+        origins=len({origin for _, _, origin in standard}),
         raised_bits=plan.acc_bits + shifts.raised,
         folded=shifts.folded,
         right_bits=shifts.right_bits,

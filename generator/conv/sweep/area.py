@@ -112,7 +112,8 @@ class RowArea:
 
 def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths]) -> RowArea:
     """The area of a row of whole maps with every depth of the channels."""
-    lowered, layers = row.lowered, network.layers
+    lowered, network = row.lowered, network.fit(row.array.units)
+    layers = network.layers
     channels = _channels(board, row, depths)
     features = features_of(
         _RowPlan(

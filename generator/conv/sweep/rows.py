@@ -93,23 +93,25 @@ class RowMaker:
 
     def __init__(self, network: Network, variant: int, latencies: Latencies) -> None:
         self.network, self.variant, self.latencies = network, variant, latencies
-        self._memo: dict[Any, Any] = {}
+        self._memos: dict[int, dict[Any, Any]] = {}
         self._maps: dict[tuple[int, int], tuple[dict[str, int], int]] = {}
         self._shares: dict[tuple[int, int], float] = {}
         self._cuts: dict[tuple[int, int], tuple[Strips, ...]] = {}
-        self._made: dict[tuple[int, int, int], tuple[int, ...]] = {}
+        self._made: dict[int, dict[tuple[int, int, int], tuple[int, ...]]] = {}
 
     def row(self, array: ArrayShape) -> Row:
         """A row; no time depends on where maps lie, so that they are not placed."""
         key = array.units, array.pixels
+        network = self.network.fit(array.units)
         if key not in self._maps:
-            maps = stored_maps(self.network.scheduled, array)
+            maps = stored_maps(network.scheduled, array)
             self._maps[key] = dict.fromkeys((own.name for own in maps), 0), largest_live_sum(maps)
         bases, lines = self._maps[key]
-        lowered = lower_network(self.network, array, self.latencies, bases, memo=self._memo)
+        memo = self._memos.setdefault(network.scheduled.units, {})
+        lowered = lower_network(network, array, self.latencies, bases, memo=memo)
         if key not in self._shares:
             self._shares[key] = self._share(array, lowered)
-        times = tuple(step_times(own) for own in lowered.passes)
+        times = tuple(step_times(own, array.units) for own in lowered.passes)
         packings = lowered.packings(lines)
         entries = entries_of(self.latencies.reentry, packings)
         share = self._shares[key]
@@ -124,7 +126,9 @@ class RowMaker:
         return [replace(row, strips=own) for own in self._cuts[key]]
 
     def _strips(self, row: Row) -> Iterator[Strips]:
-        cutter = Cutter(self.network, row.array, made=self._made)
+        network = self.network.fit(row.array.units)
+        made = self._made.setdefault(network.scheduled.units, {})
+        cutter = Cutter(network, row.array, made=made)
         # Memories have powers of two of words: of the rooms of one, the largest costs no more.
         rooms = {power_of_two(lines): lines for lines in cutter.row_rooms()}
         whole, lines = len(row.times), power_of_two(row.bound_lines) // 2
@@ -140,7 +144,8 @@ class RowMaker:
     def _share(self, array: ArrayShape, lowered: Lowered) -> float:
         whole, without = 0, 0
         for step in lowered.steps:
-            layer, words = self.network.layers[step.step.layer], lowered.words[step.step.layer]
+            layer = self.network.fit(array.units).layers[step.step.layer]
+            words = lowered.words[step.step.layer]
             own = layer, step.tiling, step.walk, array.units, words
             whole += array_iterations(*own)
             without += array_iterations(*own, second=False)

@@ -23,7 +23,7 @@ Count: TypeAlias = Annotated[int, Ge(1), Le(1 << 50)]
 @dataclass(frozen=True)
 class _Cycles:
     modelled: Count
-    macs: Count
+    macs: Annotated[int, Ge(0), Le(1 << 50)]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from conv_plans import planned
 from counter_probe import measured
 from device_client import DeviceClient
 from mobilenet import mobilenet_v2
-from random_networks import random_frames
+from random_networks import random_frames, random_network
 from strip_networks import blocks, random_array, random_segments
 from turn_designs import force_turns
 
@@ -93,6 +93,15 @@ def test_counters_of_a_text_that_runs_stay_in_their_bits(
     family: str, seed: int, device: str
 ) -> None:
     checked(planned(seed, family)[1], device)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("device", ["pocl"])
+@pytest.mark.parametrize("seed", [2, 8])
+def test_counters_of_other_operators_stay_in_their_bits(seed: int, device: str) -> None:
+    model = random_network(seed, layers=8, sides=(4, 16), operators=("kernel",))
+    plan = make_plan(model, BOARD, array_for(model, 16, 3 + seed % 5))
+    assert plan.cut_columns
+    checked(plan, device)
 
 
 @pytest.mark.parametrize("device", ["pocl"])

@@ -1,0 +1,126 @@
+"""A layer: one pass through the accelerator, as all of the planner sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftforge.quant.graph.types import Add, Conv, Pool, Tensor
+
+__all__ = ["Embedding", "Layer", "Mode", "Windows"]
+
+Mode = Literal["pointwise", "depthwise", "standard"]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of three rows and columns into which the kernel of a standard layer is cut.
+
+    rows x columns of them, ``row_step`` and ``column_step`` apart.
+    """
+
+    rows: int = 1
+    columns: int = 1
+    row_step: int = 3
+    column_step: int = 3
+
+    @property
+    def count(self) -> int:
+        """All windows."""
+        return self.rows * self.columns
+
+    @property
+    def height(self) -> int:
+        """Rows from the first window's first to the last one's last."""
+        return (self.rows - 1) * self.row_step + 3
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """mode: of the array. stride, top, left: of its windows; image: side of the square kernel whose
+    taps the loader lays out, 0 where it does not. merged: of the convolution's groups, in a block
+    of which there are ``blocks``."""
+
+    mode: Mode
+    stride: int = 1
+    top: int = 0
+    left: int = 0
+    image: int = 0
+    windows: Windows = Windows()
+    merged: int = 1
+    blocks: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One pass through the accelerator.
+
+    conv: the convolution as the graph has it, with its channels in the accelerator's order;
+        weight: its weights in the layout of ``mode``: pointwise (O, K), depthwise (O, 3, 3),
+        standard (O, windows x I, 3, 3), the rows of windows innermost.
+    in_shape: (C, H, W) of the map that is read, the image after im2col for the first layer.
+    out_shape: (C, H, W) of the convolution's result, before pooling.
+    result: the tensor that is stored or sent out: the convolution's, or the addition's or pool's.
+    skip: the tensor that the addition reads besides; None without one.
+    add_output: the tensor after the addition, or the convolution's without one.
+    direct: the result leaves as 32-bit integers and is not stored on chip.
+    exported: the stored result is the network's output and also goes to global memory.
+    macs: multiply-accumulates of the convolution as the network defines it, a frame.
+    form: how the array takes the convolution; K and I are of a block of it, ``block_channels``.
+    inner: the result is no tensor of the network.
+    """
+
+    index: int
+    mode: Mode
+    conv: Conv
+    add: Add | None
+    pool: Pool | None
+    weight: NDArray[np.int8]
+    stride: int
+    top: int
+    left: int
+    source: str
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    input: Tensor
+    conv_output: Tensor
+    add_output: Tensor
+    skip: Tensor | None
+    result: Tensor
+    direct: bool
+    exported: bool
+    macs: int
+    form: Embedding
+    inner: bool = False
+
+    @property
+    def windows(self) -> Windows:
+        """Into which a standard layer's kernel is cut."""
+        return self.form.windows
+
+    @property
+    def blocks(self) -> int:
+        """Runs of output channels that read runs of channels of their own."""
+        return self.form.blocks
+
+    @property
+    def block_outputs(self) -> int:
+        """Output channels of a block; the last one may have fewer."""
+        if self.blocks == 1:
+            return self.out_shape[0]
+        return self.form.merged * (self.out_shape[0] // self.conv.groups)
+
+    @property
+    def taps(self) -> int:
+        """Side of the square of the image's taps that the loader lays out as channels, or 0."""
+        return self.form.image
+
+    @property
+    def block_channels(self) -> int:
+        """Channels of the input that an output channel's group reads."""
+        if self.mode == "depthwise":
+            return self.in_shape[0]
+        return int(self.weight.shape[1]) // self.windows.count

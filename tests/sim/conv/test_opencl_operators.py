@@ -1,0 +1,109 @@
+"""Operators beside the usual ones on the devices: networks of random layers of them, and faults."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from clocked_runs import count
+from conv_chains import chain
+from conv_faults import locate
+from device_client import DeviceClient
+from packed_records import change_field
+from random_networks import Family, Operator, random_frames, random_network
+
+from shiftforge.quant.graph.file import save_model
+from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.sim.conv.layers import first_divergence, tensor_order
+from shiftforge.sim.golden.conv.network import run_golden
+
+OnDevice = Callable[[str], DeviceClient]
+Generate = Callable[..., Path]
+
+FAMILIES: tuple[Family, ...] = ("two-term", "one-term", "multiplier", "mixed", "nibble")
+# Units, pixels, frames in flight.
+SHAPES = (
+    (16, 7, 1), (32, 4, 1), (16, 1, 4), (16, 3, 2), (32, 8, 1), (16, 8, 1), (32, 1, 3), (8, 4, 2),
+    (24, 3, 1), (48, 2, 1), (24, 1, 2), (8, 7, 1),
+)  # fmt: skip
+OPERATORS: tuple[Operator, ...] = ("kernel",)
+FUZZ_NETWORKS = 1000
+
+
+def network(seed: int, layers: int = 9, sides: tuple[int, int] = (1, 24)) -> QuantizedModel:
+    return random_network(
+        seed, layers=layers, family=FAMILIES[seed % 5], multiplier_requant=seed % 2 == 1,
+        orders=seed % 4 < 2, sides=sides, operators=OPERATORS,
+    )  # fmt: skip
+
+
+def check(model: QuantizedModel, folder: Path, seed: int, client: DeviceClient) -> None:
+    """Fails with the first divergence; channels are as deep as in hardware."""
+    frames = random_frames(model, seed, 2)
+    golden = run_golden(model, frames)
+    found = client.run(folder, frames, strict_depth=True)
+    order = [name for name in tensor_order(model) if name in found]
+    assert len(order) == len(found)
+    divergence = first_divergence(golden, found, order, model=model)
+    assert divergence is None, f"seed {seed} on {client.device}: {divergence}"
+
+
+@pytest.mark.parametrize(
+    ("device", "seed"),
+    [*(("pocl", seed) for seed in range(5)), ("intel-fpga-emu", 0), ("intel-fpga-emu", 7)],
+)  # fmt: skip
+def test_random_networks_equal_the_reference(
+    device: str, seed: int, generated: Generate, on_device: OnDevice
+) -> None:
+    model = network(seed)
+    check(model, generated(model, *SHAPES[seed % len(SHAPES)]), seed, on_device(device))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5, 5 + FUZZ_NETWORKS))
+def test_many_random_networks(seed: int, generated: Generate, on_device: OnDevice) -> None:
+    """What fails is kept as a model file under out/fuzz. Every eighth one also on the emulator."""
+    model = network(seed)
+    folder = generated(model, *SHAPES[seed % len(SHAPES)])
+    try:
+        for device in ("pocl", *(("intel-fpga-emu",) if seed % 8 == 0 else ())):
+            check(model, folder, seed, on_device(device))
+    except (AssertionError, RuntimeError):
+        kept = Path("out/fuzz")
+        kept.mkdir(parents=True, exist_ok=True)
+        save_model(model, kept / f"operators{seed}.safetensors")
+        raise
+
+
+@pytest.mark.device("pocl")
+@pytest.mark.parametrize("seed", [0, 2])
+def test_counted_cycles_are_the_modelled_ones(seed: int, generated: Generate) -> None:
+    model = network(seed, layers=7, sides=(6, 24))
+    counted = count(generated(model, *SHAPES[seed]), random_frames(model, seed, 1), check=True)
+    assert counted.mismatches(model) == [] == counted.deviations()
+
+
+CUT = {"out": 64, "kernel": (5, 8), "groups": 2, "padding": (2, 3, 2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "field", "by"),
+    [("controller", "column", -1), ("controller", "a8", 1), ("conv", "column_step", -1)],
+)  # fmt: skip
+def test_a_wrong_offset_of_a_window_or_a_group_is_located(
+    kernel: str, field: str, by: int, generated: Generate, on_device: OnDevice, tmp_path: Path
+) -> None:
+    """The last window's columns, and the channels that a group reads."""
+    model = chain({"out": 64, "kernel": 1}, CUT, {"out": 4, "kernel": 1}, channels=3, height=6,
+                  width=13)  # fmt: skip
+    folder = tmp_path / "p"
+    shutil.copytree(generated(model, 16, 4), folder)
+    check(model, folder, 3, on_device("pocl"))
+    change_field(folder, kernel, 1, field, by)
+    divergence = locate(model, folder, random_frames(model, 3), on_device("pocl"))
+    assert divergence.node == "conv1"
+    if field == "a8":
+        # The first group's channels are right.
+        assert divergence.index("channel") == 32
