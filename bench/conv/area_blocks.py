@@ -71,6 +71,7 @@ def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     adds = [blocks[f"add_bits{bits}"] for bits in range(4)]
     rows: dict[str, dict[str, Any]] = {
         "accumulator": {"luts_bit": line("accumulate_width{}", (20, 24, 28, 32))[1]},
+        "largest": _largest(blocks),
         "decoder": {k: blocks["decode"][k] for k in ("luts", "ff")},
         "ring": {"luts": ring, "luts_unit": ring_unit, "ff": ring_ff, "ff_unit": ring_ff_unit},
         "window": {"luts": blocks["window_places3"]["luts"],
@@ -88,6 +89,14 @@ def fitted(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     rows["masks"] = {k: [b[k] for b in masks] for k in ("luts", "ff")}
     rows["round"], rows["output"] = _rounding(blocks, ROUNDING), _rounding(blocks, OUTPUT)
     return rows
+
+
+def _largest(blocks: dict[str, Any]) -> dict[str, float]:
+    """What an accumulator takes more, by bits that are compared."""
+    plain, bits = blocks["accumulate_width24"]["luts"], (9, 12, 15)
+    found = [blocks[f"largest_width24_bits{b}"]["luts"] - plain for b in bits]
+    slope, constant = np.polyfit(bits, found, 1)
+    return {"luts": round(float(constant), 1), "luts_bit": round(float(slope), 2)}
 
 
 def _codes(blocks: dict[str, Any]) -> dict[str, float]:

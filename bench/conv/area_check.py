@@ -183,6 +183,24 @@ def _codes(floor: int) -> Check:
     return Check(_find(name), inputs, ("code_o", 8), 4, expected, still)
 
 
+def _largest(bits: int) -> Callable[[Sequence[Row]], Iterator[int]]:
+    def expected(rows: Sequence[Row]) -> Iterator[int]:
+        acc = 0
+        for row in rows:
+            own = _signed(row["sum_i"], 20)
+            low, kept = _signed(row["sum_i"] % (1 << bits), bits), _signed(acc % (1 << bits), bits)
+            if row["fires_i"]:
+                if row["first_i"]:
+                    acc = own
+                elif not row["largest_i"]:
+                    acc = _signed(acc + own & (1 << 24) - 1, 24)
+                elif low > kept:
+                    acc = own
+            yield acc & (1 << 24) - 1
+
+    return expected
+
+
 CHECKS = (
     _codes(1),
     _codes(0),
@@ -195,6 +213,8 @@ CHECKS = (
           ("code_o", 8), 9, _pool_code),
     *(Check(_find(f"output Width=32 Least={least} RightBits=3"), {"sum_i": 32, "right_i": 3},
             ("code_o", 32), 1, _output(least)) for least in (0, 4)),
+    Check(_find("largest Width=24 Bits=9"), {"first_i": 1, "fires_i": 1, "largest_i": 1,
+          "sum_i": 20}, ("acc_o", 24), 1, _largest(9)),
     Check(_find("clamp Width=32"), {"valid_i": 1, "low_i": 32, "high_i": 32, "value_i": 32},
           ("code_o", 8), 2, _clamp),
     *(Check(_find(f"ring Units={u}"), {"begins_i": 1, "wants_i": 1, "fires_i": 1, "holds_i": 1,

@@ -38,6 +38,7 @@ def _blocks(module: str, each: str, *parameters: dict[str, int]) -> list[Block]:
 
 BLOCKS = (
     *_blocks("accumulate", "result", *({"Width": w} for w in (32, 28, 24, 20))),
+    *_blocks("largest", "result", *({"Width": 24, "Bits": b} for b in (9, 12, 15))),
     *_blocks("decode", "unit and tap"),
     *_blocks("ring", "column", *({"Units": u} for u in (8, 16, 24, 32, 48))),
     *_blocks("window", "byte of a line", *({"Places": p} for p in (3, 4))),

@@ -92,7 +92,7 @@ def tile_layer(layer: Layer, array: ArrayShape) -> Tiling:
     channels, rows, columns = layer.in_shape
     out, out_rows, out_columns = layer.out_shape
     own = layer.block_channels
-    words = {"pointwise": ceil(own / array.taken), "depthwise": 1, "standard":
+    words = {"pointwise": ceil(own / array.taken), "depthwise": layer.words, "standard":
              own * layer.windows.count}  # fmt: skip
     out_groups = ceil(out / array.units)
     return Tiling(

@@ -163,8 +163,7 @@ def _used(lines: ImageLines, ahead: int, rows: int) -> ImageUse:
 
 def _ideal(layer: Layer, tiling: Tiling) -> int:
     """Array cycles, every one a full tile, nothing waits."""
-    words = 1 if layer.mode == "depthwise" else tiling.weight_words
-    return tiling.out_groups * tiling.tiles * words
+    return tiling.out_groups * tiling.tiles * tiling.weight_words
 
 
 def _late_weights(own: StepTimes, weights: Weights, first: Number) -> tuple[Number, Number]:

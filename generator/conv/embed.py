@@ -22,7 +22,7 @@ from shiftforge.generator.conv.geometry import image_kernel, on_image
 from shiftforge.generator.conv.layers import Embedding, Windows
 from shiftforge.quant.graph.types import Conv, QuantizedModel
 
-__all__ = ["embed", "embedded", "fits_depthwise", "windows_of"]
+__all__ = ["embed", "embedded", "fits_depthwise", "one_hot", "windows_of"]
 
 
 def embed(conv: Conv, model: QuantizedModel, units: int) -> Embedding:
@@ -106,6 +106,16 @@ def embedded(own: Embedding, conv: Conv, values: NDArray[Any]) -> NDArray[Any]:
             down, right = r % taps * conv.dilation, c % taps * conv.dilation
             cut[:, :, r // taps, down, c // taps, right] = whole[:, :, r, c]
     return np.ascontiguousarray(cut.transpose(0, 4, 2, 1, 3, 5).reshape(shape))
+
+
+def one_hot(values: NDArray[Any]) -> NDArray[Any]:
+    """Values of a depthwise kernel (O, 1, kh, kw) of at most 3x3 as words (O, kh * kw, 3, 3) with
+    one each."""
+    outputs, _, kh, kw = values.shape
+    found = np.zeros((outputs, kh * kw, 3, 3), values.dtype)
+    for r, c in np.ndindex(kh, kw):
+        found[:, r * kw + c, r, c] = values[:, 0, r, c]
+    return found
 
 
 def _square(values: NDArray[Any], dilation: int, side: int) -> NDArray[Any]:

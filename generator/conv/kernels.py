@@ -11,6 +11,7 @@ from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.counters import Counter
 from shiftforge.generator.conv.lower_controller import COUNTERS, operand_counters
 from shiftforge.generator.conv.lower_post import signed_digits
+from shiftforge.generator.conv.network import CODE_BITS
 from shiftforge.generator.conv.packing import WORD_BITS, Packing
 from shiftforge.generator.conv.plan import LayerPlan, Plan
 from shiftforge.generator.conv.post_range import clamps_output, floors
@@ -62,6 +63,10 @@ def left_out(plan: Plan) -> frozenset[str]:
     found = [f"{name}{k}" for k in range(used, COUNTERS) for name in "nayt"]
     if not plan.cuts:
         found += ["more_rows", "more_columns"]
+    if not any(own.conv.further for own in plan.steps):
+        found.append("further")
+    if not plan.largest_bits:
+        found.append("largest")
     if not plan.cut_columns:
         found += ["column", "column_step"]
     return frozenset(found)
@@ -227,6 +232,7 @@ def render_accelerator(plan: Plan) -> str:
             "words": any(r.twice for p in plan.steps if p.mode != "depthwise"
                          for r in p.conv.runs),
             "depthwise": any(p.conv.run0.twice for p in plan.steps if p.mode == "depthwise"),
+            "further": any(p.conv.further for p in plan.steps),
         },
         "multiplier_requant": plan.multiplier_requant,
         "fm_lines": plan.memory.total_lines or 1,
@@ -265,6 +271,8 @@ def render_accelerator(plan: Plan) -> str:
         "constants": _constants(plan),
         "counters_used": operand_counters(own.controller for own in plan.steps),
         "cuts": plan.cuts,
+        "largest": {"bits": plan.largest_bits, "places": plan.largest_bits - CODE_BITS}
+                   if plan.largest_bits else None,
         "cut_columns": plan.cut_columns,
         "channels": plan.channels,
         "numbers": {c.name: i for i, c in enumerate(plan.channels)},

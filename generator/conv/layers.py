@@ -59,8 +59,9 @@ class Layer:
     """One pass through the accelerator.
 
     conv: the convolution as the graph has it, with its channels in the accelerator's order;
-        weight: its weights in the layout of ``mode``: pointwise (O, K), depthwise (O, 3, 3),
-        standard (O, windows x I, 3, 3), the rows of windows innermost.
+        weight: its weights in the layout of ``mode``: pointwise (O, K), depthwise (O, 3, 3), or
+        (O, words, 3, 3) where a window takes several words, standard (O, windows x I, 3, 3), the
+        rows of windows innermost.
     in_shape: (C, H, W) of the map that is read, the image after im2col for the first layer.
     out_shape: (C, H, W) of the convolution's result, before pooling.
     result: the tensor that is stored or sent out: the convolution's, or the addition's or pool's.
@@ -69,7 +70,8 @@ class Layer:
     direct: the result leaves as 32-bit integers and is not stored on chip.
     exported: the stored result is the network's output and also goes to global memory.
     macs: multiply-accumulates of the convolution as the network defines it, a frame.
-    form: how the array takes the convolution; K and I are of a block of it, ``block_channels``.
+    stride: of columns. form: how the array takes the convolution; K and I are of a block of it,
+        ``block_channels``. largest: results are the largest of a window's words, not their sum.
     inner: the result is no tensor of the network.
     """
 
@@ -80,6 +82,7 @@ class Layer:
     pool: Pool | None
     weight: NDArray[np.int8]
     stride: int
+    row_stride: int
     top: int
     left: int
     source: str
@@ -95,6 +98,13 @@ class Layer:
     macs: int
     form: Embedding
     inner: bool = False
+    largest: bool = False
+
+    @property
+    def words(self) -> int:
+        """Words of a depthwise layer's window, without second ones."""
+        own = self.mode == "depthwise" and self.weight.ndim == 4
+        return int(self.weight.shape[1]) if own else 1
 
     @property
     def windows(self) -> Windows:

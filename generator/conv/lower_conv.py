@@ -56,14 +56,16 @@ def array_iterations(
     counts: as ``word_counts`` gives them. second: with second words.
     """
     if layer.mode == "depthwise":
-        return walk.iterations + (_repeats(tiling, counts[0][1]) if second else 0)
+        again = _repeats(layer, tiling, counts[0][1] if second else 0)
+        return walk.iterations + again
     tiles = (tile_cycles(layer, tiling, units, m, k if second else 0) for m, k in counts)
     return tiling.tiles * sum(tiles)
 
 
-def _repeats(tiling: Tiling, twice: int) -> int:
-    """Iterations that a depthwise layer lasts longer where some groups have second words."""
-    return twice * tiling.tiles
+def _repeats(layer: Layer, tiling: Tiling, twice: int) -> int:
+    """Iterations that a depthwise layer lasts longer where windows take several words, and where
+    some groups have second ones."""
+    return (twice + (layer.words - 1) * tiling.out_groups) * tiling.tiles
 
 
 def lower_fill(words: int) -> ConvPass:
@@ -169,15 +171,19 @@ def _depthwise(
     layer: Layer, tiling: Tiling, walk: Walk, counts: tuple[int, int], common: dict[str, Any],
     first_line: int,
 ) -> ConvPass:  # fmt: skip
-    groups, twice = counts
-    busy = walk.iterations + _repeats(tiling, twice)
+    words, twice = counts
+    busy = walk.iterations + _repeats(layer, tiling, twice)
+    if layer.words > 1:
+        twice = tiling.out_groups
     last = _across(common["last_words"], busy, 0)
     length = max(busy, last.length)
     return ConvPass(
         **common,
         iterations=length,
         groups=1,
-        run0=Run(1, groups + twice, twice, 0, length),
+        run0=Run(1, words + counts[1], twice, 0, length),
+        further=max(0, layer.words - 2),
+        largest=int(layer.largest),
         last_first=last.first,
         last_every=last.every,
         tiles=walk.outer,

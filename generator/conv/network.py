@@ -12,8 +12,10 @@ from shiftforge.generator.conv.windows import lefts
 from shiftforge.generator.conv.word_layout import word_counts
 from shiftforge.quant.graph.types import Conv, QuantizedModel
 
-__all__ = ["Network", "WordCounts", "network_of"]
+__all__ = ["CODE_BITS", "Network", "WordCounts", "network_of"]
 
+CODE_BITS = 9
+"""Of a signed number that holds a code of either kind."""
 WordCounts: TypeAlias = tuple[tuple[int, int], ...]
 """(first, second) weight words of each group of output channels (``word_counts``)."""
 
@@ -60,6 +62,12 @@ class Network:
             for grid in [own.add_output.grid]
         ]
         return max(sums, default=0).bit_length() + 1
+
+    @property
+    def largest_bits(self) -> int:
+        """Bits that hold every word of which the largest is taken; 0 where none is."""
+        pools = [own for own in self.layers if own.largest]
+        return CODE_BITS - min((int(own.conv.z.min()) for own in pools), default=0) if pools else 0
 
     @property
     def cut(self) -> bool:

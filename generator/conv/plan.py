@@ -75,6 +75,7 @@ class Plan:
         see ``make_plan``.
     acc_bits: that hold every sum, with its bias and rounding. slice: of a line, what additions and
         pools take at once. turns: of post, for what it does rarely.
+    largest_bits: of the words of which a layer takes the largest; 0 where none does.
     through: maps in global memory; fetches, saves: what goes there and comes back in a batch.
     symmetric_bytes: what two buffers of the largest map each, and residuals beside, would take.
     """
@@ -110,6 +111,7 @@ class Plan:
     segments: tuple[Segment, ...]
     tight: bool
     through: Through
+    largest_bits: int
     fetches: tuple[FetchPass, ...]
     saves: tuple[StorePass, ...]
 
@@ -397,6 +399,7 @@ def make_plan(
         segments=tuple(segments),
         tight=tight,
         through=away,
+        largest_bits=network.largest_bits,
         fetches=lowered.fetches,
         saves=lowered.stores,
     )

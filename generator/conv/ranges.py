@@ -202,7 +202,8 @@ def conv_ranges(of: Columns, array: ArrayShape, *, zero_words: bool) -> Ranges:
     }
     if (twice & depthwise).any():
         doubled = _to(of["run0.twice"] * depthwise)
-        found |= {"doubled": doubled, "row_doubled": doubled, "again": (0, 1)}
+        again = _to(1 + of["further"])
+        found |= {"doubled": doubled, "row_doubled": doubled, "again": again}
         found |= {"after": in_row, "again_t": tiles}
     return found
 

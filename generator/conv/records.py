@@ -204,6 +204,8 @@ class ConvPass:
     in_rows: int = _word()
     in_tiles: int = _word()
     first_t: int = _word("depthwise: first tile of the first window")
+    further: int = _word("depthwise: words of a window beyond the second one")
+    largest: int = _word("depthwise: results are the largest of a window's words, not their sum")
     fires: Pace = field(
         default=Pace(), metadata={"comment": "depthwise: when windows are complete"}
     )

@@ -1,19 +1,21 @@
 """Graph to layers: which nodes run as one pass through the accelerator, and in which mode.
 
-A pass is a convolution with what follows it in the pipeline: requantise, activation, then at most
-one residual addition and one global pool. How the array takes a convolution is told in ``embed``.
+A pass is a convolution, or the largest of windows, with what follows in the pipeline: requantise,
+activation, then at most one residual addition and one global pool. How the array takes a
+convolution is told in ``embed``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.conv.embed import embed, embedded
+from shiftforge.generator.conv.embed import embed, embedded, one_hot
 from shiftforge.generator.conv.geometry import geometry_problems, width_problems
-from shiftforge.generator.conv.layers import Layer, Mode
-from shiftforge.generator.conv.legal import legalise
+from shiftforge.generator.conv.layers import Embedding, Layer, Mode
+from shiftforge.generator.conv.legal import Copies, legalise
+from shiftforge.generator.conv.legal.max_pools import pool_problems
 from shiftforge.quant.graph.order import reordered
 from shiftforge.quant.graph.types import (
     Add,
@@ -32,7 +34,6 @@ __all__ = ["ImageMap", "Layer", "Mapped", "Mode", "Schedule", "map_nodes", "sche
 USUAL_UNITS = 16
 # What to write in place of a node that no array runs.
 _INSTEAD: dict[type, str] = {
-    MaxPool: "use a convolution of stride 2, or keep this part on the host",
     AveragePool: "use a convolution of stride 2, or keep this part on the host",
     Table: "use ReLU or ReLU6, or keep this part on the host",
 }
@@ -103,8 +104,11 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
     for node in model.nodes:
         if isinstance(node, Conv) and (faults := geometry_problems(node, model)):
             problems[node.name] = tuple(faults)
+        if isinstance(node, MaxPool) and (faults := pool_problems(node, model)):
+            problems[node.name] = tuple(faults)
     legal = legalise(model)
     own, made = legal.model, legal.made
+    copies = Copies.of(model)
     readers = _readers(own)
     taken: set[str] = set()
     layers: list[Layer] = []
@@ -112,30 +116,21 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
     # The image is not among them: it may have been rearranged.
     on_chip: set[str] = set()
     for node in own.nodes:
-        if not isinstance(node, Conv):
+        if not isinstance(node, Conv | MaxPool):
             continue
-        result, add, pool, skip = node.output, None, None, None
-        follower = _only_reader(readers, result, own)
-        if isinstance(follower, Add) and follower.a != follower.b:
-            other = follower.b if follower.a == result else follower.a
-            if other in on_chip:
-                add, skip, result = follower, own.tensors[other], follower.output
-                follower = _only_reader(readers, result, own)
-        if isinstance(follower, Pool):
-            pool, result = follower, follower.output
-        taken.update(n.name for n in (node, add, pool) if n is not None)
-        on_chip.add(result)
-        direct = node.output == own.output and not readers.get(node.output)
-        faults = width_problems(node, own.tensors[result], direct, own)
+        found = _pass(node, own, readers, on_chip, copies)
+        taken.update(n.name for n in (node, found.add, found.pool) if n is not None)
+        on_chip.add(found.result)
+        faults = width_problems(found.conv, own.tensors[found.result], found.direct, own)
         at = made.get(node.name, node.name)
         if faults:
             problems[at] = (*problems.get(at, ()), *faults)
         elif at not in problems:
-            names = node, add, pool, skip, result
-            layers.append(_layer(own, model, len(layers), *names, direct, units))
+            layers.append(_layer(own, model, len(layers), found, units))
     for node in own.nodes:
-        if node.name not in taken:
-            problems[node.name] = (_apart(node),)
+        at = made.get(node.name, node.name)
+        if node.name not in taken and at not in problems:
+            problems[at] = (_apart(node),)
     if model.more_outputs:
         what = f"the network has {len(model.outputs)} outputs, the accelerator sends out one"
         remedy = "return one of them, or one map that joins them: torch.cat(maps, 1)"
@@ -143,13 +138,45 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
     if not taken and not problems:
         problems[""] = (Problem("the network has no convolution", "nothing to generate"),)
     order = {node.name: n for n, node in enumerate(model.nodes)}
-    found = dict(sorted(problems.items(), key=lambda own: order.get(own[0], 0)))
-    return Mapped(tuple(layers), found, made)
+    ordered = dict(sorted(problems.items(), key=lambda own: order.get(own[0], 0)))
+    return Mapped(tuple(layers), ordered, made)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """A node with those that run in its pass. conv: it, or what follows a pool's windows."""
+
+    node: Conv | MaxPool
+    conv: Conv
+    add: Add | None
+    pool: Pool | None
+    skip: Tensor | None
+    result: str
+    direct: bool
+
+
+def _pass(
+    node: Conv | MaxPool, model: QuantizedModel, readers: Mapping[str, list[Node]],
+    on_chip: Set[str], copies: Copies,
+) -> _Pass:  # fmt: skip
+    """The pass of a node; on_chip: tensors that an addition may read."""
+    result, add, pool, skip = node.output, None, None, None
+    follower = _only_reader(readers, result, model)
+    if isinstance(follower, Add) and follower.a != follower.b:
+        other = follower.b if follower.a == result else follower.a
+        if other in on_chip:
+            add, skip, result = follower, model.tensors[other], follower.output
+            follower = _only_reader(readers, result, model)
+    if isinstance(follower, Pool):
+        pool, result = follower, follower.output
+    conv = node if isinstance(node, Conv) else copies.largest(node, model.tensors[node.input])
+    direct = node.output == model.output and not readers.get(node.output)
+    return _Pass(node, conv, add, pool, skip, result, direct)
 
 
 def _apart(node: Node) -> Problem:
     """A node that is no part of a convolution's pass, or of a kind that the array cannot run."""
-    if not isinstance(node, Conv | Add | Pool):
+    if not isinstance(node, Conv | Add | Pool | MaxPool):
         return Problem(
             f"the accelerator has no {type(node).__name__} yet",
             _INSTEAD.get(type(node), "keep this part on the host"),
@@ -170,53 +197,53 @@ def _readers(model: QuantizedModel) -> dict[str, list[Node]]:
     return readers
 
 
-def _only_reader(readers: dict[str, list[Node]], tensor: str, model: QuantizedModel) -> Node | None:
+def _only_reader(
+    readers: Mapping[str, list[Node]], tensor: str, model: QuantizedModel
+) -> Node | None:
     found = readers.get(tensor, [])
     return found[0] if len(found) == 1 and tensor != model.output else None
 
 
 def _layer(
-    model: QuantizedModel,
-    network: QuantizedModel,
-    index: int,
-    conv: Conv,
-    add: Add | None,
-    pool: Pool | None,
-    skip: Tensor | None,
-    result: str,
-    direct: bool,
-    units: int,
+    model: QuantizedModel, network: QuantizedModel, index: int, own: _Pass, units: int
 ) -> Layer:
     """network: the model before it was made legal."""
+    conv, node = own.conv, own.node
     source, target = model.tensors[conv.input], model.tensors[conv.output]
-    own = embed(conv, model, units)
-    weight = embedded(own, conv, conv.weight)
+    if isinstance(node, MaxPool):
+        form = Embedding("depthwise", node.stride[1], *node.padding[:2])
+        weight, row_stride = one_hot(conv.weight), node.stride[0]
+    else:
+        form = embed(conv, model, units)
+        weight, row_stride = embedded(form, conv, conv.weight), form.stride
     in_shape = source.shape
-    if own.image:
+    if form.image:
         in_shape = (int(weight.shape[1]), target.height, target.width)
     return Layer(
         index=index,
-        mode=own.mode,
+        mode=form.mode,
         conv=conv,
-        add=add,
-        pool=pool,
+        add=own.add,
+        pool=own.pool,
         weight=weight,
-        stride=own.stride,
-        top=own.top,
-        left=own.left,
+        stride=form.stride,
+        row_stride=row_stride,
+        top=form.top,
+        left=form.left,
         source=conv.source,
         in_shape=in_shape,
         out_shape=target.shape,
         input=source,
         conv_output=target,
-        add_output=model.tensors[add.output] if add is not None else target,
-        skip=skip,
-        result=model.tensors[result],
-        direct=direct,
-        exported=result == model.output and not direct,
+        add_output=model.tensors[own.add.output] if own.add is not None else target,
+        skip=own.skip,
+        result=model.tensors[own.result],
+        direct=own.direct,
+        exported=own.result == model.output and not own.direct,
         macs=_macs(conv, network),
-        form=own,
-        inner=result not in network.tensors,
+        form=form,
+        inner=own.result not in network.tensors,
+        largest=isinstance(node, MaxPool),
     )
 
 

@@ -61,7 +61,7 @@ def rows_sent(layer: Layer, outputs: int) -> int:
 
     Rows of zeros below the map are among them, those above it are not.
     """
-    return (outputs - 1) * layer.stride - layer.top + 3 if outputs else 0
+    return (outputs - 1) * layer.row_stride - layer.top + 3 if outputs else 0
 
 
 def rows_read(layer: Layer, step: Step) -> tuple[int, int]:
@@ -72,7 +72,7 @@ def rows_read(layer: Layer, step: Step) -> tuple[int, int]:
         first, end = rows_sent(layer, first), height if step.final else rows_sent(layer, end)
     elif layer.mode == "standard":
         below = layer.windows.height - layer.top
-        first, end = first * layer.stride - layer.top, (end - 1) * layer.stride + below
+        first, end = first * layer.row_stride - layer.top, (end - 1) * layer.row_stride + below
     return max(0, min(first, height)), max(0, min(end, height))
 
 

@@ -115,7 +115,7 @@ def _groups(run: Run) -> list[GroupTimes]:
 def _first_complete(conv: ConvPass, units: int) -> int:
     """Iterations up to the first complete tile."""
     if conv.mode == 1:
-        return conv.fires.first + 1 + (conv.run0.twice > 0)
+        return conv.fires.first + 1 + (conv.run0.twice > 0) * (1 + conv.further)
     return conv.fill + _used(conv, conv.run0, units)
 
 
@@ -123,7 +123,8 @@ def _last_complete(conv: ConvPass, units: int) -> int:
     """Iterations up to the last complete tile."""
     last = conv.runs[-1]
     if conv.mode == 1:
-        again = last.twice * (conv.loads // (last.words - last.twice))
+        again = last.twice * (1 + conv.further)
+        again = again * (conv.loads // (last.words - again))
         return conv.fires.time(conv.loads - 1) + 1 + again
     tiles = (conv.tiles - 1) * last.tile
     return conv.iterations - last.iterations + tiles + _used(conv, last, units)

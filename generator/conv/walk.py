@@ -56,18 +56,18 @@ def walk_layer(layer: Layer, tiling: Tiling) -> Walk:
         return Walk(tiling.out_groups, 1, 0, 0, 0, Pace(), 0)
     by_group = layer.pool is not None or layer.direct or layer.exported
     outer, inner = (tiling.in_groups, 1) if by_group else (1, tiling.in_groups)
-    tiles, stride = tiling.in_tiles, layer.stride
+    tiles, stride, apart = tiling.in_tiles, layer.stride, layer.row_stride
     # Whole groups of idle lines at a row's end, where it is too short.
     row = tiles * ceil(max(inner * tiles, ROW_DISTANCE) / tiles)
     all_rows = rows_sent(layer, tiling.out_rows)
     first = (2 - layer.top) * row + 2 - layer.left
     span = (inner - 1) * tiles + (tiling.out_tiles - 1) * stride
-    down = (tiling.out_rows - 1) * stride * row
+    down = (tiling.out_rows - 1) * apart * row
     fires = Pace(
         first=first,
         every_tile=stride,
         every_inner=tiles - (tiling.out_tiles - 1) * stride,
-        every_row=stride * row - span,
+        every_row=apart * row - span,
         every_outer=all_rows * row - down - span,
         tiles=tiling.out_tiles,
         inner=inner,
@@ -85,7 +85,7 @@ def walk_step(layer: Layer, tiling: Tiling, step: Step) -> Walk:
     row, first_row = whole.row_length, rows_sent(layer, step.first)
     all_rows = rows_sent(layer, step.end)
     # The first window's last row, of those that come.
-    down = step.first * layer.stride - layer.top + 2 - first_row
+    down = step.first * layer.row_stride - layer.top + 2 - first_row
     fires = replace(whole.fires, first=down * row + 2 - layer.left, rows=step.rows)
     iterations = fires.time(whole.inner * step.rows * tiling.out_tiles - 1) + 1
     if not step.final:

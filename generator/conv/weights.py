@@ -126,7 +126,7 @@ def parameter_bytes(array: ArrayShape, layout: ParameterLayout) -> int:
 def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
     """Weight values in array order: (groups, words, 9 taps, units), zero where none is mapped.
 
-    A depthwise layer is one group, whose words are those of its channel groups.
+    A depthwise layer is one group, whose words are those of its channel groups, window by window.
     """
     tiling = tile_layer(layer, array)
     groups, words, units = tiling.out_groups, tiling.weight_words, array.units
@@ -142,7 +142,7 @@ def weight_words(layer: Layer, array: ArrayShape) -> NDArray[np.int8]:
     padded = np.zeros((groups * units, taps.shape[1], TAPS), np.int8)
     padded[:outputs] = taps
     found = padded.reshape(groups, units, taps.shape[1], TAPS).transpose(0, 2, 3, 1)
-    return found.reshape(1, groups, TAPS, units) if layer.mode == "depthwise" else found
+    return found.reshape(1, -1, TAPS, units) if layer.mode == "depthwise" else found
 
 
 def _codes(

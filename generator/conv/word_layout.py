@@ -63,9 +63,11 @@ def word_counts(layer: Layer, tiling: Tiling, array: ArrayShape) -> tuple[tuple[
     """(first words, second words) of each group of output channels, in at most MOST_RUNS runs.
 
     A group's first words end with its last block that is not zero. A depthwise layer has one entry:
-    its channel groups, and how many of them have a second word. Multiplier lanes have no second
-    words.
+    its channel groups, and how many of them have a second word; where a window takes several words,
+    all of them. Multiplier lanes have no second words.
     """
+    if layer.words > 1:
+        return ((tiling.out_groups * layer.words, 0),)
     groups = 1 if layer.mode == "depthwise" else tiling.out_groups
     words = layer_words(layer, tiling, array.units)
     shift = array.unit == "shift"

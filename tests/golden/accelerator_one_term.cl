@@ -2819,7 +2819,7 @@ __kernel void clocked(__global const image_beat_t *restrict image,
       } else {
         controller_span[2]++;
         controller_iterate(&controller, &controller_in, fm, batch, trace, ports);
-        if (controller_in.trace_base >= 0 && controller.stored == controller_in.stores &&
+        if (controller_at >= SF_PASSES - SF_LAYERS && controller.stored == controller_in.stores &&
             controller.stored != stored)
           ends[batch * SF_LAYERS + controller_at - (SF_PASSES - SF_LAYERS)] = now + controller_latency;
         stored = controller.stored;

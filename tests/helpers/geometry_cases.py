@@ -19,7 +19,6 @@ from shiftforge.quant.capture.types import (
     FloatConcat,
     FloatConv,
     FloatGraph,
-    FloatMaxPool,
     FloatNode,
     FloatPool,
     FloatShuffle,
@@ -124,8 +123,9 @@ def _after_a_layer(plant: Callable[[Chain], object]) -> FloatGraph:
     return chain.graph()
 
 
-def _on_the_image(plant: Callable[[Chain], object]) -> FloatGraph:
+def _at_the_end(plant: Callable[[Chain], object]) -> FloatGraph:
     chain = Chain()
+    chain.conv(8, 3, stride=2)
     plant(chain)
     return chain.graph()
 
@@ -149,7 +149,6 @@ def _pool_twice(chain: Chain) -> None:
 
 _WINDOW = ((2, 2), (2, 2), (0, 0, 0, 0))
 _MAPS: dict[str, Any] = {
-    "MaxPool": (FloatMaxPool, (8, 4, 4), *_WINDOW),
     "AveragePool": (FloatAveragePool, (8, 4, 4), *_WINDOW, (0, 0, 0, 0)),
     "Concat": (FloatConcat, (16, 8, 8)),
     "Slice": (FloatSlice, (4, 8, 8), 2, 6),
@@ -162,7 +161,7 @@ _MAPS: dict[str, Any] = {
 RULES: dict[str, tuple[FloatGraph, str]] = {
     "stride": (_after_a_layer(lambda c: c.conv(8, 3, stride=5)), "stride 5 is not supported"),
     "stride of 32 bits": (
-        _after_a_layer(lambda c: c.conv(8, 3, stride=3)),
+        _at_the_end(lambda c: c.conv(8, 3, stride=3)),
         "stride 3 is not supported where results leave as 32-bit integers",
     ),
     "addition": (_after_a_layer(_two_readers), "add does not follow a convolution"),

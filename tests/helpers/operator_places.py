@@ -21,6 +21,7 @@ TYPES = "quant/graph/types.py"
 MAPS = "quant/graph/verify_maps.py"
 CAPTURE = "quant/capture/operators.py"
 SCHEDULE = "generator/conv/schedule.py"
+LAYERS = "generator/conv/layers.py"
 PAGE = "docs/OPERATORS.md"
 
 
@@ -86,6 +87,8 @@ INSTRUCTION = Place("the record", "generator/conv/lower_post.py", "{1}")
 # Modules that tell some operators apart and need not know all, with the reason.
 PARTIAL = {
     "bench/conv/shapes.py": "makes MobileNetV2's shapes, for plans",
+    "generator/conv/legal/copies.py": "convolutions that it makes",
+    "generator/conv/legal/legalise.py": "what it does not rewrite stays as it is",
     "generator/conv/schedule.py": "refuses by name what the array does not run",
     "quant/calibrate/equalise.py": "moves factors between convolutions; other nodes tie maps",
     "quant/calibrate/grids.py": "convolutions alone have a wide output",
@@ -119,13 +122,13 @@ def operators(types: str, union: str = "Node") -> tuple[str, ...]:
     raise AssertionError(f"there is no union {union}")
 
 
-def layer_fields(schedule: str) -> frozenset[str]:
-    """The fields of the class ``Layer`` in the text of generator/conv/schedule.py."""
-    for node in ast.parse(schedule).body:
+def layer_fields(layers: str) -> frozenset[str]:
+    """The fields of the class ``Layer`` in the text of generator/conv/layers.py."""
+    for node in ast.parse(layers).body:
         if isinstance(node, ast.ClassDef) and node.name == "Layer":
             own = (part.target for part in node.body if isinstance(part, ast.AnnAssign))
             return frozenset(ast.unparse(target) for target in own)
-    raise AssertionError(f"{SCHEDULE} has no class Layer")
+    raise AssertionError(f"{LAYERS} has no class Layer")
 
 
 def captured(text: str) -> tuple[str, ...]:
@@ -152,7 +155,7 @@ def missing(texts: Mapping[str, str], places: Sequence[Place] = PLACES) -> list[
     found = []
     for place in places:
         found += place.missed(place.asked(known, maps), texts[place.path])
-    fields = layer_fields(texts[SCHEDULE])
+    fields = layer_fields(texts[LAYERS])
     mapped = [operator for operator in known if operator.lower() in fields]
     found += INSTRUCTION.missed(mapped, texts[INSTRUCTION.path])
     return found + _undocumented(texts, known) + _unlisted(texts, known, maps)

@@ -59,7 +59,8 @@ class Features:
     geometries of depthwise windows that a lane chooses from; standards, columns: strides of
     standard windows and their columns, of all frames; origins: columns at which they begin in their
     tiles. accumulator_bits: of sums, from the
-    accumulator to requantisation; raised_bits: of those that requantisation has raised so that each
+    accumulator to requantisation; largest_bits: of words of which the largest is taken,
+    0 where none is; raised_bits: of those that requantisation has raised so that each
     shift is one to the right. folded: it has, and biases hold half of the last place. right_bits,
     left_bits: of what a requantisation's shifts vary by. floors: the smallest code is its type's.
     clamps_output: the 32-bit output is clamped. held_pixels: of a frame, that it holds in a line.
@@ -83,6 +84,7 @@ class Features:
     places: Figure
     frames: Figure
     accumulator_bits: Figure
+    largest_bits: int
     code_bits: int
     pointwise: bool
     windows: int

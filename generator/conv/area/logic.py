@@ -27,6 +27,9 @@ def array_items(of: Features) -> list[Item]:
              + sources("accumulator")),
         _item("operand multiplexers", ("operands",), of.lanes * _operands(of)),
     ]  # fmt: skip
+    if of.largest_bits:
+        largest = of.line_bytes * cost("largest", bit=of.largest_bits)
+        found.append(_item("largest of words", ("largest",), largest))
     if of.code_bits == 4:
         found.append(_item("weight decoders", ("decoder",), 9 * of.units * cost("decoder")))
     if of.pointwise:

@@ -89,6 +89,8 @@ class Planned(Protocol):
     @property
     def acc_bits(self) -> int: ...
     @property
+    def largest_bits(self) -> int: ...
+    @property
     def slice(self) -> Slice: ...
     @property
     def turns(self) -> Turns: ...
@@ -115,6 +117,7 @@ def features_of(plan: Planned) -> Features:
         places=array.line_bytes // array.units,
         frames=array.frames,
         accumulator_bits=plan.acc_bits,
+        largest_bits=plan.largest_bits,
         code_bits=array.code_bits,
         pointwise=any(step.mode == "pointwise" for step in plan.steps),
         windows=len(depthwise),

@@ -7,6 +7,7 @@ the reference run on both proves it (``tests/generator/conv/legal``).
 
 from __future__ import annotations
 
+from shiftforge.generator.conv.legal.copies import Copies
 from shiftforge.generator.conv.legal.legalise import Legal, legalise
 
-__all__ = ["Legal", "legalise"]
+__all__ = ["Copies", "Legal", "legalise"]

@@ -10,6 +10,7 @@ from shiftforge.quant.formats.accumulator import accumulator_bits
 from shiftforge.quant.graph.types import (
     Conv,
     IntFormat,
+    MaxPool,
     QuantizedModel,
     ShiftFormat,
     Tensor,
@@ -45,13 +46,41 @@ class Copies:
 
     def subsample(self, name: str, source: str, x: Tensor, out: Tensor, stride: int) -> Conv:
         """Every ``stride``-th row and column of a map, from the first on."""
+        return self._copy(name, source, x, out, stride=stride)
+
+    def moved(self, name: str, source: str, x: Tensor, out: Tensor, offset: int) -> Conv:
+        """The map's codes and so much more."""
+        return self._copy(name, source, x, out, offset=offset)
+
+    def padded(
+        self, name: str, source: str, x: Tensor, out: Tensor, padding: tuple[int, int, int, int]
+    ) -> Conv:
+        """The map with zeros around it."""
+        return self._copy(name, source, x, out, padding=padding)
+
+    def largest(self, node: MaxPool, x: Tensor) -> Conv:
+        """What follows the largest of a window's codes: no more than a copy has."""
+        weight = np.full((x.channels, 1, *node.kernel), 1 << self.places, np.int8)
+        bits = accumulator_bits(weight[:, :, :1, :1], np.zeros(x.channels), x.grid, self.places)
+        return Conv(
+            name=node.name, source=node.source, input=node.input, output=node.output,
+            weight=weight, z=np.full(x.channels, -self.places, np.int8),
+            bias=np.zeros(x.channels, np.int32), format=self.format, stride=node.stride[1],
+            padding=node.padding, dilation=1, groups=x.channels, lo=x.grid.qmin, hi=x.grid.qmax,
+            acc_bits=bits,
+        )  # fmt: skip
+
+    def _copy(
+        self, name: str, source: str, x: Tensor, out: Tensor, *, stride: int = 1, offset: int = 0,
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> Conv:  # fmt: skip
         weight = np.full((x.channels, 1, 1, 1), 1 << self.places, np.int8)
         z = np.full(x.channels, -self.places, np.int8)
-        bias = np.zeros(x.channels, np.int32)
+        bias = np.full(x.channels, offset << self.places, np.int32)
         right = np.full(x.channels, out.grid.exponent - x.grid.exponent + self.places, np.int64)
         return Conv(
             name=name, source=source, input=x.name, output=out.name, weight=weight, z=z, bias=bias,
-            format=self.format, stride=stride, padding=(0, 0, 0, 0), dilation=1,
+            format=self.format, stride=stride, padding=padding, dilation=1,
             groups=x.channels, lo=out.grid.qmin, hi=out.grid.qmax,
             acc_bits=accumulator_bits(weight, bias, x.grid, right),
         )  # fmt: skip

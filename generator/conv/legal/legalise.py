@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from shiftforge.generator.conv.embed import fits_depthwise
 from shiftforge.generator.conv.geometry import on_image
 from shiftforge.generator.conv.legal.copies import Copies
-from shiftforge.quant.graph.types import Conv, Node, QuantizedModel, Tensor
+from shiftforge.generator.conv.legal.max_pools import legal_max_pool
+from shiftforge.quant.graph.types import Conv, MaxPool, Node, QuantizedModel, Tensor
 
 __all__ = ["Legal", "legalise"]
 
@@ -33,7 +35,7 @@ def legalise(model: QuantizedModel) -> Legal:
     builder = _Builder(model)
     for node in model.nodes:
         builder.add(node)
-    if not builder.made:
+    if all(a is b for a, b in zip_longest(model.nodes, builder.nodes)):
         return Legal(model, {})
     tensors = {**model.tensors, **builder.tensors}
     return Legal(replace(model, nodes=tuple(builder.nodes), tensors=tensors), builder.made)
@@ -60,8 +62,21 @@ class _Builder:
         match node:
             case Conv() if node.stride > 1 and not self._runs(node):
                 self._strided(node)
+            case MaxPool():
+                legal_max_pool(node, self)
             case _:
                 self.nodes.append(node)
+
+    def put(self, node: Node, made_for: str) -> None:
+        """A node for one of the network, whose name it has or another."""
+        self.nodes.append(node)
+        if node.name != made_for:
+            self.made[node.name] = made_for
+
+    def between(self, like: Tensor, label: str) -> Tensor:
+        """A tensor that the network has not."""
+        self.tensors[label] = replace(like, name=label)
+        return self.tensors[label]
 
     def _runs(self, conv: Conv) -> bool:
         """Whether the array has a convolution's stride."""

@@ -77,6 +77,7 @@ class _RowPlan:
     shifts: ShiftRanges
     max_groups: int
     acc_bits: int
+    largest_bits: int
     slice: Slice
     turns: Turns
     packings: Mapping[str, Packing]
@@ -135,6 +136,7 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             shifts=network.shifts,
             max_groups=max(tiling.out_groups for tiling in lowered.tilings),
             acc_bits=network.acc_bits,
+            largest_bits=network.largest_bits,
             slice=lowered.slice,
             turns=lowered.turns,
             packings=row.packings,

@@ -48,11 +48,12 @@ def test_each_rule_is_told_before_and_after_in_the_same_words(rule: str) -> None
 def test_every_fault_of_a_layer_is_told() -> None:
     chain = Chain()
     chain.conv(8, 3)
+    chain.conv(16, 3, stride=5)
     chain.conv(16, 5, stride=3, groups=2, dilation=2, padding=(4, 4, 4, 4))
     graph = chain.graph()
     told = [p.what for p in check_network(graph, {}).problems]
-    assert len(told) == 4
-    for part in ("dilation 2", "grouped", "kernel 5x5", "stride 3"):
+    assert len(told) == 2
+    for part in ("stride 5", "stride 3"):
         assert any(part in what for what in told)
 
 
@@ -86,7 +87,7 @@ def test_rows_say_where_each_node_runs() -> None:
     report = check_network(every_mode(), {})
     assert report.maps
     assert [row.maps for row in report.rows] == [
-        "pointwise", "depthwise", "standard", "residual", "standard", "pool", "classifier"
+        "pointwise", "depthwise", "standard", "residual", "pointwise", "pool", "classifier"
     ]  # fmt: skip
     assert report.rows[3].detail == "with n2, which adds n1"
     assert report.rows[0].operator == "conv 3x3, stride 2, relu"
@@ -99,10 +100,10 @@ def test_the_plan_of_a_check_is_that_of_the_network() -> None:
     report = check_network(graph, formats, BOARD)
     assert report.maps and report.board == "a10gx1150"
     design = build(TARGET, integer_model(graph, formats), BOARD, Options())
-    # Widths of sums and shifts do decide, a little, the area.
+    # Widths of sums and shifts do decide, a little, the area, and by a word of records the cycles.
     assert set(report.figures) <= set(design.report)
     for name, value in report.figures.items():
-        about = 0.05 if "alm" in name else 0
+        about = 0.05 if "alm" in name else 0.002 if isinstance(value, int | float) else 0
         assert design.report[name] == (pytest.approx(value, rel=about) if about else value), name
 
 

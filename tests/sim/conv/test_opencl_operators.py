@@ -12,10 +12,11 @@ from conv_chains import chain
 from conv_faults import locate
 from device_client import DeviceClient
 from packed_records import change_field
+from random_maps import random_maps
 from random_networks import Family, Operator, random_frames, random_network
 
 from shiftforge.quant.graph.file import save_model
-from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.quant.graph.types import Conv, MaxPool, QuantizedModel
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
 
@@ -30,6 +31,8 @@ SHAPES = (
 )  # fmt: skip
 OPERATORS: tuple[Operator, ...] = ("kernel",)
 FUZZ_NETWORKS = 1000
+KINDS: tuple[type, ...] = (Conv, MaxPool)
+"""Of the integer graph, what the array runs so far in any order."""
 
 
 def network(seed: int, layers: int = 9, sides: tuple[int, int] = (1, 24)) -> QuantizedModel:
@@ -75,6 +78,35 @@ def test_many_random_networks(seed: int, generated: Generate, on_device: OnDevic
         kept.mkdir(parents=True, exist_ok=True)
         save_model(model, kept / f"operators{seed}.safetensors")
         raise
+
+
+@pytest.mark.parametrize(
+    ("device", "seed"), [*(("pocl", seed) for seed in (5, 16, 22, 28)), ("intel-fpga-emu", 16)]
+)
+def test_random_maps_equal_the_reference(
+    device: str, seed: int, generated: Generate, on_device: OnDevice
+) -> None:
+    model = random_maps(seed, nodes=10, kinds=KINDS)
+    check(model, generated(model, *SHAPES[seed % len(SHAPES)]), seed, on_device(device))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30, 30 + FUZZ_NETWORKS))
+def test_many_random_maps(seed: int, generated: Generate, on_device: OnDevice) -> None:
+    """Every eighth one also on the emulator."""
+    model = random_maps(seed, nodes=10, kinds=KINDS)
+    folder = generated(model, *SHAPES[seed % len(SHAPES)])
+    for device in ("pocl", *(("intel-fpga-emu",) if seed % 8 == 0 else ())):
+        check(model, folder, seed, on_device(device))
+
+
+@pytest.mark.device("pocl")
+@pytest.mark.parametrize("seed", [4, 8])
+def test_counted_cycles_of_pools_are_the_modelled_ones(seed: int, generated: Generate) -> None:
+    model = random_maps(seed, nodes=14, kinds=KINDS, sides=(12, 30))
+    assert any(isinstance(node, MaxPool) for node in model.nodes)
+    counted = count(generated(model, 16, 8), random_frames(model, seed, 1), check=True)
+    assert counted.mismatches(model) == [] == counted.deviations()
 
 
 @pytest.mark.device("pocl")
