@@ -135,7 +135,11 @@ def _figures(plan: Plan) -> dict[str, Any]:
 def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[CheckRow, ...]:
     places: dict[str, tuple[str, str]] = {}
     for layer in mapped.layers:
-        places[layer.conv.name] = _conv_place(layer, model)
+        place, detail = _conv_place(layer, model)
+        if more := sum(own == layer.conv.name for own in mapped.made.values()):
+            passes = f"and {more} more pass" + ("es" if more > 1 else "")
+            detail = f"{detail}, {passes}" if detail else passes
+        places[layer.conv.name] = place, detail
         if layer.add is not None and layer.skip is not None:
             what = f"with {layer.conv.name}, which adds {layer.skip.name}"
             places[layer.add.name] = ("residual", what)
@@ -162,6 +166,10 @@ def _conv_place(layer: Layer, model: QuantizedModel) -> tuple[str, str]:
     kernel = layer.conv.kernel
     if layer.input.name == model.input and layer.mode == "pointwise" and kernel != (1, 1):
         return layer.mode, f"the {kernel[0]}x{kernel[1]} taps lie as channels"
+    if layer.largest:
+        return layer.mode, "the largest of its windows"
+    if layer.windows.count > 1:
+        return layer.mode, f"as {layer.windows.count} windows of 3x3"
     if layer.mode != "pointwise" and kernel == (1, 1):
         return layer.mode, "as one tap of 3x3"
     return layer.mode, ""

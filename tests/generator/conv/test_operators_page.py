@@ -27,10 +27,10 @@ def test_every_kind_has_a_place() -> None:
 def test_a_changed_rule_makes_the_page_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault: a geometry that runs is asked with one that does not."""
     before = operators_page.page()
-    changed = (("1×1", {"out": 8, "kernel": (1, 1), "dilation": 2}),)
+    changed = (("1×1", {"out": 8, "kernel": (1, 1), "stride": 5}),)
     monkeypatch.setattr(operators_page, "_CONVOLUTIONS", changed)
     after = operators_page.page()
-    assert after != before and "| 1×1 | refused: dilation 2" in after
+    assert after != before and "| 1×1 | refused: stride 5" in after
 
 
 def test_written_by_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,7 +45,7 @@ def test_check_counts_nodes_by_operator() -> None:
     first = chain.conv(8, 3)
     chain.conv(8, 3)
     chain.add(first, chain.last)
-    chain.conv(8, 5)
+    chain.conv(8, 5, stride=5)
     chain.pool()
     report = check_network(chain.graph(), {})
     assert report.kinds() == [("Conv", 3, 2), ("Add", 1, 1), ("Pool", 1, 0)]

@@ -101,10 +101,11 @@ def test_many_random_maps(seed: int, generated: Generate, on_device: OnDevice) -
 
 
 @pytest.mark.device("pocl")
-@pytest.mark.parametrize("seed", [4, 8])
-def test_counted_cycles_of_pools_are_the_modelled_ones(seed: int, generated: Generate) -> None:
-    model = random_maps(seed, nodes=14, kinds=KINDS, sides=(12, 30))
-    assert any(isinstance(node, MaxPool) for node in model.nodes)
+@pytest.mark.parametrize("number", [0, 1])
+def test_counted_cycles_of_pools_are_the_modelled_ones(number: int, generated: Generate) -> None:
+    drawn = ((seed, random_maps(seed, nodes=14, kinds=KINDS, sides=(12, 30))) for seed in range(99))
+    several = [(s, m) for s, m in drawn if sum(isinstance(n, MaxPool) for n in m.nodes) > 1]
+    seed, model = several[number]
     counted = count(generated(model, 16, 8), random_frames(model, seed, 1), check=True)
     assert counted.mismatches(model) == [] == counted.deviations()
 
