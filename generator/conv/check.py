@@ -135,11 +135,11 @@ def _figures(plan: Plan) -> dict[str, Any]:
 def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[CheckRow, ...]:
     places: dict[str, tuple[str, str]] = {}
     for layer in mapped.layers:
-        place, detail = _conv_place(layer, model)
+        where, told = _conv_place(layer, model)
         if more := sum(own == layer.conv.name for own in mapped.made.values()):
             passes = f"and {more} more pass" + ("es" if more > 1 else "")
-            detail = f"{detail}, {passes}" if detail else passes
-        places[layer.conv.name] = place, detail
+            told = f"{told}, {passes}" if told else passes
+        places[layer.conv.name] = where, told
         if layer.add is not None and layer.skip is not None:
             what = f"with {layer.conv.name}, which adds {layer.skip.name}"
             places[layer.add.name] = ("residual", what)
