@@ -1,13 +1,15 @@
 """Why integers leave at another layer than the float network, and what that does to accuracy.
 
-    python bench/edgebert/early_exit.py CLASSIFIER [--weights af|shift1|shift2] [--limit N]
-        [--thresholds 0.05,0.1,0.2,0.3,0.5,0.8] [--work FILE] [--out FILE]
+    python bench/edgebert/early_exit.py CLASSIFIER [--weights af|shift1|shift2] [--plain-ramps]
+        [--limit N] [--thresholds 0.05,0.1,0.2,0.3,0.5,0.8] [--work FILE] [--out FILE]
 
 Held-out texts of the classifier's own fold, through all layers, in the float network and in the
 integer reference. Of every off-ramp three entropies: of the float logits; of the integers' logits,
 computed in float; the integers' own. Between the first two lie the logits (the quantised network),
 between the last two the entropy unit. Exit layers, accuracy and depth follow for each threshold.
-Each text's figures are kept in --work as soon as they are there: a run that was broken off goes on.
+--plain-ramps leaves the off-ramps' biases as they were trained (quant/albert/network/ramps.py
+corrects them). Each text's figures are kept in --work as soon as they are there: a run that was
+broken off goes on.
 """
 
 from __future__ import annotations
@@ -210,7 +212,8 @@ def run(arguments: argparse.Namespace) -> None:
     model, classes = load_classifier(folder)
     floats = float_network(model, classes)
     with tempfile.TemporaryDirectory(prefix="shiftforge-bench-") as name:
-        network = quantise_folder(folder, Path(name) / "network.safetensors", arguments.weights)
+        output, ramps = Path(name) / "network.safetensors", not arguments.plain_ramps
+        network = quantise_folder(folder, output, arguments.weights, ramps=ramps)
     notes = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
     fold, split = int(notes["fold"]), int(notes.get("split", 0))
     texts = held_out(load_corpus(notes["corpus"]), fold, folder, network.length, 0, split)
@@ -221,11 +224,13 @@ def run(arguments: argparse.Namespace) -> None:
     tell(found, len(texts.ids))
     figures = {
         "command": command_line(), "corpus": notes["corpus"], "fold": fold,
-        "weights": arguments.weights, "texts": len(texts.ids), "shape": notes["shape"],
+        "weights": arguments.weights, "corrected_ramps": not arguments.plain_ramps,
+        "texts": len(texts.ids), "shape": notes["shape"],
         "by_layer": errors(measured), "points": [vars(p) for p in found],
     }  # fmt: skip
     kept = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
-    write_json(arguments.out, {**kept, f"{notes['corpus']} {arguments.weights}": figures})
+    name = f"{notes['corpus']} {arguments.weights}{' plain ramps' * arguments.plain_ramps}"
+    write_json(arguments.out, {**kept, name: figures})
 
 
 def _thresholds(text: str) -> tuple[float, ...]:
@@ -237,6 +242,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("classifier", type=Path, help="a trained classifier's folder")
     parser.add_argument("--weights", choices=("af", "shift1", "shift2"), default="af")
+    parser.add_argument("--plain-ramps", action="store_true", help="without their correction")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N held-out texts")
     parser.add_argument("--thresholds", type=_thresholds, default=THRESHOLDS, metavar="T,T")
     parser.add_argument("--work", type=Path, default=Path("out/early_exit.jsonl"), metavar="FILE")

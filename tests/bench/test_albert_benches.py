@@ -65,3 +65,27 @@ def test_the_predictor_is_fitted_on_texts_that_did_not_train(bench: Any, split: 
     trained, _ = validation_part(fold, corpus.labels, seed=split)
     assert len(fitting) and not np.isin(fitting, trained).any()
     assert np.array_equal(held, fold.held_out) and not np.isin(fitting, held).any()
+
+
+def test_exits_are_told_apart_by_what_causes_them(bench: Any) -> None:
+    study = bench("edgebert.early_exit")
+    sure, unsure = [4.0, 0.0], [0.1, 0.0]  # 0.09 and 0.69 nats
+    floats = np.array([[sure, sure], [unsure, sure], [sure, sure]])
+    # The second text's integers are surer than the float network, the third's entropy unit errs.
+    integers = np.array([[sure, sure], [sure, sure], [sure, sure]])
+    entropies = np.array([[0.09, 0.09], [0.09, 0.09], [0.6, 0.09]])
+    texts = study.Texts(floats, integers, entropies, np.array([0, 0, 1]))
+    (point,) = study.points(texts, [0.3])
+    assert (point.differ, point.by_logits, point.by_entropy) == (2, 1, 1)
+    assert (point.earlier, point.later) == (1, 1)
+    assert point.layer == pytest.approx((4 / 3, 4 / 3)) and point.accuracy == (2 / 3, 2 / 3)
+    assert point.flips == (0, 0) and point.p == 1.0
+
+
+def test_a_study_that_broke_off_goes_on(bench: Any, tmp_path: Path) -> None:
+    kept, work = bench("edgebert.early_exit")._kept, tmp_path / "work.jsonl"
+    assert list(kept(work, "mine")) == []
+    lines = [{"key": "mine", "text": 0}, {"key": "other", "text": 1}, {"key": "mine", "text": 2}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    work.write_text(text + '{"key": "mine", "text": 3, "floa')
+    assert [index for index, _ in kept(work, "mine")] == [0, 2]

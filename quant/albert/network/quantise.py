@@ -15,6 +15,7 @@ from shiftforge.quant.albert.network.convert import convert, zero_shares
 from shiftforge.quant.albert.network.file import save_integer
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.quant.albert.network.notes import load_notes
+from shiftforge.quant.albert.network.ramps import corrected_ramps
 from shiftforge.quant.albert.network.weights import weight_choice
 from shiftforge.quant.albert.training.texts import CALIBRATION, held_out, load_calibration
 from shiftforge.quant.formats.adaptivfloat_calibration import Method
@@ -75,14 +76,16 @@ def quantise_folder(
     *,
     corpus: str | None = None,
     fold: int | None = None,
+    ramps: bool = True,
 ) -> IntegerAlbert:
     """Write the integer network of a classifier's folder, with its tokeniser and notes.
 
     weights: as ``weights.weight_choice`` reads it; None takes what the classifier was trained for
     (the note ``weights``), else AF<bits,3>. bits: of ``af``. The folder's frozen word table keeps
-    its exponent bias. corpus, fold: where calibration texts come from if the folder has none; by
-    default the notes' own. The notes get ``quantised``: weights, bits, method and the shares of
-    zero codes. Raises InputError.
+    its exponent bias. ramps: correct the off-ramps' biases of a classifier that was trained without
+    quantisers (``ramps.corrected_ramps``). corpus, fold: where calibration texts come from if the
+    folder has none; by default the notes' own. The notes get ``quantised``: weights, bits, method,
+    the shares of zero codes, and whether the off-ramps were corrected. Raises InputError.
     """
     from shiftforge.quant.albert.network.folder import float_network, load_classifier
 
@@ -104,8 +107,13 @@ def quantise_folder(
         network, texts, choice.kind, method, choice.bits,
         word_bias=None if table is None else int(table["bias"]),
     )  # fmt: skip
+    # Training with quantisers has seen the rounding already.
+    corrected = ramps and trained is None
+    if corrected:
+        made = corrected_ramps(network, made, texts)
     notes["quantised"] = {
-        "weights": choice.name, "bits": choice.bits, "method": method, "zeros": zero_shares(made)
+        "weights": choice.name, "bits": choice.bits, "method": method, "zeros": zero_shares(made),
+        "corrected_ramps": corrected,
     }  # fmt: skip
     save_integer(made, output, tokeniser=text, notes=notes)
     return made

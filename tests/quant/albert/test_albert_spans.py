@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -88,14 +90,14 @@ def test_a_wrong_mask_is_caught(
 def test_renormalised_probabilities_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     right = formulas._layer
 
-    def renormalised(network: formulas.FloatNetwork, x: np.ndarray) -> formulas.Stages:
+    def renormalised(network: formulas.FloatNetwork, x: np.ndarray, *rest: Any) -> formulas.Stages:
         # softmax(scores + ln m) is the masked probabilities over their sum.
         mask = formulas._span_mask(network.spans, network.ramp, len(x))
         held = np.linalg.norm
         assert held(mask) > 0
         monkeypatch.setattr(np, "exp", lambda s, _e=np.exp: _e(s) * mask)
         try:
-            return right(network, x)
+            return right(network, x, *rest)
         finally:
             monkeypatch.undo()
             monkeypatch.setattr(formulas, "_layer", renormalised)
