@@ -276,7 +276,7 @@ BAD = {
         ["layer", "--n", "7", "--terms", "3", "--opencl", "bogus", "--seed", "-1", "--trace",
          "/nowhere/x.vcd"],
         ("7 lanes are not offered", "3 is not in the range", "unknown device 'bogus'",
-         "-1 is not in the range", "folder does not exist"),
+         "'-1' is no seed", "folder does not exist"),
     ),
     "check": (
         ["mobilenet_v2_random", "--lanes", "7", "--bits", "9", "--mean", "x", "--units", "1"],
