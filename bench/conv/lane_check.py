@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from bench.conv.lane_text import CELL, LANES, Lane, lane_modules, lane_top
 from shiftforge.errors import ToolFailed
 from shiftforge.scratch import work_folder
-from shiftforge.sim.rtl.area import SCRIPT
 from shiftforge.sim.rtl.verilator import build_model, simulation_failure
+from shiftforge.sim.rtl.yosys import SCRIPT
 from shiftforge.tools import run_tool
 
 __all__ = ["LATENCY", "Difference", "Stimulus", "check_lanes", "expected_sums", "make_stimulus"]
