@@ -87,7 +87,9 @@ def place_and_route(folder: Path, clock: str, mhz: float, seed: int, what: str) 
         return Placed(used, available, None, ())
     if done.returncode != 0 or not used:
         check_room(folder)
-        raise ToolFailed(f"nextpnr refused {what}, seed {seed}: {_errors(log)}")
+        code = done.returncode
+        ended = f"was ended by signal {-code} at" if code < 0 else f"(exit {code}) refused"
+        raise ToolFailed(f"nextpnr {ended} {what}, seed {seed}: {_errors(log)}")
     found = json.loads((folder / report).read_text(encoding="utf-8"))
     clocks: Mapping[str, Mapping[str, float]] = found["fmax"]
     if len(clocks) != 1:

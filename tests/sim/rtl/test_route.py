@@ -165,7 +165,11 @@ def test_too_few_cells_and_other_failures(tmp_path: Path, monkeypatch: pytest.Mo
     assert (placed.used["ram"], placed.available["ram"], placed.used["comb"]) == (264, 208, 1433)
     crashed = LOG.replace("264/ ", "20/ ")
     monkeypatch.setattr(nextpnr, "run_tool", lambda *_, **__: Done(1, crashed))
-    with pytest.raises(ToolFailed, match="nextpnr refused unit, seed 1: ERROR: Unable to place"):
+    refused = r"nextpnr \(exit 1\) refused unit, seed 1: ERROR: Unable to place"
+    with pytest.raises(ToolFailed, match=refused):
+        nextpnr.place_and_route(tmp_path, CLOCK, 100.0, 1, "unit")
+    monkeypatch.setattr(nextpnr, "run_tool", lambda *_, **__: Done(-9, "Info: placing"))
+    with pytest.raises(ToolFailed, match="ended by signal 9 at unit, seed 1: Info: placing"):
         nextpnr.place_and_route(tmp_path, CLOCK, 100.0, 1, "unit")
 
 
