@@ -10,7 +10,7 @@ module pu_mask_encoder #(
   input  logic rst_ni,
   input  logic in_valid_i,
   output logic in_ready_o,
-  input  pu_pkg::codes_t in_data_i,
+  input  logic [pu_pkg::Lanes-1:0][pu_pkg::AfBits-1:0] in_data_i,
   input  logic in_first_i,
   input  logic [SlotWidth-1:0] in_slot_i,
   input  logic [RowWidth-1:0] in_base_i,
@@ -20,7 +20,7 @@ module pu_mask_encoder #(
   output logic [RowWidth-1:0] mask_addr_o,
   output pu_pkg::mask_t mask_o,
   output logic [pu_pkg::Lanes-1:0][RowWidth-1:0] bank_addr_o,
-  output pu_pkg::codes_t bank_data_o,
+  output logic [pu_pkg::Lanes-1:0][pu_pkg::AfBits-1:0] bank_data_o,
   input  logic [SlotWidth-1:0] count_slot_i,
   output logic [pu_pkg::Lanes-1:0][RowWidth:0] count_o
 );

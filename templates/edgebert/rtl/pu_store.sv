@@ -18,12 +18,12 @@ module pu_store (
   input  logic [pu_pkg::Lanes-1:0][pu_pkg::CRowBits:0] count_i,
   output logic re_o,
   output pu_pkg::c_row_t raddr_o,
-  input  pu_pkg::masks_t masks_i,
-  input  pu_pkg::beat_t data_i,
+  input  logic [pu_pkg::MasksPerBeat-1:0][pu_pkg::Lanes-1:0] masks_i,
+  input  logic [pu_pkg::Lanes-1:0][pu_pkg::LaneBits-1:0] data_i,
   output logic mem_valid_o,
   input  logic mem_ready_i,
   output pu_pkg::addr_t mem_addr_o,
-  output pu_pkg::beat_t mem_data_o,
+  output logic [pu_pkg::Lanes-1:0][pu_pkg::LaneBits-1:0] mem_data_o,
   output pu_pkg::tile_t stored_o
 );
   localparam int unsigned Lanes = pu_pkg::Lanes;
@@ -80,7 +80,7 @@ module pu_store (
   assign desc_next = first_part_q ? desc_step_q : next_desc_q;
 
   // Vector masks past the tile's end are zero (a beat holds eight vectors).
-  pu_pkg::masks_t masks;
+  logic [pu_pkg::MasksPerBeat-1:0][pu_pkg::Lanes-1:0] masks;
   for (genvar s = 0; s < MasksPerBeat; s++) begin : gen_mask
     assign masks[s] = (16'({index1_q, 3'd0}) + 16'(s) < vectors) ? masks_i[s] : '0;
   end

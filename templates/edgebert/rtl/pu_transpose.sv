@@ -10,20 +10,20 @@ module pu_transpose #(
   input  logic in_valid_i,
   input  pu_pkg::row_t in_row_i,
   input  logic [TagWidth-1:0] in_tag_i,
-  input  pu_pkg::codes_t in_data_i,
+  input  logic [pu_pkg::Lanes-1:0][pu_pkg::AfBits-1:0] in_data_i,
   output logic out_valid_o,
   output pu_pkg::row_t out_row_o,
   output logic [TagWidth-1:0] out_tag_o,
-  output pu_pkg::codes_t out_data_o
+  output logic [pu_pkg::Lanes-1:0][pu_pkg::AfBits-1:0] out_data_o
 );
   localparam int unsigned Lanes = pu_pkg::Lanes;
   localparam pu_pkg::row_t Last = '1;
   // Two tiles: one is written row by row, the other read column by column.
-  pu_pkg::codes_t tile_q [2 * Lanes];
+  logic [pu_pkg::Lanes-1:0][pu_pkg::AfBits-1:0] tile_q [2 * Lanes];
   logic write_q, reading_q, last_row;
   pu_pkg::row_t column_q;
   logic [TagWidth-1:0] tag_q;
-  pu_pkg::codes_t column;
+  logic [pu_pkg::Lanes-1:0][pu_pkg::AfBits-1:0] column;
 
   assign last_row = in_valid_i && in_row_i == Last;
   for (genvar i = 0; i < Lanes; i++) begin : gen_column
