@@ -75,7 +75,7 @@ def _point(points: Points, k: int, several: bool) -> FrontPoint:
         board=board.name,
         options=point_options(points, k, several),
         fps=round(float(points.fps[k]), 2),
-        latency_ms=round(float(points.latency_ms[k]), 4),
+        latency_ms=round(float(points.latency_ms[k]), 6),
         alm=int(points.alm[k]),
         alm_fraction=round(float(points.alm[k] / board.alm), 4),
         ram_blocks=int(points.ram_blocks[k]),
@@ -97,7 +97,7 @@ def as_planned(point: FrontPoint, plan: Plan) -> FrontPoint:
     return replace(
         point,
         fps=round(plan.modelled_fps, 2),
-        latency_ms=round(plan.batch_latency_ms, 4),
+        latency_ms=round(plan.batch_latency_ms, 6),
         alm=plan.area.alm,
         alm_fraction=round(plan.area.alm / plan.board.alm, 4),
         ram_blocks=plan.area.ram_blocks,
