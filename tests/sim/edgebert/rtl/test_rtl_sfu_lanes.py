@@ -24,8 +24,8 @@ PROBE = {"sfu_exp2_probe.sv": sfu_ports.EXP2_PROBE}
 GELU_FAULTS = {
     "sign": (
         "sfu_gelu.sv",
-        "positive_q[0] <= data_i[i][31] ?",
-        "positive_q[0] <= !data_i[i][31] ?",
+        "positive0_q <= data_i[i][31] ?",
+        "positive0_q <= !data_i[i][31] ?",
     ),
     "table one off": ("sfu_rom_gelu.sv", "case (index_i)", "case (index_i + 7'd1)"),
 }
