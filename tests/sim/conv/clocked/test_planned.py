@@ -41,7 +41,7 @@ def test_the_plan_of_a_project(plan: Path) -> None:
         (("totals", "lanes"), "1008", "totals.lanes"),
         (("steps",), [], "steps"),
         (("steps", 0, "mode"), "magic", "steps.0.mode"),
-        (("steps", 1, "cycles", "macs"), 0, "steps.1.cycles.macs"),
+        (("steps", 1, "cycles", "macs"), -1, "steps.1.cycles.macs"),
     ],
 )
 def test_a_wrong_field_is_told(
