@@ -15,13 +15,13 @@ import pytest
 from conv_chains import chain
 from conv_plans import BOARD, KINDS, second_kinds
 from device_client import DeviceClient
+from kept_models import kept_where_it_fails
 from mobilenet import mobilenet_v2
 from random_networks import Family, random_frames, random_network
 
 from shiftforge.generator.conv.plan import array_for, make_plan
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.quant.graph.example import ModelOptions, random_model
-from shiftforge.quant.graph.file import save_model
 from shiftforge.quant.graph.types import QuantizedModel, ShiftFormat
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
@@ -227,11 +227,6 @@ def test_many_random_layers(number: int, generated: Generate, on_device: OnDevic
         orders=seed % 4 < 2,
     )  # fmt: skip
     folder = generated(model, *shapes[seed % len(shapes)])
-    try:
+    with kept_where_it_fails(model, f"random{seed}"):
         for device in ("pocl", "intel-fpga-emu"):
             check(model, folder, seed, on_device(device))
-    except (AssertionError, RuntimeError):
-        kept = Path("out/fuzz")
-        kept.mkdir(parents=True, exist_ok=True)
-        save_model(model, kept / f"random{seed}.safetensors")
-        raise

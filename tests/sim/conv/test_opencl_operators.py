@@ -11,11 +11,11 @@ from clocked_runs import count
 from conv_chains import chain
 from conv_faults import locate
 from device_client import DeviceClient
+from kept_models import kept_where_it_fails
 from packed_records import change_field
 from random_maps import random_maps
 from random_networks import Family, Operator, random_frames, random_network
 
-from shiftforge.quant.graph.file import save_model
 from shiftforge.quant.graph.types import Conv, MaxPool, QuantizedModel
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
@@ -70,14 +70,9 @@ def test_many_random_networks(seed: int, generated: Generate, on_device: OnDevic
     """What fails is kept as a model file under out/fuzz. Every eighth one also on the emulator."""
     model = network(seed)
     folder = generated(model, *SHAPES[seed % len(SHAPES)])
-    try:
+    with kept_where_it_fails(model, f"operators{seed}"):
         for device in ("pocl", *(("intel-fpga-emu",) if seed % 8 == 0 else ())):
             check(model, folder, seed, on_device(device))
-    except (AssertionError, RuntimeError):
-        kept = Path("out/fuzz")
-        kept.mkdir(parents=True, exist_ok=True)
-        save_model(model, kept / f"operators{seed}.safetensors")
-        raise
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from conv_chains import chain
 from conv_faults import locate, replace_text
 from device_client import DeviceClient
+from kept_models import kept_where_it_fails
 from mobilenet import mobilenet_v2
 from packed_records import change_field
 from random_networks import Family, random_frames
@@ -22,7 +23,6 @@ from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.segments import Segment
 from shiftforge.generator.conv.strips import limited_plan
 from shiftforge.generator.conv.target import TARGET, ConvPlan
-from shiftforge.quant.graph.file import save_model
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
 
@@ -76,14 +76,9 @@ def test_many_random_strips(number: int, tmp_path: Path, on_device: OnDevice) ->
     """What fails is kept as a model file under out/fuzz."""
     seed = 2000 + number
     network, _ = project(seed, tmp_path / "p", FAMILIES[seed % 4])
-    try:
+    with kept_where_it_fails(network.model, f"strips{seed}"):
         for device in ("pocl", "intel-fpga-emu"):
             check(network, tmp_path / "p", seed, on_device(device))
-    except (AssertionError, RuntimeError):
-        kept = Path("out/fuzz")
-        kept.mkdir(parents=True, exist_ok=True)
-        save_model(network.model, kept / f"strips{seed}.safetensors")
-        raise
 
 
 def test_mobilenet_v2_at_224_within_400_000_bytes(tmp_path: Path, on_device: OnDevice) -> None:
