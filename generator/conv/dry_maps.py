@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from shiftforge.quant.capture.function import text
+from shiftforge.quant.capture.map_nodes import map_node
 from shiftforge.quant.capture.types import (
     FloatAveragePool,
     FloatConcat,
@@ -16,16 +17,7 @@ from shiftforge.quant.capture.types import (
     FloatTable,
     FloatUpsample,
 )
-from shiftforge.quant.graph.types import (
-    AveragePool,
-    Concat,
-    MaxPool,
-    Shuffle,
-    Slice,
-    Table,
-    Tensor,
-    Upsample,
-)
+from shiftforge.quant.graph.types import Tensor
 from shiftforge.quant.graph.verify_maps import MapNode
 from shiftforge.quant.graph.windows import distinct_counts
 
@@ -34,34 +26,15 @@ __all__ = ["dry_map", "map_words"]
 
 def dry_map(node: FloatMap, tensors: Mapping[str, Tensor]) -> MapNode:
     """The integer node of any values: constants of 1, entries of 0."""
-    name, source, grid = node.name, node.source, tensors[node.output].grid
-    match node:
-        case FloatMaxPool():
-            return MaxPool(
-                name, source, node.input, node.output, node.kernel, node.stride, node.padding
-            )
-        case FloatAveragePool():
-            x = tensors[node.input]
-            constants = tuple((n, 1, 0) for n in distinct_counts(node, x.height, x.width))
-            return AveragePool(
-                name, source, node.input, node.output, node.kernel, node.stride, node.padding,
-                node.counted, constants, grid.qmin, grid.qmax,
-            )  # fmt: skip
-        case FloatConcat():
-            return Concat(name, source, node.inputs, node.output)
-        case FloatSlice():
-            return Slice(name, source, node.input, node.output, node.start, node.stop)
-        case FloatShuffle():
-            return Shuffle(name, source, node.input, node.output, node.order)
-        case FloatTable():
-            entries = (0,) * (1 << tensors[node.input].grid.bits)
-            return Table(name, source, node.input, node.output, entries)
-        case FloatUpsample():
-            return Upsample(
-                name, source, node.input, node.output, node.factor, node.mode, node.trailing
-            )
-        case _:
-            assert_never(node)
+
+    def constants(pool: FloatAveragePool) -> tuple[tuple[int, int, int], ...]:
+        x = tensors[pool.input]
+        return tuple((n, 1, 0) for n in distinct_counts(pool, x.height, x.width))
+
+    def entries(table: FloatTable) -> tuple[int, ...]:
+        return (0,) * (1 << tensors[table.input].grid.bits)
+
+    return map_node(node, tensors[node.output].grid, constants, entries)
 
 
 def map_words(node: FloatMap) -> str:

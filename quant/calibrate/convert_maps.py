@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import assert_never
 
 import numpy as np
 import torch
@@ -11,27 +10,10 @@ import torch
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.capture.function import Function, text
 from shiftforge.quant.capture.function_values import values
-from shiftforge.quant.capture.types import (
-    FloatAveragePool,
-    FloatConcat,
-    FloatMap,
-    FloatMaxPool,
-    FloatShuffle,
-    FloatSlice,
-    FloatTable,
-    FloatUpsample,
-)
+from shiftforge.quant.capture.map_nodes import map_node
+from shiftforge.quant.capture.types import FloatAveragePool, FloatMap, FloatTable
 from shiftforge.quant.formats.reciprocal import pool_constant
-from shiftforge.quant.graph.types import (
-    AveragePool,
-    Concat,
-    Grid,
-    MaxPool,
-    Shuffle,
-    Slice,
-    Table,
-    Upsample,
-)
+from shiftforge.quant.graph.types import Grid
 from shiftforge.quant.graph.verify_maps import MapNode
 from shiftforge.quant.graph.windows import distinct_counts
 
@@ -42,34 +24,16 @@ def convert_map(
     node: FloatMap, shapes: Mapping[str, tuple[int, int, int]], grids: Mapping[str, Grid]
 ) -> MapNode:
     """The integer node. shapes, grids: of all tensors. Raises InputError where there is none."""
-    name, source, target = node.name, node.source, grids[node.output]
-    match node:
-        case FloatMaxPool():
-            return MaxPool(
-                name, source, node.input, node.output, node.kernel, node.stride, node.padding
-            )
-        case FloatAveragePool():
-            constants = _constants(node, shapes[node.input], grids[node.input], target)
-            return AveragePool(
-                name, source, node.input, node.output, node.kernel, node.stride, node.padding,
-                node.counted, constants, target.qmin, target.qmax,
-            )  # fmt: skip
-        case FloatConcat():
-            return Concat(name, source, node.inputs, node.output)
-        case FloatSlice():
-            return Slice(name, source, node.input, node.output, node.start, node.stop)
-        case FloatShuffle():
-            return Shuffle(name, source, node.input, node.output, node.order)
-        case FloatTable():
-            place = f"{name} ({source})"
-            codes = table_codes(node.function, grids[node.input], target, place)
-            return Table(name, source, node.input, node.output, codes)
-        case FloatUpsample():
-            return Upsample(
-                name, source, node.input, node.output, node.factor, node.mode, node.trailing
-            )
-        case _:
-            assert_never(node)
+    target = grids[node.output]
+
+    def constants(pool: FloatAveragePool) -> tuple[tuple[int, int, int], ...]:
+        return _constants(pool, shapes[pool.input], grids[pool.input], target)
+
+    def entries(table: FloatTable) -> tuple[int, ...]:
+        place = f"{table.name} ({table.source})"
+        return table_codes(table.function, grids[table.input], target, place)
+
+    return map_node(node, target, constants, entries)
 
 
 def _constants(

@@ -22,7 +22,7 @@ from shiftforge.quant.capture.types import (
 )
 from shiftforge.quant.export.onnx_functions import expression
 from shiftforge.quant.export.onnx_moves import moved
-from shiftforge.quant.export.onnx_nodes import OnnxNodes
+from shiftforge.quant.export.onnx_nodes import OnnxNodes, conv_geometry
 from shiftforge.quant.graph.windows import counts
 
 if TYPE_CHECKING:
@@ -73,11 +73,7 @@ def _conv(build: OnnxNodes, node: FloatConv) -> None:
         "Conv",
         [node.input, *weights],
         f"{node.output}.linear",
-        kernel_shape=list(node.weight.shape[2:]),
-        pads=list(node.padding),
-        strides=[node.stride] * 2,
-        dilations=[node.dilation] * 2,
-        group=node.groups,
+        **conv_geometry(node),
     )
     _activated(build, value, node.output, node.activation)
 

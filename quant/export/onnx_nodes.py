@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.capture.types import FloatConv
+from shiftforge.quant.graph.types import Conv
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["OnnxNodes", "load"]
+__all__ = ["OnnxNodes", "conv_geometry", "load"]
 
 # The newest of both that every supported ONNX Runtime reads.
 OPSET, IR_VERSION = 13, 8
@@ -27,6 +29,17 @@ def load(name: str) -> Any:
         raise InputError(
             Problem(f"the package {name} is not installed", "pip install 'shiftforge[bench]'")
         ) from error
+
+
+def conv_geometry(node: Conv | FloatConv) -> dict[str, Any]:
+    """Attributes of a convolution's ``Conv``."""
+    return {
+        "kernel_shape": list(node.weight.shape[2:]),
+        "strides": [node.stride] * 2,
+        "pads": list(node.padding),
+        "dilations": [node.dilation] * 2,
+        "group": node.groups,
+    }
 
 
 class OnnxNodes:

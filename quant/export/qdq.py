@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.export.onnx_nodes import load
+from shiftforge.quant.export.onnx_nodes import conv_geometry, load
+from shiftforge.quant.export.pool_rounding import pool_rounded
 from shiftforge.quant.export.qdq_builder import Builder, codes_name
 from shiftforge.quant.export.qdq_maps import add_map
 from shiftforge.quant.export.wide_sums import EXACT_BITS, is_wide, wide_conv
@@ -129,11 +130,7 @@ def _conv(build: Builder, node: Conv) -> None:
         "Conv",
         [node.input, weight, bias],
         f"{node.name}.sum",
-        kernel_shape=list(node.kernel),
-        strides=[node.stride] * 2,
-        pads=list(node.padding),
-        dilations=[node.dilation] * 2,
-        group=node.groups,
+        **conv_geometry(node),
     )
     build.requantise(value, node.output, node.lo, node.hi)
 
@@ -155,21 +152,6 @@ def _add(build: Builder, node: Add) -> None:
 
 
 def _pool(build: Builder, node: Pool) -> None:
-    proto = build.onnx.TensorProto
-    source = build.model.tensors[node.input]
-    grid = build.model.tensors[node.output].grid
     axes = build.constant("rows.and.columns", np.array([2, 3], dtype=np.int64))
     total = build.op("ReduceSum", [node.input, axes], f"{node.name}.total", keepdims=1)
-    wide = build.op("Cast", [total], f"{node.name}.wide", to=proto.DOUBLE)
-    factor = np.ldexp(float(node.multiplier), -node.shift - source.grid.exponent)
-    held = build.constant(f"{node.name}.factor", np.array(factor, dtype=np.float64))
-    scaled = build.op("Mul", [wide, held], f"{node.name}.scaled")
-    rounded = build.op("Round", [scaled], f"{node.name}.rounded")
-    ends = [
-        build.constant(f"double.{code}", np.array(code, dtype=np.float64))
-        for code in (node.lo, node.hi)
-    ]
-    value = build.op("Clip", [rounded, *ends], f"{node.name}.clamped")
-    kind = proto.INT8 if grid.signed else proto.UINT8
-    build.op("Cast", [value], codes_name(node.output), to=kind)
-    build.dequantise(node.output)
+    pool_rounded(build, node, total, np.ldexp(float(node.multiplier), -node.shift))

@@ -7,6 +7,7 @@ from typing import assert_never
 import numpy as np
 
 from shiftforge.quant.export.onnx_moves import moved
+from shiftforge.quant.export.pool_rounding import pool_rounded
 from shiftforge.quant.export.qdq_builder import Builder, codes_name
 from shiftforge.quant.graph.types import (
     AveragePool,
@@ -20,7 +21,7 @@ from shiftforge.quant.graph.types import (
 from shiftforge.quant.graph.verify_maps import MapNode
 from shiftforge.quant.graph.windows import counts
 
-__all__ = ["add_map", "pool_rounded"]
+__all__ = ["add_map"]
 
 
 def add_map(build: Builder, node: MapNode) -> None:
@@ -55,24 +56,6 @@ def _average(build: Builder, node: AveragePool) -> None:
     each = counts(node, x.height, x.width)
     factor = np.vectorize(lambda n: by_count[int(n)], otypes=[np.float64])(each)
     pool_rounded(build, node, total, factor)
-
-
-def pool_rounded(build: Builder, node: AveragePool, total: str, factor: np.ndarray) -> None:
-    """A sum of real values times what makes codes of a sum of codes, rounded and clamped."""
-    proto = build.onnx.TensorProto
-    source, grid = build.model.tensors[node.input], build.model.tensors[node.output].grid
-    wide = build.op("Cast", [total], f"{node.name}.wide", to=proto.DOUBLE)
-    held = build.constant(f"{node.name}.factor", np.ldexp(factor, -source.grid.exponent))
-    scaled = build.op("Mul", [wide, held], f"{node.name}.scaled")
-    rounded = build.op("Round", [scaled], f"{node.name}.rounded")
-    ends = [
-        build.constant(f"double.{code}", np.array(code, dtype=np.float64))
-        for code in (node.lo, node.hi)
-    ]
-    value = build.op("Clip", [rounded, *ends], f"{node.name}.clamped")
-    kind = proto.INT8 if grid.signed else proto.UINT8
-    build.op("Cast", [value], codes_name(node.output), to=kind)
-    build.dequantise(node.output)
 
 
 def _table(build: Builder, node: Table) -> None:

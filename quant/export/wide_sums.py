@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.quant.export.onnx_nodes import conv_geometry
 from shiftforge.quant.export.qdq_builder import Builder, codes_name
 from shiftforge.quant.formats.accumulator import accumulator_bound
 from shiftforge.quant.graph.types import Conv, Grid
@@ -68,11 +69,7 @@ def wide_conv(build: Builder, node: Conv) -> None:
             "Conv",
             [value, held],
             f"{stem}.sum",
-            kernel_shape=list(node.kernel),
-            strides=[node.stride] * 2,
-            pads=list(node.padding),
-            dilations=[node.dilation] * 2,
-            group=node.groups,
+            **conv_geometry(node),
         )
         own = build.op("Cast", [own], f"{stem}.wide", to=proto.DOUBLE)
         total = own if not total else build.op("Add", [total, own], f"{stem}.total")

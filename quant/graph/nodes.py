@@ -52,8 +52,19 @@ class IntFormat:
 WeightFormat: TypeAlias = ShiftFormat | IntFormat
 
 
+class _ReadsOne:
+    """A node with one input."""
+
+    input: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.input,)
+
+
 @dataclass(frozen=True, eq=False)
-class Conv:
+class Conv(_ReadsOne):
     """A convolution with folded batch norm, requantisation and clamp; a linear layer is 1x1 on 1x1.
 
     weight: int8, shape (O, I // groups, kh, kw), the integer weight values w_int.
@@ -84,11 +95,6 @@ class Conv:
     shift: NDArray[np.int64] | None = None
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
-    @property
     def kernel(self) -> tuple[int, int]:
         """(kh, kw)."""
         return (int(self.weight.shape[2]), int(self.weight.shape[3]))
@@ -113,7 +119,7 @@ class Add:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(_ReadsOne):
     """Global average pooling: (C, H, W) -> (C, 1, 1), by the constant multiplier / 2**shift."""
 
     name: str
@@ -125,14 +131,9 @@ class Pool:
     lo: int
     hi: int
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(_ReadsOne):
     """Maximum over windows of a map; the output has the input's grid.
 
     kernel, stride: (rows, columns), at least 1. padding: (top, left, bottom, right), each less than
@@ -147,14 +148,9 @@ class MaxPool:
     stride: tuple[int, int]
     padding: tuple[int, int, int, int]
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
-class AveragePool:
+class AveragePool(_ReadsOne):
     """Average over windows of a map, by one constant for each number of places that is counted.
 
     kernel, stride, padding: as of ``MaxPool``; padding holds zeros.
@@ -175,11 +171,6 @@ class AveragePool:
     lo: int
     hi: int
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
 class Concat:
@@ -195,7 +186,7 @@ class Concat:
 
 
 @dataclass(frozen=True)
-class Slice:
+class Slice(_ReadsOne):
     """Channels start <= c < stop of a tensor, on its grid."""
 
     name: str
@@ -205,14 +196,9 @@ class Slice:
     start: int
     stop: int
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
-class Shuffle:
+class Shuffle(_ReadsOne):
     """Channels of a tensor in another order, on its grid: output channel i is input channel
     order[i]. A channel may be left out or occur again.
     """
@@ -223,14 +209,9 @@ class Shuffle:
     output: str
     order: tuple[int, ...]
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
-class Table:
+class Table(_ReadsOne):
     """A function of every value: the code x becomes ``codes[x - qmin]``, qmin of the input's grid.
 
     codes: of the output's grid, one for each of the 2**bits codes of the input's.
@@ -242,14 +223,9 @@ class Table:
     output: str
     codes: tuple[int, ...]
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)
-
 
 @dataclass(frozen=True)
-class Upsample:
+class Upsample(_ReadsOne):
     """A map with more rows and columns, on its grid.
 
     factor: (rows, columns), at least 1. mode: "nearest" repeats every value factor times; "zeros"
@@ -264,8 +240,3 @@ class Upsample:
     factor: tuple[int, int]
     mode: Literal["nearest", "zeros"]
     trailing: tuple[int, int] = (0, 0)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return (self.input,)

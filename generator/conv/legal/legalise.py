@@ -14,9 +14,9 @@ from shiftforge.quant.graph.types import Conv, MaxPool, Node, QuantizedModel, Te
 
 __all__ = ["Legal", "legalise"]
 
-_STRIDES = {3: (1, (3,)), 4: (2, (2,))}
-"""For strides that the array has not: the one of the convolution itself, and of the copies that
-take some of its results."""
+_STRIDES = {3: (1, 3), 4: (2, 2)}
+"""For strides that the array has not: the one of the convolution itself, and of the copy that
+takes some of its results."""
 _COPIES = {2: (2,), 3: (3,), 4: (2, 2)}
 """Strides of the copies that take every second, third or fourth row and column."""
 
@@ -90,7 +90,7 @@ class _Builder:
             name = self._thinned(conv, conv.input, _COPIES[stride])
             self.nodes.append(replace(conv, input=name, stride=1))
         elif stride in _STRIDES and self.tensor(conv.output).grid.bits <= 8:
-            own, copies = _STRIDES[stride]
+            own, every = _STRIDES[stride]
             x, top, left, bottom, right = self.tensor(conv.input), *conv.padding
             reach_h, reach_w = (conv.dilation * (k - 1) + 1 for k in conv.kernel)
             out = self.tensor(conv.output)
@@ -99,7 +99,7 @@ class _Builder:
             whole = replace(out, name=f"{out.name}:at{own}", height=rows, width=columns)
             self.tensors[whole.name] = whole
             self.nodes.append(replace(conv, output=whole.name, stride=own))
-            self._thin(conv, whole.name, copies, out)
+            self._thin(conv, whole.name, every, out)
         else:
             self.nodes.append(conv)
 
@@ -114,13 +114,12 @@ class _Builder:
                     width=-(-x.width // stride),
                 )  # fmt: skip
                 self.tensors[out.name] = out
-                self._thin(conv, name, (stride,), out)
+                self._thin(conv, name, stride, out)
                 self.thinned[key] = out.name
             name = self.thinned[key]
         return name
 
-    def _thin(self, conv: Conv, name: str, strides: tuple[int, ...], out: Tensor) -> None:
-        (stride,) = strides
+    def _thin(self, conv: Conv, name: str, stride: int, out: Tensor) -> None:
         label = f"{conv.name}:every{stride}"
         while label in self.made:
             label += f":every{stride}"
