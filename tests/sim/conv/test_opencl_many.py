@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from device_checks import check_equal
 from device_client import DeviceClient
 from kept_models import kept_where_it_fails
-from random_networks import Family, random_frames, random_network
+from random_networks import Family, random_network
 from strip_networks import blocks, random_array, random_segments
 from travelling_networks import travelling
 
@@ -17,8 +18,6 @@ from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.target import TARGET, ConvPlan
-from shiftforge.sim.conv.layers import first_divergence, tensor_order
-from shiftforge.sim.golden.conv.network import run_golden
 
 OnDevice = Callable[[str], DeviceClient]
 BOARD = load_board("s10gx2800")
@@ -58,13 +57,8 @@ def check(seed: int, folder: Path, client: DeviceClient) -> None:
     """Fails with the first divergence, and keeps the model under out/fuzz."""
     network, plan = planned(seed)
     TARGET.emit(ConvPlan(network, plan)).write(folder)
-    model, frames = network.model, random_frames(network.model, seed, 3)
-    with kept_where_it_fails(model, f"many{seed}"):
-        found = client.run(folder, frames, strict_depth=True)
-        assert set(found) >= {layer.result.name for layer in network.layers}
-        order = [name for name in tensor_order(model) if name in found]
-        divergence = first_divergence(run_golden(model, frames), found, order, model=model)
-        assert divergence is None, f"seed {seed} on {client.device}: {divergence}"
+    with kept_where_it_fails(network.model, f"many{seed}"):
+        check_equal(network.model, network.layers, folder, seed, client, frames=3)
 
 
 @pytest.mark.parametrize("seed", [50_000, 50_001, 50_002])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conv_chains import chain
 from conv_faults import locate, replace_text
+from device_checks import check_equal
 from device_client import DeviceClient
 from kept_models import kept_where_it_fails
 from mobilenet import mobilenet_v2
@@ -46,15 +47,7 @@ def project(seed: int, folder: Path, family: Family = "two-term") -> tuple[Netwo
 
 
 def check(network: Network, folder: Path, seed: int, client: DeviceClient) -> None:
-    """Fails with the first divergence; channels are as deep as in hardware."""
-    model, frames = network.model, random_frames(network.model, seed, 3)
-    golden = run_golden(model, frames)
-    found = client.run(folder, frames, strict_depth=True)
-    stored = {layer.result.name for layer in network.layers}
-    assert set(found) == stored | {model.output}
-    order = [name for name in tensor_order(model) if name in found]
-    divergence = first_divergence(golden, found, order, model=model)
-    assert divergence is None, f"seed {seed} on {client.device}: {divergence}"
+    check_equal(network.model, network.layers, folder, seed, client, frames=3)
 
 
 @pytest.mark.parametrize(

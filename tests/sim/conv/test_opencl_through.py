@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conv_chains import chain
 from conv_faults import locate, replace_text
+from device_checks import check_equal
 from device_client import DeviceClient
 from random_networks import random_frames, random_network
 from travelling_networks import travelling
@@ -27,7 +28,6 @@ from shiftforge.generator.conv.target import TARGET, ConvPlan
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.clocked.device import run_clocked
 from shiftforge.sim.conv.emulate import emulate
-from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
 
 OnDevice = Callable[[str], DeviceClient]
@@ -35,13 +35,7 @@ BOARD = load_board("s10gx2800")
 
 
 def check(network: Network, folder: Path, seed: int, client: DeviceClient) -> None:
-    """Fails with the first divergence; channels are as deep as in hardware."""
-    model, frames = network.model, random_frames(network.model, seed, 3)
-    found = client.run(folder, frames, strict_depth=True)
-    order = [name for name in tensor_order(model) if name in found]
-    assert set(found) >= {layer.result.name for layer in network.layers}
-    divergence = first_divergence(run_golden(model, frames), found, order, model=model)
-    assert divergence is None, f"seed {seed} on {client.device}: {divergence}"
+    check_equal(network.model, network.layers, folder, seed, client, frames=3)
 
 
 CASES = [*(("pocl", seed) for seed in range(10)), ("intel-fpga-emu", 1), ("intel-fpga-emu", 4)]
