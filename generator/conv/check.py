@@ -143,8 +143,11 @@ def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[Che
         if layer.add is not None and layer.skip is not None:
             what = f"with {layer.conv.name}, which adds {layer.skip.name}"
             places[layer.add.name] = ("residual", what)
-        if layer.pool is not None:
-            places[layer.pool.name] = ("pool", f"with {layer.conv.name}")
+        for follower in (layer.code_table, layer.table, layer.pool):
+            if follower is not None:
+                copied = mapped.made.get(layer.conv.name) == follower.name
+                told = f"with {'a copy' if copied else layer.conv.name}"
+                places[follower.name] = (type(follower).__name__.lower(), told)
     rows = []
     for node in graph.nodes:
         place, detail = places.get(node.name, (None, ""))

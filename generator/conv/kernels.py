@@ -23,6 +23,7 @@ from shiftforge.generator.conv.records import (
     field_names,
     struct_fields,
 )
+from shiftforge.generator.conv.tables import ENTRIES
 from shiftforge.generator.conv.weights import (
     output_beat_bytes,
     parameter_bytes,
@@ -67,6 +68,8 @@ def left_out(plan: Plan) -> frozenset[str]:
         found.append("further")
     if not plan.largest_bits:
         found.append("largest")
+    if not plan.tables:
+        found += ["code_table", "table"]
     if not plan.cut_columns:
         found += ["column", "column_step"]
     return frozenset(found)
@@ -301,6 +304,9 @@ def render_accelerator(plan: Plan) -> str:
         "direct_clamps": clamps_output(plan.steps),
         "floors": floors(plan.steps),
         "residual": any(step.post.residual for step in plan.steps),
+        "tables": [own[n : n + 32] for own in plan.tables for n in range(0, ENTRIES, 32)],
+        "looked_up": {name: any(getattr(step.post, name) for step in plan.steps)
+                      for name in ("code_table", "table")},
         "pool_bits": plan.pool_bits,
         "pools": [{"terms": _pool_terms(m), "right": right, "below": (1 << right) - 1}
                   for m, right in plan.pools],

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.quant.graph.types import Add, Conv, Pool, Tensor
+from shiftforge.quant.graph.types import Add, Conv, Pool, Table, Tensor
 
 __all__ = ["Embedding", "Layer", "Mode", "Windows"]
 
@@ -64,7 +64,9 @@ class Layer:
         rows of windows innermost.
     in_shape: (C, H, W) of the map that is read, the image after im2col for the first layer.
     out_shape: (C, H, W) of the convolution's result, before pooling.
-    result: the tensor that is stored or sent out: the convolution's, or the addition's or pool's.
+    code_table: a function of the convolution's codes, before an addition; table: of the addition's,
+        or of the convolution's without one. code_looked, looked: the tensors that they make.
+    result: the tensor that is stored or sent out: of what comes last in the pass.
     skip: the tensor that the addition reads besides; None without one.
     add_output: the tensor after the addition, or the convolution's without one.
     direct: the result leaves as 32-bit integers and is not stored on chip.
@@ -99,6 +101,20 @@ class Layer:
     form: Embedding
     inner: bool = False
     largest: bool = False
+    code_table: Table | None = None
+    code_looked: Tensor | None = None
+    table: Table | None = None
+    looked: Tensor | None = None
+
+    @property
+    def summand(self) -> Tensor:
+        """The pass's own operand of its addition."""
+        return self.conv_output if self.code_looked is None else self.code_looked
+
+    @property
+    def pooled(self) -> Tensor:
+        """What the pool reads, or the result where there is none."""
+        return self.add_output if self.looked is None else self.looked
 
     @property
     def words(self) -> int:

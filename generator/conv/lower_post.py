@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shiftforge.generator.conv.array import ArrayShape, Tiling
 from shiftforge.generator.conv.post_range import INT32
 from shiftforge.generator.conv.records import PostPass
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.slices import Slice, direct_columns, is_sliced
+from shiftforge.generator.conv.tables import table_number
 from shiftforge.generator.conv.turns import Turns, tile_iterations
 from shiftforge.generator.conv.walk import Walk
 
@@ -39,10 +42,11 @@ def signed_digits(value: int) -> tuple[int, int]:
 
 def lower_post(
     layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape, pool: int, part: Slice,
-    turns: Turns,
+    turns: Turns, tables: Sequence[tuple[int, ...]] = (),
 ) -> PostPass:  # fmt: skip
     """The record of a layer. pool: number of its pool's constant, from 1; 0 without a pool. part:
-    what additions and pools take at once; turns: in which a pool's codes and outputs leave."""
+    what additions, tables and pools take at once; turns: in which a pool's codes and outputs leave.
+    tables: of the network."""
     before = max(tiling.out_groups, PARAM_DISTANCE)
     tiles = tiling.out_groups * tiling.tiles
     columns = layer.out_shape[2]
@@ -71,6 +75,8 @@ def lower_post(
         exported=int(layer.exported),
         low=0 if unlimited else layer.conv.lo,
         high=0 if unlimited else layer.conv.hi,
+        code_table=table_number(layer.code_table, layer.conv_output.grid, tables),
+        table=table_number(layer.table, layer.add_output.grid, tables),
         pool=pool,
         **_residual(layer),
         **_pool(layer),
@@ -80,7 +86,7 @@ def lower_post(
 def _residual(layer: Layer) -> dict[str, int]:
     if layer.add is None or layer.skip is None:
         return {}
-    own, skip = layer.conv_output.grid, layer.skip.grid
+    own, skip = layer.summand.grid, layer.skip.grid
     total = layer.add_output.grid
     finer = min(own.exponent, skip.exponent)
     shift = total.exponent - finer
@@ -102,7 +108,7 @@ def _pool(layer: Layer) -> dict[str, int]:
     if layer.pool is None:
         return {}
     return {
-        "pool_signed": int(layer.add_output.grid.signed),
+        "pool_signed": int(layer.pooled.grid.signed),
         "pool_low": layer.pool.lo,
         "pool_high": layer.pool.hi,
     }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
 from shiftforge.generator.conv.schedule import Layer, Schedule, schedule
+from shiftforge.generator.conv.tables import table_bytes
 from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
 from shiftforge.generator.conv.windows import lefts
 from shiftforge.generator.conv.word_layout import word_counts
@@ -59,9 +61,20 @@ class Network:
             max(grid.qmax, -grid.qmin) * own.out_shape[1] * own.out_shape[2]
             for own in self.layers
             if own.pool is not None
-            for grid in [own.add_output.grid]
+            for grid in [own.pooled.grid]
         ]
         return max(sums, default=0).bit_length() + 1
+
+    @cached_property
+    def tables(self) -> tuple[tuple[int, ...], ...]:
+        """The functions of a code, each once: its 256 bytes, by the byte of the code."""
+        found = (
+            table_bytes(table, read.grid)
+            for own in self.layers
+            for table, read in ((own.code_table, own.conv_output), (own.table, own.add_output))
+            if table is not None
+        )
+        return tuple(dict.fromkeys(found))
 
     @property
     def largest_bits(self) -> int:

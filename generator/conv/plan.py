@@ -63,8 +63,8 @@ class Plan:
 
     image_pass: stores the image, where it is not streamed into the first layer. fill: reads the
         first weights. geometries: (mode, stride, left padding) of line buffers and windows.
-    pools: (multiplier, right shift) of the global pools. pool_bits: that hold their sums. proofs:
-        of the kernels' promises.
+    pools: (multiplier, right shift) of the global pools. pool_bits: that hold their sums. tables:
+        functions of a code, 256 bytes each. proofs: of the kernels' promises.
     multiplier_requant: one multiplier a channel output in requantisation (not multiplier-free).
     non_blocking: the controller takes results as they come: which iteration stores a line depends
         on time, and that a run never stops is not proved.
@@ -89,6 +89,7 @@ class Plan:
     geometries: tuple[tuple[str, int, int], ...]
     pools: tuple[tuple[int, int], ...]
     pool_bits: int
+    tables: tuple[tuple[int, ...], ...]
     latencies: Latencies
     proofs: tuple[Proof, ...]
     image_shape: tuple[int, int, int]
@@ -377,6 +378,7 @@ def make_plan(
         geometries=network.geometries,
         pools=network.pools,
         pool_bits=network.pool_bits,
+        tables=network.tables,
         latencies=latencies,
         proofs=proofs,
         image_shape=network.image_shape,

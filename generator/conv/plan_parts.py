@@ -111,7 +111,10 @@ def _plan_layer(
         for second in (True, False)
     )  # fmt: skip
     _, _, post = steps[0].passes
-    flags = {"residual": post.residual, "pool": post.pool, "direct": post.direct}
+    flags = {
+        "residual": post.residual, "table": post.table or post.code_table, "pool": post.pool,
+        "direct": post.direct,
+    }  # fmt: skip
     return LayerPlan(
         index=layer.index,
         name=layer.conv.name,

@@ -1,7 +1,8 @@
 """Graph to layers: which nodes run as one pass through the accelerator, and in which mode.
 
 A pass is a convolution, or the largest of windows, with what follows in the pipeline: requantise,
-activation, then at most one residual addition and one global pool. How the array takes a
+activation, then at most one residual addition, one global pool, and a table before or behind the
+addition. How the array takes a
 convolution is told in ``embed``.
 """
 
@@ -35,7 +36,6 @@ USUAL_UNITS = 16
 # What to write in place of a node that no array runs.
 _INSTEAD: dict[type, str] = {
     AveragePool: "use a convolution of stride 2, or keep this part on the host",
-    Table: "use ReLU or ReLU6, or keep this part on the host",
 }
 
 
@@ -119,7 +119,8 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
         if not isinstance(node, Conv | MaxPool):
             continue
         found = _pass(node, own, readers, on_chip, copies)
-        taken.update(n.name for n in (node, found.add, found.pool) if n is not None)
+        own_nodes = node, found.code_table, found.add, found.table, found.pool
+        taken.update(n.name for n in own_nodes if n is not None)
         on_chip.add(found.result)
         faults = width_problems(found.conv, own.tensors[found.result], found.direct, own)
         at = made.get(node.name, node.name)
@@ -148,7 +149,9 @@ class _Pass:
 
     node: Conv | MaxPool
     conv: Conv
+    code_table: Table | None
     add: Add | None
+    table: Table | None
     pool: Pool | None
     skip: Tensor | None
     result: str
@@ -161,22 +164,36 @@ def _pass(
 ) -> _Pass:  # fmt: skip
     """The pass of a node; on_chip: tensors that an addition may read."""
     result, add, pool, skip = node.output, None, None, None
+    code_table, table = None, None
     follower = _only_reader(readers, result, model)
-    if isinstance(follower, Add) and follower.a != follower.b:
-        other = follower.b if follower.a == result else follower.a
-        if other in on_chip:
-            add, skip, result = follower, model.tensors[other], follower.output
-            follower = _only_reader(readers, result, model)
+    if isinstance(follower, Table):
+        after = _only_reader(readers, follower.output, model)
+        if _other(after, follower.output, on_chip):
+            code_table, result, follower = follower, follower.output, after
+    if isinstance(follower, Add) and (other := _other(follower, result, on_chip)):
+        add, skip, result = follower, model.tensors[other], follower.output
+        follower = _only_reader(readers, result, model)
+    if isinstance(follower, Table):
+        table, result = follower, follower.output
+        follower = _only_reader(readers, result, model)
     if isinstance(follower, Pool):
         pool, result = follower, follower.output
     conv = node if isinstance(node, Conv) else copies.largest(node, model.tensors[node.input])
     direct = node.output == model.output and not readers.get(node.output)
-    return _Pass(node, conv, add, pool, skip, result, direct)
+    return _Pass(node, conv, code_table, add, table, pool, skip, result, direct)
+
+
+def _other(node: Node | None, own: str, on_chip: Set[str]) -> str:
+    """The other operand of an addition that a pass can run which makes one; "" of all else."""
+    if not isinstance(node, Add) or node.a == node.b:
+        return ""
+    other = node.b if node.a == own else node.a
+    return other if other in on_chip else ""
 
 
 def _apart(node: Node) -> Problem:
     """A node that is no part of a convolution's pass, or of a kind that the array cannot run."""
-    if not isinstance(node, Conv | Add | Pool | MaxPool):
+    if not isinstance(node, Conv | Add | Table | Pool | MaxPool):
         return Problem(
             f"the accelerator has no {type(node).__name__} yet",
             _INSTEAD.get(type(node), "keep this part on the host"),
@@ -244,7 +261,15 @@ def _layer(
         form=form,
         inner=own.result not in network.tensors,
         largest=isinstance(node, MaxPool),
+        code_table=own.code_table,
+        code_looked=_made(own.code_table, model),
+        table=own.table,
+        looked=_made(own.table, model),
     )
+
+
+def _made(node: Table | None, model: QuantizedModel) -> Tensor | None:
+    return None if node is None else model.tensors[node.output]
 
 
 def _macs(conv: Conv, network: QuantizedModel) -> int:

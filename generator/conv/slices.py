@@ -1,4 +1,4 @@
-"""How many pixels of a line additions and pools take at once.
+"""How many pixels of a line additions, tables and pools take at once.
 
 A depthwise layer makes a line every cycle, and requantisation keeps up with it. A line that an
 addition or a pool follows mostly comes from a pointwise or standard layer, a tile of which takes
@@ -35,8 +35,8 @@ class Slice:
 
 
 def is_sliced(layer: Layer) -> bool:
-    """Whether an addition or a pool follows the layer's convolution."""
-    return layer.skip is not None or layer.pool is not None
+    """Whether an addition, a table or a pool follows the layer's convolution."""
+    return layer.skip is not None or layer.table is not None or layer.pool is not None
 
 
 def direct_columns(layer: Layer, array: ArrayShape) -> int:

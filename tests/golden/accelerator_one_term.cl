@@ -358,7 +358,7 @@ typedef struct {
   int columns; /* pixels of a frame that an iteration takes, where a tile takes several */
   int pool_turns; /* iterations in which a channel group's pooled sums become codes */
   int output_turns; /* iterations of a pixel that leaves as 32-bit integers */
-  int sliced; /* an addition or a pool follows, slice by slice */
+  int sliced; /* an addition, a table or a pool follows, slice by slice */
   int direct; /* results leave as 32-bit integers and are not stored */
   int exported; /* stored result lines also go to global memory */
   int low; /* activation: smallest code; both 0 where a 32-bit result has its type's range */

@@ -166,6 +166,9 @@ def _post(plan: Plan, own: StepPlan, definition: Definition) -> list[str]:
         found.append(f"{own.post.groups} parameter records are read")
     if own.post.residual != (layer.skip is not None):
         found.append("the addition is forgotten, or there is none")
+    tables = layer.code_table, layer.table
+    if [n > 0 for n in (own.post.code_table, own.post.table)] != [t is not None for t in tables]:
+        found.append("a table is forgotten, or there is none")
     tiles = post_tiles(own.post, plan.array.pixels, plan.array.frames, plan.slice.frames)
     places = list(definition.tiles())
     if [t.record for t in tiles] != [group for group, _, _ in places]:
@@ -178,8 +181,9 @@ def _post(plan: Plan, own: StepPlan, definition: Definition) -> list[str]:
     writes = [not layer.direct and (layer.pool is None or is_final) for is_final in final]
     if [t.writes for t in tiles] != writes:
         found.append("other tiles are written")
-    if own.post.sliced != (layer.skip is not None or layer.pool is not None):
-        found.append("additions and pools go slice by slice, and they alone")
+    sliced = layer.skip is not None or layer.table is not None or layer.pool is not None
+    if own.post.sliced != sliced:
+        found.append("additions, tables and pools go slice by slice, and they alone")
     if own.post.columns != _columns(plan, own, layer.out_shape[2]):
         found.append("an iteration takes other pixels")
     units, turns = plan.array.units, plan.turns
@@ -201,7 +205,7 @@ def _columns(plan: Plan, own: StepPlan, width: int) -> int:
     has room for, for there is but one."""
     if own.post.direct:
         return plan.array.pixels if width == 1 else 1
-    return plan.slice.columns if own.post.residual or own.post.pool else plan.array.pixels
+    return plan.slice.columns if own.post.sliced else plan.array.pixels
 
 
 def touched_distance(touched: list[tuple[int, int, int]]) -> int | None:

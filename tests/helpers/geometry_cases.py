@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from shiftforge.quant.calibrate.convert import convert
-from shiftforge.quant.capture.function import Function, X
 from shiftforge.quant.capture.types import (
     Activation,
     FloatAdd,
@@ -23,7 +22,6 @@ from shiftforge.quant.capture.types import (
     FloatPool,
     FloatShuffle,
     FloatSlice,
-    FloatTable,
     FloatUpsample,
 )
 from shiftforge.quant.formats.encode import format_levels
@@ -142,18 +140,12 @@ def _two_readers(chain: Chain) -> None:
     chain.add(first, chain.last)
 
 
-def _pool_twice(chain: Chain) -> None:
-    chain.pool()
-    chain.pool()
-
-
 _WINDOW = ((2, 2), (2, 2), (0, 0, 0, 0))
 _MAPS: dict[str, Any] = {
     "AveragePool": (FloatAveragePool, (8, 4, 4), *_WINDOW, (0, 0, 0, 0)),
     "Concat": (FloatConcat, (16, 8, 8)),
     "Slice": (FloatSlice, (4, 8, 8), 2, 6),
     "Shuffle": (FloatShuffle, (8, 8, 8), (1, 0, 3, 2, 5, 4, 7, 6)),
-    "Table": (FloatTable, (8, 8, 8), Function("tanh", (X,))),
     "Upsample": (FloatUpsample, (8, 16, 16), (2, 2), "nearest"),
 }
 """What the array does not run: by operator its float node, its output's shape, its own fields."""
@@ -169,7 +161,6 @@ RULES: dict[str, tuple[FloatGraph, str]] = {
         _after_a_layer(lambda c: c.add(c.last, c.last)),
         "add does not follow a convolution",
     ),
-    "pool": (_after_a_layer(_pool_twice), "pool does not follow a convolution"),
     **{
         kind: (_after_a_layer(lambda c, own=own: c.map(*own)), f"the accelerator has no {kind} yet")
         for kind, own in _MAPS.items()

@@ -88,6 +88,8 @@ INSTRUCTION = Place("the record", "generator/conv/lower_post.py", "{1}")
 PARTIAL = {
     "bench/conv/shapes.py": "makes MobileNetV2's shapes, for plans",
     "generator/conv/legal/copies.py": "convolutions that it makes",
+    "generator/conv/layers.py": "what one pass runs",
+    "generator/conv/legal/followers.py": "what goes behind a pass",
     "generator/conv/legal/legalise.py": "what it does not rewrite stays as it is",
     "generator/conv/schedule.py": "refuses by name what the array does not run",
     "quant/calibrate/convert_maps.py": "what calibration decides of two operators",

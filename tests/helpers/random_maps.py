@@ -34,7 +34,7 @@ from shiftforge.quant.graph.types import (
 from shiftforge.quant.graph.verify import verify
 from shiftforge.quant.graph.windows import distinct_counts, window_size
 
-__all__ = ["KINDS", "MapBuilder", "random_maps"]
+__all__ = ["KINDS", "MapBuilder", "finished", "random_maps"]
 
 # Larger maps are not made larger, and smaller ones not smaller.
 _MOST, _LEAST = 40, 3
@@ -268,10 +268,10 @@ def random_maps(
         m.pool()
     if rng.integers(2) if classifier is None else classifier:
         m.b.general(m.draw(1, 12), m.b.last.shape[1:], padding=(0, 0, 0, 0), wide=True)
-    return _finished(m, f"maps{seed}")
+    return finished(m, f"maps{seed}")
 
 
-def _finished(m: MapBuilder, name: str) -> QuantizedModel:
+def finished(m: MapBuilder, name: str) -> QuantizedModel:
     """The network of what its last tensor depends on; the rest is left out."""
     if not m.b.nodes or m.b.last.name == "input":
         m.conv()

@@ -65,11 +65,12 @@ class Features:
     left_bits: of what a requantisation's shifts vary by. floors: the smallest code is its type's.
     clamps_output: the 32-bit output is clamped. held_pixels: of a frame, that it holds in a line.
     residual_bits: of the shifts of a residual addition that are no constants.
-    pool_terms, pool_bits: signed digits of the pools' constants, bits of their sums. slice_frames,
-    slice_columns: of a line, what additions and pools take at once. pool_units: sums that become
-    codes at once; output_units: that leave in 32 bits at once. turned: post holds lines and
-    turns them for these or for the output. held_weight_bytes: of a word that wait in the feeder
-    for its last beat. record_bits: of the kernels' records: words in
+    tables: functions of a code, of 256 entries; looked_up: places of a pass where there are some, 0
+    to 2. pool_terms, pool_bits: signed digits of the pools' constants, bits of their sums.
+    slice_frames, slice_columns: of a line, what additions, tables and pools take at once.
+    pool_units: sums that become codes at once; output_units: that leave in 32 bits at once. turned:
+    post holds lines and turns them for these or for the output. held_weight_bytes: of a word that
+    wait in the feeder for its last beat. record_bits: of the kernels' records: words in
     registers, and fields that live through the iterations. counters: bits of each, by kernel. runs:
     of groups of output channels, at most, that the convolution unit chooses from. movers: kernels
     that move maps to global memory and back.
@@ -101,6 +102,8 @@ class Features:
     multiplier_requant: bool
     residual: bool
     residual_bits: int
+    tables: int
+    looked_up: int
     pool_terms: tuple[int, ...]
     pool_bits: int
     slice_frames: Figure

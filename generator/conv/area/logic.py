@@ -9,6 +9,7 @@ from shiftforge.generator.conv.area.items import Item
 from shiftforge.generator.conv.area.lanes import ALM_A_LANE
 from shiftforge.generator.conv.area.numbers import Figure, alms, divided
 from shiftforge.generator.conv.area.table import coefficients, cost, sources
+from shiftforge.generator.conv.tables import ENTRIES
 
 __all__ = ["array_items", "post_items", "walking_items"]
 
@@ -70,6 +71,12 @@ def post_items(of: Features) -> list[Item]:
         bits = min(of.residual_bits, 3)
         each = alms(*(coefficients()["add"][kind][bits] for kind in ("luts", "ff")))
         found.append(_item("residual addition", ("add",), sliced * of.slice_columns * each))
+    if of.tables:
+        # A block's two ports look up two codes: nothing is ever written.
+        copies = divided(sliced * of.slice_columns, 2) * of.looked_up
+        blocks = copies * of.block.blocks(8, ENTRIES * of.tables)
+        alm = sliced * of.slice_columns * of.looked_up * cost("table")
+        found.append(Item("tables", alm, blocks, 0, "RAM blocks by shape; " + sources("table")))
     if of.pool_terms:
         terms, bits = sum(of.pool_terms), of.pool_bits
         each = cost("pool_sum", place=of.slice_columns, bit=bits)

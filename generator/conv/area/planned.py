@@ -65,6 +65,8 @@ class Planned(Protocol):
     @property
     def pool_bits(self) -> int: ...
     @property
+    def tables(self) -> tuple[tuple[int, ...], ...]: ...
+    @property
     def steps(self) -> Sequence[PlannedStep]: ...
     @property
     def memory(self) -> MemoryPlan: ...
@@ -136,6 +138,8 @@ def features_of(plan: Planned) -> Features:
         multiplier_requant=plan.multiplier_requant,
         residual=bool(added),
         residual_bits=_residual_bits(added),
+        tables=len(plan.tables),
+        looked_up=any(p.code_table for p in posts) + any(p.table for p in posts),
         pool_terms=tuple(
             sum(digits.bit_count() for digits in signed_digits(m)) for m, _ in plan.pools
         ),

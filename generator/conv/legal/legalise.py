@@ -9,8 +9,17 @@ from itertools import zip_longest
 from shiftforge.generator.conv.embed import fits_depthwise
 from shiftforge.generator.conv.geometry import on_image
 from shiftforge.generator.conv.legal.copies import Copies
+from shiftforge.generator.conv.legal.followers import legal_follower
 from shiftforge.generator.conv.legal.max_pools import legal_max_pool
-from shiftforge.quant.graph.types import Conv, MaxPool, Node, QuantizedModel, Tensor
+from shiftforge.quant.graph.types import (
+    Conv,
+    MaxPool,
+    Node,
+    Pool,
+    QuantizedModel,
+    Table,
+    Tensor,
+)
 
 __all__ = ["Legal", "legalise"]
 
@@ -64,6 +73,8 @@ class _Builder:
                 self._strided(node)
             case MaxPool():
                 legal_max_pool(node, self)
+            case Table() | Pool():
+                legal_follower(node, self)
             case _:
                 self.nodes.append(node)
 
@@ -72,6 +83,13 @@ class _Builder:
         self.nodes.append(node)
         if node.name != made_for:
             self.made[node.name] = made_for
+
+    def maker(self, name: str) -> Node | None:
+        """What makes a tensor that one node alone reads; None of other tensors and of the image."""
+        alone = [name in node.inputs for node in self.model.nodes].count(True) == 1
+        if not alone or name in self.model.outputs:
+            return None
+        return next((node for node in self.nodes if node.output == name), None)
 
     def between(self, like: Tensor, label: str) -> Tensor:
         """A tensor that the network has not."""

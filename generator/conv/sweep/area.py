@@ -68,6 +68,7 @@ class _RowPlan:
     geometries: tuple[tuple[str, int, int], ...]
     pools: tuple[tuple[int, int], ...]
     pool_bits: int
+    tables: tuple[tuple[int, ...], ...]
     steps: tuple[_Step, ...]
     memory: MemoryPlan
     channels: tuple[Channel, ...]
@@ -127,6 +128,7 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             geometries=network.geometries,
             pools=network.pools,
             pool_bits=network.pool_bits,
+            tables=network.tables,
             steps=tuple(_Step(layers[own.step.layer].mode, *own.passes) for own in lowered.steps),
             memory=MemoryPlan({}, row.bound_lines, row.bound_lines, 0, 0, ""),
             channels=channels[depths[0].operand],
