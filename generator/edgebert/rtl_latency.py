@@ -33,8 +33,8 @@ FIXED_LATENCY = 3
 """pu_post, to the value before its conversion: two shifts; bias, limits and activation."""
 POST_LATENCY = FIXED_LATENCY + TO_AF_LATENCY
 
-ROUND_STAGES = 2
-"""sfu_round: shifted; rounded up or not."""
+ROUND_STAGES = 3
+"""sfu_round: shifted by eights; shifted to the place; rounded up or not."""
 NORMALISE_STAGES = 4
 """sfu_normalise: to 16 bits, to 4, to the leading one; rounded."""
 EXP2_STAGES = 3 + ROUND_STAGES
@@ -48,14 +48,15 @@ LOG2_STAGES = NORMALISE_STAGES + 4
 """sfu_log2: normalised; table; slope; line; rounded."""
 AF_TO_FIXED_STAGES = 4
 """sfu_af_to_fixed: place of the point; limits; shifted; signed."""
-MEAN_STAGES = 9
-"""sfu_mean: three of the product; rounded; differences; farther end; its bits; exponent."""
+MEAN_STAGES = 3 + ROUND_STAGES + 3
+"""sfu_mean: three of the product; rounded; differences; farther end; its exponent."""
 CENTRE_STAGES = 2 + ROUND_STAGES
 """sfu_centre: difference; rounded; limited."""
-ROOT_STAGES = 3 + NORMALISE_STAGES + 7
-"""sfu_root: epsilon, added; normalised; two of tables; slope; line; root; product; rounded."""
-GELU_STAGES = 6
-"""sfu_gelu: size; table; slope; line; rounded; subtracted."""
+ROOT_STAGES = ROUND_STAGES + 1 + NORMALISE_STAGES + 8
+"""sfu_root: epsilon, added; normalised; two of tables; slope; line; root; product; rounded;
+doubled or not."""
+GELU_STAGES = 7
+"""sfu_gelu: size; two of the table; slope; line; rounded; subtracted."""
 GELU_LATENCY = GELU_STAGES + TO_AF_LATENCY
 ADD_LATENCY = 4 + TO_AF_LATENCY
 """sfu_add: places; shifted; signed; added; then the code."""

@@ -175,8 +175,8 @@ def change(name: str, old: str, new: str) -> Any:
     [
         (
             "sfu_gelu.sv",
-            "positive4_q - 32'(part_q)",
-            "positive4_q + 32'(part_q)",
+            "positive5_q - 32'(part_q)",
+            "positive5_q + 32'(part_q)",
             "gelu of layer 0, ",
             "ffn1",
         ),

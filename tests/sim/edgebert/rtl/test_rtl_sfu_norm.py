@@ -46,7 +46,11 @@ FAULTS = {
         ".block_i(out_block_q)",
         ".block_i(out_block)",
     ),
-    "a bubble that counts": ("sfu_layernorm.sv", ".valid_i(load_v[Levels+1])", ".valid_i(1'b1)"),
+    "a bubble that counts": (
+        "sfu_layernorm.sv",
+        ".valid_i(load_v[LoadStages+1])",
+        ".valid_i(1'b1)",
+    ),
     "another row's mean": ("sfu_layernorm.sv", ".raddr_i(out_at_i)", ".raddr_i(out_at_i ^ 4'd1)"),
     "another row's factor": ("sfu_layernorm.sv", ".raddr_i(late_at)", ".raddr_i(out_at_i)"),
 }
