@@ -78,7 +78,7 @@ def unpadded_bound(model: QuantizedModel) -> int:
     bytes_of: dict[str, int] = {}
     born: dict[str, int] = {}
     dies: dict[str, int] = {}
-    image, name = scheduled.image, scheduled.layers[0].input.name
+    image, name = scheduled.image, scheduled.image.name
     if not scheduled.streamed:
         bytes_of[name] = image.channels * image.rows * image.columns
         born[name], dies[name] = 0, 1

@@ -6,6 +6,7 @@ that what they refuse here is what they refuse of the quantised network, in the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,12 +24,16 @@ from shiftforge.generator.conv.search import find_plan
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode, FloatPool
 from shiftforge.quant.graph.types import (
     Add,
+    Concat,
     Conv,
     Grid,
+    MaxPool,
     Node,
     Pool,
     QuantizedModel,
     ShiftFormat,
+    Shuffle,
+    Slice,
     Tensor,
     WeightFormat,
 )
@@ -133,16 +138,23 @@ def _figures(plan: Plan) -> dict[str, Any]:
 
 
 def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[CheckRow, ...]:
-    places: dict[str, tuple[str, str]] = {}
+    passes = (layer.conv.name for layer in mapped.layers)
+    copies = Counter(mapped.made[name] for name in passes if name in mapped.made)
+    moved = {node.name for node in model.nodes if not isinstance(node, Conv | MaxPool)}
+    places = {node.name: _move_place(node, copies[node.name]) for node in model.nodes
+              if isinstance(node, Concat | Slice | Shuffle)}  # fmt: skip
     for layer in mapped.layers:
         where, told = _conv_place(layer, model)
-        if more := sum(own == layer.conv.name for own in mapped.made.values()):
-            passes = f"and {more} more pass" + ("es" if more > 1 else "")
-            told = f"{told}, {passes}" if told else passes
+        if layer.conv.name in moved:
+            told = f"a copy: {told}" if told else "a copy"
+        if more := copies[layer.conv.name]:
+            others = f"and {more} more pass" + ("es" if more > 1 else "")
+            told = f"{told}, {others}" if told else others
         places[layer.conv.name] = where, told
         if layer.add is not None and layer.skip is not None:
-            what = f"with {layer.conv.name}, which adds {layer.skip.name}"
-            places[layer.add.name] = ("residual", what)
+            copied = mapped.made.get(layer.conv.name) == layer.add.name
+            told = f"with {'a copy' if copied else layer.conv.name}, which adds {layer.skip.name}"
+            places[layer.add.name] = ("residual", told)
         for follower in (layer.code_table, layer.table, layer.pool):
             if follower is not None:
                 copied = mapped.made.get(layer.conv.name) == follower.name
@@ -161,6 +173,15 @@ def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[Che
             CheckRow(node.name, node.source, _operator(node), shape, maps, detail, own, kind)
         )
     return tuple(rows)
+
+
+def _move_place(node: Concat | Slice | Shuffle, copies: int) -> tuple[str, str]:
+    """Of a node without a pass of its own."""
+    if not isinstance(node, Concat):
+        return "addresses", "no pass: it is read where its channels lie"
+    if not copies:
+        return "addresses", "no pass: its parts are written one behind the other"
+    return "addresses", f"{copies} pass{'es copy parts' if copies > 1 else ' copies a part'}"
 
 
 def _conv_place(layer: Layer, model: QuantizedModel) -> tuple[str, str]:

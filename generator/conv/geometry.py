@@ -12,7 +12,7 @@ from shiftforge.errors import Problem
 from shiftforge.quant.graph.types import Conv, QuantizedModel, Tensor
 
 __all__ = [
-    "MAX_IMAGE_KERNEL", "MAX_STRIDE", "geometry_problems", "image_kernel", "on_image",
+    "LANE_BITS", "MAX_IMAGE_KERNEL", "MAX_STRIDE", "geometry_problems", "image_kernel", "on_image",
     "width_problems",
 ]  # fmt: skip
 

@@ -74,7 +74,9 @@ class Layer:
     macs: multiply-accumulates of the convolution as the network defines it, a frame.
     stride: of columns. form: how the array takes the convolution; K and I are of a block of it,
         ``block_channels``. largest: results are the largest of a window's words, not their sum.
-    inner: the result is no tensor of the network.
+    inner: the result is no tensor of the network. places: of the network's input channels among
+        those that ``conv`` reads, where that is another map with them; None where it is the same.
+        shared: the result lies in another map, or another tensor in it.
     """
 
     index: int
@@ -105,6 +107,8 @@ class Layer:
     code_looked: Tensor | None = None
     table: Table | None = None
     looked: Tensor | None = None
+    places: NDArray[np.int64] | None = None
+    shared: bool = False
 
     @property
     def summand(self) -> Tensor:

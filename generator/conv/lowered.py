@@ -156,7 +156,7 @@ def lower_network(
     )
     image_pass = None
     if not scheduled.streamed:
-        base = bases[layers[0].input.name]
+        base = bases[scheduled.image.name]
         image_pass = lower_image(image.map_groups, image.map_rows, image.map_tiles, base)
     counted = "array iterations", array.units, array.pixels
     if counted not in memo:

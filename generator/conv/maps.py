@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
@@ -16,7 +16,7 @@ from shiftforge.generator.conv.schedule import Layer, Schedule
 from shiftforge.generator.conv.steps import Step, whole_steps
 from shiftforge.generator.conv.through import fetch_slots
 
-__all__ = ["map_lives", "plan_maps", "prove_steps", "stored_maps"]
+__all__ = ["map_lives", "plan_maps", "prove_steps", "stored_maps", "with_homes"]
 
 
 def map_lives(
@@ -25,7 +25,8 @@ def map_lives(
 ) -> dict[str, tuple[StoredMap, ...]]:  # fmt: skip
     """Lifetimes of what is stored, by the tensor: whole maps, or every strip of it by itself.
 
-    Alive is what a step writes, up to the last step that reads it. Steps count from 1; the image is
+    Alive is what a step writes, up to the last step that reads it; a map that joins others from the
+    first of them on. Steps count from 1; the image is
     written at step 0. steps: in their order; None for one a layer. through: tensors that lie in
     global memory; what is fetched of them has a place on chip.
     """
@@ -34,14 +35,15 @@ def map_lives(
     found: dict[str, list[StoredMap]] = {}
     image = scheduled.image
     if not scheduled.streamed:
-        name = layers[0].input.name
-        found[name] = [_map(name, array, (image.channels, image.rows, image.columns), 0)]
+        shape = image.channels, image.rows, image.columns
+        found[image.name] = [_map(image.name, array, shape, 0)]
     for number, step in enumerate(steps, 1):
         layer = layers[step.layer]
-        for name in _read(layer, step, found):
+        for name in _read(layer, step, scheduled, found):
             found[name][-1] = replace(found[name][-1], dies=number)
         if not layer.direct and layer.result.name not in through:
-            name, shape = layer.result.name, layer.result.shape
+            name = scheduled.root(layer.result.name)
+            shape = scheduled.joined.get(name, layer.result.shape)
             own = found.setdefault(name, [])
             if step.strip_out:
                 shape = (shape[0], step.rows, shape[2])
@@ -54,14 +56,17 @@ def map_lives(
     return {**{name: tuple(own) for name, own in found.items()}, **slots}
 
 
-def _read(layer: Layer, step: Step, found: dict[str, list[StoredMap]]) -> list[str]:
-    """Of what is stored, the tensors that a step reads."""
-    names = [layer.input.name] if layer.input.name in found else []
+def _read(
+    layer: Layer, step: Step, scheduled: Schedule, found: dict[str, list[StoredMap]]
+) -> list[str]:
+    """Of what is stored, the maps that a step reads."""
+    name = scheduled.root(layer.input.name)
+    names = [name] if name in found else []
     if step.strip_in and (own := found[names[0]][-1]).dies > own.born:
         # A strip is read once: this step needs no more rows.
         names = []
-    added = layer.skip is not None and layer.skip.name in found
-    return [*names, layer.skip.name] if added and layer.skip is not None else names
+    added = scheduled.root(layer.skip.name) if layer.skip is not None else ""
+    return [*names, added] if added in found else names
 
 
 def _map(name: str, array: ArrayShape, shape: tuple[int, int, int], born: int) -> StoredMap:
@@ -116,10 +121,23 @@ def plan_maps(
     scheduled: Schedule, array: ArrayShape, steps: Sequence[Step] | None = None,
     through: Collection[str] = (),
 ) -> MemoryPlan:  # fmt: skip
-    """Where all stored maps lie, proved step by step. through: see ``map_lives``."""
+    """Where all stored maps lie, proved step by step, and what lies in them. through: see
+    ``map_lives``."""
     memory = plan_memory(stored_maps(scheduled, array, steps, through))
     prove_steps(memory, scheduled, array, steps, through)
-    return memory
+    return replace(memory, bases=with_homes(memory.bases, scheduled, array))
+
+
+def with_homes(bases: Mapping[str, int], scheduled: Schedule, array: ArrayShape) -> dict[str, int]:
+    """First lines of maps, and of the tensors that lie in them."""
+    found = dict(bases)
+    for layer in scheduled.layers:
+        for own in (layer.input, layer.skip, layer.result):
+            if own is not None and own.name in scheduled.homes:
+                root, group = scheduled.homes[own.name]
+                if root in bases:
+                    found[own.name] = bases[root] + group * array.lines((1, *own.shape[1:]))
+    return found
 
 
 def prove_steps(

@@ -45,6 +45,11 @@ The integer graph has {count} kinds of node. Their exact semantics stand at the 
 `quant/graph/types.py`; this page says what becomes one, and where it runs. `shiftforge check
 SOURCE` says it of a network, node by node and by kinds.
 """
+_MOVES = """
+Copies are passes of their own, which `shiftforge check` and `plan.json` name. An addition or a
+global pool whose operands no convolution's pass makes for it alone gets one, too, and so does what
+is an output of the network.
+"""
 _TAIL = """
 Constants before a padded convolution are a depthwise convolution of their own, but a network's own
 `(x − mean) / std` of its image joins the mean and std of the preprocessing.
@@ -72,12 +77,13 @@ class _Probe:
     def __post_init__(self) -> None:
         self.shapes["input"] = (3, _SIDE, _SIDE)
 
-    def add(self, make: Callable[..., FloatNode], shape: tuple[int, int, int], *own: Any) -> str:
-        """A node that reads the newest tensor (twice, where it reads two)."""
+    def add(
+        self, make: Callable[..., FloatNode], shape: tuple[int, int, int], *own: Any,
+        parts: tuple[str, ...] = (),
+    ) -> str:  # fmt: skip
+        """A node that reads the newest tensor, or ``parts``."""
         name = f"n{len(self.nodes)}"
-        read: tuple[Any, ...] = (self.last,)
-        if make is FloatConcat:
-            read = ((self.last, self.last),)
+        read: tuple[Any, ...] = (parts or self.last,)
         self.nodes.append(make(name, name, *read, name, *own))
         self.shapes[name], self.last = shape, name
         return name
@@ -97,8 +103,8 @@ class _Probe:
             FloatConv, (out, rows, columns), weight, bias, stride, pad, dilation, groups, "relu"
         )
 
-    def told(self, name: str) -> str:
-        """What `check` says of a node."""
+    def told(self, name: str, *, detail: bool = False) -> str:
+        """What `check` says of a node. detail: in more words, where it runs."""
         half = (0.5,) * 3
         graph = FloatGraph(
             "probe", Preprocess(3, _SIDE, _SIDE, half, half), "input", self.last, self.shapes,
@@ -106,7 +112,7 @@ class _Probe:
         )  # fmt: skip
         row = next(row for row in check_network(graph, {}).rows if row.node == name)
         if not row.problems:
-            return row.maps or row.detail
+            return f"{row.maps}; {row.detail}" if detail else row.maps or row.detail
         problem = row.problems[0]
         return f"refused: {problem.what}; {problem.remedy}" if problem.remedy else problem.what
 
@@ -116,9 +122,6 @@ _MAPS: Mapping[str, tuple[Any, ...]] = {
     "Pool": (FloatPool, (8, 1, 1)),
     "MaxPool": (FloatMaxPool, (8, 8, 8), *_WINDOW),
     "AveragePool": (FloatAveragePool, (8, 8, 8), *_WINDOW, (0, 0, 0, 0)),
-    "Concat": (FloatConcat, (16, 16, 16)),
-    "Slice": (FloatSlice, (4, 16, 16), 2, 6),
-    "Shuffle": (FloatShuffle, (8, 16, 16), (0, 4, 1, 5, 2, 6, 3, 7)),
     "Table": (FloatTable, (8, 16, 16), Function("tanh", (X,))),
     "Upsample": (FloatUpsample, (8, 32, 32), (2, 2), "nearest"),
 }
@@ -126,7 +129,7 @@ _MAPS: Mapping[str, tuple[Any, ...]] = {
 
 def places() -> dict[str, str]:
     """What the accelerator says of each kind of node, by class."""
-    found = {"Conv": "see below"}
+    found = dict.fromkeys(("Conv", "Concat", "Slice", "Shuffle"), "see below")
     probe = _Probe()
     first = probe.conv(8, (3, 3))
     second = probe.conv(8, (3, 3))
@@ -186,6 +189,49 @@ def convolutions() -> list[tuple[str, str]]:
     return found
 
 
+_READERS: dict[str, dict[str, Any]] = {
+    "1×1": {"out": 4, "kernel": (1, 1)},
+    "depthwise 3×3": {"out": 0, "kernel": (3, 3), "groups": 0},
+}
+
+
+def moves() -> list[tuple[str, str, str]]:
+    """(what moves channels, the convolution that reads them, what the accelerator says of it)."""
+    halves = tuple(range(0, 32, 2)), tuple(range(1, 32, 2))
+    cases: tuple[tuple[str, tuple[int, ...], Callable[[_Probe, list[str]], str]], ...] = (
+        ("concat of 16 and 32 channels", (16, 32), _joined),
+        ("concat of 8 and 32 channels", (8, 32), _joined),
+        ("concat of a map and itself", (16,), lambda own, parts: _joined(own, parts * 2)),
+        ("channels 16 to 32 of 32", (32,),
+         lambda own, _: own.add(FloatSlice, (16, _SIDE, _SIDE), 16, 32)),
+        ("channels 4 to 20 of 32", (32,),
+         lambda own, _: own.add(FloatSlice, (16, _SIDE, _SIDE), 4, 20)),
+        ("shuffle of 32 channels", (32,),
+         lambda own, _: own.add(FloatShuffle, (32, _SIDE, _SIDE), halves[0] + halves[1])),
+    )  # fmt: skip
+    found = []
+    for name, channels, make in cases:
+        for reader, own in _READERS.items():
+            probe = _Probe()
+            stem = probe.conv(8, (3, 3))
+            parts = []
+            for out in channels:
+                probe.last = stem
+                parts.append(probe.conv(out, (1, 1)))
+            asked = make(probe, parts)
+            size = probe.shapes[asked][0]
+            filled: dict[str, Any] = {key: value or size for key, value in own.items()}
+            probe.conv(**filled)
+            probe.conv(4, (1, 1))
+            found.append((name, reader, probe.told(asked, detail=True)))
+    return found
+
+
+def _joined(probe: _Probe, parts: list[str]) -> str:
+    channels = sum(probe.shapes[name][0] for name in parts)
+    return probe.add(FloatConcat, (channels, _SIDE, _SIDE), parts=tuple(parts))
+
+
 def page() -> str:
     """The whole page."""
     where = places()
@@ -196,6 +242,9 @@ def page() -> str:
         _table(("Node", "Made of (ATen)", "Computes", "On the accelerator"), nodes),
         "\nConvolutions on the accelerator, by geometry:\n",
         _table(("Convolution", "Runs as"), convolutions()),
+        "\nWhat moves channels, on an array of 16 units:\n",
+        _table(("Operator", "Read by", "Runs as"), moves()),
+        _MOVES,
         "\nNo node of their own:\n",
         _table(("ATen", "What becomes of it"), ABSORBED),
         "\nRefused, with what to write instead:\n",

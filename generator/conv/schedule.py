@@ -8,26 +8,30 @@ convolution is told in ``embed``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.conv.embed import embed, embedded, one_hot
-from shiftforge.generator.conv.geometry import geometry_problems, width_problems
+from shiftforge.generator.conv.followers import Followers, followers_of, readers_of
+from shiftforge.generator.conv.geometry import LANE_BITS, geometry_problems, width_problems
 from shiftforge.generator.conv.layers import Embedding, Layer, Mode
-from shiftforge.generator.conv.legal import Copies, legalise
+from shiftforge.generator.conv.legal import Copies, Legal, legalise
+from shiftforge.generator.conv.legal.joins import chip_before
 from shiftforge.generator.conv.legal.max_pools import pool_problems
 from shiftforge.quant.graph.order import reordered
 from shiftforge.quant.graph.types import (
-    Add,
     AveragePool,
+    Concat,
     Conv,
     MaxPool,
     Node,
-    Pool,
     QuantizedModel,
+    Shuffle,
+    Slice,
     Table,
     Tensor,
+    Upsample,
 )
 
 __all__ = ["ImageMap", "Layer", "Mapped", "Mode", "Schedule", "map_nodes", "schedule"]
@@ -41,7 +45,10 @@ _INSTEAD: dict[type, str] = {
 
 @dataclass(frozen=True)
 class ImageMap:
-    """How the image lies on chip: (channels, rows, columns), after a k x k im2col at a stride."""
+    """How the image lies on chip: (channels, rows, columns), after a k x k im2col at a stride.
+
+    name: of the tensor.
+    """
 
     channels: int
     rows: int
@@ -50,6 +57,7 @@ class ImageMap:
     stride: int
     top: int
     left: int
+    name: str = "input"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +66,20 @@ class Schedule:
 
     streamed: only the first layer reads the image, which then goes into the array unstored.
     units: of the arrays that the passes are for, 0 where they are the same for all.
+    homes: of tensors that lie in another map, that map and the first channel group there. joined:
+    shapes of the maps that join others.
     """
 
     layers: tuple[Layer, ...]
     image: ImageMap
     streamed: bool
     units: int = 0
+    homes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    joined: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+
+    def root(self, name: str) -> str:
+        """The map in which a tensor lies, itself or another."""
+        return self.homes[name][0] if name in self.homes else name
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +87,14 @@ class Mapped:
     """The passes that the array can run, in execution order, and what is wrong with other nodes.
 
     problems: by the node's name; "" has those of the network as a whole. made: of every node of a
-    pass that the network has not, the node of the network that it is for.
+    pass that the network has not, the node of the network that it is for. legal: the network in
+    nodes that are passes, and what moves without one.
     """
 
     layers: tuple[Layer, ...]
     problems: Mapping[str, tuple[Problem, ...]]
     made: Mapping[str, str]
+    legal: Legal
 
 
 def schedule(model: QuantizedModel, units: int = USUAL_UNITS) -> Schedule:
@@ -91,7 +109,17 @@ def schedule(model: QuantizedModel, units: int = USUAL_UNITS) -> Schedule:
     image = _image_map(model.tensors[model.input], first)
     blocks = any(layer.blocks > 1 or layer.conv.groups > 1 for layer in mapped.layers
                  if layer.mode != "depthwise")  # fmt: skip
-    return Schedule(mapped.layers, image, streamed, units if blocks else 0)
+    moves = any(isinstance(node, Concat | Slice | Shuffle) for node in model.nodes)
+    homes = {
+        name: (home.root, home.channel // units) for name, home in mapped.legal.homes.items()
+    }  # fmt: skip
+    tensors = mapped.legal.model.tensors
+    joined = {
+        name: (channels, *tensors[name].shape[1:])
+        for name, channels in mapped.legal.joined.items()
+    }  # fmt: skip
+    own = units if blocks or moves else 0
+    return Schedule(mapped.layers, image, streamed, own, homes, joined)
 
 
 def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
@@ -106,32 +134,35 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
             problems[node.name] = tuple(faults)
         if isinstance(node, MaxPool) and (faults := pool_problems(node, model)):
             problems[node.name] = tuple(faults)
-    legal = legalise(model)
+    legal = legalise(model, units)
     own, made = legal.model, legal.made
     copies = Copies.of(model)
-    readers = _readers(own)
+    readers = readers_of(own.nodes)
     taken: set[str] = set()
     layers: list[Layer] = []
     # Results of earlier passes, those that are refused too: each problem is reported once.
-    # The image is not among them: it may have been rearranged.
-    on_chip: set[str] = set()
+    on_chip = chip_before(own)
     for node in own.nodes:
+        if isinstance(node, Concat | Slice | Shuffle):
+            on_chip.add(node.output)
+            taken.add(node.name)
         if not isinstance(node, Conv | MaxPool):
             continue
-        found = _pass(node, own, readers, on_chip, copies)
-        own_nodes = node, found.code_table, found.add, found.table, found.pool
-        taken.update(n.name for n in own_nodes if n is not None)
+        found = _pass(node, legal, readers, on_chip, copies)
+        taken.update(n.name for n in (node, *found.nodes))
         on_chip.add(found.result)
         faults = width_problems(found.conv, own.tensors[found.result], found.direct, own)
         at = made.get(node.name, node.name)
         if faults:
             problems[at] = (*problems.get(at, ()), *faults)
         elif at not in problems:
-            layers.append(_layer(own, model, len(layers), found, units))
+            layers.append(_layer(legal, model, len(layers), found, units))
     for node in own.nodes:
         at = made.get(node.name, node.name)
-        if node.name not in taken and at not in problems:
-            problems[at] = (_apart(node),)
+        if node.name in taken or at in problems:
+            continue
+        if told := _apart(node, own):
+            problems[at] = tuple(told)
     if model.more_outputs:
         what = f"the network has {len(model.outputs)} outputs, the accelerator sends out one"
         remedy = "return one of them, or one map that joins them: torch.cat(maps, 1)"
@@ -140,93 +171,51 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
         problems[""] = (Problem("the network has no convolution", "nothing to generate"),)
     order = {node.name: n for n, node in enumerate(model.nodes)}
     ordered = dict(sorted(problems.items(), key=lambda own: order.get(own[0], 0)))
-    return Mapped(tuple(layers), ordered, made)
+    return Mapped(tuple(layers), ordered, made, legal)
 
 
 @dataclass(frozen=True, eq=False)
-class _Pass:
+class _Pass(Followers):
     """A node with those that run in its pass. conv: it, or what follows a pool's windows."""
 
     node: Conv | MaxPool
     conv: Conv
-    code_table: Table | None
-    add: Add | None
-    table: Table | None
-    pool: Pool | None
-    skip: Tensor | None
-    result: str
     direct: bool
 
 
 def _pass(
-    node: Conv | MaxPool, model: QuantizedModel, readers: Mapping[str, list[Node]],
-    on_chip: Set[str], copies: Copies,
+    node: Conv | MaxPool, legal: Legal, readers: Mapping[str, Sequence[Node]],
+    on_chip: set[str], copies: Copies,
 ) -> _Pass:  # fmt: skip
     """The pass of a node; on_chip: tensors that an addition may read."""
-    result, add, pool, skip = node.output, None, None, None
-    code_table, table = None, None
-    follower = _only_reader(readers, result, model)
-    if isinstance(follower, Table):
-        after = _only_reader(readers, follower.output, model)
-        if _other(after, follower.output, on_chip):
-            code_table, result, follower = follower, follower.output, after
-    if isinstance(follower, Add) and (other := _other(follower, result, on_chip)):
-        add, skip, result = follower, model.tensors[other], follower.output
-        follower = _only_reader(readers, result, model)
-    if isinstance(follower, Table):
-        table, result = follower, follower.output
-        follower = _only_reader(readers, result, model)
-    if isinstance(follower, Pool):
-        pool, result = follower, follower.output
+    model = legal.model
+    own = followers_of(node, model, readers, on_chip)
     conv = node if isinstance(node, Conv) else copies.largest(node, model.tensors[node.input])
     direct = node.output == model.output and not readers.get(node.output)
-    return _Pass(node, conv, code_table, add, table, pool, skip, result, direct)
+    return _Pass(**vars(own), node=node, conv=conv, direct=direct)
 
 
-def _other(node: Node | None, own: str, on_chip: Set[str]) -> str:
-    """The other operand of an addition that a pass can run which makes one; "" of all else."""
-    if not isinstance(node, Add) or node.a == node.b:
-        return ""
-    other = node.b if node.a == own else node.a
-    return other if other in on_chip else ""
+def _apart(node: Node, model: QuantizedModel) -> list[Problem]:
+    """What is wrong with a node in no pass: of a kind that the array cannot run, or of maps that
+    it cannot hold. Others follow one of these."""
+    place = f"{node.name} ({node.source})"
+    if isinstance(node, AveragePool | Upsample):
+        instead = _INSTEAD.get(type(node), "keep this part on the host")
+        return [Problem(f"the accelerator has no {type(node).__name__} yet", instead, place)]
+    bits = max(model.tensors[name].grid.bits for name in node.inputs)
+    if bits > LANE_BITS:
+        remedy = "only a convolution that nothing follows may make more than 8"
+        return [Problem(f"it reads a map of {bits} bits", remedy, place)]
+    return []
 
 
-def _apart(node: Node) -> Problem:
-    """A node that is no part of a convolution's pass, or of a kind that the array cannot run."""
-    if not isinstance(node, Conv | Add | Table | Pool | MaxPool):
-        return Problem(
-            f"the accelerator has no {type(node).__name__} yet",
-            _INSTEAD.get(type(node), "keep this part on the host"),
-            f"{node.name} ({node.source})",
-        )
-    return Problem(
-        f"{type(node).__name__.lower()} does not follow a convolution whose result only it reads",
-        "give it a convolution of its own, or keep this part on the host",
-        f"{node.name} ({node.source})",
-    )
-
-
-def _readers(model: QuantizedModel) -> dict[str, list[Node]]:
-    readers: dict[str, list[Node]] = {}
-    for node in model.nodes:
-        for name in node.inputs:
-            readers.setdefault(name, []).append(node)
-    return readers
-
-
-def _only_reader(
-    readers: Mapping[str, list[Node]], tensor: str, model: QuantizedModel
-) -> Node | None:
-    found = readers.get(tensor, [])
-    return found[0] if len(found) == 1 and tensor != model.output else None
-
-
-def _layer(
-    model: QuantizedModel, network: QuantizedModel, index: int, own: _Pass, units: int
-) -> Layer:
+def _layer(legal: Legal, network: QuantizedModel, index: int, own: _Pass, units: int) -> Layer:
     """network: the model before it was made legal."""
-    conv, node = own.conv, own.node
+    model, conv, node, places = legal.model, own.conv, own.node, None
     source, target = model.tensors[conv.input], model.tensors[conv.output]
+    if (window := legal.windows.get(conv.input)) is not None:
+        source, places = window.tensor, window.places
+        conv = replace(conv, input=source.name, weight=window.spread(conv.weight))
     if isinstance(node, MaxPool):
         form = Embedding("depthwise", node.stride[1], *node.padding[:2])
         weight, row_stride = one_hot(conv.weight), node.stride[0]
@@ -265,6 +254,8 @@ def _layer(
         code_looked=_made(own.code_table, model),
         table=own.table,
         looked=_made(own.table, model),
+        places=places,
+        shared=own.result in legal.shared,
     )
 
 
@@ -282,7 +273,7 @@ def _macs(conv: Conv, network: QuantizedModel) -> int:
 
 
 def _image_map(tensor: Tensor, first: Layer) -> ImageMap:
-    plain = ImageMap(tensor.channels, tensor.height, tensor.width, 1, 1, 0, 0)
+    plain = ImageMap(tensor.channels, tensor.height, tensor.width, 1, 1, 0, 0, tensor.name)
     if not first.taps:
         return plain
     channels, rows, columns = first.in_shape

@@ -65,6 +65,8 @@ def _in_network(own: SecondWords, layer: Layer, orders: Orders) -> SecondWords:
     if layer.mode != "depthwise" and not layer.taps:
         block = block[:, _places(orders.get(conv.input), block.shape[1])]
     whole = np.broadcast_to(block, conv.weight.shape)
+    if layer.places is not None:
+        whole = whole[:, layer.places]
     return SecondWords(own.group[rows], whole, own.blocks, own.cycles, own.once)
 
 

@@ -48,7 +48,8 @@ def inner_result(layers: Sequence[Layer], index: int) -> bool:
     others = [own for own in layers if own.index != index + 1]
     read = any(own.input.name == name for own in others)
     added = any(own.skip is not None and own.skip.name == name for own in layers)
-    return layers[index + 1].input.name == name and not read and not added
+    alone = not layer.shared and not read and not added
+    return alone and layers[index + 1].input.name == name
 
 
 def segment_rows(layers: Sequence[Layer], first: int, last: int, end: int) -> tuple[int, ...]:

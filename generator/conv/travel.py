@@ -67,7 +67,7 @@ def _candidates(network: Network, array: ArrayShape) -> list[str]:
     for layer in layers:
         name = layer.result.name
         readers = [own for own in layers if name in _read_names(own)]
-        plain = all(_by_rows(own) for own in (layer, *readers))
+        plain = all(_by_rows(own) for own in (layer, *readers)) and not layer.shared
         if plain and readers and layer.result.height >= _LEAST_ROWS:
             found.append(name)
     return sorted(found, key=lambda name: -lines[name])

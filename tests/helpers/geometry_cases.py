@@ -15,13 +15,10 @@ from shiftforge.quant.capture.types import (
     Activation,
     FloatAdd,
     FloatAveragePool,
-    FloatConcat,
     FloatConv,
     FloatGraph,
     FloatNode,
     FloatPool,
-    FloatShuffle,
-    FloatSlice,
     FloatUpsample,
 )
 from shiftforge.quant.formats.encode import format_levels
@@ -80,10 +77,14 @@ class Chain:
         channels = self.shapes[at][0]
         return self._store(FloatPool(name, f"net.{name}", at, name), (channels, 1, 1))
 
-    def map(self, make: Callable[..., FloatNode], shape: tuple[int, int, int], *own: object) -> str:
-        """A node of any other kind that reads the newest tensor; shape: of its output."""
-        name, at = f"n{len(self.nodes)}", self.last
-        read = (at, at) if make is FloatConcat else at
+    def map(
+        self, make: Callable[..., FloatNode], shape: tuple[int, int, int], *own: object,
+        names: tuple[str, ...] = (),
+    ) -> str:  # fmt: skip
+        """A node of any other kind that reads the newest tensor, or ``names``; shape: of its
+        output."""
+        name = f"n{len(self.nodes)}"
+        read: object = names or self.last
         return self._store(make(name, f"net.{name}", read, name, *own), shape)
 
     def graph(self) -> FloatGraph:
@@ -128,24 +129,9 @@ def _at_the_end(plant: Callable[[Chain], object]) -> FloatGraph:
     return chain.graph()
 
 
-def _two_readers(chain: Chain) -> None:
-    first = chain.last
-    second = chain.conv(8, 1)
-    third = chain.conv(8, 1)
-    # Each of the two is read by an addition and by a convolution.
-    chain.add(second, third)
-    fourth = chain.last
-    chain.conv(8, 1, source=third)
-    chain.add(fourth, chain.last)
-    chain.add(first, chain.last)
-
-
 _WINDOW = ((2, 2), (2, 2), (0, 0, 0, 0))
 _MAPS: dict[str, Any] = {
     "AveragePool": (FloatAveragePool, (8, 4, 4), *_WINDOW, (0, 0, 0, 0)),
-    "Concat": (FloatConcat, (16, 8, 8)),
-    "Slice": (FloatSlice, (4, 8, 8), 2, 6),
-    "Shuffle": (FloatShuffle, (8, 8, 8), (1, 0, 3, 2, 5, 4, 7, 6)),
     "Upsample": (FloatUpsample, (8, 16, 16), (2, 2), "nearest"),
 }
 """What the array does not run: by operator its float node, its output's shape, its own fields."""
@@ -155,11 +141,6 @@ RULES: dict[str, tuple[FloatGraph, str]] = {
     "stride of 32 bits": (
         _at_the_end(lambda c: c.conv(8, 3, stride=3)),
         "stride 3 is not supported where results leave as 32-bit integers",
-    ),
-    "addition": (_after_a_layer(_two_readers), "add does not follow a convolution"),
-    "itself": (
-        _after_a_layer(lambda c: c.add(c.last, c.last)),
-        "add does not follow a convolution",
     ),
     **{
         kind: (_after_a_layer(lambda c, own=own: c.map(*own)), f"the accelerator has no {kind} yet")

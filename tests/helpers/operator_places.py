@@ -20,7 +20,7 @@ from typing import Literal
 TYPES = "quant/graph/types.py"
 MAPS = "quant/graph/verify_maps.py"
 CAPTURE = "quant/capture/operators.py"
-SCHEDULE = "generator/conv/schedule.py"
+PASS = "generator/conv/followers.py"
 LAYERS = "generator/conv/layers.py"
 PAGE = "docs/OPERATORS.md"
 
@@ -80,17 +80,19 @@ PLACES = (
     Place("the network in training", "quant/schemes/network.py", "Float{0}"),
     Place("the accelerator's check", "generator/conv/check.py", "Float{0}", family="others"),
     Place("the accelerator's check of maps", "generator/conv/dry_maps.py", "Float{0}", "maps"),
-    Place("the schedule", SCHEDULE, family="others"),
+    Place("a pass", PASS, family="others"),
 )
 # Asked only of operators that are a field of the schedule's Layer: it may refuse others.
 INSTRUCTION = Place("the record", "generator/conv/lower_post.py", "{1}")
 # Modules that tell some operators apart and need not know all, with the reason.
 PARTIAL = {
     "bench/conv/shapes.py": "makes MobileNetV2's shapes, for plans",
+    "generator/conv/check.py": "what moves has no pass of its own",
     "generator/conv/legal/copies.py": "convolutions that it makes",
     "generator/conv/layers.py": "what one pass runs",
-    "generator/conv/legal/followers.py": "what goes behind a pass",
+    "generator/conv/legal/joins.py": "what a pass has room for, and what is no pass",
     "generator/conv/legal/legalise.py": "what it does not rewrite stays as it is",
+    "generator/conv/legal/moves.py": "rewrites what moves channels",
     "generator/conv/schedule.py": "refuses by name what the array does not run",
     "quant/calibrate/convert_maps.py": "what calibration decides of two operators",
     "quant/calibrate/equalise.py": "moves factors between convolutions; other nodes tie maps",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from shiftforge.quant.formats.accumulator import accumulator_bits
 from shiftforge.quant.graph.types import (
+    Add,
     Conv,
     IntFormat,
     MaxPool,
@@ -20,6 +22,8 @@ from shiftforge.quant.graph.types import (
 __all__ = ["Copies"]
 
 _MOST_PLACES = 6
+_LEFT, _RIGHT = 8, 10
+"""Shifts of an 8-bit code beyond which it is 0, or past every 8-bit code, whatever the shift."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,18 @@ class Copies:
         """The map with zeros around it."""
         return self._copy(name, source, x, out, padding=padding)
 
+    def rescaled(self, name: str, source: str, x: Tensor, out: Tensor) -> Conv:
+        """The map on another grid, channel by channel, or as it is."""
+        return self._copy(name, source, x, out)
+
+    def chosen(self, name: str, source: str, x: Tensor, out: Tensor, order: Sequence[int]) -> Conv:
+        """Channel order[i] of a map as channel i, on any grid. Reads all channels."""
+        return self._copy(name, source, x, out, order=order)
+
+    def doubled(self, node: Add, x: Tensor, out: Tensor) -> Conv:
+        """The sum of a map with itself."""
+        return self._copy(node.name, node.source, x, out, places=1, bounds=(node.lo, node.hi))
+
     def largest(self, node: MaxPool, x: Tensor) -> Conv:
         """What follows the largest of a window's codes: no more than a copy has."""
         weight = np.full((x.channels, 1, *node.kernel), 1 << self.places, np.int8)
@@ -72,15 +88,25 @@ class Copies:
 
     def _copy(
         self, name: str, source: str, x: Tensor, out: Tensor, *, stride: int = 1, offset: int = 0,
-        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0), order: Sequence[int] | None = None,
+        places: int = 0, bounds: tuple[int, int] | None = None,
     ) -> Conv:  # fmt: skip
-        weight = np.full((x.channels, 1, 1, 1), 1 << self.places, np.int8)
-        z = np.full(x.channels, -self.places, np.int8)
-        bias = np.full(x.channels, offset << self.places, np.int32)
-        right = np.full(x.channels, out.grid.exponent - x.grid.exponent + self.places, np.int64)
+        """places: by which codes are moved left besides. bounds: of the clamp; None for the
+        grid's."""
+        one = 1 << self.places
+        if order is None:
+            weight, groups = np.full((x.channels, 1, 1, 1), one, np.int8), x.channels
+        else:
+            weight, groups = np.zeros((len(order), x.channels, 1, 1), np.int8), 1
+            weight[np.arange(len(order)), list(order)] = one
+        apart = out.grid.exponent - x.grid.exponent
+        right = min(max(apart - places, -_LEFT), _RIGHT) + self.places
+        bias = np.full(len(weight), offset << self.places, np.int32)
+        bits = accumulator_bits(weight, bias, x.grid, np.full(len(weight), right))
+        lo, hi = bounds or (out.grid.qmin, out.grid.qmax)
         return Conv(
-            name=name, source=source, input=x.name, output=out.name, weight=weight, z=z, bias=bias,
+            name=name, source=source, input=x.name, output=out.name, weight=weight,
+            z=np.full(len(weight), apart - right, np.int8), bias=bias,
             format=self.format, stride=stride, padding=padding, dilation=1,
-            groups=x.channels, lo=out.grid.qmin, hi=out.grid.qmax,
-            acc_bits=accumulator_bits(weight, bias, x.grid, right),
+            groups=groups, lo=lo, hi=hi, acc_bits=bits,
         )  # fmt: skip

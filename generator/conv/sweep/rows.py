@@ -18,7 +18,7 @@ from shiftforge.generator.conv.cutter import Cutter
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.lower_conv import array_iterations
 from shiftforge.generator.conv.lowered import Lowered, lower_network
-from shiftforge.generator.conv.maps import stored_maps
+from shiftforge.generator.conv.maps import stored_maps, with_homes
 from shiftforge.generator.conv.memory import largest_live_sum
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.packing import Packing
@@ -105,7 +105,10 @@ class RowMaker:
         network = self.network.fit(array.units)
         if key not in self._maps:
             maps = stored_maps(network.scheduled, array)
-            self._maps[key] = dict.fromkeys((own.name for own in maps), 0), largest_live_sum(maps)
+            bases = with_homes(
+                dict.fromkeys((own.name for own in maps), 0), network.scheduled, array
+            )
+            self._maps[key] = bases, largest_live_sum(maps)
         bases, lines = self._maps[key]
         memo = self._memos.setdefault(network.scheduled.units, {})
         lowered = lower_network(network, array, self.latencies, bases, memo=memo)

@@ -16,7 +16,7 @@ from shiftforge.generator.conv.check import check_network, dry_model
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import make_plan
 from shiftforge.generator.conv.target import TARGET
-from shiftforge.quant.capture.types import FloatGraph
+from shiftforge.quant.capture.types import FloatConcat, FloatGraph, FloatShuffle
 from shiftforge.quant.quantisation import Quantisation
 
 BOARD = load_board("a10gx1150")
@@ -68,7 +68,7 @@ def test_check_and_plan_agree_on_random_networks() -> None:
         for row in report.rows:
             assert (row.maps is not None) or not report.maps
         refused += not report.maps
-    assert 60 < refused < 240  # both ends of the rules
+    assert 40 < refused < 240  # both ends of the rules
 
 
 def every_mode() -> FloatGraph:
@@ -133,3 +133,24 @@ def test_weights_of_a_dry_model_take_no_memory() -> None:
     (conv,) = dry_model(huge, {}).conv_nodes()
     assert conv.weight.shape == weight.shape and conv.weight.strides == (0, 0, 0, 0)
     assert check_network(huge, {}).maps
+
+
+def test_what_moves_channels_says_what_it_costs() -> None:
+    chain = Chain()
+    first = chain.conv(16, 3)
+    second = chain.conv(16, 3)
+    chain.map(FloatConcat, (32, 16, 16), names=(first, second))
+    chain.map(FloatShuffle, (32, 16, 16), tuple(range(31, -1, -1)))
+    chain.conv(16, 1)
+    chain.add(chain.last, chain.last)
+    twice = chain.last
+    chain.map(FloatConcat, (48, 16, 16), names=(twice, first, twice))
+    report = check_network(chain.graph(), {})
+    assert report.maps
+    assert [(row.maps, row.detail) for row in report.rows[2:]] == [
+        ("addresses", "no pass: its parts are written one behind the other"),
+        ("addresses", "no pass: it is read where its channels lie"),
+        ("pointwise", ""),
+        ("depthwise", "a copy: as one tap of 3x3"),
+        ("classifier", "a copy: depthwise; leaves as 32-bit integers, and 2 more passes"),
+    ]

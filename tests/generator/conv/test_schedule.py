@@ -12,7 +12,7 @@ from random_networks import random_network
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.schedule import Schedule, schedule
 from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
-from shiftforge.quant.graph.types import Add, Conv, Grid, Node, QuantizedModel
+from shiftforge.quant.graph.types import Add, Conv, Grid, Node, QuantizedModel, Table
 
 
 def with_nodes(model: QuantizedModel, **changes: dict[str, object]) -> QuantizedModel:
@@ -151,9 +151,12 @@ def test_all_refusals_come_at_once(mobilenet: QuantizedModel) -> None:
     changes: dict[str, dict[str, object]] = {
         "block1__depthwise": {"stride": 6}, "block2__depthwise": {"stride": 5}
     }  # fmt: skip
-    extra = Add("loose", "example.loose", "t.ex2", "t.dw2", "t.loose", 0, 255)
+    grid = mobilenet.tensors["t.dw2"].grid
+    codes = (0,) * (1 << grid.bits)
+    extra = Table("loose", "example.loose", "t.dw2", "t.loose", codes)
     bad = with_nodes(mobilenet, **changes)
-    bad = replace(bad, nodes=(*bad.nodes, extra))
+    tensors = {**bad.tensors, "t.loose": replace(bad.tensors["t.dw2"], name="t.loose")}
+    bad = replace(bad, nodes=(*bad.nodes, extra), tensors=tensors)
     with pytest.raises(InputError) as caught:
         schedule(bad)
     where = [p.where for p in caught.value.problems]
@@ -162,7 +165,9 @@ def test_all_refusals_come_at_once(mobilenet: QuantizedModel) -> None:
     assert all(f"(example.{w.split()[0]})" in w for w in where)
 
 
-def test_an_addition_needs_a_convolution_of_its_own(mobilenet: QuantizedModel) -> None:
+def test_an_addition_without_a_convolution_of_its_own_gets_a_copy(
+    mobilenet: QuantizedModel,
+) -> None:
     other = Add("second.add", "example.second", "t.add1", "t.pw1", "t.second", -128, 127)
     names = [node.name for node in mobilenet.nodes]
     at = names.index("block1.add") + 1
@@ -171,9 +176,13 @@ def test_an_addition_needs_a_convolution_of_its_own(mobilenet: QuantizedModel) -
     nodes[at + 1] = replace(nodes[at + 1], input="t.second")  # type: ignore[call-arg]
     tensors = {**mobilenet.tensors, "t.second": replace(mobilenet.tensors["t.add1"],
                                                         name="t.second")}  # fmt: skip
-    with pytest.raises(InputError, match="does not follow a convolution") as caught:
-        schedule(replace(mobilenet, nodes=tuple(nodes), tensors=tensors))
-    assert {p.where.split()[0] for p in caught.value.problems} == {"block1.add", "second.add"}
+    found = schedule(replace(mobilenet, nodes=tuple(nodes), tensors=tensors))
+    passes = {own.add.name: own for own in found.layers if own.add is not None}
+    # The convolution's result has two readers now, so that both additions are a copy's.
+    assert [passes[name].conv.name for name in ("block1.add", "second.add")] == [
+        "block1.add:read", "second.add:read"
+    ]  # fmt: skip
+    assert not passes["second.add"].macs
 
 
 def test_results_wider_than_the_lanes_are_refused(mobilenet: QuantizedModel) -> None:

@@ -12,11 +12,21 @@ from conv_chains import chain
 from conv_faults import locate
 from device_client import DeviceClient
 from kept_models import kept_where_it_fails
+from move_cases import shuffle_units, u_net
 from packed_records import change_field
 from random_maps import random_maps
 from random_networks import Family, Operator, random_frames, random_network
 
-from shiftforge.quant.graph.types import Conv, MaxPool, QuantizedModel
+from shiftforge.quant.graph.types import (
+    Add,
+    Concat,
+    Conv,
+    MaxPool,
+    Pool,
+    QuantizedModel,
+    Shuffle,
+    Slice,
+)
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
 
@@ -31,7 +41,7 @@ SHAPES = (
 )  # fmt: skip
 OPERATORS: tuple[Operator, ...] = ("kernel",)
 FUZZ_NETWORKS = 1000
-KINDS: tuple[type, ...] = (Conv, MaxPool)
+KINDS: tuple[type, ...] = (Conv, MaxPool, Add, Pool, Concat, Slice, Shuffle)
 """Of the integer graph, what the array runs so far in any order."""
 
 
@@ -98,11 +108,41 @@ def test_many_random_maps(seed: int, generated: Generate, on_device: OnDevice) -
 @pytest.mark.device("pocl")
 @pytest.mark.parametrize("number", [0, 1])
 def test_counted_cycles_of_pools_are_the_modelled_ones(number: int, generated: Generate) -> None:
-    drawn = ((seed, random_maps(seed, nodes=14, kinds=KINDS, sides=(12, 30))) for seed in range(99))
+    kinds = (Conv, MaxPool)
+    drawn = ((seed, random_maps(seed, nodes=14, kinds=kinds, sides=(12, 30))) for seed in range(99))
     several = [(s, m) for s, m in drawn if sum(isinstance(n, MaxPool) for n in m.nodes) > 1]
     seed, model = several[number]
     counted = count(generated(model, 16, 8), random_frames(model, seed, 1), check=True)
     assert counted.mismatches(model) == [] == counted.deviations()
+
+
+@pytest.mark.device("pocl")
+@pytest.mark.parametrize("make", [u_net, shuffle_units])
+def test_counted_cycles_of_what_moves_are_the_modelled_ones(
+    make: Callable[[], QuantizedModel], generated: Generate
+) -> None:
+    model = make()
+    counted = count(generated(model, 16, 4), random_frames(model, 1, 1), check=True)
+    assert counted.mismatches(model) == [] == counted.deviations()
+
+
+@pytest.mark.parametrize(
+    ("field", "by"),
+    [("base", 1), ("out_base", -1), ("a2", 1)],
+    ids=["first channel group", "base in a concatenation", "next channel group"],
+)
+def test_a_wrong_place_of_a_moved_map_is_located(
+    field: str, by: int, generated: Generate, on_device: OnDevice, tmp_path: Path
+) -> None:
+    """The last unit's part of a concatenation and what reads half of it, planted a line apart."""
+    model = u_net(32)
+    folder = tmp_path / "p"
+    shutil.copytree(generated(model, 16, 4), folder)
+    # The fourth layer is the second part of the map that the fifth reads.
+    layer = 3 if field == "out_base" else 4
+    change_field(folder, "controller", layer, field, by)
+    divergence = locate(model, folder, random_frames(model, 3), on_device("pocl"))
+    assert divergence.node == model.conv_nodes()[layer].name
 
 
 @pytest.mark.device("pocl")
