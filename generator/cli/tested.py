@@ -34,6 +34,7 @@ TESTED: tuple[Package, ...] = (
     Package("torch", "2.13.0", "torch", "quantize and train"),
     Package("transformers", "5.23.0", "torch", "quantize and train"),
     Package("h5py", "3.16.0", "keras", "quantize of Keras files", optional=True),
+    Package("onnx", "1.23.2", "onnx", "quantize of ONNX files", optional=True),
     Package("pyopencl", "2026.1.4", "opencl", "emulate"),
     Package("pocl-binary-distribution", "3.0", "opencl", "emulate --device pocl", exact=True),
     Package("intel-opencl-rt", "2025.0.5", "opencl", "emulate --device intel-cpu", exact=True),

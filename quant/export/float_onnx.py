@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
@@ -23,21 +24,28 @@ from shiftforge.quant.capture.types import (
 from shiftforge.quant.export.onnx_functions import expression
 from shiftforge.quant.export.onnx_moves import moved
 from shiftforge.quant.export.onnx_nodes import OnnxNodes, conv_geometry
+from shiftforge.quant.graph.jsonpreprocess import preprocess_to_json
 from shiftforge.quant.graph.windows import counts
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["export_float"]
+__all__ = ["METADATA", "export_float"]
+
+METADATA = "shiftforge."
+"""What the keys of a model's own metadata begin with."""
 
 
 def export_float(graph: FloatGraph) -> ModelProto:
     """float32 model with input (N, C, H, W), normalised, and the graph's outputs (N, C, H, W).
 
-    Values are named as the graph's tensors. Raises InputError where the package onnx is missing.
+    Values are named as the graph's tensors, operators as the modules that they are of. The
+    preprocessing, the labels and the nodes' names and sources are in the model's metadata.
+    Raises InputError where the package onnx is missing.
     """
     build = OnnxNodes()
     for node in graph.nodes:
+        build.path = node.source or node.name
         match node:
             case FloatConv():
                 _conv(build, node)
@@ -57,11 +65,19 @@ def export_float(graph: FloatGraph) -> ModelProto:
             case _:
                 assert_never(node)
     helper, kind = build.onnx.helper, build.onnx.TensorProto.FLOAT
-    ends = [
+    values = [
         helper.make_tensor_value_info(name, kind, ["N", *graph.shapes[name]])
         for name in (graph.input, *graph.outputs)
     ]
-    return build.made(graph.name, ends[:1], ends[1:])
+    model = build.made(graph.name, values[:1], values[1:])
+    carried = {
+        "preprocess": preprocess_to_json(graph.preprocess),
+        "labels": list(graph.labels),
+        "nodes": [[node.name, node.source] for node in graph.nodes],
+    }
+    for what, own in carried.items():
+        model.metadata_props.add(key=f"{METADATA}{what}", value=json.dumps(own))
+    return model
 
 
 def _conv(build: OnnxNodes, node: FloatConv) -> None:

@@ -27,7 +27,7 @@ def load(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise InputError(
-            Problem(f"the package {name} is not installed", "pip install 'shiftforge[bench]'")
+            Problem(f"the package {name} is not installed", f"pip install {name}")
         ) from error
 
 
@@ -43,16 +43,21 @@ def conv_geometry(node: Conv | FloatConv) -> dict[str, Any]:
 
 
 class OnnxNodes:
-    """Collects nodes and constants; every operator is named after its output."""
+    """Collects nodes and constants.
+
+    Operators are named after the module ``path`` that they are of, or else after their output.
+    """
 
     def __init__(self) -> None:
         self.onnx = load("onnx")
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
+        self.path = ""
 
     def op(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Append an operator; its output's name."""
-        node = self.onnx.helper.make_node(kind, list(inputs), [output], name=output, **attributes)
+        name = self.path or output
+        node = self.onnx.helper.make_node(kind, list(inputs), [output], name=name, **attributes)
         self.nodes.append(node)
         return output
 

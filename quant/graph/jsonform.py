@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.quant.graph.jsonchoices import write_choices
+from shiftforge.quant.graph.jsonpreprocess import preprocess_to_json
 from shiftforge.quant.graph.jsonweights import Arrays, write_weights
-from shiftforge.quant.graph.resizing import resize_to_json
 from shiftforge.quant.graph.types import (
     Add,
     AveragePool,
@@ -63,7 +63,6 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
     for name, values in model.floats.items():
         arrays[f"float/{name}"] = np.ascontiguousarray(values)
     choices = write_choices(model, arrays)
-    p = model.preprocess
     graph: dict[str, Any] = {
         "schema": _schema(model),
         "name": model.name,
@@ -71,14 +70,7 @@ def to_json(model: QuantizedModel) -> tuple[dict[str, Any], dict[str, NDArray[An
         "output": model.output,
         **({"more_outputs": list(model.more_outputs)} if model.more_outputs else {}),
         **({"host": dict(model.host)} if model.host else {}),
-        "preprocess": {
-            "channels": p.channels,
-            "height": p.height,
-            "width": p.width,
-            "mean": list(p.mean),
-            "std": list(p.std),
-            **resize_to_json(p.resize),
-        },
+        "preprocess": preprocess_to_json(model.preprocess),
         "tensors": [
             {
                 "name": t.name,

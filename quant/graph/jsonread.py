@@ -9,15 +9,14 @@ from shiftforge.quant.graph.fields import Fields
 from shiftforge.quant.graph.jsonchoices import read_orders, read_variants
 from shiftforge.quant.graph.jsonform import CHOICES_SCHEMA, MAPS_SCHEMA, SCHEMA, arrays_digest
 from shiftforge.quant.graph.jsonmaps import read_map
+from shiftforge.quant.graph.jsonpreprocess import preprocess_from_json
 from shiftforge.quant.graph.jsonweights import Arrays, read_weights
-from shiftforge.quant.graph.resizing import resize_from_json
 from shiftforge.quant.graph.types import (
     Add,
     Conv,
     Grid,
     Node,
     Pool,
-    Preprocess,
     QuantizedModel,
     Tensor,
 )
@@ -52,15 +51,7 @@ def from_json(graph: Any, arrays: Arrays) -> QuantizedModel:
     if not problems and top.text("arrays_sha256") != arrays_digest(arrays):
         problems.append(Problem("the arrays do not have the SHA-256 that the file states", _REMEDY))
 
-    pre = top.child("preprocess")
-    preprocess = Preprocess(
-        pre.integer("channels"),
-        pre.integer("height"),
-        pre.integer("width"),
-        pre.reals("mean"),
-        pre.reals("std"),
-        resize_from_json(pre),
-    )
+    preprocess = preprocess_from_json(top.child("preprocess"))
     tensors: dict[str, Tensor] = {}
     for fields in top.children("tensors"):
         tensor = _tensor(fields)

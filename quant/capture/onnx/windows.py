@@ -1,0 +1,224 @@
+"""Convolutions and pools: what slides windows over a map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch.nn import functional
+
+from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Refused
+
+__all__ = ["WINDOWS"]
+
+Pair = tuple[int, int]
+
+
+def _pair(call: Call, name: str, value: Pair = (1, 1)) -> Pair:
+    given = call.attributes.get(name)
+    if given is None:
+        return value
+    if len(given) != 2:
+        raise Refused(f"{name} of {len(given)} axes", "give maps (N, C, H, W)")
+    return int(given[0]), int(given[1])
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """begin, end: padding at the top and left, at the bottom and right.
+
+    end may be negative: rows that no window reaches.
+    """
+
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    begin: Pair
+    end: Pair
+
+    @property
+    def even(self) -> bool:
+        """Whether both sides have the same padding."""
+        return self.begin == self.end
+
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """As ``functional.pad`` takes it."""
+        (top, left), (bottom, right) = self.begin, self.end
+        return left, right, top, bottom
+
+    def inside(self) -> _Geometry:
+        """Without the rows and columns below and to the right that no window reaches."""
+        bottom, right = (max(own, 0) for own in self.end)
+        return _Geometry(self.kernel, self.stride, self.dilation, self.begin, (bottom, right))
+
+
+def _pads(call: Call) -> tuple[Pair, Pair]:
+    given = call.attributes.get("pads", (0, 0, 0, 0))
+    if len(given) != 4:
+        raise Refused(f"pads of {len(given) // 2} axes", "give maps (N, C, H, W)")
+    top, left, bottom, right = (int(n) for n in given)
+    return (top, left), (bottom, right)
+
+
+def _geometry(call: Call, kernel: Pair) -> _Geometry:
+    """Of a convolution or a pool: as padded as its output's declared size takes."""
+    stride, dilation = _pair(call, "strides"), _pair(call, "dilations")
+    begin, end = _pads(call)
+    auto = str(call.attributes.get("auto_pad", "NOTSET"))
+    before, after = [], []
+    for axis in (0, 1):
+        size, made = call.shape()[2 + axis], call.made[2 + axis]
+        reach = dilation[axis] * (kernel[axis] - 1) + 1
+        whole = (made - 1) * stride[axis] + reach - size
+        if auto in ("SAME_UPPER", "SAME_LOWER"):
+            first = (whole + (auto == "SAME_LOWER")) // 2 if whole > 0 else 0
+        else:
+            first = 0 if auto == "VALID" else begin[axis]
+        before.append(first)
+        # Of a floor, what is left over is not padded with less than what was said.
+        after.append(whole - first)
+    found = _Geometry(kernel, stride, dilation, (before[0], before[1]), (after[0], after[1]))
+    if auto == "NOTSET" and not call.attributes.get("ceil_mode", 0):
+        return _Geometry(kernel, stride, dilation, begin, end)
+    return found.inside()
+
+
+def _conv(call: Call) -> Function:
+    call.of_map()
+    if call.constant(1, "weight") is None or (call.has(2) and call.constant(2, "bias") is None):
+        raise Refused("it has no weight", "give it one")
+    weight = call.shape(1)
+    own = _geometry(call, (weight[2], weight[3]))
+    group = int(call.attributes.get("group", 1))
+
+    def convolution(
+        x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        if not own.even:
+            x = functional.pad(x, own.sides)
+        padding = own.begin if own.even else (0, 0)
+        return functional.conv2d(x, w, b, own.stride, padding, own.dilation, group)
+
+    return convolution
+
+
+def _conv_transpose(call: Call) -> Function:
+    call.of_map()
+    call.constant(1, "weight")
+    call.constant(2, "bias")
+    weight = call.shape(1)
+    stride, dilation = _pair(call, "strides"), _pair(call, "dilations")
+    (begin, _), auto = _pads(call), str(call.attributes.get("auto_pad", "NOTSET"))
+    padding, extra = [], []
+    for axis in (0, 1):
+        size, made = call.shape()[2 + axis], call.made[2 + axis]
+        reach = dilation[axis] * (weight[2 + axis] - 1) + 1
+        # Rows that the whole sum has beyond those that are declared.
+        beyond = (size - 1) * stride[axis] + reach - made
+        first = begin[axis]
+        if auto == "SAME_UPPER" or (auto == "NOTSET" and "output_shape" in call.attributes):
+            first = max(beyond, 0) // 2
+        elif auto == "SAME_LOWER":
+            first = (max(beyond, 0) + 1) // 2
+        padding.append(first)
+        extra.append(2 * first - beyond)
+    if not all(0 <= e < max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        what = "it crops more at the bottom or right than at the top or left"
+        raise Refused(what, "use equal pads on both sides")
+    group = int(call.attributes.get("group", 1))
+
+    def convolution(
+        x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return functional.conv_transpose2d(x, w, b, stride, padding, extra, group, dilation)
+
+    return convolution
+
+
+def _pool_geometry(call: Call) -> _Geometry:
+    call.of_map()
+    if any(call.outputs[1:]):
+        raise Refused("it returns the places of its maxima", "return the maxima alone")
+    return _geometry(call, _pair(call, "kernel_shape"))
+
+
+def _fits_torch(own: _Geometry) -> bool:
+    """Whether PyTorch's pools take the padding: equal on both sides, at most half the kernel."""
+    return own.even and all(2 * p <= k for p, k in zip(own.begin, own.kernel, strict=True))
+
+
+def _max_pool(call: Call) -> Function:
+    own = _pool_geometry(call)
+
+    def pool(x: torch.Tensor) -> torch.Tensor:
+        inside = (0, 0)
+        if _fits_torch(own):
+            inside = own.begin
+        else:
+            x = functional.pad(x, own.sides, value=float("-inf"))
+        return functional.max_pool2d(x, own.kernel, own.stride, inside, own.dilation)
+
+    return pool
+
+
+def _average_pool(call: Call) -> Function:
+    ceil, counted = (
+        bool(call.attributes.get(name, 0)) for name in ("ceil_mode", "count_include_pad")
+    )
+    whole = _pool_geometry(call)
+    if whole.dilation != (1, 1):
+        raise Refused("an average over a dilated window", "use a convolution")
+    begin, end = _pads(call)
+    auto = str(call.attributes.get("auto_pad", "NOTSET"))
+    said = _Geometry(whole.kernel, whole.stride, (1, 1), begin, end) if auto == "NOTSET" else whole
+    if _fits_torch(said):
+        return lambda x: functional.avg_pool2d(
+            x, said.kernel, said.stride, said.begin, ceil, counted
+        )
+    if not counted:
+        what = "an average over windows that are padded unequally, without counting the padding"
+        raise Refused(what, "pad both sides equally, or count it")
+    return lambda x: functional.avg_pool2d(
+        functional.pad(x, said.sides), said.kernel, said.stride, 0, ceil
+    )
+
+
+_REDUCE: dict[str, Function] = {
+    "ReduceMean": torch.mean, "ReduceMax": torch.amax, "ReduceSum": torch.sum,
+}  # fmt: skip
+
+
+def _reduced(call: Call) -> Function:
+    """ReduceMean, ReduceMax and ReduceSum of what is no axis of frames."""
+    rank = len(call.shape())
+    axes = call.axes(1)
+    if not axes and call.attributes.get("noop_with_empty_axes", 0):
+        return lambda x, *_: x
+    if not axes or 0 in axes:
+        raise Refused("it joins frames", "reduce rows and columns")
+    if any(b != a + 1 for a, b in pairwise(axes)) and rank == 4:
+        raise Refused(f"it reduces the axes {axes}", "reduce rows and columns")
+    keep = bool(call.attributes.get("keepdims", 1))
+    reduce = _REDUCE[call.kind]
+    return lambda x, *_: reduce(x, dim=axes, keepdim=keep)
+
+
+def _global(call: Call) -> Function:
+    axes = tuple(range(2, len(call.shape())))
+    reduce = torch.mean if call.kind == "GlobalAveragePool" else torch.amax
+    return lambda x: reduce(x, dim=axes, keepdim=True)
+
+
+WINDOWS: dict[str, Converter] = {
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "MaxPool": _max_pool,
+    "AveragePool": _average_pool,
+    "GlobalAveragePool": _global,
+    "GlobalMaxPool": _global,
+    "ReduceMean": _reduced,
+    "ReduceMax": _reduced,
+    "ReduceSum": _reduced,
+}
