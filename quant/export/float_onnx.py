@@ -39,13 +39,11 @@ METADATA = "shiftforge."
 def export_float(graph: FloatGraph) -> ModelProto:
     """float32 model with input (N, C, H, W), normalised, and the graph's outputs (N, C, H, W).
 
-    Values are named as the graph's tensors, operators as the modules that they are of. The
-    preprocessing, the labels and the nodes' names and sources are in the model's metadata.
-    Raises InputError where the package onnx is missing.
+    Values are named as the graph's tensors. The preprocessing, the labels and the nodes' names and
+    sources are in the model's metadata. Raises InputError where the package onnx is missing.
     """
     build = OnnxNodes()
     for node in graph.nodes:
-        build.path = node.source or node.name
         match node:
             case FloatConv():
                 _conv(build, node)

@@ -43,21 +43,16 @@ def conv_geometry(node: Conv | FloatConv) -> dict[str, Any]:
 
 
 class OnnxNodes:
-    """Collects nodes and constants.
-
-    Operators are named after the module ``path`` that they are of, or else after their output.
-    """
+    """Collects nodes and constants; every operator is named after its output."""
 
     def __init__(self) -> None:
         self.onnx = load("onnx")
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
-        self.path = ""
 
     def op(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Append an operator; its output's name."""
-        name = self.path or output
-        node = self.onnx.helper.make_node(kind, list(inputs), [output], name=name, **attributes)
+        node = self.onnx.helper.make_node(kind, list(inputs), [output], name=output, **attributes)
         self.nodes.append(node)
         return output
 

@@ -207,7 +207,7 @@ def test_files_that_are_none(data: bytes, tmp_path: Path) -> None:
         load_source(str(path))
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(3000, marks=pytest.mark.slow)])
 def test_damaged_files_are_models_or_refused(count: int, tmp_path: Path) -> None:
     data = bytearray(classifier().SerializeToString())
     rng = np.random.default_rng(count)

