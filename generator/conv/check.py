@@ -17,6 +17,7 @@ from shiftforge.errors import Problems
 from shiftforge.generator.board_fit import fit_problems
 from shiftforge.generator.checking import CheckReport, CheckRow
 from shiftforge.generator.conv.dry_maps import dry_map, map_words
+from shiftforge.generator.conv.followers import Leads
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
 from shiftforge.generator.conv.schedule import Layer, Mapped, map_nodes
@@ -27,7 +28,6 @@ from shiftforge.quant.graph.types import (
     Concat,
     Conv,
     Grid,
-    MaxPool,
     Node,
     Pool,
     QuantizedModel,
@@ -140,7 +140,7 @@ def _figures(plan: Plan) -> dict[str, Any]:
 def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[CheckRow, ...]:
     passes = (layer.conv.name for layer in mapped.layers)
     copies = Counter(mapped.made[name] for name in passes if name in mapped.made)
-    moved = {node.name for node in model.nodes if not isinstance(node, Conv | MaxPool)}
+    moved = {node.name for node in model.nodes if not isinstance(node, Leads)}
     places = {node.name: _move_place(node, copies[node.name]) for node in model.nodes
               if isinstance(node, Concat | Slice | Shuffle)}  # fmt: skip
     for layer in mapped.layers:
@@ -192,6 +192,8 @@ def _conv_place(layer: Layer, model: QuantizedModel) -> tuple[str, str]:
         return layer.mode, f"the {kernel[0]}x{kernel[1]} taps lie as channels"
     if layer.largest:
         return layer.mode, "the largest of its windows"
+    if layer.raises:
+        return layer.mode, f"a constant of {layer.words} digits"
     if layer.windows.count > 1:
         return layer.mode, f"as {layer.windows.count} windows of 3x3"
     if layer.mode != "pointwise" and kernel == (1, 1):

@@ -17,6 +17,7 @@ from shiftforge.quant.capture.types import (
     FloatTable,
     FloatUpsample,
 )
+from shiftforge.quant.formats.reciprocal import pool_constant
 from shiftforge.quant.graph.types import Tensor
 from shiftforge.quant.graph.verify_maps import MapNode
 from shiftforge.quant.graph.windows import distinct_counts
@@ -25,11 +26,13 @@ __all__ = ["dry_map", "map_words"]
 
 
 def dry_map(node: FloatMap, tensors: Mapping[str, Tensor]) -> MapNode:
-    """The integer node of any values: constants of 1, entries of 0."""
+    """The integer node of any values: constants between the tensors' grids, entries of 0."""
 
     def constants(pool: FloatAveragePool) -> tuple[tuple[int, int, int], ...]:
         x = tensors[pool.input]
-        return tuple((n, 1, 0) for n in distinct_counts(pool, x.height, x.width))
+        out = tensors[pool.output]
+        counts = distinct_counts(pool, x.height, x.width)
+        return tuple((n, *pool_constant(n, x.grid, out.grid)) for n in counts)
 
     def entries(table: FloatTable) -> tuple[int, ...]:
         return (0,) * (1 << tensors[table.input].grid.bits)

@@ -22,7 +22,7 @@ from shiftforge.generator.conv.geometry import image_kernel, on_image
 from shiftforge.generator.conv.layers import Embedding, Windows
 from shiftforge.quant.graph.types import Conv, QuantizedModel
 
-__all__ = ["embed", "embedded", "fits_depthwise", "one_hot", "windows_of"]
+__all__ = ["by_digits", "embed", "embedded", "fits_depthwise", "one_hot", "windows_of"]
 
 
 def embed(conv: Conv, model: QuantizedModel, units: int) -> Embedding:
@@ -106,6 +106,16 @@ def embedded(own: Embedding, conv: Conv, values: NDArray[Any]) -> NDArray[Any]:
             down, right = r % taps * conv.dilation, c % taps * conv.dilation
             cut[:, :, r // taps, down, c // taps, right] = whole[:, :, r, c]
     return np.ascontiguousarray(cut.transpose(0, 4, 2, 1, 3, 5).reshape(shape))
+
+
+def by_digits(values: NDArray[Any], digits: tuple[int, ...]) -> NDArray[Any]:
+    """Ones of a depthwise kernel (O, 1, kh, kw) of at most 3x3 times each digit, as words
+    (O, digits, 3, 3); (O, 3, 3) of a single one."""
+    outputs, _, kh, kw = values.shape
+    found = np.zeros((outputs, len(digits), 3, 3), values.dtype)
+    for n, digit in enumerate(digits):
+        found[:, n, :kh, :kw] = digit
+    return found if len(digits) > 1 else found[:, 0]
 
 
 def one_hot(values: NDArray[Any]) -> NDArray[Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from shiftforge.quant.graph.types import (
     Add,
+    AveragePool,
     Conv,
     MaxPool,
     Node,
@@ -16,7 +18,10 @@ from shiftforge.quant.graph.types import (
     Tensor,
 )
 
-__all__ = ["Followers", "followers_of", "readers_of"]
+__all__ = ["Followers", "Leads", "followers_of", "readers_of"]
+
+Leads: TypeAlias = Conv | MaxPool | AveragePool
+"""Nodes of a legal network with which a pass begins."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +45,7 @@ class Followers:
 
 
 def followers_of(
-    node: Conv | MaxPool, model: QuantizedModel, readers: Mapping[str, Sequence[Node]],
+    node: Leads, model: QuantizedModel, readers: Mapping[str, Sequence[Node]],
     on_chip: Set[str],
 ) -> Followers:  # fmt: skip
     """What follows a node in its pass. on_chip: tensors that an addition may read then."""

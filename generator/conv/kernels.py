@@ -8,6 +8,7 @@ from typing import Any
 
 from shiftforge import __version__
 from shiftforge.generator.conv.array import power_of_two
+from shiftforge.generator.conv.averages import DIGIT_PLACES
 from shiftforge.generator.conv.counters import Counter
 from shiftforge.generator.conv.lower_controller import COUNTERS, operand_counters
 from shiftforge.generator.conv.lower_post import signed_digits
@@ -68,6 +69,8 @@ def left_out(plan: Plan) -> frozenset[str]:
         found.append("further")
     if not plan.largest_bits:
         found.append("largest")
+    if not any(own.conv.raises for own in plan.steps):
+        found.append("raises")
     if not plan.tables:
         found += ["code_table", "table"]
     if not plan.cut_columns:
@@ -276,6 +279,7 @@ def render_accelerator(plan: Plan) -> str:
         "cuts": plan.cuts,
         "largest": {"bits": plan.largest_bits, "places": plan.largest_bits - CODE_BITS}
                    if plan.largest_bits else None,
+        "raised_places": DIGIT_PLACES if any(own.conv.raises for own in plan.steps) else 0,
         "cut_columns": plan.cut_columns,
         "channels": plan.channels,
         "numbers": {c.name: i for i, c in enumerate(plan.channels)},

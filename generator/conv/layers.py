@@ -74,6 +74,7 @@ class Layer:
     macs: multiply-accumulates of the convolution as the network defines it, a frame.
     stride: of columns. form: how the array takes the convolution; K and I are of a block of it,
         ``block_channels``. largest: results are the largest of a window's words, not their sum.
+        raises: a window's words are the digits of a constant (``averages``).
     inner: the result is no tensor of the network. places: of the network's input channels among
         those that ``conv`` reads, where that is another map with them; None where it is the same.
         shared: the result lies in another map, or another tensor in it.
@@ -103,6 +104,7 @@ class Layer:
     form: Embedding
     inner: bool = False
     largest: bool = False
+    raises: bool = False
     code_table: Table | None = None
     code_looked: Tensor | None = None
     table: Table | None = None

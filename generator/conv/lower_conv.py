@@ -184,6 +184,7 @@ def _depthwise(
         run0=Run(1, words + counts[1], twice, 0, length),
         further=max(0, layer.words - 2),
         largest=int(layer.largest),
+        raises=int(layer.raises),
         last_first=last.first,
         last_every=last.every,
         tiles=walk.outer,

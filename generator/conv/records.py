@@ -206,6 +206,7 @@ class ConvPass:
     first_t: int = _word("depthwise: first tile of the first window")
     further: int = _word("depthwise: words of a window beyond the second one")
     largest: int = _word("depthwise: results are the largest of a window's words, not their sum")
+    raises: int = _word("depthwise: the sum moves up before each further word of a window")
     fires: Pace = field(
         default=Pace(), metadata={"comment": "depthwise: when windows are complete"}
     )

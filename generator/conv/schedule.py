@@ -8,17 +8,19 @@ convolution is told in ``embed``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.conv.embed import embed, embedded, one_hot
-from shiftforge.generator.conv.followers import Followers, followers_of, readers_of
+from shiftforge.generator.conv.embed import by_digits, embed, embedded, one_hot
+from shiftforge.generator.conv.followers import Leads, readers_of
 from shiftforge.generator.conv.geometry import LANE_BITS, geometry_problems, width_problems
 from shiftforge.generator.conv.layers import Embedding, Layer, Mode
 from shiftforge.generator.conv.legal import Copies, Legal, legalise
+from shiftforge.generator.conv.legal.average_pools import average_problems
 from shiftforge.generator.conv.legal.joins import chip_before
 from shiftforge.generator.conv.legal.max_pools import pool_problems
+from shiftforge.generator.conv.passes import Pass, pass_of
 from shiftforge.quant.graph.order import reordered
 from shiftforge.quant.graph.types import (
     AveragePool,
@@ -37,10 +39,6 @@ from shiftforge.quant.graph.types import (
 __all__ = ["ImageMap", "Layer", "Mapped", "Mode", "Schedule", "map_nodes", "schedule"]
 
 USUAL_UNITS = 16
-# What to write in place of a node that no array runs.
-_INSTEAD: dict[type, str] = {
-    AveragePool: "use a convolution of stride 2, or keep this part on the host",
-}
 
 
 @dataclass(frozen=True)
@@ -129,14 +127,17 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
     """
     model = reordered(model)
     problems: dict[str, tuple[Problem, ...]] = {}
+    copies = Copies.of(model)
     for node in model.nodes:
         if isinstance(node, Conv) and (faults := geometry_problems(node, model)):
             problems[node.name] = tuple(faults)
         if isinstance(node, MaxPool) and (faults := pool_problems(node, model)):
             problems[node.name] = tuple(faults)
+        if isinstance(node, AveragePool):
+            faults = average_problems(node, model.tensors[node.input], copies)
+            problems |= {node.name: tuple(faults)} if faults else {}
     legal = legalise(model, units)
     own, made = legal.model, legal.made
-    copies = Copies.of(model)
     readers = readers_of(own.nodes)
     taken: set[str] = set()
     layers: list[Layer] = []
@@ -146,9 +147,9 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
         if isinstance(node, Concat | Slice | Shuffle):
             on_chip.add(node.output)
             taken.add(node.name)
-        if not isinstance(node, Conv | MaxPool):
+        if not isinstance(node, Leads):
             continue
-        found = _pass(node, legal, readers, on_chip, copies)
+        found = pass_of(node, legal, readers, on_chip, copies)
         taken.update(n.name for n in (node, *found.nodes))
         on_chip.add(found.result)
         faults = width_problems(found.conv, own.tensors[found.result], found.direct, own)
@@ -174,34 +175,13 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
     return Mapped(tuple(layers), ordered, made, legal)
 
 
-@dataclass(frozen=True, eq=False)
-class _Pass(Followers):
-    """A node with those that run in its pass. conv: it, or what follows a pool's windows."""
-
-    node: Conv | MaxPool
-    conv: Conv
-    direct: bool
-
-
-def _pass(
-    node: Conv | MaxPool, legal: Legal, readers: Mapping[str, Sequence[Node]],
-    on_chip: set[str], copies: Copies,
-) -> _Pass:  # fmt: skip
-    """The pass of a node; on_chip: tensors that an addition may read."""
-    model = legal.model
-    own = followers_of(node, model, readers, on_chip)
-    conv = node if isinstance(node, Conv) else copies.largest(node, model.tensors[node.input])
-    direct = node.output == model.output and not readers.get(node.output)
-    return _Pass(**vars(own), node=node, conv=conv, direct=direct)
-
-
 def _apart(node: Node, model: QuantizedModel) -> list[Problem]:
     """What is wrong with a node in no pass: of a kind that the array cannot run, or of maps that
     it cannot hold. Others follow one of these."""
     place = f"{node.name} ({node.source})"
-    if isinstance(node, AveragePool | Upsample):
-        instead = _INSTEAD.get(type(node), "keep this part on the host")
-        return [Problem(f"the accelerator has no {type(node).__name__} yet", instead, place)]
+    if isinstance(node, Upsample):
+        what = f"the accelerator has no {type(node).__name__} yet"
+        return [Problem(what, "keep this part on the host", place)]
     bits = max(model.tensors[name].grid.bits for name in node.inputs)
     if bits > LANE_BITS:
         remedy = "only a convolution that nothing follows may make more than 8"
@@ -209,16 +189,16 @@ def _apart(node: Node, model: QuantizedModel) -> list[Problem]:
     return []
 
 
-def _layer(legal: Legal, network: QuantizedModel, index: int, own: _Pass, units: int) -> Layer:
+def _layer(legal: Legal, network: QuantizedModel, index: int, own: Pass, units: int) -> Layer:
     """network: the model before it was made legal."""
     model, conv, node, places = legal.model, own.conv, own.node, None
     source, target = model.tensors[conv.input], model.tensors[conv.output]
     if (window := legal.windows.get(conv.input)) is not None:
         source, places = window.tensor, window.places
         conv = replace(conv, input=source.name, weight=window.spread(conv.weight))
-    if isinstance(node, MaxPool):
-        form = Embedding("depthwise", node.stride[1], *node.padding[:2])
-        weight, row_stride = one_hot(conv.weight), node.stride[0]
+    if isinstance(node, MaxPool | AveragePool):
+        form, row_stride = Embedding("depthwise", node.stride[1], *node.padding[:2]), node.stride[0]
+        weight = by_digits(conv.weight, own.digits) if own.digits else one_hot(conv.weight)
     else:
         form = embed(conv, model, units)
         weight, row_stride = embedded(form, conv, conv.weight), form.stride
@@ -250,6 +230,7 @@ def _layer(legal: Legal, network: QuantizedModel, index: int, own: _Pass, units:
         form=form,
         inner=own.result not in network.tensors,
         largest=isinstance(node, MaxPool),
+        raises=len(own.digits) > 1,
         code_table=own.code_table,
         code_looked=_made(own.code_table, model),
         table=own.table,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.generator.conv.array import TAPS, ArrayShape, power_of_two, tile_layer
+from shiftforge.generator.conv.averages import DIGIT_PLACES
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.quant.formats.shift import codes_from_ints
 from shiftforge.quant.graph.types import ShiftFormat
@@ -217,8 +218,13 @@ def negative_terms(layer: Layer, array: ArrayShape) -> NDArray[np.int64]:
     if array.unit == "multiplier":
         return np.zeros(outputs, np.int64)
     codes = codes_from_ints(np.ascontiguousarray(layer.weight), _ARRAY_FORMAT)
-    below = np.stack([code >= 9 for code in codes]).reshape(len(codes), outputs, -1)
-    found: NDArray[np.int64] = below.sum(axis=(0, 2))
+    below = np.stack([code >= 9 for code in codes])
+    if layer.raises:
+        # A window's words but the last move up with the sum.
+        words = np.arange(layer.words)[::-1]
+        lacks = (below.sum(axis=(0, 3, 4)) << DIGIT_PLACES * words).sum(axis=1)
+        return np.asarray(lacks, np.int64)
+    found: NDArray[np.int64] = below.reshape(len(codes), outputs, -1).sum(axis=(0, 2))
     return found
 
 

@@ -129,9 +129,9 @@ def _at_the_end(plant: Callable[[Chain], object]) -> FloatGraph:
     return chain.graph()
 
 
-_WINDOW = ((2, 2), (2, 2), (0, 0, 0, 0))
+_SAME = ((3, 3), (1, 1), (1, 1, 1, 1))
+_LARGE = ((5, 5), (1, 1), (0, 0, 0, 0))
 _MAPS: dict[str, Any] = {
-    "AveragePool": (FloatAveragePool, (8, 4, 4), *_WINDOW, (0, 0, 0, 0)),
     "Upsample": (FloatUpsample, (8, 16, 16), (2, 2), "nearest"),
 }
 """What the array does not run: by operator its float node, its output's shape, its own fields."""
@@ -141,6 +141,14 @@ RULES: dict[str, tuple[FloatGraph, str]] = {
     "stride of 32 bits": (
         _at_the_end(lambda c: c.conv(8, 3, stride=3)),
         "stride 3 is not supported where results leave as 32-bit integers",
+    ),
+    "averages": (
+        _after_a_layer(lambda c: c.map(FloatAveragePool, (8, 8, 8), *_SAME, (0, 0, 0, 0))),
+        "averages over 4, 6, 9 places in one pool are not supported",
+    ),
+    "average over 25": (
+        _after_a_layer(lambda c: c.map(FloatAveragePool, (8, 4, 4), *_LARGE, (0, 0, 0, 0))),
+        "an average over 5x5 places is not supported",
     ),
     **{
         kind: (_after_a_layer(lambda c, own=own: c.map(*own)), f"the accelerator has no {kind} yet")

@@ -43,10 +43,11 @@ _MOST, _LEAST = 40, 3
 @dataclass
 class MapBuilder:
     """Adds one node after another; ``b.last`` is the newest tensor, ``b.stored`` all that may be
-    read again."""
+    read again. on_array: average pools are such as the array runs."""
 
     b: Builder
     kept: list[Tensor] = field(default_factory=list)
+    on_array: bool = False
 
     @property
     def rng(self) -> np.random.Generator:
@@ -130,6 +131,13 @@ class MapBuilder:
     def average_pool(self) -> None:
         x, own = self.b.last, self._window()
         counted = tuple(self.draw(0, p) for p in own["padding"])
+        if self.on_array:
+            if max(own["kernel"]) > 3:
+                size = {side: (1, 2, 2, 4, 4, 4)[min(side, 6) - 1] for side in x.shape[1:]}
+                own["kernel"] = tuple(self.draw(1, size[side].bit_length()) for side in x.shape[1:])
+                own["kernel"] = tuple(1 << (n - 1) for n in own["kernel"])
+            pads = zip(own["padding"], own["kernel"] * 2, strict=True)
+            own["padding"] = counted = tuple(min(p, k - 1) for p, k in pads)
         grid = self.grid(x.grid.exponent + self.draw(-2, 1))
         node = AveragePool(
             "", "", x.name, "", **own, counted=counted, constants=(), lo=0, hi=0,  # type: ignore
@@ -238,18 +246,20 @@ def random_maps(
     kinds: Sequence[type] = tuple(KINDS),
     sides: tuple[int, int] = (3, 20),
     classifier: bool | None = None,
+    on_array: bool = False,
 ) -> QuantizedModel:
     """A verified random network of ``nodes`` nodes or some more.
 
     kinds: the operators that are drawn from; a convolution is among them in any case. sides: of the
-    image. classifier: end in a 32-bit linear layer; drawn where None.
+    image. classifier: end in a 32-bit linear layer; drawn where None. on_array: average pools are
+    such as the array runs.
     """
     rng = np.random.default_rng([seed, 7])
     signed = bool(rng.integers(2))
     grid = Grid(8, signed, -7 if signed else -8)
     size = [int(n) for n in rng.integers(sides[0], sides[1] + 1, 2)]
     image = Tensor("input", int(rng.integers(1, 7)), *size, grid)
-    m = MapBuilder(Builder(rng, image, "two-term", False))
+    m = MapBuilder(Builder(rng, image, "two-term", False), on_array=on_array)
     m.kept.append(image)
     m.conv()
     drawn = [kind for kind in kinds if kind is not Pool]

@@ -60,9 +60,10 @@ class Features:
     standard windows and their columns, of all frames; origins: columns at which they begin in their
     tiles. accumulator_bits: of sums, from the
     accumulator to requantisation; largest_bits: of words of which the largest is taken,
-    0 where none is; raised_bits: of those that requantisation has raised so that each
-    shift is one to the right. folded: it has, and biases hold half of the last place. right_bits,
-    left_bits: of what a requantisation's shifts vary by. floors: the smallest code is its type's.
+    0 where none is; raises: sums may move up before a word is added; raised_bits: of those that
+    requantisation has raised so that each shift is one to the right. folded: it has, and biases
+    hold half of the last place. right_bits, left_bits: of what a requantisation's shifts vary by.
+    floors: the smallest code is its type's.
     clamps_output: the 32-bit output is clamped. held_pixels: of a frame, that it holds in a line.
     residual_bits: of the shifts of a residual addition that are no constants.
     tables: functions of a code, of 256 entries; looked_up: places of a pass where there are some, 0
@@ -86,6 +87,7 @@ class Features:
     frames: Figure
     accumulator_bits: Figure
     largest_bits: int
+    raises: bool
     code_bits: int
     pointwise: bool
     windows: int

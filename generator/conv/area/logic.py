@@ -31,6 +31,9 @@ def array_items(of: Features) -> list[Item]:
     if of.largest_bits:
         largest = of.line_bytes * cost("largest", bit=of.largest_bits)
         found.append(_item("largest of words", ("largest",), largest))
+    if of.raises:
+        raised = of.line_bytes * cost("raised", bit=of.accumulator_bits)
+        found.append(_item("sums that move up", ("raised",), raised))
     if of.code_bits == 4:
         found.append(_item("weight decoders", ("decoder",), 9 * of.units * cost("decoder")))
     if of.pointwise:

@@ -120,6 +120,7 @@ def features_of(plan: Planned) -> Features:
         frames=array.frames,
         accumulator_bits=plan.acc_bits,
         largest_bits=plan.largest_bits,
+        raises=any(step.conv.raises for step in plan.steps),
         code_bits=array.code_bits,
         pointwise=any(step.mode == "pointwise" for step in plan.steps),
         windows=len(depthwise),

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shiftforge.generator.conv.averages import MOST_DIGITS, Average, find_average
 from shiftforge.quant.formats.accumulator import accumulator_bits
 from shiftforge.quant.graph.types import (
     Add,
+    AveragePool,
     Conv,
     IntFormat,
     MaxPool,
@@ -19,34 +21,53 @@ from shiftforge.quant.graph.types import (
     WeightFormat,
 )
 
-__all__ = ["Copies"]
+__all__ = ["WINDOW", "Averaged", "Copies"]
 
 _MOST_PLACES = 6
 _LEFT, _RIGHT = 8, 10
 """Shifts of an 8-bit code beyond which it is 0, or past every 8-bit code, whatever the shift."""
+WINDOW = 3
+"""Rows and columns of a window of the line buffer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Averaged:
+    """conv: the geometry of an average's windows, its bias and requantisation, with weights of its
+    single digit, or of 1 where it has several. digits: of its constant, the highest first."""
+
+    conv: Conv
+    digits: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Copies:
     """How a network's copies are weighted. places: weights are 2**places, so that the shift of a
-    copy is one that the network's convolutions have, too."""
+    copy is one that the network's convolutions have, too. shifts: the least and the most of these.
+    digits: that a weight can be, of an average's constant.
+    """
 
     format: WeightFormat
     places: int
+    shifts: tuple[int, int]
+    digits: tuple[int, ...]
 
     @classmethod
     def of(cls, model: QuantizedModel) -> Copies:
         """For a network."""
         convs = model.conv_nodes()
         if any(isinstance(own.format, IntFormat) for own in convs):
-            return cls(IntFormat(2), 0)
+            # Weights of multipliers have four bits at least in the array.
+            return cls(IntFormat(2), 0, (0, 31), tuple(range(1, 8)))
         shifts = [
             model.tensors[own.output].grid.exponent - model.tensors[own.input].grid.exponent
             - own.z.astype(np.int64)
             for own in convs if own.multiplier is None
         ]  # fmt: skip
         least = min((int(own.min()) for own in shifts), default=0)
-        return cls(ShiftFormat(4, 1, "S1"), min(max(least, 0), _MOST_PLACES))
+        most = max((int(own.max()) for own in shifts), default=31)
+        places = min(max(least, 0), _MOST_PLACES)
+        digits = tuple(1 << e for e in range(_MOST_PLACES + 1))
+        return cls(ShiftFormat(4, 1, "S1"), places, (least, most), digits)
 
     def subsample(self, name: str, source: str, x: Tensor, out: Tensor, stride: int) -> Conv:
         """Every ``stride``-th row and column of a map, from the first on."""
@@ -85,6 +106,33 @@ class Copies:
             padding=node.padding, dilation=1, groups=x.channels, lo=x.grid.qmin, hi=x.grid.qmax,
             acc_bits=bits,
         )  # fmt: skip
+
+    def constant(self, node: AveragePool, x: Tensor) -> Average | None:
+        """The constant of a pool, of a single digit where its windows are larger than the line
+        buffer's; None where there is none."""
+        count, multiplier, shift = node.constants[0]
+        weights = tuple(sign * own for own in self.digits for sign in (1, -1))
+        return find_average(
+            (count * x.grid.qmin, count * x.grid.qmax), multiplier, shift, (node.lo, node.hi),
+            self.shifts, weights, MOST_DIGITS if max(node.kernel) <= WINDOW else 1,
+        )  # fmt: skip
+
+    def average(self, node: AveragePool, x: Tensor, out: Tensor) -> Averaged:
+        """A pool of one constant as sums of windows times its digits."""
+        own = self.constant(node, x) or Average((1,), 0, 0)  # refused, see ``average_problems``
+        kernel = x.channels, 1, *node.kernel
+        weight = np.full(kernel, own.digits[0] if len(own.digits) == 1 else 1, np.int8)
+        bias = np.full(x.channels, own.bias, np.int32)
+        places_right = np.full(x.channels, own.right, np.int64)
+        z = np.full(x.channels, out.grid.exponent - x.grid.exponent - own.right, np.int8)
+        product = np.full(kernel, own.constant, np.int64)
+        conv = Conv(
+            name=node.name, source=node.source, input=x.name, output=out.name, weight=weight, z=z,
+            bias=bias, format=self.format, stride=node.stride[1],
+            padding=node.padding, dilation=1, groups=x.channels, lo=node.lo, hi=node.hi,
+            acc_bits=accumulator_bits(product, bias, x.grid, places_right),
+        )  # fmt: skip
+        return Averaged(conv, own.digits)
 
     def _copy(
         self, name: str, source: str, x: Tensor, out: Tensor, *, stride: int = 1, offset: int = 0,

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol, TypeGuard
 
-from shiftforge.generator.conv.followers import followers_of, readers_of
+from shiftforge.generator.conv.followers import Leads, followers_of, readers_of
 from shiftforge.generator.conv.geometry import LANE_BITS, on_image
 from shiftforge.generator.conv.legal.copies import Copies
 from shiftforge.quant.graph.types import (
     Add,
     Concat,
-    Conv,
-    MaxPool,
     Node,
     Pool,
     QuantizedModel,
@@ -72,7 +70,7 @@ def _left(model: QuantizedModel, to: Joins) -> Add | Table | Pool | None:
     readers, on_chip = readers_of(model.nodes), chip_before(model)
     taken: set[str] = set()
     for node in model.nodes:
-        if isinstance(node, Conv | MaxPool):
+        if isinstance(node, Leads):
             found = followers_of(node, model, readers, on_chip)
             taken.update(own.name for own in found.nodes)
             on_chip.add(found.result)

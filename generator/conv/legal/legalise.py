@@ -10,6 +10,7 @@ from itertools import zip_longest
 from shiftforge.generator.conv.embed import fits_depthwise
 from shiftforge.generator.conv.followers import readers_of
 from shiftforge.generator.conv.geometry import on_image
+from shiftforge.generator.conv.legal.average_pools import legal_average_pool
 from shiftforge.generator.conv.legal.copies import Copies
 from shiftforge.generator.conv.legal.homes import Home, Homes, Window
 from shiftforge.generator.conv.legal.joins import with_passes
@@ -17,6 +18,7 @@ from shiftforge.generator.conv.legal.max_pools import legal_max_pool
 from shiftforge.generator.conv.legal.moves import legal_concat, legal_move
 from shiftforge.quant.graph.types import (
     Add,
+    AveragePool,
     Concat,
     Conv,
     MaxPool,
@@ -144,6 +146,8 @@ class _Builder:
                 self.nodes.append(self.copies.doubled(node, x, out))
             case MaxPool():
                 legal_max_pool(node, self)
+            case AveragePool():
+                legal_average_pool(node, self)
             case _:
                 self.nodes.append(node)
 

@@ -9,9 +9,9 @@ from typing import Protocol
 from shiftforge.errors import Problem
 from shiftforge.generator.conv.legal.copies import Copies
 from shiftforge.generator.conv.legal.windows import Axis, stages
-from shiftforge.quant.graph.types import Grid, MaxPool, Node, QuantizedModel, Tensor
+from shiftforge.quant.graph.types import AveragePool, Grid, MaxPool, Node, QuantizedModel, Tensor
 
-__all__ = ["Builds", "legal_max_pool", "max_pool_axes", "pool_problems"]
+__all__ = ["Builds", "legal_max_pool", "max_pool_axes", "padded_map", "pool_problems"]
 
 
 def pool_problems(node: MaxPool, model: QuantizedModel) -> list[Problem]:
@@ -59,7 +59,7 @@ def legal_max_pool(node: MaxPool, to: Builds) -> None:
     if shifted:
         x = _from_zero(node, x, to)
     if None in own:
-        x, axes = _padded(node, x, axes, to)
+        x, axes = padded_map(node, x, axes, to)
         own = [stages(axis) for axis in axes]
     rows, columns = own
     if rows is None or columns is None:
@@ -94,8 +94,8 @@ def _from_zero(node: MaxPool, x: Tensor, to: Builds) -> Tensor:
     return out
 
 
-def _padded(
-    node: MaxPool, x: Tensor, axes: tuple[Axis, Axis], to: Builds
+def padded_map(
+    node: MaxPool | AveragePool, x: Tensor, axes: tuple[Axis, Axis], to: Builds
 ) -> tuple[Tensor, tuple[Axis, Axis]]:
     """The map with the zeros around it that its windows have, and the windows in it."""
     rows, columns = axes

@@ -12,7 +12,7 @@ from random_networks import random_network
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.schedule import Schedule, schedule
 from shiftforge.quant.graph.example import ConvOptions, ModelOptions, random_conv, random_model
-from shiftforge.quant.graph.types import Add, Conv, Grid, Node, QuantizedModel, Table
+from shiftforge.quant.graph.types import Add, AveragePool, Conv, Grid, Node, QuantizedModel
 
 
 def with_nodes(model: QuantizedModel, **changes: dict[str, object]) -> QuantizedModel:
@@ -151,9 +151,9 @@ def test_all_refusals_come_at_once(mobilenet: QuantizedModel) -> None:
     changes: dict[str, dict[str, object]] = {
         "block1__depthwise": {"stride": 6}, "block2__depthwise": {"stride": 5}
     }  # fmt: skip
-    grid = mobilenet.tensors["t.dw2"].grid
-    codes = (0,) * (1 << grid.bits)
-    extra = Table("loose", "example.loose", "t.dw2", "t.loose", codes)
+    around, constants = (1, 1, 1, 1), tuple((n, 1, 3) for n in (4, 6, 9))
+    extra = AveragePool("loose", "example.loose", "t.dw2", "t.loose", (3, 3), (1, 1), around,
+                        (0, 0, 0, 0), constants, 0, 255)  # fmt: skip
     bad = with_nodes(mobilenet, **changes)
     tensors = {**bad.tensors, "t.loose": replace(bad.tensors["t.dw2"], name="t.loose")}
     bad = replace(bad, nodes=(*bad.nodes, extra), tensors=tensors)

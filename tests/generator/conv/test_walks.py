@@ -150,7 +150,7 @@ VALUES = {
     "controller": {"trace_base", "to_memory", "fetches", "fetch_every", "fetch_base",
                    "column", "column_step", *(f"{axis}{k}" for axis in "anty" for k in (6, 7, 8))},
     "conv": {"in_signed", "geometry", "column", "column_step", "more_rows", "more_columns",
-             "further", "largest"},
+             "further", "largest", "raises"},
     "post": {"low", "high", "exported", "skip_signed", "skip_left", "add_signed", "add_left",
              "sum_left", "sum_right", "add_low", "add_high", "pool_signed", "pool_low",
              "pool_high"},

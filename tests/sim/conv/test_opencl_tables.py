@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from clocked_runs import count
 from conv_faults import TEXT, locate, replace_text
+from device_checks import check_equal
 from device_client import DeviceClient
 from random_maps import MapBuilder, finished, random_maps
 from random_networks import Builder, random_frames
@@ -27,7 +28,6 @@ from shiftforge.quant.graph.types import (
     Table,
     Tensor,
 )
-from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
 
 OnDevice = Callable[[str], DeviceClient]
@@ -35,17 +35,6 @@ Generate = Callable[..., Path]
 SHAPES = ((16, 7, 1), (32, 4, 1), (16, 1, 4), (16, 3, 2), (8, 4, 2), (24, 3, 1))
 IMAGE = Tensor("input", 3, 9, 10, Grid(8, False, -8))
 KINDS: tuple[type, ...] = (Conv, MaxPool, Table, Table, Pool)
-
-
-def check(model: QuantizedModel, folder: Path, seed: int, client: DeviceClient) -> None:
-    """Fails with the first divergence; channels are as deep as in hardware."""
-    frames = random_frames(model, seed, 2)
-    golden = run_golden(model, frames)
-    found = client.run(folder, frames, strict_depth=True)
-    order = [name for name in tensor_order(model) if name in found]
-    assert len(order) == len(found)
-    divergence = first_divergence(golden, found, order, model=model)
-    assert divergence is None, f"seed {seed} on {client.device}: {divergence}"
 
 
 def network() -> QuantizedModel:
@@ -73,7 +62,7 @@ def test_every_place_of_a_table(generated: Generate, on_device: OnDevice) -> Non
     layers = schedule(model).layers
     assert [own.code_table is not None for own in layers] == [False, True, False, False]
     assert [own.table is not None for own in layers] == [True, True, True, False]
-    check(model, generated(model, 16, 4), 1, on_device("pocl"))
+    check_equal(model, schedule(model, 16).layers, generated(model, 16, 4), 1, on_device("pocl"))
 
 
 @pytest.mark.slow
@@ -139,6 +128,7 @@ def test_many_random_networks_with_tables(
 ) -> None:
     """Every eighth one also on the emulator."""
     model = random_maps(seed, nodes=10, kinds=KINDS)
-    folder = generated(model, *SHAPES[seed % len(SHAPES)])
+    units, pixels, frames = SHAPES[seed % len(SHAPES)]
+    folder = generated(model, units, pixels, frames)
     for device in ("pocl", *(("intel-fpga-emu",) if seed % 8 == 0 else ())):
-        check(model, folder, seed, on_device(device))
+        check_equal(model, schedule(model, units).layers, folder, seed, on_device(device))
