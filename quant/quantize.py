@@ -17,6 +17,7 @@ from shiftforge.quant.calibrate.images import normalise
 from shiftforge.quant.calibrate.network import one_thread
 from shiftforge.quant.calibrate.sequential import Options, Progress, round_network
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
+from shiftforge.quant.data.labelled_input import frame_digests
 from shiftforge.quant.graph.types import Grid, QuantizedModel, ShiftFormat
 from shiftforge.quant.graph.verify import verify
 from shiftforge.quant.quantisation import FirstLast, Quantisation, weight_formats
@@ -85,6 +86,7 @@ def quantize(
         "requant": given.requant,
         "calibration": given.calibration,
         "calibration_images": len(values),
+        "calibration_frames": frame_digests(np.asarray(frames, np.uint8)),
         "first_last": given.ends,
     }
 

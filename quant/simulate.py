@@ -15,11 +15,12 @@ import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
 
-from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.errors import Problem, Problems
 from shiftforge.quant.calibrate.images import normalise
 from shiftforge.quant.capture.function import from_json
 from shiftforge.quant.capture.function_values import values as function_values
 from shiftforge.quant.capture.map_values import enlarged, maximum, shuffled, window_sums
+from shiftforge.quant.graph.floats import float_problems
 from shiftforge.quant.graph.types import (
     Add,
     AveragePool,
@@ -234,21 +235,8 @@ def run_float_checkpoints(
     input grid. Raises InputError for a bad image, and for a model without float weights or without
     the activation functions in its facts.
     """
+    Problems(float_problems(model)).stop()
     activations = model.meta.get("activations", {})
-    absent = [c.name for c in model.conv_nodes() if f"{c.name}.weight" not in model.floats]
-    functions = model.meta.get("functions", {})
-    for node in model.nodes:
-        known = functions if isinstance(node, Table) else activations
-        if isinstance(node, Conv | Add | Table) and node.name not in known:
-            absent.append(node.name)
-    if absent:
-        raise InputError(
-            Problem(
-                f"the model holds no float network ({absent[0]})",
-                "quantise again and keep the float weights",
-                model.name,
-            )
-        )
     live = {model.input: torch.from_numpy(normalise(images, model.preprocess))}
     with torch.no_grad():
         for node in model.nodes:

@@ -1,8 +1,8 @@
 """ShiftForge: from a PyTorch network to checked FPGA hardware without multipliers.
 
 The steps as functions: ``check``, ``quantize``, ``generate``, ``explore``, ``emulate``,
-``compare``, with ``load_model``, ``save_model``, ``load_board`` and ``load_frames``. Importing this
-package imports none of them.
+``evaluate``, ``compare``, with ``load_model``, ``save_model``, ``load_board`` and ``load_frames``.
+Importing this package imports none of them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from shiftforge.checking import check
+    from shiftforge.evaluating import evaluate
     from shiftforge.steps import (
         compare,
         emulate,
@@ -32,6 +33,7 @@ __all__ = [
     "check",
     "compare",
     "emulate",
+    "evaluate",
     "explore",
     "generate",
     "load_board",
@@ -47,6 +49,10 @@ def __getattr__(name: str) -> Any:
         from shiftforge.checking import check
 
         return check
+    if name == "evaluate":
+        from shiftforge.evaluating import evaluate
+
+        return evaluate
     if name in __all__:
         from shiftforge import steps
 

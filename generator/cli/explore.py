@@ -25,8 +25,9 @@ _LIMITS = ("target_fps", "max_alm", "max_ram", "min_sqnr")
 
 
 def _early(plot: Path | None, confirm: bool, device: str | None, **values: Any) -> list[Problem]:
-    from shiftforge.cli.explore_plot import is_plot, plot_problems
+    from shiftforge.cli.explore_plot import is_plot
     from shiftforge.cli.options import device_problems
+    from shiftforge.cli.plots import plot_problems
 
     problems: list[Problem] = []
     if plot is not None:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shiftforge.errors import Problem
+from shiftforge.cli.plots import is_picture_of
 
 if TYPE_CHECKING:
     from shiftforge.generator.exploring import FrontPoint
 
-__all__ = ["SOFTWARE", "is_plot", "plot_front", "plot_problems"]
+__all__ = ["SOFTWARE", "is_plot", "plot_front"]
 
 SOFTWARE = "ShiftForge explore"
 _MARKS = "osD^vP*X"
 
 
-def plot_problems() -> list[Problem]:
-    """Why no picture can be drawn."""
-    if importlib.util.find_spec("matplotlib") is not None:
-        return []
-    return [Problem("--plot needs matplotlib", "pip install 'shiftforge[plot]'")]
-
-
 def is_plot(path: Path) -> bool:
     """Whether a file is a picture of ours, and so may be replaced."""
-    with path.open("rb") as stream:
-        start = stream.read(1 << 16)
-    return start.startswith(b"\x89PNG") and f"Software\0{SOFTWARE}".encode() in start
+    return is_picture_of(path, SOFTWARE)
 
 
 def plot_front(

@@ -27,6 +27,7 @@ from shiftforge.cli import (
     cosim,
     doctor,
     emulate,
+    evaluate,
     explore,
     generate,
     loops,
@@ -52,7 +53,8 @@ __all__ = ["cli", "run"]
 _NEEDS = {  # libraries that do not fail with less memory, they end the process
     **dict.fromkeys(("check", "quantize", "train"), ("torch", 768 << 20)),
     **dict.fromkeys(
-        ("generate", "explore", "emulate", "compare", "cosim", "unit"), ("numpy", 192 << 20)
+        ("generate", "explore", "emulate", "evaluate", "compare", "cosim", "unit"),
+        ("numpy", 192 << 20),
     ),
 }
 
@@ -91,6 +93,7 @@ for _module in (
     explore,
     loops,
     emulate,
+    evaluate,
     compare,
     cosim,
     unit,

@@ -38,7 +38,15 @@ from shiftforge.quant.data.memory import check_memory
 from shiftforge.quant.data.photos import load_photos
 from shiftforge.quant.graph.types import Grid, Preprocess
 
-__all__ = ["Frames", "check_input", "given_frames", "is_builtin_input", "load_frames", "to_codes"]
+__all__ = [
+    "Frames",
+    "check_input",
+    "given_frames",
+    "is_builtin_input",
+    "load_frames",
+    "read_pictures",
+    "to_codes",
+]
 
 RANDOM_COUNT = 16
 _LARGEST_SEED = (1 << 64) - 1
@@ -182,7 +190,7 @@ def _files(
         batch = load_npy(path, preprocess.channels, limit)
         names = tuple(f"{path.name}/{i}" for i in range(len(batch)))
         return Frames(_fitted(batch, preprocess, spec), None, names)
-    return Frames(_pictures([path], preprocess), None, (path.name,))
+    return Frames(read_pictures([path], preprocess, spec), None, (path.name,))
 
 
 def _folder(
@@ -193,8 +201,7 @@ def _folder(
     classes: Sequence[str] | None,
 ) -> Frames:
     paths = found.paths[:limit]
-    _check_room(len(paths), preprocess, str(folder))
-    images = _pictures(paths, preprocess)
+    images = read_pictures(paths, preprocess, str(folder))
     if found.classes is None:
         return Frames(images, None, tuple(p.name for p in paths), found.notes)
     names = tuple(f"{p.parent.name}/{p.name}" for p in paths)
@@ -213,7 +220,13 @@ def _folder(
     return Frames(images, None, names, (*found.notes, text))
 
 
-def _pictures(paths: Sequence[Path], preprocess: Preprocess) -> NDArray[np.uint8]:
+def read_pictures(paths: Sequence[Path], preprocess: Preprocess, where: str) -> NDArray[np.uint8]:
+    """Picture files as uint8 (N, H, W, C) of the network's size.
+
+    where: what they are of, for messages. Raises InputError with every one that cannot be read, and
+    before any is where memory cannot hold them.
+    """
+    _check_room(len(paths), preprocess, where)
     frames: list[NDArray[np.uint8]] = []
     problems = Problems()
     white = preprocess.resize.alpha == "white"

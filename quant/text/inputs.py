@@ -16,7 +16,14 @@ from shiftforge.files import check_file
 if TYPE_CHECKING:
     from shiftforge.quant.albert.network.file import Package
 
-__all__ = ["RANDOM_COUNT", "Texts", "load_texts", "own_count", "source_problems"]
+__all__ = [
+    "RANDOM_COUNT",
+    "Texts",
+    "load_texts",
+    "own_count",
+    "source_problems",
+    "tokenised_texts",
+]
 
 RANDOM_COUNT = 4
 """Random sentences, where no limit is given."""
@@ -147,6 +154,11 @@ def _tokenised(
     cut = sum(len(own) > network.length for own in whole)
     told = cut_note(whole, network.length)
     return Texts(source, names, ids, wanted, cut, notes=(told,) if told else ())
+
+
+def tokenised_texts(source: str, package: Package, texts: Sequence[str]) -> Texts:
+    """Texts of a source through the package's tokeniser. Raises InputError where it has none."""
+    return _tokenised(source, package, texts, None)
 
 
 def _short(text: str) -> str:

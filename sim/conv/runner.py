@@ -20,6 +20,7 @@ from shiftforge.generator.conv.target import MODEL_FILE
 from shiftforge.generator.project import Project, check_interface
 from shiftforge.quant.data.inputs import Frames, given_frames, load_frames
 from shiftforge.quant.graph.file import load_model
+from shiftforge.quant.graph.floats import float_problems
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.clocked.emulation import (
     ClockedEmulation,
@@ -29,12 +30,14 @@ from shiftforge.sim.conv.clocked.emulation import (
 from shiftforge.sim.conv.clocked.planned import PLAN_FILE
 from shiftforge.sim.conv.clocked.steady import FIRST_FRAMES
 from shiftforge.sim.conv.frames import FrameOptions, FrameSamples, top1
+from shiftforge.sim.conv.labelled import labelled_frames
 from shiftforge.sim.conv.layers import (
     LayerComparison,
     compare_checkpoints,
     tensor_order,
     tensor_trace,
 )
+from shiftforge.sim.evaluation import Labelled
 from shiftforge.sim.opencl.devices import clocked_problems
 from shiftforge.sim.runner import (
     DEVICE_NAMES,
@@ -85,6 +88,7 @@ class ImageRunner(Base):
 
     checkpoints = (FLOAT, FAKE, GOLDEN, *DEVICE_NAMES)
     flow = (FLOAT, FAKE, GOLDEN)
+    first = (FLOAT,)
     options = FrameOptions
     whole = "every layer"
 
@@ -114,6 +118,8 @@ class ImageRunner(Base):
 
     def check(self, samples: FrameSamples, names: Sequence[str]) -> list[Problem]:
         """See ``Runner``."""
+        if FLOAT in names and (found := float_problems(samples.model)):
+            return found
         if not samples.options.clocked:
             return []
         found = clocked_problems(names)
@@ -155,6 +161,26 @@ class ImageRunner(Base):
         trace = tensor_trace(tensors, order, model, samples.first)
         outputs = tensors[model.output].reshape(len(samples), -1)
         return Run(at, trace, Tensors(outputs, tensors), facts)
+
+    def labelled(
+        self, project: Project, spec: Any, limit: int | None, options: FrameOptions, *,
+        calibrated: bool,
+    ) -> Labelled:  # fmt: skip
+        """See ``Evaluates``. spec: see ``load_labelled``."""
+        Problems(check_interface(project, f"{__version__}/{INTERFACE}", _NEEDED)).stop()
+        model = load_model(project.path(MODEL_FILE))
+        return labelled_frames(model, spec, limit, options, calibrated=calibrated)
+
+    def scores(self, samples: FrameSamples, run: Run) -> NDArray[np.floating]:
+        """See ``Evaluates``. Logits."""
+        outputs: NDArray[np.float64] = run.result.outputs.astype(np.float64)
+        if run.at == FLOAT:
+            return outputs
+        model = samples.model
+        return outputs * 2.0 ** int(model.tensors[model.output].grid.exponent)
+
+    def exits(self, samples: FrameSamples, run: Run) -> None:
+        """See ``Evaluates``. Every frame runs through the whole network."""
 
     def pair(self, samples: FrameSamples, a: Run, b: Run) -> Pair:
         """See ``Runner``. SQNR and equality layer by layer; the float network is only measured."""

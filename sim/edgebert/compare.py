@@ -23,6 +23,7 @@ __all__ = [
     "FLOAT",
     "CheckpointReport",
     "compare_checkpoints",
+    "float_end",
     "compare_sentences",
     "measured",
 ]
@@ -145,6 +146,15 @@ def _float_exit(layers: list[Stages], threshold: float | None) -> int:
         return len(layers)
     entropies = nats(np.array([stages["logits"] for stages in layers]))
     return int(exit_layers(entropies, threshold)[0])
+
+
+def float_end(
+    floats: FloatNetwork, ids: NDArray[np.int64], threshold: float | None
+) -> tuple[NDArray[np.float64], int]:
+    """(logits (classes,), layer) where a sentence leaves the float network."""
+    _, layers = float_stages(floats, ids)
+    at = _float_exit(layers, threshold)
+    return np.asarray(layers[at - 1]["logits"][0], dtype=np.float64), at
 
 
 def measured(

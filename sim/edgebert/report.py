@@ -24,6 +24,7 @@ __all__ = [
     "command_totals",
     "cosim_report",
     "cosim_tables",
+    "exit_logits",
     "right_labels",
     "sentence_table",
     "stage_table",
@@ -33,10 +34,15 @@ __all__ = [
 _SHOWN = 40
 
 
+def exit_logits(network: IntegerAlbert, sentence: Sentence) -> NDArray[np.float64]:
+    """The values (classes,) of the logit codes at the exit."""
+    bias = network.biases[sentence.exit_layer - 1]["logits"]
+    return np.asarray(af_values(sentence.layers[-1].logits, bias), dtype=np.float64)
+
+
 def probabilities(network: IntegerAlbert, sentence: Sentence) -> NDArray[np.float64]:
     """Softmax (classes,) of the logit codes at the exit, computed by the host in floating point."""
-    bias = network.biases[sentence.exit_layer - 1]["logits"]
-    logits = np.asarray(af_values(sentence.layers[-1].logits, bias), dtype=np.float64)
+    logits = exit_logits(network, sentence)
     e = np.exp(logits - logits.max())
     shares: NDArray[np.float64] = e / e.sum()
     return shares

@@ -7,14 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shiftforge.errors import Problem, Problems
 from shiftforge.generator.design import Design
 from shiftforge.generator.project import Project
 from shiftforge.quant.text.inputs import load_texts
+from shiftforge.quant.text.labelled import load_labelled_texts
 from shiftforge.sim.edgebert.project import load_unit_project
 from shiftforge.sim.edgebert.report import (
     cosim_report,
     cosim_tables,
+    exit_logits,
     right_labels,
     sentence_table,
     stage_table,
@@ -23,6 +28,7 @@ from shiftforge.sim.edgebert.report import (
 from shiftforge.sim.edgebert.samples import TextOptions, TextSamples
 from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence, threshold_of
 from shiftforge.sim.edgebert.sentence_trace import OUTPUTS, sentence_trace
+from shiftforge.sim.evaluation import Labelled
 from shiftforge.sim.on_rtl import RtlRequest, Waveform
 from shiftforge.sim.rtl.coverage import Coverage
 from shiftforge.sim.runner import (
@@ -50,6 +56,7 @@ class TextRunner(Base):
 
     checkpoints = (FLOAT, GOLDEN, *DEVICE_NAMES, RTL)
     options = TextOptions
+    first = (FLOAT,)
 
     def samples(
         self, project: Project, spec: Any, limit: int | None, options: TextOptions
@@ -157,6 +164,46 @@ class TextRunner(Base):
         from shiftforge.sim.edgebert.sentence_cosim import keep_sentence
 
         return keep_sentence(samples, run, sample)
+
+    def labelled(
+        self, project: Project, spec: Any, limit: int | None, options: TextOptions, *,
+        calibrated: bool,
+    ) -> Labelled:  # fmt: skip
+        """See ``Evaluates``. spec: see ``load_labelled_texts``. The trained folder is given where
+        the float network is wanted; texts do not calibrate."""
+        problems = Problems(options.problems())
+        own = problems.check(load_unit_project, project)
+        texts = (
+            None if own is None
+            else problems.check(load_labelled_texts, str(spec), own.package, limit)
+        )  # fmt: skip
+        problems.stop()
+        assert own is not None and texts is not None and texts.wanted is not None
+        at = None if options.threshold is None else threshold_of(options.threshold)
+        classes = own.network.classes
+        labels = np.array([classes.index(name) for name in texts.wanted], dtype=np.int64)
+        samples = TextSamples(own, texts, options, at)
+        return Labelled(samples, labels, classes, texts.names, notes=texts.notes)
+
+    def scores(self, samples: TextSamples, run: Run) -> NDArray[np.float64]:
+        """See ``Evaluates``. Logits at the exit."""
+        if run.at == FLOAT:
+            return np.stack([own for own, _ in self._float_ends(samples, run)])
+        network = samples.own.network
+        return np.stack([exit_logits(network, sentence) for sentence in run.result])
+
+    def exits(self, samples: TextSamples, run: Run) -> NDArray[np.int64]:
+        """See ``Evaluates``."""
+        if run.at == FLOAT:
+            return np.array([layer for _, layer in self._float_ends(samples, run)])
+        return np.array([sentence.exit_layer for sentence in run.result])
+
+    def _float_ends(self, samples: TextSamples, run: Run) -> list[tuple[NDArray[np.float64], int]]:
+        """(logits, layer) of each text's exit."""
+        from shiftforge.sim.edgebert.compare import float_end
+
+        threshold = samples.options.threshold
+        return [float_end(run.result, ids, threshold) for ids in samples.texts.ids]
 
     def pair(self, samples: TextSamples, a: Run, b: Run) -> Pair:
         """See ``Runner``. Integers stage by stage; the float network is only measured."""

@@ -30,7 +30,7 @@ class TextOptions(Options):
         default=None,
         metadata={
             "metavar": "DIR",
-            "commands": ("compare",),
+            "commands": ("compare", "evaluate"),
             "help": "A text classifier's: the trained folder, for the checkpoint float.",
         },
     )
