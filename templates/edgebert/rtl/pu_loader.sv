@@ -5,7 +5,8 @@
 // rows each) and its data beats; one of A may come in a_parts parts, each with masks, data and a
 // descriptor of its own. A column tile brings its ParamBeats parameter beats the first time
 // (p_load). The table has f_rows rows of TableBeats beats.
-// req is valid/ready; responses come in order, one beat each, and are always taken.
+// req is valid/ready; responses come in order, one beat each, and are always taken. What a response
+// is for (*_we_o, waddr_o, param_beat_o) is told a cycle later: its data has to wait as long.
 module pu_loader (
   input  logic clk_i,
   input  logic rst_ni,
@@ -36,7 +37,11 @@ module pu_loader (
   localparam int unsigned TileBits = pu_pkg::TileBits;
   localparam int unsigned ParamBeats = pu_pkg::ParamBeats;
   localparam int unsigned TableBeats = pu_pkg::TableBeats;
-  typedef enum logic [3:0] {Idle, DescA, DescB, Table, Pick, Part, Param, Mask, Data} state_e;
+  // States with the highest bit ask for beats.
+  typedef enum logic [3:0] {
+    Idle = 4'd0, Pick = 4'd1, Part = 4'd2,
+    DescA = 4'd8, DescB = 4'd9, Table = 4'd10, Param = 4'd11, Mask = 4'd12, Data = 4'd13
+  } state_e;
   typedef enum logic [2:0] {
     ToDescA, ToDescB, ToTable, ToParam, ToMaskA, ToMaskB, ToDataA, ToDataB
   } to_e;
@@ -59,13 +64,16 @@ module pu_loader (
   logic last_part;
   logic descs_here_q, last_part_q, params;
   logic a_can, b_can, a_more, pick_a, pick_b, take_a, take_b, req_fire, last_beat_q, meta_ready;
-  logic final_beat, fresh_q;
+  logic final_beat, fresh_q, none_asked_q;
   // The descriptor of the first strip: not read yet; read now, and the cycle behind it.
   logic late_q, reread, reread_q, first_desc_q;
   logic [15:0] a_count, b_count, a_count_q, b_count_q, data_beats;
-  pu_pkg::load_row_t resp_dest;
-  logic [2:0] resp_to, resp_beat;
-  logic resp_final, meta_valid;
+  // Of both, and of the strip at hand: whether it has no data beat, or one.
+  logic a_none_q, b_none_q, a_one_q, b_one_q, no_data, one_data;
+  pu_pkg::load_row_t meta_dest, resp_dest_q;
+  logic [2:0] meta_to, meta_beat, resp_to_q, resp_beat_q;
+  logic [15:0] resp_count_q;
+  logic meta_final, meta_valid, resp_valid_q, resp_final_q;
   to_e to;
 
   // What is asked for next, decided a cycle before it is: between two picks there is another state,
@@ -89,7 +97,7 @@ module pu_loader (
     all_asked_q <= !a_more && !b_more_q;
   end
   // The first strip's masks, but for the last beat, are asked for before its descriptor is here.
-  assign take_a = state_q == Pick && (descs_here_q || a_asked_q == '0) && pick_a_q;
+  assign take_a = state_q == Pick && (descs_here_q || none_asked_q) && pick_a_q;
   assign take_b = state_q == Pick && descs_here_q && pick_b_q;
 
   always_comb begin
@@ -107,54 +115,94 @@ module pu_loader (
   assign last_part = !is_a_q || last_part_q;
   assign params = first_pass_q && cfg_i.p_load;
   // A strip's only mask beat waits for what is read and compared when a strip or a part begins.
-  assign req_valid_o = state_q != Idle && state_q != Pick && state_q != Part && meta_ready
-      && !((fresh_q || late_q || reread_q) && last_beat_q);
+  logic hold, can_ask, state_end;
+  assign hold = fresh_q || late_q || reread_q;
+  assign req_valid_o = state_q[3] && meta_ready && !(hold && last_beat_q);
   assign req_addr_o = addr_q;
-  assign req_fire = req_valid_o && req_ready_i;
+  assign can_ask = state_q[3] && meta_ready && req_ready_i;
+  assign req_fire = can_ask && !(hold && last_beat_q);
+  assign state_end = can_ask && !hold && last_beat_q;
   // Of a strip, or of all descriptors.
   assign final_beat = last_beat_q && (state_q == DescB || (last_part
-      && (state_q == Data || (state_q == Mask && data_beats == 16'd0))));
+      && (state_q == Data || (state_q == Mask && no_data))));
 
-  // Descriptors of the strips; read while the strip's masks are asked for.
-  logic resp_desc_a, resp_desc_b;
-  pu_ram #(.Width(16), .AddrWidth(TileBits - 1)) u_desc_a (
-    .clk_i(clk_i), .we_i(resp_desc_a), .waddr_i(resp_dest[TileBits-2:0]), .wdata_i(resp_count_i),
+  // Descriptors of the strips, and whether there is no data beat, or one; read while the strip's
+  // masks are asked for.
+  logic resp_desc_a, resp_desc_b, a_one, a_none, b_one, b_none;
+  logic [17:0] resp_desc;
+  assign resp_desc = {resp_count_q == 16'd1, resp_count_q == 16'd0, resp_count_q};
+  pu_ram #(.Width(18), .AddrWidth(TileBits - 1)) u_desc_a (
+    .clk_i(clk_i), .we_i(resp_desc_a), .waddr_i(resp_dest_q[TileBits-2:0]), .wdata_i(resp_desc),
     .re_i(take_a || state_q == Part || reread),
     .raddr_i(reread ? '0 : state_q == Part ? a_index_q[TileBits-2:0] : a_asked_q[TileBits-2:0]),
-    .rdata_o(a_count)
+    .rdata_o({a_one, a_none, a_count})
   );
-  pu_ram #(.Width(16), .AddrWidth(TileBits - 1)) u_desc_b (
-    .clk_i(clk_i), .we_i(resp_desc_b), .waddr_i(resp_dest[TileBits-2:0]), .wdata_i(resp_count_i),
-    .re_i(take_b), .raddr_i(b_column_q[TileBits-2:0]), .rdata_o(b_count)
+  pu_ram #(.Width(18), .AddrWidth(TileBits - 1)) u_desc_b (
+    .clk_i(clk_i), .we_i(resp_desc_b), .waddr_i(resp_dest_q[TileBits-2:0]), .wdata_i(resp_desc),
+    .re_i(take_b), .raddr_i(b_column_q[TileBits-2:0]), .rdata_o({b_one, b_none, b_count})
   );
   always_ff @(posedge clk_i) begin
     a_count_q <= a_count;
     b_count_q <= b_count;
+    a_none_q <= a_none;
+    b_none_q <= b_none;
+    a_one_q <= a_one;
+    b_one_q <= b_one;
     last_part_q <= part_q + 1'b1 == cfg_i.a_parts;
   end
   assign reread = late_q && first_desc_q;
   assign data_beats = is_a_q ? a_count_q : b_count_q;
+  assign no_data = is_a_q ? a_none_q : b_none_q;
+  assign one_data = is_a_q ? a_one_q : b_one_q;
 
-  // What is asked for when a state ends.
-  logic state_end;
-  assign state_end = req_fire && last_beat_q;
+  // What is asked for when a state ends, and whether it is one beat.
+  logic last_d, b_strip_q, tile_q, part_beat_q, mask_beat_q;
+  always_ff @(posedge clk_i) begin
+    b_strip_q <= 16'(cfg_i.b_strips) == 16'd1;
+    tile_q <= 16'(cfg_i.m_tiles) == 16'd1;
+    part_beat_q <= cfg_i.part_rows[15:3] == 13'd1;
+    mask_beat_q <= cfg_i.k_stride[15:3] == 13'd1;
+  end
   always_comb begin
     left_d = 16'(TableBeats);
+    last_d = 1'b0;
     unique case (state_q)
-      Idle: left_d = 16'(cfg_i.m_tiles);
-      DescA: left_d = last_part_q ? 16'(cfg_i.b_strips) : 16'(cfg_i.m_tiles);
-      Pick: if (take_a) left_d = 16'(cfg_i.part_rows[15:3]);
-            else left_d = params ? 16'(ParamBeats) : 16'(cfg_i.k_stride[15:3]);
-      Part: left_d = 16'(cfg_i.part_rows[15:3]);
-      Param: left_d = 16'(cfg_i.k_stride[15:3]);
-      Mask: left_d = data_beats;
+      Idle: begin
+        left_d = 16'(cfg_i.m_tiles);
+        last_d = 16'(cfg_i.m_tiles) == 16'd1;
+      end
+      DescA: begin
+        left_d = last_part_q ? 16'(cfg_i.b_strips) : 16'(cfg_i.m_tiles);
+        last_d = last_part_q ? b_strip_q : tile_q;
+      end
+      Pick: if (take_a) begin
+        left_d = 16'(cfg_i.part_rows[15:3]);
+        last_d = part_beat_q;
+      end else if (params) begin
+        left_d = 16'(ParamBeats);
+      end else begin
+        left_d = 16'(cfg_i.k_stride[15:3]);
+        last_d = mask_beat_q;
+      end
+      Part: begin
+        left_d = 16'(cfg_i.part_rows[15:3]);
+        last_d = part_beat_q;
+      end
+      Param: begin
+        left_d = 16'(cfg_i.k_stride[15:3]);
+        last_d = mask_beat_q;
+      end
+      Mask: begin
+        left_d = data_beats;
+        last_d = one_data;
+      end
       default: left_d = 16'(TableBeats);
     endcase
   end
   always_ff @(posedge clk_i) begin
-    if (state_end || state_q == Idle || state_q == Pick || state_q == Part) begin
+    if (state_end || !state_q[3]) begin
       left_q <= left_d;
-      last_beat_q <= left_d == 16'd1;
+      last_beat_q <= last_d;
     end else if (req_fire) begin
       left_q <= left_q - 16'd1;
       last_beat_q <= left_q == 16'd2;
@@ -199,117 +247,149 @@ module pu_loader (
           fresh_q <= 1'b1;
         end
         Param: if (state_end) state_q <= Mask;
-        Mask: if (state_end) state_q <= (data_beats != 16'd0) ? Data : last_part ? Pick : Part;
+        Mask: if (state_end) state_q <= !no_data ? Data : last_part ? Pick : Part;
         Data: if (state_end) state_q <= last_part ? Pick : Part;
         default: state_q <= Idle;
       endcase
     end
   end
 
+  // Where the next strips lie; there a cycle after what they follow, which is long before its use.
+  logic a_wrap, b_wrap, b_end_q, pass_end_q;
+  logic [7:0] a_slot_next_q, b_slot_next_q;
+  pu_pkg::load_row_t a_dest_next_q, b_dest_next_q;
+  pu_pkg::addr_t a_addr_next_q, b_addr_next_q;
+  assign a_wrap = a_slot_q + 8'd1 == cfg_i.a_slots;
+  assign b_wrap = b_slot_q + 8'd1 == cfg_i.b_slots;
   always_ff @(posedge clk_i) begin
-    if (req_fire) begin
-      addr_q <= addr_q + 1'b1;
-      dest_q <= dest_q + 1'b1;
-      beat_q <= beat_q + 3'd1;
-    end
+    a_slot_next_q <= a_wrap ? 8'd0 : a_slot_q + 8'd1;
+    a_dest_next_q <= a_wrap ? '0 : a_dest_q + RowBits'(cfg_i.k_stride);
+    a_addr_next_q <= a_addr_q + cfg_i.a_pitch;
+    b_slot_next_q <= b_wrap ? 8'd0 : b_slot_q + 8'd1;
+    b_dest_next_q <= b_wrap ? '0 : b_dest_q + RowBits'(cfg_i.k_stride);
+    b_addr_next_q <= (b_column_q == '0) ? cfg_i.b_base : b_home_addr_q + cfg_i.b_pitch;
+    b_end_q <= b_column_q + 1'b1 == cfg_i.b_strips;
+    pass_end_q <= pass_q + 1'b1 == cfg_i.b_passes;
+  end
+  // Where the next beat is: the following one, or where a state's first one lies. The beats of a
+  // column tile's parameters, or of a row of the table, have one row.
+  logic begins, jump, dest_jump, next_row;
+  pu_pkg::addr_t jump_addr;
+  pu_pkg::load_row_t jump_dest;
+  assign begins = state_q == Idle && start_i;
+  assign next_row = state_q != Param && (state_q != Table || last_beat_q);
+  always_comb begin
+    jump = 1'b0;
+    dest_jump = 1'b0;
+    jump_addr = b_addr_q;
+    jump_dest = '0;
     unique case (state_q)
-      Idle: if (start_i) begin
-        addr_q <= cfg_i.a_desc;
-        dest_q <= '0;
-        a_addr_q <= cfg_i.a_base;
-        b_addr_q <= cfg_i.b_base;
-        p_addr_q <= cfg_i.p_base;
-        a_dest_q <= '0;
-        b_dest_q <= '0;
-        param_dest_q <= '0;
-        a_slot_q <= 8'd0;
-        b_slot_q <= 8'd0;
-        a_asked_q <= '0;
-        b_asked_q <= '0;
-        b_column_q <= '0;
-        b_more_q <= 1'b1;
-        first_pass_q <= 1'b1;
-        pass_q <= '0;
-        part_q <= '0;
-        table_row_q <= '0;
+      Idle: begin
+        jump = start_i;
+        jump_addr = cfg_i.a_desc;
       end
-      DescA: if (state_end) begin
-        part_q <= part_q + 1'b1;
-        if (last_part_q) begin
-          addr_q <= cfg_i.b_desc;
-          dest_q <= '0;
-        end
+      DescA: begin
+        jump = state_end && last_part_q;
+        jump_addr = cfg_i.b_desc;
       end
-      DescB: if (state_end) begin
-        addr_q <= cfg_i.f_base;
-        dest_q <= '0;
-        beat_q <= 3'd0;
+      DescB: begin
+        jump = state_end;
+        jump_addr = cfg_i.f_base;
       end
-      Table: if (req_fire) begin
-        dest_q <= dest_q;
-        if (last_beat_q) begin
-          dest_q <= dest_q + 1'b1;
-          beat_q <= 3'd0;
-          table_row_q <= table_row_q + 1'b1;
-        end
+      Part: begin
+        jump = descs_here_q;
+        jump_addr = part_addr_q + cfg_i.a_part_pitch;
+        jump_dest = (a_home_q + RowBits'(cfg_i.part_rows)) >> 3;
       end
-      Part: if (descs_here_q) begin
-        addr_q <= part_addr_q + cfg_i.a_part_pitch;
-        part_addr_q <= part_addr_q + cfg_i.a_part_pitch;
-        dest_q <= (a_home_q + RowBits'(cfg_i.part_rows)) >> 3;
-        a_home_q <= a_home_q + RowBits'(cfg_i.part_rows);
-        a_index_q <= a_index_q + cfg_i.m_tiles;
-        part_q <= part_q + 1'b1;
+      Pick: begin
+        jump = take_a || take_b;
+        jump_addr = take_a ? a_addr_q : params ? p_addr_q : b_addr_q;
+        jump_dest = take_a ? a_dest_q >> 3 : params ? param_dest_q : b_dest_q >> 3;
       end
-      Pick: if (take_a) begin
-        is_a_q <= 1'b1;
-        addr_q <= a_addr_q;
-        dest_q <= a_dest_q >> 3;
-        part_addr_q <= a_addr_q;
-        part_q <= '0;
-        a_home_q <= a_dest_q;
-        a_index_q <= a_asked_q + cfg_i.m_tiles;
-        a_addr_q <= a_addr_q + cfg_i.a_pitch;
-        a_asked_q <= a_asked_q + 1'b1;
-        a_slot_q <= (a_slot_q + 8'd1 == cfg_i.a_slots) ? 8'd0 : a_slot_q + 8'd1;
-        a_dest_q <= (a_slot_q + 8'd1 == cfg_i.a_slots) ? '0 : a_dest_q + RowBits'(cfg_i.k_stride);
-      end else if (take_b) begin
-        is_a_q <= 1'b0;
-        addr_q <= params ? p_addr_q : b_addr_q;
-        dest_q <= params ? param_dest_q : b_dest_q >> 3;
-        beat_q <= 3'd0;
-        p_addr_q <= p_addr_q + pu_pkg::AddrBits'(ParamBeats);
-        param_dest_q <= param_dest_q + 1'b1;
-        b_asked_q <= b_asked_q + 1'b1;
-        // Where the next column tile lies.
-        b_home_q <= b_dest_q;
-        b_home_addr_q <= b_addr_q;
-        if (b_column_q + 1'b1 == cfg_i.b_strips) begin
-          b_column_q <= '0;
-          first_pass_q <= 1'b0;
-          pass_q <= pass_q + 1'b1;
-          if (pass_q + 1'b1 == cfg_i.b_passes) b_more_q <= 1'b0;
-        end else begin
-          b_column_q <= b_column_q + 1'b1;
-        end
+      Param: begin
+        jump = state_end;
+        jump_dest = b_dest_q >> 3;
       end
-      Param: if (req_fire) begin
-        dest_q <= dest_q;
-        if (last_beat_q) begin
-          addr_q <= b_addr_q;
-          dest_q <= b_dest_q >> 3;
-        end
-      end
-      Mask: if (state_end) begin
-        dest_q <= is_a_q ? a_home_q : b_home_q;
-        if (!is_a_q) begin
-          b_slot_q <= (b_slot_q + 8'd1 == cfg_i.b_slots) ? 8'd0 : b_slot_q + 8'd1;
-          b_dest_q <= (b_slot_q + 8'd1 == cfg_i.b_slots) ? '0 : b_dest_q + RowBits'(cfg_i.k_stride);
-          b_addr_q <= (b_column_q == '0) ? cfg_i.b_base : b_home_addr_q + cfg_i.b_pitch;
-        end
+      Mask: begin
+        dest_jump = state_end;
+        jump_dest = is_a_q ? a_home_q : b_home_q;
       end
       default: ;
     endcase
+  end
+  always_ff @(posedge clk_i) begin
+    if (jump) addr_q <= jump_addr;
+    else if (req_fire) addr_q <= addr_q + 1'b1;
+    if (jump || dest_jump) dest_q <= jump_dest;
+    else if (req_fire && next_row) dest_q <= dest_q + 1'b1;
+    if (jump || (state_end && state_q == Table)) beat_q <= 3'd0;
+    else if (req_fire) beat_q <= beat_q + 3'd1;
+    if (begins) table_row_q <= '0;
+    else if (state_end && state_q == Table) table_row_q <= table_row_q + 1'b1;
+    if (begins || take_a) part_q <= '0;
+    else if ((state_q == DescA && state_end) || (state_q == Part && descs_here_q)) begin
+      part_q <= part_q + 1'b1;
+    end
+  end
+  // Row tiles.
+  always_ff @(posedge clk_i) begin
+    if (take_a) is_a_q <= 1'b1;
+    else if (take_b) is_a_q <= 1'b0;
+    if (begins) begin
+      a_addr_q <= cfg_i.a_base;
+      a_dest_q <= '0;
+      a_slot_q <= 8'd0;
+      a_asked_q <= '0;
+      none_asked_q <= 1'b1;
+    end else if (take_a) begin
+      a_addr_q <= a_addr_next_q;
+      a_dest_q <= a_dest_next_q;
+      a_slot_q <= a_slot_next_q;
+      a_asked_q <= a_asked_q + 1'b1;
+      none_asked_q <= 1'b0;
+    end
+    if (take_a) begin
+      part_addr_q <= a_addr_q;
+      a_home_q <= a_dest_q;
+      a_index_q <= a_asked_q + cfg_i.m_tiles;
+    end else if (state_q == Part && descs_here_q) begin
+      part_addr_q <= part_addr_q + cfg_i.a_part_pitch;
+      a_home_q <= a_home_q + RowBits'(cfg_i.part_rows);
+      a_index_q <= a_index_q + cfg_i.m_tiles;
+    end
+  end
+  // Column tiles, and where the next one lies.
+  always_ff @(posedge clk_i) begin
+    if (begins) begin
+      b_addr_q <= cfg_i.b_base;
+      b_dest_q <= '0;
+      b_slot_q <= 8'd0;
+    end else if (state_q == Mask && state_end && !is_a_q) begin
+      b_addr_q <= b_addr_next_q;
+      b_dest_q <= b_dest_next_q;
+      b_slot_q <= b_slot_next_q;
+    end
+    if (begins) begin
+      p_addr_q <= cfg_i.p_base;
+      param_dest_q <= '0;
+      b_asked_q <= '0;
+      b_column_q <= '0;
+      b_more_q <= 1'b1;
+      first_pass_q <= 1'b1;
+      pass_q <= '0;
+    end else if (take_b) begin
+      p_addr_q <= p_addr_q + pu_pkg::AddrBits'(ParamBeats);
+      param_dest_q <= param_dest_q + 1'b1;
+      b_asked_q <= b_asked_q + 1'b1;
+      b_column_q <= b_end_q ? '0 : b_column_q + 1'b1;
+      if (b_end_q) first_pass_q <= 1'b0;
+      if (b_end_q) pass_q <= pass_q + 1'b1;
+      if (b_end_q && pass_end_q) b_more_q <= 1'b0;
+    end
+    if (take_b) begin
+      b_home_q <= b_dest_q;
+      b_home_addr_q <= b_addr_q;
+    end
   end
 
   // What each beat under way is for.
@@ -317,19 +397,30 @@ module pu_loader (
     .clk_i(clk_i), .rst_ni(rst_ni),
     .in_valid_i(req_fire), .in_ready_o(meta_ready), .in_data_i({to, beat_q, final_beat, dest_q}),
     .out_valid_o(meta_valid), .out_ready_i(resp_valid_i),
-    .out_data_o({resp_to, resp_beat, resp_final, resp_dest})
+    .out_data_o({meta_to, meta_beat, meta_final, meta_dest})
   );
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) resp_valid_q <= 1'b0;
+    else resp_valid_q <= resp_valid_i;
+  end
+  always_ff @(posedge clk_i) begin
+    resp_to_q <= meta_to;
+    resp_beat_q <= meta_beat;
+    resp_final_q <= meta_final;
+    resp_dest_q <= meta_dest;
+    resp_count_q <= resp_count_i;
+  end
 
-  assign resp_desc_a = resp_valid_i && resp_to == ToDescA;
-  assign resp_desc_b = resp_valid_i && resp_to == ToDescB;
-  assign param_we_o = resp_valid_i && resp_to == ToParam;
-  assign table_we_o = resp_valid_i && resp_to == ToTable;
-  assign a_mask_we_o = resp_valid_i && resp_to == ToMaskA;
-  assign b_mask_we_o = resp_valid_i && resp_to == ToMaskB;
-  assign a_data_we_o = resp_valid_i && resp_to == ToDataA;
-  assign b_data_we_o = resp_valid_i && resp_to == ToDataB;
-  assign waddr_o = resp_dest;
-  assign param_beat_o = resp_beat;
+  assign resp_desc_a = resp_valid_q && resp_to_q == ToDescA;
+  assign resp_desc_b = resp_valid_q && resp_to_q == ToDescB;
+  assign param_we_o = resp_valid_q && resp_to_q == ToParam;
+  assign table_we_o = resp_valid_q && resp_to_q == ToTable;
+  assign a_mask_we_o = resp_valid_q && resp_to_q == ToMaskA;
+  assign b_mask_we_o = resp_valid_q && resp_to_q == ToMaskB;
+  assign a_data_we_o = resp_valid_q && resp_to_q == ToDataA;
+  assign b_data_we_o = resp_valid_q && resp_to_q == ToDataB;
+  assign waddr_o = resp_dest_q;
+  assign param_beat_o = resp_beat_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -343,13 +434,13 @@ module pu_loader (
       descs_here_q <= 1'b0;
       first_desc_q <= 1'b0;
     end else begin
-      if (resp_valid_i && resp_final && (resp_to == ToDataA || resp_to == ToMaskA)) begin
+      if (resp_valid_q && resp_final_q && (resp_to_q == ToDataA || resp_to_q == ToMaskA)) begin
         a_loaded_o <= a_loaded_o + 1'b1;
       end
-      if (resp_valid_i && resp_final && (resp_to == ToDataB || resp_to == ToMaskB)) begin
+      if (resp_valid_q && resp_final_q && (resp_to_q == ToDataB || resp_to_q == ToMaskB)) begin
         b_loaded_o <= b_loaded_o + 1'b1;
       end
-      if (resp_desc_b && resp_final) descs_here_q <= 1'b1;
+      if (resp_desc_b && resp_final_q) descs_here_q <= 1'b1;
       if (resp_desc_a) first_desc_q <= 1'b1;
     end
   end

@@ -37,13 +37,13 @@ module pu_schedule (
   logic busy_q, ready_q;
   pu_pkg::tile_t start_q, row_q, column_q, step_q, end_d, end_q, rest;
   pu_pkg::seq_t strip_q;
-  pu_pkg::a_row_t a_start_q, a_base_q, a_next;
-  pu_pkg::b_row_t b_base_q, b_next;
-  logic [7:0] a_start_slot_q, a_slot_q, b_slot_q, a_slot_next, b_slot_next;
+  pu_pkg::a_row_t a_start_q, a_base_q, a_next_q;
+  pu_pkg::b_row_t b_base_q, b_next_q;
+  logic [7:0] a_start_slot_q, a_slot_q, b_slot_q, a_slot_next_q, b_slot_next_q;
   // Results: number of the strip, its slot and where that starts.
   pu_pkg::tile_t r_start_seq_q, r_seq_q;
-  pu_pkg::result_row_t r_start_q, r_base_q, r_next;
-  logic [7:0] r_start_slot_q, r_slot_q, r_slot_next;
+  pu_pkg::result_row_t r_start_q, r_base_q, r_next_q;
+  logic [7:0] r_start_slot_q, r_slot_q, r_slot_next_q;
   logic a_here, b_here, r_free, fire, last_row_q, last_column_q, part_end_q;
 
   assign rest = cfg_i.m_tiles - start_q;
@@ -66,13 +66,20 @@ module pu_schedule (
   assign last_tile_o = row_q + 1'b1 == cfg_i.m_tiles;
   assign group_end_o = end_q;
 
-  // Slots are rings: the one after the last is the first.
-  assign a_slot_next = (a_slot_q + 8'd1 == cfg_i.a_slots) ? 8'd0 : a_slot_q + 8'd1;
-  assign b_slot_next = (b_slot_q + 8'd1 == cfg_i.b_slots) ? 8'd0 : b_slot_q + 8'd1;
-  assign r_slot_next = (r_slot_q + 8'd1 == cfg_i.r_slots) ? 8'd0 : r_slot_q + 8'd1;
-  assign a_next = (a_slot_next == 8'd0) ? '0 : a_base_q + ARowBits'(cfg_i.k_stride);
-  assign b_next = (b_slot_next == 8'd0) ? '0 : b_base_q + BRowBits'(cfg_i.k_stride);
-  assign r_next = (r_slot_next == 8'd0) ? '0 : r_base_q + ResultRowBits'(cfg_i.r_stride);
+  // Slots are rings: the one after the last is the first. What follows is there a cycle after what it
+  // follows; jobs are two cycles apart.
+  logic a_wrap, b_wrap, r_wrap;
+  assign a_wrap = a_slot_q + 8'd1 == cfg_i.a_slots;
+  assign b_wrap = b_slot_q + 8'd1 == cfg_i.b_slots;
+  assign r_wrap = r_slot_q + 8'd1 == cfg_i.r_slots;
+  always_ff @(posedge clk_i) begin
+    a_slot_next_q <= a_wrap ? 8'd0 : a_slot_q + 8'd1;
+    b_slot_next_q <= b_wrap ? 8'd0 : b_slot_q + 8'd1;
+    r_slot_next_q <= r_wrap ? 8'd0 : r_slot_q + 8'd1;
+    a_next_q <= a_wrap ? '0 : a_base_q + ARowBits'(cfg_i.k_stride);
+    b_next_q <= b_wrap ? '0 : b_base_q + BRowBits'(cfg_i.k_stride);
+    r_next_q <= r_wrap ? '0 : r_base_q + ResultRowBits'(cfg_i.r_stride);
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -124,20 +131,20 @@ module pu_schedule (
       r_slot_q <= 8'd0;
     end else if (fire) begin
       row_q <= row_q + 1'b1;
-      a_base_q <= a_next;
-      a_slot_q <= a_slot_next;
+      a_base_q <= a_next_q;
+      a_slot_q <= a_slot_next_q;
       if (last_row_q) begin
         column_q <= column_q + 1'b1;
         step_q <= part_end_q ? '0 : step_q + 1'b1;
-        b_slot_q <= b_slot_next;
-        b_base_q <= b_next;
+        b_slot_q <= b_slot_next_q;
+        b_base_q <= b_next_q;
         if (!(cfg_i.b_resident && last_column_q)) strip_q <= strip_q + 1'b1;
         else strip_q <= '0;
         if (last_column_q) begin
           column_q <= '0;
           step_q <= '0;
-          a_start_q <= a_next;
-          a_start_slot_q <= a_slot_next;
+          a_start_q <= a_next_q;
+          a_start_slot_q <= a_slot_next_q;
         end else begin
           row_q <= start_q;
           a_base_q <= a_start_q;
@@ -147,14 +154,14 @@ module pu_schedule (
       // A result strip is left at the end of its run; until then the group's rows come again.
       if (!cfg_i.transpose || last_row_q) begin
         r_seq_q <= r_seq_q + 1'b1;
-        r_base_q <= r_next;
-        r_slot_q <= r_slot_next;
+        r_base_q <= r_next_q;
+        r_slot_q <= r_slot_next_q;
       end
       if (!cfg_i.transpose && last_row_q) begin
         if (part_end_q) begin
           r_start_seq_q <= r_seq_q + 1'b1;
-          r_start_q <= r_next;
-          r_start_slot_q <= r_slot_next;
+          r_start_q <= r_next_q;
+          r_start_slot_q <= r_slot_next_q;
         end else begin
           r_seq_q <= r_start_seq_q;
           r_base_q <= r_start_q;

@@ -42,7 +42,8 @@ module pu_store (
   pu_pkg::addr_t part_home_q, part_desc_q, next_home_q, next_desc_q;
   pu_pkg::addr_t home_next, desc_next;
   pu_pkg::tile_t row_q, start_q, end_q, part_q;
-  logic [RowBits:0] index_q, index_next, mask_index_q, mask_next, index1_q;
+  // after_q: behind index_q.
+  logic [RowBits:0] index_q, after_q, mask_index_q, mask_next, index1_q;
   logic advance, step, take, take_mask, v_q, is_mask_q, is_desc_q;
   // Of the slot at hand: vectors so far, and whether it has any; of the next beats, what is there.
   logic [15:0] begun_q;
@@ -66,12 +67,11 @@ module pu_store (
   assign re_o = take || take_mask;
   assign raddr_o = mask_here_q ? (base_q >> 3) + mask_index_q[RowBits-1:0]
                                : base_q + index_q[RowBits-1:0];
-  assign index_next = index_q + (RowBits+1)'(take);
   assign mask_next = mask_index_q + (RowBits+1)'(take_mask);
   assign here = state_q == Body && begun_q[slot_q];
   for (genvar i = 0; i < Lanes; i++) begin : gen_has
     assign has_this[i] = count_i[i] > index_q;
-    assign has_next[i] = count_i[i] > index_q + 1'b1;
+    assign has_next[i] = count_i[i] > after_q;
   end
   assign mem_valid_o = v_q;
   assign mem_addr_o = addr1_q;
@@ -158,6 +158,7 @@ module pu_store (
     end
     if (state_q == Idle) begin
       index_q <= '0;
+      after_q <= (RowBits+1)'(1);
       mask_index_q <= '0;
       mask_addr_q <= home_q;
       addr_q <= home_q + pu_pkg::AddrBits'(cfg_i.c_stride[15:3]);
@@ -170,7 +171,8 @@ module pu_store (
     mask_here_q <= here && 13'(mask_next[RowBits-1:0]) != cfg_i.c_stride[15:3]
         && (pending_q != '0 || last_vector[slot_q] >> 3 > mask_next[RowBits-1:0]);
     if (take) begin
-      index_q <= index_next;
+      index_q <= after_q;
+      after_q <= after_q + 1'b1;
       addr_q <= addr_q + 1'b1;
     end
     if (take_mask) begin

@@ -82,7 +82,7 @@ def test_a_planted_fault_is_caught(name: str) -> None:
 
 
 def test_a_pass_that_begins_too_early_is_caught() -> None:
-    fault = ("sfu_tiles.sv", "(!sum_first || sum_credit_q != '0)", "(fill_tile_unused != '0)")
+    fault = ("sfu_tiles.sv", "(!sum_first || sum_some_q)", "(fill_tile_unused != '0)")
     model = build_sfu(CONFIG, sfu_ports.softmax(CONFIG), planted(fault, CONFIG))
     with pytest.raises(CheckFailed, match="a row too early"):
         check_softmax(CONFIG, model, softmax_group(CONFIG, 12))
