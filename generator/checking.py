@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.shown import facts_html, table_html
 
 __all__ = ["CheckReport", "CheckRow"]
 
@@ -47,6 +48,15 @@ class CheckReport:
     notes: tuple[str, ...] = ()
     board: str | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """The nodes, or what is wrong, in a notebook."""
+        rows = [(row.node, row.source, row.operator, row.maps or "refused") for row in self.rows]
+        found = table_html(self.network, ("node", "module", "operator", "runs as"), rows)
+        if self.problems:
+            told = [(p.where, p.what, p.remedy) for p in self.problems]
+            found += table_html("problems", ("where", "what", "remedy"), told)
+        return found + (facts_html(self.board, self.figures) if self.board else "")
 
     @property
     def maps(self) -> bool:

@@ -31,6 +31,7 @@ from shiftforge.generator.manifest import (
     unfinished_text,
 )
 from shiftforge.generator.rules import RuleException
+from shiftforge.shown import facts_html
 
 __all__ = ["Design", "TextRules", "check_folder"]
 
@@ -71,6 +72,10 @@ class Design:
         foreign = [path for path in self.files if not could_hold(path)]
         if foreign:
             raise ValueError(f"no paths of a design: {', '.join(foreign)}")
+
+    def _repr_html_(self) -> str:
+        """The figures, in a notebook."""
+        return facts_html("design", {**self.report, "files": len(self.files)})
 
     @property
     def digest(self) -> str:

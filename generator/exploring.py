@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from shiftforge.boards.types import Board
 from shiftforge.generator.design import Design
+from shiftforge.shown import table_html
 
 __all__ = ["Exploration", "Explores", "FrontPoint"]
 
@@ -54,6 +55,15 @@ class Exploration:
     points: int
     fitting: int
     front: tuple[FrontPoint, ...]
+
+    def _repr_html_(self) -> str:
+        """The front, in a notebook."""
+        columns = ("board", "fps, modelled", "ALMs", "RAM blocks, at least", "options")
+        rows = [
+            (p.board, p.fps, f"{p.alm_fraction:.1%}", f"{p.ram_fraction:.1%}", p.option_text)
+            for p in self.front
+        ]
+        return table_html(f"{self.points:,} designs modelled", columns, rows)
 
 
 @runtime_checkable

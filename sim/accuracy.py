@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.shown import picture_html, table_html
+from shiftforge.sim.confusion import can_draw, confusion_png
+
 __all__ = ["Accuracy", "ClassRow", "Evaluation", "accuracy", "best"]
 
 _SHOWN = 5
@@ -87,6 +90,26 @@ class Evaluation:
     def bit_exact(self) -> bool:
         """Whether every integer is the reference's."""
         return not any(self.mismatches.values())
+
+    def _repr_html_(self) -> str:
+        """The accuracies, the table by class and the confusion matrix, in a notebook."""
+        found = self.accuracies
+        last = list(found)[-1]
+        rows = [(at, own.top1, own.top5, self.mismatches.get(at)) for at, own in found.items()]
+        classes = [(r.name, r.count, r.recall, r.precision) for r in found[last].by_class]
+        columns = ("checkpoint", "top-1", "top-5", "mismatches")
+        shown = table_html(f"{len(self.labels):,} samples", columns, rows)
+        columns = ("class", "samples", "found", "right when told")
+        shown += table_html(f"by class, {last}", columns, classes)
+        if can_draw():
+            shown += picture_html(self.confusion_png(), f"confusion matrix, {last}")
+        return shown
+
+    def confusion_png(self, metadata: Mapping[str, Any] | None = None) -> bytes:
+        """A picture of the last checkpoint's confusion matrix. metadata: of the PNG."""
+        at, own = list(self.accuracies.items())[-1]
+        title = f"{at}: top-1 {own.top1:.2%} of {len(self.labels):,} samples"
+        return confusion_png(own.confusion, self.classes, title, metadata)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable form: every sample with its five best classes and their scores."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.project import Project
 from shiftforge.generator.target import load_object
+from shiftforge.shown import facts_html, table_html
 from shiftforge.sim.opencl.child import Progress
 from shiftforge.sim.opencl.devices import DEVICES
 from shiftforge.sim.trace import Comparison, Divergence, Trace
@@ -86,6 +87,10 @@ class Emulation:
     outputs: Any
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        """The figures, in a notebook."""
+        return facts_html(f"{self.samples:,} samples on {self.device}", self.to_dict())
+
     @property
     def bit_exact(self) -> bool:
         """Whether every compared integer equals the reference's."""
@@ -122,6 +127,11 @@ class Pair:
     divergence: Divergence | None
     figures: Mapping[str, Any] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """The figures and the tables, in a notebook."""
+        whole = facts_html(f"{self.a} against {self.b}", self.to_dict())
+        return whole + "".join(table_html(t.title, t.columns, t.rows) for t in self.tables)
 
     @property
     def passed(self) -> bool:

@@ -40,7 +40,8 @@ def quantize(
     source: what ``shiftforge quantize`` takes, or a ``torch.nn.Module``, which may carry
     ``input_shape``, ``preprocess`` and ``labels`` as a factory's may.
     calib: frames that activations are measured on, by default the best installed; or images, uint8
-    (N, H, W, C) of the network's size. calib_limit: how many of them at most.
+    (N, H, W, C) of the network's size; or an array, a tensor or a DataLoader's batches of frames
+    (N, C, H, W) as the network takes them. calib_limit: how many of them at most.
     options: in place of what the source says, resolution, input_shape (C, H, W), mean, std, labels
     (names, or a file of them) and resize, see ``shiftforge.quant.capture.overrides.Overrides``; and
     the fields of ``shiftforge.quant.quantisation.Quantisation``: scheme, "shift" (sums of powers of
@@ -74,7 +75,8 @@ def quantize(
     report.stop()
     for note in report.notes:
         tell(f"note: {note}")
-    from shiftforge.quant.data.inputs import given_frames, load_frames
+    from shiftforge.quant.data.given import given_frames
+    from shiftforge.quant.data.inputs import load_frames
     from shiftforge.quant.quantize import quantize as quantize_graph
 
     if calib is None:
@@ -89,7 +91,7 @@ def quantize(
         frames = load_frames(str(calib), graph.preprocess, limit=calib_limit, data_dir=data_dir)
     else:
         named = ""
-        frames = given_frames(calib[:calib_limit], graph.preprocess)
+        frames = given_frames(calib, graph.preprocess, calib_limit)
     for note in frames.notes:
         tell(note)
     tell(f"measuring activations on {len(frames)} frames{named}")
@@ -121,6 +123,7 @@ def quantize_options(
     """
     from shiftforge.generator.target import options_from
     from shiftforge.quant.capture.overrides import Overrides
+    from shiftforge.quant.data.given import is_given
     from shiftforge.quant.data.inputs import check_input
     from shiftforge.quant.quantisation import Quantisation
     from shiftforge.sources import check_source_type
@@ -128,10 +131,9 @@ def quantize_options(
     problems = Problems()
     problems.check(check_source_type, source)
     # A number of numpy's, or an array around one, has a type but no frames.
-    array = hasattr(calib, "dtype") and getattr(calib, "ndim", 0) > 0
-    if calib is not None and not isinstance(calib, str | Path) and not array:
+    if calib is not None and not isinstance(calib, str | Path) and not is_given(calib):
         what = f"calib is of the type {type(calib).__name__}"
-        problems.append(Problem(what, "give what --calib takes, or an array"))
+        problems.append(Problem(what, "give what --calib takes, an array, a tensor or a loader"))
     if isinstance(calib, str | Path):
         problems.check(check_input, str(calib))
     whole = isinstance(calib_limit, Integral) and not isinstance(calib_limit, bool)

@@ -197,7 +197,8 @@ def emulate(
     """Run a generated project on a device and hold the results against the reference.
 
     input: what ``--input`` takes, or the samples themselves: images as uint8 (N, H, W, C) of the
-    network's size, or a sequence of texts. device: by default the first usable one of pocl,
+    network's size, frames as the network takes them, float (N, C, H, W), in an array, a tensor or
+    a loader's batches, or a sequence of texts. device: by default the first usable one of pocl,
     intel-cpu and intel-fpga-emu; a warning names those that are not. edited: run files that were
     edited since they were generated, too. options: of the project's kind
     (data_dir; threshold). Raises InputError for a device that is named and not usable, ToolFailed

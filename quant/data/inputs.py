@@ -22,7 +22,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +40,6 @@ from shiftforge.quant.graph.types import Grid, Preprocess
 __all__ = [
     "Frames",
     "check_input",
-    "given_frames",
     "is_builtin_input",
     "load_frames",
     "read_pictures",
@@ -250,21 +248,6 @@ def _fitted(images: NDArray[np.uint8], preprocess: Preprocess, where: str) -> ND
         return np.ascontiguousarray(images)
     _check_room(len(images), preprocess, where)
     return np.stack([fit(from_array(i, channels), preprocess, where) for i in images])
-
-
-def given_frames(images: NDArray[Any], preprocess: Preprocess) -> Frames:
-    """Images uint8 (N, H, W, C) of the network's own size as frames. Raises InputError."""
-    wanted = (preprocess.height, preprocess.width, preprocess.channels)
-    if (
-        images.dtype != np.uint8
-        or images.ndim != 4
-        or images.shape[1:] != wanted
-        or not len(images)
-    ):
-        what = f"images {images.dtype} {images.shape}"
-        shape = ", ".join(map(str, wanted))
-        raise InputError(Problem(what, f"give uint8 (N, {shape}), N >= 1"))
-    return Frames(images, None, tuple(f"image {i}" for i in range(len(images))))
 
 
 def to_codes(

@@ -57,6 +57,7 @@ from shiftforge.quant.graph.nodes import (
     Upsample,
     WeightFormat,
 )
+from shiftforge.shown import table_html
 
 __all__ = [
     "Add",
@@ -223,6 +224,14 @@ class QuantizedModel:
     meta: Mapping[str, Any] = field(default_factory=dict)
     more_outputs: tuple[str, ...] = ()
     host: Mapping[str, str] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """The nodes, in a notebook."""
+        rows = [
+            (node.name, type(node).__name__, node.source, self.tensors[node.output].shape)
+            for node in self.nodes
+        ]
+        return table_html(self.name, ("node", "kind", "module", "shape"), rows)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ from shiftforge.generator.conv.folder import INTERFACE
 from shiftforge.generator.conv.manifest import DATA
 from shiftforge.generator.conv.target import MODEL_FILE
 from shiftforge.generator.project import Project, check_interface
-from shiftforge.quant.data.inputs import Frames, given_frames, load_frames
+from shiftforge.quant.data.given import given_frames, is_given
+from shiftforge.quant.data.inputs import Frames, load_frames
 from shiftforge.quant.graph.file import load_model
 from shiftforge.quant.graph.floats import float_problems
 from shiftforge.quant.graph.types import QuantizedModel
@@ -95,7 +96,7 @@ class ImageRunner(Base):
     def samples(
         self, project: Project, spec: Any, limit: int | None, options: FrameOptions
     ) -> FrameSamples:
-        """See ``Runner``. spec: see ``load_frames``, or images uint8 (N, H, W, C)."""
+        """See ``Runner``. spec: see ``load_frames``, or ``given_frames``."""
         wanted = f"{__version__}/{INTERFACE}"
         needed = (*_NEEDED, PLAN_FILE) if options.clocked else _NEEDED
         problems = Problems(check_interface(project, wanted, needed))
@@ -103,12 +104,12 @@ class ImageRunner(Base):
         model = load_model(project.path(MODEL_FILE))
         if options.clocked and limit is None:
             limit = FIRST_FRAMES  # so many run anyway, and each takes seconds
-        if not isinstance(spec, str | Path | np.ndarray):
+        if not isinstance(spec, str | Path | np.ndarray) and not is_given(spec):
             what = f"an input of the type {type(spec).__name__}"
             remedy = "give what --input takes, or images as an array uint8 (N, H, W, C)"
             raise InputError(Problem(what, remedy))
-        if isinstance(spec, np.ndarray):
-            frames = given_frames(spec[:limit] if spec.ndim else spec, model.preprocess)
+        if not isinstance(spec, str | Path):
+            frames = given_frames(spec, model.preprocess, limit)
         else:
             frames = load_frames(
                 str(spec), model.preprocess, limit=limit, data_dir=options.data_dir,

@@ -35,6 +35,7 @@ BASE = {
         "files",
         "jsontext",
         "scratch",
+        "shown",
         "signals",
         "tools",
     )

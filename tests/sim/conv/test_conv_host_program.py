@@ -38,7 +38,8 @@ from shiftforge.generator.conv.image import pack_image
 from shiftforge.generator.conv.manifest import read_conv_manifest
 from shiftforge.generator.conv.target import generate
 from shiftforge.generator.manifest import read_manifest
-from shiftforge.quant.data.inputs import given_frames, to_codes
+from shiftforge.quant.data.given import given_frames
+from shiftforge.quant.data.inputs import to_codes
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.golden.conv.network import run_golden
