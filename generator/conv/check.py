@@ -147,18 +147,19 @@ def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[Che
         where, told = _conv_place(layer, model)
         if layer.conv.name in moved:
             told = f"a copy: {told}" if told else "a copy"
-        if more := copies[layer.conv.name]:
-            others = f"and {more} more pass" + ("es" if more > 1 else "")
-            told = f"{told}, {others}" if told else others
+        more = _more(copies[layer.conv.name])
+        told = told + more if told else more.removeprefix(", ")
         places[layer.conv.name] = where, told
         if layer.add is not None and layer.skip is not None:
             copied = mapped.made.get(layer.conv.name) == layer.add.name
             told = f"with {'a copy' if copied else layer.conv.name}, which adds {layer.skip.name}"
+            told += _more(copies[layer.add.name] - copied)
             places[layer.add.name] = ("residual", told)
         for follower in (layer.code_table, layer.table, layer.pool):
             if follower is not None:
                 copied = mapped.made.get(layer.conv.name) == follower.name
                 told = f"with {'a copy' if copied else layer.conv.name}"
+                told += _more(copies[follower.name] - copied)
                 places[follower.name] = (type(follower).__name__.lower(), told)
     rows = []
     for node in graph.nodes:
@@ -173,6 +174,11 @@ def _rows(graph: FloatGraph, model: QuantizedModel, mapped: Mapped) -> tuple[Che
             CheckRow(node.name, node.source, _operator(node), shape, maps, detail, own, kind)
         )
     return tuple(rows)
+
+
+def _more(passes: int) -> str:
+    """Of so many passes beside a node's own."""
+    return f", and {passes} more pass{'es' if passes > 1 else ''}" if passes else ""
 
 
 def _move_place(node: Concat | Slice | Shuffle, copies: int) -> tuple[str, str]:

@@ -78,6 +78,8 @@ class Layer:
     inner: the result is no tensor of the network. places: of the network's input channels among
         those that ``conv`` reads, where that is another map with them; None where it is the same.
         shared: the result lies in another map, or another tensor in it.
+    leaves_as: the network's output that the result is, "" of others. wide_output: an output of the
+        network has rows of several pixels.
     """
 
     index: int
@@ -111,6 +113,8 @@ class Layer:
     looked: Tensor | None = None
     places: NDArray[np.int64] | None = None
     shared: bool = False
+    leaves_as: str = ""
+    wide_output: bool = False
 
     @property
     def summand(self) -> Tensor:

@@ -42,11 +42,11 @@ def signed_digits(value: int) -> tuple[int, int]:
 
 def lower_post(
     layer: Layer, tiling: Tiling, walk: Walk, array: ArrayShape, pool: int, part: Slice,
-    turns: Turns, tables: Sequence[tuple[int, ...]] = (),
+    turns: Turns, tables: Sequence[tuple[int, ...]] = (), limited: bool = False,
 ) -> PostPass:  # fmt: skip
     """The record of a layer. pool: number of its pool's constant, from 1; 0 without a pool. part:
     what additions, tables and pools take at once; turns: in which a pool's codes and outputs leave.
-    tables: of the network."""
+    tables: of the network. limited: some output of it is clamped to less than 32 bits."""
     before = max(tiling.out_groups, PARAM_DISTANCE)
     tiles = tiling.out_groups * tiling.tiles
     columns = layer.out_shape[2]
@@ -56,7 +56,7 @@ def lower_post(
     taken = part.columns if is_sliced(layer) else array.pixels
     if layer.direct:
         taken = array.pixels // direct_columns(layer, array)
-    unlimited = layer.direct and (layer.conv.lo, layer.conv.hi) == INT32
+    unlimited = layer.direct and (layer.conv.lo, layer.conv.hi) == INT32 and not limited
     return PostPass(
         iterations=before + busy,
         before=before,

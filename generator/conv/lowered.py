@@ -202,7 +202,9 @@ def lower_network(
             memo[used] = lower_conv(
                 layer, tiling, walk, array, own, next_words, numbers, step.line, network.cut
             )
-        post_record = lower_post(layer, tiling, walk, array, pool, part, turns, network.tables)
+        post_record = lower_post(
+            layer, tiling, walk, array, pool, part, turns, network.tables, network.limited
+        )
         records = memo[sent], memo[used], post_record
         maps = ((source, whole.map_groups), (skip, whole.out_groups))
         reads = tuple((p.base, groups * p.plane) for p, groups in maps if p is not None)

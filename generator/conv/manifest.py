@@ -38,7 +38,7 @@ Lines: TypeAlias = Annotated[int, Ge(0), Le(1 << 26)]
 class OutputLines:
     """The network's output. direct: 32-bit results, a beat a pixel of each of ``groups``
     channel groups, else ``lines`` lines. shape: (C, H, W). strips: rows of each step that makes
-    them, which come one after the other."""
+    them, which come one after the other. first: beats of a batch before its own."""
 
     tensor: str
     shape: tuple[Side, Side, Side]
@@ -48,6 +48,12 @@ class OutputLines:
     tiles: Count
     lines: Lines
     strips: tuple[Side, ...]
+    first: Lines
+
+    def beats(self, frames: int) -> int:
+        """Of a batch of so many frames."""
+        whole = self.groups * self.shape[1] * self.shape[2] * frames
+        return whole if self.direct else self.lines
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ class ConvManifest:
     image: tuple[Side, Side, Side]
     layout: ImageLayout
     output: OutputLines
+    more_outputs: tuple[OutputLines, ...]
     steps: Count
     passes: Count
     frame_words: Count
@@ -90,6 +97,11 @@ class ConvManifest:
     trace_lines: Lines
     trace: tuple[StoredMap, ...]
     channels: tuple[Channel, ...]
+
+    @property
+    def outputs(self) -> tuple[OutputLines, ...]:
+        """All of the network, in its order."""
+        return (self.output, *self.more_outputs)
 
 
 def read_conv_manifest(folder: Path, manifest: Mapping[str, Any]) -> ConvManifest:
@@ -108,13 +120,14 @@ def read_conv_manifest(folder: Path, manifest: Mapping[str, Any]) -> ConvManifes
 
 def check_model(folder: Path, manifest: ConvManifest, model: QuantizedModel) -> None:
     """Raise InputError unless the manifest and the model of a folder are of one network."""
-    output, shape = model.tensors[model.output], model.tensors[model.input].shape
+    outputs = [model.tensors[name] for name in model.outputs]
+    shape = model.tensors[model.input].shape
     stored = {own.tensor for own in manifest.trace}
     pairs = {
         "image": (manifest.image, shape),
         "output": (
-            (manifest.output.tensor, manifest.output.shape, manifest.output.signed),
-            (output.name, output.shape, output.grid.signed),
+            [(own.tensor, own.shape, own.signed) for own in manifest.outputs],
+            [(own.name, own.shape, own.grid.signed) for own in outputs],
         ),
         "trace": (sorted(stored - set(model.tensors)), []),
     }

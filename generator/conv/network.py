@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.post_range import INT32
 from shiftforge.generator.conv.schedule import Layer, Schedule, schedule
 from shiftforge.generator.conv.tables import table_bytes
 from shiftforge.generator.conv.weights import ShiftRanges, shift_ranges
@@ -64,6 +65,11 @@ class Network:
             for grid in [own.pooled.grid]
         ]
         return max(sums, default=0).bit_length() + 1
+
+    @cached_property
+    def limited(self) -> bool:
+        """Whether some output that leaves as 32-bit integers is clamped to fewer bits."""
+        return any((own.conv.lo, own.conv.hi) != INT32 for own in self.layers if own.direct)
 
     @cached_property
     def tables(self) -> tuple[tuple[int, ...], ...]:

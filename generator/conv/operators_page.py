@@ -54,8 +54,10 @@ _TAIL = """
 Constants before a padded convolution are a depthwise convolution of their own, but a network's own
 `(x − mean) / std` of its image joins the mean and std of the preprocessing.
 
-A network may return several maps. `sigmoid`, `softmax` and `log_softmax` over the channels are left
-to the host where the network ends in them: the model records which output has which.
+A network may return several maps, each of which leaves as 32-bit integers: a convolution's result
+that nothing reads as it is, any other from a pass that copies it. `sigmoid`, `softmax` and
+`log_softmax` over the channels are left to the host where the network ends in them: the model
+records which output has which.
 
 Any other operator is refused by name and module path, all of them at once.
 

@@ -39,5 +39,5 @@ def pass_of(
             conv = copies.largest(node, x)
         case Conv():
             conv = node
-    direct = node.output == model.output and not readers.get(node.output)
+    direct = node.output in model.outputs and not readers.get(node.output)
     return Pass(**vars(own), node=node, conv=conv, digits=digits, direct=direct)

@@ -44,7 +44,8 @@ class StepPlan:
 class LayerPlan:
     """One pass: where it came from, how it is tiled, what its steps are modelled to take.
 
-    words: (first, second) weight words of each group of output channels (``word_counts``).
+    leaves_as: the network's output that the result is, "" of others. words: (first, second) weight
+    words of each group of output channels (``word_counts``).
     steps: how many it has. notes: what it does besides its convolution. one_term_cycles,
     second_term_cycles: array cycles a batch without second words, and what they add.
     """
@@ -54,6 +55,7 @@ class LayerPlan:
     source: str
     mode: str
     result: str
+    leaves_as: str
     notes: tuple[str, ...]
     tiling: Tiling
     cycles: LayerCycles
@@ -121,6 +123,7 @@ def _plan_layer(
         source=layer.source,
         mode=layer.mode,
         result=layer.result.name,
+        leaves_as=layer.leaves_as,
         notes=tuple(name for name, flag in flags.items() if flag),
         tiling=tiling,
         cycles=added(cycles, array),

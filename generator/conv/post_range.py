@@ -10,7 +10,8 @@ from shiftforge.generator.conv.records import PostPass
 __all__ = ["INT32", "clamps_output", "floors"]
 
 INT32 = -(1 << 31), (1 << 31) - 1
-"""The range of a 32-bit output that is not clamped; its records have 0 and 0 in its place."""
+"""The range of a 32-bit output that is not clamped; where none is, records have 0 and 0 in its
+place."""
 
 
 class _Step(Protocol):

@@ -164,10 +164,6 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
             continue
         if told := _apart(node, own):
             problems[at] = tuple(told)
-    if model.more_outputs:
-        what = f"the network has {len(model.outputs)} outputs, the accelerator sends out one"
-        remedy = "return one of them, or one map that joins them: torch.cat(maps, 1)"
-        problems[""] = (Problem(what, remedy, model.name),)
     if not taken and not problems:
         problems[""] = (Problem("the network has no convolution", "nothing to generate"),)
     order = {node.name: n for n, node in enumerate(model.nodes)}
@@ -226,6 +222,8 @@ def _layer(legal: Legal, network: QuantizedModel, index: int, own: Pass, units: 
         result=model.tensors[own.result],
         direct=own.direct,
         exported=own.result == model.output and not own.direct,
+        leaves_as=legal.outputs.get(own.result, ""),
+        wide_output=any(model.tensors[name].width > 1 for name in model.outputs),
         macs=_macs(conv, network),
         form=form,
         inner=own.result not in network.tensors,

@@ -40,8 +40,9 @@ def is_sliced(layer: Layer) -> bool:
 
 
 def direct_columns(layer: Layer, array: ArrayShape) -> int:
-    """Pixels of a frame that leave as 32-bit integers, one after the other: one or a tile's."""
-    return 1 if layer.out_shape[2] == 1 else array.pixels
+    """Pixels of a frame that leave as 32-bit integers, one after the other: one or a tile's. The
+    same for all outputs of a network."""
+    return array.pixels if layer.wide_output else 1
 
 
 def choose_slice(

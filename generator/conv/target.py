@@ -193,15 +193,37 @@ def _stream(plan: Plan, parameters: bytes) -> bytes:
     return pack_stream(plan.packings, records, parameters, groups, beat)
 
 
+def _outputs(model: QuantizedModel, plan: Plan) -> dict[str, dict[str, Any]]:
+    """Where the network's outputs lie among what leaves: in the order of the passes."""
+    found: dict[str, dict[str, Any]] = {}
+    first = 0
+    for layer in (own for own in plan.layers if own.leaves_as):
+        output = model.tensors[layer.leaves_as]
+        steps = [own for own in plan.steps if own.index == layer.index]
+        direct = bool(steps[0].post.direct)
+        lines = sum(own.controller.stores for own in steps)
+        found[output.name] = {
+            "tensor": output.name,
+            "shape": list(output.shape),
+            "signed": output.grid.signed,
+            "direct": direct,
+            "groups": layer.tiling.out_groups,
+            "tiles": layer.tiling.tiles,
+            "lines": lines,
+            # A pool leaves a row of its own.
+            "strips": [own.tiling.out_rows for own in steps] if len(steps) > 1 else [output.height],
+            "first": first,
+        }
+        places = output.height * output.width * plan.array.frames
+        first += layer.tiling.out_groups * places if direct else lines
+    return found
+
+
 def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
     """Sizes and names that the host needs; everything else is in plan.json."""
     array = plan.array
-    last = next(layer for layer in plan.layers if layer.result == model.output)
-    output = model.tensors[model.output]
-    steps = [own for own in plan.steps if own.index == last.index]
-    step = steps[0]
-    # A pool leaves a row of its own.
-    strips = [own.tiling.out_rows for own in steps] if len(steps) > 1 else [output.height]
+    outputs = _outputs(model, plan)
+    direct = any(own["direct"] for own in outputs.values())
     return {
         "interface": f"{__version__}/{INTERFACE}",
         "network": model.name,
@@ -210,7 +232,7 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
         "pixels": array.pixels,
         "frames": array.frames,
         "weight_bytes": weight_word_bytes(array),
-        "output_bytes": output_beat_bytes(array, bool(step.post.direct)),
+        "output_bytes": output_beat_bytes(array, direct),
         "steps": len(plan.steps),
         "passes": len(plan.steps) + (plan.image_pass is not None),
         "image": list(plan.image_shape),
@@ -223,16 +245,8 @@ def _manifest(model: QuantizedModel, plan: Plan) -> dict[str, object]:
             "exponent": model.tensors[model.input].grid.exponent,
             "range": [model.tensors[model.input].grid.qmin, model.tensors[model.input].grid.qmax],
         },
-        "output": {
-            "tensor": output.name,
-            "shape": list(output.shape),
-            "signed": output.grid.signed,
-            "direct": bool(step.post.direct),
-            "groups": last.tiling.out_groups,
-            "tiles": last.tiling.tiles,
-            "lines": sum(own.controller.stores for own in steps),
-            "strips": strips,
-        },
+        "output": outputs[model.output],
+        "more_outputs": [outputs[name] for name in model.more_outputs],
         "frame_words": plan.frame_words,
         "channel_groups": plan.frame_params,
         "programs": list(plan.packings),

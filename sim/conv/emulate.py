@@ -33,8 +33,9 @@ CHUNK_FRAMES = 8
 class EmulationResult:
     """What a device made of the frames.
 
-    outputs: int32 (N, K), the network's output codes, flattened.
-    traces: every stored map as (N, C, H, W) codes; None without ``check``.
+    outputs: int32 (N, K), codes of the network's first output, flattened.
+    traces: its further outputs and, with ``check``, every stored map as (N, C, H, W) codes; None
+        where there is neither.
     channels: "intel" (real cl_intel_channels) or "lowered" (bounded FIFOs in global memory).
     seconds_per_sample: wall time of the kernels after a warm-up frame, without building them.
     """
@@ -92,7 +93,7 @@ def emulate(
         raise CheckFailed(f"{device}: the traced and the untraced run give different outputs")
     return EmulationResult(
         outputs=run.output.reshape(len(codes), -1).astype(np.int32),
-        traces=run.maps if check else None,
+        traces=run.maps if check or run.maps else None,
         device=device,
         platform=run.platform,
         channels=run.channels,

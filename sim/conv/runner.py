@@ -293,7 +293,8 @@ def comparison_table(layers: Sequence[LayerComparison], a: str, b: str) -> Table
 
 @dataclass(frozen=True, eq=False)
 class Tensors:
-    """outputs: (N, K). tensors: each (N, C, H, W) by name; the output alone unless all are kept."""
+    """outputs: (N, K), of the first. tensors: each (N, C, H, W) by name; the outputs alone unless
+    all are kept."""
 
     outputs: NDArray[Any]
     tensors: dict[str, NDArray[Any]]
@@ -319,7 +320,7 @@ def checkpoint_tensors(
         return dict(run_fake_quantised(model, samples.codes)), {}
     if at == GOLDEN:
         parts = [
-            tensors if every_stage else {model.output: tensors[model.output]}
+            tensors if every_stage else {name: tensors[name] for name in model.outputs}
             for _, tensors in golden_frames(model, samples.codes, progress)
         ]
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}, {}

@@ -24,7 +24,7 @@ from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
 from shiftforge.generator.conv.array import power_of_two
 from shiftforge.generator.conv.folder import kernel_names
 from shiftforge.generator.conv.image import pack_image
-from shiftforge.generator.conv.manifest import DATA, ConvManifest
+from shiftforge.generator.conv.manifest import DATA, ConvManifest, OutputLines
 from shiftforge.sim.conv.layout import MapForm, direct_to_map, lines_to_map
 from shiftforge.sim.opencl.build import build_program, device_text
 from shiftforge.sim.opencl.devices import device_spec, open_device
@@ -41,7 +41,8 @@ ADDRESS_BYTES = 8
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """output: (N, C, H, W) codes of the network's output; maps: the stored maps, if traced."""
+    """output: (N, C, H, W) codes of the network's first output; maps: of its others, and the
+    stored maps, if traced."""
 
     output: NDArray[np.int64]
     maps: Mapping[str, NDArray[np.int64]]
@@ -142,10 +143,8 @@ class Accelerator:
         import pyopencl as cl
 
         image = pack_image(codes, self.manifest.layout)
-        batches, output = len(image), self.manifest.output
-        beats = output.lines
-        if output.direct:
-            beats = output.groups * output.shape[1] * output.shape[2] * self.frames
+        batches, all_outputs = len(image), self.manifest.outputs
+        beats = sum(own.beats(self.frames) for own in all_outputs)
         result = np.zeros((batches, beats, self.manifest.output_bytes), np.uint8)
         trace_lines = self.manifest.trace_lines if self.trace else 1
         trace = np.zeros((batches, trace_lines, self._line), np.uint8)
@@ -163,7 +162,9 @@ class Accelerator:
             fetch(queue, host, outputs[name])
         queue.finish()
         maps = {name: own[: len(codes)] for name, own in self._maps(trace).items()}
-        return Outputs(self._output(result)[: len(codes)], maps, seconds)
+        first, *others = (self._output(own, result)[: len(codes)] for own in all_outputs)
+        maps |= {own.tensor: codes for own, codes in zip(all_outputs[1:], others, strict=True)}
+        return Outputs(first, maps, seconds)
 
     @property
     def _kernels(self) -> tuple[str, ...]:
@@ -201,17 +202,19 @@ class Accelerator:
             arguments["fetch"] = arguments["store"] = (self.away, n)
         launch_channels(self.context, self.program, arguments, self.waits, tick)
 
-    def _output(self, result: NDArray[np.uint8]) -> NDArray[np.int64]:
-        out, at, found = self.manifest.output, 0, []
+    def _output(self, out: OutputLines, result: NDArray[np.uint8]) -> NDArray[np.int64]:
+        at, found = out.first, []
         for rows in out.strips:
             shape = (out.shape[0], rows, out.shape[2])
-            size = result.shape[1] * rows // sum(out.strips)
-            found.append(self._strip(result[:, at : at + size], shape))
+            size = out.beats(self.frames) * rows // sum(out.strips)
+            found.append(self._strip(out, result[:, at : at + size], shape))
             at += size
         return np.concatenate(found, axis=2)
 
-    def _strip(self, result: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.int64]:
-        out, units, pixels = self.manifest.output, self.manifest.units, self.manifest.pixels
+    def _strip(
+        self, out: OutputLines, result: NDArray[np.uint8], shape: tuple[int, int, int]
+    ) -> NDArray[np.int64]:
+        units, pixels = self.manifest.units, self.manifest.pixels
         if out.direct:
             values = np.ascontiguousarray(result).view(np.int32)[:, :, :units]
             return direct_to_map(values, shape, units, pixels, self.frames)

@@ -40,7 +40,8 @@ class FrameJob:
 class FrameRun:
     """output: of the traced run where there is one, and ``untraced`` of the other.
 
-    maps: every stored map, if traced. seconds: of the untraced run after a warm-up frame.
+    maps: the network's further outputs, and every stored map, if traced. seconds: of the untraced
+    run after a warm-up frame.
     """
 
     output: NDArray[Any]
@@ -105,11 +106,10 @@ def run_job(job: FrameJob) -> FrameRun:
     plain = build(trace=False)
     runs, seconds = _run(plain, job, lambda n: tell_progress(n, total))
     untraced = output = np.concatenate([r.output for r in runs])
-    maps: dict[str, NDArray[Any]] = {}
     if job.check:
-        traced, _ = _run(build(trace=True), job, lambda n: tell_progress(len(codes) + n, total))
-        output = np.concatenate([r.output for r in traced])
-        maps = {name: np.concatenate([r.maps[name] for r in traced]) for name in traced[0].maps}
+        runs, _ = _run(build(trace=True), job, lambda n: tell_progress(len(codes) + n, total))
+        output = np.concatenate([r.output for r in runs])
+    maps = {name: np.concatenate([r.maps[name] for r in runs]) for name in runs[0].maps}
     return FrameRun(
         output=output,
         untraced=untraced,

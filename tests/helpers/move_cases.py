@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -104,12 +104,23 @@ class Joined:
         shape = own.channels, 1, 1
         return self.node(Pool, shape, own.grid, input=x, multiplier=m, shift=s, **bounds)
 
-    def model(self, output: str) -> QuantizedModel:
+    def wide(self, x: str, out: int) -> str:
+        """A convolution whose results have 32 bits."""
+        name = self.conv(x, out)
+        node = self.nodes[-1]
+        assert isinstance(node, Conv)
+        grid = Grid(32, True, GRID.exponent + int(node.z[0]))
+        self.nodes[-1] = replace(node, lo=grid.qmin, hi=grid.qmax)
+        self.tensors[name] = replace(self.tensors[name], grid=grid)
+        return name
+
+    def model(self, output: str, *more: str) -> QuantizedModel:
         ones = (1.0,) * self.channels
         preprocess = Preprocess(self.channels, self.height, self.width, ones, ones)
         found = QuantizedModel(
-            "joined", preprocess, "input", output, self.tensors, tuple(self.nodes)
-        )
+            "joined", preprocess, "input", output, self.tensors, tuple(self.nodes),
+            more_outputs=more,
+        )  # fmt: skip
         verify(found)
         return found
 

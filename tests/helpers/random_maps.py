@@ -7,7 +7,7 @@ them up one by one. All follows from the seed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -247,8 +247,11 @@ def random_maps(
     sides: tuple[int, int] = (3, 20),
     classifier: bool | None = None,
     on_array: bool = False,
+    more: int = 0,
 ) -> QuantizedModel:
     """A verified random network of ``nodes`` nodes or some more.
+
+    more: outputs beside the last tensor, where there are as many.
 
     kinds: the operators that are drawn from; a convolution is among them in any case. sides: of the
     image. classifier: end in a 32-bit linear layer; drawn where None. on_array: average pools are
@@ -278,7 +281,10 @@ def random_maps(
         m.pool()
     if rng.integers(2) if classifier is None else classifier:
         m.b.general(m.draw(1, 12), m.b.last.shape[1:], padding=(0, 0, 0, 0), wide=True)
-    return finished(m, f"maps{seed}")
+    found = finished(m, f"maps{seed}")
+    others = [node.output for node in found.nodes[:-1]]
+    drawn = rng.permutation(len(others))[:more] if more else []
+    return replace(found, more_outputs=tuple(others[k] for k in drawn))
 
 
 def finished(m: MapBuilder, name: str) -> QuantizedModel:

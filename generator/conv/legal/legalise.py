@@ -16,6 +16,7 @@ from shiftforge.generator.conv.legal.homes import Home, Homes, Window
 from shiftforge.generator.conv.legal.joins import with_passes
 from shiftforge.generator.conv.legal.max_pools import legal_max_pool
 from shiftforge.generator.conv.legal.moves import legal_concat, legal_move
+from shiftforge.generator.conv.legal.outputs import legal_outputs
 from shiftforge.quant.graph.types import (
     Add,
     AveragePool,
@@ -46,7 +47,8 @@ class Legal:
     name of its nodes that the network has not, the node of the network that each is for.
 
     homes: of tensors that lie in others. windows: what convolutions read in place of tensors whose
-    channels lie apart. joined: channels of the maps that join others, with those between.
+    channels lie apart. joined: channels of the maps that join others, with those between. outputs:
+    of the network, by what leaves in place of each.
     """
 
     model: QuantizedModel
@@ -54,6 +56,7 @@ class Legal:
     homes: Mapping[str, Home] = field(default_factory=dict)
     windows: Mapping[str, Window] = field(default_factory=dict)
     joined: Mapping[str, int] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def shared(self) -> frozenset[str]:
@@ -67,10 +70,11 @@ def legalise(model: QuantizedModel, units: int = USUAL_UNITS) -> Legal:
     builder = _Builder(model, Homes(units))
     for node in model.nodes:
         builder.add(node)
-    made = with_passes(builder.whole(), builder)
+    outputs = legal_outputs(builder)
+    made = with_passes(builder.whole(tuple(outputs)), builder)
     if all(a is b for a, b in zip_longest(model.nodes, made.nodes)):
         made = model
-    return _found(made, builder)
+    return replace(_found(made, builder), outputs=outputs)
 
 
 def _found(made: QuantizedModel, builder: _Builder) -> Legal:
@@ -113,9 +117,9 @@ class _Builder:
         """The network's nodes that read a tensor."""
         return self._readers.get(name, ())
 
-    def whole(self) -> QuantizedModel:
+    def whole(self, outputs: tuple[str, ...]) -> QuantizedModel:
         """The network that is made, but for slices and shuffles whose readers read past them."""
-        needed = set(self.model.outputs)
+        needed = set(outputs)
         nodes: list[Node] = []
         tensors = {**self.model.tensors, **self.tensors}
         for node in reversed(self.nodes):
@@ -124,7 +128,10 @@ class _Builder:
                 nodes.append(node)
             else:
                 del tensors[node.output]
-        return replace(self.model, nodes=tuple(reversed(nodes)), tensors=tensors)
+        return replace(
+            self.model, nodes=tuple(reversed(nodes)), tensors=tensors, output=outputs[0],
+            more_outputs=outputs[1:],
+        )  # fmt: skip
 
     def tensor(self, name: str) -> Tensor:
         """Of the network or made."""

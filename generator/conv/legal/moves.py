@@ -31,7 +31,7 @@ from shiftforge.quant.graph.types import (
     Tensor,
 )
 
-__all__ = ["Moves", "legal_concat", "legal_move"]
+__all__ = ["Moves", "copied", "legal_concat", "legal_move"]
 
 
 class Moves(Protocol):
@@ -83,7 +83,7 @@ def legal_concat(node: Concat, to: Moves) -> None:
         return
     joined = to.between(out, label)
     to.put(replace(node, name=f"{node.name}:joined", inputs=inputs, output=label), node.name)
-    to.put(_copied(node.name, node.source, joined, out, to), node.name)
+    to.put(copied(node.name, node.source, joined, out, to), node.name)
 
 
 def _part(node: Concat, number: int, x: Tensor, out: Tensor, to: Moves) -> Tensor:
@@ -96,11 +96,12 @@ def _part(node: Concat, number: int, x: Tensor, out: Tensor, to: Moves) -> Tenso
         return x
     like = replace(out, channels=x.channels)
     made = to.between(like, f"{out.name}:part{number}")
-    to.put(_copied(f"{node.name}:part{number}", node.source, x, made, to), node.name)
+    to.put(copied(f"{node.name}:part{number}", node.source, x, made, to), node.name)
     return made
 
 
-def _copied(name: str, source: str, x: Tensor, out: Tensor, to: Moves) -> Conv:
+def copied(name: str, source: str, x: Tensor, out: Tensor, to: Moves) -> Conv:
+    """A pass that copies a tensor, whichever way its channels lie, onto the grid of another."""
     if to.homes.is_plain(x):
         return to.copies.rescaled(name, source, x, out)
     return to.copies.chosen(name, source, x, out, range(x.channels))
@@ -127,9 +128,9 @@ def _channels(root: str, to: Moves) -> int:
 
 
 def _wants_own(out: Tensor, view: View, to: Moves) -> bool:
-    """Whether a tensor has to be a map of its own: an output, or not plain and read by what needs
-    that."""
-    if out.name in to.model.outputs:
+    """Whether a tensor has to be a map of its own: the output, or not plain and read by what needs
+    that. Of several outputs each is copied out, which reads it in any way."""
+    if to.model.outputs == (out.name,):
         return True
     readers = to.readers(out.name)
     return not view.is_plain(to.homes.units) and not all(_reads_views(n) for n in readers)

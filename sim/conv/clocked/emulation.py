@@ -56,7 +56,8 @@ class Compared:
     def add(self, job: ClockedJob, outputs: ClockedOutputs) -> None:
         """Images of a run; image i is of the sample i modulo their number."""
         model, samples = job.model, len(job.codes)
-        got = dict(outputs.maps) if job.check else {}
+        kept = None if job.check else model.more_outputs
+        got = {name: own for name, own in outputs.maps.items() if kept is None or name in kept}
         shape = model.tensors[model.output].shape
         got[model.output] = np.asarray(outputs.output).reshape(-1, *shape)
         order = [name for name in tensor_order(model) if name in got]

@@ -91,7 +91,7 @@ def test_many_random_networks(seed: int, generated: Generate, on_device: OnDevic
 def test_random_maps_equal_the_reference(
     device: str, seed: int, generated: Generate, on_device: OnDevice
 ) -> None:
-    model = random_maps(seed, nodes=10, kinds=KINDS)
+    model = random_maps(seed, nodes=10, kinds=KINDS, more=seed % 3)
     check(model, generated(model, *SHAPES[seed % len(SHAPES)]), seed, on_device(device))
 
 
@@ -99,7 +99,7 @@ def test_random_maps_equal_the_reference(
 @pytest.mark.parametrize("seed", range(30, 30 + FUZZ_NETWORKS))
 def test_many_random_maps(seed: int, generated: Generate, on_device: OnDevice) -> None:
     """Every eighth one also on the emulator."""
-    model = random_maps(seed, nodes=10, kinds=KINDS)
+    model = random_maps(seed, nodes=10, kinds=KINDS, more=seed % 3)
     folder = generated(model, *SHAPES[seed % len(SHAPES)])
     for device in ("pocl", *(("intel-fpga-emu",) if seed % 8 == 0 else ())):
         check(model, folder, seed, on_device(device))

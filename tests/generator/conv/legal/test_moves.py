@@ -49,14 +49,14 @@ def keeps_its_codes(model: QuantizedModel, units: int, seed: int = 0) -> Schedul
 
 def test_random_networks_keep_their_codes() -> None:
     for seed in range(24):
-        model = random_maps(seed, nodes=12, kinds=KINDS, sides=(3, 8))
+        model = random_maps(seed, nodes=12, kinds=KINDS, sides=(3, 8), more=seed % 4)
         keeps_its_codes(model, (16, 8, 24)[seed % 3], seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(24, 1024))
 def test_many_random_networks_keep_their_codes(seed: int) -> None:
-    model = random_maps(seed, nodes=14, kinds=KINDS, sides=(3, 9))
+    model = random_maps(seed, nodes=14, kinds=KINDS, sides=(3, 9), more=seed % 3)
     keeps_its_codes(model, (16, 8, 24, 32)[seed % 4], seed)
 
 
