@@ -27,7 +27,7 @@ from shiftforge.quant.graph.types import (
 )
 from shiftforge.quant.graph.verify import verify
 
-__all__ = ["Joined", "dense_block", "fires", "shuffle_units", "u_net"]
+__all__ = ["Joined", "dense_block", "fires", "heads", "shuffle_units", "u_net"]
 
 # One grid for all, as calibration gives what is joined.
 GRID = Grid(8, False, -8)
@@ -166,3 +166,10 @@ def shuffle_units(channels: int = 32, count: int = 2) -> QuantizedModel:
         taken = own.conv(own.conv(own.conv(taken, half), half, 3, half), half)
         x = own.shuffle(own.concat(kept, taken), 2)
     return own.model(own.conv(own.pool(own.conv(x, 8)), 4))
+
+
+def heads() -> QuantizedModel:
+    """Two heads of 32 bits on one map."""
+    own = Joined()
+    x = own.conv(own.conv("input", 20, 3), 24, 3)
+    return own.model(own.wide(x, 7), own.wide(x, 40))

@@ -30,6 +30,7 @@ from host_program import (
     refused,
     run_host,
 )
+from move_cases import heads
 from PIL import Image
 from random_networks import random_frames, random_network
 
@@ -78,6 +79,7 @@ NETWORKS = {
     "direct": (lambda: random_model(1, ModelOptions(height=14, width=13)), (16, 7, 1)),
     "lines": (lambda: random_network(4, layers=4, sides=(9, 20), orders=True), (16, 7, 1)),
     "direct, several tiles": (lambda: wide_output(), (24, 4, 3)),
+    "direct, two heads": (lambda: heads(), (16, 4, 2)),
     "lines of three frames": (
         lambda: random_network(4, layers=4, sides=(9, 20), orders=True), (16, 3, 3)
     ),
@@ -113,8 +115,10 @@ def test_codes_are_those_of_the_reference(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     codes = to_codes(given_frames(images, rule).images, rule, model.tensors[model.input].grid)
-    wanted = run_golden(model, codes)[model.output]
-    assert np.array_equal(np.load(out).reshape(wanted.shape), wanted)
+    golden = run_golden(model, codes)
+    for number, name in enumerate(model.outputs, 1):
+        path = out if number == 1 else tmp_path / f"out.{number}.npy"
+        assert np.array_equal(np.load(path).reshape(golden[name].shape), golden[name])
     # The runtime has a line of its own about processors that it does not know.
     told = [line for line in done.stderr.splitlines() if not line.startswith("SYCL CPU RT")]
     assert "frame 1: class" in done.stdout and not told

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from clocked_runs import count
 from device_client import DeviceClient
-from move_cases import Joined
+from move_cases import Joined, heads
 from random_networks import random_frames
 
 from shiftforge.generator.conv.schedule import schedule
@@ -21,13 +21,6 @@ from shiftforge.sim.golden.conv.network import run_golden
 
 OnDevice = Callable[[str], DeviceClient]
 Generate = Callable[..., Path]
-
-
-def heads() -> QuantizedModel:
-    """Two heads of 32 bits on one map."""
-    own = Joined()
-    x = own.conv(own.conv("input", 20, 3), 24, 3)
-    return own.model(own.wide(x, 7), own.wide(x, 40))
 
 
 def of_all_kinds() -> QuantizedModel:
