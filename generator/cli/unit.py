@@ -13,6 +13,7 @@ from shiftforge.cli.command import CheckedCommand
 from shiftforge.cli.cosim_results import Wanted
 from shiftforge.cli.options import device_problems, json_option, overwrite_option
 from shiftforge.cli.seeds import Seeds
+from shiftforge.cli.unit_print import print_report
 from shiftforge.cli.unit_seeds import (
     failures,
     print_seeds,
@@ -23,6 +24,7 @@ from shiftforge.cli.unit_seeds import (
 )
 from shiftforge.errors import CheckFailed, InputError, Problem, Problems
 from shiftforge.files import output_problems
+from shiftforge.generator.edgebert.unit import PUBLISHED_BUFFER
 
 if TYPE_CHECKING:
     from shiftforge.generator.edgebert.encoder import LayerShape
@@ -74,6 +76,14 @@ def _early(**values: Any) -> list[Problem]:
     default="logic",
     show_default=True,
     help="Of AF lanes: rows that are added, or products for a device's multiplier blocks.",
+)
+@click.option(
+    "--buffer",
+    type=int,
+    default=PUBLISHED_BUFFER,
+    show_default=True,
+    metavar="BYTES",
+    help="Of each data buffer (A, B and C); the default is the published size.",
 )
 @click.option(
     "--shape",
@@ -152,6 +162,7 @@ class Choice:
     terms: int
     accumulator: Literal["sat32", "exact"]
     multipliers: Literal["logic", "blocks"]
+    buffer: int
     shape: str | None
     layers: int
     seeds: tuple[int, ...]
@@ -197,7 +208,7 @@ def simulate(choice: Choice, as_json: bool) -> None:
     if report is not None and as_json:
         print_json(seeds_json(report, found))
     elif report is not None:
-        _print(report)
+        print_report(report)
         print_seeds(found)
     told = failures(found)
     if told:
@@ -238,6 +249,7 @@ def _design(choice: Choice, kind: str, size: tuple[int, ...] | None) -> UnitDesi
     numbers: dict[str, Any] = {
         "weights": choice.weights, "terms": choice.terms, "accumulator": choice.accumulator,
         "multipliers": choice.multipliers,
+        "a_buffer": choice.buffer, "b_buffer": choice.buffer, "c_buffer": choice.buffer,
     }  # fmt: skip
     if kind == "matmul" or size is None:
         config = UnitConfig(lanes=choice.lanes, **numbers)
@@ -296,85 +308,3 @@ def _layer(size: tuple[int, ...]) -> LayerShape:
     from shiftforge.generator.edgebert.encoder import LayerShape
 
     return LayerShape(*size)
-
-
-def _print(report: CosimReport | LayerReport) -> None:
-    from shiftforge.cli.output import print_table
-    from shiftforge.sim.edgebert.rtl.matmul_cosim import CosimReport
-
-    terms = f", {report.terms} term{'s' if report.terms > 1 else ''}"
-    kernels = "not compared"
-    if report.opencl is not None:
-        kernels = f"{report.opencl}, {report.opencl_seconds:.1f} s"
-    rows = [
-        ("unit", report.unit),
-        ("n", report.n),
-        ("weights", report.weights + (terms if report.weights == "shift" else "")),
-        ("accumulator", report.accumulator),
-        ("opencl", kernels),
-        ("vectors", f"{report.vectors:,} ({report.codes:,} values)"),
-        ("mismatches", f"{report.mismatches:,}"),
-        ("cycles", f"{report.cycles:,}"),
-        ("ideal_cycles", f"{report.ideal_cycles:,}"),
-        ("utilisation", f"{report.utilisation:.1%}"),
-        ("cycles_per_second", f"{report.cycles_per_second:,.0f} (simulated)"),
-    ]
-    what = "dense and sparse"
-    if not isinstance(report, CosimReport):
-        what = "random layer" if report.layers == 1 else f"{report.layers} random layers"
-        parts = (f"{part} {seconds:.1f}" for part, seconds in report.wall.items())
-        rows.append(("wall_seconds", ", ".join(parts)))
-    print_table("", ("", "x".join(map(str, report.shape)) + ", " + what), rows)
-    if not isinstance(report, CosimReport):
-        _print_layer(report)
-
-
-def _print_layer(report: LayerReport) -> None:
-    from shiftforge.cli.output import print_table
-
-    print_table(
-        "Values that differ from golden",
-        ("Stage", "values", "RTL", report.opencl or "OpenCL"),
-        [
-            (
-                check.stage,
-                f"{check.values:,}",
-                check.malformed or f"{check.rtl:,}",
-                "-" if check.opencl is None else f"{check.opencl:,}",
-            )
-            for check in report.stages
-        ],
-    )
-    if report.layers > 1:
-        print_table(
-            "Layers",
-            ("Layer", "values", "differ", "cycles", "ideal", "ratio"),
-            [
-                (
-                    str(row.layer),
-                    f"{row.values:,}",
-                    f"{row.mismatches:,}",
-                    f"{row.cycles:,}",
-                    f"{row.ideal_cycles:,}",
-                    f"{row.cycles / row.ideal_cycles:.3f}",
-                )
-                for row in report.by_layer
-            ],
-        )
-    print_table(
-        "Commands",
-        ("Command", "runs", "cycles", "ideal", "ratio", "array busy", "no A row", "no B tile"),
-        [
-            (
-                total.name,
-                total.commands,
-                f"{total.cycles:,}",
-                f"{total.ideal_cycles:,}",
-                f"{total.cycles / total.ideal_cycles:.3f}" if total.ideal_cycles else "-",
-                f"{total.busy:,}",
-                f"{total.wait_a:,}",
-                f"{total.wait_b:,}",
-            )
-            for total in report.commands
-        ],
-    )

@@ -57,6 +57,7 @@ UNIT_TOP = "pu_unit"
 SEQ_BITS = 24
 """Strips of B over a whole product, each as often as it is fetched."""
 CONSTRAINTS = "pu.sdc"
+CONTROL = "model.vlt"
 
 
 @dataclass(frozen=True)
@@ -199,18 +200,22 @@ def render_processing_unit(design: UnitDesign) -> dict[str, str]:
 
 
 def render_unit_bench(design: UnitDesign, memory_bits: int) -> dict[str, str]:
-    """Behavioural memory of 2^memory_bits beats, ``unit_bench`` and the C++ clock."""
+    """Behavioural memory of 2^memory_bits beats, ``unit_bench``, the C++ clock, and what Verilator
+    is told of the model."""
     values = _unit_values(design, memory_bits)
     found = _render("edgebert/rtl/unit/bench", values)
-    found["ext_memory.sv"] = render_bench(design.config, memory_bits)["ext_memory.sv"]
+    engine = render_bench(design.config, memory_bits)
+    found |= {name: engine[name] for name in ("ext_memory.sv", CONTROL)}
     found["main.cpp"] = render("edgebert/rtl/bench/main.cpp.j2", {**values, "top": "unit_bench"})
     return found
 
 
 def render_bench(config: UnitConfig, memory_bits: int = 18) -> dict[str, str]:
-    """Behavioural memory of 2^memory_bits beats, bench modules and the C++ clock."""
+    """Behavioural memory of 2^memory_bits beats, bench modules, the C++ clock, and what Verilator
+    is told of the model."""
     values = _values(config, memory_bits)
     found = _render("edgebert/rtl/bench", values)
+    found[CONTROL] = render("edgebert/rtl/bench/model.vlt.j2", values)
     found["main.cpp"] = render("edgebert/rtl/bench/main.cpp.j2", {**values, "top": "matmul_bench"})
     return found
 

@@ -8,7 +8,7 @@ from typing import Literal
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.options import LANES
 
-__all__ = ["LANES", "MASKS_PER_BEAT", "UnitConfig"]
+__all__ = ["LANES", "MASKS_PER_BEAT", "PUBLISHED_BUFFER", "UnitConfig"]
 
 LANE_BITS = 8  # a lane's slot in the buffers and on the external port
 MASKS_PER_BEAT = 8  # one beat is n bytes, so eight n-bit masks
@@ -224,6 +224,11 @@ class UnitConfig:
         if self.takes_codes:
             whole = max(whole, self._largest_code)
         return (self._largest_code * whole).bit_length() + 1 + (self.longest - 1).bit_length()
+
+    @property
+    def buffers(self) -> tuple[int, int, int]:
+        """Bytes of the data buffers A, B and C."""
+        return self.a_buffer, self.b_buffer, self.c_buffer
 
     @property
     def a_rows(self) -> int:

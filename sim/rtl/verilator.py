@@ -227,11 +227,11 @@ def build_model(
 ) -> Path:
     """The executable of a design with its own ``main.cpp``; its name is that of the top module.
 
-    text: files by name (``*.sv`` and ``main.cpp``). options: more for Verilator. libraries: more
-    for the linker. timing: whether the design has delays. trace: the kind of trace that the model
-    can write (``+trace=FILE`` of the benches with a C++ clock). coverage: whether it counts how
-    often each line runs (``+coverage=FILE``). The result is taken from the cache where the same
-    text, options and tools were built before.
+    text: files by name (``*.sv``, ``*.vlt`` and ``main.cpp``). options: more for Verilator.
+    libraries: more for the linker. timing: whether the design has delays. trace: the kind of trace
+    that the model can write (``+trace=FILE`` of the benches with a C++ clock). coverage: whether it
+    counts how often each line runs (``+coverage=FILE``). The result is taken from the cache where
+    the same text, options and tools were built before.
     Raises BuildError, or InputError where a tool is missing.
     """
     root = verilator_root()
@@ -261,7 +261,7 @@ def build_model(
         objects += _runtime(place, version, (COUNTS,), trace_build(None, COMPILER))
     with work_folder("build", place) as folder:
         _write(folder, text)
-        sources = compile_order(text)
+        sources = [*sorted(name for name in text if name.endswith(".vlt")), *compile_order(text)]
         verilator = str(root / "bin" / "verilator_bin")
         _run(
             [verilator, *VERILATE, *options, "--top-module", top, "--Mdir", "obj", *sources],

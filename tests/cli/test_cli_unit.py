@@ -105,6 +105,18 @@ def test_planted_difference_ends_in_1_and_is_located(
     assert "of 117 codes, 1 of RTL differ from golden" in printed.err
 
 
+def test_buffers_are_chosen_and_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(monkeypatch, None)
+    assert run([*SMALL, *ALONE, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["buffers"] == [131072] * 3
+    assert run([*SMALL, *ALONE, "--buffer", "2048"]) == 0
+    assert "2,048, 2,048, 2,048 bytes" in capsys.readouterr().out
+    assert run([*SMALL, *ALONE, "--buffer", "3000"]) == 2
+    assert "a buffer of 3000 bytes is not offered" in capsys.readouterr().err
+
+
 def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(monkeypatch, None)
     assert run([*SMALL, *ALONE]) == 0

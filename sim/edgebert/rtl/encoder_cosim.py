@@ -202,6 +202,7 @@ def cosim_layer(
         weights=config.weights,
         terms=config.terms,
         accumulator=config.accumulator,
+        buffers=config.buffers,
         shape=(shape.length, shape.hidden, shape.heads, shape.ffn),
         layers=layers,
         seed=seed,

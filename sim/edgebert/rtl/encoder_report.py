@@ -48,13 +48,14 @@ class LayerFigures:
 class LayerReport:
     """The figures of a program of one or more layers.
 
-    shape: length, hidden, heads, ffn. opencl: the device whose kernels were compared, or None.
-    vectors: compared vectors of up to n values; codes: those values. mismatches: values of the RTL,
-    and of the kernels, that differ from golden. ideal_cycles: of all products; utilisation:
-    ideal_cycles over cycles; ratio: the inverse. cycles_per_second: simulated cycles a second of
-    wall-clock, files included. opencl_seconds: wall-clock of the kernels. divergence: the first
-    difference, from ``RtlDivergence.to_dict``; first: the same as text, empty where there is none.
-    by_layer, stages, commands: of each layer; of each stage and of each command, over all layers.
+    buffers: bytes of A, B and C. shape: length, hidden, heads, ffn. opencl: the device whose
+    kernels were compared, or None. vectors: compared vectors of up to n values; codes: those
+    values. mismatches: values of the RTL, and of the kernels, that differ from golden.
+    ideal_cycles: of all products; utilisation: ideal_cycles over cycles; ratio: the inverse.
+    cycles_per_second: simulated cycles a second of wall-clock, files included. opencl_seconds:
+    wall-clock of the kernels. divergence: the first difference, from ``RtlDivergence.to_dict``;
+    first: the same as text, empty where there is none. by_layer, stages, commands: of each layer;
+    of each stage and of each command, over all layers.
     wall: seconds by part; ``golden`` and ``opencl`` run beside ``build`` and ``simulate``, ``wait``
     is what they took longer.
     """
@@ -64,6 +65,7 @@ class LayerReport:
     weights: str
     terms: int
     accumulator: str
+    buffers: tuple[int, int, int]
     shape: tuple[int, int, int, int]
     layers: int
     seed: int

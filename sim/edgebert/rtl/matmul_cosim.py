@@ -61,12 +61,12 @@ class Operands(ProductOperands):
 class CosimReport:
     """The figures of all products of a run.
 
-    n: lanes. opencl: the device whose kernels were compared, or None. vectors: compared result
-    vectors of up to n codes; codes: those codes. mismatches: codes of the RTL, and of the kernels,
-    that differ from golden. utilisation: ideal_cycles over cycles. cycles_per_second: simulated
-    cycles a second of wall-clock, files included. opencl_seconds: wall-clock of the kernels.
-    divergence: the first difference, as ``RtlDivergence.to_dict`` gives it; first: the same as
-    text, empty where there is none. by_kind: mismatches of each product.
+    n: lanes. buffers: bytes of A, B and C. opencl: the device whose kernels were compared, or None.
+    vectors: compared result vectors of up to n codes; codes: those codes. mismatches: codes of the
+    RTL, and of the kernels, that differ from golden. utilisation: ideal_cycles over cycles.
+    cycles_per_second: simulated cycles a second of wall-clock, files included. opencl_seconds:
+    wall-clock of the kernels. divergence: the first difference, as ``RtlDivergence.to_dict`` gives
+    it; first: the same as text, empty where there is none. by_kind: mismatches of each product.
     """
 
     unit: str
@@ -74,6 +74,7 @@ class CosimReport:
     weights: str
     terms: int
     accumulator: str
+    buffers: tuple[int, int, int]
     shape: tuple[int, int, int]
     seed: int
     opencl: str | None
@@ -219,6 +220,7 @@ def cosim_matmul(
         weights=config.weights,
         terms=config.terms,
         accumulator=config.accumulator,
+        buffers=config.buffers,
         shape=shape,
         seed=seed,
         opencl=opencl,

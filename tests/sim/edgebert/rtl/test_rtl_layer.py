@@ -108,6 +108,17 @@ def test_three_layers_in_one_program() -> None:
 
 
 @pytest.mark.slow
+def test_clocks_that_run_on_change_nothing() -> None:
+    """The unit with its clocks gated, and as an FPGA has it."""
+    gated = stages_equal(4, RAGGED)
+    wire = change("pu_clock_gate.sv", "`ifdef SYNTHESIS", "`ifndef SYNTHESIS")
+    ungated = stages_equal(4, RAGGED, faulty=wire)
+    for one, other in zip(gated.commands, ungated.commands, strict=True):
+        assert (one.end, one.busy, one.gated) == (other.end, other.busy, other.gated)
+    assert (gated.reads, gated.writes) == (ungated.reads, ungated.writes)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lanes", "shape", "changes"),
     [
