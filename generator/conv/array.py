@@ -63,7 +63,8 @@ class Tiling:
 
     in_groups: channel groups that a group of output channels reads; map_groups: of the whole map.
     block_groups: groups of output channels that read the same ones. weight_words: of a group of
-    output channels, without second words.
+    output channels, without second words. read_tiles: of a row of the map that is read, where the
+    layer enlarges it; else in_tiles.
     """
 
     in_groups: int
@@ -75,6 +76,7 @@ class Tiling:
     weight_words: int
     map_groups: int
     block_groups: int
+    read_tiles: int
 
     @property
     def tiles(self) -> int:
@@ -105,4 +107,5 @@ def tile_layer(layer: Layer, array: ArrayShape) -> Tiling:
         weight_words=words[layer.mode],
         map_groups=ceil(channels / array.units),
         block_groups=ceil(layer.block_outputs / array.units),
+        read_tiles=ceil((columns if layer.enlarge is None else layer.input.width) / array.pixels),
     )

@@ -198,6 +198,8 @@ def _conv_place(layer: Layer, model: QuantizedModel) -> tuple[str, str]:
         return layer.mode, f"the {kernel[0]}x{kernel[1]} taps lie as channels"
     if layer.largest:
         return layer.mode, "the largest of its windows"
+    if layer.enlarge is not None:
+        return layer.mode, "lines of the map come several times"
     if layer.raises:
         return layer.mode, f"a constant of {layer.words} digits"
     if layer.windows.count > 1:

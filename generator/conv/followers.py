@@ -16,11 +16,12 @@ from shiftforge.quant.graph.types import (
     QuantizedModel,
     Table,
     Tensor,
+    Upsample,
 )
 
 __all__ = ["Followers", "Leads", "followers_of", "readers_of"]
 
-Leads: TypeAlias = Conv | MaxPool | AveragePool
+Leads: TypeAlias = Conv | MaxPool | AveragePool | Upsample
 """Nodes of a legal network with which a pass begins."""
 
 

@@ -71,6 +71,8 @@ def left_out(plan: Plan) -> frozenset[str]:
         found.append("largest")
     if not any(own.conv.raises for own in plan.steps):
         found.append("raises")
+    if not plan.enlargements:
+        found += ["enlarge", "repeats_t", "repeats_y", "repeat_row"]
     if not plan.tables:
         found += ["code_table", "table"]
     if not plan.cut_columns:
@@ -311,6 +313,8 @@ def render_accelerator(plan: Plan) -> str:
         "tables": [own[n : n + 32] for own in plan.tables for n in range(0, ENTRIES, 32)],
         "looked_up": {name: any(getattr(step.post, name) for step in plan.steps)
                       for name in ("code_table", "table")},
+        "enlargements": [{"number": n, "factor": factor, "zeros": zeros}
+                         for n, (factor, zeros) in enumerate(plan.enlargements, 1)],
         "pool_bits": plan.pool_bits,
         "pools": [{"terms": _pool_terms(m), "right": right, "below": (1 << right) - 1}
                   for m, right in plan.pools],

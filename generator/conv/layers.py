@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftforge.quant.graph.types import Add, Conv, Pool, Table, Tensor
+from shiftforge.quant.graph.types import Add, Conv, Pool, Table, Tensor, Upsample
 
 __all__ = ["Embedding", "Layer", "Mode", "Windows"]
 
@@ -75,6 +75,7 @@ class Layer:
     stride: of columns. form: how the array takes the convolution; K and I are of a block of it,
         ``block_channels``. largest: results are the largest of a window's words, not their sum.
         raises: a window's words are the digits of a constant (``averages``).
+    enlarge: the map that is read comes with more rows and columns, as this node makes it.
     inner: the result is no tensor of the network. places: of the network's input channels among
         those that ``conv`` reads, where that is another map with them; None where it is the same.
         shared: the result lies in another map, or another tensor in it.
@@ -107,6 +108,7 @@ class Layer:
     inner: bool = False
     largest: bool = False
     raises: bool = False
+    enlarge: Upsample | None = None
     code_table: Table | None = None
     code_looked: Tensor | None = None
     table: Table | None = None

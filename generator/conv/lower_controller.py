@@ -229,6 +229,8 @@ def _operands(
     stride, top, left = layer.stride, layer.top, layer.left
     first_y = first_t = zero_outside = 0
     found: dict[str, int] = {}
+    # Counters whose lines come several times, which go on by the record's other fields.
+    again: dict[int, int] = {}
     outer = [(walk.outer, (0, 0, 0))]
     if layer.blocks > 1:
         inside = [(tiling.block_groups, (0, 0, 0))] if tiling.block_groups > 1 else []
@@ -251,9 +253,15 @@ def _operands(
         first_y = walk.first_row
         walked = [
             (width, (1, 0, 1)), (walk.row_length // width, (plane, 0, 0)),
-            (walk.all_rows - first_y, (width, 1, 0)), (walk.outer, (plane, 0, 0)),
+            (walk.all_rows - first_y, (tiling.read_tiles, 1, 0)), (walk.outer, (plane, 0, 0)),
         ]  # fmt: skip
         groups = walk.inner
+        if layer.enlarge is not None:
+            rows, columns = layer.enlarge.factor
+            again = {0: columns, 2: rows}
+            found |= {
+                "repeats_t": columns - 1, "repeats_y": rows - 1, "repeat_row": tiling.read_tiles
+            }  # fmt: skip
     found |= {
         "first_y": first_y, "first_t": first_t, "zero_outside": zero_outside, "groups": groups,
     }  # fmt: skip
@@ -266,10 +274,12 @@ def _operands(
             found |= {f"n{k}": 1}
             continue
         size, move = walked[k] if k < len(walked) else (1, (0, outside, 0))
-        step_back = tuple(m - b for m, b in zip(move, back, strict=True))
+        own = (0, *move[1:]) if k in again else move
+        step_back = tuple(m - b for m, b in zip(own, back, strict=True))
         found |= {f"n{k}": size, **{f"{n}{k}": v for n, v in zip("ayt", step_back, strict=True)}}
         if k < len(walked):
-            back = tuple(b + (size - 1) * m for b, m in zip(back, move, strict=True))
+            steps = (size - 1) // again.get(k, 1), size - 1, size - 1
+            back = tuple(b + n * m for b, n, m in zip(back, steps, move, strict=True))
             if found.get("column_step") and k == WINDOW_COLUMN:
                 hops = (found["column"] + (size - 1) * found["column_step"]) // pixels
                 back = back[0] + hops, back[1], back[2] + hops

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from shiftforge.generator.conv.array import ArrayShape, Tiling, tile_layer
+from shiftforge.generator.conv.enlarging import enlargement_number
 from shiftforge.generator.conv.image import ImageLayout, image_layout
 from shiftforge.generator.conv.latencies import Latencies
 from shiftforge.generator.conv.lower_controller import (
@@ -194,7 +195,8 @@ def lower_network(
             own_pass = lower_controller(
                 layer, tiling, walk, step.first, *places, lag, array.pixels, counters
             )
-            memo[sent] = replace(own_pass, to_memory=int(leaves))
+            enlarge = enlargement_number(layer, network.enlargements)
+            memo[sent] = replace(own_pass, to_memory=int(leaves), enlarge=enlarge)
         next_words = sum(words[steps[(n + 1) % len(steps)].layer][0])
         own = words[step.layer]
         used = step.layer, array.units, array.pixels, tiling, walk, own, next_words, step.line
@@ -252,8 +254,10 @@ def _places(
     """Where what a step reads, adds and writes lies; None for what is not on chip."""
     made, rows = (0, whole.out_rows), (step.first, step.end)
     sent = rows_read(layer, step) if step.strip_in else (0, whole.in_rows)
+    if layer.enlarge is not None:
+        sent = 0, layer.input.height
     names = [
-        (layer.input.name, sent, whole.in_tiles),
+        (layer.input.name, sent, whole.read_tiles),
         (layer.skip.name if layer.skip is not None else "", made, whole.out_tiles),
         (layer.result.name if not layer.direct else "", rows if step.strip_out else made,
          whole.out_tiles),

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.enlarging import enlargements_of
 from shiftforge.generator.conv.post_range import INT32
 from shiftforge.generator.conv.schedule import Layer, Schedule, schedule
 from shiftforge.generator.conv.tables import table_bytes
@@ -81,6 +82,11 @@ class Network:
             if table is not None
         )
         return tuple(dict.fromkeys(found))
+
+    @property
+    def enlargements(self) -> tuple[tuple[int, bool], ...]:
+        """How maps are enlarged: factor of columns, and whether zeros lie between values."""
+        return enlargements_of(self.layers)
 
     @property
     def largest_bits(self) -> int:

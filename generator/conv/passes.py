@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from shiftforge.generator.conv.followers import Followers, Leads, followers_of
 from shiftforge.generator.conv.legal import Copies, Legal
-from shiftforge.quant.graph.types import AveragePool, Conv, MaxPool, Node
+from shiftforge.quant.graph.types import AveragePool, Conv, MaxPool, Node, Upsample
 
 __all__ = ["Pass", "pass_of"]
 
 
 @dataclass(frozen=True, eq=False)
 class Pass(Followers):
-    """A node with those that run in its pass. conv: it, or what follows a pool's windows."""
+    """A node with those that run in its pass. conv: it, or what follows a pool's windows or
+    copies what is enlarged."""
 
     node: Leads
     conv: Conv
@@ -37,6 +38,8 @@ def pass_of(
             conv, digits = averaged.conv, averaged.digits
         case MaxPool():
             conv = copies.largest(node, x)
+        case Upsample():
+            conv = copies.enlarged(node, x, model.tensors[node.output])
         case Conv():
             conv = node
     direct = node.output in model.outputs and not readers.get(node.output)

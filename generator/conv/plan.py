@@ -64,7 +64,8 @@ class Plan:
     image_pass: stores the image, where it is not streamed into the first layer. fill: reads the
         first weights. geometries: (mode, stride, left padding) of line buffers and windows.
     pools: (multiplier, right shift) of the global pools. pool_bits: that hold their sums. tables:
-        functions of a code, 256 bytes each. proofs: of the kernels' promises.
+        functions of a code, 256 bytes each. enlargements: (factor of columns, zeros between) of
+        maps that are read enlarged. proofs: of the kernels' promises.
     multiplier_requant: one multiplier a channel output in requantisation (not multiplier-free).
     non_blocking: the controller takes results as they come: which iteration stores a line depends
         on time, and that a run never stops is not proved.
@@ -90,6 +91,7 @@ class Plan:
     pools: tuple[tuple[int, int], ...]
     pool_bits: int
     tables: tuple[tuple[int, ...], ...]
+    enlargements: tuple[tuple[int, bool], ...]
     latencies: Latencies
     proofs: tuple[Proof, ...]
     image_shape: tuple[int, int, int]
@@ -379,6 +381,7 @@ def make_plan(
         pools=network.pools,
         pool_bits=network.pool_bits,
         tables=network.tables,
+        enlargements=network.enlargements,
         latencies=latencies,
         proofs=proofs,
         image_shape=network.image_shape,

@@ -89,6 +89,8 @@ def controller_ranges(
     found |= {"address": address, "y": _walked(of, "y"), "t": _walked(of, "t", _hops(of, pixels))}
     if np.any(of["column_step"]):
         found["column"] = 0, pixels - 1
+    if np.any(of["enlarge"]):
+        found |= {"phase_t": _to(of["repeats_t"]), "phase_y": _to(of["repeats_y"])}
     if residual:
         found |= _pace(of, "skips") | {"skip_address": address}
     found |= _pace(of, "results", None if non_blocking else of["stores"])

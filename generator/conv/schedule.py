@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.conv.embed import by_digits, embed, embedded, one_hot
+from shiftforge.generator.conv.enlarging import enlarging_problems
 from shiftforge.generator.conv.followers import Leads, readers_of
 from shiftforge.generator.conv.geometry import LANE_BITS, geometry_problems, width_problems
 from shiftforge.generator.conv.layers import Embedding, Layer, Mode
@@ -133,6 +136,8 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
             problems[node.name] = tuple(faults)
         if isinstance(node, MaxPool) and (faults := pool_problems(node, model)):
             problems[node.name] = tuple(faults)
+        if isinstance(node, Upsample) and (faults := enlarging_problems(node)):
+            problems[node.name] = tuple(faults)
         if isinstance(node, AveragePool):
             faults = average_problems(node, model.tensors[node.input], copies)
             problems |= {node.name: tuple(faults)} if faults else {}
@@ -172,12 +177,9 @@ def map_nodes(model: QuantizedModel, units: int = USUAL_UNITS) -> Mapped:
 
 
 def _apart(node: Node, model: QuantizedModel) -> list[Problem]:
-    """What is wrong with a node in no pass: of a kind that the array cannot run, or of maps that
-    it cannot hold. Others follow one of these."""
+    """What is wrong with a node in no pass: it is of maps that the array cannot hold. Others
+    follow one of these."""
     place = f"{node.name} ({node.source})"
-    if isinstance(node, Upsample):
-        what = f"the accelerator has no {type(node).__name__} yet"
-        return [Problem(what, "keep this part on the host", place)]
     bits = max(model.tensors[name].grid.bits for name in node.inputs)
     if bits > LANE_BITS:
         remedy = "only a convolution that nothing follows may make more than 8"
@@ -192,13 +194,17 @@ def _layer(legal: Legal, network: QuantizedModel, index: int, own: Pass, units: 
     if (window := legal.windows.get(conv.input)) is not None:
         source, places = window.tensor, window.places
         conv = replace(conv, input=source.name, weight=window.spread(conv.weight))
-    if isinstance(node, MaxPool | AveragePool):
+    if isinstance(node, Upsample):
+        # The middle tap, as of windows that many networks have.
+        form, row_stride = Embedding("depthwise", 1, 1, 1), 1
+        weight = np.pad(conv.weight[:, 0], ((0, 0), (1, 1), (1, 1)))
+    elif isinstance(node, MaxPool | AveragePool):
         form, row_stride = Embedding("depthwise", node.stride[1], *node.padding[:2]), node.stride[0]
         weight = by_digits(conv.weight, own.digits) if own.digits else one_hot(conv.weight)
     else:
         form = embed(conv, model, units)
         weight, row_stride = embedded(form, conv, conv.weight), form.stride
-    in_shape = source.shape
+    in_shape = target.shape if isinstance(node, Upsample) else source.shape
     if form.image:
         in_shape = (int(weight.shape[1]), target.height, target.width)
     return Layer(
@@ -229,6 +235,7 @@ def _layer(legal: Legal, network: QuantizedModel, index: int, own: Pass, units: 
         inner=own.result not in network.tensors,
         largest=isinstance(node, MaxPool),
         raises=len(own.digits) > 1,
+        enlarge=node if isinstance(node, Upsample) else None,
         code_table=own.code_table,
         code_looked=_made(own.code_table, model),
         table=own.table,

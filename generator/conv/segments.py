@@ -36,7 +36,7 @@ class Segment:
 
 def runs_by_rows(layer: Layer) -> bool:
     """Whether a layer's results come row by row, so that it can run in strips."""
-    whole = layer.pool is not None or layer.direct or layer.exported
+    whole = layer.pool is not None or layer.direct or layer.exported or layer.enlarge is not None
     return layer.mode != "standard" and not whole
 
 

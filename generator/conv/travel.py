@@ -81,7 +81,8 @@ def _read_names(layer: Layer) -> tuple[str, ...]:
 def _by_rows(layer: Layer) -> bool:
     """Whether a layer can run in strips of rows."""
     leaves = layer.direct or layer.exported
-    return layer.pool is None and not (leaves and layer.mode == "depthwise")
+    whole = layer.pool is not None or layer.enlarge is not None
+    return not whole and not (leaves and layer.mode == "depthwise")
 
 
 def _within(

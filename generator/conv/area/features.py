@@ -66,6 +66,7 @@ class Features:
     floors: the smallest code is its type's.
     clamps_output: the 32-bit output is clamped. held_pixels: of a frame, that it holds in a line.
     residual_bits: of the shifts of a residual addition that are no constants.
+    enlarged: pixels that a place of a line that is enlarged chooses from, 0 without any.
     tables: functions of a code, of 256 entries; looked_up: places of a pass where there are some, 0
     to 2. pool_terms, pool_bits: signed digits of the pools' constants, bits of their sums.
     slice_frames, slice_columns: of a line, what additions, tables and pools take at once.
@@ -104,6 +105,7 @@ class Features:
     multiplier_requant: bool
     residual: bool
     residual_bits: int
+    enlarged: int
     tables: int
     looked_up: int
     pool_terms: tuple[int, ...]

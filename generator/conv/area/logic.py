@@ -152,6 +152,9 @@ def walking_items(of: Features) -> list[Item]:
     found = [
         _item("controller's line selection", ("select",), 2 * of.line_bytes * cost("select")),
     ]
+    if of.enlarged:
+        enlarged = of.line_bytes * cost("enlarge", choice=of.enlarged)
+        found.append(_item("lines that are enlarged", ("enlarge",), enlarged))
     for kernel in ("loader", "feeder", "params", "controller", "conv", "post"):
         found.append(
             _item(f"counters of {kernel}", ("counters", "operation"), _counters(of, kernel))

@@ -67,6 +67,8 @@ class Planned(Protocol):
     @property
     def tables(self) -> tuple[tuple[int, ...], ...]: ...
     @property
+    def enlargements(self) -> tuple[tuple[int, bool], ...]: ...
+    @property
     def steps(self) -> Sequence[PlannedStep]: ...
     @property
     def memory(self) -> MemoryPlan: ...
@@ -140,6 +142,7 @@ def features_of(plan: Planned) -> Features:
         residual=bool(added),
         residual_bits=_residual_bits(added),
         tables=len(plan.tables),
+        enlarged=sum(factor for factor, _ in plan.enlargements),
         looked_up=any(p.code_table for p in posts) + any(p.table for p in posts),
         pool_terms=tuple(
             sum(digits.bit_count() for digits in signed_digits(m)) for m, _ in plan.pools

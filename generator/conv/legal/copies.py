@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from shiftforge.quant.graph.types import (
     QuantizedModel,
     ShiftFormat,
     Tensor,
+    Upsample,
     WeightFormat,
 )
 
@@ -106,6 +107,11 @@ class Copies:
             padding=node.padding, dilation=1, groups=x.channels, lo=x.grid.qmin, hi=x.grid.qmax,
             acc_bits=bits,
         )  # fmt: skip
+
+    def enlarged(self, node: Upsample, x: Tensor, out: Tensor) -> Conv:
+        """What copies the rows and columns that an enlarged map has."""
+        whole = replace(x, height=out.height, width=out.width)
+        return self._copy(node.name, node.source, whole, out)
 
     def constant(self, node: AveragePool, x: Tensor) -> Average | None:
         """The constant of a pool, of a single digit where its windows are larger than the line

@@ -69,6 +69,7 @@ class _RowPlan:
     pools: tuple[tuple[int, int], ...]
     pool_bits: int
     tables: tuple[tuple[int, ...], ...]
+    enlargements: tuple[tuple[int, bool], ...]
     steps: tuple[_Step, ...]
     memory: MemoryPlan
     channels: tuple[Channel, ...]
@@ -129,6 +130,7 @@ def row_area(board: Board, network: Network, row: Row, depths: Sequence[Depths])
             pools=network.pools,
             pool_bits=network.pool_bits,
             tables=network.tables,
+            enlargements=network.enlargements,
             steps=tuple(_Step(layers[own.step.layer].mode, *own.passes) for own in lowered.steps),
             memory=MemoryPlan({}, row.bound_lines, row.bound_lines, 0, 0, ""),
             channels=channels[depths[0].operand],

@@ -148,7 +148,8 @@ VALUES = {
     # What comes and goes through global memory has tests of its own (test_opencl_through).
     # So have kernels that are cut into windows, and blocks of channels (below).
     "controller": {"trace_base", "to_memory", "fetches", "fetch_every", "fetch_base",
-                   "column", "column_step", *(f"{axis}{k}" for axis in "anty" for k in (6, 7, 8))},
+                   "column", "column_step", "enlarge", "repeats_t", "repeats_y", "repeat_row",
+                   *(f"{axis}{k}" for axis in "anty" for k in (6, 7, 8))},
     "conv": {"in_signed", "geometry", "column", "column_step", "more_rows", "more_columns",
              "further", "largest", "raises"},
     "post": {"low", "high", "exported", "skip_signed", "skip_left", "add_signed", "add_left",
