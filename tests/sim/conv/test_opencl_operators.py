@@ -19,6 +19,7 @@ from random_networks import Family, Operator, random_frames, random_network
 
 from shiftforge.quant.graph.types import (
     Add,
+    AveragePool,
     Concat,
     Conv,
     MaxPool,
@@ -26,6 +27,7 @@ from shiftforge.quant.graph.types import (
     QuantizedModel,
     Shuffle,
     Slice,
+    Table,
 )
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
@@ -41,7 +43,9 @@ SHAPES = (
 )  # fmt: skip
 OPERATORS: tuple[Operator, ...] = ("kernel",)
 FUZZ_NETWORKS = 1000
-KINDS: tuple[type, ...] = (Conv, MaxPool, Add, Pool, Concat, Slice, Shuffle)
+KINDS: tuple[type, ...] = (
+    Conv, MaxPool, Add, Pool, Concat, Slice, Shuffle, Table, AveragePool
+)  # fmt: skip
 """Of the integer graph, what the array runs so far in any order."""
 
 
@@ -91,7 +95,7 @@ def test_many_random_networks(seed: int, generated: Generate, on_device: OnDevic
 def test_random_maps_equal_the_reference(
     device: str, seed: int, generated: Generate, on_device: OnDevice
 ) -> None:
-    model = random_maps(seed, nodes=10, kinds=KINDS, more=seed % 3)
+    model = random_maps(seed, nodes=10, kinds=KINDS, more=seed % 3, on_array=True)
     check(model, generated(model, *SHAPES[seed % len(SHAPES)]), seed, on_device(device))
 
 
@@ -99,7 +103,7 @@ def test_random_maps_equal_the_reference(
 @pytest.mark.parametrize("seed", range(30, 30 + FUZZ_NETWORKS))
 def test_many_random_maps(seed: int, generated: Generate, on_device: OnDevice) -> None:
     """Every eighth one also on the emulator."""
-    model = random_maps(seed, nodes=10, kinds=KINDS, more=seed % 3)
+    model = random_maps(seed, nodes=10, kinds=KINDS, more=seed % 3, on_array=True)
     folder = generated(model, *SHAPES[seed % len(SHAPES)])
     for device in ("pocl", *(("intel-fpga-emu",) if seed % 8 == 0 else ())):
         check(model, folder, seed, on_device(device))

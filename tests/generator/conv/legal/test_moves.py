@@ -21,6 +21,7 @@ from shiftforge.generator.conv.plan import make_plan
 from shiftforge.generator.conv.schedule import Schedule, schedule
 from shiftforge.quant.graph.types import (
     Add,
+    AveragePool,
     Concat,
     Conv,
     MaxPool,
@@ -28,11 +29,12 @@ from shiftforge.quant.graph.types import (
     QuantizedModel,
     Shuffle,
     Slice,
+    Table,
 )
 from shiftforge.quant.graph.verify import verify
 from shiftforge.sim.golden.conv.network import run_golden
 
-KINDS = (Conv, MaxPool, Add, Pool, Concat, Slice, Shuffle)
+KINDS = (Conv, MaxPool, Add, Pool, Concat, Slice, Shuffle, Table, AveragePool)
 ARRAY = ArrayShape(16, 4)
 
 
@@ -49,14 +51,14 @@ def keeps_its_codes(model: QuantizedModel, units: int, seed: int = 0) -> Schedul
 
 def test_random_networks_keep_their_codes() -> None:
     for seed in range(24):
-        model = random_maps(seed, nodes=12, kinds=KINDS, sides=(3, 8), more=seed % 4)
+        model = random_maps(seed, nodes=12, kinds=KINDS, sides=(3, 8), more=seed % 4, on_array=True)
         keeps_its_codes(model, (16, 8, 24)[seed % 3], seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(24, 1024))
 def test_many_random_networks_keep_their_codes(seed: int) -> None:
-    model = random_maps(seed, nodes=14, kinds=KINDS, sides=(3, 9), more=seed % 3)
+    model = random_maps(seed, nodes=14, kinds=KINDS, sides=(3, 9), more=seed % 3, on_array=True)
     keeps_its_codes(model, (16, 8, 24, 32)[seed % 4], seed)
 
 
