@@ -15,15 +15,18 @@ from device_client import DeviceClient
 from kept_models import kept_where_it_fails
 from mobilenet import mobilenet_v2
 from packed_records import change_field
+from random_maps import KINDS, random_maps
 from random_networks import Family, random_frames
 from strip_networks import blocks, random_array, random_segments
 
 from shiftforge.boards.load import load_board
+from shiftforge.errors import InputError
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.segments import Segment
 from shiftforge.generator.conv.strips import limited_plan
 from shiftforge.generator.conv.target import TARGET, ConvPlan
+from shiftforge.quant.graph.types import Upsample
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
 
@@ -31,6 +34,7 @@ OnDevice = Callable[[str], DeviceClient]
 BOARD = load_board("s10gx2800")
 FAMILIES: tuple[Family, ...] = ("two-term", "one-term", "multiplier", "mixed")
 FUZZ_NETWORKS = 60
+ON_ARRAY = tuple(kind for kind in KINDS if kind is not Upsample)
 
 
 def project(seed: int, folder: Path, family: Family = "two-term") -> tuple[Network, Plan]:
@@ -161,3 +165,23 @@ def test_strips_of_a_trace_come_in_the_order_of_their_rows(
     divergence = locate(network.model, tmp_path / "p", frames, on_device("pocl"))
     assert divergence.stage == network.layers[plan.steps[step].index].result.name
     assert np.all(divergence.differing > 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_networks_that_move_channels_in_little_memory(
+    seed: int, tmp_path: Path, on_device: OnDevice
+) -> None:
+    """Strips, and maps through global memory, beside maps that are joined and cut."""
+    model = random_maps(seed, nodes=10, sides=(12, 30), on_array=True, kinds=ON_ARRAY)
+    network = network_of(model)
+    array = array_for(network, *((16, 2, 1), (8, 4, 1), (16, 1, 2))[seed % 3])
+    whole = make_plan(network, BOARD, array, must_fit=False).map_bytes
+    for part in (0.75, 0.6):
+        try:
+            plan = limited_plan(network, BOARD, array, int(whole * part))
+        except InputError:
+            continue
+        folder = tmp_path / f"p{part}"
+        TARGET.emit(ConvPlan(network, plan)).write(folder)
+        check_equal(model, network.fit(array.units).layers, folder, seed, on_device("pocl"))

@@ -17,8 +17,10 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.legal import legalise
 from shiftforge.generator.conv.maps import plan_maps, prove_steps, stored_maps
+from shiftforge.generator.conv.network import network_of
 from shiftforge.generator.conv.plan import make_plan
 from shiftforge.generator.conv.schedule import Schedule, schedule
+from shiftforge.generator.conv.strips import limited_plan
 from shiftforge.quant.graph.types import (
     Add,
     AveragePool,
@@ -207,6 +209,24 @@ def test_units_of_shufflenet_copy_what_goes_past() -> None:
     found = keeps_its_codes(model, 16)
     extra = [layer for layer in found.layers if not layer.macs]
     assert len(extra) == 2 and all(layer.mode == "pointwise" for layer in extra[1:])
+
+
+def test_joined_maps_are_whole_where_others_run_in_strips() -> None:
+    own = Joined(height=40, width=12)
+    x = own.conv("input", 16, 3)
+    for _ in range(2):
+        y = own.conv(own.conv(x, 64), 64, 3, groups=64)
+        x = own.concat(own.conv(y, 16), x)
+    network = network_of(own.model(own.conv(x, 4)))
+    board, array = load_board("s10gx2800"), ArrayShape(16, 4)
+    whole = make_plan(network, board, array)
+    plan = limited_plan(network, board, array, whole.map_bytes // 2)
+    cut = {layer.index for layer in plan.layers if layer.steps > 1}
+    assert cut and not plan.through.bases
+    found = network.fit(16)
+    shared = {layer.index for layer in found.layers if layer.shared}
+    inner = {index for part in plan.segments for index in range(part.first, part.last)}
+    assert shared and not shared & inner
 
 
 @pytest.mark.parametrize("make", [fires, u_net, dense_block, shuffle_units])
