@@ -47,11 +47,28 @@ def _value(step: _Steps, function: Operand, x: str) -> str:
         return x
     if function.operation in _TWO:
         return step.op(_TWO[function.operation], *(_value(step, f, x) for f in function.operands))
+    clipped = _clip(function)
+    if clipped is not None:
+        source, low, high = clipped
+        return step.op("Clip", _value(step, source, x), low, high)
     inner = _value(step, function.operands[0], x)
     if function.operation in _ONE:
         return step.op(_ONE[function.operation], inner)
     numbers = [own for own in function.operands[1:] if not isinstance(own, Function)]
     return _activation(step, function.operation, inner, numbers)
+
+
+def _clip(function: Function) -> tuple[Operand, float, float] | None:
+    """(of what, low, high) of a limit within a limit."""
+    if function.operation != "at_most":
+        return None
+    inner, high = function.operands
+    if not isinstance(inner, Function) or inner.operation != "at_least":
+        return None
+    source, low = inner.operands
+    if isinstance(low, Function) or isinstance(high, Function):
+        return None
+    return source, low, high
 
 
 def _activation(step: _Steps, kind: str, x: str, numbers: list[float]) -> str:
@@ -75,7 +92,7 @@ def _activation(step: _Steps, kind: str, x: str, numbers: list[float]) -> str:
         case "hardswish":
             return step.op("Mul", x, step.op("HardSigmoid", x, alpha=1 / 6, beta=0.5))
         case "log_sigmoid":
-            return step.op("Neg", step.op("Softplus", step.op("Neg", x)))
+            return step.op("Log", step.op("Sigmoid", x))
         case "gelu":
             inner = step.op("Erf", step.op("Mul", x, math.sqrt(0.5)))
             return step.op("Mul", step.op("Mul", x, 0.5), step.op("Add", inner, 1.0))
@@ -86,6 +103,12 @@ def _activation(step: _Steps, kind: str, x: str, numbers: list[float]) -> str:
             return step.op("Mul", step.op("Mul", x, 0.5), step.op("Add", inner, 1.0))
         case "elu":
             alpha, scale, slope = numbers
+            if scale == slope == 1:
+                return step.op("Elu", x, alpha=alpha)
+            if slope == 1:
+                return step.op("Selu", x, alpha=alpha, gamma=scale)
+            if scale == 1 and slope * alpha == 1:
+                return step.op("Celu", x, alpha=alpha)
             below = step.op("Exp", step.op("Mul", step.op("Min", x, 0.0), slope))
             below = step.op("Mul", step.op("Sub", below, 1.0), alpha)
             return step.op("Mul", step.op("Add", step.op("Relu", x), below), scale)

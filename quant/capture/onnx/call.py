@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Call", "Converter", "Function", "Refused", "floats"]
+__all__ = ["Call", "Converter", "Function", "Refused", "decimal", "floats"]
 
 Function: TypeAlias = Callable[..., Any]
 """Of a node's inputs as tensors, in order; None for one that is left out or holds whole numbers."""
@@ -64,7 +64,12 @@ class Call:
         value = self.constant(place, what)
         if value is not None and value.size != 1:
             raise Refused(f"its {what} has {value.size} values", "give one")
-        return None if value is None else float(value.reshape(()))
+        return None if value is None else decimal(value.reshape(()))
+
+    def attribute(self, name: str, value: float) -> float:
+        """A number that is an attribute, or its value where it is not given."""
+        given = self.attributes.get(name)
+        return value if given is None else decimal(np.float32(given))
 
     def numbers(self, what: str, place: int) -> tuple[int, ...] | None:
         """Whole numbers that are an attribute or, in later opsets, an input."""
@@ -96,6 +101,16 @@ class Call:
 
 
 Converter: TypeAlias = Callable[[Call], Function]
+
+
+def decimal(value: Any) -> float:
+    """A number of float32 as the shortest decimal that is rounded to it: 0.1, not 0.10000000149.
+
+    Others are as they are. An exporter's float32 then means what was written in the network.
+    """
+    if np.asarray(value).dtype != np.float32 or not np.isfinite(value):
+        return float(value)
+    return float(np.format_float_scientific(np.float32(value), unique=True))
 
 
 def floats(value: NDArray[Any]) -> torch.Tensor:

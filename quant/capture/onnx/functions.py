@@ -20,7 +20,7 @@ def _with(function: Function, *names: tuple[str, str, float]) -> Converter:
     """names: (the argument's name, the attribute's, its value where it is not given)."""
 
     def convert(call: Call) -> Function:
-        given = {own: float(call.attributes.get(name, value)) for own, name, value in names}
+        given = {own: call.attribute(name, value) for own, name, value in names}
         return partial(function, **given)
 
     return convert
@@ -38,8 +38,8 @@ def _selu(x: torch.Tensor, alpha: float, gamma: float) -> torch.Tensor:
 
 
 def _hard_sigmoid(call: Call) -> Function:
-    alpha = float(call.attributes.get("alpha", 0.2))
-    beta = float(call.attributes.get("beta", 0.5))
+    alpha = call.attribute("alpha", 0.2)
+    beta = call.attribute("beta", 0.5)
     if abs(alpha - 1 / 6) < 1e-7 and beta == 0.5:
         return functional.hardsigmoid
     return lambda x: (x * alpha + beta).clamp(0.0, 1.0)
@@ -51,7 +51,7 @@ def _gelu(call: Call) -> Function:
 
 
 def _swish(call: Call) -> Function:
-    alpha = float(call.attributes.get("alpha", 1.0))
+    alpha = call.attribute("alpha", 1.0)
     return functional.silu if alpha == 1.0 else lambda x: x * torch.sigmoid(alpha * x)
 
 
@@ -147,7 +147,7 @@ FUNCTIONS: dict[str, Converter] = {
     "Softplus": _plain(functional.softplus),
     "Softsign": _plain(lambda x: x / (1.0 + x.abs())),
     "ThresholdedRelu": lambda call: partial(
-        functional.threshold, threshold=float(call.attributes.get("alpha", 1.0)), value=0.0
+        functional.threshold, threshold=call.attribute("alpha", 1.0), value=0.0
     ),
     "Clip": _clip,
     "Abs": _plain(torch.abs),

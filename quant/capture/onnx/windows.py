@@ -149,6 +149,21 @@ def _fits_torch(own: _Geometry) -> bool:
     return own.even and all(2 * p <= k for p, k in zip(own.begin, own.kernel, strict=True))
 
 
+def _fits_ceil(own: _Geometry, size: tuple[int, ...], made: tuple[int, ...]) -> bool:
+    """Whether PyTorch's ceil_mode gives windows that reach beyond equal padding."""
+    begin = _Geometry(own.kernel, own.stride, own.dilation, own.begin, own.begin)
+    if not _fits_torch(begin):
+        return False
+    for axis in (0, 1):
+        room = size[axis] + 2 * own.begin[axis] - own.kernel[axis]
+        windows = -(-room // own.stride[axis]) + 1
+        # No window may start in the padding behind.
+        windows -= (windows - 1) * own.stride[axis] >= size[axis] + own.begin[axis]
+        if windows != made[axis]:
+            return False
+    return True
+
+
 def _max_pool(call: Call) -> Function:
     own = _pool_geometry(call)
 
@@ -177,6 +192,8 @@ def _average_pool(call: Call) -> Function:
         return lambda x: functional.avg_pool2d(
             x, said.kernel, said.stride, said.begin, ceil, counted
         )
+    if not counted and _fits_ceil(said, call.shape()[2:], call.made[2:]):
+        return lambda x: functional.avg_pool2d(x, said.kernel, said.stride, said.begin, True, False)
     if not counted:
         what = "an average over windows that are padded unequally, without counting the padding"
         raise Refused(what, "pad both sides equally, or count it")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -163,6 +166,29 @@ def test_an_export_read_back_is_the_same_graph(source: str, tmp_path: Path) -> N
         for field in vars(ours):
             a, b = getattr(ours, field), getattr(theirs, field)
             assert np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b, (ours.name, field)
+
+
+# ONNX has no operator of these: another function of the same values is read, or none.
+APART = {
+    "softplus(x, 2, 20)", "threshold(x, 0.1, -0.2)", "leaky_relu(x, 0.229167)",
+    "(3, (2, 1), 0, 1, 2, 2)", "((3, 2), (2, 1), 0, 1, 2, 2)",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_network_that_is_captured_comes_back(tmp_path: Path) -> None:
+    """The tests of capture run again, each network exported, read back and quantised both ways."""
+    names = ("networks", "maps", "arithmetic")
+    files = [str(ROOT / f"tests/quant/capture/test_capture_{name}.py") for name in names]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "onnx_round_trip", "-p", "no:cacheprovider",
+         "-n", "0", "-m", "not slow", "-k", "not overload", *files],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    failed = re.findall(r"^FAILED [^\[\n]*(?:\[(.*)\])?", done.stdout, re.MULTILINE)
+    assert set(failed) == APART, done.stdout[-4000:]
+    (compared,) = re.findall(r"(\d+) compared", done.stdout)
+    assert int(compared) >= 300
 
 
 def test_metadata_of_another_form_is_refused(tmp_path: Path) -> None:
