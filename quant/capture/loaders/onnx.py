@@ -62,7 +62,12 @@ def load_proto(
     graph = load_module(network, f"onnx:{name}", overrides=taken)
     graph = _renamed(graph, said.get("nodes", []))
     producer = model.producer_name or "an unknown producer"
-    return replace(graph, meta={**graph.meta, "module": f"ONNX by {producer}"})
+    notes = graph.notes
+    if scaled := sum(call.kind == "QuantizeLinear" for call in found.calls):
+        notes += (f"{scaled} scales of maps that the model stores are left aside: calibration "
+                  "chooses grids anew",)  # fmt: skip
+    meta = {**graph.meta, "module": f"ONNX by {producer}"}
+    return replace(graph, meta=meta, notes=notes)
 
 
 def _metadata(model: ModelProto, name: str) -> dict[str, Any]:

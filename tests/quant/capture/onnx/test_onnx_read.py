@@ -137,6 +137,7 @@ def test_integers_stand_for_what_they_mean() -> None:
     assert isinstance(first, FloatConv) and isinstance(second, FloatConv)
     wanted = np.arange(-54, 54).reshape(4, 3, 3, 3) * np.float32(0.01)
     assert np.allclose(first.weight, wanted, rtol=1e-6) and first.activation == "none"
+    assert any(note.startswith("1 scales of maps") for note in graph.notes)
 
 
 def test_a_range_from_zero_is_a_relu() -> None:
