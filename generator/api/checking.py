@@ -27,7 +27,7 @@ _SIZES = {
     "embedding": "embedding_size",
     "length": "max_position_embeddings",
 }
-_OVERRIDES = ("resolution", "input_shape", "mean", "std", "labels", "resize")
+_OVERRIDES = ("resolution", "input_shape", "mean", "std", "labels", "resize", "settle_batchnorm")
 _FORMAT = ("scheme", "bits", "terms", "first_last")
 _TEXT_LENGTH = 128
 

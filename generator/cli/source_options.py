@@ -15,7 +15,7 @@ _LONGEST = 200
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OVERRIDES = ("resolution", "input_shape", "mean", "std", "labels")
+OVERRIDES = ("resolution", "input_shape", "mean", "std", "labels", "settle_batchnorm")
 """Parameters that replace what a source says of its input and output."""
 
 
@@ -49,7 +49,7 @@ class Numbers(_Type):
 
 
 def source_options(command: F) -> F:
-    """``--resolution``, ``--input-shape``, ``--mean``, ``--std`` and ``--labels``."""
+    """``--resolution``, ``--input-shape``, ``--mean``, ``--std``, ``--labels`` and the like."""
     for option in reversed(
         (
             click.option(
@@ -80,6 +80,12 @@ def source_options(command: F) -> F:
                 type=click.Path(path_type=Path),
                 metavar="FILE",
                 help="Names of the classes, one a line, in place of the source's.",
+            ),
+            click.option(
+                "--settle-batchnorm",
+                metavar="INPUT",
+                help="Of a network whose batch norms were never trained: the frames that they take "
+                "their statistics from.",
             ),
         )
     ):

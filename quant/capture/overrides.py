@@ -52,7 +52,8 @@ class Overrides:
     resolution: side of a square input. input_shape: (C, H, W) of a module or factory. mean, std:
     of every channel, pixels being from 0 to 1 before. labels: see ``labels_of``. resize: how
     pictures come to the network's size, "squash", or "crop", which keeps proportions and takes the
-    centre.
+    centre. settle_batchnorm: frames, as ``--calib`` takes them, that batch norms take their
+    statistics from in place of those that they have.
     """
 
     resolution: int | None = None
@@ -61,6 +62,7 @@ class Overrides:
     std: tuple[float, ...] | None = None
     labels: Any = None
     resize: str | None = None
+    settle_batchnorm: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Overrides:
@@ -105,6 +107,9 @@ class Overrides:
         if self.resize is not None and not named:
             found.append(Problem(f"unknown way to resize {self.resize!r}", "use squash or crop"))
         found.check(labels_of, self.labels)
+        if self.settle_batchnorm is not None and not isinstance(self.settle_batchnorm, str):
+            what = f"settle_batchnorm is of the type {type(self.settle_batchnorm).__name__}"
+            found.append(Problem(what, "give what --calib takes"))
         return found
 
     def apply(self, graph: FloatGraph) -> FloatGraph:
@@ -131,7 +136,15 @@ class Overrides:
         taken = graph.preprocess
         own = [
             f"--{name.replace('_', '-')}"
-            for name in ("resolution", "input_shape", "mean", "std", "labels", "resize")
+            for name in (
+                "resolution",
+                "input_shape",
+                "mean",
+                "std",
+                "labels",
+                "resize",
+                "settle_batchnorm",
+            )
             if getattr(self, name) is not None
         ]
         mean, std = (", ".join(f"{v:g}" for v in values) for values in (taken.mean, taken.std))

@@ -65,13 +65,16 @@ def load_source(
 
         return factory.load_factory(source, resolution=resolution, overrides=overrides)
     if name is None and os.path.splitext(source)[1].lower() == ONNX_SUFFIX:
+        if overrides.settle_batchnorm is not None:
+            what = "batch norms of an ONNX model are not settled"
+            raise InputError(Problem(what, "leave --settle-batchnorm out", source))
         from shiftforge.quant.capture.loaders import onnx
 
         return onnx.load_onnx(Path(source), resolution=resolution, overrides=overrides)
     problems = _fixed(source, resolution, overrides.input_shape)
     # Each reader imports its own libraries; most sources need only one of them.
     if name is None:
-        return _load_path(source, resolution, problems)
+        return _load_path(source, resolution, overrides.settle_batchnorm, problems)
     problems.stop()
     if name == "mobilenet_v2_fashion":
         from shiftforge.quant.models import fashion
@@ -113,16 +116,24 @@ def _fixed(
     return problems
 
 
-def _load_path(source: str, resolution: int | None, problems: Problems) -> FloatGraph:
-    """The graph of a folder or file. problems: found already, told with those of the file."""
+def _load_path(
+    source: str, resolution: int | None, settle: str | None, problems: Problems
+) -> FloatGraph:
+    """The graph of a folder or file.
+
+    settle: frames for its batch norms. problems: found already, told with those of the file.
+    """
     path, kind = Path(source), os.path.splitext(source)[1].lower()
+    if settle is not None and not os.path.isdir(source):
+        what = "batch norms of a file of trained weights are not settled"
+        problems.append(Problem(what, "leave --settle-batchnorm out", source))
     # Each file is screened before its reader, and PyTorch with it, is even imported.
     if os.path.isdir(source):
         problems.check(check_folder, path)
         problems.stop()
         from shiftforge.quant.capture.loaders import huggingface
 
-        return huggingface.load_huggingface(path, resolution=resolution)
+        return huggingface.load_huggingface(path, resolution=resolution, settle=settle)
     if kind in TORCHVISION_SUFFIXES:
         problems.check(check_torch_zip, path)
         problems.stop()

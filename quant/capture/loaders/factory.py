@@ -25,6 +25,7 @@ from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.image_scale import fold_image_scale
 from shiftforge.quant.capture.overrides import NOTHING, Overrides
 from shiftforge.quant.capture.raised import reason
+from shiftforge.quant.capture.settle import settled
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.types import Preprocess
 
@@ -142,6 +143,8 @@ def load_module(
     assert taken is not None and names is not None
     preprocess, note = taken
     shape = (preprocess.channels, preprocess.height, preprocess.width)
+    if overrides.settle_batchnorm is not None:
+        network = settled(network, preprocess, overrides.settle_batchnorm)
     graph = capture(network, shape, preprocess, source.rpartition(":")[2], names)
     left = tuple(f"{kind} of {name} is left to the host" for name, kind in graph.host.items())
     graph = replace(graph, notes=(note, *left))

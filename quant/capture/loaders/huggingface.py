@@ -15,6 +15,7 @@ from shiftforge.quant.capture.loaders.hf_folder import check_folder, read_json
 from shiftforge.quant.capture.loaders.hf_preprocess import read_preprocess
 from shiftforge.quant.capture.loaders.state import check_fit, fill
 from shiftforge.quant.capture.raised import reason
+from shiftforge.quant.capture.settle import settled
 from shiftforge.quant.capture.types import FloatGraph
 from shiftforge.quant.graph.resizing import describe
 from shiftforge.quant.graph.types import Preprocess
@@ -40,8 +41,12 @@ def _preprocess(
     return preprocess, f"{describe(preprocess)} ({source})"
 
 
-def load_huggingface(folder: Path, *, resolution: int | None = None) -> FloatGraph:
+def load_huggingface(
+    folder: Path, *, resolution: int | None = None, settle: str | None = None
+) -> FloatGraph:
     """The folded graph of a MobileNetV2ForImageClassification folder; nothing is fetched.
+
+    settle: frames that batch norms are settled on, see ``settled``.
 
     Raises InputError for a folder without configuration, weights that are pickles, damaged or
     ill-fitting, and settings that are not understood.
@@ -77,5 +82,6 @@ def load_huggingface(folder: Path, *, resolution: int | None = None) -> FloatGra
     fill(module, tensors, where)
     preprocess, line = _preprocess(folder, known.num_channels, known.image_size, resolution)
     shape = (known.num_channels, preprocess.height, preprocess.width)
-    graph = capture(module, shape, preprocess, folder.resolve().name, labels)
+    ready = module if settle is None else settled(module, preprocess, settle)
+    graph = capture(ready, shape, preprocess, folder.resolve().name, labels)
     return replace(graph, notes=(*notes, line))
