@@ -28,6 +28,7 @@ from shiftforge.quant.graph.types import (
     Shuffle,
     Slice,
     Table,
+    Upsample,
 )
 from shiftforge.sim.conv.layers import first_divergence, tensor_order
 from shiftforge.sim.golden.conv.network import run_golden
@@ -44,7 +45,7 @@ SHAPES = (
 OPERATORS: tuple[Operator, ...] = ("kernel",)
 FUZZ_NETWORKS = 1000
 KINDS: tuple[type, ...] = (
-    Conv, MaxPool, Add, Pool, Concat, Slice, Shuffle, Table, AveragePool
+    Conv, MaxPool, Add, Pool, Concat, Slice, Shuffle, Table, AveragePool, Upsample
 )  # fmt: skip
 """Of the integer graph, what the array runs so far in any order."""
 

@@ -32,11 +32,12 @@ from shiftforge.quant.graph.types import (
     Shuffle,
     Slice,
     Table,
+    Upsample,
 )
 from shiftforge.quant.graph.verify import verify
 from shiftforge.sim.golden.conv.network import run_golden
 
-KINDS = (Conv, MaxPool, Add, Pool, Concat, Slice, Shuffle, Table, AveragePool)
+KINDS = (Conv, MaxPool, Add, Pool, Concat, Slice, Shuffle, Table, AveragePool, Upsample)
 ARRAY = ArrayShape(16, 4)
 
 
