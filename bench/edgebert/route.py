@@ -1,11 +1,12 @@
 """Place and route of the EdgeBERT unit's blocks for a Lattice LFE5U-85, beside earlier RTL.
 
     python bench/edgebert/route.py NAME [--rows array:4:af,unit:4:af] [--seeds 1,2,3,4,5]
-        [--checkout DIR] [--cycles] [--out FOLDER]
+        [--checkout DIR] [--cycles] [--note ROW=TEXT] [--out FOLDER]
 
 NAME: of this state of the RTL in the history, results/edgebert_route.json; its rows are replaced,
 all others stay. --checkout: take the RTL of another checkout, routed by today's tool.
---cycles: also simulate one encoder layer for each n in CYCLES, on the same RTL.
+--cycles: also simulate one encoder layer for each n in CYCLES, on the same RTL. --note:
+what limits a row whose figure cannot be had, and what was tried; it stands below the table.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ ROWS = (
 
 
 def rows_of(text: str) -> list[Row]:
-    """Of "block:n:weights,..."; raises argparse's error."""
+    """Of "block:n:weights,...", none of ""; raises argparse's error."""
     try:
-        parts = [part.split(":") for part in text.split(",")]
+        parts = [part.split(":") for part in text.split(",")] if text else []
         return [Row(block, int(lanes), weights) for block, lanes, weights in parts]
     except ValueError as error:
         raise argparse.ArgumentTypeError("write block:n:weights, such as array:4:af") from error
@@ -142,6 +143,7 @@ def main() -> int:
     )
     parser.add_argument("--checkout", type=Path, metavar="DIR")
     parser.add_argument("--cycles", action="store_true", help="simulate layers too")
+    parser.add_argument("--note", action="append", default=[], metavar="ROW=TEXT")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="seeds at a time")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
     arguments = parser.parse_args()
@@ -151,14 +153,16 @@ def main() -> int:
         variables = environment(arguments.checkout, Path(farm)) if arguments.checkout else {}
         python = [sys.executable]
 
-        def keep(kind: str, key: str, found: dict[str, Any]) -> None:
+        def keep(kind: str, key: str, found: dict[str, Any] | str) -> None:
             """At once: a run that is broken off goes on where it stopped."""
             history = read(path)
             state = history["states"].setdefault(arguments.name, {"rows": {}, "cycles": {}})
             state["tools"] = tool_versions()
-            state[kind][key] = found
+            state.setdefault(kind, {})[key] = found
             write_json(path, history)
 
+        for note in arguments.note:
+            keep("notes", *note.split("=", 1))
         for row in arguments.rows:
             text = rendered(row, python, variables)
             top = Block(row.block, row.lanes, "af").top

@@ -29,6 +29,7 @@ def report(history: Mapping[str, Any]) -> str:
         _rows(states, names)
         _cycles(states, names)
         for name in reversed(names):
+            _notes(name, states[name])
             _paths(name, states[name])
     return text.getvalue()
 
@@ -72,6 +73,14 @@ def _cycles(states: Mapping[str, Any], names: list[str]) -> None:
         every = ["-" if run is None else f"{run['cycles']:,}" for run in found]
         body.append([f"`{run['command']}`", f"{run['ideal_cycles']:,}", *every])
     print_table(["Run", "ideal", *names], body)
+
+
+def _notes(name: str, state: Mapping[str, Any]) -> None:
+    """Rows of which a figure could not be had, and why."""
+    if state.get("notes"):
+        print(f"\n## What is not there, {name}\n")
+        for key, text in state["notes"].items():
+            print(f"- **{key.replace(':', ', ')}**: {text}")
 
 
 def _paths(name: str, state: Mapping[str, Any]) -> None:

@@ -88,3 +88,11 @@ def test_every_row_of_the_table_is_a_block() -> None:
         ("layernorm", 4), ("layernorm", 16), ("function", 4), ("unit", 4),
     }  # fmt: skip
     assert bench.rows_of("array:4:af") == [bench.Row("array", 4, "af")]
+
+
+def test_what_is_not_there_is_told_below_the_table(
+    run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = run("now", "--rows", "", "--note", "unit:4:af=limited by the loader: a = b")
+    assert history["states"]["now"]["notes"] == {"unit:4:af": "limited by the loader: a = b"}
+    assert "- **unit, 4, af**: limited by the loader: a = b" in capsys.readouterr().out
