@@ -53,7 +53,9 @@ def _row(row: Mapping[str, Any]) -> list[str]:
     if row["fmax_mhz"] is None:
         return [*cells, "does not fit: " + ", ".join(f"{k} {n}" for k, n in _over(row))]
     seeds = row["fmax_by_seed"]
-    spread = f" ({min(seeds.values()):.1f} to {max(seeds.values()):.1f})" if len(seeds) > 1 else ""
+    spread = f" ({min(seeds.values()):.1f} to {max(seeds.values()):.1f})"
+    if len(seeds) == 1:
+        spread = f" (seed {next(iter(seeds))})"
     return [*cells, f"{row['fmax_mhz']:.1f}{spread}"]
 
 
