@@ -80,7 +80,7 @@ def timed(command: list[str]) -> dict[str, Any]:
 
 def _state(text: str) -> tuple[str, Path]:
     name, _, place = text.partition("=")
-    if not name or not Path(place).is_dir():
+    if not (name and place and Path(place).is_dir()):
         raise argparse.ArgumentTypeError(f"{text!r}: write NAME=CHECKOUT")
     return name, Path(place)
 
