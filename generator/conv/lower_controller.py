@@ -229,8 +229,7 @@ def _operands(
     stride, top, left = layer.stride, layer.top, layer.left
     first_y = first_t = zero_outside = 0
     found: dict[str, int] = {}
-    # Counters whose lines come several times, which go on by the record's other fields.
-    again: dict[int, int] = {}
+    again: dict[int, int] = {}  # counters whose lines come several times
     outer = [(walk.outer, (0, 0, 0))]
     if layer.blocks > 1:
         inside = [(tiling.block_groups, (0, 0, 0))] if tiling.block_groups > 1 else []
@@ -257,11 +256,9 @@ def _operands(
         ]  # fmt: skip
         groups = walk.inner
         if layer.enlarge is not None:
-            rows, columns = layer.enlarge.factor
-            again = {0: columns, 2: rows}
-            found |= {
-                "repeats_t": columns - 1, "repeats_y": rows - 1, "repeat_row": tiling.read_tiles
-            }  # fmt: skip
+            again = dict(zip((2, 0), layer.enlarge.factor, strict=True))
+            found |= {"repeats_t": again[0] - 1, "repeats_y": again[2] - 1}
+            found["repeat_row"] = tiling.read_tiles
     found |= {
         "first_y": first_y, "first_t": first_t, "zero_outside": zero_outside, "groups": groups,
     }  # fmt: skip
