@@ -108,8 +108,11 @@ def main() -> int:
         name: max(turn["cycles"] / turn["processor"] for turn in found)
         for name, found in turns.items()
     }
+    command = command_line()
+    for name, place in arguments.state:
+        command = command.replace(f"{name}={place}", f"{name}=CHECKOUT")
     write_json(arguments.out, {
-        "command": command_line(),
+        "command": command,
         "machine": machine(),
         "layers": arguments.layers,
         "commits": {name: commit_of(place) for name, place in states.items()},
