@@ -68,7 +68,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("signed", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
 def test_windows_of_all_kinds(
     case: str, signed: bool, generated: Generate, on_device: OnDevice

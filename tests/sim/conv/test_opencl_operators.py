@@ -70,7 +70,11 @@ def check(model: QuantizedModel, folder: Path, seed: int, client: DeviceClient) 
 
 @pytest.mark.parametrize(
     ("device", "seed"),
-    [*(("pocl", seed) for seed in range(5)), ("intel-fpga-emu", 0), ("intel-fpga-emu", 7)],
+    [
+        ("pocl", 1), ("pocl", 2), ("intel-fpga-emu", 7),
+        *(pytest.param("pocl", seed, marks=pytest.mark.slow) for seed in (0, 3, 4)),
+        pytest.param("intel-fpga-emu", 0, marks=pytest.mark.slow),
+    ],
 )  # fmt: skip
 def test_random_networks_equal_the_reference(
     device: str, seed: int, generated: Generate, on_device: OnDevice
@@ -91,8 +95,12 @@ def test_many_random_networks(seed: int, generated: Generate, on_device: OnDevic
 
 
 @pytest.mark.parametrize(
-    ("device", "seed"), [*(("pocl", seed) for seed in (5, 16, 22, 28)), ("intel-fpga-emu", 16)]
-)
+    ("device", "seed"),
+    [
+        ("pocl", 22), ("intel-fpga-emu", 16),
+        *(pytest.param("pocl", seed, marks=pytest.mark.slow) for seed in (5, 16, 28)),
+    ],
+)  # fmt: skip
 def test_random_maps_equal_the_reference(
     device: str, seed: int, generated: Generate, on_device: OnDevice
 ) -> None:
@@ -111,7 +119,7 @@ def test_many_random_maps(seed: int, generated: Generate, on_device: OnDevice) -
 
 
 @pytest.mark.device("pocl")
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_counted_cycles_of_pools_are_the_modelled_ones(number: int, generated: Generate) -> None:
     kinds = (Conv, MaxPool)
     drawn = ((seed, random_maps(seed, nodes=14, kinds=kinds, sides=(12, 30))) for seed in range(99))
@@ -151,7 +159,7 @@ def test_a_wrong_place_of_a_moved_map_is_located(
 
 
 @pytest.mark.device("pocl")
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize("seed", [2, pytest.param(0, marks=pytest.mark.slow)])
 def test_counted_cycles_are_the_modelled_ones(seed: int, generated: Generate) -> None:
     model = network(seed, layers=7, sides=(6, 24))
     counted = count(generated(model, *SHAPES[seed]), random_frames(model, seed, 1), check=True)
