@@ -66,8 +66,8 @@ module pu_schedule (
   assign last_tile_o = row_q + 1'b1 == cfg_i.m_tiles;
   assign group_end_o = end_q;
 
-  // Slots are rings: the one after the last is the first. What follows is there a cycle after what it
-  // follows; jobs are two cycles apart.
+  // Slots are rings: the one after the last is the first. What follows is there a cycle after
+  // what it follows; jobs are two cycles apart.
   logic a_wrap, b_wrap, r_wrap;
   assign a_wrap = a_slot_q + 8'd1 == cfg_i.a_slots;
   assign b_wrap = b_slot_q + 8'd1 == cfg_i.b_slots;
