@@ -105,7 +105,7 @@ def test_a_fault_planted_in_the_unit_is_told_once(
     def faulty(*_: object) -> list[unit_lint.Source]:
         source = next(true_sources([UnitConfig(lanes=2)]))
         loader = source.text["pu_loader.sv"]
-        declared = "  logic resp_final, meta_valid;\n"
+        declared = "  logic meta_final, meta_valid, resp_valid_q, resp_final_q;\n"
         assert declared in loader
         moved = loader.replace(declared, "").replace("endmodule", f"{declared}endmodule")
         return [replace(source, text={**source.text, "pu_loader.sv": moved})] * 2
