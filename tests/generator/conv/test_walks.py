@@ -208,7 +208,13 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize(("part", "mode"), EXAMPLES)
+@pytest.mark.parametrize(
+    ("part", "mode"),
+    [
+        pytest.param(*own, marks=[pytest.mark.slow] if own == ("controller", "standard") else [])
+        for own in EXAMPLES
+    ],
+)
 def test_a_wrong_number_in_any_field_is_seen(part: str, mode: str) -> None:
     unseen = []
     for seed, index in EXAMPLES[part, mode]:
