@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ class Evaluation:
     left_out: int = 0
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def accuracies(self) -> dict[str, Accuracy]:
         """By checkpoint."""
         return {at: accuracy(own, self.labels, self.classes) for at, own in self.scores.items()}

@@ -42,11 +42,9 @@ class Evaluates(Protocol):
     ) -> Labelled:
         """Labelled samples; with those that the calibration saw where ``calibrated``."""
 
-    def scores(self, samples: Any, run: Run) -> NDArray[np.floating]:
-        """Real values (N, K) of a run, the larger the likelier."""
-
-    def exits(self, samples: Any, run: Run) -> NDArray[np.int64] | None:
-        """The layer that each sample left at; None where all run through the whole network."""
+    def ends(self, samples: Any, run: Run) -> tuple[NDArray[np.floating], NDArray[np.int64] | None]:
+        """Real values (N, K) of a run, the larger the likelier, and the layer that each sample left
+        at; None where all run through the whole network."""
 
 
 def evaluate(
@@ -72,16 +70,13 @@ def evaluate(
                 project, part, at, every_stage=False, time_limit_s=time_limit_s, progress=progress
             )
             found[at].append(run)
-    scores = {
-        at: np.concatenate([runner.scores(p, r) for p, r in zip(parts, runs, strict=True)])
-        for at, runs in found.items()
-    }
-    exits = {}
+    scores, exits = {}, {}
     for at, runs in found.items():
-        layers = [runner.exits(p, r) for p, r in zip(parts, runs, strict=True)]
-        known = [own for own in layers if own is not None]
-        if len(known) == len(layers):
-            exits[at] = np.concatenate(known)
+        ends = [runner.ends(p, r) for p, r in zip(parts, runs, strict=True)]
+        scores[at] = np.concatenate([values for values, _ in ends])
+        layers = [own for _, own in ends if own is not None]
+        if layers:
+            exits[at] = np.concatenate(layers)
     # The float network is measured; what holds integers has the reference's to the last.
     compared = [at for at in wanted if at not in (*runner.first, GOLDEN)]
     mismatches = {at: int((scores[at] != scores[GOLDEN]).sum()) for at in compared}

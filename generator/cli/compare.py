@@ -9,6 +9,8 @@ import click
 
 from shiftforge.cli.options import (
     RunCommand,
+    checkpoint_problems,
+    checkpoints,
     edited_option,
     json_option,
     project_problems,
@@ -23,21 +25,13 @@ _SAMPLES = 8
 
 
 def _early(first: str | None, second: str | None, **values: Any) -> list[Problem]:
-    from shiftforge.sim.runner import runner_kinds, runner_of
-
     if (first is None) != (second is None):
         return [Problem("--from and --to go together", "give both, or neither")]
-    known = dict.fromkeys(name for kind in runner_kinds() for name in runner_of(kind).checkpoints)
-    remedy = f"use one of: {', '.join(known)}"
     names = [name for name in (first, second) if name is not None]
-    found = [
-        Problem(f"unknown checkpoint {name!r}", remedy)
-        for name in dict.fromkeys(names)
-        if name not in known
-    ]
+    found = checkpoint_problems(names)
     if names and len(set(names)) == 1:
         what = f"{names[0]!r} would be compared with itself"
-        found.append(Problem(what, f"use two of: {', '.join(known)}"))
+        found.append(Problem(what, f"use two of: {', '.join(checkpoints())}"))
     return found
 
 

@@ -9,6 +9,7 @@ import click
 
 from shiftforge.cli.options import (
     RunCommand,
+    checkpoint_problems,
     edited_option,
     json_option,
     output_file_problems,
@@ -26,14 +27,8 @@ __all__ = ["command"]
 def _early(plot: Path | None, logits: Path | None, **values: Any) -> list[Problem]:
     from shiftforge.cli.confusion_plot import is_confusion
     from shiftforge.cli.plots import plot_problems
-    from shiftforge.sim.runner import runner_kinds, runner_of
 
-    known = dict.fromkeys(name for kind in runner_kinds() for name in runner_of(kind).checkpoints)
-    found = [
-        Problem(f"unknown checkpoint {name!r}", f"use one of: {', '.join(known)}")
-        for name in dict.fromkeys(values.get("at") or ())
-        if name not in known
-    ]
+    found = checkpoint_problems(values.get("at") or ())
     if plot is not None:
         found += [*output_file_problems(plot, ".png", is_confusion), *plot_problems()]
     if logits is not None:

@@ -16,6 +16,8 @@ from shiftforge.files import output_problems, system_problem
 
 __all__ = [
     "RunCommand",
+    "checkpoint_problems",
+    "checkpoints",
     "device_problems",
     "edited_option",
     "is_model_file",
@@ -113,6 +115,24 @@ def device_problems(names: Iterable[str]) -> list[Problem]:
     for name in dict.fromkeys(names):
         problems.check(device_spec, name)
     return problems
+
+
+def checkpoints() -> list[str]:
+    """The checkpoints of every runner."""
+    from shiftforge.sim.runner import runner_kinds, runner_of
+
+    names = (name for kind in runner_kinds() for name in runner_of(kind).checkpoints)
+    return list(dict.fromkeys(names))
+
+
+def checkpoint_problems(names: Iterable[str]) -> list[Problem]:
+    """A problem for each name that no runner has as a checkpoint."""
+    known = checkpoints()
+    return [
+        Problem(f"unknown checkpoint {name!r}", f"use one of: {', '.join(known)}")
+        for name in dict.fromkeys(names)
+        if name not in known
+    ]
 
 
 def project_problems(folder: Path | None, **values: Any) -> list[Problem]:

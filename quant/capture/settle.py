@@ -16,12 +16,12 @@ from shiftforge.quant.graph.types import Preprocess
 __all__ = ["settled", "settles"]
 
 FRAMES = 64
-_NORMS = (torch.nn.modules.batchnorm._BatchNorm,)
+_Norm = torch.nn.modules.batchnorm._BatchNorm
 
 
-def settles(module: torch.nn.Module) -> list[torch.nn.Module]:
+def settles(module: torch.nn.Module) -> list[_Norm]:
     """The batch norms of a network that keep statistics."""
-    return [own for own in module.modules() if isinstance(own, _NORMS) and own.track_running_stats]
+    return [own for own in module.modules() if isinstance(own, _Norm) and own.track_running_stats]
 
 
 def settled(module: torch.nn.Module, preprocess: Preprocess, spec: str) -> torch.nn.Module:
@@ -44,8 +44,8 @@ def settled(module: torch.nn.Module, preprocess: Preprocess, spec: str) -> torch
         own = copy.deepcopy(module).eval()
         momenta = [(norm, norm.momentum) for norm in settles(own)]
         for norm, _ in momenta:
-            norm.reset_running_stats()  # type: ignore[operator]
-            norm.momentum = None  # type: ignore[assignment]
+            norm.reset_running_stats()
+            norm.momentum = None
             norm.train()
         with quiet(), torch.no_grad():
             own(values)

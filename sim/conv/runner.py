@@ -172,16 +172,12 @@ class ImageRunner(Base):
         model = load_model(project.path(MODEL_FILE))
         return labelled_frames(model, spec, limit, options, calibrated=calibrated)
 
-    def scores(self, samples: FrameSamples, run: Run) -> NDArray[np.floating]:
-        """See ``Evaluates``. Logits."""
+    def ends(self, samples: FrameSamples, run: Run) -> tuple[NDArray[np.floating], None]:
+        """See ``Evaluates``. Logits; every frame runs through the whole network."""
         outputs: NDArray[np.float64] = run.result.outputs.astype(np.float64)
-        if run.at == FLOAT:
-            return outputs
         model = samples.model
-        return outputs * 2.0 ** int(model.tensors[model.output].grid.exponent)
-
-    def exits(self, samples: FrameSamples, run: Run) -> None:
-        """See ``Evaluates``. Every frame runs through the whole network."""
+        scale = 1.0 if run.at == FLOAT else 2.0 ** int(model.tensors[model.output].grid.exponent)
+        return outputs * scale, None
 
     def pair(self, samples: FrameSamples, a: Run, b: Run) -> Pair:
         """See ``Runner``. SQNR and equality layer by layer; the float network is only measured."""

@@ -185,25 +185,18 @@ class TextRunner(Base):
         samples = TextSamples(own, texts, options, at)
         return Labelled(samples, labels, classes, texts.names, notes=texts.notes)
 
-    def scores(self, samples: TextSamples, run: Run) -> NDArray[np.float64]:
+    def ends(self, samples: TextSamples, run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """See ``Evaluates``. Logits at the exit."""
         if run.at == FLOAT:
-            return np.stack([own for own, _ in self._float_ends(samples, run)])
-        network = samples.own.network
-        return np.stack([exit_logits(network, sentence) for sentence in run.result])
+            from shiftforge.sim.edgebert.compare import float_end
 
-    def exits(self, samples: TextSamples, run: Run) -> NDArray[np.int64]:
-        """See ``Evaluates``."""
-        if run.at == FLOAT:
-            return np.array([layer for _, layer in self._float_ends(samples, run)])
-        return np.array([sentence.exit_layer for sentence in run.result])
-
-    def _float_ends(self, samples: TextSamples, run: Run) -> list[tuple[NDArray[np.float64], int]]:
-        """(logits, layer) of each text's exit."""
-        from shiftforge.sim.edgebert.compare import float_end
-
-        threshold = samples.options.threshold
-        return [float_end(run.result, ids, threshold) for ids in samples.texts.ids]
+            threshold = samples.options.threshold
+            found = [float_end(run.result, ids, threshold) for ids in samples.texts.ids]
+        else:
+            network = samples.own.network
+            found = [(exit_logits(network, own), own.exit_layer) for own in run.result]
+        logits, layers = zip(*found, strict=True)
+        return np.stack(logits), np.array(layers)
 
     def pair(self, samples: TextSamples, a: Run, b: Run) -> Pair:
         """See ``Runner``. Integers stage by stage; the float network is only measured."""

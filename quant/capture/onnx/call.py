@@ -1,4 +1,4 @@
-"""One node of an ONNX graph as its converter sees it, and what converters raise."""
+"""One node of an ONNX graph as its converter sees it, refused as capture refuses."""
 
 from __future__ import annotations
 
@@ -10,19 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Call", "Converter", "Function", "Refused", "decimal", "floats"]
+from shiftforge.quant.capture.lower import Unsupported
+
+__all__ = ["Call", "Converter", "Function", "Unsupported", "decimal", "floats"]
 
 Function: TypeAlias = Callable[..., Any]
 """Of a node's inputs as tensors, in order; None for one that is left out or holds whole numbers."""
-
-
-class Refused(Exception):
-    """A node has no counterpart; the reason and what the user can do."""
-
-    def __init__(self, reason: str, remedy: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.remedy = remedy
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +45,18 @@ class Call:
         return self.has(place) and self.inputs[place] in self.constants
 
     def constant(self, place: int, what: str) -> NDArray[Any] | None:
-        """An input's value; None where it is left out. Raises Refused where it is computed."""
+        """An input's value; None where it is left out. Raises Unsupported where it is computed."""
         if not self.has(place):
             return None
         if self.inputs[place] not in self.constants:
-            raise Refused(f"its {what} is computed from the image", f"give a constant {what}")
+            raise Unsupported(f"its {what} is computed from the image", f"give a constant {what}")
         return self.constants[self.inputs[place]]
 
     def number(self, place: int, what: str) -> float | None:
         """An input that is one number."""
         value = self.constant(place, what)
         if value is not None and value.size != 1:
-            raise Refused(f"its {what} has {value.size} values", "give one")
+            raise Unsupported(f"its {what} has {value.size} values", "give one")
         return None if value is None else decimal(value.reshape(()))
 
     def attribute(self, name: str, value: float) -> float:
@@ -94,10 +87,10 @@ class Call:
         return None if found is None else tuple(sorted(a % own for a in found))
 
     def of_map(self) -> None:
-        """Raises Refused where the first input is no map (N, C, H, W)."""
+        """Raises Unsupported where the first input is no map (N, C, H, W)."""
         if len(self.shape()) != 4:
             remedy = "give maps (N, C, H, W)"
-            raise Refused(f"it reads a tensor of {len(self.shape())} axes", remedy)
+            raise Unsupported(f"it reads a tensor of {len(self.shape())} axes", remedy)
 
 
 Converter: TypeAlias = Callable[[Call], Function]

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch.nn import functional
 
-from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Refused
+from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Unsupported
 
 __all__ = ["FUNCTIONS"]
 
@@ -58,7 +58,7 @@ def _swish(call: Call) -> Function:
 def _prelu(call: Call) -> Function:
     slope = call.constant(1, "slope")
     if slope is None or slope.size not in (1, call.shape()[1] if len(call.shape()) > 1 else 1):
-        raise Refused("its slopes are neither one nor one a channel", "use one slope")
+        raise Unsupported("its slopes are neither one nor one a channel", "use one slope")
     return lambda x, w: functional.prelu(x, w.reshape(-1))
 
 
@@ -83,7 +83,7 @@ def _extreme(call: Call) -> Function:
     """Max and Min of a tensor and numbers."""
     given = [n for n in range(len(call.inputs)) if call.is_constant(n)]
     if len(given) != len(call.inputs) - 1:
-        raise Refused("it compares two maps", "compare a map with one number")
+        raise Unsupported("it compares two maps", "compare a map with one number")
     bounds = [call.number(n, "bound") for n in given]
     numbers = [own for own in bounds if own is not None]
 
@@ -101,27 +101,27 @@ def _cast(call: Call) -> Function:
 
     kinds = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
     if call.kind == "Cast" and call.attributes.get("to") not in kinds:
-        raise Refused("it makes whole numbers of a map", "leave it out")
+        raise Unsupported("it makes whole numbers of a map", "leave it out")
     return lambda x, *_: x
 
 
 def _dropout(call: Call) -> Function:
     training = call.number(2, "training_mode")
     if any(call.outputs[1:]):
-        raise Refused("it returns its mask", "return the map alone")
+        raise Unsupported("it returns its mask", "return the map alone")
     if training:
-        raise Refused("dropout that is active at inference", "export it in evaluation mode")
+        raise Unsupported("dropout that is active at inference", "export it in evaluation mode")
     return lambda x, *_: x
 
 
 def _arithmetic(function: Function) -> Converter:
     def convert(call: Call) -> Function:
         if call.made not in (call.shape(0), call.shape(1)):
-            raise Refused("both sides are stretched to one shape", "give both one shape")
+            raise Unsupported("both sides are stretched to one shape", "give both one shape")
         for place in (0, 1):
             own = call.shape(place)
             if call.is_constant(place) and len(own) == len(call.made) and own[0] != 1:
-                raise Refused("its constant has a value for every frame", "give one for all")
+                raise Unsupported("its constant has a value for every frame", "give one for all")
         return function
 
     return convert

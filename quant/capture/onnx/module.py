@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from shiftforge.errors import InputError, Problem
-from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Refused, floats
+from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Unsupported, floats
 from shiftforge.quant.capture.onnx.functions import FUNCTIONS
 from shiftforge.quant.capture.onnx.layers import LAYERS
 from shiftforge.quant.capture.onnx.moves import MOVES
@@ -132,9 +132,9 @@ def network_of(found: Walk, image: str, outputs: Sequence[str]) -> OnnxNetwork:
         try:
             converter = CONVERTERS.get(call.kind)
             if converter is None:
-                raise Refused(f"the operator {call.kind} has no counterpart", REMEDY)
+                raise Unsupported(f"the operator {call.kind} has no counterpart", REMEDY)
             functions.append(converter(call))
-        except Refused as refusal:
+        except Unsupported as refusal:
             what = f"{call.kind}: {refusal.reason}" if converter else refusal.reason
             problems.append(Problem(what, refusal.remedy, call.name))
     made = {name for call in found.calls for name in call.outputs}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Refused
+from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Unsupported
 
 __all__ = ["QUANTISED", "StoredGrid", "stored_grid"]
 
@@ -26,14 +26,14 @@ class StoredGrid:
 
 
 def stored_grid(call: Call) -> StoredGrid:
-    """Of a QuantizeLinear. Raises Refused for one that has a scale a channel."""
+    """Of a QuantizeLinear. Raises Unsupported for one that has a scale a channel."""
     scale = call.constant(1, "scale")
     zero = call.constant(2, "zero point")
     if scale is None or scale.size != 1 or (zero is not None and zero.size != 1):
-        raise Refused("a map with a scale a channel", "quantise maps by tensor")
+        raise Unsupported("a map with a scale a channel", "quantise maps by tensor")
     kind = np.uint8 if zero is None else zero.dtype
     if kind not in (np.uint8, np.int8, np.uint16, np.int16):
-        raise Refused(f"a map of the type {kind}", "use 8 or 16 bits")
+        raise Unsupported(f"a map of the type {kind}", "use 8 or 16 bits")
     offset = 0 if zero is None else int(zero.reshape(()))
     value = float(scale.reshape(()))
     mantissa, exponent = math.frexp(value)
@@ -50,7 +50,7 @@ def _quantise(call: Call) -> Function:
 
 def _dequantise(call: Call) -> Function:
     if call.is_constant(0):
-        raise Refused("a constant that is computed at run time", "export it again")
+        raise Unsupported("a constant that is computed at run time", "export it again")
     stored_grid(call)
     return lambda x, *_: x
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch.nn import functional
 
-from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Refused
+from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Unsupported
 
 __all__ = ["WINDOWS"]
 
@@ -20,7 +20,7 @@ def _pair(call: Call, name: str, value: Pair = (1, 1)) -> Pair:
     if given is None:
         return value
     if len(given) != 2:
-        raise Refused(f"{name} of {len(given)} axes", "give maps (N, C, H, W)")
+        raise Unsupported(f"{name} of {len(given)} axes", "give maps (N, C, H, W)")
     return int(given[0]), int(given[1])
 
 
@@ -57,7 +57,7 @@ class _Geometry:
 def _pads(call: Call) -> tuple[Pair, Pair]:
     given = call.attributes.get("pads", (0, 0, 0, 0))
     if len(given) != 4:
-        raise Refused(f"pads of {len(given) // 2} axes", "give maps (N, C, H, W)")
+        raise Unsupported(f"pads of {len(given) // 2} axes", "give maps (N, C, H, W)")
     top, left, bottom, right = (int(n) for n in given)
     return (top, left), (bottom, right)
 
@@ -88,7 +88,7 @@ def _geometry(call: Call, kernel: Pair) -> _Geometry:
 def _conv(call: Call) -> Function:
     call.of_map()
     if call.constant(1, "weight") is None or (call.has(2) and call.constant(2, "bias") is None):
-        raise Refused("it has no weight", "give it one")
+        raise Unsupported("it has no weight", "give it one")
     weight = call.shape(1)
     own = _geometry(call, (weight[2], weight[3]))
     group = int(call.attributes.get("group", 1))
@@ -126,7 +126,7 @@ def _conv_transpose(call: Call) -> Function:
         extra.append(2 * first - beyond)
     if not all(0 <= e < max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         what = "it crops more at the bottom or right than at the top or left"
-        raise Refused(what, "use equal pads on both sides")
+        raise Unsupported(what, "use equal pads on both sides")
     group = int(call.attributes.get("group", 1))
 
     def convolution(
@@ -140,7 +140,7 @@ def _conv_transpose(call: Call) -> Function:
 def _pool_geometry(call: Call) -> _Geometry:
     call.of_map()
     if any(call.outputs[1:]):
-        raise Refused("it returns the places of its maxima", "return the maxima alone")
+        raise Unsupported("it returns the places of its maxima", "return the maxima alone")
     return _geometry(call, _pair(call, "kernel_shape"))
 
 
@@ -184,7 +184,7 @@ def _average_pool(call: Call) -> Function:
     )
     whole = _pool_geometry(call)
     if whole.dilation != (1, 1):
-        raise Refused("an average over a dilated window", "use a convolution")
+        raise Unsupported("an average over a dilated window", "use a convolution")
     begin, end = _pads(call)
     auto = str(call.attributes.get("auto_pad", "NOTSET"))
     said = _Geometry(whole.kernel, whole.stride, (1, 1), begin, end) if auto == "NOTSET" else whole
@@ -196,7 +196,7 @@ def _average_pool(call: Call) -> Function:
         return lambda x: functional.avg_pool2d(x, said.kernel, said.stride, said.begin, True, False)
     if not counted:
         what = "an average over windows that are padded unequally, without counting the padding"
-        raise Refused(what, "pad both sides equally, or count it")
+        raise Unsupported(what, "pad both sides equally, or count it")
     return lambda x: functional.avg_pool2d(
         functional.pad(x, said.sides), said.kernel, said.stride, 0, ceil
     )
@@ -214,9 +214,9 @@ def _reduced(call: Call) -> Function:
     if not axes and call.attributes.get("noop_with_empty_axes", 0):
         return lambda x, *_: x
     if not axes or 0 in axes:
-        raise Refused("it joins frames", "reduce rows and columns")
+        raise Unsupported("it joins frames", "reduce rows and columns")
     if any(b != a + 1 for a, b in pairwise(axes)) and rank == 4:
-        raise Refused(f"it reduces the axes {axes}", "reduce rows and columns")
+        raise Unsupported(f"it reduces the axes {axes}", "reduce rows and columns")
     keep = bool(call.attributes.get("keepdims", 1))
     reduce = _REDUCE[call.kind]
     return lambda x, *_: reduce(x, dim=axes, keepdim=keep)
