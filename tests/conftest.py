@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +13,13 @@ from devices import Count, enter, lowered_device, unmet
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.target import generate
+from shiftforge.kept import OFF
 from shiftforge.quant.graph.types import QuantizedModel
 
 Generate = Callable[..., Path]
+
+# Every test makes its designs and builds its programs; tests of keeping them switch it on.
+os.environ.setdefault(OFF, "designs,programs")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -139,7 +139,7 @@ def devices() -> list[DeviceCheck]:
     found = []
     for spec in DEVICES:
         try:
-            state = probe(spec.name)
+            state = probe(spec.name, afresh=True)
         except InputError as error:  # it cannot be asked
             told = error.problems[0]
             reason = f"{told.where}: {told.what}" if told.where else told.what

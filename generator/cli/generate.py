@@ -58,8 +58,8 @@ def command(
     from shiftforge.cli.output import print_json, print_table
     from shiftforge.cli.why import print_why, with_commands
     from shiftforge.errors import Problems
-    from shiftforge.generator.build import build
     from shiftforge.generator.design import check_folder
+    from shiftforge.generator.kept_design import kept_build
     from shiftforge.generator.target import target_of_file
 
     started = time.monotonic()
@@ -75,7 +75,7 @@ def command(
         options = chosen_options(target.options, values)
     problems.stop()
     assert target is not None and wanted is not None
-    design = build(target, network, wanted, options, compare=True)
+    design = kept_build(target, model, network, wanted, options)
     design.write(output, overwrite=overwrite)
     seconds = time.monotonic() - started
     report = dict(design.report)

@@ -22,6 +22,7 @@ import shiftforge
 from shiftforge import signals
 from shiftforge.cli import (
     boards,
+    cache,
     check,
     compare,
     cosim,
@@ -98,6 +99,7 @@ for _module in (
     cosim,
     unit,
     route,
+    cache,
 ):
     cli.add_command(_module.command)
 

@@ -26,10 +26,11 @@ from shiftforge.generator.conv.folder import kernel_names
 from shiftforge.generator.conv.image import pack_image
 from shiftforge.generator.conv.manifest import DATA, ConvManifest, OutputLines
 from shiftforge.sim.conv.layout import MapForm, direct_to_map, lines_to_map
-from shiftforge.sim.opencl.build import build_program, device_text
+from shiftforge.sim.opencl.build import device_text
 from shiftforge.sim.opencl.devices import device_spec, open_device
 from shiftforge.sim.opencl.launch import Waits, launch_channels, launch_scheduler
 from shiftforge.sim.opencl.memory import fetch, filled, room
+from shiftforge.sim.opencl.programs import kept_program
 
 __all__ = ["Accelerator", "Outputs"]
 
@@ -80,7 +81,8 @@ class Accelerator:
         started = time.perf_counter()
         text = folder / "device/accelerator.cl"
         source = device_text(text)
-        self.program = build_program(self.context, source, self._options(), str(text))
+        self._built = kept_program(self.context, source, self._options(), str(text))
+        self.program = self._built.program
         self.build_seconds = time.perf_counter() - started
         data = {n: read_bytes(folder / f"data/{n}.bin") for n in DATA}
         self.sizes = {name: len(content) for name, content in data.items()}
@@ -161,6 +163,7 @@ class Accelerator:
         for name, host in hosts.items():
             fetch(queue, host, outputs[name])
         queue.finish()
+        self._built.keep()
         maps = {name: own[: len(codes)] for name, own in self._maps(trace).items()}
         first, *others = (self._output(own, result)[: len(codes)] for own in all_outputs)
         maps |= {own.tensor: codes for own, codes in zip(all_outputs[1:], others, strict=True)}

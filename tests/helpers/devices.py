@@ -58,7 +58,7 @@ def lowered_device() -> str:
 def pretend_usable(monkeypatch: pytest.MonkeyPatch, *unusable: str) -> None:
     """Commands find every device usable but those named, whose probes failed; none is asked."""
 
-    def pretended(name: str) -> DeviceState:
+    def pretended(name: str, afresh: bool = False) -> DeviceState:
         channels = device_spec(name).channels
         if name in unusable:
             return DeviceState(name, True, False, f"{name} was planted", channels, "mend it")

@@ -18,10 +18,10 @@ from shiftforge.generator.channel import EMULATION_DEPTH, LOWERED_DEPTH
 from shiftforge.generator.edgebert.kernel_memory import Image
 from shiftforge.generator.edgebert.kernels import channel_bytes, render_edgebert, unit_channels
 from shiftforge.generator.edgebert.unit_design import UnitDesign
-from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.devices import device_spec, open_device
 from shiftforge.sim.opencl.launch import launch_channels, launch_scheduler
 from shiftforge.sim.opencl.memory import fetch, filled
+from shiftforge.sim.opencl.programs import kept_program
 from shiftforge.sim.opencl.watch import Watch
 
 __all__ = ["UnitProgram"]
@@ -63,7 +63,8 @@ class UnitProgram:
             options.append("-DSF_TRACE")
         started = time.perf_counter()
         source = render_edgebert(design) if text is None else text
-        self.program = build_program(self.context, source, options)
+        self._built = kept_program(self.context, source, options)
+        self.program = self._built.program
         self.build_seconds = time.perf_counter() - started
         self.waits = np.zeros(3 * len(self.channels), np.int32)
 
@@ -111,4 +112,5 @@ class UnitProgram:
         for host, buffer in zip(hosts, buffers, strict=True):
             fetch(queue, host, buffer)
         queue.finish()
+        self._built.keep()
         return seconds
