@@ -11,17 +11,18 @@ from shiftforge.quant.graph.file import load_model
 from shiftforge.sim.conv.clocked.device import run_clocked
 from shiftforge.sim.conv.clocked.planned import read_planned
 from shiftforge.sim.conv.clocked.run import ClockedRun
-from shiftforge.sim.conv.clocked.steady import SteadyFrame, steady
+from shiftforge.sim.conv.clocked.steady import MOST_FRAMES, SteadyFrame, steady
 from shiftforge.sim.opencl.child import Progress
 
 __all__ = ["count_cycles"]
 
 
 def count_cycles(
-    folder: Path, device: str, *, time_limit_s: float = 600.0, progress: Progress | None = None
-) -> SteadyFrame:
+    folder: Path, device: str, *, time_limit_s: float = 600.0, progress: Progress | None = None,
+    most: int = MOST_FRAMES,
+) -> SteadyFrame:  # fmt: skip
     """The steady-state frame of a project on a random image: cycles do not depend on what is in
-    it. Raises as ``run_clocked`` and ``steady``."""
+    it. most: frames, see ``steady``. Raises as ``run_clocked`` and ``steady``."""
     model = load_model(folder / MODEL_FILE)
     source, latencies = model.tensors[model.input], read_planned(folder).latencies
     values = np.random.default_rng(0).integers(
@@ -35,4 +36,4 @@ def count_cycles(
         )
         return found
 
-    return steady(run, reentry=latencies.reentry)
+    return steady(run, most=most, reentry=latencies.reentry)
