@@ -16,6 +16,7 @@ __all__ = [
     "Escaped",
     "c_comment",
     "guard",
+    "html_line",
     "make_comment",
     "make_word",
     "make_words",
@@ -45,6 +46,13 @@ def guard(value: object) -> object:
     if not value.isprintable() or _DANGEROUS.search(value):
         raise ValueError(f"unescaped text in a template: {value[:80]!r}")
     return value
+
+
+def html_line(value: object) -> object:
+    """A value on its way into HTML, where text is escaped later: without control characters."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return _printable(value)
 
 
 def verbatim(text: str) -> Escaped:

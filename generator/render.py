@@ -7,10 +7,11 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from shiftforge.generator import escape
 
-__all__ = ["MAX_VECTOR", "render"]
+__all__ = ["MAX_VECTOR", "render", "render_html", "verbatim_html"]
 
 MAX_VECTOR = 8
 _FILTERS = (
@@ -26,7 +27,7 @@ _FILTERS = (
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(html: bool = False) -> jinja2.Environment:
     def load(name: str) -> str | None:
         path = files("shiftforge.templates").joinpath(name)
         return path.read_text(encoding="utf-8") if path.is_file() else None
@@ -34,11 +35,11 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(load),
         undefined=jinja2.StrictUndefined,
-        finalize=escape.guard,
+        finalize=escape.html_line if html else escape.guard,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=html,
     )
     environment.filters |= {function.__name__: function for function in _FILTERS}
     return environment
@@ -51,3 +52,13 @@ def render(template: str, values: dict[str, Any]) -> str:
     does not and could end what it stands in, InputError where a language cannot hold it.
     """
     return _environment().get_template(template).render(values)
+
+
+def render_html(template: str, values: dict[str, Any]) -> str:
+    """A template of HTML with its values: every text is escaped, and none is missing."""
+    return _environment(html=True).get_template(template).render(values)
+
+
+def verbatim_html(text: str) -> Markup:
+    """The project's own HTML, or what a library has drawn and escaped."""
+    return Markup(text)

@@ -38,6 +38,7 @@ __all__ = [
     "Compares",
     "Entry",
     "Explains",
+    "Reports",
     "Target",
     "file_kind",
     "kinds",
@@ -113,6 +114,15 @@ class Explains(Protocol):
         """What bounds the design and what is next to it, for JSON. Keys "smaller", "larger" and
         "board" hold None or a mapping with "options", as a command line has them, and figures;
         "bounds" has cycles by what takes them."""
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """A target whose projects have a page; a target need not."""
+
+    def documents(self, folder: Path) -> dict[str, Any]:
+        """The modelled figures of a project's folder as the JSON files beside its page, by name
+        (``NAMES`` of ``page/documents.py``). Raises InputError."""
 
 
 @dataclass(frozen=True)

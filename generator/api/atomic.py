@@ -9,14 +9,14 @@ import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from shiftforge.errors import InputError
 from shiftforge.files import refuse_special, system_problem
 
-__all__ = ["Staged", "clear_leftovers", "is_leftover", "replacing", "write_file"]
+__all__ = ["Staged", "clear_leftovers", "is_leftover", "replacing", "write_file", "write_files"]
 
 _NAME_BYTES = 255
 # mkstemp's 8 characters between; the name of the file that it will become is cut where it is long.
@@ -142,3 +142,24 @@ def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
     """Write a file whole or not at all, as ``replacing`` does; text in UTF-8."""
     with replacing(path) as part:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def write_files(folder: str | os.PathLike[str], files: Mapping[str, bytes | str]) -> None:
+    """Write files of one folder, which is made, in their order: each whole or not at all, and none
+    where there is no room for all of them. Raises InputError for what the system refuses."""
+    root = Path(folder)
+    staged: list[Staged] = []
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            staged.append(Staged(root / name))
+            text = content.encode("utf-8") if isinstance(content, str) else content
+            staged[-1].part.write_bytes(text)
+            staged[-1].settle()
+        for one in staged:
+            one.commit()
+    except OSError as error:
+        raise InputError(system_problem(error, root)) from error
+    finally:
+        for one in staged:
+            one.discard()

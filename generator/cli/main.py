@@ -33,6 +33,7 @@ from shiftforge.cli import (
     generate,
     loops,
     quantize,
+    report,
     route,
     train,
     unit,
@@ -54,7 +55,7 @@ __all__ = ["cli", "run"]
 _NEEDS = {  # libraries that do not fail with less memory, they end the process
     **dict.fromkeys(("check", "quantize", "train"), ("torch", 768 << 20)),
     **dict.fromkeys(
-        ("generate", "explore", "emulate", "evaluate", "compare", "cosim", "unit"),
+        ("generate", "explore", "emulate", "evaluate", "compare", "cosim", "unit", "report"),
         ("numpy", 192 << 20),
     ),
 }
@@ -100,6 +101,7 @@ for _module in (
     unit,
     route,
     cache,
+    report,
 ):
     cli.add_command(_module.command)
 

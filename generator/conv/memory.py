@@ -57,6 +57,7 @@ class MemoryPlan:
     symmetric_residual_lines: what the usual double buffer needs besides, to keep maps alive that
         are neither the newest nor the one before it.
     placement: the name of the rule that found the bases.
+    maps: what was placed, in the order it is written.
     """
 
     bases: dict[str, int]
@@ -65,6 +66,7 @@ class MemoryPlan:
     symmetric_lines: int
     symmetric_residual_lines: int
     placement: str
+    maps: tuple[StoredMap, ...] = ()
 
 
 def plan_memory(maps: Iterable[StoredMap], capacity_lines: int | None = None) -> MemoryPlan:
@@ -86,6 +88,7 @@ def plan_memory(maps: Iterable[StoredMap], capacity_lines: int | None = None) ->
         symmetric_lines=2 * max((m.lines for m in wanted), default=0),
         symmetric_residual_lines=_kept_beside_the_pair(wanted),
         placement=found.rule,
+        maps=wanted,
     )
     prove_no_overlap(plan, wanted)
     if capacity_lines is not None and plan.total_lines > capacity_lines:

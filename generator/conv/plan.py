@@ -14,6 +14,7 @@ from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area, features_of
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
+from shiftforge.generator.conv.bounds import layer_bound
 from shiftforge.generator.conv.counters import Counters, check_counters, counter_fields, counters_of
 from shiftforge.generator.conv.cycles import model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
@@ -269,6 +270,9 @@ class Plan:
         data["latencies"] = self.latencies.to_dict()
         data["bytes_per_cycle"] = bytes_per_cycle(self.board)
         data["board"] = self.board.name
+        data["device"] = _device(self.board)
+        data["uses"] = [asdict(use) for use in area_estimate(self).uses]
+        data["bounds"] = [layer_bound(self.steps, layer) for layer in self.layers]
         data["totals"] = self.totals()
         data["records"] = {name: own.to_dict() for name, own in self.packings.items()}
         data["counters"] = counter_fields(self.counters)
@@ -318,6 +322,22 @@ class Plan:
             "ddr_bytes_per_frame": round(self.traffic_bytes / self.array.frames),
             "area": [asdict(item) for item in self.area.items],
         }
+
+
+def _device(board: Board) -> dict[str, Any]:
+    """What a reader of a plan must know of the board that it was made for."""
+    return {
+        "title": board.title,
+        "family": board.family,
+        "device": board.device,
+        "alm": board.alm,
+        "dsp": board.dsp,
+        "ram_blocks": board.ram_blocks,
+        "ram_block_kind": board.ram_block_kind,
+        "memory": board.memory.kind,
+        "bandwidth_gb_s": board.memory.bandwidth_gb_s,
+        "assumptions": list(board.assumptions),
+    }
 
 
 def array_for(

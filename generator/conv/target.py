@@ -14,6 +14,7 @@ from shiftforge.generator.build import build, finish
 from shiftforge.generator.checking import CheckReport
 from shiftforge.generator.conv.alternatives import alternatives
 from shiftforge.generator.conv.check import check_network
+from shiftforge.generator.conv.documents import conv_documents
 from shiftforge.generator.conv.explore import as_planned, explore
 from shiftforge.generator.conv.folder import INTERFACE, render_project
 from shiftforge.generator.conv.image import image_fields
@@ -109,6 +110,10 @@ class ConvTarget:
             choices = choices_of(plan.network.model)
             return explain(choices, choices[0], plan.plan)
         return explain(found.choices, found.choice, plan.plan)
+
+    def documents(self, folder: Path) -> dict[str, Any]:
+        """See ``Reports``."""
+        return conv_documents(folder, load_model(folder / MODEL_FILE))
 
     def explore(
         self, network: QuantizedModel, boards: tuple[Board, ...], options: Options, points: int

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from shiftforge.generator.board_fit import device_uses
+from shiftforge.generator.conv.bounds import BOUNDS, MOST, layer_bound
 from shiftforge.generator.conv.depths import Depths
 from shiftforge.generator.conv.options import PIXELS, UNITS
-from shiftforge.generator.conv.plan import LayerPlan, Plan, StepPlan, make_plan
+from shiftforge.generator.conv.plan import Plan, make_plan
 from shiftforge.generator.conv.sweep.points import (
     Choice,
     Points,
@@ -20,18 +21,8 @@ from shiftforge.generator.conv.sweep.points import (
     point_options,
 )
 
-__all__ = ["BOUNDS", "explain", "layer_bound"]
+__all__ = ["explain"]
 
-BOUNDS = {
-    "array": "the array's cycles",
-    "memory": "lines that are sent more slowly than the array uses them",
-    "weights": "weights from global memory",
-    "image": "the image from global memory",
-    "post": "what follows the convolution",
-    "drain": "draining and entering the pipeline again",
-}
-"""What may decide how long a layer takes, in words."""
-_MOST = 0.5
 _FRAMES = (1, 2, 3, 4, 6, 8, 12, 16)
 
 
@@ -43,7 +34,7 @@ def explain(choices: tuple[Choice, ...], choice: Choice, plan: Plan) -> dict[str
     the fewest ALMs that is faster; None where there is none. board: the fastest design that the
     board has room for, and what keeps a faster one from it. RAM of these is a lower bound.
     """
-    bounds = [layer_bound(plan, layer) for layer in plan.layers]
+    bounds = [layer_bound(plan.steps, layer) for layer in plan.layers]
     totals: dict[str, int] = dict.fromkeys(BOUNDS, 0)
     for bound, layer in zip(bounds, plan.layers, strict=True):
         totals[bound] += layer.cycles.modelled
@@ -62,25 +53,6 @@ def explain(choices: tuple[Choice, ...], choice: Choice, plan: Plan) -> dict[str
         "larger": _larger(points, plan, several),
         "board": _board(points, several),
     }
-
-
-def layer_bound(plan: Plan, layer: LayerPlan) -> str:
-    """What decides a layer's cycles: half of them or more, else what its longest kernel does."""
-    own = layer.cycles
-    steps = [step for step in plan.steps if step.index == layer.index]
-    post = sum(step.post.iterations - step.post.before for step in steps)
-    busy = max(own.array, own.memory, post)
-    if own.bound in ("weights", "image"):
-        return own.bound
-    if own.modelled - busy > _MOST * own.modelled:
-        return "drain"
-    if post >= max(own.array, sum(_sends(step) for step in steps)):
-        return "post" if post > own.array else own.bound
-    return own.bound
-
-
-def _sends(step: StepPlan) -> int:
-    return step.controller.sends
 
 
 def _smaller(points: Points, plan: Plan, several: bool) -> dict[str, Any] | None:
@@ -115,7 +87,7 @@ def _limit(points: Points, best: int) -> str:
         depths=points.depth(best),
     )  # fmt: skip
     waits = sum(x.cycles.modelled for x in plan.layers if x.cycles.bound in ("weights", "image"))
-    if waits > _MOST * plan.modelled_cycles:
+    if waits > MOST * plan.modelled_cycles:
         return "bandwidth"
     faster = points.take((points.fps > points.fps[best]) & ~points.fits)
     alm, dsp, ram = (use.free for use in device_uses(points.board, 0, 0, 0, ("", "", "")))

@@ -1,0 +1,67 @@
+"""A number of a page: its text, and the source that it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shiftforge.generator.page.documents import Documents
+
+__all__ = ["FORMS", "Figure", "Mark", "figure", "figure_text"]
+
+NOTHING = "–"
+Word = Literal["modelled", "counted", "synthesised", "routed", "measured"]
+
+
+def _shape(value: Any) -> str:
+    return " × ".join(f"{side:,}" for side in value)
+
+
+FORMS: Mapping[str, Callable[[Any], str]] = {
+    "count": lambda value: f"{value:,.0f}",
+    "share": lambda value: f"{value:.1%}",
+    "tenths": lambda value: f"{value:,.1f}",
+    "number": lambda value: f"{value:,.4g}",
+    "milli": lambda value: f"{value:,.3f}",
+    "shape": _shape,
+    "name": str,
+    "text": str,
+    "words": str,
+    "yes": lambda value: "yes" if value else "no",
+}
+"""How a value is shown. name: of a layer, a file or the like, in the type of code. words: that may
+take several lines."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """text: as it is shown. source: see ``documents``. form: of ``FORMS``. unit: behind it."""
+
+    text: str
+    source: str
+    form: str
+    unit: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where figures come from. word: as docs/ASSUMPTIONS.md has it. clock: in MHz, of rates and
+    times; what: of which tool or run they are."""
+
+    word: Word
+    clock: Figure | None = None
+    what: str = ""
+
+
+def figure_text(value: Any, form: str) -> str:
+    """A value as it is shown; a dash for one that is not there."""
+    return NOTHING if value is None else FORMS[form](value)
+
+
+def figure(documents: Documents, source: str, form: str, unit: str = "") -> Figure:
+    """The figure of a source. Raises KeyError where there is no such value."""
+    value = documents.at(source)
+    number = float(value) if isinstance(value, int | float) else None
+    return Figure(figure_text(value, form), source, form, unit, number)

@@ -1,0 +1,62 @@
+"""The page: documents to one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from shiftforge.errors import Problem
+from shiftforge.generator.page.documents import GENERATOR, Documents
+from shiftforge.generator.page.figures import Figure, figure
+from shiftforge.generator.page.graph import require_diagrams
+from shiftforge.generator.page.network import network
+from shiftforge.generator.page.overview import PERFORMANCE, overview
+from shiftforge.generator.page.space import space
+from shiftforge.generator.page.times import times
+from shiftforge.generator.page.vega import require_charts
+from shiftforge.generator.render import render_html, verbatim_html
+
+__all__ = ["page_problems", "page_text"]
+
+
+def page_problems() -> list[Problem]:
+    """What is missing here to draw a page."""
+    return [*require_charts(), *require_diagrams()]
+
+
+def _own(name: str) -> str:
+    return files("shiftforge.templates").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def page_text(documents: Documents) -> str:
+    """The page of a project, identical for identical input.
+
+    Raises InputError where a library is missing, ToolFailed where one fails.
+    """
+    sections = (overview(documents), network(documents), times(documents), space(documents))
+    return render_html(
+        "page/page.html.j2",
+        {
+            "title": documents.at(f"{PERFORMANCE}/network"),
+            "heading": figure(documents, f"{PERFORMANCE}/network", "text"),
+            "kind": "ShiftForge report",
+            "facts": _facts(documents),
+            "sections": sections,
+            "files": sorted(documents.files),
+            "generator": GENERATOR,
+            "style": verbatim_html(_own("page.css")),
+            "script": verbatim_html(_own("page.js")),
+        },
+    )
+
+
+def _facts(documents: Documents) -> tuple[tuple[str, Figure], ...]:
+    def of(name: str, form: str) -> Figure:
+        return figure(documents, f"{PERFORMANCE}/{name}", form)
+
+    return (
+        ("on", of("device/title", "text")),
+        ("device", of("device/device", "text")),
+        ("lanes", of("lanes", "count")),
+        ("units × pixels × frames × taps", of("lanes_shape", "shape")),
+        ("multiply-accumulates a frame", of("macs", "count")),
+    )
