@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from shiftforge.quant.calibrate.convert import convert
 from shiftforge.quant.calibrate.equalise import equalise
 from shiftforge.quant.calibrate.grids import calibrate_grids
 from shiftforge.quant.calibrate.images import normalise
+from shiftforge.quant.calibrate.kept import Kept, kept_scales
 from shiftforge.quant.calibrate.network import one_thread
 from shiftforge.quant.calibrate.sequential import Options, Progress, round_network
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
@@ -53,6 +54,7 @@ def quantize(
     where all of them would need too much memory an evenly spaced part is taken. planner: of the
     words of weights on the array, for options that choose the weights of two terms. progress:
     called with (stage, done, total).
+    Scales that the source brings and the integer graph can hold are kept (``calibrate.kept``).
     The same input gives the same model, however many cores there are (torch runs on one). Its
     facts hold the options and each node's signal to quantisation noise ratio in dB on the
     calibration images.
@@ -70,12 +72,15 @@ def quantize(
     if problems or values is None:
         raise InputError(problems)
     tell = progress if progress is not None else _silent
+    formats = {} if given.selects else given.formats(graph)
+    kept = kept_scales(graph, formats, given.activation_bits)
     tell("measuring activations", 0, 1)
     with one_thread():
-        scaled = equalise(graph, values, mode=given.equalisation)
+        scaled = equalise(graph, values, mode=given.equalisation, held=kept.tensors)
         grids = calibrate_grids(
-            scaled, values, bits=given.activation_bits, method=given.calibration
-        )
+            scaled, values, bits=given.activation_bits, method=given.calibration,
+            overrides=kept.grids,
+        )  # fmt: skip
         tell("measuring activations", 1, 1)
     facts: dict[str, Any] = {
         "scheme": given.scheme,
@@ -89,32 +94,45 @@ def quantize(
         "calibration_frames": frame_digests(np.asarray(frames, np.uint8)),
         "first_last": given.ends,
     }
+    if graph.stored:
+        facts["stored_scales"] = kept.facts()
+
+    case = _Case(given, grids, kept, facts, tell)
 
     def rounded(allowed: Masks | None, output: Grid | None, some: Images | None) -> QuantizedModel:
         part = values if some is None else values[some]
-        return _rounded(scaled, part, given, grids, allowed, output, facts, tell)
+        return _rounded(scaled, part, case, allowed, output)
 
     with one_thread():
         if given.selects and planner is not None:
-            case = prepare(scaled, values, frames, given, planner, rounded, tell)
-            model = case.with_shares(given.shares) if given.shares else case.smallest()
+            choice = prepare(scaled, values, frames, given, planner, rounded, tell)
+            model = choice.with_shares(given.shares) if given.shares else choice.smallest()
         else:
             model = rounded(None, None, None)
     verify(model)
     return model
 
 
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """What every rounding of one network shares."""
+
+    given: Quantisation
+    grids: Mapping[str, Grid]
+    kept: Kept
+    facts: Mapping[str, Any]
+    progress: Progress
+
+
 def _rounded(
     graph: FloatGraph,
     values: NDArray[np.float32],
-    given: Quantisation,
-    grids: Mapping[str, Grid],
+    case: _Case,
     allowed: Masks | None,
     output: Grid | None,
-    facts: Mapping[str, Any],
-    progress: Progress,
 ) -> QuantizedModel:
     """The integer network with the weights' masks, and the output's grid where it is given."""
+    given, grids = case.given, case.grids
     formats = given.formats(graph)
     for name, mask in (allowed or {}).items():
         own = formats[name]
@@ -122,11 +140,13 @@ def _rounded(
             formats[name] = replace(own, terms=1, mode="S1")
     known = dict(grids) if output is None else {**grids, graph.output: output}
     how = Options(rounding=given.rounding, bias_correction=given.bias_correction)
-    found = round_network(graph, values, formats, known, how, progress, allowed)
+    found = round_network(
+        graph, values, formats, known, how, case.progress, allowed, case.kept.weights
+    )
     noise = {name: round(value, 2) for name, value in found.sqnr.items()}
     return convert(
         graph, known, found.weights, formats, biases=found.biases, requant=given.requant,
-        meta={**facts, "sqnr_db": noise},
+        meta={**case.facts, "sqnr_db": noise},
     )  # fmt: skip
 
 

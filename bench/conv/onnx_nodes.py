@@ -50,15 +50,39 @@ The model passes onnx's own checker; shapes come from onnx's shape inference and
 constants alone from its reference evaluator. The first axis of the one input is the frames', sizes
 that the model leaves open are given by `--input-shape C,H,W`. External data is read from regular
 files in the model's folder. Functions of a model's own and other domains are refused.
-`QuantizeLinear` and `DequantizeLinear` around weights and maps are taken out: weights have the
-values that they stand for, and maps are calibrated anew. What is read is then captured as a PyTorch
-module is: docs/OPERATORS.md says what becomes of it, and a model that computes something else than
-what was captured of it is refused.
+What is read is then captured as a PyTorch module is: docs/OPERATORS.md says what becomes of it, and
+a model that computes something else than what was captured of it is refused.
+
+## Quantised models
+
+`QuantizeLinear` and `DequantizeLinear` around weights and maps are taken out, and `quantize` keeps
+what they say where the integer graph can hold it:
+
+- the scale of a map, where it is a power of two, its codes stand for -128 to 127 or 0 to 255 steps
+  (of fewer bits, where a `Clip` before it says so), and all maps that share a grid have the same;
+- a layer's integer weights and bias, where their scales are powers of two and the integers are
+  levels of the chosen format: `--scheme int` holds every int8, shift weights those that are sums of
+  two powers of two.
+
+Everything else has the value that it stands for and is calibrated and rounded anew. `quantize` says
+which, and why; with `--json`, `meta.stored_scales` lists the maps, the layers and what was
+requantised. What is kept is not equalised, and kept weights get no bias correction.
+
+An input of int8 or uint8 is read where `DequantizeLinear` alone reads it: pictures then come to its
+codes. The QDQ export of an integer network (`quant/export/qdq.py`), read back and quantised with
+the same scheme, is the same integer network, whatever frames it is calibrated on.
+
+## Operators
 
 Operators that are read: {operators}.
 """
 TESTS = """
 ## The backend suite of the package onnx
+
+A model's first axis is its frames'. An input of one axis is a list of frames that are one number
+each, without channels, rows or columns: there is no map that an accelerator could hold, and a test
+whose other input has as many numbers would give each frame a constant of its own. Such inputs are
+refused, as those of five axes are; the same operators are tested on inputs of two to four axes.
 
 Of {total:,} node tests, {taken} use these operators alone. {passed} pass, {failed} fail, and
 {skipped} are skipped for what they ask of these operators:

@@ -52,6 +52,7 @@ def quantize(
     board (a name, a file or a ``Board``; a10gx1150), units (8, 16, 24, 32 or 48; 16) and pixels (1
     to 16; 7): the array whose cycles these two count; given with one of them alone. progress:
     called with (stage, done, total). say: called with lines for the user.
+    Scales of a quantised ONNX model that are powers of two are kept, see ``meta["stored_scales"]``.
     Raises InputError with everything that is wrong; bad options before anything is loaded, what the
     accelerator does not run (see ``check``) before any calibration, and an SQNR that is not
     reached.
@@ -100,7 +101,13 @@ def quantize(
         from shiftforge.generator.conv.second_words import word_planner
 
         planner = word_planner(*array)
-    return quantize_graph(graph, frames.images, how, planner=planner, progress=progress)
+    model = quantize_graph(graph, frames.images, how, planner=planner, progress=progress)
+    if graph.stored:
+        from shiftforge.quant.calibrate.kept import told
+
+        for line in told(model.meta["stored_scales"]):
+            tell(line)
+    return model
 
 
 # What the shipped DTSSQ network was made with; None: not given.

@@ -73,11 +73,12 @@ def _factors(
     maxima: Mapping[str, NDArray[np.float64]],
     mode: Equalisation,
     strength: float,
+    held: frozenset[str],
 ) -> NDArray[np.float64] | None:
     """Factors of one group's channels, or None where it must stay as it is."""
     inside = [node for node in graph.nodes if node.output in group]
     fixed = any(isinstance(n, _Fixed) and group & {*n.inputs, n.output} for n in graph.nodes)
-    if fixed or group & {graph.input, *graph.outputs}:
+    if fixed or group & {graph.input, *graph.outputs, *held}:
         return None
     kinds = {activation_of(node) for node in inside}
     if "relu6" in kinds and mode != "calibrated":
@@ -96,11 +97,13 @@ def equalise(
     *,
     mode: Equalisation = "exact",
     strength: float = 0.5,
+    held: frozenset[str] = frozenset(),
 ) -> FloatGraph:
     """The same network with evened channel ranges; see the module for what is exact.
 
     images: normalised floats (N, C, H, W). strength: 0 leaves the ranges, 1 makes all equal (within
-    LIMIT). Raises InputError for an unknown mode or a strength outside [0, 1].
+    LIMIT). held: tensors that stay as they are. Raises InputError for an unknown mode or a strength
+    outside [0, 1].
     """
     problems = Problems()
     if mode not in ("off", "exact", "calibrated"):
@@ -113,7 +116,7 @@ def equalise(
     maxima = channel_maxima(graph, images)
     scale: dict[str, NDArray[np.float64]] = {}
     for group in _groups(graph):
-        factors = _factors(graph, group, maxima, mode, strength)
+        factors = _factors(graph, group, maxima, mode, strength, held)
         if factors is not None:
             scale.update(dict.fromkeys(group, factors))
     nodes = [_rescaled(n, scale) if isinstance(n, FloatConv) else n for n in graph.nodes]

@@ -186,13 +186,15 @@ def round_network(
     options: Options | None = None,
     progress: Progress | None = None,
     allowed: Mapping[str, NDArray[np.bool_]] | None = None,
+    kept: Mapping[str, tuple[NDArray[np.int8], NDArray[np.int8]]] | None = None,
 ) -> Rounded:
     """Round all weights onto their formats' levels, walking the float and the quantised network.
 
     images: normalised floats (N, C, H, W). formats: by convolution name. grids: of the activations,
     by tensor name, a tensor without one staying float; None quantises the weights alone.
     allowed: by convolution name, which of the weights of a format of two terms may have two; all
-    of them where there is none.
+    of them where there is none. kept: (w_int, z) by convolution that are not rounded again; their
+    biases stay, too.
     Deterministic: the same input gives the same weights.
     """
     chosen = options or Options()
@@ -206,17 +208,20 @@ def round_network(
             grid = by_tensor.get(node.output)
             if isinstance(node, FloatConv):
                 xf, xq = floats[node.input], quantised[node.input]
-                floor = _floor(node, by_tensor)
-                found = seen_inputs(node, xf, xq) if chosen.rounding == "compensated" else None
-                w_int, z = round_weights(
-                    node, found, formats[node.name], chosen, masks.get(node.name), floor
-                )
+                own = (kept or {}).get(node.name)
+                if own is None:
+                    floor = _floor(node, by_tensor)
+                    seen = seen_inputs(node, xf, xq) if chosen.rounding == "compensated" else None
+                    mask = masks.get(node.name)
+                    w_int, z = round_weights(node, seen, formats[node.name], chosen, mask, floor)
+                else:
+                    w_int, z = own
                 real = np.ldexp(w_int.astype(np.float32), z.astype(np.int64)[:, None, None, None])
                 bias = torch.from_numpy(node.bias)
                 wanted = preactivation(node, xf, torch.from_numpy(node.weight), bias)
                 given = preactivation(node, xq, torch.from_numpy(real), bias)
                 shift = bias_shift(wanted, given)
-                if chosen.bias_correction:
+                if chosen.bias_correction and own is None:
                     given += shift.float()[:, None, None]
                     result.biases[node.name] = node.bias.astype(np.float64) + shift.numpy()
                 else:

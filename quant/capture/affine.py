@@ -70,10 +70,12 @@ def scaled(state: Lowering, node: Node, x: Value, gain: Constant, offset: Consta
         return replace(x, sole=x.sole and sole)
     if isinstance(before, DraftConv) and before.activation == "none" and x.sole:
         channels = (x.shape[0],)
+        state.grids.pop(x.tensor, None)  # it was that of the values before
         before.rescale(np.broadcast_to(gain, channels), np.broadcast_to(offset, channels))
         return replace(x, sole=sole)
     numbers = np.ndim(gain) == np.ndim(offset) == 0 and x.sole
     if numbers and isinstance(before, DraftMap) and isinstance(before.node, FloatTable):
+        state.grids.pop(x.tensor, None)
         before.node = with_outer(before.node, line(float(gain), float(offset)))
         return replace(x, sole=sole)
     value, made = depthwise(state, node, x, gain, offset)

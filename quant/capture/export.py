@@ -22,10 +22,12 @@ from shiftforge.quant.capture.draft import (
     merge_scales,
 )
 from shiftforge.quant.capture.lower import Lowering, Poisoned, Unsupported
+from shiftforge.quant.capture.marks import ON_GRID, marked
 from shiftforge.quant.capture.naming import node_names
 from shiftforge.quant.capture.operators import OPERATORS
 from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.same import check_same
+from shiftforge.quant.capture.stored import Stored
 from shiftforge.quant.capture.trace import Trace, trace
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode
 from shiftforge.quant.graph.types import Preprocess
@@ -114,7 +116,8 @@ def _lower(state: Lowering, node: Node) -> None:
         if node.target is operator.getitem:
             state.values[node] = _result(state, node)
             return
-        function = OPERATORS.get(str(node.target).rpartition(".")[0])
+        kind = str(node.target).rpartition(".")[0]
+        function = marked if kind == ON_GRID else OPERATORS.get(kind)
         if function is None:
             raise Unsupported("there is no such operation in the accelerator", SUPPORTED)
         state.values[node] = function(state, node)
@@ -225,6 +228,13 @@ def _finish(
             for end, kind in zip(ends, state.trace.host or ("",) * len(ends), strict=True)
             if kind
         },
+        stored=Stored(
+            {
+                renamed[tensor]: next(iter(grids))
+                for tensor, grids in state.grids.items()
+                if len(grids) == 1 and tensor in renamed
+            }
+        ),
     )
 
 

@@ -159,6 +159,7 @@ def applied(state: Lowering, node: Node, x: Value, function: Function) -> Value:
     """A function of every value of x: a table, or part of the table before it."""
     before = state.producers.get(x.tensor)
     if x.sole and isinstance(before, DraftMap) and isinstance(before.node, FloatTable):
+        state.grids.pop(x.tensor, None)
         before.node = with_outer(before.node, function)
         return replace(x, sole=state.sole(node))
     if x.sole and isinstance(before, DraftConv) and before.scale and before.activation == "none":

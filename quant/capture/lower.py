@@ -24,6 +24,7 @@ from shiftforge.quant.capture.types import (
     FloatTable,
     FloatUpsample,
 )
+from shiftforge.quant.graph.types import Grid
 
 __all__ = ["MAP_NAMES", "Call", "Lowering", "Poisoned", "Unsupported", "operator_name"]
 
@@ -70,7 +71,10 @@ def operator_name(node: Node) -> str:
 
 @dataclass
 class Lowering:
-    """What has been lowered so far; problems gathers everything that could not be."""
+    """What has been lowered so far; problems gathers everything that could not be.
+
+    grids: those that the network itself names for a drafted tensor.
+    """
 
     trace: Trace
     values: dict[Node, Value | None] = field(default_factory=dict)
@@ -79,6 +83,7 @@ class Lowering:
     producers: dict[str, Draft] = field(default_factory=dict)
     shapes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    grids: dict[str, set[Grid]] = field(default_factory=dict)
 
     def arguments(self, node: Node) -> Call:
         """The call's arguments by their names in the operator's schema, defaults filled in."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from shiftforge.quant.capture.stored import Stored
 from shiftforge.quant.capture.types import FloatGraph, FloatNode
 
 __all__ = ["renamed"]
@@ -39,4 +40,9 @@ def renamed(graph: FloatGraph, names: Mapping[str, str], sources: Sequence[str])
         nodes=tuple(node(own, s) for own, s in zip(graph.nodes, sources, strict=True)),
         more_outputs=tuple(map(of, graph.more_outputs)),
         host={of(name): kind for name, kind in graph.host.items()},
+        stored=Stored(
+            {of(name): grid for name, grid in graph.stored.grids.items()},
+            {of(name): z for name, z in graph.stored.exponents.items()},
+            graph.stored.left,
+        ),
     )

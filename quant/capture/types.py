@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.quant.capture.function import Function
+from shiftforge.quant.capture.stored import NOTHING_STORED, Stored
 from shiftforge.quant.graph.types import Preprocess
 
 __all__ = [
@@ -182,6 +183,7 @@ class FloatGraph:
     notes: lines for the user on what was taken from where.
     more_outputs: tensors that the network returns besides ``output``, in its order. host: by
     output, what the host computes of it: "sigmoid", "softmax" or "log_softmax" over channels.
+    stored: scales of a source that is quantised already.
     """
 
     name: str
@@ -195,6 +197,7 @@ class FloatGraph:
     notes: tuple[str, ...] = ()
     more_outputs: tuple[str, ...] = ()
     host: Mapping[str, str] = field(default_factory=dict)
+    stored: Stored = NOTHING_STORED
 
     @property
     def outputs(self) -> tuple[str, ...]:

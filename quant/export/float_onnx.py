@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, assert_never
@@ -24,17 +23,14 @@ from shiftforge.quant.capture.types import (
     FloatUpsample,
 )
 from shiftforge.quant.export.onnx_functions import expression
+from shiftforge.quant.export.onnx_metadata import write_metadata
 from shiftforge.quant.export.onnx_moves import moved
 from shiftforge.quant.export.onnx_nodes import OnnxNodes, conv_geometry
-from shiftforge.quant.graph.jsonpreprocess import preprocess_to_json
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["METADATA", "export_float"]
-
-METADATA = "shiftforge."
-"""What the keys of a model's own metadata begin with."""
+__all__ = ["export_float"]
 
 
 def export_float(graph: FloatGraph) -> ModelProto:
@@ -76,13 +72,7 @@ def export_float(graph: FloatGraph) -> ModelProto:
         for name in (graph.input, *graph.outputs)
     ]
     model = build.made(graph.name, values[:1], values[1:])
-    carried = {
-        "preprocess": preprocess_to_json(graph.preprocess),
-        "labels": list(graph.labels),
-        "nodes": [[node.name, node.source] for node in graph.nodes],
-    }
-    for what, own in carried.items():
-        model.metadata_props.add(key=f"{METADATA}{what}", value=json.dumps(own))
+    write_metadata(model, graph)
     return model
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.export.onnx_metadata import write_metadata
 from shiftforge.quant.export.onnx_nodes import conv_geometry, load
 from shiftforge.quant.export.pool_rounding import pool_rounded
 from shiftforge.quant.export.qdq_builder import Builder, codes_name
@@ -47,7 +48,8 @@ def export_onnx(model: QuantizedModel, *, every_tensor: bool = False) -> ModelPr
     """The QDQ model: input codes (N, C, H, W), int8 or uint8, to the output's real values, float32.
 
     every_tensor: make each tensor's codes (see `codes_name`) an output too, for comparisons.
-    Weights are int8 with one scale a channel, biases int32. Raises InputError where the package
+    Weights are int8 with one scale a channel, biases int32. Preprocessing, labels, names and the
+    functions of tables are in the model's metadata. Raises InputError where the package
     onnx is missing, and listing every node that float32 might not compute exactly.
     """
     load("onnx")
@@ -71,7 +73,12 @@ def export_onnx(model: QuantizedModel, *, every_tensor: bool = False) -> ModelPr
                 add_map(builder, node)
             case _:
                 assert_never(node)
-    return builder.finish(every_tensor)
+    made = builder.finish(every_tensor)
+    told = model.meta.get("functions")
+    known = told if isinstance(told, dict) else {}
+    functions = {n.output: known[n.name] for n in model.nodes if n.name in known}
+    write_metadata(made, model, functions=functions)
+    return made
 
 
 def _problems(model: QuantizedModel) -> list[Problem]:

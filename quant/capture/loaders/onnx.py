@@ -11,15 +11,17 @@ from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.jsontext import parse_json
 from shiftforge.quant.capture.carried import labels_of
 from shiftforge.quant.capture.loaders.factory import load_module
+from shiftforge.quant.capture.onnx.codes import recovered, with_scales
 from shiftforge.quant.capture.onnx.file import read_onnx
 from shiftforge.quant.capture.onnx.module import network_of
 from shiftforge.quant.capture.onnx.walk import walk
 from shiftforge.quant.capture.overrides import NOTHING, Overrides
 from shiftforge.quant.capture.renamed import renamed
 from shiftforge.quant.capture.types import FloatGraph
-from shiftforge.quant.export.float_onnx import METADATA
+from shiftforge.quant.export.onnx_metadata import METADATA
 from shiftforge.quant.graph.fields import Fields
 from shiftforge.quant.graph.jsonpreprocess import preprocess_from_json
+from shiftforge.quant.graph.verify import HOST_FUNCTIONS
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -43,31 +45,31 @@ def load_proto(
 ) -> FloatGraph:
     """The folded graph of a checked model, called name.
 
-    The first axis of its input is the frames'. What ``export_float`` wrote into the metadata is the
+    The first axis of its input is the frames'; one that DequantizeLinear alone reads may hold int8
+    or uint8. What ``export_float`` wrote into the metadata is the
     preprocessing, and the labels; else pixels are normalised to [-1, 1]. Sizes that the model
     leaves open are those of overrides. An input of two or three axes is a map whose last sides
     are 1. Raises InputError with every node that has no counterpart.
     """
     image = _image(model, name)
     shape = _input_shape(image, name, resolution, overrides)
-    found = walk(model, image.name, shape)
     outputs = [own.name for own in model.graph.output]
-    network = network_of(found, image.name, outputs)
     said = _metadata(model, name)
+    found = recovered(walk(model, image.name, shape), outputs, said.get("functions", {}))
+    network = network_of(found, image.name, outputs)
     for what in ("preprocess", "labels"):
         if said.get(what):
             setattr(network, what, said[what])
     sides = (*shape[1:], 1, 1, 1)[:3]
     taken = replace(overrides, input_shape=(sides[0], sides[1], sides[2]), resolution=None)
     graph = load_module(network, f"onnx:{name}", overrides=taken)
-    graph = _renamed(graph, said.get("nodes", []))
+    graph = _renamed(with_scales(graph, found), said.get("nodes", []))
+    told = {n: kind for n, kind in said.get("host", {}).items() if n in graph.outputs}
+    if told and all(kind in HOST_FUNCTIONS for kind in told.values()):
+        graph = replace(graph, host={**told, **graph.host})
     producer = model.producer_name or "an unknown producer"
-    notes = graph.notes
-    if scaled := sum(call.kind == "QuantizeLinear" for call in found.calls):
-        notes += (f"{scaled} scales of maps that the model stores are left aside: calibration "
-                  "chooses grids anew",)  # fmt: skip
     meta = {**graph.meta, "module": f"ONNX by {producer}"}
-    return replace(graph, meta=meta, notes=notes)
+    return replace(graph, meta=meta)
 
 
 def _metadata(model: ModelProto, name: str) -> dict[str, Any]:
@@ -85,6 +87,8 @@ def _metadata(model: ModelProto, name: str) -> dict[str, Any]:
             found[what] = problems.check(labels_of, value, where)
         elif what == "nodes":
             found[what] = value if isinstance(value, list) else []
+        elif what in ("functions", "host"):
+            found[what] = value if isinstance(value, dict) else {}
     problems.stop()
     return found
 
@@ -111,7 +115,11 @@ def _image(model: ModelProto, name: str) -> ValueInfoProto:
         what = f"the network takes {len(inputs)} tensors"
         raise InputError(Problem(what, "give it one image", name))
     kind = inputs[0].type.tensor_type.elem_type
-    if kind != TensorProto.FLOAT:
+    readers = [node for node in model.graph.node if inputs[0].name in node.input]
+    codes = kind in (TensorProto.INT8, TensorProto.UINT8) and readers
+    if kind != TensorProto.FLOAT and not (
+        codes and all(node.op_type == "DequantizeLinear" for node in readers)
+    ):
         what = f"its input {inputs[0].name} holds {TensorProto.DataType.Name(kind).lower()}"
         raise InputError(Problem(what, "export it for frames of float32", name))
     return inputs[0]

@@ -14,7 +14,7 @@ from shiftforge.quant.capture.onnx.call import Call, Converter, Function, Unsupp
 from shiftforge.quant.capture.onnx.functions import FUNCTIONS
 from shiftforge.quant.capture.onnx.layers import LAYERS
 from shiftforge.quant.capture.onnx.moves import MOVES
-from shiftforge.quant.capture.onnx.quantised import QUANTISED
+from shiftforge.quant.capture.onnx.quantised import LOOKED_UP, QUANTISED
 from shiftforge.quant.capture.onnx.walk import Walk
 from shiftforge.quant.capture.onnx.windows import WINDOWS
 
@@ -130,7 +130,7 @@ def network_of(found: Walk, image: str, outputs: Sequence[str]) -> OnnxNetwork:
     problems, functions = list(found.problems), []
     for call in found.calls:
         try:
-            converter = CONVERTERS.get(call.kind)
+            converter = CONVERTERS.get(call.kind) or LOOKED_UP.get(call.kind)
             if converter is None:
                 raise Unsupported(f"the operator {call.kind} has no counterpart", REMEDY)
             functions.append(converter(call))

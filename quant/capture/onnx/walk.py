@@ -23,6 +23,7 @@ __all__ = ["MOST_VALUES", "Walk", "walk"]
 MOST_VALUES = 1 << 26
 _EVALUATED_FROM = {"DequantizeLinear": 19, "QuantizeLinear": 19}
 """Operators that the evaluator knows from a later opset on, where they mean the same."""
+_MOVING = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
 _RANDOM = {
     "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
     "RandomUniformLike",
@@ -33,12 +34,16 @@ _RANDOM = {
 class Walk:
     """calls: nodes that are computed from the image, in order. names: by index of the nodes, their
     names or else their outputs'. problems: of nodes whose shape or value cannot be told.
+    exponents: of constants that integers and scales of powers of two give, broadcast over them:
+    each is a whole multiple of 2**exponent. scales: of constants whose scales are none, the first.
     """
 
     calls: list[Call] = field(default_factory=list)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
+    exponents: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
 
 
 def walk(model: ModelProto, image: str, shape: tuple[int, ...]) -> Walk:
@@ -182,4 +187,30 @@ def _fold(model: ModelProto, node: NodeProto, label: str, found: Walk) -> Proble
     named = [name for name in node.output if name]
     for name, value in zip(named, values, strict=True):
         found.constants[name] = np.asarray(value)
+    _follow_scale(node, found)
     return None
+
+
+def _follow_scale(node: NodeProto, found: Walk) -> None:
+    """Which power of two a constant made of integers is a multiple of."""
+    made, given = node.output[0], dict(_attributes(node))
+    if node.op_type == "DequantizeLinear":
+        scale, rank = found.constants[node.input[1]], found.constants[made].ndim
+        if scale.ndim > 1 or not np.isfinite(scale).all() or not (scale > 0).all():
+            return
+        mantissas, exponents = np.frexp(scale.astype(np.float64))
+        if (mantissas != 0.5).any():
+            found.scales[made] = float(scale.reshape(-1)[np.argmax(mantissas != 0.5)])
+            return
+        shape = [1] * rank
+        if scale.size > 1:
+            shape[int(given.get("axis", 1))] = scale.size
+        found.exponents[made] = (exponents.astype(np.int64) - 1).reshape(shape)
+    elif node.op_type in _MOVING and node.input[0] in found.exponents:
+        known = found.exponents[node.input[0]]
+        if node.op_type == "Transpose":
+            found.exponents[made] = known.transpose(given.get("perm"))
+        elif known.size == 1:
+            found.exponents[made] = known.reshape(())
+    elif node.op_type in _MOVING and node.input[0] in found.scales:
+        found.scales[made] = found.scales[node.input[0]]

@@ -116,36 +116,6 @@ def test_sizes_that_a_model_leaves_open() -> None:
     assert load_proto(model, "open", resolution=8).shapes[graph.output] == (4, 6, 6)
 
 
-def quantised_model(scale: float, kind: type, zero: int) -> Any:
-    return model_of(
-        [
-            ("DequantizeLinear", ["wq", "ws"], "w", {}),
-            ("Conv", ["x", "w"], "a", {}),
-            ("QuantizeLinear", ["a", "s", "z"], "q", {}),
-            ("DequantizeLinear", ["q", "s", "z"], "b", {}),
-            ("Conv", ["b", "v"], "y", {}),
-        ],
-        {"wq": np.arange(-54, 54, dtype=np.int8).reshape(4, 3, 3, 3), "ws": np.float32(0.01),
-         "s": np.float32(scale), "z": np.array(zero, kind), "v": weights(2, 4, 1, 1)},
-        [1, 3, 8, 8],
-    )  # fmt: skip
-
-
-def test_integers_stand_for_what_they_mean() -> None:
-    graph = load_proto(quantised_model(0.25, np.int8, 0), "int8")
-    first, second = graph.nodes
-    assert isinstance(first, FloatConv) and isinstance(second, FloatConv)
-    wanted = np.arange(-54, 54).reshape(4, 3, 3, 3) * np.float32(0.01)
-    assert np.allclose(first.weight, wanted, rtol=1e-6) and first.activation == "none"
-    assert any(note.startswith("1 scales of maps") for note in graph.notes)
-
-
-def test_a_range_from_zero_is_a_relu() -> None:
-    """Exports leave out a ReLU whose work the unsigned range does."""
-    first = load_proto(quantised_model(0.25, np.uint8, 0), "uint8").nodes[0]
-    assert isinstance(first, FloatConv) and first.activation == "relu"
-
-
 @pytest.mark.parametrize(
     "source",
     [
