@@ -18,8 +18,8 @@ from shiftforge.quant.graph.types import QuantizedModel
 
 Generate = Callable[..., Path]
 
-# Every test makes its designs and builds its programs; tests of keeping them switch it on.
-os.environ.setdefault(OFF, "designs,programs")
+# Every test makes its designs; tests of keeping them switch it on.
+os.environ.setdefault(OFF, "designs")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,14 +14,13 @@ from shiftforge.generator.conv.options import FRAMES, PIXELS, UNITS, Options
 from shiftforge.generator.conv.plan import Plan
 from shiftforge.generator.conv.search import chosen_weights, nearest_problem
 from shiftforge.generator.conv.sweep.front import front_of
+from shiftforge.generator.conv.sweep.model import count_arrays, model_points
 from shiftforge.generator.conv.sweep.points import (
     Choice,
     Points,
     Space,
     choices_of,
-    count_arrays,
     depth_columns,
-    model_points,
     point_options,
 )
 from shiftforge.generator.exploring import Exploration, FrontPoint

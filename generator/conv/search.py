@@ -22,14 +22,13 @@ from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import FRAMES, PIXELS, UNITS, Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.strips import fitting_plan, strips_or_none
+from shiftforge.generator.conv.sweep.model import model_points, no_room
 from shiftforge.generator.conv.sweep.points import (
     F_DIGITS,
     Choice,
     Points,
     Space,
     choices_of,
-    model_points,
-    no_room,
     point_text,
 )
 from shiftforge.quant.graph.types import QuantizedModel

@@ -10,16 +10,9 @@ import numpy as np
 from shiftforge.generator.board_fit import device_uses
 from shiftforge.generator.conv.bounds import BOUNDS, MOST, layer_bound
 from shiftforge.generator.conv.depths import Depths
-from shiftforge.generator.conv.options import PIXELS, UNITS
 from shiftforge.generator.conv.plan import Plan, make_plan
-from shiftforge.generator.conv.sweep.points import (
-    Choice,
-    Points,
-    Space,
-    model_points,
-    option_text,
-    point_options,
-)
+from shiftforge.generator.conv.sweep.nearby import FASTER, nearby
+from shiftforge.generator.conv.sweep.points import Choice, Points, option_text, point_options
 
 __all__ = ["explain"]
 
@@ -40,7 +33,7 @@ def explain(choices: tuple[Choice, ...], choice: Choice, plan: Plan) -> dict[str
         totals[bound] += layer.cycles.modelled
     depths = Depths(**{c.name: c.depth for c in plan.channels if c.name in Depths.__annotations__})
     frames = tuple(sorted({*_FRAMES, plan.array.frames}))
-    points = model_points([choice], plan.board, Space(UNITS, PIXELS, frames, (depths,), True))
+    points = nearby(choice, plan.board, depths, frames, plan.area.alm, plan.modelled_fps)
     several = len(choices) > 1
     return {
         "words": {k: BOUNDS[k] for k, v in totals.items() if v},
@@ -64,7 +57,7 @@ def _smaller(points: Points, plan: Plan, several: bool) -> dict[str, Any] | None
 
 
 def _larger(points: Points, plan: Plan, several: bool) -> dict[str, Any] | None:
-    some = np.flatnonzero(points.fits & (points.fps > plan.modelled_fps * 1.001))
+    some = np.flatnonzero(points.fits & (points.fps > plan.modelled_fps * FASTER))
     some = some[points.alm[some] > plan.area.alm]
     return None if not len(some) else _told(
         points, int(some[np.lexsort((-points.fps[some], points.alm[some]))[0]]), several

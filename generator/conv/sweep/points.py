@@ -8,8 +8,7 @@ of it layers run in strips, whose cycles are estimated by their number.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -19,24 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.boards.types import Board
-from shiftforge.errors import InputError, Problem
-from shiftforge.generator.board_fit import device_uses, fit_problems
-from shiftforge.generator.conv.area import ALM_A_LANE, lane_kind
+from shiftforge.generator.board_fit import device_uses
 from shiftforge.generator.conv.array import ArrayShape
-from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, DEPTHS, SHORT, Depths
-from shiftforge.generator.conv.latencies import Latencies, board_latencies, bytes_per_cycle
+from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, DEPTHS, Depths
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import PIXELS, UNITS
-from shiftforge.generator.conv.plan import area_estimate, array_for, make_plan
-from shiftforge.generator.conv.sweep.area import RowArea, row_area, strip_area
-from shiftforge.generator.conv.sweep.cycles import model_rows
-from shiftforge.generator.conv.sweep.rows import Row, RowMaker, stack_rows
+from shiftforge.generator.conv.plan import array_for
+from shiftforge.generator.conv.sweep.rows import Row
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.graph.variants import own_share, shares, with_variant
 
 __all__ = [
-    "F_DIGITS", "Choice", "Points", "Space", "choices_of", "count_arrays", "depth_columns",
-    "model_points", "no_room", "option_text", "point_options", "point_text",
+    "F_DIGITS", "Choice", "Points", "Space", "choices_of", "depth_columns", "option_text",
+    "point_options", "point_text",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -228,89 +222,3 @@ class Points:
     def depth(self, point: int) -> Depths:
         """Of a point."""
         return self.depths[int(self.column[point])]
-
-
-def model_points(choices: Sequence[Choice], board: Board, space: Space) -> Points:
-    """Every point whose lanes the board has room for.
-
-    Raises InputError with the smallest array's problems where it has room for none.
-    """
-    latencies, rate = board_latencies(board), bytes_per_cycle(board)
-    makers = [RowMaker(choice.network, n, latencies) for n, choice in enumerate(choices)]
-    whole = True
-    stacks: dict[tuple[int, ...], list[Row]] = defaultdict(list)
-    for maker in makers:
-        for array in space.arrays(maker.network):
-            if _lanes_fit(array, board):
-                row = maker.row(array)
-                stacks[row.shape].append(row)
-            else:
-                whole = False
-    rows = [row for own in stacks.values() for row in own]
-    if not rows:
-        raise InputError(no_room(choices, board, space))
-    cycles = [model_rows(stack_rows(own, rate), space.depths, latencies) for own in stacks.values()]
-    counted = np.concatenate(cycles)
-    if space.strips:
-        cut = [(n, own) for n, row in enumerate(rows) for own in makers[row.variant].in_strips(row)]
-        added = np.array(
-            [own.strips.added * _step_cycles(own, latencies) for _, own in cut
-             if own.strips is not None], np.int64,
-        )  # fmt: skip
-        more = counted[[n for n, _ in cut]] + added[:, None]
-        rows, counted = [*rows, *(own for _, own in cut)], np.concatenate([counted, more])
-    found = _points(tuple(choices), board, space.depths, tuple(rows), counted)
-    return replace(found, whole=whole)
-
-
-def _step_cycles(row: Row, latencies: Latencies) -> int:
-    """Cycles that an invocation more of all kernels takes: what drains and is entered again.
-
-    Plans of MobileNetV2 with up to 110 of them had 212 to 214 each, where this is 210 to 213.
-    """
-    return latencies.round_trip + latencies.reentry + int(np.max(row.entries.controller)) + SHORT
-
-
-def count_arrays(choices: Sequence[Choice], board: Board, space: Space) -> int:
-    """Of all choices, the arrays for whose lanes the board has room."""
-    return sum(_lanes_fit(array, board) for c in choices for array in space.arrays(c.network))
-
-
-def _lanes_fit(array: ArrayShape, board: Board) -> bool:
-    """The lanes alone: what else there is needs the records."""
-    alm, dsp, _ = device_uses(board, 0, 0, 0, ("", "", ""))
-    kind = lane_kind(array)
-    blocks = array.lanes / 2 if kind[0] == "dsp" else 0
-    return array.lanes * ALM_A_LANE[kind] <= alm.free and blocks <= dsp.free
-
-
-def _points(
-    choices: tuple[Choice, ...], board: Board, depths: tuple[Depths, ...], rows: tuple[Row, ...],
-    cycles: Ints,
-) -> Points:  # fmt: skip
-    shape = len(rows), len(depths)
-    row, column = (own.ravel() for own in np.indices(shape))
-    areas: list[RowArea] = []
-    whole: dict[tuple[int, ArrayShape], RowArea] = {}
-    for own in rows:
-        key = own.variant, own.array
-        if own.strips is None:
-            whole[key] = row_area(board, choices[own.variant].network, own, depths)
-        areas.append(whole[key] if own.strips is None else
-                     strip_area(board, own, depths, whole[key]))  # fmt: skip
-
-    def each(name: str) -> Ints:
-        return np.concatenate([getattr(area, name) for area in areas])
-
-    return Points(
-        board, choices, rows, depths, row, column, cycles.ravel(), each("alm"), each("dsp"),
-        each("ram_blocks"), each("map_bytes"),
-    )  # fmt: skip
-
-
-def no_room(choices: Sequence[Choice], board: Board, space: Space) -> list[Problem]:
-    """Why the smallest array of a space does not fit."""
-    network = choices[0].network
-    smallest = min(space.arrays(network), key=lambda array: array.lanes)
-    plan = make_plan(network, board, smallest, must_fit=False)
-    return fit_problems(area_estimate(plan))

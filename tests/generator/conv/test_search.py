@@ -18,7 +18,8 @@ from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.search import Found, find_plan
-from shiftforge.generator.conv.sweep.points import Points, Space, choices_of, model_points
+from shiftforge.generator.conv.sweep.model import model_points
+from shiftforge.generator.conv.sweep.points import Points, Space, choices_of
 from shiftforge.quant.graph.example import ModelOptions, random_model
 from shiftforge.quant.graph.types import IntFormat, QuantizedModel, ShiftFormat
 

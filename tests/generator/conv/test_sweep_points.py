@@ -16,12 +16,12 @@ from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import make_plan
 from shiftforge.generator.conv.search import find_plan
 from shiftforge.generator.conv.sweep.front import not_dominated
+from shiftforge.generator.conv.sweep.model import model_points
 from shiftforge.generator.conv.sweep.points import (
     Points,
     Space,
     choices_of,
     depth_columns,
-    model_points,
     point_options,
 )
 from shiftforge.generator.conv.weights import weight_beats
