@@ -48,15 +48,15 @@ module pu_loader (
 
   state_e state_q;
   logic is_a_q;
-  pu_pkg::addr_t addr_q, a_addr_q, b_addr_q, p_addr_q;
+  pu_pkg::addr_t addr_q, a_addr_q, p_addr_q;
   // Beats still to be asked for, at least one while any are; last_beat_q: one.
   logic [15:0] left_q, left_d;
-  pu_pkg::load_row_t dest_q, a_dest_q, b_dest_q, param_dest_q;
+  pu_pkg::load_row_t dest_q, a_dest_q, param_dest_q;
   logic [2:0] beat_q;
   logic [7:0] a_slot_q, b_slot_q;
   pu_pkg::tile_t a_asked_q, b_column_q;
   pu_pkg::seq_t b_asked_q;
-  logic b_more_q, first_pass_q;
+  logic b_more_q, first_pass_q, b_none_q;
   pu_pkg::tile_t pass_q, part_q, table_row_q, a_index_q;
   pu_pkg::addr_t part_addr_q;
   pu_pkg::load_row_t a_home_q, b_home_q;
@@ -69,7 +69,7 @@ module pu_loader (
   logic late_q, reread, reread_q, first_desc_q;
   logic [15:0] a_count, b_count, a_count_q, b_count_q, data_beats;
   // Of both, and of the strip at hand: whether it has no data beat, or one.
-  logic a_none_q, b_none_q, a_one_q, b_one_q, no_data, one_data;
+  logic a_empty_q, b_empty_q, a_one_q, b_one_q, no_data, one_data;
   pu_pkg::load_row_t meta_dest, resp_dest_q;
   logic [2:0] meta_to, meta_beat, resp_to_q, resp_beat_q;
   logic [15:0] resp_count_q;
@@ -128,36 +128,39 @@ module pu_loader (
 
   // Descriptors of the strips, and whether there is no data beat, or one; read while the strip's
   // masks are asked for.
-  logic resp_desc_a, resp_desc_b, a_one, a_none, b_one, b_none;
+  logic resp_desc_a, resp_desc_b, a_one, a_empty, b_one, b_empty;
   logic [17:0] resp_desc;
   assign resp_desc = {resp_count_q == 16'd1, resp_count_q == 16'd0, resp_count_q};
   pu_ram #(.Width(18), .AddrWidth(TileBits - 1)) u_desc_a (
     .clk_i(clk_i), .we_i(resp_desc_a), .waddr_i(resp_dest_q[TileBits-2:0]), .wdata_i(resp_desc),
     .re_i(take_a || state_q == Part || reread),
     .raddr_i(reread ? '0 : state_q == Part ? a_index_q[TileBits-2:0] : a_asked_q[TileBits-2:0]),
-    .rdata_o({a_one, a_none, a_count})
+    .rdata_o({a_one, a_empty, a_count})
   );
   pu_ram #(.Width(18), .AddrWidth(TileBits - 1)) u_desc_b (
     .clk_i(clk_i), .we_i(resp_desc_b), .waddr_i(resp_dest_q[TileBits-2:0]), .wdata_i(resp_desc),
-    .re_i(take_b), .raddr_i(b_column_q[TileBits-2:0]), .rdata_o({b_one, b_none, b_count})
+    .re_i(take_b), .raddr_i(b_column_q[TileBits-2:0]), .rdata_o({b_one, b_empty, b_count})
   );
   always_ff @(posedge clk_i) begin
     a_count_q <= a_count;
     b_count_q <= b_count;
-    a_none_q <= a_none;
-    b_none_q <= b_none;
+    a_empty_q <= a_empty;
+    b_empty_q <= b_empty;
     a_one_q <= a_one;
     b_one_q <= b_one;
     last_part_q <= part_q + 1'b1 == cfg_i.a_parts;
   end
   assign reread = late_q && first_desc_q;
   assign data_beats = is_a_q ? a_count_q : b_count_q;
-  assign no_data = is_a_q ? a_none_q : b_none_q;
+  assign no_data = is_a_q ? a_empty_q : b_empty_q;
   assign one_data = is_a_q ? a_one_q : b_one_q;
 
   // What is asked for when a state ends, and whether it is one beat.
-  logic last_d, b_strip_q, tile_q, part_beat_q, mask_beat_q;
+  logic last_d, b_strip_q, tile_q, part_beat_q, mask_beat_q, pick_b_beat_q;
+  logic [15:0] pick_b_left_q;
   always_ff @(posedge clk_i) begin
+    pick_b_left_q <= params ? 16'(ParamBeats) : 16'(cfg_i.k_stride[15:3]);
+    pick_b_beat_q <= !params && mask_beat_q;
     b_strip_q <= 16'(cfg_i.b_strips) == 16'd1;
     tile_q <= 16'(cfg_i.m_tiles) == 16'd1;
     part_beat_q <= cfg_i.part_rows[15:3] == 13'd1;
@@ -175,14 +178,9 @@ module pu_loader (
         left_d = last_part_q ? 16'(cfg_i.b_strips) : 16'(cfg_i.m_tiles);
         last_d = last_part_q ? b_strip_q : tile_q;
       end
-      Pick: if (take_a) begin
-        left_d = 16'(cfg_i.part_rows[15:3]);
-        last_d = part_beat_q;
-      end else if (params) begin
-        left_d = 16'(ParamBeats);
-      end else begin
-        left_d = 16'(cfg_i.k_stride[15:3]);
-        last_d = mask_beat_q;
+      Pick: begin
+        left_d = pick_a_q ? 16'(cfg_i.part_rows[15:3]) : pick_b_left_q;
+        last_d = pick_a_q ? part_beat_q : pick_b_beat_q;
       end
       Part: begin
         left_d = 16'(cfg_i.part_rows[15:3]);
@@ -254,73 +252,80 @@ module pu_loader (
     end
   end
 
-  // Where the next strips lie; there a cycle after what they follow, which is long before its use.
+  // Where the next strips and parts lie; there a cycle after what they follow, which is long before
+  // their use. Of B nothing is kept but the strip taken last.
   logic a_wrap, b_wrap, b_end_q, pass_end_q;
   logic [7:0] a_slot_next_q, b_slot_next_q;
-  pu_pkg::load_row_t a_dest_next_q, b_dest_next_q;
-  pu_pkg::addr_t a_addr_next_q, b_addr_next_q;
+  pu_pkg::load_row_t a_dest_next_q, b_dest_next_q, a_home_next_q;
+  pu_pkg::addr_t a_addr_next_q, b_addr_next_q, part_addr_next_q;
   assign a_wrap = a_slot_q + 8'd1 == cfg_i.a_slots;
-  assign b_wrap = b_slot_q + 8'd1 == cfg_i.b_slots;
+  assign b_wrap = b_none_q || b_slot_q + 8'd1 == cfg_i.b_slots;
   always_ff @(posedge clk_i) begin
     a_slot_next_q <= a_wrap ? 8'd0 : a_slot_q + 8'd1;
     a_dest_next_q <= a_wrap ? '0 : a_dest_q + RowBits'(cfg_i.k_stride);
     a_addr_next_q <= a_addr_q + cfg_i.a_pitch;
+    a_home_next_q <= a_home_q + RowBits'(cfg_i.part_rows);
+    part_addr_next_q <= part_addr_q + cfg_i.a_part_pitch;
     b_slot_next_q <= b_wrap ? 8'd0 : b_slot_q + 8'd1;
-    b_dest_next_q <= b_wrap ? '0 : b_dest_q + RowBits'(cfg_i.k_stride);
+    b_dest_next_q <= b_wrap ? '0 : b_home_q + RowBits'(cfg_i.k_stride);
     b_addr_next_q <= (b_column_q == '0) ? cfg_i.b_base : b_home_addr_q + cfg_i.b_pitch;
     b_end_q <= b_column_q + 1'b1 == cfg_i.b_strips;
     pass_end_q <= pass_q + 1'b1 == cfg_i.b_passes;
   end
   // Where the next beat is: the following one, or where a state's first one lies. The beats of a
-  // column tile's parameters, or of a row of the table, have one row.
+  // column tile's parameters, or of a row of the table, have one row. turn_*: what follows a state
+  // that cannot end in its first cycle; pick_b_*: what the next pick of B begins with. All that a
+  // command begins with is taken again and again until it starts.
   logic begins, jump, dest_jump, next_row;
-  pu_pkg::addr_t jump_addr;
-  pu_pkg::load_row_t jump_dest;
-  assign begins = state_q == Idle && start_i;
+  pu_pkg::addr_t jump_addr, pick_b_addr_q, turn_addr_q;
+  pu_pkg::load_row_t jump_dest, pick_b_dest_q, home_q;
+  assign begins = state_q == Idle;
   assign next_row = state_q != Param && (state_q != Table || last_beat_q);
-  always_comb begin
-    jump = 1'b0;
-    dest_jump = 1'b0;
-    jump_addr = b_addr_q;
-    jump_dest = '0;
+  always_ff @(posedge clk_i) begin
+    pick_b_addr_q <= params ? p_addr_q : b_addr_next_q;
+    pick_b_dest_q <= params ? param_dest_q : b_dest_next_q >> 3;
+    home_q <= is_a_q ? a_home_q : b_home_q;
     unique case (state_q)
+      // The only descriptor of B may follow at once.
+      DescA: turn_addr_q <= (state_end && last_part_q) ? cfg_i.f_base : cfg_i.b_desc;
+      DescB: turn_addr_q <= cfg_i.f_base;
+      default: turn_addr_q <= b_home_addr_q;
+    endcase
+  end
+  always_comb begin
+    unique case (state_q)
+      Idle: jump = 1'b1;
+      DescA: jump = state_end && last_part_q;
+      DescB, Param: jump = state_end;
+      Part: jump = descs_here_q;
+      Pick: jump = take_a || take_b;
+      default: jump = 1'b0;
+    endcase
+    dest_jump = jump || (state_q == Mask && state_end);
+    unique case (state_q)
+      // The command is new in its first cycle.
       Idle: begin
-        jump = start_i;
         jump_addr = cfg_i.a_desc;
-      end
-      DescA: begin
-        jump = state_end && last_part_q;
-        jump_addr = cfg_i.b_desc;
-      end
-      DescB: begin
-        jump = state_end;
-        jump_addr = cfg_i.f_base;
-      end
-      Part: begin
-        jump = descs_here_q;
-        jump_addr = part_addr_q + cfg_i.a_part_pitch;
-        jump_dest = (a_home_q + RowBits'(cfg_i.part_rows)) >> 3;
+        jump_dest = '0;
       end
       Pick: begin
-        jump = take_a || take_b;
-        jump_addr = take_a ? a_addr_q : params ? p_addr_q : b_addr_q;
-        jump_dest = take_a ? a_dest_q >> 3 : params ? param_dest_q : b_dest_q >> 3;
+        jump_addr = pick_a_q ? a_addr_q : pick_b_addr_q;
+        jump_dest = pick_a_q ? a_dest_q >> 3 : pick_b_dest_q;
       end
-      Param: begin
-        jump = state_end;
-        jump_dest = b_dest_q >> 3;
+      Part: begin
+        jump_addr = part_addr_next_q;
+        jump_dest = a_home_next_q >> 3;
       end
-      Mask: begin
-        dest_jump = state_end;
-        jump_dest = is_a_q ? a_home_q : b_home_q;
+      default: begin
+        jump_addr = turn_addr_q;
+        jump_dest = (state_q == Mask) ? home_q : (state_q == Param) ? home_q >> 3 : '0;
       end
-      default: ;
     endcase
   end
   always_ff @(posedge clk_i) begin
     if (jump) addr_q <= jump_addr;
     else if (req_fire) addr_q <= addr_q + 1'b1;
-    if (jump || dest_jump) dest_q <= jump_dest;
+    if (dest_jump) dest_q <= jump_dest;
     else if (req_fire && next_row) dest_q <= dest_q + 1'b1;
     if (jump || (state_end && state_q == Table)) beat_q <= 3'd0;
     else if (req_fire) beat_q <= beat_q + 3'd1;
@@ -353,23 +358,15 @@ module pu_loader (
       a_home_q <= a_dest_q;
       a_index_q <= a_asked_q + cfg_i.m_tiles;
     end else if (state_q == Part && descs_here_q) begin
-      part_addr_q <= part_addr_q + cfg_i.a_part_pitch;
-      a_home_q <= a_home_q + RowBits'(cfg_i.part_rows);
+      part_addr_q <= part_addr_next_q;
+      a_home_q <= a_home_next_q;
       a_index_q <= a_index_q + cfg_i.m_tiles;
     end
   end
-  // Column tiles, and where the next one lies.
+  // Column tiles.
   always_ff @(posedge clk_i) begin
     if (begins) begin
-      b_addr_q <= cfg_i.b_base;
-      b_dest_q <= '0;
-      b_slot_q <= 8'd0;
-    end else if (state_q == Mask && state_end && !is_a_q) begin
-      b_addr_q <= b_addr_next_q;
-      b_dest_q <= b_dest_next_q;
-      b_slot_q <= b_slot_next_q;
-    end
-    if (begins) begin
+      b_none_q <= 1'b1;
       p_addr_q <= cfg_i.p_base;
       param_dest_q <= '0;
       b_asked_q <= '0;
@@ -378,6 +375,7 @@ module pu_loader (
       first_pass_q <= 1'b1;
       pass_q <= '0;
     end else if (take_b) begin
+      b_none_q <= 1'b0;
       p_addr_q <= p_addr_q + pu_pkg::AddrBits'(ParamBeats);
       param_dest_q <= param_dest_q + 1'b1;
       b_asked_q <= b_asked_q + 1'b1;
@@ -387,8 +385,9 @@ module pu_loader (
       if (b_end_q && pass_end_q) b_more_q <= 1'b0;
     end
     if (take_b) begin
-      b_home_q <= b_dest_q;
-      b_home_addr_q <= b_addr_q;
+      b_slot_q <= b_slot_next_q;
+      b_home_q <= b_dest_next_q;
+      b_home_addr_q <= b_addr_next_q;
     end
   end
 

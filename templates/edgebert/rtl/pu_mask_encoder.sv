@@ -1,7 +1,7 @@
 // Bit-mask encoder: one vector a cycle to one mask write and up to Lanes bank writes.
 // Vector index_i of the run at row base_i; a slot_i has write pointers of its own, which first_i
 // restarts. in and mem are valid/ready: the writes of a vector happen in the cycle of mem_ready_i.
-// count_o: values written so far by each lane of slot count_slot_i.
+// count_o: values written so far by each lane of slot count_slot_i, as that was a cycle before.
 module pu_mask_encoder #(
   parameter int unsigned RowWidth = 13,
   parameter int unsigned SlotWidth = 4
@@ -24,10 +24,11 @@ module pu_mask_encoder #(
   input  logic [SlotWidth-1:0] count_slot_i,
   output logic [pu_pkg::Lanes-1:0][RowWidth:0] count_o
 );
-  logic first_q;
+  logic first_q, wrote;
   logic [SlotWidth-1:0] slot_q;
   logic [RowWidth-1:0] base_q;
 
+  assign wrote = mem_valid_o && mem_ready_i;
   assign in_ready_o = !mem_valid_o || mem_ready_i;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -47,14 +48,15 @@ module pu_mask_encoder #(
 
   for (genvar i = 0; i < pu_pkg::Lanes; i++) begin : gen_bank
     logic [RowWidth:0] count_q [2**SlotWidth];
-    logic [RowWidth:0] count;
+    logic [RowWidth:0] count, count_next;
     // Zero has two codes; both are left out.
     assign mask_o[i] = bank_data_o[i][pu_pkg::AfBits-2:0] != '0;
     assign count = first_q ? '0 : count_q[slot_q];
     assign bank_addr_o[i] = base_q + count[RowWidth-1:0];
-    assign count_o[i] = count_q[count_slot_i];
+    assign count_next = count + (RowWidth+1)'(mask_o[i]);
     always_ff @(posedge clk_i) begin
-      if (mem_valid_o && mem_ready_i) count_q[slot_q] <= count + (RowWidth+1)'(mask_o[i]);
+      if (wrote) count_q[slot_q] <= count_next;
+      count_o[i] <= (wrote && slot_q == count_slot_i) ? count_next : count_q[count_slot_i];
     end
   end
 endmodule
