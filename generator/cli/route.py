@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from shiftforge.cli.buffers import BufferSize
 from shiftforge.cli.command import CheckedCommand, FiniteRange
 from shiftforge.cli.options import json_option
 from shiftforge.errors import InputError, Problem, Problems
@@ -82,9 +83,10 @@ def _seeds(text: str) -> list[int]:
 )
 @click.option(
     "--buffer",
-    type=int,
+    type=BufferSize(),
     metavar="BYTES",
-    help="Of each data buffer of the unit; 131,072 are published.  [default: 65536]",
+    help="Of each data buffer of the unit: small (65,536), published (131,072), or another size.  "
+    "[default: small]",
 )
 @click.option(
     "--tile-buffer",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from shiftforge.cli.buffers import BufferSize
 from shiftforge.cli.command import CheckedCommand
 from shiftforge.cli.cosim_results import Wanted
 from shiftforge.cli.options import device_problems, json_option, overwrite_option
@@ -79,11 +80,11 @@ def _early(**values: Any) -> list[Problem]:
 )
 @click.option(
     "--buffer",
-    type=int,
+    type=BufferSize(),
     default=PUBLISHED_BUFFER,
-    show_default=True,
+    show_default="published",
     metavar="BYTES",
-    help="Of each data buffer (A, B and C); the default is the published size.",
+    help="Of each data buffer (A, B and C): published (131,072), small (65,536), or another size.",
 )
 @click.option(
     "--shape",

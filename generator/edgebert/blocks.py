@@ -8,10 +8,10 @@ from typing import Literal
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.generator.edgebert.rtl import UNIT_TOP, render_processing_unit
 from shiftforge.generator.edgebert.sfu import SfuConfig
-from shiftforge.generator.edgebert.unit import PUBLISHED_AUXILIARY, UnitConfig
+from shiftforge.generator.edgebert.unit import PUBLISHED_AUXILIARY, SMALL_BUFFER, UnitConfig
 from shiftforge.generator.edgebert.unit_design import UnitDesign
 
-__all__ = ["BLOCKS", "ROUTED_BUFFER", "Block", "block_problems"]
+__all__ = ["BLOCKS", "Block", "block_problems"]
 
 BLOCKS = {
     "array": "pu_array",
@@ -23,8 +23,6 @@ BLOCKS = {
     "unit": UNIT_TOP,
 }
 """Modules by the name of the block; any other module has its own name."""
-ROUTED_BUFFER = 64 * 1024
-"""Bytes of each data buffer: three of the published 128 KiB have more RAM than an LFE5U-85."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Block:
     lanes: int
     weights: Literal["af", "shift"]
     terms: int = 1
-    buffer: int = ROUTED_BUFFER
+    buffer: int = SMALL_BUFFER
     tile_buffer: int = PUBLISHED_AUXILIARY
 
     @property

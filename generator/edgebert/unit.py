@@ -8,7 +8,7 @@ from typing import Literal
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.edgebert.options import LANES
 
-__all__ = ["LANES", "MASKS_PER_BEAT", "PUBLISHED_BUFFER", "UnitConfig"]
+__all__ = ["BUFFERS", "LANES", "MASKS_PER_BEAT", "PUBLISHED_BUFFER", "SMALL_BUFFER", "UnitConfig"]
 
 LANE_BITS = 8  # a lane's slot in the buffers and on the external port
 MASKS_PER_BEAT = 8  # one beat is n bytes, so eight n-bit masks
@@ -16,6 +16,11 @@ SHIFT_CODE_BITS = 4
 SHIFT_MAX = 6  # SHIFT4 codes 1..7 shift by 0..6
 PUBLISHED_BUFFER = 128 * 1024
 PUBLISHED_AUXILIARY = 32 * 1024
+SMALL_BUFFER = 64 * 1024
+"""Bytes of each data buffer of the unit that fits an LFE5U-85 at n = 4: three of the published
+size have more RAM than the part."""
+BUFFERS = {"small": SMALL_BUFFER, "published": PUBLISHED_BUFFER}
+"""Sizes of the data buffers that have names."""
 WIDEST_ACCUMULATOR = 62
 
 

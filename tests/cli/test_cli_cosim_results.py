@@ -174,8 +174,8 @@ def test_a_program_that_does_not_end_is_a_failed_case(
 ) -> None:
     """The sixth command, of the first layer, is fetched for ever."""
     folder, file, wave = make_small(tmp_path / "p"), tmp_path / "r.xml", tmp_path / "w.fst"
-    halts = "Fetch: if (fetched && command_o != 16'd5)"
-    plant(folder, "pu_sequencer.sv", "Fetch: if (fetched)", halts)
+    halts = "asked_q != 8'(Beats) && command_o != 16'd4 && command_o != 16'd5;"
+    plant(folder, "pu_sequencer.sv", "asked_q != 8'(Beats);", halts)
     line = ["cosim", str(folder), *LINE, "--limit", "1", "--json", "--edited"]
     assert run([*line, "--junit", str(file), "--trace", str(wave)]) == 1
     report = told(capsys)

@@ -68,7 +68,7 @@ def test_a_block_that_does_not_fit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand_in(monkeypatch, ram=264)
-    line = ["route", "--block", "unit", "--buffer", "131072"]
+    line = ["route", "--block", "unit", "--buffer", "published"]
     assert run(line) == 0
     assert "does not fit: DP16KD 264 of 208" in capsys.readouterr().out
     assert run([*line, "--json"]) == 0

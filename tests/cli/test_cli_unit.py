@@ -115,6 +115,10 @@ def test_buffers_are_chosen_and_told(
     assert "2,048, 2,048, 2,048 bytes" in capsys.readouterr().out
     assert run([*SMALL, *ALONE, "--buffer", "3000"]) == 2
     assert "a buffer of 3000 bytes is not offered" in capsys.readouterr().err
+    assert run([*SMALL, *ALONE, "--buffer", "small"]) == 0
+    assert "65,536, 65,536, 65,536 bytes" in capsys.readouterr().out
+    assert run([*SMALL, *ALONE, "--buffer", "large"]) == 2
+    assert "'large' is no size: write bytes, or small or published" in capsys.readouterr().err
 
 
 def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
