@@ -47,7 +47,7 @@ def test_blocks(config: SfuConfig) -> None:
 
 @SLOW
 def test_a_bubble_that_counts_is_caught() -> None:
-    fault = ("sfu_exprow.sv", ".valid_i(sum_v[SumStages+1])", ".valid_i(1'b1)")
+    fault = ("sfu_exprow.sv", ".early_valid_i(sum_v[SumStages-1])", ".early_valid_i(1'b1)")
     program = build(CONFIG, planted(fault, CONFIG))
     with pytest.raises(CheckFailed, match="cocotb tests failed") as caught:
         run_cocotb(program, CONFIG, "cocotb_sfu", HERE)

@@ -48,8 +48,8 @@ FAULTS = {
     ),
     "a bubble that counts": (
         "sfu_layernorm.sv",
-        ".valid_i(load_v[LoadStages+1])",
-        ".valid_i(1'b1)",
+        ".early_valid_i(load_v[LoadStages-1])",
+        ".early_valid_i(1'b1)",
     ),
     "another row's mean": ("sfu_layernorm.sv", ".raddr_i(out_at_i)", ".raddr_i(out_at_i ^ 4'd1)"),
     "another row's factor": ("sfu_layernorm.sv", ".raddr_i(late_at)", ".raddr_i(out_at_i)"),

@@ -50,7 +50,11 @@ FAULTS = {
         "if (take_i[3]) v_q <= floor + 21'(up);",
         "v_q = floor + 21'(up);",
     ),
-    "a bubble that counts": ("sfu_exprow.sv", ".valid_i(sum_v[SumStages+1])", ".valid_i(1'b1)"),
+    "a bubble that counts": (
+        "sfu_exprow.sv",
+        ".early_valid_i(sum_v[SumStages-1])",
+        ".early_valid_i(1'b1)",
+    ),
     "another row's logarithm": ("sfu_exprow.sv", ".raddr_i(late_at)", ".raddr_i(out_at_i)"),
     "another row's maximum": ("sfu_exprow.sv", ".raddr_i(sum_at_i)", ".raddr_i(sum_at_i ^ 4'd1)"),
     "the slot before": (
