@@ -118,7 +118,6 @@ module pu_loader (
   logic hold, can_ask, state_end;
   assign hold = fresh_q || late_q || reread_q;
   assign req_valid_o = state_q[3] && meta_ready && !(hold && last_beat_q);
-  assign req_addr_o = addr_q;
   assign can_ask = state_q[3] && meta_ready && req_ready_i;
   assign req_fire = can_ask && !(hold && last_beat_q);
   assign state_end = can_ask && !hold && last_beat_q;
@@ -272,26 +271,19 @@ module pu_loader (
     b_end_q <= b_column_q + 1'b1 == cfg_i.b_strips;
     pass_end_q <= pass_q + 1'b1 == cfg_i.b_passes;
   end
-  // Where the next beat is: the following one, or where a state's first one lies. The beats of a
-  // column tile's parameters, or of a row of the table, have one row. turn_*: what follows a state
-  // that cannot end in its first cycle; pick_b_*: what the next pick of B begins with. All that a
-  // command begins with is taken again and again until it starts.
-  logic begins, jump, dest_jump, next_row;
-  pu_pkg::addr_t jump_addr, pick_b_addr_q, turn_addr_q;
-  pu_pkg::load_row_t jump_dest, pick_b_dest_q, home_q;
+  // Where the next beat is: the following one or, behind a jump, where a state's first one lies,
+  // which is taken beside the state that jumps and keeps still until it is asked for. The beats of a
+  // column tile's parameters, or of a row of the table, have one row. pick_b_*: what the next pick
+  // of B begins with. All that a command begins with is taken again and again until it starts.
+  logic begins, jump, dest_jump, next_row, jumped_q, dest_jumped_q, first_beat_q;
+  pu_pkg::addr_t jump_addr, jump_addr_q, pick_b_addr_q;
+  pu_pkg::load_row_t jump_dest, jump_dest_q, pick_b_dest_q, home_q, dest;
+  logic [2:0] beat;
   assign begins = state_q == Idle;
   assign next_row = state_q != Param && (state_q != Table || last_beat_q);
-  always_ff @(posedge clk_i) begin
-    pick_b_addr_q <= params ? p_addr_q : b_addr_next_q;
-    pick_b_dest_q <= params ? param_dest_q : b_dest_next_q >> 3;
-    home_q <= is_a_q ? a_home_q : b_home_q;
-    unique case (state_q)
-      // The only descriptor of B may follow at once.
-      DescA: turn_addr_q <= (state_end && last_part_q) ? cfg_i.f_base : cfg_i.b_desc;
-      DescB: turn_addr_q <= cfg_i.f_base;
-      default: turn_addr_q <= b_home_addr_q;
-    endcase
-  end
+  assign req_addr_o = jumped_q ? jump_addr_q : addr_q;
+  assign dest = dest_jumped_q ? jump_dest_q : dest_q;
+  assign beat = first_beat_q ? 3'd0 : beat_q;
   always_comb begin
     unique case (state_q)
       Idle: jump = 1'b1;
@@ -302,12 +294,12 @@ module pu_loader (
       default: jump = 1'b0;
     endcase
     dest_jump = jump || (state_q == Mask && state_end);
+    jump_addr = b_home_addr_q;
+    jump_dest = '0;
     unique case (state_q)
-      // The command is new in its first cycle.
-      Idle: begin
-        jump_addr = cfg_i.a_desc;
-        jump_dest = '0;
-      end
+      Idle: jump_addr = cfg_i.a_desc;
+      DescA: jump_addr = cfg_i.b_desc;
+      DescB: jump_addr = cfg_i.f_base;
       Pick: begin
         jump_addr = pick_a_q ? a_addr_q : pick_b_addr_q;
         jump_dest = pick_a_q ? a_dest_q >> 3 : pick_b_dest_q;
@@ -316,19 +308,25 @@ module pu_loader (
         jump_addr = part_addr_next_q;
         jump_dest = a_home_next_q >> 3;
       end
-      default: begin
-        jump_addr = turn_addr_q;
-        jump_dest = (state_q == Mask) ? home_q : (state_q == Param) ? home_q >> 3 : '0;
-      end
+      Mask: jump_dest = home_q;
+      Param: jump_dest = home_q >> 3;
+      default: ;
     endcase
   end
   always_ff @(posedge clk_i) begin
-    if (jump) addr_q <= jump_addr;
-    else if (req_fire) addr_q <= addr_q + 1'b1;
-    if (dest_jump) dest_q <= jump_dest;
-    else if (req_fire && next_row) dest_q <= dest_q + 1'b1;
-    if (jump || (state_end && state_q == Table)) beat_q <= 3'd0;
-    else if (req_fire) beat_q <= beat_q + 3'd1;
+    pick_b_addr_q <= params ? p_addr_q : b_addr_next_q;
+    pick_b_dest_q <= params ? param_dest_q : b_dest_next_q >> 3;
+    home_q <= is_a_q ? a_home_q : b_home_q;
+    if (!state_q[3] || !jumped_q || req_fire) jump_addr_q <= jump_addr;
+    if (!state_q[3] || !dest_jumped_q || req_fire) jump_dest_q <= jump_dest;
+    jumped_q <= jump || (jumped_q && !req_fire);
+    dest_jumped_q <= dest_jump || (dest_jumped_q && !req_fire);
+    first_beat_q <= jump || state_end || (first_beat_q && !req_fire);
+    if (req_fire) begin
+      addr_q <= req_addr_o + 1'b1;
+      dest_q <= dest + RowBits'(next_row);
+      beat_q <= beat + 3'd1;
+    end
     if (begins) table_row_q <= '0;
     else if (state_end && state_q == Table) table_row_q <= table_row_q + 1'b1;
     if (begins || take_a) part_q <= '0;
@@ -394,7 +392,7 @@ module pu_loader (
   // What each beat under way is for.
   pu_fifo #(.Width(RowBits + 7), .AddrWidth(pu_pkg::OutstandingBits)) u_flight (
     .clk_i(clk_i), .rst_ni(rst_ni),
-    .in_valid_i(req_fire), .in_ready_o(meta_ready), .in_data_i({to, beat_q, final_beat, dest_q}),
+    .in_valid_i(req_fire), .in_ready_o(meta_ready), .in_data_i({to, beat, final_beat, dest}),
     .out_valid_o(meta_valid), .out_ready_i(resp_valid_i),
     .out_data_o({meta_to, meta_beat, meta_final, meta_dest})
   );
