@@ -273,8 +273,8 @@ module pu_loader (
   end
   // Where the next beat is: the following one or, behind a jump, where a state's first one lies,
   // which is taken beside the state that jumps and keeps still until it is asked for. The beats of
-  // a column tile's parameters, or of a row of the table, have one row. pick_b_*: what the next pick
-  // of B begins with. All that a command begins with is taken again and again until it starts.
+  // a column tile's parameters, or of a row of the table, have one row. pick_b_*: what the next
+  // pick of B begins with. All that a command begins with is taken again until it starts.
   logic begins, jump, dest_jump, next_row, jumped_q, dest_jumped_q, first_beat_q;
   pu_pkg::addr_t jump_addr, jump_addr_q, pick_b_addr_q;
   pu_pkg::load_row_t jump_dest, jump_dest_q, pick_b_dest_q, home_q, dest;
