@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
+from shiftforge.boards.figures import board_figures
 from shiftforge.boards.types import Board
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.board_fit import fit_problems
@@ -15,7 +17,7 @@ from shiftforge.generator.rules.pipeline import Target as Compiler
 from shiftforge.generator.rules.pipeline import loop_table, to_json
 from shiftforge.generator.target import Compares, Explains, Target
 
-__all__ = ["LOOPS", "build", "check_device_text", "finish"]
+__all__ = ["LOOPS", "build", "check_device_text", "chosen_of", "finish"]
 
 _TEXT = ".cl"
 LOOPS = "loops.json"
@@ -34,20 +36,26 @@ def build(
     Raises InputError where the network or the options do not suit the target, and for a board that
     is too small; CheckFailed where device text breaks a rule of Intel's compiler.
     """
-    return finish(target, target.plan(network, board, options), board, compare=compare)
+    plan = target.plan(network, board, options)
+    return finish(target, plan, board, options, compare=compare)
 
 
 def finish(
-    target: Target[Any, Any, Any], plan: Any, board: Board, *, compare: bool = False
+    target: Target[Any, Any, Any], plan: Any, board: Board, options: Any, *, compare: bool = False
 ) -> Design:
-    """The design of a plan that the target made for a board: see ``build``."""
+    """The design of a plan that the target made for a board with options: see ``build``.
+
+    Its manifest tells how to make it again: the options that differ from their defaults, and the
+    board's figures. What a search chose is no option: the same search chooses it again.
+    """
     problems = fit_problems(target.estimate(plan))
     if problems:
         raise InputError(problems)
     design = target.emit(plan)
     check_device_text(design, board)
     files = {**design.files, **_loops(design, board)}
-    manifest = {**design.manifest, "schema": 1, "kind": target.kind}
+    made = {"options": chosen_of(options), "board_figures": board_figures(board)}
+    manifest = {**design.manifest, **made, "schema": 1, "kind": target.kind}
     report = {"kind": target.kind, **design.report}
     if compare and isinstance(target, Compares):
         report["alternatives"] = target.alternatives(plan)
@@ -55,6 +63,16 @@ def finish(
         report["why"] = target.explain(plan)
     finished = Design(files, report, manifest, design.rules)
     return replace(finished, report={**report, "digest": finished.digest})
+
+
+def chosen_of(options: Any) -> dict[str, Any]:
+    """The options that differ from their defaults, by name, in JSON's types."""
+    chosen = {own.name: getattr(options, own.name) for own in fields(options)}
+    return {
+        own.name: str(value) if isinstance(value := chosen[own.name], Path) else value
+        for own in fields(options)
+        if chosen[own.name] != own.default
+    }
 
 
 def check_device_text(design: Design, board: Board | None = None) -> None:

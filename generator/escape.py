@@ -6,6 +6,7 @@ One function a place of a language. Each is a filter of the templates under its 
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ __all__ = [
     "c_comment",
     "guard",
     "html_line",
+    "indented_code",
     "make_comment",
     "make_word",
     "make_words",
@@ -25,6 +27,7 @@ __all__ = [
     "python_doc",
     "python_value",
     "verbatim",
+    "yaml_text",
 ]
 
 _LONGEST = 200
@@ -133,3 +136,16 @@ def _marked(before: str, character: str, after: str) -> str:
 def markdown_code(text: str) -> Escaped:
     """A text inside a span of code of Markdown, also in a table: what could end it becomes "_"."""
     return Escaped(_cut("".join("_" if c in "`|\\" else c for c in _printable(text))))
+
+
+def indented_code(text: str) -> Escaped:
+    """A line of an indented block of code of Markdown, where nothing is markup."""
+    return Escaped(_printable(text))
+
+
+def yaml_text(text: str) -> Escaped:
+    """A text as a value of YAML, in double quotes. Raises InputError for control characters."""
+    if not text.isprintable():
+        remedy = "write a text of one line without control characters"
+        raise InputError(Problem(f"{text[:80]!r} cannot stand in a YAML file", remedy))
+    return Escaped(json.dumps(text, ensure_ascii=False))

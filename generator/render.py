@@ -16,6 +16,7 @@ __all__ = ["MAX_VECTOR", "render", "render_html", "verbatim_html"]
 MAX_VECTOR = 8
 _FILTERS = (
     escape.c_comment,
+    escape.indented_code,
     escape.make_comment,
     escape.make_word,
     escape.make_words,
@@ -23,6 +24,7 @@ _FILTERS = (
     escape.markdown_code,
     escape.python_doc,
     escape.python_value,
+    escape.yaml_text,
 )
 
 

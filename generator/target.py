@@ -66,7 +66,8 @@ class Target(Protocol[NetworkT, OptionsT, PlanT]):
     kind: what manifests and model files call it. options: a frozen dataclass with defaults; each
     field is a command-line option of ``generate``, its metadata holds "help", and "min" or "above"
     where a number is bounded. A method ``problems()`` lists what is wrong with the values whatever
-    the network and the board.
+    the network and the board. A text ``interface``, where there is one, is that of the manifests
+    that it writes: a runner takes no other.
     """
 
     kind: str

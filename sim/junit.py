@@ -20,10 +20,13 @@ _UNTOLD = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class Case:
-    """name: unique in its suite. failure: what is wrong and where, or empty."""
+    """name: unique in its suite. failure: what is wrong and where, or empty; error: why nothing is
+    known of it; skipped: why it was left out."""
 
     name: str
     failure: str = ""
+    error: str = ""
+    skipped: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,17 @@ def junit_xml(suites: Sequence[Suite]) -> bytes:
     """The document. Characters that XML cannot hold are replaced by U+FFFD."""
     root = ElementTree.Element("testsuites", {"name": NAME, **_counted(suites)})
     for suite in suites:
-        facts = {"name": _told(suite.name), "errors": "0", "skipped": "0", **_counted([suite])}
+        facts = {"name": _told(suite.name), **_counted([suite])}
         own = ElementTree.SubElement(root, "testsuite", facts)
         for case in suite.cases:
             made = ElementTree.SubElement(
                 own, "testcase", classname=_told(suite.name), name=_told(case.name), time="0"
             )
-            if case.failure:
-                text = _told(case.failure)
-                first = text.splitlines()[0]
-                failed = ElementTree.SubElement(made, "failure", message=first, type="divergence")
-                failed.text = text
+            for tag in ("failure", "error", "skipped"):
+                if text := _told(getattr(case, tag)):
+                    facts = {"message": text.splitlines()[0]}
+                    facts |= {"type": "divergence"} if tag == "failure" else {}
+                    ElementTree.SubElement(made, tag, facts).text = text
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'.encode()
@@ -82,6 +85,8 @@ def _counted(suites: Sequence[Suite]) -> dict[str, str]:
     return {
         "tests": str(sum(len(suite.cases) for suite in suites)),
         "failures": str(sum(suite.failures for suite in suites)),
+        "errors": str(sum(bool(case.error) for suite in suites for case in suite.cases)),
+        "skipped": str(sum(bool(case.skipped) for suite in suites for case in suite.cases)),
         "time": f"{sum(suite.seconds for suite in suites):.3f}",
     }
 

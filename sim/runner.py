@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.project import Project
@@ -27,6 +28,7 @@ __all__ = [
     "Progress",
     "Run",
     "Runner",
+    "StoresSamples",
     "Table",
     "exact_pair",
     "register_runner",
@@ -226,6 +228,18 @@ class Runner(Protocol[SamplesT]):
     ) -> tuple[dict[str, Any], tuple[Table, ...]]:
         """What is told of a run on the RTL: figures as JSON has them, and tables. pairs: of the
         reference with each device and the RTL. Only asked where "rtl" is a checkpoint."""
+
+
+@runtime_checkable
+class StoresSamples(Protocol):
+    """A runner whose samples can be kept in a file, for suites that run them again."""
+
+    def stored(self, samples: Any) -> tuple[str, bytes]:
+        """A file's name and its content, from which ``restored`` makes the same samples."""
+
+    def restored(self, project: Project, file: Path, limit: int | None, options: Any) -> Any:
+        """The samples of such a file, at most ``limit``. Raises InputError with everything wrong
+        with it and the project."""
 
 
 class Base:

@@ -15,6 +15,7 @@ __all__ = ["command"]
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """List the boards, or show one (NAME, or the path of your own .toml file) with its sources."""
+    from shiftforge.boards.figures import flat
     from shiftforge.boards.load import list_boards, load_board
 
     if name is not None:
@@ -24,7 +25,7 @@ def command(name: str | None, as_json: bool) -> None:
             return
         rows = [
             (field, value, board.sources.get(field, ""))
-            for field, value in _flat(plain(board))
+            for field, value in flat(plain(board))
             if not field.startswith("sources.")
         ]
         print_table(board.title, ("field", "value", "source"), rows)
@@ -50,13 +51,3 @@ def command(name: str | None, as_json: bool) -> None:
             for b in boards
         ],
     )
-
-
-def _flat(tree: object, path: str = "") -> list[tuple[str, object]]:
-    if not isinstance(tree, dict):
-        return [(path, tree)]
-    return [
-        leaf
-        for key, item in tree.items()
-        for leaf in _flat(item, f"{path}.{key}" if path else str(key))
-    ]

@@ -24,6 +24,7 @@ from shiftforge.cli import (
     boards,
     cache,
     check,
+    ci,
     compare,
     cosim,
     doctor,
@@ -55,7 +56,7 @@ __all__ = ["cli", "run"]
 _NEEDS = {  # libraries that do not fail with less memory, they end the process
     **dict.fromkeys(("check", "quantize", "train"), ("torch", 768 << 20)),
     **dict.fromkeys(
-        ("generate", "explore", "emulate", "evaluate", "compare", "cosim", "unit", "report"),
+        ("generate", "explore", "emulate", "evaluate", "compare", "cosim", "unit", "report", "ci"),
         ("numpy", 192 << 20),
     ),
 }
@@ -98,6 +99,7 @@ for _module in (
     evaluate,
     compare,
     cosim,
+    ci,
     unit,
     route,
     cache,

@@ -15,7 +15,7 @@ from shiftforge.generator.sdk import emulator_platform
 
 __all__ = ["INTERFACE", "KERNELS", "THROUGH_KERNELS", "kernel_names", "render_project"]
 
-INTERFACE = 10
+INTERFACE = 11
 """Counts changes of kernel arguments and data layout: the runtime runs only its own designs."""
 
 KERNELS = ("loader", "feeder", "params", "controller", "conv", "post")

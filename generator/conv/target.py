@@ -77,6 +77,7 @@ class ConvTarget:
 
     kind = "conv"
     options = Options
+    interface = f"{__version__}/{INTERFACE}"
 
     def load(self, file: Path) -> QuantizedModel:
         """See ``Target``."""
@@ -126,8 +127,9 @@ class ConvTarget:
     ) -> tuple[Design, FrontPoint]:
         """See ``Explores``."""
         given: dict[str, Any] = dict(point.options)
-        planned = self.plan(network, board, Options(**given))
-        return finish(self, planned, board), as_planned(point, planned.plan)
+        options = Options(**given)
+        planned = self.plan(network, board, options)
+        return finish(self, planned, board, options), as_planned(point, planned.plan)
 
 
 TARGET = ConvTarget()

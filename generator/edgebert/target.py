@@ -33,7 +33,7 @@ from shiftforge.quant.albert.network.storage import storage
 __all__ = ["DEVICE", "INTERFACE", "KIND", "NETWORK", "TARGET", "TOKENISER", "EdgebertTarget"]
 
 KIND = "edgebert"
-INTERFACE = f"{__version__}/{KIND}-2"
+INTERFACE = f"{__version__}/{KIND}-3"
 """The number counts changes of the layout: a project runs only with the interface that made it."""
 NETWORK, TOKENISER, DEVICE = "network.safetensors", "tokenizer.json", "device/edgebert.cl"
 _LARGER = "choose a larger board"
@@ -155,6 +155,7 @@ class EdgebertTarget:
 
     kind = KIND
     options = Options
+    interface = INTERFACE
 
     def load(self, file: Path) -> tuple[Package, bytes]:
         """The network, and its file as it goes into the project. Raises InputError."""

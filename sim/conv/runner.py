@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -116,6 +117,19 @@ class ImageRunner(Base):
                 classes=model.labels,
             )  # fmt: skip
         return FrameSamples(model, frames, options=options)
+
+    def stored(self, samples: FrameSamples) -> tuple[str, bytes]:
+        """See ``StoresSamples``. Frames of the network's own size, uint8 (N, H, W, C)."""
+        held = io.BytesIO()
+        np.save(held, samples.frames.images, allow_pickle=False)
+        return "frames.npy", held.getvalue()
+
+    def restored(
+        self, project: Project, file: Path, limit: int | None, options: FrameOptions
+    ) -> FrameSamples:
+        """See ``StoresSamples``."""
+        # A path that begins like a built-in input is a file all the same.
+        return self.samples(project, str(file.absolute()), limit, options)
 
     def check(self, samples: FrameSamples, names: Sequence[str]) -> list[Problem]:
         """See ``Runner``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from shiftforge.errors import Problem, Problems
 from shiftforge.generator.design import Design
 from shiftforge.generator.project import Project
-from shiftforge.quant.text.inputs import load_texts
+from shiftforge.quant.albert.network.file import Package
+from shiftforge.quant.text.inputs import Texts, load_texts
 from shiftforge.quant.text.labelled import load_labelled_texts
+from shiftforge.quant.text.tokens import read_tokens, tokens_json
 from shiftforge.sim.edgebert.project import load_unit_project
 from shiftforge.sim.edgebert.report import (
     cosim_report,
@@ -62,14 +64,17 @@ class TextRunner(Base):
         self, project: Project, spec: Any, limit: int | None, options: TextOptions
     ) -> TextSamples:
         """See ``Runner``. spec: see ``load_texts``, or texts."""
-        problems = Problems(options.problems())
-        own = problems.check(load_unit_project, project)
-        texts = None if own is None else problems.check(load_texts, spec, own.package, limit)
-        problems.stop()
-        assert own is not None and texts is not None
-        threshold = options.threshold
-        exit_at = None if threshold is None else threshold_of(threshold)
-        return TextSamples(own, texts, options, exit_at)
+        return _samples(project, options, lambda package: load_texts(spec, package, limit))
+
+    def stored(self, samples: TextSamples) -> tuple[str, bytes]:
+        """See ``StoresSamples``. Tokens, which no other tokeniser makes others."""
+        return "tokens.json", tokens_json(samples.texts)
+
+    def restored(
+        self, project: Project, file: Path, limit: int | None, options: TextOptions
+    ) -> TextSamples:
+        """See ``StoresSamples``."""
+        return _samples(project, options, lambda package: read_tokens(file, package, limit))
 
     def notes(self, samples: TextSamples) -> Sequence[str]:
         """See ``Runner``."""
@@ -264,6 +269,20 @@ class TextRunner(Base):
             told.insert(1, ("labels right", f"{facts['accuracy']:.2%}"))
         table = sentence_table(samples.own.network.layers, facts["sentences"])
         return (table, Table("", ("", ""), tuple(told)))
+
+
+def _samples(
+    project: Project, options: TextOptions, read: Callable[[Package], Texts]
+) -> TextSamples:
+    """The project with the texts that are read for its network. Raises InputError."""
+    problems = Problems(options.problems())
+    own = problems.check(load_unit_project, project)
+    texts = None if own is None else problems.check(read, own.package)
+    problems.stop()
+    assert own is not None and texts is not None
+    threshold = options.threshold
+    exit_at = None if threshold is None else threshold_of(threshold)
+    return TextSamples(own, texts, options, exit_at)
 
 
 def _compared(a: Run, b: Run) -> Comparison:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -132,6 +133,26 @@ def _code(text: str) -> str:
 @pytest.mark.parametrize("link", ["https://a.example", "www.a.example", "a@b.example"])
 def test_what_becomes_a_link_by_itself_does_not(link: str) -> None:
     assert link not in escape.markdown(f"see {link} now")
+
+
+@quick
+@given(texts)
+def test_a_value_of_yaml_is_read_back(text: str) -> None:
+    if not text.isprintable():
+        with pytest.raises(InputError, match="YAML"):
+            escape.yaml_text(text)
+        return
+    document = f"a:\n  - {escape.yaml_text(text)}\nb: {escape.yaml_text(text)}\n"
+    assert yaml.safe_load(document) == {"a": [text], "b": text}
+
+
+@quick
+@given(texts)
+def test_a_line_of_indented_code_stays_one(text: str) -> None:
+    parts = MarkdownIt().parse(f"before\n\n    x{escape.indented_code(text)}\n\nafter\n")
+    assert [part.type for part in parts if part.type not in ("inline",)] == [
+        "paragraph_open", "paragraph_close", "code_block", "paragraph_open", "paragraph_close",
+    ]  # fmt: skip
 
 
 @quick

@@ -40,6 +40,17 @@ def test_every_stage_of_every_sample_is_a_case() -> None:
     assert second is not None and "look" not in (second.text or "")
 
 
+def test_what_was_left_out_or_broke_is_no_failure() -> None:
+    cases = (Case("a"), Case("b", error="no tool\nmore"), Case("c", skipped="not usable"))
+    root = ElementTree.fromstring(junit_xml([Suite("s", cases)]))
+    for own in (root, root[0]):
+        told = [own.get(name) for name in ("tests", "failures", "errors", "skipped")]
+        assert told == ["3", "0", "1", "1"]
+    assert [[(tag.tag, tag.get("message")) for tag in case] for case in root[0]] == [
+        [], [("error", "no tool")], [("skipped", "not usable")],
+    ]  # fmt: skip
+
+
 def test_odd_texts_are_told_as_far_as_xml_goes() -> None:
     text = "<&\"'>\x00\x08\ud800 ü\n\x1b[0m"
     root = ElementTree.fromstring(junit_xml([Suite(text, (Case(text, text),))]))
