@@ -13,6 +13,7 @@ from device_client import DeviceClient
 from narrow_beats import NANO, narrow_project
 from numpy.typing import NDArray
 from random_networks import random_frames
+from tiers import thinned
 
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.latencies import bytes_per_cycle
@@ -67,7 +68,7 @@ def test_swapped_beats_are_located(
     assert wrong and set(wrong) <= set(CHANNELS), wrong
 
 
-@pytest.mark.parametrize("tap", [0, 2, 4, 7])
+@pytest.mark.parametrize("tap", thinned([0, 2, 4, 7], 2))
 def test_a_code_of_each_beat_names_its_channel(
     tap: int, model: QuantizedModel, project: Path, frames: NDArray[np.int64], on_device: OnDevice
 ) -> None:
@@ -93,7 +94,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("fault", TEXTS)
+@pytest.mark.parametrize("fault", thinned(TEXTS, 2))
 def test_a_feeder_that_puts_words_together_wrongly_is_located(
     fault: str, model: QuantizedModel, project: Path, frames: NDArray[np.int64],
     on_device: OnDevice,

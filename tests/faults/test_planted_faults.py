@@ -24,6 +24,7 @@ from device_client import DeviceClient
 from numpy.typing import NDArray
 from packed_records import change_field, parameter_places, read_field, record_places
 from random_networks import random_frames, random_orders
+from tiers import thinned
 
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError, ToolFailed
@@ -121,18 +122,21 @@ def test_a_wrong_constant_of_requantisation_names_its_layer_and_channel(
 
 @pytest.mark.parametrize(
     ("kernel", "layer", "field", "change"),
-    [
-        ("controller", 2, "base", 1),
-        ("controller", 5, "skip_base", 1),
-        ("controller", 3, "out_base", -1),  # its last line is the memory's last
-        ("controller", 6, "a1", 1),
-        ("controller", 4, "a2", -1),
-        ("conv", 4, "fires.first", -1),
-        ("conv", 7, "first_t", -1),
-        ("conv", 4, "run0.twice", -1),
-        ("post", 3, "rows", -1),
-        ("post", 6, "last_pixels", -1),
-    ],
+    thinned(
+        [
+            ("controller", 2, "base", 1),
+            ("controller", 5, "skip_base", 1),
+            ("controller", 3, "out_base", -1),  # its last line is the memory's last
+            ("controller", 6, "a1", 1),
+            ("controller", 4, "a2", -1),
+            ("conv", 4, "fires.first", -1),
+            ("conv", 7, "first_t", -1),
+            ("conv", 4, "run0.twice", -1),
+            ("post", 3, "rows", -1),
+            ("post", 6, "last_pixels", -1),
+        ],
+        2,
+    ),
     ids=lambda value: str(value),
 )
 def test_a_wrong_address_counter_or_pace_names_the_layer(
@@ -365,7 +369,7 @@ def large() -> QuantizedModel:
     return random_model(5, ModelOptions(height=48, width=45))
 
 
-@pytest.mark.parametrize("fault", HANGS)
+@pytest.mark.parametrize("fault", thinned(HANGS, 2))
 @pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
 def test_a_hang_is_reported_with_kernel_and_channel(
     fault: str, device: str, large: QuantizedModel, generated: Callable[..., Path], tmp_path: Path

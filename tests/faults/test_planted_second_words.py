@@ -17,6 +17,7 @@ from device_client import DeviceClient
 from numpy.typing import NDArray
 from packed_records import change_field
 from random_networks import random_frames
+from tiers import thinned
 
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed
@@ -221,7 +222,7 @@ def check(fault: str, model: QuantizedModel, divergence: Divergence, wrong: list
         assert (divergence.index("row"), divergence.index("column")) == place, divergence
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", thinned(FAULTS, 2))
 def test_a_fault_of_second_words_is_located(
     fault: str, model: QuantizedModel, project: Path, frames: NDArray[np.int64],
     on_device: OnDevice,
@@ -247,7 +248,7 @@ STOPS: dict[str, tuple[Plant, int]] = {
 
 
 @pytest.mark.parametrize("fault", STOPS)
-@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+@pytest.mark.parametrize("device", thinned(["pocl", "intel-fpga-emu"], 2))
 def test_a_fault_that_stops_the_kernels_is_located(
     fault: str, device: str, model: QuantizedModel, project: Path, frames: NDArray[np.int64]
 ) -> None:

@@ -11,6 +11,7 @@ from conv_faults import located, replace_text
 from device_client import DeviceClient
 from packed_records import change_field
 from random_networks import random_frames
+from tiers import thinned
 from turn_designs import force_turns
 
 from shiftforge.boards.load import load_board
@@ -52,7 +53,7 @@ def design(model: QuantizedModel, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", thinned(FAULTS, 2))
 def test_wrong_turns_are_located(
     fault: str, model: QuantizedModel, design: Path, tmp_path: Path,
     on_device: Callable[[str], DeviceClient],

@@ -13,6 +13,7 @@ from conv_plans import BOARD
 from device_client import DeviceClient
 from random_networks import Family, random_frames, random_network
 from strip_networks import blocks, random_segments
+from tiers import thinned
 
 from shiftforge.generator.conv.network import network_of
 from shiftforge.generator.conv.plan import array_for, make_plan
@@ -63,7 +64,7 @@ def check(model: QuantizedModel, folder: Path, seed: int, count: int, client: De
     assert divergence is None, f"seed {seed} on {client.device}: {divergence}"
 
 
-@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.parametrize("case", thinned(range(len(CASES)), 4))
 def test_random_layers_with_frames_in_flight(
     case: int, networks: list[QuantizedModel], generated: Generate, on_device: OnDevice
 ) -> None:
@@ -100,7 +101,7 @@ def test_layers_in_strips_with_frames_in_flight(
 
 
 @pytest.mark.parametrize("device", ["intel-fpga-emu", "intel-cpu"])
-@pytest.mark.parametrize("case", [1, 7])
+@pytest.mark.parametrize("case", thinned([1, 7], 2))
 def test_frames_in_flight_on_other_devices(
     case: int, device: str, networks: list[QuantizedModel], generated: Generate, on_device: OnDevice
 ) -> None:

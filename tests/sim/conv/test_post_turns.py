@@ -11,6 +11,7 @@ from clocked_runs import count
 from conv_chains import chain
 from device_client import DeviceClient
 from random_networks import random_frames
+from tiers import thinned
 from turn_designs import force_turns
 
 from shiftforge.boards.load import load_board
@@ -71,7 +72,7 @@ def check(model: QuantizedModel, folder: Path, frames: int, client: DeviceClient
     assert divergence is None, str(divergence)
 
 
-@pytest.mark.parametrize("case", POOLED, ids=str)
+@pytest.mark.parametrize("case", thinned(((own,) for own in POOLED), 3), ids=str)
 def test_a_pool_and_a_classifier(
     case: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_device: OnDevice
 ) -> None:
@@ -91,7 +92,7 @@ def test_other_devices(
         check(model, made(monkeypatch, folder, model, (16, 3, 2), pool, output), 3, client)
 
 
-@pytest.mark.parametrize("case", DENSE, ids=str)
+@pytest.mark.parametrize("case", thinned(((own,) for own in DENSE), 2), ids=str)
 def test_a_map_of_32_bit_results(
     case: tuple[int, int, int, int, bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     on_device: OnDevice,
@@ -145,7 +146,7 @@ COUNTED = {
 
 
 @pytest.mark.device("pocl")
-@pytest.mark.parametrize("case", COUNTED)
+@pytest.mark.parametrize("case", thinned(COUNTED, 2))
 def test_cycles_are_counted_as_modelled(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from clocked_runs import count
 from mobilenet import mobilenet_v2
 from random_networks import random_frames
 from strip_networks import blocks, random_segments
+from tiers import thinned
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.network import network_of
@@ -22,7 +23,7 @@ SEEDS = (43, 49, 53, 54)
 
 
 @pytest.mark.device("pocl")
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", thinned(SEEDS, 2))
 def test_random_strips(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     network = network_of(blocks(seed))
