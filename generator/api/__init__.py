@@ -40,6 +40,7 @@ __all__ = [
     "load_frames",
     "load_model",
     "quantize",
+    "report",
     "save_model",
 ]
 
@@ -53,6 +54,10 @@ def __getattr__(name: str) -> Any:
         from shiftforge.evaluating import evaluate
 
         return evaluate
+    if name == "report":
+        from shiftforge.reporting import report
+
+        return report
     if name in __all__:
         from shiftforge import steps
 

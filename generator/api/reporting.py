@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftforge.arguments import path_of
+from shiftforge.arguments import check_run, path_of
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.generator.page.blocks import Missing
+from shiftforge.generator.page.documents import Documents
 
 if TYPE_CHECKING:
-    from shiftforge.generator.page.documents import Documents
     from shiftforge.generator.project import Project
+    from shiftforge.sim.reporting import RunLimits
 
 __all__ = ["FOLDER", "PAGE", "page_file_problems", "report"]
 
@@ -24,28 +28,134 @@ def report(
     folder: str | Path,
     *,
     output: str | Path | None = None,
+    input: Any = None,
+    limit: int | None = 8,
+    devices: Sequence[str] | None = None,
+    run: bool = True,
+    time_limit_s: float = 600.0,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Path:
     """Write the page of a generated project and the JSON files beside it; returns the page's path.
 
-    output: an .html file, ``report/report.html`` of the project where none is named. Raises
-    InputError with everything wrong with these, before anything is written, CheckFailed where the
-    page shows another figure than its files.
+    output: an .html file, ``report/report.html`` of the project where none is named. input, limit,
+    options: samples for the accuracy, as for ``compare``; without an input the page has none.
+    devices: that the samples run on, and the first of them that can count cycles; None for all that
+    are usable. run: False for modelled figures alone. Raises InputError with everything wrong with
+    these, before anything is written, CheckFailed where integers differ or the page shows another
+    figure than its files.
     """
     from shiftforge.generator.page.page import page_problems
     from shiftforge.generator.project import check_unedited, open_project
 
     root = path_of(folder, "the project's folder", "give a folder of generate")
     page = root / FOLDER / PAGE if output is None else path_of(output, "the page", "name a file")
+    check_run(limit, time_limit_s, [("run", run)], progress)
     problems = Problems(page_problems())
     project = problems.check(open_project, root)
     if project is not None:
         problems.check(check_unedited, project)
     problems += page_file_problems(page, made=output is None)
-    problems.stop()
+    if input is not None and not run:
+        what = "an input and no runs"
+        problems.append(Problem(what, "leave one of them out"))
+    if project is None or problems:
+        problems.stop()
     assert project is not None
-    _write(page, _documents(project))
+    samples = _samples(project, input, limit, devices or (), options) if input is not None else None
+    found = _modelled(project)
+    runs = _Runs(project, None if devices is None else tuple(devices), time_limit_s, progress)
+    missing: dict[str, Missing] = {}
+    found |= runs.counted(missing) if run else _without(missing, "counted", project)
+    if samples is not None:
+        found |= runs.accuracy(samples, str(input))
+    else:
+        _without(missing, "accuracy", project)
+    _write(page, Documents(found), missing)
     return page
+
+
+def _without(missing: dict[str, Missing], name: str, project: Project) -> dict[str, Any]:
+    """Figures that were not asked for, and the command that gives them."""
+    words = {
+        "counted": ("Counted cycles, stalls and channels", "nothing was run", ""),
+        "accuracy": (
+            "Accuracy from float to each device",
+            "no samples were named",
+            " --input INPUT",
+        ),
+    }
+    what, why, more = words[name]
+    command = f"shiftforge report {shlex.quote(str(project.folder))}{more}"
+    missing[name] = Missing(what, why, command)
+    return {}
+
+
+def _samples(
+    project: Project, spec: Any, limit: int | None, devices: Sequence[str], options: dict[str, Any]
+) -> Any:
+    from shiftforge.generator.target import options_from
+    from shiftforge.sim.compare import Request, open_samples
+    from shiftforge.sim.runner import runner_of
+
+    chosen = options_from(runner_of(project.kind).options, options)
+    return open_samples(Request(project.folder, spec, limit, chosen), list(devices))[2]
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of a project. devices: that were named, None for all that are usable."""
+
+    project: Project
+    devices: tuple[str, ...] | None
+    time_limit_s: float
+    progress: Progress | None
+
+    @property
+    def _limits(self) -> RunLimits:
+        from shiftforge.sim.reporting import RunLimits
+
+        return RunLimits(self.time_limit_s, self.progress)
+
+    def counted(self, missing: dict[str, Missing]) -> dict[str, Any]:
+        """In simulated time, on the first device that has it."""
+        from shiftforge.sim.opencl.devices import clocked_problems
+        from shiftforge.sim.opencl.probe import no_device_text, probe_all
+        from shiftforge.sim.reporting import Counts
+        from shiftforge.sim.runner import runner_of
+
+        runner = runner_of(self.project.kind)
+        if not isinstance(runner, Counts):
+            return {}
+        states = [
+            state
+            for state in probe_all()
+            if not clocked_problems([state.name])
+            and (self.devices is None or state.name in self.devices)
+        ]
+        usable = [state.name for state in states if state.usable]
+        if usable:
+            return runner.counted(self.project, usable[0], self._limits)
+        _without(missing, "counted", self.project)
+        why = no_device_text(states) if states else "no device with simulated time was named"
+        missing["counted"] = replace(missing["counted"], why=" ".join(why.split()))
+        return {}
+
+    def accuracy(self, samples: Any, source: str) -> dict[str, Any]:
+        """The whole flow on the samples."""
+        from shiftforge.errors import CheckFailed
+        from shiftforge.sim.opencl.probe import usable_devices
+        from shiftforge.sim.reporting import accuracy_documents
+        from shiftforge.sim.runner import runner_of
+
+        runner = runner_of(self.project.kind)
+        devices = usable_devices() if self.devices is None else self.devices
+        found = accuracy_documents(self.project, runner, samples, source, devices, self._limits)
+        if not found["accuracy.json"]["passed"]:
+            wrong = [p for p in found["accuracy.json"]["pairs"] if p["verdict"] == "DIFFERENT"]
+            told = ", ".join(f"{p['from']} and {p['to']}" for p in wrong)
+            raise CheckFailed(f"integers differ between {told}: shiftforge compare tells where")
+        return found
 
 
 def page_file_problems(page: Path, *, made: bool = False) -> list[Problem]:
@@ -99,19 +209,18 @@ def _is_document(path: Path, page: str) -> bool:
         return stream.read(4096).decode("utf-8", "replace").startswith(document_start(page))
 
 
-def _documents(project: Project) -> Documents:
+def _modelled(project: Project) -> dict[str, Any]:
     """Of the kind's target; raises InputError for a kind that has no page."""
-    from shiftforge.generator.page.documents import Documents
     from shiftforge.generator.target import Reports, target_of
 
     target = target_of(project.kind)
     if not isinstance(target, Reports):
         what = f"projects of the kind {project.kind} have no page"
         raise InputError(Problem(what, "use emulate and compare", str(project.folder)))
-    return Documents(target.documents(project.folder))
+    return dict(target.documents(project.folder))
 
 
-def _write(page: Path, documents: Documents) -> None:
+def _write(page: Path, documents: Documents, missing: Mapping[str, Missing]) -> None:
     """Everything staged, then put in place: the page last."""
     from shiftforge.atomic import write_files
     from shiftforge.errors import CheckFailed
@@ -119,7 +228,7 @@ def _write(page: Path, documents: Documents) -> None:
     from shiftforge.generator.page.documents import document_text
     from shiftforge.generator.page.page import page_text
 
-    text = page_text(documents)
+    text = page_text(documents, missing)
     faults = check_page(text, documents)
     if faults:
         raise CheckFailed("the page contradicts its files: " + "; ".join(map(str, faults[:5])))

@@ -46,6 +46,8 @@ TESTED: tuple[Package, ...] = (
         exact=True,
     ),
     Package("intel-cmplr-lib-rt", "2025.0.5", "opencl", "both Intel devices", exact=True),
+    Package("vl-convert-python", "1.9.0.post1", "report", "charts of report", optional=True),
+    Package("graphviz-pure", "0.2.2", "report", "diagrams of report", optional=True),
     Package("scikit-image", "0.26.0", "photos", "photographs as input", optional=True),
     Package("scikit-learn", "1.9.1", "photos", "photographs as input", optional=True),
 )

@@ -13,6 +13,7 @@ from shiftforge.generator.conv.bounds import BOUNDS
 from shiftforge.generator.conv.planned_file import PlannedFile, read_planned_file
 from shiftforge.generator.reports.ours import read_ours
 from shiftforge.quant.formats.shift import term_count
+from shiftforge.quant.formats.sqnr import sqnr_db
 from shiftforge.quant.graph.types import Add, Conv, Node, QuantizedModel, ShiftFormat
 
 __all__ = ["conv_documents"]
@@ -52,7 +53,30 @@ def _cycles(plan: PlannedFile) -> dict[str, Any]:
         }
         for layer, bound in zip(plan.layers, plan.bounds, strict=True)
     ]
-    return {"figures": "modelled", "clock_mhz": plan.totals["clock_mhz"], "layers": layers}
+    return {
+        "figures": "modelled",
+        "clock_mhz": plan.totals["clock_mhz"],
+        "layers": layers,
+        "roofline": _roofline(plan),
+    }
+
+
+def _roofline(plan: PlannedFile) -> dict[str, Any]:
+    """Work a byte of weights from global memory, and work a cycle, of the layers that read any."""
+    frames = plan.array.frames
+    points = [
+        {
+            "name": layer.name,
+            "mode": layer.mode,
+            "macs_a_byte": frames
+            * layer.cycles.macs
+            / (layer.cycles.weights * plan.bytes_per_cycle),
+            "macs_a_cycle": frames * layer.cycles.macs / layer.cycles.modelled,
+        }
+        for layer in plan.layers
+        if layer.cycles.weights and layer.cycles.macs
+    ]
+    return {"lanes": plan.array.lanes, "bytes_per_cycle": plan.bytes_per_cycle, "points": points}
 
 
 def _resources(plan: PlannedFile) -> dict[str, Any]:
@@ -139,7 +163,7 @@ def _network(plan: PlannedFile, model: QuantizedModel) -> dict[str, Any]:
                 "output": node.output,
                 "shape": list(model.tensors[node.output].shape),
                 "mode": None if layer is None else layer.mode,
-                **(_weights(node) if isinstance(node, Conv) else {}),
+                **(_weights(node, model) if isinstance(node, Conv) else {}),
             }
         )
     return {
@@ -160,20 +184,30 @@ def _operator(node: Node) -> str:
     return "addition" if isinstance(node, Add) else type(node).__name__.lower()
 
 
-def _weights(node: Conv) -> Mapping[str, Any]:
+def _weights(node: Conv, model: QuantizedModel) -> Mapping[str, Any]:
+    """Counts, shares, ranges in real values, and the SQNR against the float weights where the model
+    has them (null where nothing differs)."""
     own = node.format
     if isinstance(own, ShiftFormat):
         counts = term_count(node.weight, own)
+        zeros, twos = float(np.mean(counts == 0)), float(np.mean(counts == 2))
         terms = "one term" if own.terms == 1 else "up to two terms"
-        return {
-            "weights": int(node.weight.size),
-            "format": f"shift, {own.bits} bits, {terms}",
-            "two_terms": float(np.mean(counts == 2)),
-            "zeros": float(np.mean(counts == 0)),
-        }
+        text = f"shift, {own.bits} bits, {terms}"
+    else:
+        zeros, twos = float(np.mean(node.weight == 0)), 0.0
+        text = f"integer, {own.bits} bits"
+    exponents = node.z.astype(np.int64)[:, None, None, None]
+    real = np.ldexp(node.weight.astype(np.float64), exponents)
+    float_weight = model.floats.get(f"{node.name}.weight")
+    sqnr = None if float_weight is None else sqnr_db(float_weight, real)
     return {
         "weights": int(node.weight.size),
-        "format": f"integer, {own.bits} bits",
-        "two_terms": 0.0,
-        "zeros": float(np.mean(node.weight == 0)),
+        "format": text,
+        "two_terms": twos,
+        "zeros": zeros,
+        "lowest": float(real.min()),
+        "highest": float(real.max()),
+        "float_lowest": None if float_weight is None else float(float_weight.min()),
+        "float_highest": None if float_weight is None else float(float_weight.max()),
+        "weight_sqnr_db": sqnr if sqnr is not None and np.isfinite(sqnr) else None,
     }

@@ -18,6 +18,7 @@ __all__ = ["GENERATOR", "NAMES", "Documents", "document_start", "document_text",
 GENERATOR = f"ShiftForge {__version__} report"
 """What the files say of who wrote them."""
 NAMES = (
+    "accuracy.json",
     "counted_layer_cycles.json",
     "counted_network_performance.json",
     "estimate_layer_cycles.json",

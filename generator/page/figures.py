@@ -47,12 +47,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Mark:
-    """Where figures come from. word: as docs/ASSUMPTIONS.md has it. clock: in MHz, of rates and
-    times; what: of which tool or run they are."""
+    """Where figures come from. word: as docs/ASSUMPTIONS.md has it. of: the clock of rates and
+    times in MHz, or how many samples were run; before, behind: words around it."""
 
     word: Word
-    clock: Figure | None = None
-    what: str = ""
+    of: Figure | None = None
+    before: str = ""
+    behind: str = ""
 
 
 def figure_text(value: Any, form: str) -> str:

@@ -17,6 +17,7 @@ _COLUMNS = columns_of(
     ("Format", "format", "text"),
     ("Two terms", "two_terms", "share"),
     ("Zeros", "zeros", "share"),
+    ("SQNR, dB", "weight_sqnr_db", "tenths"),
     ("Module", "source", "name"),
 )
 
@@ -29,7 +30,8 @@ def network(documents: Documents) -> Section:
     )  # fmt: skip
     table = Table(
         "layers", "Layers with weights", _COLUMNS, rows_of(documents, _SOURCE, _COLUMNS),
-        note="Two terms: share of the layer's weights that are a sum of two powers of two.",
+        note="Two terms: share of the layer's weights that are a sum of two powers of two. SQNR: "
+        "of the weights alone, against those of the float network.",
     )  # fmt: skip
     lead = "What was captured from the float network, as integers."
     return Section("network", "Network", lead, (picture, table))

@@ -16,7 +16,7 @@ def clock_mark(documents: Documents, counted: bool) -> Mark:
     """Of figures that depend on the kernel clock."""
     source = COUNTED if counted else PERFORMANCE
     clock = figure(documents, f"{source}/clock_mhz", "number", "MHz")
-    return Mark("counted" if counted else "modelled", clock, "assumed clock")
+    return Mark("counted" if counted else "modelled", clock, "at", "assumed")
 
 
 def overview(documents: Documents) -> Section:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 
 from shiftforge.errors import Problem
+from shiftforge.generator.page.accuracy import accuracy
+from shiftforge.generator.page.blocks import Missing
 from shiftforge.generator.page.documents import GENERATOR, Documents
 from shiftforge.generator.page.figures import Figure, figure
 from shiftforge.generator.page.graph import require_diagrams
@@ -27,12 +30,19 @@ def _own(name: str) -> str:
     return files("shiftforge.templates").joinpath("page", name).read_text(encoding="utf-8")
 
 
-def page_text(documents: Documents) -> str:
-    """The page of a project, identical for identical input.
+def page_text(documents: Documents, missing: Mapping[str, Missing]) -> str:
+    """The page of a project, identical for identical input. missing: by what is, "counted" or
+    "accuracy".
 
     Raises InputError where a library is missing, ToolFailed where one fails.
     """
-    sections = (overview(documents), network(documents), times(documents), space(documents))
+    sections = (
+        overview(documents),
+        network(documents),
+        accuracy(documents, missing),
+        times(documents, missing),
+        space(documents),
+    )
     return render_html(
         "page/page.html.j2",
         {

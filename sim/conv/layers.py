@@ -39,7 +39,7 @@ class LayerComparison:
     mismatches: elements whose codes differ; where one side holds real values, elements that round
     to another code than the integer side holds; where both do, elements that are not equal.
     max_abs_diff: in real values. sqnr_db: ``10*log10(sum(a**2) / sum((a-b)**2))``, inf where the
-    two are equal, -inf where only a is all zero.
+    two are equal, -inf where only a is all zero. lowest, highest: of each side, in real values.
     """
 
     tensor: str
@@ -49,6 +49,10 @@ class LayerComparison:
     mismatches: int
     max_abs_diff: float
     sqnr_db: float
+    lowest_a: float
+    highest_a: float
+    lowest_b: float
+    highest_b: float
 
     @property
     def exact(self) -> bool:
@@ -156,6 +160,10 @@ def _compare_tensor(
         mismatches=int(np.count_nonzero(unequal)),
         max_abs_diff=float(error.max()),
         sqnr_db=_decibels(signal, noise),
+        lowest_a=float(real_a.min()),
+        highest_a=float(real_a.max()),
+        lowest_b=float(real_b.min()),
+        highest_b=float(real_b.max()),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge import __version__
-from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.errors import CheckFailed, InputError, Problem, Problems
 from shiftforge.files import output_problems
 from shiftforge.generator.conv.folder import INTERFACE
 from shiftforge.generator.conv.manifest import DATA
@@ -24,6 +24,7 @@ from shiftforge.quant.data.inputs import Frames, load_frames
 from shiftforge.quant.graph.file import load_model
 from shiftforge.quant.graph.floats import float_problems
 from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.sim.conv.clocked.documents import counted_documents
 from shiftforge.sim.conv.clocked.emulation import (
     ClockedEmulation,
     ClockedJob,
@@ -41,6 +42,7 @@ from shiftforge.sim.conv.layers import (
 )
 from shiftforge.sim.evaluation import Labelled
 from shiftforge.sim.opencl.devices import clocked_problems
+from shiftforge.sim.reporting import RunLimits
 from shiftforge.sim.runner import (
     DEVICE_NAMES,
     GOLDEN,
@@ -52,6 +54,7 @@ from shiftforge.sim.runner import (
     Table,
 )
 from shiftforge.sim.trace import compare as compare_traces
+from shiftforge.sim.trace import divergence_text
 
 __all__ = [
     "RUNNER",
@@ -235,6 +238,18 @@ class ImageRunner(Base):
             project.folder, samples.model, at, samples.codes, want, samples.first, *limits
         )
         return clocked_emulation(job, samples, self.whole)
+
+    def counted(self, project: Project, device: str, limits: RunLimits) -> dict[str, Any]:
+        """See ``Counts``. Cycles hardly depend on samples: noise is run."""
+        samples = self.samples(project, "random:0", None, FrameOptions(clocked=True))
+        found = self.clocked(
+            project, samples, device,
+            every_stage=False, time_limit_s=limits.time_limit_s, progress=limits.progress,
+        )  # fmt: skip
+        assert found is not None  # asked for
+        if found.divergence is not None:
+            raise CheckFailed(divergence_text(found.divergence, GOLDEN, device))
+        return counted_documents(found)
 
     def facts(
         self, samples: FrameSamples, got: Sequence[Run], want: Sequence[Run]

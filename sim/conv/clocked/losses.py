@@ -10,9 +10,10 @@ from itertools import pairwise
 from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL
 from shiftforge.sim.conv.clocked.steady import SteadyFrame
 
-__all__ = ["GAP", "PADDING", "Loss", "find_losses"]
+__all__ = ["BUSY", "GAP", "PADDING", "Loss", "find_losses", "layer_states"]
 
 PADDING, GAP = "lanes without work (padding)", "between layers (drain, re-entry)"
+BUSY = "busy"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,22 @@ class Loss:
     layer: int
 
 
+def layer_states(found: SteadyFrame) -> tuple[Mapping[str, int], ...]:
+    """For each layer the cycles of the array's kernel by state: ``BUSY``; the channel, or memory,
+    that stopped it; ``GAP``, from the last iteration of the layer before to its own first."""
+    own = sorted((s for s in found.run.spans if s.kernel == ARRAY_KERNEL), key=lambda s: s.start)
+    states: list[dict[str, int]] = [defaultdict(int) for _ in found.layers]
+    for span in (span for span in own if span.frame == found.frame):
+        states[span.layer][BUSY] += span.busy
+        for name, cycles in span.stalled.items():
+            states[span.layer][name] += cycles
+    for before, span in pairwise(own):
+        if span.frame == found.frame:
+            issued = before.busy + sum(before.stalled.values())
+            states[span.layer][GAP] += span.start - before.start - issued
+    return tuple(states)
+
+
 def find_losses(found: SteadyFrame, macs: Sequence[int], lanes: int) -> tuple[Loss, ...]:
     """The causes, most cycles first; they add up to ``found.cycles - sum(macs) / lanes``.
 
@@ -34,20 +51,15 @@ def find_losses(found: SteadyFrame, macs: Sequence[int], lanes: int) -> tuple[Lo
     (padding of channels, rows and tiles), cycles in which a channel or memory stopped the array's
     kernel, and the rest: between its last iteration of a layer and its first of the next.
     """
-    own = sorted((s for s in found.run.spans if s.kernel == ARRAY_KERNEL), key=lambda s: s.start)
+    states = layer_states(found)
     parts: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for layer, count in enumerate(macs):
-        parts[PADDING][layer] = -count / lanes
-    taken = 0
-    for span in (span for span in own if span.frame == found.frame):
-        parts[PADDING][span.layer] += span.busy
-        taken += span.busy + sum(span.stalled.values())
-        for name, cycles in span.stalled.items():
-            parts[f"{ARRAY_KERNEL} stopped by {name}"][span.layer] += cycles
-    for before, span in pairwise(own):
-        if span.frame == found.frame:
-            issued = before.busy + sum(before.stalled.values())
-            parts[GAP][span.layer] += span.start - before.start - issued
+    for layer, (count, own) in enumerate(zip(macs, states, strict=True)):
+        parts[PADDING][layer] = own.get(BUSY, 0) - count / lanes
+        for name, cycles in own.items():
+            if name != BUSY:
+                cause = GAP if name == GAP else f"{ARRAY_KERNEL} stopped by {name}"
+                parts[cause][layer] += cycles
+    taken = sum(n for own in states for name, n in own.items() if name != GAP)
     totals = {name: sum(by_layer.values()) for name, by_layer in parts.items()}
     # The gaps go from start to start; a frame's cycles from its last result to the next one's.
     totals[GAP] = found.cycles - taken

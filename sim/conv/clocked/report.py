@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from shiftforge.sim.conv.clocked.losses import Loss, find_losses
+from shiftforge.sim.conv.clocked.losses import Loss, find_losses, layer_states
 from shiftforge.sim.conv.clocked.planned import Planned
 from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL, stream_kernels
 from shiftforge.sim.conv.clocked.steady import SteadyFrame
@@ -81,6 +81,22 @@ class ClockedReport:
         macs = [self.flight * own for own in self.plan.macs]
         return find_losses(self.declared, macs, self.plan.totals.lanes)
 
+    @cached_property
+    def strips(self) -> tuple[dict[str, Any], ...]:
+        """Of each layer in order, the cycles of the array's kernel by state, see ``layer_states``;
+        without zeros."""
+        found: dict[str, dict[str, int]] = {name: {} for name in self.plan.names}
+        for step, states in zip(self.plan.steps, layer_states(self.declared), strict=True):
+            own = found[step.name]
+            for state, cycles in states.items():
+                own[state] = own.get(state, 0) + cycles
+        return tuple(
+            {"layer": name, "state": state, "cycles": cycles}
+            for name, own in found.items()
+            for state, cycles in own.items()
+            if cycles
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """What ``emulate --clocked --json`` has beside the comparison.
 
@@ -116,6 +132,7 @@ class ClockedReport:
                 {"name": x.name, "cycles": x.cycles, "layer": self.plan.steps[x.layer].name}
                 for x in self.losses
             ],
+            "strips": list(self.strips),
             "channel_fill": {
                 name: {"high_water": found.run.high_water[name], "depth": depth}
                 for name, depth in found.run.depths.items()
