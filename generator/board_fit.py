@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import Problem
 
-__all__ = ["Estimate", "Use", "device_uses", "fit_problems"]
+__all__ = ["Estimate", "BoardFacts", "Use", "board_facts", "device_uses", "fit_problems",
+           "use_rows"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,50 @@ def device_uses(
         Use("DSP blocks", dsp, board.dsp, less_dsp),
         Use("RAM blocks", ram_blocks, int(board.ram_blocks * board.limits.ram), less_ram, note),
     )
+
+
+@dataclass(frozen=True)
+class BoardFacts:
+    """What a reader of a design must know of the board that it was made for; see ``Board``."""
+
+    title: str
+    family: str
+    device: str
+    alm: Annotated[int, Ge(1)]
+    dsp: Annotated[int, Ge(0)]
+    ram_blocks: Annotated[int, Ge(1)]
+    ram_block_kind: str
+    memory: str
+    bandwidth_gb_s: Annotated[float, Gt(0)]
+    assumptions: tuple[str, ...]
+
+
+def board_facts(board: Board) -> BoardFacts:
+    """Of a board."""
+    return BoardFacts(
+        title=board.title,
+        family=board.family,
+        device=board.device,
+        alm=board.alm,
+        dsp=board.dsp,
+        ram_blocks=board.ram_blocks,
+        ram_block_kind=board.ram_block_kind,
+        memory=board.memory.kind,
+        bandwidth_gb_s=board.memory.bandwidth_gb_s,
+        assumptions=board.assumptions,
+    )
+
+
+def use_rows(uses: Iterable[Use], device: BoardFacts) -> list[dict[str, Any]]:
+    """What a design takes against the whole device, for JSON. share: of all that it has."""
+    whole = {"ALMs": device.alm, "DSP blocks": device.dsp, "RAM blocks": device.ram_blocks}
+    return [
+        {
+            "name": use.name,
+            "amount": use.amount,
+            "free": use.free,
+            "device": whole[use.name],
+            "share": use.amount / whole[use.name] if whole[use.name] else 0.0,
+        }
+        for use in uses
+    ]

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from shiftforge.errors import CheckFailed
 from shiftforge.generator.project import Project
 from shiftforge.sim.compare import compare, default_pairs
-from shiftforge.sim.runner import Pair, Progress, Runner
+from shiftforge.sim.on_rtl import RtlRequest, SimulatesRtl
+from shiftforge.sim.runner import GOLDEN, RTL, Pair, Progress, Runner
+from shiftforge.sim.trace import divergence_text
 
-__all__ = ["Counts", "RunLimits", "accuracy_documents"]
+__all__ = ["Counts", "RunLimits", "accuracy_documents", "rtl_documents"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ def accuracy_documents(
         time_limit_s=limits.time_limit_s, progress=limits.progress,
     )  # fmt: skip
     told = [_pair(pair) for pair in pairs]
+    reference = runner.run(project, samples, GOLDEN, every_stage=False)
     layers = next((list(p.figures["layers"]) for p in pairs if "layers" in p.figures), [])
     layers.sort(key=lambda one: (one["sqnr_db"] is None, one["sqnr_db"]))
     return {
@@ -55,6 +59,7 @@ def accuracy_documents(
             "input": source,
             "samples": runner.count(samples),
             "passed": all(pair.passed for pair in pairs),
+            **runner.told(samples, reference),
             "pairs": told,
             "layers": layers,
             "worst": [
@@ -62,6 +67,32 @@ def accuracy_documents(
                 for one in layers
                 if one["sqnr_db"] is not None
             ],
+        }
+    }
+
+
+def rtl_documents(
+    project: Project, runner: Runner[Any], samples: Any, limits: RunLimits
+) -> dict[str, Any]:
+    """The samples on the project's RTL, as ``cosim`` tells it. Raises CheckFailed where it differs
+    from the reference."""
+    assert isinstance(runner, SimulatesRtl)  # told by the samples' check
+    golden = runner.run(project, samples, GOLDEN, progress=limits.progress)
+    (run,) = runner.on_rtl(project, samples, RtlRequest(), limits.progress)
+    pair = runner.pair(samples, golden, run)
+    if pair.divergence is not None:
+        raise CheckFailed(divergence_text(runner.named(samples, pair.divergence), GOLDEN, RTL))
+    told, _ = runner.cosim(samples, run, {RTL: pair})
+    cycles = [row["cycles"] for row in told["sentences"]]
+    single = {name: v for name, v in told.items() if not isinstance(v, list | dict)}
+    return {
+        "counted_network_performance.json": {
+            "figures": "counted",
+            **single,
+            "samples": runner.count(samples),
+            "most_cycles": max(cycles, default=0),
+            "commands": told["commands"],
+            "sentences": told["sentences"],
         }
     }
 

@@ -205,6 +205,9 @@ class Runner(Protocol[SamplesT]):
     def facts(self, samples: SamplesT, got: Sequence[Run], want: Sequence[Run]) -> dict[str, Any]:
         """Figures of an emulation, from the runs of all batches."""
 
+    def told(self, samples: SamplesT, run: Run) -> dict[str, Any]:
+        """What a page tells of the reference's run besides its comparison with others, for JSON."""
+
     def outputs(self, got: Sequence[Run]) -> Any:
         """The outputs of all batches."""
 
@@ -278,6 +281,10 @@ class Base:
     def facts(self, samples: Any, got: Sequence[Run], want: Sequence[Run]) -> dict[str, Any]:
         """See ``Runner``."""
         return dict(got[0].facts)
+
+    def told(self, samples: Any, run: Run) -> dict[str, Any]:
+        """See ``Runner``."""
+        return {}
 
     def outputs(self, got: Sequence[Run]) -> Any:
         """See ``Runner``."""

@@ -21,6 +21,21 @@ __all__ = ["FOLDER", "PAGE", "page_file_problems", "report"]
 
 FOLDER, PAGE = "report", "report.html"
 """Where a page lies inside of its project, unless another place is named."""
+_MISSING = {
+    "counted": (
+        "Counted cycles, stalls and channels", "nothing was run", "shiftforge report {}",
+    ),
+    "accuracy": (
+        "Accuracy on each device", "no samples were named", "shiftforge report {} --input INPUT",
+    ),
+    "rtl": (
+        "Cycles of the RTL", "it was not simulated", "shiftforge report {} --input INPUT --rtl",
+    ),
+    "routed": (
+        "Routed clock", "place and route run by themselves", "shiftforge route --block unit",
+    ),
+}  # fmt: skip
+"""What a page may lack: what it is, why, and the command that gives it."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -32,6 +47,7 @@ def report(
     limit: int | None = 8,
     devices: Sequence[str] | None = None,
     run: bool = True,
+    rtl: bool = False,
     time_limit_s: float = 600.0,
     progress: Progress | None = None,
     **options: Any,
@@ -41,9 +57,10 @@ def report(
     output: an .html file, ``report/report.html`` of the project where none is named. input, limit,
     options: samples for the accuracy, as for ``compare``; without an input the page has none.
     devices: that the samples run on, and the first of them that can count cycles; None for all that
-    are usable. run: False for modelled figures alone. Raises InputError with everything wrong with
-    these, before anything is written, CheckFailed where integers differ or the page shows another
-    figure than its files.
+    are usable. run: False for modelled figures alone. rtl: simulate a text classifier's RTL on the
+    samples, too.
+    Raises InputError with everything wrong with these, before anything is written, CheckFailed
+    where integers differ or the page shows another figure than its files.
     """
     from shiftforge.generator.page.page import page_problems
     from shiftforge.generator.project import check_unedited, open_project
@@ -59,10 +76,13 @@ def report(
     if input is not None and not run:
         what = "an input and no runs"
         problems.append(Problem(what, "leave one of them out"))
+    if rtl and input is None:
+        problems.append(Problem("the RTL needs samples", "name an input"))
     if project is None or problems:
         problems.stop()
     assert project is not None
-    samples = _samples(project, input, limit, devices or (), options) if input is not None else None
+    names = [*(devices or ()), *(["rtl"] if rtl else [])]
+    samples = _samples(project, input, limit, names, options) if input is not None else None
     found = _modelled(project)
     runs = _Runs(project, None if devices is None else tuple(devices), time_limit_s, progress)
     missing: dict[str, Missing] = {}
@@ -71,23 +91,17 @@ def report(
         found |= runs.accuracy(samples, str(input))
     else:
         _without(missing, "accuracy", project)
+    if project.kind != "conv":
+        _without(missing, "routed", project)
+        found |= runs.on_rtl(samples) if rtl else _without(missing, "rtl", project)
     _write(page, Documents(found), missing)
     return page
 
 
 def _without(missing: dict[str, Missing], name: str, project: Project) -> dict[str, Any]:
     """Figures that were not asked for, and the command that gives them."""
-    words = {
-        "counted": ("Counted cycles, stalls and channels", "nothing was run", ""),
-        "accuracy": (
-            "Accuracy from float to each device",
-            "no samples were named",
-            " --input INPUT",
-        ),
-    }
-    what, why, more = words[name]
-    command = f"shiftforge report {shlex.quote(str(project.folder))}{more}"
-    missing[name] = Missing(what, why, command)
+    what, why, command = _MISSING[name]
+    missing[name] = Missing(what, why, command.format(shlex.quote(str(project.folder))))
     return {}
 
 
@@ -140,6 +154,13 @@ class _Runs:
         why = no_device_text(states) if states else "no device with simulated time was named"
         missing["counted"] = replace(missing["counted"], why=" ".join(why.split()))
         return {}
+
+    def on_rtl(self, samples: Any) -> dict[str, Any]:
+        """The samples on the project's RTL."""
+        from shiftforge.sim.reporting import rtl_documents
+        from shiftforge.sim.runner import runner_of
+
+        return rtl_documents(self.project, runner_of(self.project.kind), samples, self._limits)
 
     def accuracy(self, samples: Any, source: str) -> dict[str, Any]:
         """The whole flow on the samples."""

@@ -22,9 +22,11 @@ _SAMPLES = 8
 
 
 def _early(
-    devices: tuple[str, ...], source: str | None, no_run: bool, **values: Any
+    devices: tuple[str, ...], source: str | None, no_run: bool, rtl: bool, **values: Any
 ) -> list[Problem]:
     problems = device_problems(devices)
+    if rtl and source is None:
+        problems.append(Problem("--rtl runs samples, and there are none", "give --input"))
     if no_run and (source is not None or devices):
         what = "--no-run, and what is to run"
         problems.append(Problem(what, "leave out --no-run, or --input and --device"))
@@ -64,6 +66,7 @@ def _places(folder: Path, output: Path | None, **values: Any) -> list[Problem]:
     "--device", "devices", multiple=True, metavar="NAME",
     help="Run on this device (again for more); without it on all that are usable.",
 )  # fmt: skip
+@click.option("--rtl", is_flag=True, help="For a text classifier: simulate its RTL, too.")
 @click.option("--no-run", is_flag=True, help="Modelled figures alone.")
 @time_limit_option()
 @json_option
@@ -73,6 +76,7 @@ def command(
     source: str | None,
     limit: int | None,
     devices: tuple[str, ...],
+    rtl: bool,
     no_run: bool,
     time_limit: float,
     as_json: bool,
@@ -88,16 +92,19 @@ def command(
     from shiftforge.cli.dynamic import chosen_options
     from shiftforge.cli.output import print_json, print_text, progress
     from shiftforge.generator.project import open_project
+    from shiftforge.quant.text.inputs import own_count
     from shiftforge.reporting import report
     from shiftforge.sim.runner import runner_of
 
+    if limit is None and (source is None or own_count(source) is None):
+        limit = _SAMPLES
     kind = open_project(folder).kind
     options = {k: v for k, v in vars(chosen_options(runner_of(kind).options, values)).items()
                if k in values and v is not None}  # fmt: skip
     with progress() as advance:
         page = report(
-            folder, output=output, input=source, limit=limit or _SAMPLES, devices=devices or None,
-            run=not no_run, time_limit_s=time_limit, progress=advance, **options,
+            folder, output=output, input=source, limit=limit, devices=devices or None,
+            run=not no_run, rtl=rtl, time_limit_s=time_limit, progress=advance, **options,
         )  # fmt: skip
     if as_json:
         print_json({"page": page, "files": sorted(p.name for p in page.parent.glob("*.json"))})

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from shiftforge.generator.board_fit import use_rows
 from shiftforge.generator.conv.bounds import BOUNDS
 from shiftforge.generator.conv.planned_file import PlannedFile, read_planned_file
 from shiftforge.generator.reports.ours import read_ours
@@ -80,20 +81,8 @@ def _roofline(plan: PlannedFile) -> dict[str, Any]:
 
 
 def _resources(plan: PlannedFile) -> dict[str, Any]:
-    whole = {"ALMs": plan.device.alm, "DSP blocks": plan.device.dsp,
-             "RAM blocks": plan.device.ram_blocks}  # fmt: skip
     own = {"ALMs": plan.area.bsp_alm, "DSP blocks": 0, "RAM blocks": plan.area.bsp_ram}
-    uses = [
-        {
-            "name": use.name,
-            "amount": use.amount,
-            "free": use.free,
-            "device": whole[use.name],
-            "share": use.amount / whole[use.name] if whole[use.name] else 0.0,
-            "board_logic": own[use.name],
-        }
-        for use in plan.uses
-    ]
+    uses = [{**used, "board_logic": own[used["name"]]} for used in use_rows(plan.uses, plan.device)]
     items = [{**asdict(item), "kind": item.source.split(":")[0]} for item in plan.area.items]
     return {
         "figures": "modelled",

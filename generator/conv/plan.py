@@ -10,7 +10,7 @@ from typing import Any
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
+from shiftforge.generator.board_fit import Estimate, board_facts, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area, features_of
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
@@ -270,7 +270,7 @@ class Plan:
         data["latencies"] = self.latencies.to_dict()
         data["bytes_per_cycle"] = bytes_per_cycle(self.board)
         data["board"] = self.board.name
-        data["device"] = _device(self.board)
+        data["device"] = asdict(board_facts(self.board))
         data["uses"] = [asdict(use) for use in area_estimate(self).uses]
         data["bounds"] = [layer_bound(self.steps, layer) for layer in self.layers]
         data["totals"] = self.totals()
@@ -322,22 +322,6 @@ class Plan:
             "ddr_bytes_per_frame": round(self.traffic_bytes / self.array.frames),
             "area": [asdict(item) for item in self.area.items],
         }
-
-
-def _device(board: Board) -> dict[str, Any]:
-    """What a reader of a plan must know of the board that it was made for."""
-    return {
-        "title": board.title,
-        "family": board.family,
-        "device": board.device,
-        "alm": board.alm,
-        "dsp": board.dsp,
-        "ram_blocks": board.ram_blocks,
-        "ram_block_kind": board.ram_block_kind,
-        "memory": board.memory.kind,
-        "bandwidth_gb_s": board.memory.bandwidth_gb_s,
-        "assumptions": list(board.assumptions),
-    }
 
 
 def array_for(

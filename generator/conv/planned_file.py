@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.fields import read_fields
-from shiftforge.generator.board_fit import Use
+from shiftforge.generator.board_fit import BoardFacts, Use
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.cycles import LayerCycles
 from shiftforge.generator.conv.memory import StoredMap
@@ -21,7 +21,6 @@ __all__ = ["PLAN_FILE", "PlannedFile", "read_planned_file"]
 
 PLAN_FILE = "plan.json"
 _Count: TypeAlias = Annotated[int, Ge(0), Le(1 << 50)]
-_Rate: TypeAlias = Annotated[float, Ge(0), Lt(1e15)]
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,6 @@ class _Channel:
 
 
 @dataclass(frozen=True)
-class _Device:
-    title: str
-    family: str
-    device: str
-    alm: _Count
-    dsp: _Count
-    ram_blocks: _Count
-    ram_block_kind: str
-    memory: str
-    bandwidth_gb_s: _Rate
-    assumptions: list[str]
-
-
-@dataclass(frozen=True)
 class PlannedFile:
     """The plan, as far as a page tells it; see ``Plan`` for what it means. bounds: what decides
     each layer's cycles. totals: the figures of ``generate --json``."""
@@ -95,7 +80,7 @@ class PlannedFile:
     area: _Area
     uses: list[Use]
     channels: list[_Channel]
-    device: _Device
+    device: BoardFacts
     bytes_per_cycle: Annotated[float, Gt(0), Lt(1 << 20)]
     latencies: dict[str, _Count]
     totals: dict[str, Any]

@@ -11,11 +11,12 @@ from typing import Any
 from shiftforge import __version__
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError
-from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
+from shiftforge.generator.board_fit import Estimate, board_facts, device_uses, fit_problems
 from shiftforge.generator.checking import CheckReport
 from shiftforge.generator.design import Design, TextRules
 from shiftforge.generator.edgebert.area import UnitArea, unit_area
 from shiftforge.generator.edgebert.check import TextDraft, check_sizes
+from shiftforge.generator.edgebert.documents import text_documents
 from shiftforge.generator.edgebert.folder import host_values, project_files
 from shiftforge.generator.edgebert.kernels import render_edgebert
 from shiftforge.generator.edgebert.options import Options
@@ -136,6 +137,16 @@ def _texts(
     }
 
 
+def _report_file(report: dict[str, Any], board: Board, estimate: Estimate) -> bytes:
+    """The figures of ``generate --json``, the board's, and what was held against it."""
+    whole = {
+        **report,
+        "device": asdict(board_facts(board)),
+        "uses": [asdict(x) for x in estimate.uses],
+    }
+    return (json.dumps(whole, indent=1, sort_keys=True) + "\n").encode()
+
+
 @dataclass(frozen=True, eq=False)
 class UnitPlan:
     """A network's file and the unit that runs it. sentence: the longest one's program; figures: of
@@ -197,7 +208,7 @@ class EdgebertTarget:
             DEVICE: render_edgebert(plan.unit).encode(),
             NETWORK: plan.data,
             **project_files(plan.unit, network, plan.sentence, plan.board),
-            "report.json": (json.dumps(report, indent=1, sort_keys=True) + "\n").encode(),
+            "report.json": _report_file(report, plan.board, self.estimate(plan)),
             **{name: text.encode() for name, text in texts.items()},
         }
         if tokeniser is not None:
@@ -211,6 +222,10 @@ class EdgebertTarget:
         }
         rules = TextRules(pipelining=True, exceptions=unit_exceptions(plan.unit))
         return Design(files, report, manifest, rules)
+
+    def documents(self, folder: Path) -> dict[str, Any]:
+        """See ``Reports``."""
+        return text_documents(folder, load_package(folder / NETWORK).network)
 
 
 TARGET = EdgebertTarget()

@@ -18,10 +18,10 @@ from shiftforge.generator.page.documents import Documents
 from shiftforge.generator.page.figures import Mark, figure
 from shiftforge.generator.page.vega import LABEL, NARROW, WIDE, draw, labelled
 
-__all__ = ["accuracy"]
+__all__ = ["PAIRS", "accuracy"]
 
 _SOURCE = "accuracy.json#"
-_PAIRS = columns_of(
+PAIRS = columns_of(
     ("From", "from", "text"),
     ("To", "to", "text"),
     ("Values", "values", "count"),
@@ -69,8 +69,8 @@ def _chain(documents: Documents) -> list[Block]:
     samples = figure(documents, f"{_SOURCE}/samples", "count")
     mark = Mark("measured", samples, "on", "samples")
     found: list[Block] = [
-        Table("chain", "From float to each device", _PAIRS,
-              rows_of(documents, f"{_SOURCE}/pairs", _PAIRS), mark),
+        Table("chain", "From float to each device", PAIRS,
+              rows_of(documents, f"{_SOURCE}/pairs", PAIRS), mark),
     ]  # fmt: skip
     layers = f"{_SOURCE}/layers"
     if documents.at(layers):

@@ -22,6 +22,7 @@ FORMS: Mapping[str, Callable[[Any], str]] = {
     "count": lambda value: f"{value:,.0f}",
     "share": lambda value: f"{value:.1%}",
     "tenths": lambda value: f"{value:,.1f}",
+    "hundredths": lambda value: f"{value:,.2f}",
     "number": lambda value: f"{value:,.4g}",
     "milli": lambda value: f"{value:,.3f}",
     "shape": _shape,

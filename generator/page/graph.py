@@ -65,12 +65,11 @@ def _text(network: Mapping[str, Any]) -> str:
         name = f"n{number}"
         shape = figure_text(node["shape"], "shape")
         lines.append(_node(name, _kind(node["op"]), [node["name"], f"{node['op']}, {shape}"]))
-        straight = True
-        for source in node["inputs"]:
+        added = node["op"].startswith(("addition", "sum"))
+        for place, source in enumerate(node["inputs"]):
             if source in writer:
-                own = "" if straight else ", skip"
-                lines.append(f'{writer[source]} -> {name} [class="edge{own}"];')
-                straight = False
+                own = " skip" if added and place else ""
+                lines.append(f'{writer[source]} -> {name} [class="flow{own}"];')
         writer[node["output"]] = name
     return "\n".join([*lines, "}"])
 

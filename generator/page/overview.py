@@ -6,7 +6,7 @@ from shiftforge.generator.page.blocks import Block, Card, Cards, Section
 from shiftforge.generator.page.documents import Documents
 from shiftforge.generator.page.figures import Figure, Mark, figure
 
-__all__ = ["COUNTED", "PERFORMANCE", "clock_mark", "overview"]
+__all__ = ["COUNTED", "PERFORMANCE", "clock_mark", "overview", "use_cards"]
 
 PERFORMANCE = "estimate_network_performance.json#"
 COUNTED = "counted_network_performance.json#"
@@ -49,7 +49,8 @@ def _time(documents: Documents, counted: bool) -> tuple[Card, ...]:
     )  # fmt: skip
 
 
-def _space(documents: Documents) -> tuple[Card, ...]:
+def use_cards(documents: Documents) -> tuple[Card, ...]:
+    """What a design takes of the board."""
     mark, cards = Mark("modelled"), []
     resources = "estimate_layer_resources.json#/uses"
     for number, use in enumerate(documents.at(resources)):
@@ -60,7 +61,11 @@ def _space(documents: Documents) -> tuple[Card, ...]:
             ("of the device's", figure(documents, f"{of}/device", "count")),
         )
         cards.append(Card(use["name"], share, mark, beside=beside, meter=share))
+    return tuple(cards)
+
+
+def _space(documents: Documents) -> tuple[Card, ...]:
     maps = figure(documents, f"{PERFORMANCE}/buffer_bytes", "count", "bytes")
     whole = figure(documents, f"{PERFORMANCE}/symmetric_bytes", "count", "bytes")
-    cards.append(Card("Feature maps on chip", maps, mark, beside=(("double buffer", whole),)))
-    return tuple(cards)
+    card = Card("Feature maps on chip", maps, Mark("modelled"), beside=(("double buffer", whole),))
+    return (*use_cards(documents), card)

@@ -7,13 +7,14 @@ from importlib.resources import files
 
 from shiftforge.errors import Problem
 from shiftforge.generator.page.accuracy import accuracy
-from shiftforge.generator.page.blocks import Missing
+from shiftforge.generator.page.blocks import Missing, Section
 from shiftforge.generator.page.documents import GENERATOR, Documents
 from shiftforge.generator.page.figures import Figure, figure
 from shiftforge.generator.page.graph import require_diagrams
 from shiftforge.generator.page.network import network
 from shiftforge.generator.page.overview import PERFORMANCE, overview
 from shiftforge.generator.page.space import space
+from shiftforge.generator.page.text import text_sections
 from shiftforge.generator.page.times import times
 from shiftforge.generator.page.vega import require_charts
 from shiftforge.generator.render import render_html, verbatim_html
@@ -36,13 +37,8 @@ def page_text(documents: Documents, missing: Mapping[str, Missing]) -> str:
 
     Raises InputError where a library is missing, ToolFailed where one fails.
     """
-    sections = (
-        overview(documents),
-        network(documents),
-        accuracy(documents, missing),
-        times(documents, missing),
-        space(documents),
-    )
+    conv = documents.has("network.json#/convolutions")
+    sections = (_conv_sections if conv else text_sections)(documents, missing)
     return render_html(
         "page/page.html.j2",
         {
@@ -59,14 +55,34 @@ def page_text(documents: Documents, missing: Mapping[str, Missing]) -> str:
     )
 
 
-def _facts(documents: Documents) -> tuple[tuple[str, Figure], ...]:
-    def of(name: str, form: str) -> Figure:
-        return figure(documents, f"{PERFORMANCE}/{name}", form)
-
+def _conv_sections(documents: Documents, missing: Mapping[str, Missing]) -> tuple[Section, ...]:
+    """The parts of a convolution project's page."""
     return (
-        ("on", of("device/title", "text")),
-        ("device", of("device/device", "text")),
-        ("lanes", of("lanes", "count")),
-        ("units × pixels × frames × taps", of("lanes_shape", "shape")),
-        ("multiply-accumulates a frame", of("macs", "count")),
+        overview(documents),
+        network(documents),
+        accuracy(documents, missing),
+        times(documents, missing),
+        space(documents),
+    )
+
+
+_FACTS = (
+    ("on", "device/title", "text"),
+    ("device", "device/device", "text"),
+    ("lanes", "lanes", "count"),
+    ("units × pixels × frames × taps", "lanes_shape", "shape"),
+    ("multiply-accumulates a frame", "macs", "count"),
+    ("classes", "class_names", "text"),
+    ("layers", "layers", "count"),
+    ("columns", "hidden", "count"),
+    ("weights", "weights", "text"),
+)
+"""What stands below the title, of what there is."""
+
+
+def _facts(documents: Documents) -> tuple[tuple[str, Figure], ...]:
+    return tuple(
+        (name, figure(documents, f"{PERFORMANCE}/{key}", form))
+        for name, key, form in _FACTS
+        if documents.has(f"{PERFORMANCE}/{key}")
     )

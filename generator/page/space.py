@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from shiftforge.generator.page.blocks import Block, Chart, Section, Table, columns_of, rows_of
+from shiftforge.generator.page.blocks import (
+    Block,
+    Chart,
+    Column,
+    Section,
+    Table,
+    columns_of,
+    rows_of,
+)
 from shiftforge.generator.page.documents import Documents
 from shiftforge.generator.page.figures import Mark
 from shiftforge.generator.page.vega import LABEL, NARROW, WIDE, draw, labelled
 
-__all__ = ["space"]
+__all__ = ["USES", "space"]
 
 _RESOURCES = "estimate_layer_resources.json#"
-_USES = columns_of(
+USES = columns_of(
     ("Resource", "name", "text"),
     ("Design", "amount", "count"),
-    ("Board's own logic", "board_logic", "count"),
     ("Can be planned with", "free", "count"),
     ("Device", "device", "count"),
     ("Share of the device", "share", "share"),
 )
+_WITH_BOARD = (*USES[:2], Column("Board's own logic", "board_logic", "count"), *USES[2:])
 _ITEMS = columns_of(
     ("Part", "name", "text"),
     ("ALMs", "alm", "count"),
@@ -44,8 +52,8 @@ def space(documents: Documents) -> Section:
     """Resources against the board, by part; the memory map over time."""
     mark = Mark("modelled")
     blocks: list[Block] = [
-        Table("resources", "Against the board", _USES,
-              rows_of(documents, f"{_RESOURCES}/uses", _USES), mark,
+        Table("resources", "Against the board", _WITH_BOARD,
+              rows_of(documents, f"{_RESOURCES}/uses", _WITH_BOARD), mark,
               "The board's own logic is left out of the design's share."),
         _items_chart(documents),
         Table("items", "By part", _ITEMS, rows_of(documents, f"{_RESOURCES}/items", _ITEMS), mark,

@@ -19,7 +19,7 @@ from shiftforge.generator.page.documents import Documents
 from shiftforge.generator.page.overview import clock_mark
 from shiftforge.generator.page.vega import LABEL, NARROW, WIDE, draw, labelled
 
-__all__ = ["times"]
+__all__ = ["loops_table", "times"]
 
 _LAYERS = "estimate_layer_cycles.json#/layers"
 _COLUMNS = columns_of(
@@ -54,7 +54,7 @@ def times(documents: Documents, missing: Mapping[str, Missing]) -> Section:
     blocks += [_modelled(documents), _table(documents)]
     if documents.at(f"{_ROOF}/points"):
         blocks.append(_roofline(documents))
-    blocks.append(_loops(documents))
+    blocks.append(loops_table(documents))
     lead = "Cycles of the kernel clock, from the plan and from a run of the text in simulated time."
     return Section("time", "Time", lead, tuple(blocks))
 
@@ -137,7 +137,8 @@ def _table(documents: Documents) -> Table:
     )  # fmt: skip
 
 
-def _loops(documents: Documents) -> Table:
+def loops_table(documents: Documents) -> Table:
+    """The loops of the project's kernels."""
     return Table(
         "loops", "Loops of the kernels", _LOOPS,
         rows_of(documents, "loops.json#/loops", _LOOPS),

@@ -266,6 +266,10 @@ class ImageRunner(Base):
             "predictions": outputs.argmax(axis=1).tolist(),
         }
 
+    def told(self, samples: FrameSamples, run: Run) -> dict[str, Any]:
+        """See ``Runner``. top1: None without labels."""
+        return {"top1": top1(run.result.outputs, samples.frames.labels)}
+
     def outputs(self, got: Sequence[Run]) -> NDArray[Any]:
         """Output codes (N, K)."""
         return np.concatenate([run.result.outputs for run in got])

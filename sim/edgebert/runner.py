@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -237,6 +238,19 @@ class TextRunner(Base):
             "macs": sum(row["macs"] for row in rows),
             "average_exit_layer": sum(row["exit_layer"] for row in rows) / len(rows),
             "seconds_per_sentence": got[0].facts.get("seconds", 0.0) / len(rows),
+        }
+
+    def told(self, samples: TextSamples, run: Run) -> dict[str, Any]:
+        """See ``Runner``. exits: texts by the layer that they leave at."""
+        rows = text_rows(samples.own.network, samples.texts, run.result)
+        layers = range(1, samples.own.network.layers + 1)
+        counts = Counter(row["exit_layer"] for row in rows)
+        return {
+            "top1": right_labels(rows),
+            "threshold": samples.options.threshold,
+            "average_exit_layer": sum(row["exit_layer"] for row in rows) / len(rows),
+            "exits": [{"layer": layer, "texts": counts[layer]} for layer in layers],
+            "sentences": [{**row, "entropy": row["entropies"][-1]} for row in rows],
         }
 
     def cosim(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from albert_projects import make_project
 from pages import agrees, figures, needs_drawing, resolved
 
 import shiftforge
 from shiftforge.cli.main import run
+from shiftforge.generator.page import page as drawing
 from shiftforge.quant.graph.example import random_model
 
 Capture = pytest.CaptureFixture[str]
@@ -26,7 +30,7 @@ def conv_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(conv_project: Path) -> Path:
     needs_drawing()
-    assert run(["report", str(conv_project)]) == 0
+    assert run(["report", str(conv_project), "--no-run"]) == 0
     return conv_project / "report/report.html"
 
 
@@ -35,6 +39,84 @@ def test_every_figure_is_found_in_the_files_beside(page: Path) -> None:
     assert len(found) > 100
     for one in found:
         assert agrees(one.text, resolved(page.parent, one.source)), one
+
+
+def test_a_text_classifier_has_a_page(tmp_path: Path) -> None:
+    needs_drawing()
+    folder = make_project(tmp_path / "tiny", optimised=True)
+    assert run(["report", str(folder), "--no-run", "-o", str(tmp_path / "p.html")]) == 0
+    found = figures((tmp_path / "p.html").read_text(encoding="utf-8"))
+    assert len(found) > 50
+    for one in found:
+        assert agrees(one.text, resolved(tmp_path, one.source)), one
+    spans = resolved(tmp_path, "network.json#/spans")
+    assert [one["off"] for one in spans].count(True) == 1
+    stages = resolved(tmp_path, "estimate_layer_cycles.json#/stages")
+    whole = resolved(tmp_path, "estimate_network_performance.json#/sentence_ideal_cycles")
+    assert sum(stage["cycles"] for stage in stages) == whole
+
+
+@pytest.mark.slow
+def test_counted_figures_and_accuracy(conv_project: Path, lowered: str, tmp_path: Path) -> None:
+    needs_drawing()
+    page = tmp_path / "page.html"
+    options = ["--device", lowered, "--input", "random:3", "--limit", "2", "-o", str(page)]
+    assert run(["report", str(conv_project), *options]) == 0
+    text = page.read_text(encoding="utf-8")
+    for one in figures(text):
+        assert agrees(one.text, resolved(tmp_path, one.source)), one
+    counted = json.loads((tmp_path / "counted_network_performance.json").read_text())
+    cycles = json.loads((tmp_path / "counted_layer_cycles.json").read_text())
+    assert sum(layer["cycles"] for layer in cycles["layers"]) == counted["cycles"]
+    busy = sum(row["cycles"] for row in cycles["strips"] if row["state"] == "busy")
+    assert busy == next(k["busy"] for k in counted["kernels"] if k["kernel"] == "conv")
+    assert all(one["high_water"] <= one["depth"] for one in counted["channels"])
+    chain = json.loads((tmp_path / "accuracy.json").read_text())
+    assert [pair["verdict"] for pair in chain["pairs"]] == ["measured", "equal", "equal"]
+    worst = [one["sqnr_db"] for one in chain["worst"]]
+    assert worst == sorted(worst) and "shiftforge report" not in text
+
+
+def test_what_is_missing_names_its_command(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    folder = page.parents[1]
+    assert f"shiftforge report {folder}</code>" in text
+    assert f"shiftforge report {folder} --input INPUT</code>" in text
+
+
+def test_a_wrong_number_is_located_and_not_written(
+    conv_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    needs_drawing()
+    own = drawing.page_text
+
+    def wrong(*arguments: Any) -> str:
+        source = 'data-source="estimate_network_performance.json#/lanes"'
+        head, tail = own(*arguments).split(source, 1)
+        start, number, rest = re.split(r"(>[\d,]+<)", tail, maxsplit=1)
+        return f"{head}{source}{start}{number.replace('>', '>9')}{rest}"
+
+    monkeypatch.setattr(drawing, "page_text", wrong)
+    page = tmp_path / "page.html"
+    assert run(["report", str(conv_project), "--no-run", "-o", str(page)]) == 1
+    assert "estimate_network_performance.json#/lanes: shown as '9" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--no-run", "--input", "random:1"], "--no-run, and what is to run"),
+        (["--rtl"], "give --input"),
+        (["--device", "fpga", "--limit", "0"], "fpga"),
+        (["--threshold", "0.3", "--no-run", "-o", "x.txt"], "--threshold is for text classifiers"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    options: list[str], told: str, conv_project: Path, capsys: Capture
+) -> None:
+    assert run(["report", str(conv_project), *options]) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_the_page_needs_nothing_else(page: Path) -> None:
@@ -48,8 +130,9 @@ def test_the_project_stays_one(page: Path, conv_project: Path, capsys: Capture) 
     shiftforge.generate(random_model(1), "a10gx1150", output=conv_project)
     assert page.is_file()
     first = {path.name: path.read_bytes() for path in page.parent.iterdir()}
-    assert run(["report", str(conv_project), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["page"] == str(page)
+    assert run(["report", str(conv_project), "--no-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["page"] == str(page) and {*told["files"], "report.html"} == set(first)
     assert {path.name: path.read_bytes() for path in page.parent.iterdir()} == first
 
 
@@ -80,7 +163,7 @@ def test_all_that_is_wrong_is_named_and_nothing_written(
     other.write_text("mine")
     (tmp_path / "network.json").write_text("{}")
     before = sorted(tmp_path.rglob("*"))
-    assert run(["report", str(edited), "-o", str(other), "--json"]) == 2
+    assert run(["report", str(edited), "--no-run", "-o", str(other), "--json"]) == 2
     problems = json.loads(capsys.readouterr().out)["error"]
     assert all(one["remedy"] for one in problems)
     told = " ".join(one["where"] for one in problems)
@@ -98,7 +181,8 @@ def test_a_place_that_no_page_can_have(
     output: str, told: str, conv_project: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     needs_drawing()
-    assert run(["report", str(conv_project), "-o", str(tmp_path / output)]) == 2
+    arguments = ["report", str(conv_project), "--no-run", "-o", str(tmp_path / output)]
+    assert run(arguments) == 2
     assert told in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
 
