@@ -1,7 +1,8 @@
 """ShiftForge: from a PyTorch network to checked FPGA hardware without multipliers.
 
 The steps as functions: ``check``, ``quantize``, ``generate``, ``explore``, ``emulate``,
-``evaluate``, ``compare``, with ``load_model``, ``save_model``, ``load_board`` and ``load_frames``.
+``evaluate``, ``compare``, ``report``, ``report_changes``, with ``load_model``, ``save_model``,
+``load_board`` and ``load_frames``.
 Importing this package imports none of them.
 """
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from shiftforge.checking import check
     from shiftforge.evaluating import evaluate
+    from shiftforge.reporting import report, report_changes
     from shiftforge.steps import (
         compare,
         emulate,
@@ -41,6 +43,7 @@ __all__ = [
     "load_model",
     "quantize",
     "report",
+    "report_changes",
     "save_model",
 ]
 
@@ -54,10 +57,10 @@ def __getattr__(name: str) -> Any:
         from shiftforge.evaluating import evaluate
 
         return evaluate
-    if name == "report":
-        from shiftforge.reporting import report
+    if name in ("report", "report_changes"):
+        from shiftforge import reporting
 
-        return report
+        return getattr(reporting, name)
     if name in __all__:
         from shiftforge import steps
 

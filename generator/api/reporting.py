@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from shiftforge.generator.project import Project
     from shiftforge.sim.reporting import RunLimits
 
-__all__ = ["FOLDER", "PAGE", "page_file_problems", "report"]
+__all__ = ["FOLDER", "PAGE", "page_file_problems", "report", "report_changes"]
 
-FOLDER, PAGE = "report", "report.html"
-"""Where a page lies inside of its project, unless another place is named."""
+FOLDER, PAGE, CHANGES = "report", "report.html", "changes.html"
+"""Where pages lie inside of their project, unless another place is named."""
 _MISSING = {
     "counted": (
         "Counted cycles, stalls and channels", "nothing was run", "shiftforge report {}",
@@ -62,7 +62,7 @@ def report(
     Raises InputError with everything wrong with these, before anything is written, CheckFailed
     where integers differ or the page shows another figure than its files.
     """
-    from shiftforge.generator.page.page import page_problems
+    from shiftforge.generator.page.page import page_problems, page_text
     from shiftforge.generator.project import check_unedited, open_project
 
     root = path_of(folder, "the project's folder", "give a folder of generate")
@@ -83,6 +83,7 @@ def report(
     assert project is not None
     names = [*(devices or ()), *(["rtl"] if rtl else [])]
     samples = _samples(project, input, limit, names, options) if input is not None else None
+    digest = project.manifest.get("digest")
     found = _modelled(project)
     runs = _Runs(project, None if devices is None else tuple(devices), time_limit_s, progress)
     missing: dict[str, Missing] = {}
@@ -94,8 +95,58 @@ def report(
     if project.kind != "conv":
         _without(missing, "routed", project)
         found |= runs.on_rtl(samples) if rtl else _without(missing, "rtl", project)
-    _write(page, Documents(found), missing)
+    documents = Documents({name: {"digest": digest, **own} for name, own in found.items()})
+    _write(page, documents, page_text(documents, missing))
     return page
+
+
+def report_changes(
+    first: str | Path, second: str | Path, *, output: str | Path | None = None
+) -> Path:
+    """Write the page of what changed from one design to another, ``report/changes.html`` of the
+    second where no output is named, and comparison.json beside it; returns the page's path.
+
+    Counted figures are those beside the projects' own pages (``report``). Raises as ``report``.
+    """
+    from shiftforge.generator.page.changes import COMPARISON, change_document
+    from shiftforge.generator.page.page import change_text, page_problems
+    from shiftforge.generator.project import check_unedited, open_project
+
+    roots = [path_of(folder, "a project's folder", "give a folder of generate")
+             for folder in (first, second)]  # fmt: skip
+    page = roots[1] / FOLDER / CHANGES if output is None else path_of(output, "the page", "a file")
+    problems = Problems(page_problems())
+    projects = [problems.check(open_project, root) for root in roots]
+    for project in projects:
+        if project is not None:
+            problems.check(check_unedited, project)
+    kinds = [project.kind for project in projects if project is not None]
+    if len(set(kinds)) > 1:
+        what = f"a project of the kind {kinds[0]} and one of the kind {kinds[1]}"
+        problems.append(Problem(what, "compare designs of one kind", str(roots[1])))
+    problems += page_file_problems(page, (COMPARISON,), made=output is None)
+    problems.stop()
+    a, b = (Documents(_modelled(own) | _counted(own)) for own in projects if own is not None)
+    documents = Documents({COMPARISON: change_document((str(roots[0]), str(roots[1])), a, b)})
+    missing = None
+    if not documents.at(f"{COMPARISON}#/counted"):
+        command = " && ".join(f"shiftforge report {shlex.quote(str(root))}" for root in roots)
+        missing = Missing("Counted figures", "one of the designs was not counted", command)
+    _write(page, documents, change_text(documents, missing))
+    return page
+
+
+def _counted(project: Project) -> dict[str, Any]:
+    """Counted figures beside the project's own page, where they are of this design."""
+    from shiftforge.jsontext import read_json
+
+    name = "counted_network_performance.json"
+    path = project.folder / FOLDER / name
+    if not path.is_file() or not _is_document(path, PAGE):
+        return {}
+    found = read_json(path, remedy="write the project's page again: shiftforge report")
+    own = isinstance(found, dict) and found.get("digest") == project.manifest.get("digest")
+    return {name: found} if own else {}
 
 
 def _without(missing: dict[str, Missing], name: str, project: Project) -> dict[str, Any]:
@@ -179,8 +230,11 @@ class _Runs:
         return found
 
 
-def page_file_problems(page: Path, *, made: bool = False) -> list[Problem]:
-    """What stops a page from being written. made: its folder may be made."""
+def page_file_problems(
+    page: Path, names: Sequence[str] | None = None, *, made: bool = False
+) -> list[Problem]:
+    """What stops a page from being written. names: of its files, all that a project's page may have
+    where none are given. made: its folder may be made."""
     from shiftforge.files import output_problems, system_problem
 
     where = str(page)
@@ -194,7 +248,7 @@ def page_file_problems(page: Path, *, made: bool = False) -> list[Problem]:
         if not page.parent.is_dir():
             return [Problem("its folder does not exist", f"mkdir -p {page.parent}", where)]
         problems = [] if not page.exists() or _is_page(page) else [_foreign(page)]
-        for name in _names():
+        for name in _names() if names is None else names:
             path = page.with_name(name)
             if path.exists() and not _is_document(path, page.name):
                 problems.append(_foreign(path))
@@ -241,15 +295,13 @@ def _modelled(project: Project) -> dict[str, Any]:
     return dict(target.documents(project.folder))
 
 
-def _write(page: Path, documents: Documents, missing: Mapping[str, Missing]) -> None:
+def _write(page: Path, documents: Documents, text: str) -> None:
     """Everything staged, then put in place: the page last."""
     from shiftforge.atomic import write_files
     from shiftforge.errors import CheckFailed
     from shiftforge.generator.page.check import check_page
     from shiftforge.generator.page.documents import document_text
-    from shiftforge.generator.page.page import page_text
 
-    text = page_text(documents, missing)
     faults = check_page(text, documents)
     if faults:
         raise CheckFailed("the page contradicts its files: " + "; ".join(map(str, faults[:5])))

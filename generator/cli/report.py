@@ -11,6 +11,7 @@ from shiftforge.cli.options import (
     RunCommand,
     device_problems,
     json_option,
+    refuse_options,
     sample_options,
     time_limit_option,
 )
@@ -22,9 +23,15 @@ _SAMPLES = 8
 
 
 def _early(
-    devices: tuple[str, ...], source: str | None, no_run: bool, rtl: bool, **values: Any
-) -> list[Problem]:
+    folders: tuple[Path, ...], devices: tuple[str, ...], source: str | None, no_run: bool,
+    rtl: bool, **values: Any,
+) -> list[Problem]:  # fmt: skip
     problems = device_problems(devices)
+    if len(folders) > 2:
+        problems.append(Problem(f"{len(folders)} projects", "name one, or two to compare"))
+    if len(folders) == 2:
+        runs = ("source", "limit", "devices", "no_run", "rtl")
+        problems += refuse_options(runs, "runs nothing where two designs are compared")
     if rtl and source is None:
         problems.append(Problem("--rtl runs samples, and there are none", "give --input"))
     if no_run and (source is not None or devices):
@@ -33,7 +40,7 @@ def _early(
     return problems
 
 
-def _places(folder: Path, output: Path | None, **values: Any) -> list[Problem]:
+def _places(folders: tuple[Path, ...], output: Path | None, **values: Any) -> list[Problem]:
     from shiftforge.cli.dynamic import foreign_options, runner_options
     from shiftforge.errors import Problems
     from shiftforge.generator.page.page import page_problems
@@ -41,9 +48,10 @@ def _places(folder: Path, output: Path | None, **values: Any) -> list[Problem]:
     from shiftforge.reporting import page_file_problems
 
     problems = Problems(page_problems())
-    project = problems.check(open_project, folder)
-    if project is not None:
-        problems += foreign_options(project.kind, runner_options)
+    for folder in folders:
+        project = problems.check(open_project, folder)
+        if project is not None:
+            problems += foreign_options(project.kind, runner_options)
     if output is not None:
         problems += page_file_problems(output)
     return problems
@@ -56,10 +64,13 @@ def _places(folder: Path, output: Path | None, **values: Any) -> list[Problem]:
     places=_places,
     short_help="Write a project's page: network, time and space, with JSON files.",
 )
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument(
+    "folders", metavar="DIR [OTHER]", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.html",
-    help="Where the page goes; its JSON files go beside it.  [default: DIR/report/report.html]",
+    help="Where the page goes, and its JSON files beside it.  [default: DIR/report/report.html, or "
+    "OTHER/report/changes.html]",
 )  # fmt: skip
 @sample_options(required=False, of="For the accuracy: ")
 @click.option(
@@ -71,7 +82,7 @@ def _places(folder: Path, output: Path | None, **values: Any) -> list[Problem]:
 @time_limit_option()
 @json_option
 def command(
-    folder: Path,
+    folders: tuple[Path, ...],
     output: Path | None,
     source: str | None,
     limit: int | None,
@@ -88,25 +99,35 @@ def command(
     Cycles are counted in simulated time on the first usable device; with --input samples run in
     float, in integers and on every device. What the page has not it names, with the command that
     gives it.
+
+    With two projects the page tells what changed from DIR to OTHER.
     """
     from shiftforge.cli.dynamic import chosen_options
     from shiftforge.cli.output import print_json, print_text, progress
     from shiftforge.generator.project import open_project
     from shiftforge.quant.text.inputs import own_count
-    from shiftforge.reporting import report
+    from shiftforge.reporting import report, report_changes
     from shiftforge.sim.runner import runner_of
 
-    if limit is None and (source is None or own_count(source) is None):
-        limit = _SAMPLES
-    kind = open_project(folder).kind
-    options = {k: v for k, v in vars(chosen_options(runner_of(kind).options, values)).items()
-               if k in values and v is not None}  # fmt: skip
-    with progress() as advance:
-        page = report(
-            folder, output=output, input=source, limit=limit, devices=devices or None,
-            run=not no_run, rtl=rtl, time_limit_s=time_limit, progress=advance, **options,
-        )  # fmt: skip
+    if len(folders) == 2:
+        page = report_changes(*folders, output=output)
+        names = ["comparison.json"]
+    else:
+        if limit is None and (source is None or own_count(source) is None):
+            limit = _SAMPLES
+        kind = open_project(folders[0]).kind
+        options = {
+            name: value
+            for name, value in vars(chosen_options(runner_of(kind).options, values)).items()
+            if name in values and value is not None
+        }
+        with progress() as advance:
+            page = report(
+                folders[0], output=output, input=source, limit=limit, devices=devices or None,
+                run=not no_run, rtl=rtl, time_limit_s=time_limit, progress=advance, **options,
+            )  # fmt: skip
+        names = sorted(path.name for path in page.parent.glob("*.json"))
     if as_json:
-        print_json({"page": page, "files": sorted(p.name for p in page.parent.glob("*.json"))})
+        print_json({"page": page, "files": names})
     else:
         print_text(str(page))

@@ -18,12 +18,18 @@ def _shape(value: Any) -> str:
     return " × ".join(f"{side:,}" for side in value)
 
 
+def _plain(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
+
+
 FORMS: Mapping[str, Callable[[Any], str]] = {
     "count": lambda value: f"{value:,.0f}",
     "share": lambda value: f"{value:.1%}",
     "tenths": lambda value: f"{value:,.1f}",
     "hundredths": lambda value: f"{value:,.2f}",
     "number": lambda value: f"{value:,.4g}",
+    "plain": _plain,
+    "change": lambda value: f"{value:+.1%}",
     "milli": lambda value: f"{value:,.3f}",
     "shape": _shape,
     "name": str,

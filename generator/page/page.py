@@ -8,6 +8,7 @@ from importlib.resources import files
 from shiftforge.errors import Problem
 from shiftforge.generator.page.accuracy import accuracy
 from shiftforge.generator.page.blocks import Missing, Section
+from shiftforge.generator.page.changes import COMPARISON, change_sections
 from shiftforge.generator.page.documents import GENERATOR, Documents
 from shiftforge.generator.page.figures import Figure, figure
 from shiftforge.generator.page.graph import require_diagrams
@@ -19,7 +20,7 @@ from shiftforge.generator.page.times import times
 from shiftforge.generator.page.vega import require_charts
 from shiftforge.generator.render import render_html, verbatim_html
 
-__all__ = ["page_problems", "page_text"]
+__all__ = ["change_text", "page_problems", "page_text"]
 
 
 def page_problems() -> list[Problem]:
@@ -39,13 +40,33 @@ def page_text(documents: Documents, missing: Mapping[str, Missing]) -> str:
     """
     conv = documents.has("network.json#/convolutions")
     sections = (_conv_sections if conv else text_sections)(documents, missing)
+    return _rendered(documents, sections, f"{PERFORMANCE}/network", _facts(documents))
+
+
+def change_text(documents: Documents, missing: Missing | None) -> str:
+    """The page of what changed between two designs; documents: with comparison.json. Raises as
+    ``page_text`` does."""
+    facts = tuple(
+        (word, figure(documents, f"{COMPARISON}#/names/{number}/{key}", "text"))
+        for number, one in enumerate(("first", "second"))
+        for word, key in ((one, "design"), ("on", "board"))
+    )
+    sections = change_sections(documents, missing)
+    return _rendered(documents, sections, f"{COMPARISON}#/names/1/network", facts)
+
+
+def _rendered(
+    documents: Documents, sections: tuple[Section, ...], title: str,
+    facts: tuple[tuple[str, Figure], ...],
+) -> str:  # fmt: skip
+    """title: the source of it."""
     return render_html(
         "page/page.html.j2",
         {
-            "title": documents.at(f"{PERFORMANCE}/network"),
-            "heading": figure(documents, f"{PERFORMANCE}/network", "text"),
+            "title": documents.at(title),
+            "heading": figure(documents, title, "text"),
             "kind": "ShiftForge report",
-            "facts": _facts(documents),
+            "facts": facts,
             "sections": sections,
             "files": sorted(documents.files),
             "generator": GENERATOR,

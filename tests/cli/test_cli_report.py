@@ -77,6 +77,33 @@ def test_counted_figures_and_accuracy(conv_project: Path, lowered: str, tmp_path
     assert worst == sorted(worst) and "shiftforge report" not in text
 
 
+def test_what_changed_between_two_designs(
+    conv_project: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    needs_drawing()
+    other = tmp_path / "other"
+    shiftforge.generate(random_model(1), "a10gx1150", output=other, units=8, pixels=2)
+    page = tmp_path / "changes.html"
+    assert run(["report", str(conv_project), str(other), "-o", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    for one in figures(text):
+        assert agrees(one.text.removeprefix("+"), resolved(tmp_path, one.source)), one
+    found = json.loads((tmp_path / "comparison.json").read_text())
+    plans = [json.loads((d / "plan.json").read_text())["totals"] for d in (conv_project, other)]
+    rows = {row["name"]: row for row in found["figures"]}
+    for name, key in (("lanes", "lanes"), ("cycles a frame", "modelled_cycles")):
+        assert [rows[name]["a"], rows[name]["b"]] == [plan[key] for plan in plans]
+    slower = sum(row["difference"] for row in found["layers"])
+    assert slower == plans[1]["modelled_cycles"] - plans[0]["modelled_cycles"] != 0
+    assert f"shiftforge report {conv_project} &amp;&amp; shiftforge report {other}" in text
+    text_project = make_project(tmp_path / "tiny")
+    capsys.readouterr()
+    assert run(["report", str(other), str(text_project), "--rtl", "--input", "random:1"]) == 2
+    assert "compared" in capsys.readouterr().err
+    assert run(["report", str(other), str(text_project)]) == 2
+    assert "kind" in capsys.readouterr().err
+
+
 def test_what_is_missing_names_its_command(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     folder = page.parents[1]
