@@ -15,7 +15,7 @@ from shiftforge.cli.options import (
     sample_options,
     time_limit_option,
 )
-from shiftforge.errors import Problem
+from shiftforge.errors import InputError, Problem
 
 __all__ = ["command"]
 
@@ -102,7 +102,7 @@ def command(
 
     With two projects the page tells what changed from DIR to OTHER.
     """
-    from shiftforge.cli.dynamic import chosen_options
+    from shiftforge.cli.dynamic import chosen_options, foreign_options, runner_options
     from shiftforge.cli.output import print_json, print_text, progress
     from shiftforge.generator.project import open_project
     from shiftforge.quant.text.inputs import own_count
@@ -116,6 +116,8 @@ def command(
         if limit is None and (source is None or own_count(source) is None):
             limit = _SAMPLES
         kind = open_project(folders[0]).kind
+        if foreign_options(kind, runner_options):
+            raise InputError(_places(folders, output))
         options = {
             name: value
             for name, value in vars(chosen_options(runner_of(kind).options, values)).items()

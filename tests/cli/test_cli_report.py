@@ -12,19 +12,24 @@ import pytest
 from albert_projects import make_project
 from pages import agrees, figures, needs_drawing, resolved
 
-import shiftforge
+from shiftforge.boards.load import load_board
 from shiftforge.cli.main import run
+from shiftforge.generator.conv.target import generate
 from shiftforge.generator.page import page as drawing
 from shiftforge.quant.graph.example import random_model
 
 Capture = pytest.CaptureFixture[str]
 
 
+def made(folder: Path, units: int = 16, pixels: int = 7) -> Path:
+    design = generate(random_model(1), load_board("a10gx1150"), units=units, pixels=pixels)
+    design.write(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def conv_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report") / "d"
-    shiftforge.generate(random_model(1), "a10gx1150", output=folder)
-    return folder
+    return made(tmp_path_factory.mktemp("report") / "d")
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +86,7 @@ def test_what_changed_between_two_designs(
     conv_project: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     needs_drawing()
-    other = tmp_path / "other"
-    shiftforge.generate(random_model(1), "a10gx1150", output=other, units=8, pixels=2)
+    other = made(tmp_path / "other", 8, 2)
     page = tmp_path / "changes.html"
     assert run(["report", str(conv_project), str(other), "-o", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
@@ -136,7 +140,7 @@ def test_a_wrong_number_is_located_and_not_written(
         (["--no-run", "--input", "random:1"], "--no-run, and what is to run"),
         (["--rtl"], "give --input"),
         (["--device", "fpga", "--limit", "0"], "fpga"),
-        (["--threshold", "0.3", "--no-run", "-o", "x.txt"], "--threshold is for text classifiers"),
+        (["--threshold", "0.3", "--no-run"], "--threshold is for text classifiers"),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -154,7 +158,7 @@ def test_the_page_needs_nothing_else(page: Path) -> None:
 
 
 def test_the_project_stays_one(page: Path, conv_project: Path, capsys: Capture) -> None:
-    shiftforge.generate(random_model(1), "a10gx1150", output=conv_project)
+    made(conv_project)
     assert page.is_file()
     first = {path.name: path.read_bytes() for path in page.parent.iterdir()}
     assert run(["report", str(conv_project), "--no-run", "--json"]) == 0

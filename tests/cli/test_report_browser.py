@@ -9,8 +9,9 @@ from albert_projects import make_project
 from browser import axe, chromium, driven
 from pages import needs_drawing
 
-import shiftforge
+from shiftforge.boards.load import load_board
 from shiftforge.cli.main import run
+from shiftforge.generator.conv.target import generate
 from shiftforge.quant.graph.example import random_model
 
 pytestmark = pytest.mark.slow
@@ -28,7 +29,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     needs_drawing()
     folder = tmp_path_factory.mktemp("browser") / "d"
     if request.param == "conv":
-        shiftforge.generate(random_model(1), "a10gx1150", output=folder)
+        generate(random_model(1), load_board("a10gx1150"), units=16, pixels=7).write(folder)
     else:
         make_project(folder)
     assert run(["report", str(folder), "--no-run"]) == 0
