@@ -24,6 +24,7 @@ __all__ = [
     "make_words",
     "markdown",
     "markdown_code",
+    "printable",
     "python_doc",
     "python_value",
     "verbatim",
@@ -55,7 +56,7 @@ def html_line(value: object) -> object:
     """A value on its way into HTML, where text is escaped later: without control characters."""
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
-    return _printable(value)
+    return printable(value)
 
 
 def verbatim(text: str) -> Escaped:
@@ -73,7 +74,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Without control characters and halves of characters, which become "_"."""
     return "".join(c if c.isprintable() else "_" for c in text)
 
 
@@ -94,7 +96,7 @@ def python_value(value: object) -> Escaped:
 
 def make_comment(text: str) -> Escaped:
     """A text inside a comment of a Makefile, which a backslash at the end would continue."""
-    return Escaped(_cut(_printable(text).replace("\\", "_")))
+    return Escaped(_cut(printable(text).replace("\\", "_")))
 
 
 def make_word(text: str) -> Escaped:
@@ -117,7 +119,7 @@ def make_words(texts: Iterable[str]) -> Escaped:
 
 def markdown(text: str) -> Escaped:
     """A text inside a line or a cell of Markdown: no markup, no link, no HTML."""
-    return Escaped("".join(_marked(*three) for three in _with_neighbours(_cut(_printable(text)))))
+    return Escaped("".join(_marked(*three) for three in _with_neighbours(_cut(printable(text)))))
 
 
 def _with_neighbours(text: str) -> Iterable[tuple[str, str, str]]:
@@ -135,12 +137,12 @@ def _marked(before: str, character: str, after: str) -> str:
 
 def markdown_code(text: str) -> Escaped:
     """A text inside a span of code of Markdown, also in a table: what could end it becomes "_"."""
-    return Escaped(_cut("".join("_" if c in "`|\\" else c for c in _printable(text))))
+    return Escaped(_cut("".join("_" if c in "`|\\" else c for c in printable(text))))
 
 
 def indented_code(text: str) -> Escaped:
     """A line of an indented block of code of Markdown, where nothing is markup."""
-    return Escaped(_printable(text))
+    return Escaped(printable(text))
 
 
 def yaml_text(text: str) -> Escaped:

@@ -64,6 +64,9 @@ class SimulatesRtl(Protocol):
 
         found: of the run, with a sample. file: .vcd or .fst."""
 
+    def energy(self, samples: Any, run: Run) -> dict[str, Any]:
+        """Modelled energy of a run's samples, for JSON: "energy_uj" in all, "energy" by part."""
+
     def kept(self, project: Project, samples: Any, run: Run, sample: int) -> Design:
         """What the simulation of a sample was made of, for another simulator: sources of unit and
         bench, memory image and arguments."""

@@ -45,8 +45,10 @@ def accuracy_documents(
     layers: of the first pair that tells them, worst first; an SQNR of null is no difference, and
     ``worst`` is without these.
     """
+    # A model may have been stripped of its float weights.
+    flow = [name for name in runner.flow if not runner.check(samples, [name])]
     pairs = compare(
-        project, runner, samples, default_pairs(runner.flow, devices),
+        project, runner, samples, default_pairs(flow, devices),
         time_limit_s=limits.time_limit_s, progress=limits.progress,
     )  # fmt: skip
     told = [_pair(pair) for pair in pairs]
@@ -89,6 +91,7 @@ def rtl_documents(
         "counted_network_performance.json": {
             "figures": "counted",
             **single,
+            **runner.energy(samples, run),
             "samples": runner.count(samples),
             "most_cycles": max(cycles, default=0),
             "commands": told["commands"],

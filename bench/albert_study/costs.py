@@ -13,24 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.common.records import write_json
-from shiftforge.generator.edgebert.energy.dvfs import OperatingPoint
-from shiftforge.generator.edgebert.energy.energy import cost_at, layer_works, unit_power
+from shiftforge.generator.edgebert.energy.energy import (
+    NOMINAL_45,
+    cost_at,
+    layer_works,
+    unit_power,
+)
 from shiftforge.generator.edgebert.energy.unit_energy import HOROWITZ_45
 from shiftforge.generator.edgebert.sentence import choose_unit, plan_sentence
 from shiftforge.quant.albert.network.integer import IntegerAlbert
 from shiftforge.sim.edgebert.sentence_rtl import ClassifierRtl
 
-__all__ = ["NOMINAL", "LayerCosts", "at_depth", "layer_costs", "load_costs", "save_costs"]
-
-NOMINAL = OperatingPoint(0.9, 1e9)
-"""The voltage of the coefficients, 45 nm; the clock is assumed."""
+__all__ = ["LayerCosts", "at_depth", "layer_costs", "load_costs", "save_costs"]
 
 
 @dataclass(frozen=True)
 class LayerCosts:
     """Means over sentences, of the first 1, 2, .. layers with the embeddings before them.
 
-    cycles: the RTL's. energy_uj: modelled from the RTL's counters, at NOMINAL, with the memory
+    cycles: the RTL's. energy_uj: modelled from the RTL's counters, at NOMINAL_45, with the memory
     outside; unit_uj: without it."""
 
     sentences: int
@@ -47,7 +48,7 @@ def layer_costs(
     design = choose_unit(network, lanes)
     longest = max(len(ids) for ids in sentences)
     unit = ClassifierRtl(design, network, None, longest=longest)
-    power = unit_power(design.config, HOROWITZ_45, NOMINAL)
+    power = unit_power(design.config, HOROWITZ_45, NOMINAL_45)
     cycles, energy, own = [], [], []
     for ids in sentences:
         run = unit.run(ids)
@@ -55,7 +56,7 @@ def layer_costs(
         beats = run.reads, run.writes
         works = layer_works(design.config, HOROWITZ_45, plan.program.commands, run.commands, beats)
         cycles.append(np.cumsum([work.cycles for work in works]))
-        costs = [cost_at(work, power, NOMINAL) for work in works]
+        costs = [cost_at(work, power, NOMINAL_45) for work in works]
         energy.append(np.cumsum([cost.total / 1000 for cost in costs]))
         own.append(np.cumsum([cost.unit / 1000 for cost in costs]))
     return LayerCosts(

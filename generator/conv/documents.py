@@ -107,10 +107,11 @@ def _performance(plan: PlannedFile) -> dict[str, Any]:
 
 
 def _memory(plan: PlannedFile) -> dict[str, Any]:
-    """``spans``: first and last steps in which something lies there; steps count from 1."""
+    """first, last: steps in which something lies there, which count from 1; ``lives`` has a row for
+    each time of a map that comes and goes."""
     line = plan.array.line_bytes
     kept = _residuals(plan)
-    maps = [
+    maps: list[dict[str, Any]] = [
         {
             "name": own.name,
             "kind": "kept for an addition" if own.name in kept else "read by the next layer",
@@ -124,12 +125,16 @@ def _memory(plan: PlannedFile) -> dict[str, Any]:
         for own in plan.memory.maps
         if own.name in plan.memory.bases
     ]
+    lives = [
+        {**own, "first": first, "last": last} for own in maps for first, last in own.pop("spans")
+    ]
     return {
         "figures": "modelled",
         "line_bytes": line,
         "lines": plan.memory.total_lines,
         "bytes": plan.memory.total_lines * line,
         "maps": maps,
+        "lives": lives,
     }
 
 

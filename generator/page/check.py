@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from shiftforge.generator.page.documents import Documents
-from shiftforge.generator.page.figures import figure_text
+from shiftforge.generator.page.figures import figure_text, label_text
 
 __all__ = ["Fault", "check_page"]
 
@@ -65,7 +65,7 @@ class _Chart:
 
 def _chart(chart: _Chart, documents: Documents) -> list[Fault]:
     try:
-        wanted = sorted(chart.label.format(**row) for row in documents.at(chart.source))
+        wanted = sorted(label_text(chart.label, row) for row in documents.at(chart.source))
     except (KeyError, TypeError, ValueError) as error:
         return [Fault(chart.source, str(error))]
     faults = []

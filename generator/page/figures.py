@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from shiftforge.generator.escape import printable
 from shiftforge.generator.page.documents import Documents
 
-__all__ = ["FORMS", "Figure", "Mark", "figure", "figure_text"]
+__all__ = ["FORMS", "Figure", "Mark", "figure", "figure_text", "label_text"]
 
 NOTHING = "–"
 Word = Literal["modelled", "counted", "synthesised", "routed", "measured"]
@@ -16,6 +17,10 @@ Word = Literal["modelled", "counted", "synthesised", "routed", "measured"]
 
 def _shape(value: Any) -> str:
     return " × ".join(f"{side:,}" for side in value)
+
+
+def _text(value: Any) -> str:
+    return printable(str(value))
 
 
 def _plain(value: Any) -> str:
@@ -32,9 +37,9 @@ FORMS: Mapping[str, Callable[[Any], str]] = {
     "change": lambda value: f"{value:+.1%}",
     "milli": lambda value: f"{value:,.3f}",
     "shape": _shape,
-    "name": str,
-    "text": str,
-    "words": str,
+    "name": _text,
+    "text": _text,
+    "words": _text,
     "yes": lambda value: "yes" if value else "no",
 }
 """How a value is shown. name: of a layer, a file or the like, in the type of code. words: that may
@@ -66,6 +71,11 @@ class Mark:
 def figure_text(value: Any, form: str) -> str:
     """A value as it is shown; a dash for one that is not there."""
     return NOTHING if value is None else FORMS[form](value)
+
+
+def label_text(label: str, row: Mapping[str, Any]) -> str:
+    """What a datum of a chart is called. label: as ``str.format`` takes it."""
+    return printable(label.format(**row))
 
 
 def figure(documents: Documents, source: str, form: str, unit: str = "") -> Figure:

@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from shiftforge.errors import InputError, Problem, ToolFailed
+from shiftforge.generator.escape import printable
 from shiftforge.generator.page.figures import figure_text
 from shiftforge.generator.render import verbatim_html
 from shiftforge.tools import run_tool
@@ -89,5 +90,4 @@ def _node(name: str, kind: str, texts: Iterable[str]) -> str:
 
 def _quoted(text: str) -> str:
     short = text if len(text) <= _LONGEST + 8 else f"{text[: _LONGEST + 7]}…"
-    plain = "".join(c if c.isprintable() else "_" for c in short)
-    return plain.replace("\\", "\\\\").replace('"', '\\"')
+    return printable(short).replace("\\", "\\\\").replace('"', '\\"')

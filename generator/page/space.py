@@ -35,7 +35,7 @@ _ITEMS = columns_of(
     ("DSP blocks", "dsp", "count"),
     ("From", "kind", "text"),
 )
-_MAPS = "memory_map.json#/maps"
+_MAPS, _LIVES = "memory_map.json#/maps", "memory_map.json#/lives"
 _MAP_COLUMNS = columns_of(
     ("Map", "name", "name"),
     ("First line", "base", "count"),
@@ -87,7 +87,7 @@ def _memory(documents: Documents) -> Chart:
     label = "{name}: lines {base:,} and {lines:,} more, in steps {first:,} to {last:,}, {kind}"
     held = [
         {**row, "until": row["last"] + 1, "top": row["base"] + row["lines"]}
-        for row in labelled(documents.at(_MAPS), label)
+        for row in labelled(documents.at(_LIVES), label)
     ]
     colours = {kind: f"var(--c{number})" for number, kind in enumerate(_KINDS, 1)}
     spec: dict[str, Any] = {
@@ -106,7 +106,7 @@ def _memory(documents: Documents) -> Chart:
     }  # fmt: skip
     return Chart(
         "memory", "Where feature maps lie, step by step", draw(spec, held, WIDE),
-        draw(spec, held, NARROW), _MAPS, label, Mark("modelled"),
+        draw(spec, held, NARROW), _LIVES, label, Mark("modelled"),
         "Maps that follow each other lie at opposite ends of one memory; what an addition still "
         "needs stays where it is.", tuple(colours.items()),
     )  # fmt: skip

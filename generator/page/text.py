@@ -31,6 +31,7 @@ __all__ = ["text_sections"]
 
 _ACCURACY = "accuracy.json#"
 _STAGES = "estimate_layer_cycles.json#/stages"
+_TITLES = {"uj": "µJ"}
 _STORAGE = columns_of(
     ("Part", "name", "text"),
     ("Bit masks, bytes", "mask", "count"),
@@ -98,9 +99,12 @@ def _overview(documents: Documents) -> Section:
         samples = figure(documents, f"{COUNTED}/samples", "count")
         ran = Mark("counted", samples, "on the RTL,", "texts")
         ideal = figure(documents, f"{COUNTED}/ideal_cycles", "count")
+        unit = figure(documents, f"{COUNTED}/unit_uj", "tenths", "µJ")
         cards += [
             Card("Cycles of the RTL", figure(documents, f"{COUNTED}/cycles", "count"), ran,
                  beside=(("of products", ideal),)),
+            Card("Energy of all texts", figure(documents, f"{COUNTED}/energy_uj", "tenths", "µJ"),
+                 Mark("modelled", behind="on the RTL's counters"), beside=(("unit alone", unit),)),
             Card("Array at work", figure(documents, f"{COUNTED}/utilisation", "share"), ran),
         ]  # fmt: skip
     return Section("overview", "At a glance", "", (Cards(tuple(cards)),))
@@ -159,6 +163,13 @@ def _time(documents: Documents, missing: Mapping[str, Missing]) -> Section:
         ]  # fmt: skip
     elif "rtl" in missing:
         blocks.append(missing["rtl"])
+    if documents.has(f"{COUNTED}/energy"):
+        volts = figure(documents, f"{COUNTED}/energy_volts", "number")
+        mark = Mark("modelled", volts, "on counters of the RTL, at", "V")
+        blocks.append(
+            _bars(documents, "energy", "Energy of all texts, by part", f"{COUNTED}/energy", "name",
+                  "uj", "{name}: {uj:,.3f} µJ", mark)
+        )  # fmt: skip
     if "routed" in missing:
         blocks.append(missing["routed"])
     blocks += [
@@ -192,7 +203,7 @@ def _bars(
             "x": {
                 "field": value,
                 "type": "quantitative",
-                "title": value,
+                "title": _TITLES.get(value, value),
                 "axis": {"tickMinStep": 1},
             },
             "description": {"field": LABEL},

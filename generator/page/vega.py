@@ -14,6 +14,8 @@ from typing import Any
 from markupsafe import Markup
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.generator.escape import printable
+from shiftforge.generator.page.figures import label_text
 from shiftforge.generator.render import verbatim_html
 
 __all__ = ["LABEL", "NARROW", "WIDE", "draw", "labelled", "require_charts"]
@@ -46,8 +48,13 @@ def _converter() -> Any:
 
 
 def labelled(rows: Sequence[Mapping[str, Any]], label: str) -> list[dict[str, Any]]:
-    """The rows as a chart takes them, each with its label."""
-    return [{**row, LABEL: label.format(**row)} for row in rows]
+    """The rows as a chart takes them, each with its label; vl-convert ends the process at a text
+    with a control character."""
+    return [
+        {key: printable(value) if isinstance(value, str) else value for key, value in row.items()}
+        | {LABEL: label_text(label, row)}
+        for row in rows
+    ]
 
 
 def draw(spec: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], width: int) -> Markup:

@@ -260,6 +260,12 @@ class TextRunner(Base):
         report = cosim_report(samples, rtl.facts["runs"], pairs)
         return report, cosim_tables(samples, report)
 
+    def energy(self, samples: TextSamples, run: Run) -> dict[str, Any]:
+        """See ``SimulatesRtl``."""
+        from shiftforge.sim.edgebert.run_energy import run_energy
+
+        return run_energy(samples, run.facts["runs"])
+
     def outputs(self, got: Sequence[Run]) -> tuple[Sentence, ...]:
         """The sentences."""
         return tuple(sentence for run in got for sentence in run.result)

@@ -20,6 +20,7 @@ from shiftforge.generator.edgebert.energy.unit_energy import (
 from shiftforge.generator.edgebert.unit import UnitConfig
 
 __all__ = [
+    "NOMINAL_45",
     "Counters",
     "SentenceCost",
     "UnitPower",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 _EMBEDDINGS = "embedding_norm"  # the command whose operands are the word and place codes
+NOMINAL_45 = OperatingPoint(0.9, 1e9)
+"""The voltage of the coefficients of 45 nm; the clock is assumed."""
 _PJ_TO_NJ = 1e-3
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from pathlib import Path
 
+import pytest
+from pages import needs_drawing
+
+from shiftforge.boards.load import load_board
+from shiftforge.generator.conv.documents import conv_documents
+from shiftforge.generator.conv.target import generate
 from shiftforge.generator.page.check import check_page
 from shiftforge.generator.page.documents import Documents, pointed
+from shiftforge.generator.page.page import page_text
+from shiftforge.quant.graph.example import random_model
+from shiftforge.quant.graph.file import load_model
 
 DOCUMENTS = Documents(
     {"a.json": {"cycles": 12345, "share": 0.5, "rows": [{"n": 1, "name": "x"}, {"n": 2000}]}}
@@ -49,3 +59,16 @@ def test_pointers() -> None:
     for pointer in ("/x", "/a~1b/1", "/a~1b/x", "/a~1b/0/m~0n/z"):
         with pytest.raises(KeyError):
             pointed(value, pointer)
+
+
+def test_texts_of_strangers_are_escaped(tmp_path: Path) -> None:
+    needs_drawing()
+    evil = "</svg></script><script>alert(1)</script>\x00&quot;{0}"
+    generate(random_model(1), load_board("a10gx1150"), units=16, pixels=7).write(tmp_path)
+    found = conv_documents(tmp_path, load_model(tmp_path / "model.safetensors"))
+    name = found["network.json"]["nodes"][0]["name"]
+    text = json.dumps(found).replace(json.dumps(name), json.dumps(evil))
+    documents = Documents(json.loads(text))
+    page = page_text(documents, {})
+    assert "<script>alert" not in page and page.count("<script") == 1
+    assert check_page(page, documents) == []
