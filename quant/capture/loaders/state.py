@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
@@ -13,24 +14,31 @@ __all__ = ["check_fit", "fill", "network_tensors", "require"]
 REMEDY = "give the weights of an unmodified MobileNetV2"
 _DEEPEST, _SHOWN = 4, 6
 _LARGEST_KERNEL = 7
+# "ema", "state_dict_ema", "model_ema.module", "ema_state_dict"
+_AVERAGE = re.compile(r"(^|[._])ema([._]|$)")
 
 
 def network_tensors(
-    loaded: object, first: str, where: str
+    loaded: object, firsts: Sequence[str], where: str
 ) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
     """(tensors of one network in a checkpoint, by its own names; lines on what was taken).
 
-    first: a name that every such network has. Training scripts wrap a state dict (``state_dict``,
-    ``model_state_dict``, ``model``, ``ema``), and wrappers prefix its names (``module.``,
-    ``_orig_mod.``, Lightning's ``model.``): taken where exactly one set of weights is there. Raises
-    InputError that names the keys found where there is none, or are several.
+    firsts: names of which every such network has one. Training scripts wrap a state dict
+    (``state_dict``, ``model_state_dict``, ``model``, ``ema``), and wrappers prefix its names
+    (``module.``, ``_orig_mod.``, Lightning's ``model.``): taken where exactly one set of weights is
+    there, or one beside its moving average (``ema``, ``state_dict_ema``), which is the one that was
+    evaluated. Raises InputError that names the keys found where there is none, or are several.
     """
-    sets = dict(_sets(loaded, "", first, _DEEPEST))
+    sets = {n: own for first in firsts for n, own in _sets(loaded, "", first, _DEEPEST)}
     if not sets:
-        what = f"no tensor is called {first}; it holds {_keys(loaded)}"
-        remedy = "give torchvision's MobileNetV2 (torch.save(model.state_dict(), PATH)), or load "
-        remedy += "another network by package.module:factory"
+        what = f"no tensor is called {' or '.join(firsts)}; it holds {_keys(loaded)}"
+        remedy = "give a MobileNetV2 of torchvision or timm (torch.save(model.state_dict(), PATH))"
+        remedy += ", or load another network by package.module:factory"
         raise InputError(Problem(what, remedy, where))
+    averaged = [name for name in sets if _AVERAGE.search(name)]
+    beside = [name or "those without a prefix" for name in sets if name not in averaged]
+    if len(averaged) == 1 and beside:
+        sets = {averaged[0]: sets[averaged[0]]}
     if len(sets) > 1:
         names = [name or "those without a prefix" for name in sets]
         what = f"it holds {len(sets)} sets of weights: {_listed(names)}"
@@ -38,6 +46,8 @@ def network_tensors(
         raise InputError(Problem(what, remedy, where))
     (name, (tensors, left)) = next(iter(sets.items()))
     notes = [f"the weights are those under {name}"] if name else []
+    if name in averaged and beside:
+        notes.append(f"they are a moving average; leaving aside {_listed(beside)}")
     if left:
         notes.append(f"leaving aside {_listed(left)}")
     return tensors, tuple(notes)
@@ -75,23 +85,33 @@ def _listed(names: Sequence[object]) -> str:
     return ", ".join(ascii(str(name))[1:-1][:60] for name in names[:_SHOWN]) + more
 
 
-def fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
-    """Copy tensors into module's parameters and buffers of the same names.
+def fill(
+    module: torch.nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    where: str,
+    spelled: Callable[[str], str] = str,
+) -> None:
+    """Copy tensors into module's parameters and buffers, as ``check_fit`` names them.
 
     Raises InputError as ``check_fit`` does.
     """
-    check_fit(module, tensors, where)
-    wanted = module.state_dict()
-    module.load_state_dict({k: v for k, v in tensors.items() if k in wanted}, strict=False)
+    check_fit(module, tensors, where, spelled)
+    given = {name: tensors.get(spelled(name)) for name in module.state_dict()}
+    module.load_state_dict({n: t for n, t in given.items() if t is not None}, strict=False)
 
 
-def check_fit(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+def check_fit(
+    module: torch.nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    where: str,
+    spelled: Callable[[str], str] = str,
+) -> None:
     """Raise InputError listing all missing, left over and misshapen tensors.
 
-    Batch norm's counter of batches may be missing: it plays no part in inference. The module may be
-    on the device meta.
+    spelled: what the tensors' file calls a name of the module's. Batch norm's counter of batches
+    may be missing: it plays no part in inference. The module may be on the device meta.
     """
-    wanted = module.state_dict()
+    wanted = {spelled(name): held for name, held in module.state_dict().items()}
     problems = Problems()
     for name, held in wanted.items():
         given = tensors.get(name)

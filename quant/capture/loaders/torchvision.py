@@ -1,4 +1,4 @@
-"""A torchvision MobileNetV2 state dict: key layout features.N.conv..., without torchvision."""
+"""A MobileNetV2 state dict with torchvision's or timm's names, without either package."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.capture.export import capture
+from shiftforge.quant.capture.loaders.mobilenet_names import FIRST_NAMES, spelling_of
 from shiftforge.quant.capture.loaders.screen import check_torch_zip
 from shiftforge.quant.capture.loaders.state import fill, network_tensors, require
 from shiftforge.quant.capture.raised import reason
@@ -64,9 +65,10 @@ class TorchvisionMobileNetV2(nn.Module):
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], where: str) -> None:
         super().__init__()
+        spelled = spelling_of(tensors)
 
         def weight(name: str) -> torch.Tensor:
-            return require(tensors, name, 4, where)
+            return require(tensors, spelled(name), 4, where)
 
         features: list[nn.Module] = [_conv_norm(weight("features.0.0.weight"), 2, False)]
         for index in range(1, BLOCKS + 1):
@@ -78,9 +80,9 @@ class TorchvisionMobileNetV2(nn.Module):
             features.append(InvertedResidual([weight(n) for n in names], stride))
         features.append(_conv_norm(weight("features.18.0.weight"), 1, False))
         self.features = nn.Sequential(*features)
-        classes, channels = require(tensors, "classifier.1.weight", 2, where).shape
+        classes, channels = require(tensors, spelled("classifier.1.weight"), 2, where).shape
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(channels, classes))
-        fill(self, tensors, where)
+        fill(self, tensors, where, spelled)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> (N, classes) logits."""
@@ -96,15 +98,15 @@ def _state_dict(path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
     except Exception as error:  # PyTorch's reader raises what its parts raise
         what = f"PyTorch cannot load it: {reason(error)}"
         raise InputError(Problem(what, "save it again", str(path))) from error
-    return network_tensors(loaded, "features.0.0.weight", str(path))
+    return network_tensors(loaded, FIRST_NAMES, str(path))
 
 
 def load_torchvision(path: Path, *, resolution: int | None = None) -> FloatGraph:
-    """The folded graph of a torchvision MobileNetV2 state dict of any width.
+    """The folded graph of a MobileNetV2 state dict of torchvision or timm, of any width.
 
     The resolution is not in the file: 224 unless given; pictures are resized and cropped as
-    torchvision does it for ImageNet (256 and 224, or in the same proportion). Raises
-    InputError for a file that is no plain checkpoint of tensors or does not fit MobileNetV2.
+    the package does it for ImageNet (256 and 224, or in the same proportion; timm's bicubic).
+    Raises InputError for a file that is no plain checkpoint of tensors or does not fit MobileNetV2.
     """
     tensors, found = _state_dict(path)
     try:
@@ -117,8 +119,11 @@ def load_torchvision(path: Path, *, resolution: int | None = None) -> FloatGraph
     side = RESOLUTION if resolution is None else resolution
     channels = int(module.get_parameter("features.0.0.weight").shape[1])
     mean, std = (MEAN, STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
-    usual = Preprocess(channels, RESOLUTION, RESOLUTION, mean, std, RESIZE)
+    timm = spelling_of(tensors).kind == "timm"
+    resize = replace(RESIZE, filter="bicubic") if timm else RESIZE
+    usual = Preprocess(channels, RESOLUTION, RESOLUTION, mean, std, resize)
     preprocess = usual.at(side, side)
     graph = capture(module, (channels, side, side), preprocess, path.stem)
-    line = f"{describe(preprocess)} (as torchvision does; the file says nothing of it)"
+    whose = "timm" if timm else "torchvision"
+    line = f"{describe(preprocess)} (as {whose} does; the file says nothing of it)"
     return replace(graph, notes=(*found, line))

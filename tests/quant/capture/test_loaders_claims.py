@@ -114,7 +114,8 @@ def test_exported_program_and_its_remedy(tmp_path: Path) -> None:
     refused(tmp_path / "b.pth", "it holds weight, bias")
 
 
-STATE = {FIRST: torch.zeros(1), "features.0.1.bias": torch.ones(2)}
+STATE = {FIRST: torch.zeros(1), "features.0.1.bias": torch.full((2,), 2.0)}
+ZEROS = {name: torch.zeros_like(tensor) for name, tensor in STATE.items()}
 WRAPPED: dict[str, Any] = {
     "plain": STATE,
     "data parallel": {f"module.{k}": v for k, v in STATE.items()},
@@ -142,16 +143,32 @@ WRAPPED: dict[str, Any] = {
 
 @pytest.mark.parametrize("form", WRAPPED)
 def test_wrapped_state_dicts_are_taken(form: str) -> None:
-    found, notes = network_tensors(WRAPPED[form], FIRST, "x")
+    found, notes = network_tensors(WRAPPED[form], [FIRST], "x")
     assert set(found) == set(STATE)
     assert ("n_averaged" in str(notes)) == (form == "averaged")
     assert ("criterion.weight" in str(notes)) == (form == "lightning")
 
 
 @pytest.mark.parametrize(
+    "loaded",
+    [
+        {"state_dict": ZEROS, "state_dict_ema": STATE, "epoch": 1},
+        {"model": ZEROS, "model_ema": {f"module.{k}": v for k, v in STATE.items()}},
+        {"net": ZEROS, "ema_state_dict": STATE},
+        {"model": ZEROS, "ema": {"module": STATE, "decay": 0.999}},
+    ],
+)
+def test_a_moving_average_is_taken_and_told(loaded: Any) -> None:
+    found, notes = network_tensors(loaded, [FIRST], "x")
+    assert set(found) == set(STATE) and (found["features.0.1.bias"] == 2).all()
+    assert f"they are a moving average; leaving aside {next(iter(loaded))}" in notes
+
+
+@pytest.mark.parametrize(
     ("loaded", "said"),
     [
-        ({"model": STATE, "ema": STATE}, "2 sets of weights: model, ema"),
+        ({"model": STATE, "net": STATE}, "2 sets of weights: model, net"),
+        ({"model_ema": STATE, "ema": STATE}, "2 sets of weights: model_ema, ema"),
         (
             {**{f"a.{k}": v for k, v in STATE.items()}, **STATE},
             "weights: a, those without a prefix",
@@ -167,7 +184,7 @@ def test_wrapped_state_dicts_are_taken(form: str) -> None:
 )
 def test_what_is_ambiguous_is_named(loaded: object, said: str) -> None:
     with pytest.raises(InputError) as caught:
-        network_tensors(loaded, FIRST, "x")
+        network_tensors(loaded, [FIRST], "x")
     assert said in str(caught.value) and caught.value.problems[0].remedy
 
 

@@ -17,6 +17,7 @@ from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
 from shiftforge.errors import InputError
 from shiftforge.quant.capture.evaluate import run_float
+from shiftforge.quant.capture.loaders.mobilenet_names import spelling_of
 from shiftforge.quant.capture.source import load_source
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.graph.types import Preprocess, Resize
@@ -65,6 +66,55 @@ def test_torchvision(plain: MobileNetV2ForImageClassification, tmp_path: Path) -
     sources = {n.name: n.source for n in graph.nodes}
     assert sources["features_2_conv_0"] == "features.2.conv.0.0"
     assert sources["features_3_add"] == "features.3"
+
+
+TIMM = {
+    "features.0.0.weight": "conv_stem.weight", "features.0.1.bias": "bn1.bias",
+    "features.1.conv.0.0.weight": "blocks.0.0.conv_dw.weight",
+    "features.1.conv.0.1.weight": "blocks.0.0.bn1.weight",
+    "features.1.conv.1.weight": "blocks.0.0.conv_pw.weight",
+    "features.1.conv.2.running_var": "blocks.0.0.bn2.running_var",
+    "features.2.conv.0.0.weight": "blocks.1.0.conv_pw.weight",
+    "features.3.conv.1.0.weight": "blocks.1.1.conv_dw.weight",
+    "features.17.conv.2.weight": "blocks.6.0.conv_pwl.weight",
+    "features.17.conv.3.bias": "blocks.6.0.bn3.bias",
+    "features.18.0.weight": "conv_head.weight", "features.18.1.bias": "bn2.bias",
+    "classifier.1.weight": "classifier.weight",
+}  # fmt: skip
+FLAT = {
+    "features.0.0.weight": "features.0.0.weight",
+    "features.1.conv.0.0.weight": "features.1.conv.0.weight",
+    "features.1.conv.1.weight": "features.1.conv.3.weight",
+    "features.2.conv.1.1.bias": "features.2.conv.4.bias",
+    "features.2.conv.2.weight": "features.2.conv.6.weight",
+    "features.17.conv.3.bias": "features.17.conv.7.bias",
+    "features.18.0.weight": "conv.0.weight", "classifier.1.bias": "classifier.bias",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "known"), [("timm", TIMM), ("flat", FLAT)])
+def test_other_names_of_the_same_network(
+    kind: str, known: dict[str, str], plain: MobileNetV2ForImageClassification, tmp_path: Path
+) -> None:
+    spelled = spelling_of({*known.values(), "conv.1.weight", "classifier.weight"})
+    assert spelled.kind == kind
+    assert {name: spelled(name) for name in known} == known
+    state = {spelled(name): tensor for name, tensor in torchvision_state(plain).items()}
+    torch.save({"state_dict": state}, tmp_path / "net.pth")
+    graph = load_source(str(tmp_path / "net.pth"), resolution=64)
+    assert relative_difference(plain, graph) < 1e-4
+    assert graph.preprocess.resize.filter == ("bicubic" if kind == "timm" else "bilinear")
+
+    del state[known["features.17.conv.3.bias"]]
+    state["blocks.3.0.se.conv_reduce.weight"] = torch.zeros(1)
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(InputError) as caught:
+        load_source(str(tmp_path / "net.pth"))
+    said = [problem.what for problem in caught.value.problems]
+    assert said == [
+        f"tensor {known['features.17.conv.3.bias']} is missing",
+        "tensor blocks.3.0.se.conv_reduce.weight belongs to no layer",
+    ]
 
 
 def test_torchvision_state_that_does_not_fit_lists_every_tensor(
