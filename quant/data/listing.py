@@ -25,6 +25,14 @@ class Listing:
     notes: tuple[str, ...]
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is one; a link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
@@ -41,7 +49,7 @@ def picture_files(folder: Path) -> tuple[list[Path], int, int]:
     """
     pictures, hidden, others = [], 0, 0
     for entry in _entries(folder):
-        if entry.is_dir():
+        if _is_folder(entry):
             continue
         if entry.name.startswith("."):
             hidden += 1
@@ -54,7 +62,7 @@ def picture_files(folder: Path) -> tuple[list[Path], int, int]:
 
 def class_folders(folder: Path) -> list[str]:
     """Names of the folders in a folder, in order; hidden ones are left out."""
-    return [e.name for e in _entries(folder) if e.is_dir() and not e.name.startswith(".")]
+    return [e.name for e in _entries(folder) if _is_folder(e) and not e.name.startswith(".")]
 
 
 def list_pictures(folder: Path) -> Listing:
@@ -70,6 +78,8 @@ def list_pictures(folder: Path) -> Listing:
     else:
         held = {name: picture_files(folder / name) for name in names}
         pictures = [path for found, _, _ in held.values() for path in found]
+        inner = sum(len(class_folders(folder / name)) for name in names)
+        left += [f"{inner} folders in its class folders"] if inner else []
         classes = tuple(name for name, (found, _, _) in held.items() for _ in found)
         hidden += sum(count for _, count, _ in held.values())
         others += sum(count for _, _, count in held.values())

@@ -110,6 +110,9 @@ def test_a_list(project: Path, tree: Path, capsys: pytest.CaptureFixture[str]) -
     found = told(["evaluate", str(project), "--data", str(path), "--at", "golden"], capsys)
     assert found["checkpoints"]["golden"]["top1"] == pytest.approx(2 / 3)
     assert found["checkpoints"]["golden"]["confusion"] == [[0, 0, 1], [0, 1, 0], [0, 0, 1]]
+    path.write_text("\ufeffid,Class,path\n7,red,test/red/1.png\n8,blue,test/blue/1.png\n")
+    found = told(["evaluate", str(project), "--data", str(path), "--at", "golden"], capsys)
+    assert found["checkpoints"]["golden"]["top1"] == 1.0
     path.write_text("test/red/1.png,2\ntest/green/2.png,1\n")
     found = told(["evaluate", str(project), "--data", str(path), "--at", "golden"], capsys)
     assert found["checkpoints"]["golden"]["top1"] == 1.0
@@ -123,15 +126,23 @@ def test_a_list(project: Path, tree: Path, capsys: pytest.CaptureFixture[str]) -
         ("", "no pictures"),
         ("test/red/none.png,red\ntest/red/gone.png,red\n", "gone.png"),
         ('"test/red/1.png,red\n', "no .csv"),
+        ("path;class\ntest/red/1.png;red\n", "commas in place of ';'"),
+        ("path,label,class\ntest/red/1.png,red,red\n", None),
+        ("path,label,category\ntest/red/1.png,red,red\n", "2 columns for the class"),
+        ("path,note\ntest/red/1.png,red\n", "0 columns for the class"),
+        ("test/red/1.png,red\ntest/red/1.png,blue\n", "row 2 says that test/red/1.png is blue"),
     ],
 )
 def test_bad_lists(
-    rows: str, words: str, project: Path, tree: Path, capsys: pytest.CaptureFixture[str]
+    rows: str, words: str | None, project: Path, tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tree.parent / "bad.csv"
     path.write_text(rows)
-    assert run(["evaluate", str(project), "--data", str(path), "--at", "golden"]) == 2
+    code = run(["evaluate", str(project), "--data", str(path), "--at", "golden"])
     text = capsys.readouterr().err
+    assert code == (2 if words else 0)
+    if words is None:
+        return
     assert words in text and "Traceback" not in text
 
 
@@ -181,6 +192,11 @@ def test_from_python(project: Path, tree: Path) -> None:
     assert found.accuracies["golden"].top1 == 1.0 and len(found.labels) == 7
     with pytest.raises(InputError, match="unknown checkpoint"):
         shiftforge.evaluate(project, tree, at=("nowhere",))
+
+
+def test_a_limit_that_leaves_classes_out_is_told(project: Path, tree: Path) -> None:
+    found = shiftforge.evaluate(project, tree, at="golden", limit=3, calibrated=True)
+    assert "the first 3 pictures are of 1 of the 3 classes" in found.notes
 
 
 def test_accuracy_by_hand() -> None:

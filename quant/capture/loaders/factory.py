@@ -23,6 +23,7 @@ from shiftforge.quant.capture.carried import (
 )
 from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.image_scale import fold_image_scale
+from shiftforge.quant.capture.loaders.wrapped import unwrapped
 from shiftforge.quant.capture.overrides import NOTHING, Overrides
 from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.settle import settled
@@ -128,6 +129,7 @@ def load_module(
     source: what it is called; its last part names the network. overrides: what stands in place
     of what they carry. Raises InputError.
     """
+    network = unwrapped(network)
     problems = Problems()
     carried = {
         name: problems.check(_carried, name, factory, network, source)

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 import torch
 from skimage import data, transform
+from torch import nn
 
 from shiftforge.errors import InputError
 from shiftforge.quant.capture.evaluate import run_float
 from shiftforge.quant.capture.loaders import keras
+from shiftforge.quant.capture.loaders.factory import load_module
+from shiftforge.quant.capture.loaders.wrapped import unwrapped
+from shiftforge.quant.capture.overrides import Overrides
 from shiftforge.quant.capture.source import load_source
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.graph.types import Preprocess
@@ -124,3 +128,22 @@ def make():
 def two_inputs():
     return nn.Bilinear(4, 4, 2)
 """
+
+
+def test_wrappers_of_a_module_are_taken_off() -> None:
+    """Without a compiler being run, and with the paths that the network itself has."""
+    inner = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    wrapped = [
+        torch.compile(inner), nn.DataParallel(inner), torch.optim.swa_utils.AveragedModel(inner),
+        nn.DataParallel(torch.compile(inner)),
+    ]  # fmt: skip
+    given = Overrides(input_shape=(3, 8, 8))
+    for network in wrapped:
+        graph = load_module(network, "m", overrides=given)
+        assert [node.source for node in graph.nodes] == ["0", "2"]
+        assert graph.meta["module"] == "Sequential"
+
+
+def test_a_network_that_has_a_part_called_module_stays() -> None:
+    network = nn.ModuleDict({"module": nn.Identity()})
+    assert unwrapped(network) is network

@@ -11,7 +11,8 @@ from PIL import Image
 
 from shiftforge.errors import InputError
 from shiftforge.quant.capture.source import builtin_source, load_source
-from shiftforge.quant.data.inputs import check_input, load_frames
+from shiftforge.quant.data.inputs import check_input, load_frames, read_pictures
+from shiftforge.quant.data.listing import list_pictures
 from shiftforge.quant.data.photos import photo_paths
 from shiftforge.quant.data.picture_folder import load_picture_folder
 from shiftforge.quant.graph.types import Preprocess
@@ -179,3 +180,15 @@ def test_an_input_is_looked_at_without_being_read(
         with pytest.raises(InputError) as caught:
             check_input(spec)
         assert caught.value.problems[0].remedy
+
+
+def test_a_link_to_itself_and_folders_in_class_folders(tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "0.png")
+    picture(tmp_path / "a" / "inner" / "1.png")
+    found = list_pictures(tmp_path)
+    assert len(found.paths) == 1
+    assert found.notes == (f"{tmp_path}: left aside: 1 folders in its class folders",)
+    (tmp_path / "a" / "loop.png").symlink_to("loop.png")
+    assert [path.name for path in list_pictures(tmp_path).paths] == ["0.png", "loop.png"]
+    with pytest.raises(InputError, match=r"loop\.png"):
+        read_pictures(list_pictures(tmp_path).paths, GREY, "")

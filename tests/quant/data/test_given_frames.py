@@ -85,3 +85,37 @@ def test_other_things(value: Any, words: str) -> None:
 @pytest.mark.parametrize("value", [3, "photos", b"x", [], ["a"], {"images": 1}, np.array(3), None])
 def test_what_holds_no_frames(value: Any) -> None:
     assert not is_given(value)
+
+
+def failing(error: BaseException) -> Iterator[torch.Tensor]:
+    yield normalised()
+    raise error
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: normalised().to("meta"), "a tensor of torch.float32 has no values to read"),
+        (lambda: normalised().to_sparse(), "a tensor of torch.float32 has no values to read"),
+        (lambda: [normalised().to("meta")], "has no values to read"),
+        (lambda: torch.from_numpy(IMAGES).permute(0, 3, 1, 2).float(), "as pixels of 0 to 255"),
+        (lambda: normalised() * 1e30, "as pixels of 0 to 255"),
+        (lambda: failing(ZeroDivisionError("of mine")), "raised ZeroDivisionError: of mine"),
+        (lambda: failing(SystemExit(3)), "the loader raised SystemExit: 3"),
+    ],
+)
+def test_frames_that_cannot_be_read(make: Callable[[], Any], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        given_frames(make(), PRE)
+    assert all(problem.remedy for problem in caught.value.problems)
+
+
+def test_bfloat16_is_read() -> None:
+    found = given_frames(normalised().bfloat16(), PRE)
+    assert np.abs(found.images.astype(int) - IMAGES).max() <= 2
+
+
+def test_interrupting_a_loader_is_no_fault_of_it() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        given_frames(failing(KeyboardInterrupt()), PRE)
