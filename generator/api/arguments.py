@@ -52,11 +52,19 @@ def is_folder(value: str | Path) -> bool:
 
 
 def call_problems(**functions: Any) -> list[Problem]:
-    """A problem for each argument, by name, that is neither None nor can be called."""
+    """A problem for each argument, by name, that is neither None nor can be called.
+
+    progress may be True or False as well: shown, or not.
+    """
     return [
-        Problem(f"{name} is of the type {type(value).__name__}", "give a function, or None")
+        Problem(
+            f"{name} is of the type {type(value).__name__}",
+            "give a function, True or None" if name == "progress" else "give a function, or None",
+        )
         for name, value in functions.items()
-        if value is not None and not callable(value)
+        if value is not None
+        and not callable(value)
+        and not (name == "progress" and isinstance(value, bool))
     ]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shiftforge.arguments import check_run, path_of
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.progress import Shown, shown_progress
 
 if TYPE_CHECKING:
     from shiftforge.sim.accuracy import Evaluation
@@ -23,7 +24,7 @@ def evaluate(
     limit: int | None = None,
     calibrated: bool = False,
     time_limit_s: float = 600.0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Shown = None,
     edited: bool = False,
     **options: Any,
 ) -> Evaluation:
@@ -33,8 +34,8 @@ def evaluate(
     text and label, or held-out texts. at: checkpoints (a name, or several), by default float,
     golden and the first usable device (of texts float where ``classifier`` is given). limit: the
     first so many samples. calibrated: count the pictures that calibrated the network, too. options:
-    of the project's kind (threshold, classifier). Raises InputError with everything wrong with
-    these.
+    of the project's kind (threshold, classifier). progress: True shows it with the time left, or a
+    function of (stage, done, total). Raises InputError with everything wrong with these.
     """
     from shiftforge.generator.project import check_unedited, open_project
     from shiftforge.generator.target import options_from
@@ -64,7 +65,8 @@ def evaluate(
         names = _default(runner, found.samples)
     problems += runner.check(found.samples, names)
     problems.stop()
-    return run(project, runner, found, names, time_limit_s=time_limit_s, progress=progress)
+    with shown_progress(progress) as tell:
+        return run(project, runner, found, names, time_limit_s=time_limit_s, progress=tell)
 
 
 def _default(runner: Any, samples: Any) -> list[str]:

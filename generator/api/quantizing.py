@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shiftforge.arguments import call_problems, is_folder
 from shiftforge.errors import Problem, Problems
+from shiftforge.progress import Shown, shown_progress
 
 if TYPE_CHECKING:
     from shiftforge.quant.capture.overrides import Overrides
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["default_calibration", "quantize", "quantize_options"]
 
-Progress = Callable[[str, int, int], None]
 FASHION = "mobilenet_v2_fashion"
 
 
@@ -31,7 +31,7 @@ def quantize(
     board: Any = None,
     units: int | None = None,
     pixels: int | None = None,
-    progress: Progress | None = None,
+    progress: Shown = None,
     say: Callable[[str], None] | None = None,
     **options: Any,
 ) -> QuantizedModel:
@@ -51,7 +51,8 @@ def quantize(
     min_sqnr, which choose the weights of two terms for an array with one shifter a lane.
     board (a name, a file or a ``Board``; a10gx1150), units (8, 16, 24, 32 or 48; 16) and pixels (1
     to 16; 7): the array whose cycles these two count; given with one of them alone. progress:
-    called with (stage, done, total). say: called with lines for the user.
+    True shows it with the time left, a function is called with (stage, done, total). say: called
+    with lines for the user.
     Scales of a quantised ONNX model that are powers of two are kept, see ``meta["stored_scales"]``.
     Raises InputError with everything that is wrong; bad options before anything is loaded, what the
     accelerator does not run (see ``check``) before any calibration, and an SQNR that is not
@@ -101,7 +102,8 @@ def quantize(
         from shiftforge.generator.conv.second_words import word_planner
 
         planner = word_planner(*array)
-    model = quantize_graph(graph, frames.images, how, planner=planner, progress=progress)
+    with shown_progress(progress) as advance:
+        model = quantize_graph(graph, frames.images, how, planner=planner, progress=advance)
     if graph.stored:
         from shiftforge.quant.calibrate.kept import told
 

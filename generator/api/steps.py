@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shiftforge.arguments import check_run, path_of
 from shiftforge.errors import InputError, Problem, Problems
+from shiftforge.progress import Shown, shown_progress
 from shiftforge.quantizing import default_calibration, quantize
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ __all__ = [
     "quantize",
     "save_model",
 ]
-
-Progress = Callable[[str, int, int], None]
 
 
 def load_model(path: str | Path) -> QuantizedModel:
@@ -190,7 +189,7 @@ def emulate(
     limit: int | None = None,
     check: bool = False,
     time_limit_s: float = 600.0,
-    progress: Progress | None = None,
+    progress: Shown = None,
     edited: bool = False,
     **options: Any,
 ) -> Emulation:
@@ -200,9 +199,10 @@ def emulate(
     network's size, frames as the network takes them, float (N, C, H, W), in an array, a tensor or
     a loader's batches, or a sequence of texts. device: by default the first usable one of pocl,
     intel-cpu and intel-fpga-emu; a warning names those that are not. edited: run files that were
-    edited since they were generated, too. options: of the project's kind
-    (data_dir; threshold). Raises InputError for a device that is named and not usable, ToolFailed
-    where none is, or where the device's runtime fails.
+    edited since they were generated, too. progress: True shows it with the time left, or a function
+    of (stage, done, total). options: of the project's kind (data_dir; threshold). Raises InputError
+    for a device that is named and not usable, ToolFailed where none is, or where the device's
+    runtime fails.
     """
     from shiftforge.sim.compare import emulate as run
     from shiftforge.sim.compare import open_samples
@@ -213,10 +213,11 @@ def emulate(
     request = _request(folder, input, limit, edited, options)
     device = name or default_device()
     project, runner, samples = open_samples(request, [device])
-    return run(
-        project, runner, samples, device,
-        every_stage=check, time_limit_s=time_limit_s, progress=progress,
-    )  # fmt: skip
+    with shown_progress(progress) as tell:
+        return run(
+            project, runner, samples, device,
+            every_stage=check, time_limit_s=time_limit_s, progress=tell,
+        )  # fmt: skip
 
 
 def _request(
@@ -273,14 +274,15 @@ def compare(
     limit: int | None = 8,
     pairs: tuple[tuple[str, str], ...] | None = None,
     time_limit_s: float = 600.0,
-    progress: Progress | None = None,
+    progress: Shown = None,
     edited: bool = False,
     **options: Any,
 ) -> list[Pair]:
     """Compare checkpoints of a generated project on the same samples, stage by stage.
 
-    input, edited, options: as for ``emulate``. pairs: (from, to), by default the whole flow with
-    the usable devices; a warning names the others. Every stage of every sample is kept in memory.
+    input, edited, progress, options: as for ``emulate``. pairs: (from, to), by default the whole
+    flow with the usable devices; a warning names the others. Every stage of every sample is kept in
+    memory.
     """
     import warnings
 
@@ -299,4 +301,5 @@ def compare(
         for state in (state for state in states if not state.usable):
             warnings.warn(skipped_text(state), stacklevel=2)
         pairs = default_pairs(runner.flow, [state.name for state in states if state.usable])
-    return run(project, runner, samples, pairs, time_limit_s=time_limit_s, progress=progress)
+    with shown_progress(progress) as tell:
+        return run(project, runner, samples, pairs, time_limit_s=time_limit_s, progress=tell)

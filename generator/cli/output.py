@@ -7,13 +7,12 @@ import json
 import math
 import os
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.files import system_problem
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
+    from shiftforge.progress import Advance
     from shiftforge.sim.runner import Table
 
 __all__ = [
-    "Advance",
     "ReaderLeftError",
     "begin_document",
     "document_printed",
@@ -41,10 +40,6 @@ __all__ = [
     "warn",
 ]
 
-Advance: TypeAlias = Callable[[str, int, int], None]
-"""Called with (stage, done, total) as work goes on; each stage has a bar of its own."""
-
-_LINE_EVERY_S = 10.0
 # Of a terminal: a column of a table that is folded gets at least so many characters.
 _LEAST_COLUMN = 6
 _OUTPUT = "standard output"
@@ -223,61 +218,8 @@ def print_tables(tables: Iterable[Table], title: str) -> None:
         print_table(table.title, columns, table.rows)
 
 
-@contextmanager
-def progress() -> Iterator[Advance]:
+def progress() -> AbstractContextManager[Advance]:
     """Progress on stderr with the time left: a bar on a terminal, a line now and then elsewhere."""
-    from rich.console import Console
+    from shiftforge.progress import progress as shown
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines()
-        return
-    with _bar(console) as advance:
-        yield advance
-
-
-@contextmanager
-def _bar(console: Console) -> Iterator[Advance]:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        stages: dict[str, Any] = {}
-
-        def advance(stage: str, done: int, total: int) -> None:
-            if stage not in stages:
-                stages[stage] = bar.add_task(stage)
-            bar.update(stages[stage], completed=done, total=total)
-
-        yield advance
-
-
-def _lines() -> Advance:
-    started: dict[str, float] = {}
-    last = time.monotonic()
-
-    def advance(stage: str, done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        start = started.setdefault(stage, now)
-        if now - last < _LINE_EVERY_S or done <= 0:
-            return
-        last = now
-        left = (now - start) / done * max(total - done, 0)
-        note(f"{stage}: {done} of {total}, about {left:.0f} s left")
-
-    return advance
+    return shown(note)

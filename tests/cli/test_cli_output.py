@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from shiftforge import files
+from shiftforge import progress as progress_module
 from shiftforge.cli import output
 from shiftforge.cli.options import output_file_problems
 
@@ -44,13 +45,30 @@ def test_progress_goes_to_stderr_with_the_time_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([0.0, 0.0, 5.0, 12.0, 13.0])
-    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(clock))
     with output.progress() as advance:
         for done in range(4):
             advance("frames", done, 8)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == "frames: 2 of 8, about 36 s left\n"
+
+
+def test_python_callers_ask_for_progress(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 0.0, 12.0])
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(clock))
+    with progress_module.shown_progress(True) as advance:
+        assert advance is not None
+        advance("frames", 0, 4)
+        advance("frames", 1, 4)
+    assert capsys.readouterr().err == "frames: 1 of 4, about 36 s left\n"
+    own: list[tuple[str, int, int]] = []
+    given = lambda *told: own.append(told)  # noqa: E731
+    for value in (None, False, given):
+        with progress_module.shown_progress(value) as advance:
+            assert advance is (given if value else None)
 
 
 @pytest.mark.parametrize(
