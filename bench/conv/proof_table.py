@@ -1,6 +1,6 @@
 """Well-known networks at their usual resolutions, from torch to counted cycles: one table.
 
-    python bench/conv/proof_table.py [NETWORK ...] [--folder build/proof] [--report] [--limit S]
+    python bench/conv/proof_table.py [NETWORK ...] [--report] [--again] [--folder build/proof]
 
 Each network of ``proof_networks/catalogue.py`` is captured, quantised with one-term weights,
 exported, planned for the smallest board that has room, run with every stored map compared on a
@@ -35,12 +35,13 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="of records and designs")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER", help="of the table")
     parser.add_argument("--report", action="store_true", help="run nothing, write the table")
+    parser.add_argument("--again", action="store_true", help="run what failed once more")
     parser.add_argument("--limit", type=float, default=3600.0, metavar="S", help="of a stage")
     wanted = parser.parse_args()
     unknown = sorted(set(wanted.networks) - set(NETWORKS))
     if unknown:
         parser.error(f"no network {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
-    proofs = Proofs(wanted.folder, wanted.limit, told=_say)
+    proofs = Proofs(wanted.folder, wanted.limit, told=_say, again=wanted.again)
     for network in wanted.networks or NETWORKS:
         if not wanted.report:
             proofs.prove(network)

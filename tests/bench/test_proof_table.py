@@ -106,6 +106,10 @@ def test_failures_and_differences_are_told_in_words(tmp_path: Path) -> None:
     runs.answers["quantised"] = {"failed": "status 1: MemoryError"}
     failed = row("detector", Proofs(tmp_path, run=runs).prove("detector"))
     assert failed["faults"] == ["quantised: status 1: MemoryError"]
+    runs.answers["quantised"] = FOUND["quantised"]
+    proofs = Proofs(tmp_path, run=runs)
+    assert "failed" in proofs.prove("detector")["quantised"]
+    assert row("detector", replace(proofs, again=True).prove("detector"))["faults"] == []
     text = report([own, failed])
     for part in (
         "| unet | no board has room |", "3 of 99 differ", "- unet, s10gx2800: s10gx2800: too small",

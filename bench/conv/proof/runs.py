@@ -64,13 +64,14 @@ class Proofs:
     """Proofs in a folder: records/ has a record a stage, and each network a folder of its own.
 
     limit_s: of a stage. run: makes a record of a stage in its network's folder. told: called with
-    every stage before it runs.
+    every stage before it runs. again: stages that failed run once more.
     """
 
     folder: Path
     limit_s: float = 3600.0
     run: Callable[[Stage, Path, float], Record] = run_stage
     told: Callable[[Stage], None] = lambda stage: None
+    again: bool = False
 
     @property
     def records(self) -> Records[Stage]:
@@ -91,7 +92,8 @@ class Proofs:
         def do(name: str, argument: str = "", made_from: str = "") -> Record:
             stage = Stage(network, name, argument, made_from)
             record = self.records.read(stage)
-            if record is None and not only_known:
+            missing = record is None or (self.again and "failed" in record)
+            if missing and not only_known:
                 self.told(stage)
                 folder = self.folder / network
                 folder.mkdir(parents=True, exist_ok=True)
