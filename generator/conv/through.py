@@ -9,7 +9,7 @@ during which they come.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,8 +22,8 @@ from shiftforge.generator.conv.schedule import Layer, Schedule
 from shiftforge.generator.conv.steps import Step, rows_read
 
 __all__ = [
-    "FETCHED", "NOTHING", "Rows", "Through", "fetch_slots", "plan_through", "read_rows",
-    "slot_name", "through_records", "with_fetches",
+    "FETCHED", "NOTHING", "Rows", "Span", "Through", "fetch_slots", "plan_through", "read_rows",
+    "slot_name", "span_of", "through_records", "with_fetches",
 ]  # fmt: skip
 
 FETCHED = "rows fetched"
@@ -51,14 +51,35 @@ class Rows:
         return self.groups * self.run
 
 
+@dataclass(frozen=True)
+class Span:
+    """Channel groups [first, end) of a map, itself or one that others lie in."""
+
+    root: str
+    first: int
+    end: int
+
+    def meets(self, other: Span) -> bool:
+        """Whether both have a channel group."""
+        return self.root == other.root and self.first < other.end and other.first < self.end
+
+
 @dataclass(frozen=True, eq=False)
 class Through:
     """Where maps lie in global memory. bases: by tensor, in lines; lines: of all of it. planes:
-    lines of a channel group."""
+    lines of a channel group. spans: where a tensor lies in its map."""
 
     bases: Mapping[str, int]
     planes: Mapping[str, int]
     lines: int
+    spans: Mapping[str, Span] = field(default_factory=dict)
+
+
+def span_of(name: str, shape: tuple[int, int, int], scheduled: Schedule, array: ArrayShape) -> Span:
+    """Where a tensor (C, H, W) lies."""
+    first = scheduled.homes[name][1] if name in scheduled.homes else 0
+    groups = array.lines(shape) // array.lines((1, *shape[1:]))
+    return Span(scheduled.root(name), first, first + groups)
 
 
 NOTHING = Through({}, {}, 0)
@@ -109,23 +130,26 @@ def fetch_slots(
 def plan_through(
     scheduled: Schedule, array: ArrayShape, steps: Sequence[Step], through: Collection[str]
 ) -> Through:
-    """Places of the maps in global memory. They share it like those on chip share theirs."""
+    """Places of the maps in global memory. They share it like those on chip share theirs; tensors
+    that lie in one map are all in ``through``, or none."""
     layers = scheduled.layers
     born: dict[str, int] = {}
     dies: dict[str, int] = {}
-    shapes = {own.result.name: own.result.shape for own in layers}
+    shapes: dict[str, tuple[int, int, int]] = {}
     for number, step in enumerate(steps):
         layer = layers[step.layer]
-        names = [layer.result.name, layer.input.name]
-        names += [layer.skip.name] if layer.skip is not None else []
-        for name in names:
-            if name in through:
-                born.setdefault(name, number)
-                dies[name] = number
-    maps = [StoredMap(n, array.lines(shapes[n]), born[n], dies[n]) for n in born]
-    memory = plan_memory(maps)
-    planes = {n: array.lines((1, *shapes[n][1:])) for n in born}
-    return Through(memory.bases, planes, memory.total_lines)
+        for own in (layer.result, layer.input, layer.skip):
+            if own is not None and own.name in through:
+                root = scheduled.root(own.name)
+                shapes[own.name] = own.shape
+                born.setdefault(root, number)
+                dies[root] = number
+    whole = {n: scheduled.joined[n] if n in scheduled.joined else shapes[n] for n in born}
+    memory = plan_memory([StoredMap(n, array.lines(whole[n]), born[n], dies[n]) for n in born])
+    planes = {n: array.lines((1, *shape[1:])) for n, shape in shapes.items()}
+    spans = {name: span_of(name, shape, scheduled, array) for name, shape in shapes.items()}
+    bases = {n: memory.bases[own.root] + own.first * planes[n] for n, own in spans.items()}
+    return Through(bases, planes, memory.total_lines, spans)
 
 
 def through_records(
@@ -149,7 +173,11 @@ def through_records(
         for own in rows:
             if not own.lines:
                 continue
-            last = next(n for n, end in writers[own.tensor] if end >= own.end)
+            last = max(
+                next(number for number, end in made if end >= own.end)
+                for name, made in writers.items()
+                if through.spans[name].meets(through.spans[own.tensor])
+            )
             if last >= number - 1:
                 what = f"rows {own.first} to {own.end} are fetched before they are stored"
                 remedy = "make this map in more strips"

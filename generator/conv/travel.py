@@ -6,6 +6,7 @@ rounds, so that rows come and go while others are computed.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -19,7 +20,7 @@ from shiftforge.generator.conv.plan import Plan
 from shiftforge.generator.conv.schedule import Layer
 from shiftforge.generator.conv.segments import Segment
 from shiftforge.generator.conv.steps import Step
-from shiftforge.generator.conv.through import read_rows
+from shiftforge.generator.conv.through import Span, read_rows, span_of
 
 __all__ = ["travelling_plan"]
 
@@ -37,13 +38,13 @@ def travelling_plan(
 
     planned: makes a plan from ``segments``, ``through`` and ``tight``. fits: whether a plan does.
     """
-    names = _candidates(network, array)
+    maps = _candidates(network, array)
     counts = [1]
-    while counts[-1] < len(names):
-        counts.append(min(2 * counts[-1], len(names)))
+    while counts[-1] < len(maps):
+        counts.append(min(2 * counts[-1], len(maps)))
     fewer, found = 0, None
-    for count in counts if names else []:
-        found = _within(network, array, frozenset(names[:count]), planned, fits)
+    for count in counts if maps else []:
+        found = _within(network, array, _tensors(maps[:count]), planned, fits)
         if found is not None:
             break
         fewer = count
@@ -51,7 +52,7 @@ def travelling_plan(
         return None
     while count - fewer > 1:
         middle = (fewer + count) // 2
-        other = _within(network, array, frozenset(names[:middle]), planned, fits)
+        other = _within(network, array, _tensors(maps[:middle]), planned, fits)
         if other is None:
             fewer = middle
         else:
@@ -59,23 +60,33 @@ def travelling_plan(
     return found
 
 
-def _candidates(network: Network, array: ArrayShape) -> list[str]:
-    """Maps that may travel, the largest first: those that are made and read row by row."""
-    layers = network.layers
-    lines = {own.name: own.lines for own in stored_maps(network.scheduled, array)}
-    found = []
+def _tensors(maps: Sequence[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*maps)
+
+
+def _candidates(network: Network, array: ArrayShape) -> list[frozenset[str]]:
+    """Maps that may travel, the largest first, each with the tensors that lie in it: those that are
+    made and read row by row, all of what is made."""
+    layers, scheduled = network.layers, network.scheduled
+    lines = {own.name: own.lines for own in stored_maps(scheduled, array)}
+    lying: dict[str, set[str]] = defaultdict(set)
+    made: list[Span] = []
+    read: list[Span] = []
+    whole = {scheduled.root(scheduled.image.name)}
     for layer in layers:
-        name = layer.result.name
-        readers = [own for own in layers if name in _read_names(own)]
-        plain = all(_by_rows(own) for own in (layer, *readers)) and not layer.shared
-        if plain and readers and layer.result.height >= _LEAST_ROWS:
-            found.append(name)
-    return sorted(found, key=lambda name: -lines[name])
-
-
-def _read_names(layer: Layer) -> tuple[str, ...]:
-    """Maps that a layer takes and adds."""
-    return (layer.input.name, *(() if layer.skip is None else (layer.skip.name,)))
+        taken = (layer.input, *(() if layer.skip is None else (layer.skip,)))
+        spans = [span_of(own.name, own.shape, scheduled, array) for own in (layer.result, *taken)]
+        for own, span in zip((layer.result, *taken), spans, strict=True):
+            lying[span.root] |= {span.root, own.name}
+        made.append(spans[0])
+        read += spans[1:]
+        if not _by_rows(layer):
+            whole |= {span.root for span in spans}
+        if layer.result.height < _LEAST_ROWS:
+            whole.add(spans[0].root)
+    whole |= {own.root for own in made if not any(own.meets(other) for other in read)}
+    found = [root for root in lying if root in lines and root not in whole]
+    return [frozenset(lying[root]) for root in sorted(found, key=lambda name: -lines[name])]
 
 
 def _by_rows(layer: Layer) -> bool:

@@ -1,4 +1,4 @@
-"""Random chains of layers some of whose maps travel through global memory."""
+"""Random networks some of whose maps travel through global memory: chains, and joined maps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from itertools import pairwise
 from typing import Any
 
 from conv_chains import chain
+from random_maps import random_maps
 
 from shiftforge.boards.load import load_board
 from shiftforge.errors import InputError
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
 from shiftforge.generator.conv.segments import Segment
+from shiftforge.generator.conv.strips import limited_plan
+from shiftforge.quant.graph.types import Concat, Conv, Shuffle, Slice
 
 BOARD = load_board("s10gx2800")
 
@@ -68,3 +71,21 @@ def travelling(seed: int) -> tuple[Network, Plan]:
             )
         except InputError as error:
             assert "fetched before" in str(error) or "height" in str(error)
+
+
+def joined_travelling(seed: int) -> tuple[Network, Plan] | None:
+    """Channels that move; the first plan within less and less memory by which a map that others lie
+    in travels. None where none does."""
+    kinds = (Conv, Conv, Concat, Slice, Shuffle)
+    model = random_maps(seed, nodes=10, sides=(12, 30), on_array=True, kinds=kinds)
+    network = network_of(model)
+    array = array_for(network, *((16, 2, 1), (8, 4, 1), (16, 1, 2))[seed % 3])
+    whole = make_plan(network, BOARD, array, must_fit=False).map_bytes
+    for part in (0.75, 0.6, 0.5, 0.4):
+        try:
+            plan = limited_plan(network, BOARD, array, int(whole * part))
+        except InputError:
+            continue
+        if any(own.first for own in plan.through.spans.values()):
+            return network, plan
+    return None

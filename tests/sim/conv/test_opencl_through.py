@@ -14,7 +14,7 @@ from device_checks import check_equal
 from device_client import DeviceClient
 from random_networks import random_frames, random_network
 from tiers import thinned
-from travelling_networks import travelling
+from travelling_networks import joined_travelling, travelling
 
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError
@@ -59,6 +59,27 @@ def test_many_maps_through_memory(seed: int, tmp_path: Path, on_device: OnDevice
     TARGET.emit(ConvPlan(network, plan)).write(tmp_path / "p")
     for device in ("pocl", "intel-fpga-emu"):
         check(network, tmp_path / "p", seed, on_device(device))
+
+
+@pytest.mark.parametrize(
+    ("device", "seed"),
+    [
+        ("pocl", 7), ("pocl", 13), ("intel-fpga-emu", 7),
+        *(pytest.param("pocl", seed, marks=pytest.mark.slow) for seed in range(14, 200)),
+        *(pytest.param("intel-fpga-emu", seed, marks=pytest.mark.slow) for seed in range(14, 40)),
+    ],
+)  # fmt: skip
+def test_joined_maps_through_memory_equal_the_reference(
+    device: str, seed: int, tmp_path: Path, on_device: OnDevice
+) -> None:
+    """Parts are stored where they lie in the whole map, and read back together."""
+    made = joined_travelling(seed)
+    if made is None:
+        pytest.skip("no joined map travels")
+    network, plan = made
+    TARGET.emit(ConvPlan(network, plan)).write(tmp_path / "p")
+    layers = network.fit(plan.array.units).layers
+    check_equal(network.model, layers, tmp_path / "p", seed, on_device(device), frames=3)
 
 
 def wide(rows: int = 24) -> QuantizedModel:
