@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conv_chains import chain
@@ -19,6 +20,7 @@ from travelling_networks import joined_travelling, travelling
 from shiftforge.boards.load import load_board
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.generator.build import build
+from shiftforge.generator.conv import plan as plan_module
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
@@ -26,6 +28,7 @@ from shiftforge.generator.conv.promises import prove_promises
 from shiftforge.generator.conv.segments import Segment
 from shiftforge.generator.conv.strips import limited_plan
 from shiftforge.generator.conv.target import TARGET, ConvPlan
+from shiftforge.generator.conv.through import Span, Through, plan_through
 from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.sim.conv.clocked.device import run_clocked
 from shiftforge.sim.conv.emulate import emulate
@@ -80,6 +83,36 @@ def test_joined_maps_through_memory_equal_the_reference(
     TARGET.emit(ConvPlan(network, plan)).write(tmp_path / "p")
     layers = network.fit(plan.array.units).layers
     check_equal(network.model, layers, tmp_path / "p", seed, on_device(device), frames=3)
+
+
+@pytest.mark.device("pocl")
+def test_a_part_that_is_stored_a_channel_group_further_is_located(
+    tmp_path: Path, on_device: OnDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = plan_through
+
+    def wrong(*arguments: Any) -> Through:
+        found = honest(*arguments)
+        name = next(name for name, own in found.spans.items() if own.first)
+        moved = {name: found.bases[name] + found.planes[name]}
+        return replace(found, bases={**found.bases, **moved})
+
+    monkeypatch.setattr(plan_module, "plan_through", wrong)
+    made = joined_travelling(7)
+    assert made is not None
+    network, plan = made
+    TARGET.emit(ConvPlan(network, plan)).write(tmp_path / "p")
+    frames = random_frames(network.model, 7, 2)
+    divergence = locate(network.model, tmp_path / "p", frames, on_device("pocl"))
+    assert divergence.stage == "t8"
+    joined = next(own for own in network.model.nodes if own.output == "t8")
+    assert divergence.index("channel") == network.model.tensors[joined.inputs[0]].channels
+
+
+def test_parts_meet_where_they_have_a_channel_group() -> None:
+    one, two, both = Span("t", 0, 1), Span("t", 1, 3), Span("t", 0, 3)
+    assert both.meets(one) and both.meets(two) and two.meets(both)
+    assert not one.meets(two) and not one.meets(Span("other", 0, 3))
 
 
 def wide(rows: int = 24) -> QuantizedModel:
