@@ -26,6 +26,7 @@ import torch
 
 from bench.common.machine import RESULTS, command_line
 from bench.common.records import write_json
+from bench.conv.proof.report import kept
 from bench.conv.proof.runs import BOARDS
 from bench.conv.proof_networks.catalogue import NETWORKS, count
 from shiftforge import evaluate, generate
@@ -125,11 +126,11 @@ def _on_devices(given: argparse.Namespace, model: QuantizedModel) -> dict[str, A
         more = {"data_dir": Path(data)} if data else {}
         ran = evaluate(folder, "fashion-mnist:test", at=at, limit=given.images, **more)
         return {
-            "board": board, "plan": dict(design.report), "device_images": len(ran.labels),
+            "plan": kept(board, dict(design.report)), "device_images": len(ran.labels),
             "device_accuracy": {name: own.top1 for name, own in ran.accuracies.items()},
             "mismatches": dict(ran.mismatches),
         }  # fmt: skip
-    return {"board": ""}
+    return {"plan": {}}
 
 
 def _coloured(data: Labelled) -> Labelled:

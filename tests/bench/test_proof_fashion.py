@@ -26,7 +26,7 @@ def test_trained_and_run(tmp_path: Path) -> None:
         data="fashion",
     )  # fmt: skip
     found = proof_fashion.prove(given, data)
-    assert found["board"] == "de10_nano"
+    assert found["plan"]["board"] == "de10_nano"
     assert found["mismatches"] == {"pocl": 0, "intel-fpga-emu": 0}
     assert found["device_accuracy"]["pocl"] == found["device_accuracy"]["golden"]
     assert set(found["accuracy"]) == {

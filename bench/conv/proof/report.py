@@ -8,14 +8,15 @@ from typing import Any
 from bench.common.records import Record
 from bench.conv.proof_networks.catalogue import NETWORKS
 
-__all__ = ["FLOAT_ERROR", "report", "row"]
+__all__ = ["FLOAT_ERROR", "kept", "report", "row"]
 
 FLOAT_ERROR = 1e-6
 """Of capture against torch in float64, as a share of the largest value of an output."""
 _RUNS = {"run pocl": "pocl", "run intel-fpga-emu": "emulator"}
 _STAGES = ("float", "quantised", "exported", *_RUNS, "clocked")
-_PLANNED = ("board", "units", "pixels", "frames", "modelled_cycles", "alm", "alm_fraction",
-            "ram_blocks", "ram_fraction", "map_bytes")  # fmt: skip
+_PLANNED = ("units", "pixels", "frames", "modelled_cycles", "utilisation", "alm", "alm_fraction",
+            "ram_blocks", "ram_fraction", "map_bytes", "through_memory", "clock_mhz")  # fmt: skip
+"""Of the report of ``generate``."""
 
 
 def row(name: str, found: Mapping[str, Any]) -> Record:
@@ -33,9 +34,14 @@ def row(name: str, found: Mapping[str, Any]) -> Record:
         "refused": {
             b: p.get("failed") or p["refused"] for b, p in plans.items() if b != board
         },
-        "plan": {"board": board, **plans[board]} if board else {},
+        "plan": kept(board, plans[board]) if board else {},
         "faults": _faults(found, board),
     }  # fmt: skip
+
+
+def kept(board: str, plan: Record) -> Record:
+    """What the results keep of a design's report."""
+    return {"board": board, **{name: plan[name] for name in _PLANNED if name in plan}}
 
 
 def _faults(found: Mapping[str, Any], board: str) -> list[str]:
@@ -46,8 +52,10 @@ def _faults(found: Mapping[str, Any], board: str) -> list[str]:
             told.append(f"{stage}: {record['failed']}")
         if record.get("mismatches"):
             told.append(f"{stage}: {record['mismatches']:,} values differ, first {record['first']}")
-    if found.get("float", {}).get("capture", 0.0) > FLOAT_ERROR:
-        told.append(f"capture: {found['float']['capture']:.1e} of the largest output")
+    errors = found.get("float", {})
+    if errors.get("capture", 0.0) > FLOAT_ERROR:
+        own = f"{errors['capture']:.1e} of the largest output"
+        told.append(f"capture: {own}; torch's own float32 loses {errors['torch_float32']:.1e}")
     if found.get("plans") and not board:
         told.append("no board has room")
     return told
@@ -69,7 +77,8 @@ def report(rows: Sequence[Record]) -> str:
         ), "",
         "Errors are the largest difference in an output, as a share of its largest value: of the",
         "captured graph in float64 and of torch's own float32 against torch in float64, of ONNX",
-        "Runtime on the float export against the captured graph. QDQ: values of all tensors that",
+        "Runtime on the float export against the captured graph. Capture folds batch norm into",
+        "weights of float32, which is what it loses. QDQ: values of all tensors that",
         "equal the reference's. SQNR of the outputs against the float network's, in dB.", "",
         "## On the accelerator", "",
         *_table(
@@ -78,10 +87,11 @@ def report(rows: Sequence[Record]) -> str:
             [_device_cells(own) for own in rows],
         ), "",
         "The board is the smallest that has room, of " + _boards() + ". Devices: values of all",
-        "stored maps that equal the reference's. Cycles are counted on the text itself, of a frame",
-        "between others, at the latencies of the plan; ALMs and RAM blocks are modelled, the clock",
-        "is the board's assumed one. Utilisation is all multiply-accumulates through cycles x",
-        "lanes. What is lost is a share of the frame's cycles.", "",
+        "stored maps that equal the reference's. Cycles are counted on the text itself, of a",
+        "frame between others, at the plan's latencies (~: successive frames differ a little).",
+        "ALMs and RAM blocks are modelled, the clock is the board's assumed one. Utilisation is",
+        "all multiply-accumulates through cycles x lanes. What is lost is a share of a frame's",
+        "cycles.", "",
     ]  # fmt: skip
     lines += _refusals(rows)
     return "\n".join(lines)
@@ -132,8 +142,9 @@ def _device_cells(own: Record) -> list[str]:
     if counted.get("failed"):
         return [*cells, _why(counted), "", "", ""]
     lost = "; ".join(f"{x['name']} {x['share']:.0%}" for x in counted["losses"][:2])
-    return [*cells, f"{counted['cycles']:,}", f"{counted['utilisation']:.1%}",
-            f"{counted['fps']:,.1f}", lost]  # fmt: skip
+    cycles = f"{'' if counted['steady'] else '~'}{counted['cycles']:,}"
+    rates = f"{counted['utilisation']:.1%}", f"{counted['fps']:,.1f}"
+    return [*cells, cycles, *rates, lost]
 
 
 def _equal(record: Record) -> str:
