@@ -12,15 +12,16 @@ from shiftforge.arguments import check_run, path_of
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.generator.page.blocks import Missing
 from shiftforge.generator.page.documents import Documents
+from shiftforge.page_files import PAGE, is_document, page_file_problems, write_page
 
 if TYPE_CHECKING:
     from shiftforge.generator.project import Project
     from shiftforge.sim.reporting import RunLimits
 
-__all__ = ["FOLDER", "PAGE", "page_file_problems", "report", "report_changes"]
+__all__ = ["report", "report_changes"]
 
-FOLDER, PAGE, CHANGES = "report", "report.html", "changes.html"
-"""Where pages lie inside of their project, unless another place is named."""
+FOLDER, CHANGES = "report", "changes.html"
+"""The folder of a project's pages, unless another place is named; the page of two designs."""
 _MISSING = {
     "counted": (
         "Counted cycles, stalls and channels", "nothing was run", "shiftforge report {}",
@@ -32,7 +33,8 @@ _MISSING = {
         "Cycles of the RTL", "it was not simulated", "shiftforge report {} --input INPUT --rtl",
     ),
     "routed": (
-        "Routed clock", "place and route run by themselves", "shiftforge route --block unit",
+        "Routed clock", "no result of place and route was named",
+        "shiftforge route --block matmul --json > F.json && shiftforge report {} --routed F.json",
     ),
 }  # fmt: skip
 """What a page may lack: what it is, why, and the command that gives it."""
@@ -48,6 +50,7 @@ def report(
     devices: Sequence[str] | None = None,
     run: bool = True,
     rtl: bool = False,
+    routed: Sequence[str | Path] = (),
     time_limit_s: float = 600.0,
     progress: Progress | None = None,
     **options: Any,
@@ -58,7 +61,7 @@ def report(
     options: samples for the accuracy, as for ``compare``; without an input the page has none.
     devices: that the samples run on, and the first of them that can count cycles; None for all that
     are usable. run: False for modelled figures alone. rtl: simulate a text classifier's RTL on the
-    samples, too.
+    samples, too. routed: files of ``route --json`` of its blocks.
     Raises InputError with everything wrong with these, before anything is written, CheckFailed
     where integers differ or the page shows another figure than its files.
     """
@@ -76,6 +79,9 @@ def report(
     if input is not None and not run:
         what = "an input and no runs"
         problems.append(Problem(what, "leave one of them out"))
+    blocks: dict[str, Any] = {}
+    if routed and project is not None:
+        blocks = problems.check(_routed, project, [Path(path) for path in routed]) or {}
     if rtl and input is None:
         problems.append(Problem("the RTL needs samples", "name an input"))
     if project is None or problems:
@@ -92,11 +98,11 @@ def report(
         found |= runs.accuracy(samples, str(input))
     else:
         _without(missing, "accuracy", project)
-    if project.kind != "conv":
-        _without(missing, "routed", project)
+    if _has_rtl(project):
+        found |= blocks or _without(missing, "routed", project)
         found |= runs.on_rtl(samples) if rtl else _without(missing, "rtl", project)
     documents = Documents({name: {"digest": digest, **own} for name, own in found.items()})
-    _write(page, documents, page_text(documents, missing))
+    write_page(page, documents, page_text(documents, missing))
     return page
 
 
@@ -132,7 +138,7 @@ def report_changes(
     if not documents.at(f"{COMPARISON}#/counted"):
         command = " && ".join(f"shiftforge report {shlex.quote(str(root))}" for root in roots)
         missing = Missing("Counted figures", "one of the designs was not counted", command)
-    _write(page, documents, change_text(documents, missing))
+    write_page(page, documents, change_text(documents, missing))
     return page
 
 
@@ -142,11 +148,26 @@ def _counted(project: Project) -> dict[str, Any]:
 
     name = "counted_network_performance.json"
     path = project.folder / FOLDER / name
-    if not path.is_file() or not _is_document(path, PAGE):
+    if not path.is_file() or not is_document(path, PAGE):
         return {}
     found = read_json(path, remedy="write the project's page again: shiftforge report")
     own = isinstance(found, dict) and found.get("digest") == project.manifest.get("digest")
     return {name: found} if own else {}
+
+
+def _has_rtl(project: Project) -> bool:
+    from shiftforge.sim.runner import RTL, runner_of
+
+    return RTL in runner_of(project.kind).checkpoints
+
+
+def _routed(project: Project, paths: Sequence[Path]) -> dict[str, Any]:
+    from shiftforge.sim.edgebert.routed import routed_documents
+
+    if not _has_rtl(project):
+        what = "results of route are of blocks of text classifiers' unit"
+        raise InputError(Problem(what, "leave them out", str(project.folder)))
+    return routed_documents(paths, project.manifest)
 
 
 def _without(missing: dict[str, Missing], name: str, project: Project) -> dict[str, Any]:
@@ -230,60 +251,6 @@ class _Runs:
         return found
 
 
-def page_file_problems(
-    page: Path, names: Sequence[str] | None = None, *, made: bool = False
-) -> list[Problem]:
-    """What stops a page from being written. names: of its files, all that a project's page may have
-    where none are given. made: its folder may be made."""
-    from shiftforge.files import output_problems, system_problem
-
-    where = str(page)
-    try:
-        if page.is_dir():
-            return [Problem("is a folder", f"name a file, such as {page / PAGE}", where)]
-        if page.suffix != ".html":
-            return [Problem("does not end in .html", f"use {page.with_suffix('.html')}", where)]
-        if made and not page.parent.exists():
-            return []
-        if not page.parent.is_dir():
-            return [Problem("its folder does not exist", f"mkdir -p {page.parent}", where)]
-        problems = [] if not page.exists() or _is_page(page) else [_foreign(page)]
-        for name in _names() if names is None else names:
-            path = page.with_name(name)
-            if path.exists() and not _is_document(path, page.name):
-                problems.append(_foreign(path))
-        return problems or output_problems(page)
-    except OSError as error:
-        return [system_problem(error, page)]
-
-
-def _foreign(path: Path) -> Problem:
-    what = "exists and is not of this page"
-    return Problem(what, "choose another folder for the page, or remove this one", str(path))
-
-
-def _names() -> tuple[str, ...]:
-    from shiftforge.generator.page.documents import NAMES
-
-    return NAMES
-
-
-def _is_page(path: Path) -> bool:
-    from shiftforge.generator.page.documents import GENERATOR
-
-    with path.open("rb") as stream:
-        return f'<meta name="generator" content="{GENERATOR.split()[0]} '.encode() in stream.read(
-            800
-        )
-
-
-def _is_document(path: Path, page: str) -> bool:
-    from shiftforge.generator.page.documents import document_start
-
-    with path.open("rb") as stream:
-        return stream.read(4096).decode("utf-8", "replace").startswith(document_start(page))
-
-
 def _modelled(project: Project) -> dict[str, Any]:
     """Of the kind's target; raises InputError for a kind that has no page."""
     from shiftforge.generator.target import Reports, target_of
@@ -293,19 +260,3 @@ def _modelled(project: Project) -> dict[str, Any]:
         what = f"projects of the kind {project.kind} have no page"
         raise InputError(Problem(what, "use emulate and compare", str(project.folder)))
     return dict(target.documents(project.folder))
-
-
-def _write(page: Path, documents: Documents, text: str) -> None:
-    """Everything staged, then put in place: the page last."""
-    from shiftforge.atomic import write_files
-    from shiftforge.errors import CheckFailed
-    from shiftforge.generator.page.check import check_page
-    from shiftforge.generator.page.documents import document_text
-
-    faults = check_page(text, documents)
-    if faults:
-        raise CheckFailed("the page contradicts its files: " + "; ".join(map(str, faults[:5])))
-    written: dict[str, Any] = {
-        name: document_text(value, page.name) for name, value in documents.files.items()
-    }
-    write_files(page.parent, {**written, page.name: text})

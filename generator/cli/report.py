@@ -30,7 +30,7 @@ def _early(
     if len(folders) > 2:
         problems.append(Problem(f"{len(folders)} projects", "name one, or two to compare"))
     if len(folders) == 2:
-        runs = ("source", "limit", "devices", "no_run", "rtl")
+        runs = ("source", "limit", "devices", "no_run", "rtl", "routed")
         problems += refuse_options(runs, "runs nothing where two designs are compared")
     if rtl and source is None:
         problems.append(Problem("--rtl runs samples, and there are none", "give --input"))
@@ -45,7 +45,7 @@ def _places(folders: tuple[Path, ...], output: Path | None, **values: Any) -> li
     from shiftforge.errors import Problems
     from shiftforge.generator.page.page import page_problems
     from shiftforge.generator.project import open_project
-    from shiftforge.reporting import page_file_problems
+    from shiftforge.page_files import page_file_problems
 
     problems = Problems(page_problems())
     for folder in folders:
@@ -78,6 +78,10 @@ def _places(folders: tuple[Path, ...], output: Path | None, **values: Any) -> li
     help="Run on this device (again for more); without it on all that are usable.",
 )  # fmt: skip
 @click.option("--rtl", is_flag=True, help="For a text classifier: simulate its RTL, too.")
+@click.option(
+    "--routed", multiple=True, type=click.Path(path_type=Path), metavar="FILE.json",
+    help="For a text classifier: what `route --json` printed of a block (again for more).",
+)  # fmt: skip
 @click.option("--no-run", is_flag=True, help="Modelled figures alone.")
 @time_limit_option()
 @json_option
@@ -88,6 +92,7 @@ def command(
     limit: int | None,
     devices: tuple[str, ...],
     rtl: bool,
+    routed: tuple[Path, ...],
     no_run: bool,
     time_limit: float,
     as_json: bool,
@@ -126,7 +131,8 @@ def command(
         with progress() as advance:
             page = report(
                 folders[0], output=output, input=source, limit=limit, devices=devices or None,
-                run=not no_run, rtl=rtl, time_limit_s=time_limit, progress=advance, **options,
+                run=not no_run, rtl=rtl, routed=routed, time_limit_s=time_limit,
+                progress=advance, **options,
             )  # fmt: skip
         names = sorted(path.name for path in page.parent.glob("*.json"))
     if as_json:

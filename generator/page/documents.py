@@ -27,6 +27,7 @@ NAMES = (
     "loops.json",
     "memory_map.json",
     "network.json",
+    "routed_blocks.json",
 )
 """Every file that may lie beside a page."""
 

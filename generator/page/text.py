@@ -56,6 +56,15 @@ _COMMANDS = columns_of(
     ("Cycles", "cycles", "count"),
     ("Array busy", "busy", "count"),
 )
+_ROUTED = columns_of(
+    ("Block", "block", "text"),
+    ("Lanes", "n", "count"),
+    ("LUT cells", "comb", "count"),
+    ("Flip-flops", "ff", "count"),
+    ("Multipliers", "dsp", "count"),
+    ("RAM blocks", "ram", "count"),
+    ("Highest clock, MHz", "fmax_mhz", "tenths"),
+)
 _MODELLED = columns_of(
     ("Stage", "name", "name"),
     ("Commands", "commands", "count"),
@@ -169,6 +178,15 @@ def _time(documents: Documents, missing: Mapping[str, Missing]) -> Section:
         blocks.append(
             _bars(documents, "energy", "Energy of all texts, by part", f"{COUNTED}/energy", "name",
                   "uj", "{name}: {uj:,.3f} µJ", mark)
+        )  # fmt: skip
+    routed = "routed_blocks.json#/blocks"
+    if documents.has(routed):
+        part = figure(documents, f"{routed}/0/part", "text")
+        blocks.append(
+            Table("routed", "Blocks of the unit, placed and routed", _ROUTED,
+                  rows_of(documents, routed, _ROUTED), Mark("routed", part, "on a Lattice"),
+                  "A block by itself, between registers at every port; a dash is one that does "
+                  "not fit.")
         )  # fmt: skip
     if "routed" in missing:
         blocks.append(missing["routed"])

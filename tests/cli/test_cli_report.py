@@ -46,10 +46,22 @@ def test_every_figure_is_found_in_the_files_beside(page: Path) -> None:
         assert agrees(one.text, resolved(page.parent, one.source)), one
 
 
-def test_a_text_classifier_has_a_page(tmp_path: Path) -> None:
+def test_a_text_classifier_has_a_page(tmp_path: Path, capsys: Capture) -> None:
     needs_drawing()
     folder = make_project(tmp_path / "tiny", optimised=True)
-    assert run(["report", str(folder), "--no-run", "-o", str(tmp_path / "p.html")]) == 0
+    result = tmp_path / "matmul.json"
+    block = {"block": "matmul", "n": 16, "weights": "af", "part": "LFE5U-85-6", "target_mhz": 100.0,
+             "fits": True, "comb": 12000, "ff": 3000, "dsp": 64, "ram": 0,
+             "fmax_mhz": 101.26}  # fmt: skip
+    result.write_text(json.dumps({**block, "n": 32}))
+    arguments = ["report", str(folder), "--no-run", "-o", str(tmp_path / "p.html"), "--routed",
+                 str(result)]  # fmt: skip
+    assert run(arguments) == 2
+    assert "32 lanes" in capsys.readouterr().err and not (tmp_path / "p.html").exists()
+    lanes = json.loads((folder / "shiftforge.json").read_text())["unit"]["lanes"]
+    result.write_text(json.dumps({**block, "n": lanes}))
+    assert run(arguments) == 0
+    assert ">101.3<" in (tmp_path / "p.html").read_text(encoding="utf-8")
     found = figures((tmp_path / "p.html").read_text(encoding="utf-8"))
     assert len(found) > 50
     for one in found:
@@ -161,9 +173,14 @@ def test_the_project_stays_one(page: Path, conv_project: Path, capsys: Capture) 
     made(conv_project)
     assert page.is_file()
     first = {path.name: path.read_bytes() for path in page.parent.iterdir()}
+    stale = page.with_name("accuracy.json")
+    stale.write_bytes(first["network.json"])
+    page.with_name("loops2.json").write_text("mine")
+    first["loops2.json"] = b"mine"
     assert run(["report", str(conv_project), "--no-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["page"] == str(page) and {*told["files"], "report.html"} == set(first)
+    assert not stale.exists()
     assert {path.name: path.read_bytes() for path in page.parent.iterdir()} == first
 
 
