@@ -46,7 +46,8 @@ def accuracy_documents(
     ``worst`` is without these.
     """
     # A model may have been stripped of its float weights.
-    flow = [name for name in runner.flow if not runner.check(samples, [name])]
+    barred = {name: runner.check(samples, [name]) for name in runner.flow}
+    flow = [name for name, problems in barred.items() if not problems]
     pairs = compare(
         project, runner, samples, default_pairs(flow, devices),
         time_limit_s=limits.time_limit_s, progress=limits.progress,
@@ -63,6 +64,11 @@ def accuracy_documents(
             "passed": all(pair.passed for pair in pairs),
             **runner.told(samples, reference),
             "pairs": told,
+            "left_out": [
+                {"checkpoint": name, "why": one.what, "remedy": one.remedy}
+                for name, problems in barred.items()
+                for one in problems
+            ],
             "layers": layers,
             "worst": [
                 {"tensor": one["tensor"], "sqnr_db": one["sqnr_db"]}

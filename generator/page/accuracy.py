@@ -30,6 +30,9 @@ PAIRS = columns_of(
     ("Same best class", "top1_agreement", "share"),
     ("Verdict", "verdict", "text"),
 )
+_LEFT_OUT = columns_of(
+    ("Checkpoint", "checkpoint", "text"), ("Why", "why", "words"), ("Remedy", "remedy", "words")
+)
 _LAYERS = columns_of(
     ("Tensor", "tensor", "name"),
     ("SQNR, dB", "sqnr_db", "tenths"),
@@ -72,6 +75,9 @@ def _chain(documents: Documents) -> list[Block]:
         Table("chain", "From float to each device", PAIRS,
               rows_of(documents, f"{_SOURCE}/pairs", PAIRS), mark),
     ]  # fmt: skip
+    if documents.at(f"{_SOURCE}/left_out"):
+        rows = rows_of(documents, f"{_SOURCE}/left_out", _LEFT_OUT)
+        found.append(Table("left-out", "What could not be compared", _LEFT_OUT, rows))
     layers = f"{_SOURCE}/layers"
     if documents.at(layers):
         found += [
