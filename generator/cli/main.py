@@ -39,6 +39,7 @@ from shiftforge.cli import (
     train,
     unit,
 )
+from shiftforge.cli.examples import add_examples
 from shiftforge.cli.output import (
     ReaderLeftError,
     begin_document,
@@ -106,6 +107,7 @@ for _module in (
     report,
 ):
     cli.add_command(_module.command)
+add_examples(cli)
 
 
 @dataclass(frozen=True)

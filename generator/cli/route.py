@@ -57,8 +57,6 @@ def _seeds(text: str) -> list[int]:
     cls=CheckedCommand,
     early=_early,
     short_help="Place and route a block of the processing unit: area, clock, critical path.",
-    epilog="Examples: shiftforge route --block post --seeds 1; "
-    "shiftforge route --block array --n 8 --weights shift --json",
 )
 @click.option(
     "--block",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from shiftforge.cli.options import json_option
 from shiftforge.cli.train_text import albert, embeddings
@@ -19,7 +20,19 @@ from shiftforge.cli.train_text import albert, embeddings
 __all__ = ["command"]
 
 
-@click.command("train")
+_TEXTS = {"albert": albert, "embeddings": embeddings}
+
+
+class _Images(click.Command):
+    """What `train` is without another word; a shell completes these words, too."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """See click."""
+        words = [CompletionItem(word) for word in _TEXTS if word.startswith(incomplete)]
+        return [*super().shell_complete(ctx, incomplete), *words]
+
+
+@click.command("train", cls=_Images)
 @click.option(
     "-o",
     "--output",
@@ -146,6 +159,8 @@ def images(as_json: bool, **options: Any) -> None:
 class _Train(click.Group):
     """Networks for images, unless the first word names something else to train."""
 
+    alone = images
+
     def make_context(
         self,
         info_name: str | None,
@@ -161,6 +176,6 @@ class _Train(click.Group):
 
 command = _Train(
     "train",
-    commands={"albert": albert, "embeddings": embeddings},
+    commands=_TEXTS,
     short_help="Train a network, or a text classifier (train albert).",
 )
