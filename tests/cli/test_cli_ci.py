@@ -214,6 +214,7 @@ def test_what_init_refuses(
     told = refused("design", "-o", "new", "--board", "a10gx1150")
     assert "name is 'a10gx1150', the design's 'mine'" in told
     assert "generate it again" in told
+    assert "/proc" in refused("design", *board[:2], "-o", "/proc/new")  # nobody may write there
     (repository / "file").write_text("")
     assert "is not a folder" in refused("design", *board[:2], "-o", "file")
     save_network(repository / "text.safetensors")
