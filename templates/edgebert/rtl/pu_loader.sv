@@ -271,35 +271,37 @@ module pu_loader (
     b_end_q <= b_column_q + 1'b1 == cfg_i.b_strips;
     pass_end_q <= pass_q + 1'b1 == cfg_i.b_passes;
   end
-  // Where the next beat is: the following one or, behind a jump, where a state's first one lies,
-  // which is taken beside the state that jumps and keeps still until it is asked for. The beats of
-  // a column tile's parameters, or of a row of the table, have one row. pick_b_*: what the next
-  // pick of B begins with. All that a command begins with is taken again until it starts.
-  logic begins, jump, dest_jump, next_row, jumped_q, dest_jumped_q, first_beat_q;
-  pu_pkg::addr_t jump_addr, jump_addr_q, pick_b_addr_q;
-  pu_pkg::load_row_t jump_dest, jump_dest_q, pick_b_dest_q, home_q, dest;
+  // Where the next beat is: behind the one before or, where a state begins, what the state before
+  // took beside its last beat, which keeps still until it is asked for. The beats of a column
+  // tile's parameters, or of a row of the table, have one row. pick_b_*: what the next pick of B
+  // begins with. All that a command begins with is taken again until it starts.
+  logic begins, next_row, jumped_q;
+  pu_pkg::addr_t next_addr, jump_addr, jump_addr_q, pick_b_addr_q;
+  pu_pkg::load_row_t next_dest, jump_dest, jump_dest_q, pick_b_dest_q, home_q, dest;
   logic [2:0] beat;
   assign begins = state_q == Idle;
   assign next_row = state_q != Param && (state_q != Table || last_beat_q);
   assign req_addr_o = jumped_q ? jump_addr_q : addr_q;
-  assign dest = dest_jumped_q ? jump_dest_q : dest_q;
-  assign beat = first_beat_q ? 3'd0 : beat_q;
+  assign dest = jumped_q ? jump_dest_q : dest_q;
+  assign beat = jumped_q ? 3'd0 : beat_q;
+  assign next_addr = req_addr_o + 1'b1;
+  assign next_dest = dest + RowBits'(next_row);
   always_comb begin
+    jump_addr = next_addr;
+    jump_dest = next_dest;
     unique case (state_q)
-      Idle: jump = 1'b1;
-      DescA: jump = state_end && last_part_q;
-      DescB, Param: jump = state_end;
-      Part: jump = descs_here_q;
-      Pick: jump = take_a || take_b;
-      default: jump = 1'b0;
-    endcase
-    dest_jump = jump || (state_q == Mask && state_end);
-    jump_addr = b_home_addr_q;
-    jump_dest = '0;
-    unique case (state_q)
-      Idle: jump_addr = cfg_i.a_desc;
-      DescA: jump_addr = cfg_i.b_desc;
-      DescB: jump_addr = cfg_i.f_base;
+      Idle: begin
+        jump_addr = cfg_i.a_desc;
+        jump_dest = '0;
+      end
+      DescA: if (last_part_q) begin
+        jump_addr = cfg_i.b_desc;
+        jump_dest = '0;
+      end
+      DescB: begin
+        jump_addr = cfg_i.f_base;
+        jump_dest = '0;
+      end
       Pick: begin
         jump_addr = pick_a_q ? a_addr_q : pick_b_addr_q;
         jump_dest = pick_a_q ? a_dest_q >> 3 : pick_b_dest_q;
@@ -308,8 +310,11 @@ module pu_loader (
         jump_addr = part_addr_next_q;
         jump_dest = a_home_next_q >> 3;
       end
+      Param: begin
+        jump_addr = b_home_addr_q;
+        jump_dest = home_q >> 3;
+      end
       Mask: jump_dest = home_q;
-      Param: jump_dest = home_q >> 3;
       default: ;
     endcase
   end
@@ -317,14 +322,14 @@ module pu_loader (
     pick_b_addr_q <= params ? p_addr_q : b_addr_next_q;
     pick_b_dest_q <= params ? param_dest_q : b_dest_next_q >> 3;
     home_q <= is_a_q ? a_home_q : b_home_q;
-    if (!state_q[3] || !jumped_q || req_fire) jump_addr_q <= jump_addr;
-    if (!state_q[3] || !dest_jumped_q || req_fire) jump_dest_q <= jump_dest;
-    jumped_q <= jump || (jumped_q && !req_fire);
-    dest_jumped_q <= dest_jump || (dest_jumped_q && !req_fire);
-    first_beat_q <= jump || state_end || (first_beat_q && !req_fire);
+    jumped_q <= !state_q[3] || state_end || (jumped_q && !req_fire);
+    if (!state_q[3] || !jumped_q || req_fire) begin
+      jump_addr_q <= jump_addr;
+      jump_dest_q <= jump_dest;
+    end
     if (req_fire) begin
-      addr_q <= req_addr_o + 1'b1;
-      dest_q <= dest + RowBits'(next_row);
+      addr_q <= next_addr;
+      dest_q <= next_dest;
       beat_q <= beat + 3'd1;
     end
     if (begins) table_row_q <= '0;
