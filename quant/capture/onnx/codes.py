@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftforge.errors import InputError, Problem
 from shiftforge.quant.capture.onnx.call import Call
-from shiftforge.quant.capture.onnx.module import module_name
+from shiftforge.quant.capture.onnx.module import DAMAGED, module_name
 from shiftforge.quant.capture.onnx.parts import averages, joined, looked_up
 from shiftforge.quant.capture.onnx.quantised import left_scales
 from shiftforge.quant.capture.onnx.rewrite import Rewrite
 from shiftforge.quant.capture.onnx.rounded import bounded, never_negative, rounded
 from shiftforge.quant.capture.onnx.walk import Walk
+from shiftforge.quant.capture.raised import reason
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 
 __all__ = ["recovered", "with_scales"]
@@ -24,15 +26,20 @@ __all__ = ["recovered", "with_scales"]
 def recovered(found: Walk, outputs: Sequence[str], functions: Mapping[str, Any]) -> Walk:
     """The walk with quantised forms in their usual one; as it was where no map is quantised.
 
-    functions: of tables, by the value that they make.
+    functions: of tables, by the value that they make. Raises InputError for numbers that do not fit
+    together.
     """
     if not any(call.kind in ("QuantizeLinear", "DequantizeLinear") for call in found.calls):
         return found
     graph = Rewrite(found, outputs)
     graph.index()
-    looked_up(graph, functions)
-    for rewrite in (rounded, joined, averages, bounded, never_negative):
-        rewrite(graph)
+    try:
+        looked_up(graph, functions)
+        for rewrite in (rounded, joined, averages, bounded, never_negative):
+            rewrite(graph)
+    except DAMAGED as error:
+        what = f"its quantised form is damaged: {reason(error)}"
+        raise InputError(Problem(what, "export the network again")) from error
     return replace(found, calls=graph.calls)
 
 

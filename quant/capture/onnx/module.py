@@ -17,10 +17,13 @@ from shiftforge.quant.capture.onnx.moves import MOVES
 from shiftforge.quant.capture.onnx.quantised import LOOKED_UP, QUANTISED
 from shiftforge.quant.capture.onnx.walk import Walk
 from shiftforge.quant.capture.onnx.windows import WINDOWS
+from shiftforge.quant.capture.raised import reason
 
-__all__ = ["CONVERTERS", "OnnxNetwork", "network_of"]
+__all__ = ["CONVERTERS", "DAMAGED", "OnnxNetwork", "network_of"]
 
 CONVERTERS: dict[str, Converter] = {**WINDOWS, **LAYERS, **FUNCTIONS, **MOVES, **QUANTISED}
+# What numbers and shapes raise that onnx's checker and shape inference let pass.
+DAMAGED = (IndexError, KeyError, TypeError, ValueError, ArithmeticError)
 REMEDY = "docs/OPERATORS.md lists the operators; keep this part on the host"
 
 
@@ -137,6 +140,9 @@ def network_of(found: Walk, image: str, outputs: Sequence[str]) -> OnnxNetwork:
         except Unsupported as refusal:
             what = f"{call.kind}: {refusal.reason}" if converter else refusal.reason
             problems.append(Problem(what, refusal.remedy, call.name))
+        except DAMAGED as error:
+            what = f"{call.kind}: its attributes or constants do not fit: {reason(error)}"
+            problems.append(Problem(what, "export the network again", call.name))
     made = {name for call in found.calls for name in call.outputs}
     if not problems:
         for name in outputs:

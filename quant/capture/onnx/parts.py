@@ -7,6 +7,7 @@ that the model's metadata says it holds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ def joined(graph: Rewrite) -> None:
     for call in sums:
         if call.outputs[0] in inner:
             continue
-        parts = _parts(graph, call.outputs[0], call)
+        parts = _parts(graph, call)
         if parts is None or len(parts) < 2 or not _alike(parts):
             continue
         weight = np.sum([part.weight for part in parts], axis=0)
@@ -62,19 +63,25 @@ def _constants(call: Call) -> list[int]:
     return [n for n in range(len(call.inputs)) if call.is_constant(n)]
 
 
-def _parts(graph: Rewrite, name: str, top: Call | None = None) -> list[_Part] | None:
-    """The convolutions that a value is the sum of; None where it is anything else."""
-    add = top or graph.maker(name, "Add")
-    if add is not None:
-        if _constants(add):
+def _parts(graph: Rewrite, top: Call) -> list[_Part] | None:
+    """The convolutions that a sum is made of; None where it is of anything else."""
+    found: list[_Part] = []
+    left = list(top.inputs)
+    while left:
+        name = left.pop()
+        add = graph.maker(name, "Add")
+        if add is not None and not _constants(add):
+            left += add.inputs
+            continue
+        part = _part(graph, name)
+        if part is None:
             return None
-        sides = [_parts(graph, own) for own in add.inputs]
-        found: list[_Part] = []
-        for side in sides:
-            if side is None:
-                return None
-            found += side
-        return found
+        found.append(part)
+    return found
+
+
+def _part(graph: Rewrite, name: str) -> _Part | None:
+    """The convolution by integer weights that makes a value."""
     cast = graph.maker(name, "Cast")
     conv = graph.maker(cast.inputs[0] if cast else name, "Conv")
     if conv is None or len(conv.inputs) > 2 or conv.inputs[1] not in graph.found.exponents:
@@ -83,17 +90,17 @@ def _parts(graph: Rewrite, name: str, top: Call | None = None) -> list[_Part] | 
     assert weight is not None
     cut = graph.maker(conv.inputs[0], "Slice")
     if cut is None or int(conv.attributes.get("group", 1)) != 1:
-        return [_Part(conv, conv.inputs[0], weight)]
+        return _Part(conv, conv.inputs[0], weight)
     numbers = [graph.value(cut, n) for n in range(1, len(cut.inputs))]
     if len(numbers) != 3 or any(own is None or own.size != 1 for own in numbers):
-        return [_Part(conv, conv.inputs[0], weight)]
+        return _Part(conv, conv.inputs[0], weight)
     start, stop, axis = (int(own.reshape(())) for own in numbers if own is not None)
     channels = cut.shape()[1]
     if axis != 1 or not 0 <= start < stop <= channels or stop - start != weight.shape[1]:
-        return [_Part(conv, conv.inputs[0], weight)]
+        return _Part(conv, conv.inputs[0], weight)
     around = [(0, 0)] * weight.ndim
     around[1] = (start, channels - stop)
-    return [_Part(conv, cut.inputs[0], np.pad(weight, around))]
+    return _Part(conv, cut.inputs[0], np.pad(weight, around))
 
 
 def _alike(parts: Sequence[_Part]) -> bool:
@@ -118,7 +125,8 @@ def averages(graph: Rewrite) -> None:
         if total is None:
             continue
         name = call.outputs[0]
-        if total.kind == "ReduceSum" and _near(factor, np.prod(total.shape()) / np.prod(call.made)):
+        count = math.prod(total.shape()) / max(1, math.prod(call.made))
+        if total.kind == "ReduceSum" and _near(factor, count):
             mean = graph.like(total, "ReduceMean", total.inputs, name, total.attributes)
             instead[name] = (mean,)
         elif total.kind == "Conv" and (given := _window(graph, total, factor)) is not None:
@@ -140,9 +148,13 @@ def _window(graph: Rewrite, call: Call, factor: NDArray[Any]) -> Mapping[str, An
     if weight.shape[0] != call.shape()[1] or weight.shape[1] != 1 or dilated:
         return None
     kernel = weight.shape[2:]
-    top, left, bottom, right = given.get("pads", (0, 0, 0, 0))
-    strides = given.get("strides", (1, 1))
+    strides, pads = given.get("strides", (1, 1)), given.get("pads", (0, 0, 0, 0))
+    if len(strides) != 2 or min(strides) < 1 or len(pads) != 4 or min(pads) < 0:
+        return None
+    top, left, bottom, right = pads
     inside = np.pad(np.ones(call.shape()[2:]), ((top, bottom), (left, right)))
+    if any(k > n for k, n in zip(kernel, inside.shape, strict=True)):
+        return None
     windows = np.lib.stride_tricks.sliding_window_view(inside, kernel)
     counts = windows.sum(axis=(2, 3))[:: strides[0], :: strides[1]]
     pool = {"kernel_shape": list(kernel), "strides": list(strides)}

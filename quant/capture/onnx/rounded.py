@@ -102,6 +102,8 @@ def bounded(graph: Rewrite) -> None:
         if low is None or high is None:
             continue
         codes = low / scale, high / scale
+        if not np.isfinite(codes).all():
+            continue
         whole = round(codes[0]), round(codes[1])
         if max(abs(a - b) for a, b in zip(codes, whole, strict=True)) > 1e-6:
             continue

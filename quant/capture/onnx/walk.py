@@ -203,12 +203,15 @@ def _follow_scale(node: NodeProto, found: Walk) -> None:
             found.scales[made] = float(scale.reshape(-1)[np.argmax(mantissas != 0.5)])
             return
         shape = [1] * rank
+        axis = int(given.get("axis", 1))
         if scale.size > 1:
-            shape[int(given.get("axis", 1))] = scale.size
+            if not -rank <= axis < rank:
+                return
+            shape[axis] = scale.size
         found.exponents[made] = (exponents.astype(np.int64) - 1).reshape(shape)
     elif node.op_type in _MOVING and node.input[0] in found.exponents:
         known = found.exponents[node.input[0]]
-        if node.op_type == "Transpose":
+        if node.op_type == "Transpose" and known.ndim == found.constants[made].ndim:
             found.exponents[made] = known.transpose(given.get("perm"))
         elif known.size == 1:
             found.exponents[made] = known.reshape(())

@@ -20,6 +20,7 @@ from shiftforge.errors import InputError
 from shiftforge.quant.calibrate.kept import told
 from shiftforge.quant.capture.export import capture
 from shiftforge.quant.capture.loaders.onnx import load_proto
+from shiftforge.quant.capture.onnx import codes
 from shiftforge.quant.capture.source import load_source
 from shiftforge.quant.capture.types import FloatConv, FloatGraph
 from shiftforge.quant.export.qdq import export_onnx
@@ -290,3 +291,71 @@ def test_the_command_says_what_was_kept(tmp_path: Path) -> None:
     assert len(facts["maps"]) == 1 and len(facts["requantised"]) == 2
     assert "those of 1 maps and the integer weights of 0 layers are kept" in done.stderr
     assert "no levels of the chosen format" in done.stderr
+
+
+def test_weights_that_are_none_are_refused() -> None:
+    nodes = [("Conv", ["x", "w"], "y", {"kernel_shape": [3, 3]})]
+    with pytest.raises(InputError, match="Conv: its attributes or constants do not fit") as caught:
+        load_proto(model_of(nodes, {"w": weights(4)}, [1, 3, 8, 8]), "m")
+    assert caught.value.problems[0].where == "conv_0"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scale"),
+    [(-np.inf, 6.0, 0.25), (0.0, np.inf, 0.25), (np.nan, 1.0, 0.25), (0.0, 3.0, 1e-42)],
+)
+def test_odd_bounds_before_a_grid_end_in_a_graph_or_a_refusal(
+    low: float, high: float, scale: float
+) -> None:
+    try:
+        load_proto(bounded(low, high, np.uint8, scale), "m")
+    except InputError as error:
+        assert all(problem.remedy for problem in error.problems)
+
+
+@pytest.mark.parametrize("count", [6, pytest.param(60, marks=pytest.mark.slow)])
+def test_damaged_models_end_in_a_graph_or_a_refusal(model: QuantizedModel, count: int) -> None:
+    """Numbers, attributes, metadata and wiring of an export, changed at random."""
+    from onnx import ModelProto, numpy_helper
+
+    data, random = export_onnx(model).SerializeToString(), np.random.default_rng(count)
+    for _ in range(count):
+        proto = ModelProto()
+        proto.ParseFromString(data)
+        tensor = proto.graph.initializer[random.integers(len(proto.graph.initializer))]
+        value = numpy_helper.to_array(tensor).copy()
+        node = proto.graph.node[random.integers(len(proto.graph.node))]
+        match random.integers(5):
+            case 0:
+                wild = random.choice([0, 1, -1, 3, 100, 1e30, np.inf, np.nan])
+                if value.dtype.kind == "f":
+                    value.flat[0] = wild
+                else:
+                    value.flat[0] = random.integers(-2, 100)
+                tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+            case 1:
+                tensor.CopyFrom(numpy_helper.from_array(value.reshape(-1)[:1], tensor.name))
+            case 2:
+                for attribute in node.attribute:
+                    if attribute.ints:
+                        attribute.ints[0] = int(random.integers(-3, 5))
+                    attribute.i = int(random.integers(-3, 5))
+            case 3:
+                entry = proto.metadata_props[random.integers(len(proto.metadata_props))]
+                entry.value = str(random.choice(["{}", "[]", "3", '{"table": ["x"]}', "{"]))
+            case _:
+                other = proto.graph.node[random.integers(len(proto.graph.node))]
+                node.input[0] = other.input[0]
+        try:
+            load_proto(proto, "m")
+        except InputError as error:
+            assert error.problems and all(problem.remedy for problem in error.problems)
+
+
+def test_a_damaged_quantised_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: object) -> None:
+        raise IndexError("beyond the axes")
+
+    monkeypatch.setattr(codes, "bounded", damaged)
+    with pytest.raises(InputError, match="quantised form is damaged: IndexError: beyond"):
+        load_proto(quantised(0.25), "m")
