@@ -56,7 +56,8 @@ def _faults(found: Mapping[str, Any], board: str) -> list[str]:
     if errors.get("capture", 0.0) > FLOAT_ERROR:
         own = f"{errors['capture']:.1e} of the largest output"
         told.append(f"capture: {own}; torch's own float32 loses {errors['torch_float32']:.1e}")
-    if found.get("plans") and not board:
+    plans = found.get("plans", {})
+    if plans and not board and all(p.get("failed") != "not run" for p in plans.values()):
         told.append("no board has room")
     return told
 
@@ -131,7 +132,9 @@ def _float_cells(own: Record) -> list[str]:
 def _device_cells(own: Record) -> list[str]:
     plan, counted = own["plan"], own["clocked"]
     if not plan:
-        why = _why(own["quantised"]) if own["quantised"].get("failed") else "no board has room"
+        why = _why(own["quantised"]) if own["quantised"].get("failed") else "not run"
+        if "no board has room" in own["faults"]:
+            why = "no board has room"
         return [own["network"], why, *[""] * 9]
     cells = [
         own["network"], plan["board"], f"{plan['units']}x{plan['pixels']}",
