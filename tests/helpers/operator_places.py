@@ -91,6 +91,7 @@ PARTIAL = {
     "generator/conv/legal/average_pools.py": "averages and what thins them",
     "generator/conv/legal/max_pools.py": "windows of both pools",
     "generator/conv/legal/copies.py": "convolutions that it makes",
+    "generator/conv/documents.py": "what has no word of its own is called by its class",
     "generator/conv/layers.py": "what one pass runs",
     "generator/conv/legal/joins.py": "what a pass has room for, and what is no pass",
     "generator/conv/legal/legalise.py": "what it does not rewrite stays as it is",

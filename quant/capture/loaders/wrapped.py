@@ -18,7 +18,7 @@ def unwrapped(network: torch.nn.Module) -> torch.nn.Module:
     around = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel, AveragedModel)
     while True:
         compiled = type(network).__name__ == "OptimizedModule"
-        inner = network._modules.get("_orig_mod" if compiled else "module")
+        inner = dict(network.named_children()).get("_orig_mod" if compiled else "module")
         if inner is None or not (compiled or isinstance(network, around)):
             return network
         network = inner
