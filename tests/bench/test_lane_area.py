@@ -78,6 +78,7 @@ def test_a_small_lane_is_synthesised_again(
         assert found.multipliers == 0
 
 
+@pytest.mark.slow
 def test_lanes_compute(check: Any, text: Any) -> None:
     lanes = [lane(text, name) for name in FEW]
     assert check.check_lanes(check.make_stimulus(clocks=4000), lanes) == []

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from albert_cases import integer_case
 from random_networks import random_network
+from tiers import thinned
 
 from shiftforge.boards.load import load_board
 from shiftforge.boards.types import Board
@@ -41,7 +42,7 @@ EVIL = (
     "x" * 100_000,
 )
 RULES = ("emulate", "report", "hardware", "run", "emulate-aoc", "run-emulator")
-each_text = pytest.mark.parametrize("text", EVIL, ids=range(len(EVIL)))
+each_text = pytest.mark.parametrize("text", thinned(EVIL, 3), ids=range(len(EVIL)))
 
 
 def named(text: str) -> QuantizedModel:
@@ -208,7 +209,7 @@ def test_figures_at_their_bounds_end_in_a_design_or_a_refusal() -> None:
     assert built
 
 
-@pytest.mark.parametrize("text", EVIL[:-1], ids=range(len(EVIL) - 1))
+@pytest.mark.parametrize("text", thinned(EVIL[:-1], 3), ids=range(len(EVIL) - 1))
 def test_classes_of_a_text_classifier_reach_no_language(text: str, tmp_path: Path) -> None:
     found = []
     for name, classes in (("plain", "class"), ("evil", text)):

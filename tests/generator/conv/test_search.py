@@ -54,6 +54,7 @@ def test_the_search_finds_a_busy_array() -> None:
     assert (points.take(points.fits).alm <= 0.75 * BOARD.alm).all()
 
 
+@pytest.mark.slow
 def test_a_target_rate_is_reached_with_the_fewest_alms(network: QuantizedModel) -> None:
     target = 3000.0
     plan = search(network, BOARD, target_fps=target)

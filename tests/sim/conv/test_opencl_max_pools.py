@@ -13,6 +13,7 @@ from conv_chains import chain, with_room
 from conv_faults import locate, replace_text
 from device_client import DeviceClient
 from random_networks import random_frames
+from tiers import thinned
 
 from shiftforge.generator.conv.legal import legalise
 from shiftforge.quant.formats.accumulator import accumulator_bits
@@ -69,7 +70,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("signed", [True, pytest.param(False, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", thinned(CASES, 2))
 def test_windows_of_all_kinds(
     case: str, signed: bool, generated: Generate, on_device: OnDevice
 ) -> None:

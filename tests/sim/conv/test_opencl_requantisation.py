@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from device_client import DeviceClient
+from tiers import thinned
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.plan import array_for, make_plan
@@ -93,7 +94,7 @@ EVERY = tuple(range(1, 16))
         ((-8, 0, 7), True, -128, 127, 24, None, False),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
+@pytest.mark.parametrize("device", thinned(["pocl", "intel-fpga-emu"], 2))
 def test_codes_are_the_references(
     device: str, shifts: tuple[int, ...], signed: bool, low: int, high: int, acc: int,
     raised: int | None, shared: bool,

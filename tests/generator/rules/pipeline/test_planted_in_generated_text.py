@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 from random_networks import random_network
+from tiers import thinned
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.options import Options
@@ -84,7 +85,7 @@ def with_body(number: int, before: str, after: str) -> str:
     return text()[: match.start()] + call + text()[match.end() :]
 
 
-@pytest.mark.parametrize(("number", "kernel"), kernels(), ids=str)
+@pytest.mark.parametrize(("number", "kernel"), thinned(kernels(), 2), ids=str)
 @pytest.mark.parametrize(
     ("rule", "before", "after"),
     [
@@ -166,7 +167,7 @@ def test_calls_without_fences_are_not_in_order() -> None:
     assert {"controller", "post"} <= {kernel for _, kernel in broken}
 
 
-@pytest.mark.parametrize("seed", [1038, 1041])
+@pytest.mark.parametrize("seed", thinned([1038, 1041], 2))
 def test_calls_are_in_order_whatever_kinds_of_layers_there_are(seed: int) -> None:
     """1038 has no depthwise layer: its array's sums need no line of their own iteration."""
     model = random_network(seed, family="two-term", layers=16)

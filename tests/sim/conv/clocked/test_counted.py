@@ -84,6 +84,7 @@ def test_both_devices_count_the_same(
 
 
 @pytest.mark.device("pocl")
+@pytest.mark.slow
 def test_longer_latencies_take_longer(
     counted: Callable[[int], Counted], generated: Generate
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_depth_made_too_small_is_reported_by_name(
 
 
 @pytest.mark.device("pocl")
+@pytest.mark.slow
 def test_a_short_channel_is_slow_and_never_too_full(
     large: QuantizedModel, generated: Generate, tmp_path: Path
 ) -> None:

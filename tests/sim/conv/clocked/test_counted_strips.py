@@ -42,6 +42,7 @@ def test_random_strips(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.device("pocl")
+@pytest.mark.slow
 def test_mobilenet_v2_within_400_000_bytes_counts_no_ten_per_cent_more(tmp_path: Path) -> None:
     network, board = network_of(mobilenet_v2(224)), load_board("a10gx1150")
     array = array_for(network, 16, 8)

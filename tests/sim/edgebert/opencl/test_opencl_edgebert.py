@@ -10,6 +10,7 @@ import pytest
 from edgebert_client import UnitClient
 from edgebert_layers import af_encode, shift_encode
 from numpy.typing import ArrayLike, NDArray
+from tiers import thinned
 
 from shiftforge.errors import InputError
 from shiftforge.generator.edgebert.kernels import render_edgebert, unit_channels, unit_kernels
@@ -131,7 +132,7 @@ def test_every_pair_of_codes_on_every_lane(device: str, weights: str, on: Client
 @pytest.mark.parametrize(("weights", "codes"), [
     *((name, False) for name in WEIGHTS), ("one term", True), ("two terms", True)
 ], ids=str)  # fmt: skip
-@pytest.mark.parametrize("device", [*BOTH, "intel-cpu"])
+@pytest.mark.parametrize("device", thinned([*BOTH, "intel-cpu"], 3))
 def test_every_pair_of_codes_through_to_af(
     device: str, weights: str, codes: bool, on: Client
 ) -> None:
@@ -153,7 +154,7 @@ def test_every_pair_of_codes_through_to_af(
     (16, {"weights": "shift", "terms": 2, "exp_bits": 4}),
     (4, {"weights": "shift", "exp_bits": 4}),
 ], ids=str)  # fmt: skip
-@pytest.mark.parametrize("device", BOTH)
+@pytest.mark.parametrize("device", thinned(BOTH, 2))
 def test_ragged_shapes(device: str, lanes: int, changes: dict[str, Any], on: Client) -> None:
     config = UnitConfig(lanes=lanes, **changes)
     shapes = [
