@@ -159,7 +159,7 @@ def test_every_network_that_is_captured_comes_back(tmp_path: Path) -> None:
     failed = re.findall(r"^FAILED [^\[\n]*(?:\[(.*)\])?", done.stdout, re.MULTILINE)
     assert set(failed) == APART, done.stdout[-4000:]
     (compared,) = re.findall(r"(\d+) compared", done.stdout)
-    assert int(compared) >= 300
+    assert int(compared) >= 260  # 300 and more with the slow cases
 
 
 def test_metadata_of_another_form_is_refused(tmp_path: Path) -> None:
