@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shiftforge.atomic import Staged, clear_leftovers, is_leftover
+from shiftforge.atomic import clear_leftovers, is_leftover, staged
 from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.files import check_output_folder, system_problem
 from shiftforge.generator.manifest import (
@@ -130,39 +130,16 @@ class Design:
         both = {p: old.get(p, frozenset()) | _alone_in(new, p) for p in {*old, *new}}
         begun = [(MANIFEST, unfinished_text(self.manifest, both))] if stale or wanted else []
         files = [(path, self.files[path]) for path in wanted]
-        with _staged(root, [*begun, *files, (MANIFEST, manifest)]) as (*first, last):
+        written = [(root / path, data) for path, data in [*begun, *files, (MANIFEST, manifest)]]
+        with staged(written) as (*first, last):
             # From here on nothing needs room on the disk.
-            for staged in first:
-                staged.commit()
+            for one in first:
+                one.commit()
             for path in stale:
                 (root / path).unlink(missing_ok=True)
             _remove_empty(root, set(old) - set(new))
             last.commit()
         return [*stale, *wanted, *changed]
-
-
-@contextmanager
-def _staged(root: Path, files: Iterable[tuple[str, bytes]]) -> Iterator[list[Staged]]:
-    """Every file written beside its place, none of them there yet. A full disk ends it here, with
-    nothing left and the old design whole."""
-    made: list[Staged] = []
-    folders: list[Path] = []
-    try:
-        for path, data in files:
-            folder = (root / path).parent
-            if not folder.is_dir():
-                folder.mkdir()
-                folders.append(folder)
-            made.append(Staged(root / path))
-            made[-1].part.write_bytes(data)
-            made[-1].settle()
-        yield made
-    finally:
-        for staged in made:
-            staged.discard()
-        for folder in folders:
-            if not any(folder.iterdir()):
-                folder.rmdir()
 
 
 def _alone_in(new: Mapping[str, Content], path: str) -> frozenset[Content]:

@@ -9,14 +9,22 @@ import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from shiftforge.errors import InputError
 from shiftforge.files import refuse_special, system_problem
 
-__all__ = ["Staged", "clear_leftovers", "is_leftover", "replacing", "write_file", "write_files"]
+__all__ = [
+    "Staged",
+    "clear_leftovers",
+    "is_leftover",
+    "replacing",
+    "staged",
+    "write_file",
+    "write_files",
+]
 
 _NAME_BYTES = 255
 # mkstemp's 8 characters between; the name of the file that it will become is cut where it is long.
@@ -144,22 +152,44 @@ def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
-def write_files(folder: str | os.PathLike[str], files: Mapping[str, bytes | str]) -> None:
-    """Write files of one folder, which is made, in their order: each whole or not at all, and none
-    where there is no room for all of them. Raises InputError for what the system refuses."""
-    root = Path(folder)
-    staged: list[Staged] = []
+@contextmanager
+def staged(files: Iterable[tuple[Path, bytes]]) -> Iterator[list[Staged]]:
+    """Every file written beside its place, in their order, none of them there yet.
+
+    The block commits them; what it leaves is discarded, and folders that were made for it go. A
+    full disk ends it before the block begins, with nothing left. Raises OSError for what the system
+    refuses.
+    """
+    made: list[Staged] = []
+    folders: list[Path] = []
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            staged.append(Staged(root / name))
-            text = content.encode("utf-8") if isinstance(content, str) else content
-            staged[-1].part.write_bytes(text)
-            staged[-1].settle()
-        for one in staged:
-            one.commit()
-    except OSError as error:
-        raise InputError(system_problem(error, root)) from error
+        for path, data in files:
+            missing = []
+            folder = path.parent
+            while not folder.is_dir():
+                missing.append(folder)
+                folder = folder.parent
+            for folder in reversed(missing):
+                folder.mkdir()
+                folders.append(folder)
+            made.append(Staged(path))
+            made[-1].part.write_bytes(data)
+            made[-1].settle()
+        yield made
     finally:
-        for one in staged:
+        for one in made:
             one.discard()
+        for folder in reversed(folders):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
+    """Write files in their order, each whole or not at all, and none where there is no room for all
+    of them; missing folders are made. Raises InputError for what the system refuses."""
+    try:
+        with staged(files) as made:
+            for one in made:
+                one.commit()
+    except OSError as error:
+        raise InputError(system_problem(error)) from error

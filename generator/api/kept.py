@@ -179,8 +179,8 @@ def held() -> tuple[Held, ...]:
     """Of every kind, in the order of ``KINDS``."""
     found = []
     for kind, own in KINDS.items():
-        sizes = [size for _, size, _ in _entries(cache_place(kind))]
         place = cache_place(kind)
+        sizes = [size for _, size, _ in _entries(place)]
         found.append(Held(kind, own.what, len(sizes), sum(sizes), own.most, place))
     return tuple(found)
 

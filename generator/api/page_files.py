@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shiftforge.errors import Problem
 
@@ -82,10 +82,9 @@ def write_page(page: Path, documents: Documents, text: str) -> None:
     faults = check_page(text, documents)
     if faults:
         raise CheckFailed("the page contradicts its files: " + "; ".join(map(str, faults[:5])))
-    written: dict[str, Any] = {
-        name: document_text(value, page.name) for name, value in documents.files.items()
-    }
-    write_files(page.parent, {**written, page.name: text})
+    written = {name: document_text(value, page.name) for name, value in documents.files.items()}
+    texts = {**written, page.name: text}
+    write_files((page.with_name(name), own.encode("utf-8")) for name, own in texts.items())
     for path in (page.with_name(name) for name in _names() if name not in written):
         if path.is_file() and is_document(path, page.name):
             path.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.generator.page.blocks import Missing
 from shiftforge.generator.page.documents import Documents
 from shiftforge.page_files import PAGE, is_document, page_file_problems, write_page
+from shiftforge.progress import Advance
 
 if TYPE_CHECKING:
     from shiftforge.generator.project import Project
@@ -38,7 +39,6 @@ _MISSING = {
     ),
 }  # fmt: skip
 """What a page may lack: what it is, why, and the command that gives it."""
-Progress = Callable[[str, int, int], None]
 
 
 def report(
@@ -52,7 +52,7 @@ def report(
     rtl: bool = False,
     routed: Sequence[str | Path] = (),
     time_limit_s: float = 600.0,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
     **options: Any,
 ) -> Path:
     """Write the page of a generated project and the JSON files beside it; returns the page's path.
@@ -195,7 +195,7 @@ class _Runs:
     project: Project
     devices: tuple[str, ...] | None
     time_limit_s: float
-    progress: Progress | None
+    progress: Advance | None
 
     @property
     def _limits(self) -> RunLimits:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from shiftforge.atomic import write_file
+from shiftforge import atomic
 from shiftforge.errors import InputError, Problem, Problems
-from shiftforge.files import check_output_folder, output_problems, read_bytes, system_problem
+from shiftforge.files import check_output_folder, output_problems, read_bytes
 from shiftforge.sim.ci.suite import SUITE, Suite, place
 from shiftforge.sim.ci.texts import GITHUB, GITLAB
 
@@ -46,12 +46,8 @@ def write_files(files: Mapping[Path, bytes], last: Path, *, overwrite: bool) -> 
         elif path.parent.is_dir():
             problems += output_problems(path)
     problems.stop()
-    for path in sorted(wanted, key=lambda path: (path == last, path)):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(system_problem(error, path.parent)) from error
-        write_file(path, wanted[path])
+    order = sorted(wanted, key=lambda path: (path == last, path))
+    atomic.write_files((path, wanted[path]) for path in order)
     return sorted(wanted)
 
 
