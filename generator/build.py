@@ -67,12 +67,9 @@ def finish(
 
 def chosen_of(options: Any) -> dict[str, Any]:
     """The options that differ from their defaults, by name, in JSON's types."""
-    chosen = {own.name: getattr(options, own.name) for own in fields(options)}
-    return {
-        own.name: str(value) if isinstance(value := chosen[own.name], Path) else value
-        for own in fields(options)
-        if chosen[own.name] != own.default
-    }
+    chosen = {own.name: getattr(options, own.name) for own in fields(options)
+              if getattr(options, own.name) != own.default}  # fmt: skip
+    return {n: str(value) if isinstance(value, Path) else value for n, value in chosen.items()}
 
 
 def check_device_text(design: Design, board: Board | None = None) -> None:

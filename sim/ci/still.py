@@ -121,14 +121,16 @@ def _manifest(design: Design) -> bytes:
     return manifest_text({**design.manifest, "digest": design.digest}, files)
 
 
-def _difference(path: Path, before: bytes | None) -> str:
-    """The first difference of a file to what it was; empty where either cannot be read."""
-    if before is None:
+def _difference(path: Path, other: bytes | None, *, new: bool = False) -> str:
+    """The first difference of a file to what it was, or with ``new`` of what is generated now to
+    the file; empty where either cannot be read."""
+    if other is None:
         return ""
     try:
-        found = first_difference(read_bytes(path, most=_LARGEST), before)
+        held = read_bytes(path, most=_LARGEST)
     except InputError:
         return ""
+    found = first_difference(other, held) if new else first_difference(held, other)
     return f"; {found}" if found else ""
 
 
@@ -201,18 +203,8 @@ def generated_problems(
     for path in changed[:_SHOWN]:
         where = project.path(path)
         told = "is not generated that way again" if path in old else "is generated now, too"
-        yield Problem(told + _generated(where, new[path]), _MEANT, str(where))
+        yield Problem(told + _difference(where, new[path], new=True), _MEANT, str(where))
     for path in gone[:_SHOWN]:
         yield Problem("is not generated any more", _MEANT, str(project.path(path)))
     if (more := len(changed) + len(gone) - _SHOWN) > 0:
         yield Problem(f"and {more:,} more files", _MEANT, str(project.folder))
-
-
-def _generated(path: Path, new: bytes) -> str:
-    """The first difference of what is generated now to the file that is there."""
-    try:
-        held = read_bytes(path, most=_LARGEST)
-    except InputError:
-        return ""
-    found = first_difference(new, held)
-    return f"; {found}" if found else ""
