@@ -103,6 +103,7 @@ def softmax_group(config: SfuConfig, most: int, seed: int = 11) -> Group:
         # A few tiles under one setting, fewer of long rows.
         each = int(rng.integers(1, n + 1)) if len(row) <= 8 * n else int(rng.integers(1, 3))
         count = int(rng.integers(1, 6)) if len(row) <= 8 * n else int(rng.integers(1, 3))
+        count = min(count, config.row // n)  # every row has a place in the span's table
         query = int(rng.integers(0, max(1, min(len(row), config.row - count * n))))
         bias = int(rng.choice([-10, -8, -7, -20, 3]))
         setting: Beat | None = {"query": query, "out_bias": bias}

@@ -57,6 +57,16 @@ FAULTS = {
     ),
     "another row's logarithm": ("sfu_exprow.sv", ".raddr_i(late_at)", ".raddr_i(out_at_i)"),
     "another row's maximum": ("sfu_exprow.sv", ".raddr_i(sum_at_i)", ".raddr_i(sum_at_i ^ 4'd1)"),
+    "a vector that follows compared with the maximum before both": (
+        "sfu_running_max.sv",
+        "above_q ? next_i > value_q : next_i > old_q",
+        "next_i > old_q",
+    ),
+    "the maximum of two vectors before left out": (
+        "sfu_running_max.sv",
+        "if (from_at_hand_q) known_q",
+        "if (1'b0) known_q",
+    ),
     "the slot before": (
         "sfu_tiles.sv",
         "load_word_q <= fill_word",
