@@ -5,25 +5,23 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from shiftforge import __version__
 from shiftforge.boards.types import Board
 from shiftforge.files import read_bytes
 from shiftforge.generator.build import build
 from shiftforge.generator.design import Design
 from shiftforge.generator.target import Target
 from shiftforge.kept import Store, digest
+from shiftforge.kept_code import code_digest
 
-__all__ = ["generator_digest", "kept_build"]
+__all__ = ["kept_build"]
 
 _STORE = Store("designs")
 _REPORT, _MANIFEST, _FILES = "report.json", "manifest.json", "files/"
 _ROOMS = ("boards", "generator", "kernels", "quant", "templates")
-_DECIDES = (".cl", ".csv", ".j2", ".json", ".py", ".sv", ".toml")
+"""The folders of the package that decide what a design is."""
 
 
 def kept_build(
@@ -31,7 +29,7 @@ def kept_build(
 ) -> Design:
     """``build`` with comparisons, or what it made of the same before. model: the network's file."""
     key = digest(
-        [generator_digest(), target.kind, read_bytes(model), repr(board), repr(options)]
+        [code_digest(*_ROOMS), target.kind, read_bytes(model), repr(board), repr(options)]
     )  # fmt: skip
     data = _STORE.read(key)
     if data is not None:
@@ -39,18 +37,6 @@ def kept_build(
     design = build(target, network, board, options, compare=True)
     _STORE.write(key, _written(design))
     return design
-
-
-@cache
-def generator_digest() -> str:
-    """Of everything in this package that decides what a design is."""
-    root = Path(str(resources.files("shiftforge")))
-    parts: list[str | bytes] = [__version__]
-    for room in _ROOMS:
-        for path in sorted((root / room).rglob("*")):
-            if path.suffix in _DECIDES and path.is_file():
-                parts += [path.relative_to(root).as_posix(), path.read_bytes()]
-    return digest(parts)
 
 
 def _written(design: Design) -> bytes:

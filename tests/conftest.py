@@ -19,7 +19,7 @@ from shiftforge.quant.graph.types import QuantizedModel
 Generate = Callable[..., Path]
 
 # Every test makes its designs; tests of keeping them switch it on.
-os.environ.setdefault(OFF, "designs")
+os.environ.setdefault(OFF, "designs,counts")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

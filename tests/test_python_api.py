@@ -171,6 +171,7 @@ BOARD = load_board("a10gx1150")
         (lambda p: API.emulate(p, np.zeros(2), input=0), "unknown device array"),
         (lambda p: API.emulate(p, input=0, time_limit_s=10**400), "time_limit_s is 1000"),
         (lambda p: API.emulate(p, input=0, progress=3), "progress is of the type int"),
+        (lambda p: API.report(p, progress=3), "progress is of the type int"),
         (lambda p: API.emulate("n" * 5000, "pocl", input=0), "File name too long"),
         (lambda p: API.compare(p, input=0, time_limit_s=Fraction(10**400)), "time_limit_s is Fr"),
         (lambda p: API.compare(p, input=0, progress=3), "progress is of the type int"),

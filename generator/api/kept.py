@@ -3,7 +3,8 @@
 One folder, ``$XDG_CACHE_HOME/shiftforge`` (``~/.cache/shiftforge``), with one folder a kind below
 it; each kind has a limit, past which what was used longest ago goes. Nothing in it is needed: what
 is missing, damaged or cannot be written is made anew. ``SHIFTFORGE_CACHE_OFF=KIND[,KIND]`` (or
-``all``) neither reads nor keeps designs, programs or probes.
+``all``) neither reads nor keeps what is in a ``Store``: all but simulations, areas and routed
+blocks.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ KINDS = {
     "designs": _Kind("generated designs", 512 << 20),
     "programs": _Kind("device programs as their runtimes compiled them", 512 << 20),
     "probes": _Kind("what devices answered to the probe", 1 << 20),
+    "counts": _Kind("simulated time that was counted", 64 << 20),
+    "drawings": _Kind("charts and diagrams of pages", 64 << 20),
     "rtl": _Kind("simulations that Verilator built", 4 << 30),
     "area": _Kind("areas by synthesis", 64 << 20),
     "route": _Kind("blocks placed and routed", 64 << 20),

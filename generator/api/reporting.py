@@ -13,7 +13,7 @@ from shiftforge.errors import InputError, Problem, Problems
 from shiftforge.generator.page.blocks import Missing
 from shiftforge.generator.page.documents import Documents
 from shiftforge.page_files import PAGE, is_document, page_file_problems, write_page
-from shiftforge.progress import Advance
+from shiftforge.progress import Advance, Shown, shown_progress
 
 if TYPE_CHECKING:
     from shiftforge.generator.project import Project
@@ -52,7 +52,7 @@ def report(
     rtl: bool = False,
     routed: Sequence[str | Path] = (),
     time_limit_s: float = 600.0,
-    progress: Advance | None = None,
+    progress: Shown = None,
     **options: Any,
 ) -> Path:
     """Write the page of a generated project and the JSON files beside it; returns the page's path.
@@ -61,7 +61,8 @@ def report(
     options: samples for the accuracy, as for ``compare``; without an input the page has none.
     devices: that the samples run on, and the first of them that can count cycles; None for all that
     are usable. run: False for modelled figures alone. rtl: simulate a text classifier's RTL on the
-    samples, too. routed: files of ``route --json`` of its blocks.
+    samples, too. routed: files of ``route --json`` of its blocks. progress: True shows it with the
+    time left, or a function of (stage, done, total).
     Raises InputError with everything wrong with these, before anything is written, CheckFailed
     where integers differ or the page shows another figure than its files.
     """
@@ -91,16 +92,17 @@ def report(
     samples = _samples(project, input, limit, names, options) if input is not None else None
     digest = project.manifest.get("digest")
     found = _modelled(project)
-    runs = _Runs(project, None if devices is None else tuple(devices), time_limit_s, progress)
     missing: dict[str, Missing] = {}
-    found |= runs.counted(missing) if run else _without(missing, "counted", project)
-    if samples is not None:
-        found |= runs.accuracy(samples, str(input))
-    else:
-        _without(missing, "accuracy", project)
-    if _has_rtl(project):
-        found |= blocks or _without(missing, "routed", project)
-        found |= runs.on_rtl(samples) if rtl else _without(missing, "rtl", project)
+    with shown_progress(progress) as tell:
+        runs = _Runs(project, None if devices is None else tuple(devices), time_limit_s, tell)
+        found |= runs.counted(missing) if run else _without(missing, "counted", project)
+        if samples is not None:
+            found |= runs.accuracy(samples, str(input))
+        else:
+            _without(missing, "accuracy", project)
+        if _has_rtl(project):
+            found |= blocks or _without(missing, "routed", project)
+            found |= runs.on_rtl(samples) if rtl else _without(missing, "rtl", project)
     documents = Documents({name: {"digest": digest, **own} for name, own in found.items()})
     write_page(page, documents, page_text(documents, missing))
     return page
@@ -205,6 +207,7 @@ class _Runs:
 
     def counted(self, missing: dict[str, Missing]) -> dict[str, Any]:
         """In simulated time, on the first device that has it."""
+        from shiftforge.sim.kept_counts import kept_counted
         from shiftforge.sim.opencl.devices import clocked_problems
         from shiftforge.sim.opencl.probe import no_device_text, probe_all
         from shiftforge.sim.reporting import Counts
@@ -221,7 +224,7 @@ class _Runs:
         ]
         usable = [state.name for state in states if state.usable]
         if usable:
-            return runner.counted(self.project, usable[0], self._limits)
+            return kept_counted(runner, self.project, usable[0], self._limits)
         _without(missing, "counted", self.project)
         why = no_device_text(states) if states else "no device with simulated time was named"
         missing["counted"] = replace(missing["counted"], why=" ".join(why.split()))

@@ -20,7 +20,7 @@ def command(kinds: tuple[str, ...], forget: bool, as_json: bool) -> None:
 
     Everything is found by a digest of what decides it, and made anew where it is missing. Of each
     KIND what was used longest ago goes where the limit is reached. SHIFTFORGE_CACHE_OFF=KIND[,KIND]
-    (or all) keeps and reads no designs, programs or probes.
+    (or all) keeps and reads no designs, programs, probes, counts or drawings.
     """
     from shiftforge.kept import KINDS, clear, held
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sysconfig
@@ -13,6 +14,7 @@ from markupsafe import Markup
 
 from shiftforge.errors import InputError, Problem, ToolFailed
 from shiftforge.generator.escape import printable
+from shiftforge.generator.page.drawings import kept_drawing
 from shiftforge.generator.page.figures import figure_text
 from shiftforge.generator.render import verbatim_html
 from shiftforge.tools import run_tool
@@ -45,10 +47,18 @@ def draw_network(network: Mapping[str, Any]) -> Markup:
     program = _program()
     if program is None:
         raise InputError(require_diagrams())
-    done = run_tool([program, "-Tsvg"], text=_text(network))
-    if done.returncode != 0:
-        raise ToolFailed(f"{_PROGRAM} ended with {done.returncode}: {done.stderr.strip()[:200]}")
-    return verbatim_html(_PROLOGUE.sub("", done.stdout, count=1))
+    own = os.stat(program)
+    text = _text(network)
+
+    def drawn() -> str:
+        done = run_tool([program, "-Tsvg"], text=text)
+        if done.returncode != 0:
+            told = done.stderr.strip()[:200]
+            raise ToolFailed(f"{_PROGRAM} ended with {done.returncode}: {told}")
+        return done.stdout
+
+    decides = [program, str(own.st_size), str(own.st_mtime_ns), text]
+    return verbatim_html(_PROLOGUE.sub("", kept_drawing(decides, drawn), count=1))
 
 
 def _text(network: Mapping[str, Any]) -> str:

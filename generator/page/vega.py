@@ -7,14 +7,17 @@ containers is left to the figure's own description.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib import metadata
 from typing import Any
 
 from markupsafe import Markup
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.generator.escape import printable
+from shiftforge.generator.page.drawings import kept_drawing
 from shiftforge.generator.page.figures import label_text
 from shiftforge.generator.render import verbatim_html
 
@@ -24,6 +27,7 @@ WIDE, NARROW = 1000, 330
 """Widths of a chart for a desktop and for a telephone, in CSS pixels, labels of axes included."""
 LABEL = "page_label"
 """The field of a datum's label."""
+_PACKAGE = "vl-convert-python"
 _FONT = "Arial, Liberation Sans, sans-serif"
 # As wide as those that vl-convert measures with.
 
@@ -70,7 +74,12 @@ def draw(spec: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], width: int)
         "config": _look(10 if small else 12),
         **spec,
     }
-    return verbatim_html(_converter().vegalite_to_svg(whole, allowed_base_urls=[]))
+    decides = [_PACKAGE, metadata.version(_PACKAGE), json.dumps(whole)]
+
+    def drawn() -> str:
+        return str(_converter().vegalite_to_svg(whole, allowed_base_urls=[]))
+
+    return verbatim_html(kept_drawing(decides, drawn))
 
 
 def _look(size: int) -> dict[str, Any]:

@@ -17,10 +17,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 from shiftforge.errors import InputError, Problem
@@ -36,6 +37,7 @@ from shiftforge.sim.opencl.programs import processor, runtime_settings
 __all__ = [
     "UNUSABLE",
     "DeviceState",
+    "circumstances",
     "first_usable",
     "no_device_text",
     "probe",
@@ -190,7 +192,7 @@ def _ask_kept(name: str, additions: dict[str, str]) -> Answer:
 
     Answers that a user would mend are asked for again every time.
     """
-    key = _circumstances(name, additions)
+    key = circumstances(name, additions)
     kept = _STORE.read(key)
     if kept is not None:
         answer: Answer = json.loads(kept)
@@ -202,8 +204,11 @@ def _ask_kept(name: str, additions: dict[str, str]) -> Answer:
     return answer
 
 
-def _circumstances(name: str, additions: dict[str, str]) -> str:
-    """A digest of what decides a device's answer: the runtimes, the processor, the settings."""
+def circumstances(name: str, additions: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A digest of what decides a device's answer: the runtimes, the processor, the settings.
+
+    additions: to this process's environment.
+    """
     text = resources.files("shiftforge.kernels").joinpath("probe.cl").read_bytes()
     settings = [*runtime_settings(), *(f"{k}={v}" for k, v in sorted(additions.items()))]
     found = [os.environ.get(n, "") for n in ("LD_LIBRARY_PATH", "LD_PRELOAD", "OCL_ICD_FILENAMES")]

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import needs_drawing
 
-from shiftforge import kept
+from shiftforge import kept, kept_code
+from shiftforge.boards.load import load_board
+from shiftforge.boards.types import Board
 from shiftforge.cli.main import run
 from shiftforge.errors import CheckFailed
 from shiftforge.generator import kept_design
+from shiftforge.generator.conv.target import generate
+from shiftforge.generator.page import graph, vega
+from shiftforge.generator.project import Project, open_project
 from shiftforge.kept import cache_place
 from shiftforge.quant.graph.example import random_model
-from shiftforge.quant.graph.file import save_model
+from shiftforge.quant.graph.file import load_model, save_model
+from shiftforge.sim import kept_counts
+from shiftforge.sim.reporting import RunLimits
 
 DEVICES = [
     pytest.param("pocl", marks=pytest.mark.slow),
@@ -66,7 +75,7 @@ def test_a_design_is_generated_once(
     save_model(random_model(2), model)
     assert run([*arguments, "a10gx1150"]) == 1
     save_model(random_model(1), model)
-    monkeypatch.setattr(kept_design, "generator_digest", lambda: "another")
+    monkeypatch.setattr(kept_design, "code_digest", lambda *_: "another")
     assert run([*arguments, "a10gx1150"]) == 1
 
 
@@ -93,6 +102,106 @@ def test_a_program_is_compiled_once(
     text.write_text(text.read_text() + "\n/* edited */\n")
     assert told(capsys, *arguments, "--edited")["mismatches"] == 0
     assert len(list(cache_place("programs").iterdir())) == 2
+
+
+@dataclass
+class Counting:
+    """Stands for a runner: tells which device it counted on, and how often."""
+
+    runs: int = 0
+
+    def counted(self, project: Project, device: str, limits: RunLimits) -> dict[str, Any]:
+        self.runs += 1
+        return {"counted.json": {"run": self.runs, "device": device}}
+
+
+def test_counts_are_those_of_the_same_design(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_counts, "circumstances", lambda name: f"the runtime of {name}")
+    runner = Counting()
+    base = load_board("a10gx1150")
+
+    def run_of(board: Board = base, device: str = "pocl") -> int:
+        folder = tmp_path / "d"
+        generate(load_model(model), board, units=8, pixels=4).write(folder)
+        found = kept_counts.kept_counted(runner, open_project(folder), device, RunLimits())
+        assert found["counted.json"]["device"] == device
+        return int(found["counted.json"]["run"])
+
+    assert run_of() == run_of() == 1
+    # Another board, latency, device, network, runtime or code: each is counted anew, and kept.
+    slower = replace(base, latencies={"conv": 99})
+    assert [run_of(load_board("s10gx2800")), run_of(slower), run_of(device="intel-cpu")] == [
+        2,
+        3,
+        4,
+    ]
+    assert [run_of(), run_of(slower)] == [1, 3]
+    save_model(random_model(2), model)
+    assert run_of() == 5
+    monkeypatch.setattr(kept_counts, "circumstances", lambda name: "another runtime")
+    assert run_of() == 6
+    monkeypatch.setattr(kept_counts, "code_digest", lambda *_: "another")
+    assert run_of() == run_of() == 7
+    # What is damaged is counted again.
+    for path in cache_place("counts").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    assert run_of() == 8
+
+
+def test_the_code_that_counts_decides_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sim/conv/run.py", "kernels/lanes.clh", "boards/b.toml", "errors.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    monkeypatch.setattr(kept_code.resources, "files", lambda _: tmp_path)
+
+    def now() -> str:
+        kept_code.code_digest.cache_clear()
+        return kept_code.code_digest("boards", "kernels", "sim")
+
+    seen = {now()}
+    for name in ("sim/conv/run.py", "kernels/lanes.clh", "boards/b.toml", "errors.py"):
+        (tmp_path / name).write_text("2\n")
+        seen.add(now())
+    (tmp_path / "sim/new.py").write_text("")
+    seen.add(now())
+    assert len(seen) == 6
+    (tmp_path / "sim/__pycache__").mkdir()
+    (tmp_path / "sim/__pycache__/run.pyc").write_bytes(b"compiled")
+    assert now() in seen
+    kept_code.code_digest.cache_clear()
+
+
+def test_a_page_is_drawn_once_and_is_held_against_its_files(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_drawing()
+    folder, page = tmp_path / "d", tmp_path / "page.html"
+    generated(capsys, model, folder)
+    arguments = ["report", str(folder), "--no-run", "-o", str(page)]
+    assert run(arguments) == 0
+    first = page.read_bytes()
+    kept_drawings = sorted(cache_place("drawings").iterdir())
+    with monkeypatch.context() as context:
+        context.setattr(vega, "_converter", None)
+        context.setattr(graph, "run_tool", None)
+        assert run(arguments) == 0
+        assert page.read_bytes() == first
+    # A picture of other figures under the same digest is seen.
+    own = {path: path.read_bytes() for path in kept_drawings}
+    for path, other in zip(kept_drawings, [*kept_drawings[1:], kept_drawings[0]], strict=True):
+        path.write_bytes(own[other])
+    assert run(arguments) == 1
+    assert "the page contradicts its files" in capsys.readouterr().err
+    for path, data in own.items():
+        path.write_bytes(data)
+    # An edited project has no page, whatever was kept of it.
+    text = folder / "device/accelerator.cl"
+    text.write_text(text.read_text() + "\n")
+    assert run(arguments) == 2
 
 
 def test_it_is_shown_and_cleared(
