@@ -65,7 +65,7 @@ test: $(VENV)/installed
 	$(PYTEST) --require-devices -m "not slow"
 
 test-all: $(VENV)/installed
-	$(PYTEST) --require-devices
+	$(PYTEST) --require-devices --optimised
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

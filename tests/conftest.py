@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from device_client import DeviceClient
-from devices import Count, enter, lowered_device, unmet
+from devices import Count, as_users_compile, compile_fast, enter, lowered_device, unmet
 
 from shiftforge.boards.load import load_board
 from shiftforge.generator.conv.target import generate
@@ -35,6 +35,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="fail unless tests ran on a device without channels and on the FPGA emulator",
     )
 
+    parser.addoption(
+        "--optimised",
+        action="store_true",
+        help="PoCL compiles every test's kernels as it does for users, which takes three times as long",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--optimised"):
+        compile_fast()
+
 
 _count = Count()
 
@@ -45,6 +56,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         reason = unmet()
         if reason:
             pytest.exit(reason, returncode=1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    if item.get_closest_marker("optimised"):
+        with as_users_compile():
+            return (yield)
+    return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from devices import use_device
+from devices import POCL_FLAGS, use_device
 from numpy.typing import NDArray
 
 from shiftforge.kept import OFF
@@ -59,7 +59,8 @@ class DeviceClient:
         with tempfile.TemporaryDirectory() as name:
             work = Path(name)
             np.save(work / "codes.npy", codes.astype(np.int16))
-            job = {"folder": str(folder), "work": name, "trace": trace, "strict": strict_depth}
+            job = {"folder": str(folder), "work": name, "trace": trace, "strict": strict_depth,
+                   "flags": os.environ.get(POCL_FLAGS)}  # fmt: skip
             answer = self._ask(job, limit_s)
             if answer != "done":
                 raise RuntimeError(f"{self.device}, {folder}: {answer or 'the process ended'}")
@@ -105,6 +106,9 @@ def _work(device: str, job: dict[str, Any]) -> str:
 
     folder, work = Path(job["folder"]), Path(job["work"])
     model = load_model(folder / "model.safetensors")
+    os.environ.pop(POCL_FLAGS, None)
+    if job["flags"] is not None:
+        os.environ[POCL_FLAGS] = job["flags"]
     try:
         accelerator = Accelerator(
             folder, read_conv_manifest(folder, read_manifest(folder)), map_forms(model), device,

@@ -7,7 +7,10 @@ where no device without channels, or not the emulator, has run.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,6 +20,29 @@ from shiftforge.sim.opencl.probe import DeviceState, no_device_text, probe
 
 NAMES = tuple(spec.name for spec in DEVICES)
 RAN, SKIPPED = "device", "device skipped"
+POCL_FLAGS = "POCL_EXTRA_BUILD_FLAGS"
+_UNOPTIMISED = "-cl-opt-disable"
+
+
+def compile_fast() -> None:
+    """PoCL compiles kernels without optimising them, in this process and its children.
+
+    A small design runs in milliseconds and is compiled in seconds, most of them for optimising.
+    """
+    os.environ.setdefault(POCL_FLAGS, _UNOPTIMISED)
+
+
+@contextmanager
+def as_users_compile() -> Iterator[None]:
+    """Within it, PoCL optimises kernels as it does outside of tests."""
+    if os.environ.get(POCL_FLAGS) != _UNOPTIMISED:
+        yield
+        return
+    del os.environ[POCL_FLAGS]
+    try:
+        yield
+    finally:
+        os.environ[POCL_FLAGS] = _UNOPTIMISED
 
 
 class _Now:
