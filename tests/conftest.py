@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--optimised",
         action="store_true",
-        help="PoCL compiles every test's kernels as it does for users, which takes three times as long",
+        help="PoCL compiles all kernels as it does for users (without it, it optimises few)",
     )
 
 

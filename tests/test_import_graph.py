@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,9 +53,10 @@ def test_the_reference_imports_nothing_but_the_types_and_numpy() -> None:
     assert foreign - set(sys.stdlib_module_names) == {"numpy"}
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of the project's modules."""
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project's modules, with one that loads torch; nothing is wrong in it."""
+    tmp_path = tmp_path_factory.mktemp("copy")
     for folder in FOLDERS:
         if "/" not in folder:
             shutil.copytree(
@@ -63,7 +66,21 @@ def copy(tmp_path: Path) -> Path:
                     name for name in names if "." in name and not name.endswith(".py")
                 ],
             )
+    (tmp_path / "quant/planted.py").write_text("import torch\n\nx = 1\n", encoding="utf-8")
+    assert violations(tmp_path) == []
     return tmp_path
+
+
+@contextmanager
+def planted(copy: Path, files: dict[str, str]) -> Iterator[None]:
+    """Modules, by their path in the copy, that are there within the context alone."""
+    for path, text in files.items():
+        (copy / path).write_text(text + "\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        for path in files:
+            (copy / path).unlink()
 
 
 @pytest.mark.parametrize(
@@ -104,23 +121,22 @@ def copy(tmp_path: Path) -> Path:
     ],
 )
 def test_a_planted_violation_is_caught(copy: Path, path: str, line: str, message: str) -> None:
-    (copy / "quant/planted.py").write_text("import torch\n\nx = 1\n", encoding="utf-8")
-    assert violations(copy) == []
-    (copy / path).write_text(line + "\n", encoding="utf-8")
-    caught = violations(copy)
+    with planted(copy, {path: line}):
+        caught = violations(copy)
     assert caught
     assert all(text.startswith(path) for text in caught)
     assert message in " ".join(caught)
 
 
 def test_a_planted_circle_is_caught(copy: Path) -> None:
-    names = ("one", "two", "three", "beside")
-    for name, next_one in zip(names, ("two", "three", "one", "one"), strict=True):
-        line = f"def f():\n    from shiftforge.quant.graph.{next_one} import f\n"
-        (copy / f"quant/graph/{name}.py").write_text(line, encoding="utf-8")
-    (copy / "quant/planted.py").write_text("from shiftforge.quant import planted\n", "utf-8")
+    text = "def f():\n    from shiftforge.quant.graph.{} import f".format
+    after = {"one": "two", "two": "three", "three": "one", "beside": "one"}
+    files = {f"quant/graph/{name}.py": text(other) for name, other in after.items()}
+    files["quant/itself.py"] = "from shiftforge.quant import itself"
     circle = tuple(f"shiftforge.quant.graph.{name}" for name in ("one", "three", "two"))
-    assert set(circles(copy)) - set(circles(ROOT)) == {circle, ("shiftforge.quant.planted",)}
+    with planted(copy, files):
+        found = circles(copy)
+    assert set(found) - set(circles(ROOT)) == {circle, ("shiftforge.quant.itself",)}
 
 
 @pytest.mark.parametrize(
@@ -134,9 +150,8 @@ def test_a_planted_circle_is_caught(copy: Path) -> None:
     ],
 )
 def test_what_the_layout_allows_passes(copy: Path, path: str, line: str) -> None:
-    (copy / "quant/planted.py").write_text("import torch\n", encoding="utf-8")
-    (copy / path).write_text(line + "\n", encoding="utf-8")
-    assert violations(copy) == []
+    with planted(copy, {path: line}):
+        assert violations(copy) == []
 
 
 @pytest.mark.parametrize("name", ["shiftforge", "shiftforge.cli", "shiftforge.cli.main"])

@@ -143,6 +143,7 @@ def test_the_front_is_drawn(model: Path, tmp_path: Path, capsys: Capture) -> Non
     assert picture.read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 @pytest.mark.device("pocl")
 def test_the_best_are_counted(tmp_path: Path, capsys: Capture) -> None:
     model = tmp_path / "m.safetensors"

@@ -222,7 +222,7 @@ def check(fault: str, model: QuantizedModel, divergence: Divergence, wrong: list
         assert (divergence.index("row"), divergence.index("column")) == place, divergence
 
 
-@pytest.mark.parametrize("fault", thinned(FAULTS, 2))
+@pytest.mark.parametrize("fault", thinned(FAULTS, 3))
 def test_a_fault_of_second_words_is_located(
     fault: str, model: QuantizedModel, project: Path, frames: NDArray[np.int64],
     on_device: OnDevice,

@@ -53,7 +53,7 @@ def design(model: QuantizedModel, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-@pytest.mark.parametrize("fault", thinned(FAULTS, 2))
+@pytest.mark.parametrize("fault", thinned(FAULTS, 3))
 def test_wrong_turns_are_located(
     fault: str, model: QuantizedModel, design: Path, tmp_path: Path,
     on_device: Callable[[str], DeviceClient],

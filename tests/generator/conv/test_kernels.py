@@ -30,7 +30,9 @@ def walks(seed: int) -> None:
     assert walk_problems(plan, network_of(case.model).fit(case.units).layers) == []
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(n, marks=[pytest.mark.slow] * (n == 11)) for n in range(24)]
+)
 def test_any_kernel_walks_as_defined(seed: int) -> None:
     walks(seed)
 

@@ -229,6 +229,7 @@ def test_maps_too_large_for_the_board_run_in_strips() -> None:
     assert tight.map_bytes <= 1_500_000
 
 
+@pytest.mark.slow
 def test_a_board_with_no_room_for_strips_sends_maps_away_or_is_refused() -> None:
     network, board = network_of(mobilenet_v2(512)), load_board("a10gx1150")
     with pytest.raises(InputError, match="RAM blocks"):

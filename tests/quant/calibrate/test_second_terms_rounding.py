@@ -41,7 +41,9 @@ def marks(share: float) -> dict[str, NDArray[np.bool_]]:
     return {c.name: rng.random(c.weight.shape) < share for c in convs}
 
 
-@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize(
+    "rounding", [pytest.param("compensated", marks=pytest.mark.slow), "nearest", "log"]
+)
 @pytest.mark.parametrize("bits", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_only_marked_weights_have_two_terms(rounding: Rounding, bits: int) -> None:
     fmt, _ = formats(bits)

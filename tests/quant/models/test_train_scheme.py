@@ -222,6 +222,7 @@ def write_cifar(folder: Path) -> None:
         (folder / f"{name}.bin").write_bytes(records.tobytes())
 
 
+@pytest.mark.slow
 def test_from_cifar_files_to_the_integer_graph(tmp_path: Path) -> None:
     write_cifar(tmp_path / "data")
     config = RunConfig(

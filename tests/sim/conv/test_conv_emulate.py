@@ -13,6 +13,7 @@ from shiftforge.generator.design import read_manifest
 from shiftforge.sim.conv.emulate import emulate
 from shiftforge.sim.golden.conv.network import run_golden
 
+pytestmark = pytest.mark.optimised
 Generate = Callable[..., Path]
 
 

@@ -167,6 +167,7 @@ def test_the_random_layers_are_of_every_kind(networks: list[QuantizedModel]) -> 
         ),
     ],
 )  # fmt: skip
+@pytest.mark.optimised
 @pytest.mark.parametrize("device", ["pocl", "intel-fpga-emu"])
 def test_small_mobilenets(
     model: QuantizedModel, units: int, pixels: int, device: str, generated: Generate,

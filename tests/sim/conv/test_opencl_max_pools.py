@@ -70,7 +70,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("signed", [True, pytest.param(False, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("case", thinned(CASES, 2))
+@pytest.mark.parametrize("case", thinned(CASES, 3))
 def test_windows_of_all_kinds(
     case: str, signed: bool, generated: Generate, on_device: OnDevice
 ) -> None:

@@ -45,7 +45,7 @@ def check(network: Network, folder: Path, seed: int, client: DeviceClient) -> No
 CASES = [*(("pocl", seed) for seed in range(10)), ("intel-fpga-emu", 1), ("intel-fpga-emu", 4)]
 
 
-@pytest.mark.parametrize(("device", "seed"), thinned(CASES, 5))
+@pytest.mark.parametrize(("device", "seed"), thinned(CASES, 6))
 def test_maps_through_memory_equal_the_reference(
     device: str, seed: int, tmp_path: Path, on_device: OnDevice
 ) -> None:

@@ -85,7 +85,7 @@ def with_body(number: int, before: str, after: str) -> str:
     return text()[: match.start()] + call + text()[match.end() :]
 
 
-@pytest.mark.parametrize(("number", "kernel"), thinned(kernels(), 2), ids=str)
+@pytest.mark.parametrize(("number", "kernel"), thinned(kernels(), 4), ids=str)
 @pytest.mark.parametrize(
     ("rule", "before", "after"),
     [

@@ -57,7 +57,12 @@ SPREAD = (
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"multipliers": "blocks"}, {"weights": "shift"}, {"weights": "shift", "terms": 2}],
+    [
+        {},
+        pytest.param({"multipliers": "blocks"}, marks=pytest.mark.slow),
+        {"weights": "shift"},
+        {"weights": "shift", "terms": 2},
+    ],
     ids=str,
 )
 def test_every_pair_over_a_spread_of_post_processing(changes: dict[str, Any]) -> None:
