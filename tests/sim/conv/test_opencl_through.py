@@ -193,7 +193,9 @@ def moved() -> tuple[Network, Plan]:
 FAULTS = {
     "beats swapped": ("maps[word.address] = line", "maps[word.address ^ 1] = line"),
     "a run too short": ("s->line == in->run - 1", "s->line == in->run - 2"),
-    "lines a place further": ("in->fetch_base + s->fetched", "in->fetch_base + s->fetched + 1"),
+    "lines a place nearer": (
+        "in->fetch_base + s->fetched", "in->fetch_base + s->fetched - (s->fetched > 0)"
+    ),
     "results stay on chip": (
         "word.address = s->out_address", "word.address = in->out_base"
     ),
