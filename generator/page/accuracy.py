@@ -15,7 +15,7 @@ from shiftforge.generator.page.blocks import (
     rows_of,
 )
 from shiftforge.generator.page.documents import Documents
-from shiftforge.generator.page.figures import Mark, figure
+from shiftforge.generator.page.figures import Mark, ran_mark
 from shiftforge.generator.page.vega import LABEL, NARROW, WIDE, draw, labelled
 
 __all__ = ["PAIRS", "accuracy"]
@@ -69,8 +69,7 @@ def accuracy(documents: Documents, missing: Mapping[str, Missing]) -> Section:
 
 
 def _chain(documents: Documents) -> list[Block]:
-    samples = figure(documents, f"{_SOURCE}/samples", "count")
-    mark = Mark("measured", samples, "on", "samples")
+    mark = ran_mark(documents, f"{_SOURCE}/samples", "measured", "on", "sample")
     found: list[Block] = [
         Table("chain", "From float to each device", PAIRS,
               rows_of(documents, f"{_SOURCE}/pairs", PAIRS), mark),

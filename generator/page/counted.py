@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from shiftforge.generator.page.blocks import Block, Chart, Table, columns_of, rows_of
@@ -11,8 +12,8 @@ from shiftforge.generator.page.vega import LABEL, NARROW, WIDE, draw, labelled
 
 __all__ = ["counted_blocks"]
 
-_STRIPS = "counted_layer_cycles.json#/strips"
-_LAYERS = "counted_layer_cycles.json#/layers"
+_CYCLES = "counted_layer_cycles.json#"
+_STRIPS, _LAYERS = f"{_CYCLES}/strips", f"{_CYCLES}/layers"
 _BUSY, _DRAINED = "busy", "drained, entering again"
 _RATES = columns_of(
     ("Latencies", "latencies", "text"),
@@ -61,7 +62,7 @@ def counted_blocks(documents: Documents) -> list[Block]:
     return [
         table("rates", "Rates at half, declared and double latencies", _RATES, f"{COUNTED}/rates",
               "The same plan; what a wrong latency can change lies between these."),
-        _strips(documents),
+        *_strips(documents),
         table("losses", "Where lanes did nothing", _LOSSES, f"{COUNTED}/losses"),
         table("kernels", "Kernels", _KERNELS, f"{COUNTED}/kernels", folded=True),
         _channels(documents),
@@ -71,16 +72,35 @@ def counted_blocks(documents: Documents) -> list[Block]:
     ]  # fmt: skip
 
 
-def _strips(documents: Documents) -> Chart:
+def _strips(documents: Documents) -> list[Block]:
+    """All that the array did in each layer; and its stops alone, which are too short to be read
+    beside long layers."""
     rows = documents.at(_STRIPS)
-    label = "{layer}: {cycles:,} cycles {state}"
     stops = [s for s in dict.fromkeys(row["state"] for row in rows) if s not in (_BUSY, _DRAINED)]
     palette = ("var(--c2)", "var(--c4)", "var(--c5)", "var(--c3)")
-    colours = {_BUSY: "var(--c1)"}
-    colours |= {state: palette[number % len(palette)] for number, state in enumerate(stops)}
-    colours[_DRAINED] = "var(--c6)"
+    idle = {state: palette[number % len(palette)] for number, state in enumerate(stops)}
+    idle[_DRAINED] = "var(--c6)"
+    found: list[Block] = [
+        _states(documents, "strips", "What the array did in each layer",
+                {_BUSY: "var(--c1)"} | idle,
+                "Of the kernel that holds the array. Drained: from the last iteration of the layer "
+                "before to its own first."),
+    ]  # fmt: skip
+    if documents.at(f"{_CYCLES}/stops"):
+        title = "Where the array stopped in each layer"
+        found.append(_states(documents, "stops", title, idle, "The same without busy cycles."))
+    return found
+
+
+def _states(
+    documents: Documents, name: str, title: str, colours: Mapping[str, str], note: str
+) -> Chart:
+    """Cycles of each layer by state. name: of the list of counted_layer_cycles.json."""
+    source, label = f"{_CYCLES}/{name}", "{layer}: {cycles:,} cycles {state}"
     order = list(colours)
-    held = [{**row, "place": order.index(row["state"])} for row in labelled(rows, label)]
+    held = [
+        {**row, "place": order.index(row["state"])} for row in labelled(documents.at(source), label)
+    ]
     spec: dict[str, Any] = {
         "height": {"step": 16},
         "mark": {"type": "bar", "height": 11},
@@ -94,10 +114,8 @@ def _strips(documents: Documents) -> Chart:
         },
     }  # fmt: skip
     return Chart(
-        "strips", "What the array did in each layer", draw(spec, held, WIDE),
-        draw(spec, held, NARROW), _STRIPS, label, clock_mark(documents, True),
-        "Of the kernel that holds the array. Drained: from the last iteration of the layer before "
-        "to its own first.", tuple(colours.items()),
+        name, title, draw(spec, held, WIDE), draw(spec, held, NARROW), source, label,
+        clock_mark(documents, True), note, tuple(colours.items()),
     )  # fmt: skip
 
 

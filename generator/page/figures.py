@@ -9,7 +9,7 @@ from typing import Any, Literal
 from shiftforge.generator.escape import printable
 from shiftforge.generator.page.documents import Documents
 
-__all__ = ["FORMS", "Figure", "Mark", "figure", "figure_text", "label_text"]
+__all__ = ["FORMS", "Figure", "Mark", "figure", "figure_text", "label_text", "ran_mark"]
 
 NOTHING = "–"
 Word = Literal["modelled", "counted", "synthesised", "routed", "measured"]
@@ -66,6 +66,13 @@ class Mark:
     of: Figure | None = None
     before: str = ""
     behind: str = ""
+
+
+def ran_mark(documents: Documents, source: str, word: Word, before: str, one: str) -> Mark:
+    """Of figures that a run gave. source: of how many samples there were. one: what one of them
+    is called."""
+    several = "" if documents.at(source) == 1 else "s"
+    return Mark(word, figure(documents, source, "count"), before, f"{one}{several}")
 
 
 def figure_text(value: Any, form: str) -> str:

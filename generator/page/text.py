@@ -20,7 +20,7 @@ from shiftforge.generator.page.blocks import (
     rows_of,
 )
 from shiftforge.generator.page.documents import Documents
-from shiftforge.generator.page.figures import Mark, figure
+from shiftforge.generator.page.figures import Mark, figure, ran_mark
 from shiftforge.generator.page.graph import draw_network
 from shiftforge.generator.page.overview import COUNTED, PERFORMANCE, clock_mark, use_cards
 from shiftforge.generator.page.space import USES
@@ -98,15 +98,13 @@ def _overview(documents: Documents) -> Section:
         *use_cards(documents),
     ]  # fmt: skip
     if documents.has(f"{_ACCURACY}/average_exit_layer"):
-        samples = figure(documents, f"{_ACCURACY}/samples", "count")
-        ran = Mark("measured", samples, "on", "texts")
+        ran = ran_mark(documents, f"{_ACCURACY}/samples", "measured", "on", "text")
         exits = figure(documents, f"{_ACCURACY}/average_exit_layer", "hundredths")
         cards.append(Card("Average exit layer", exits, ran))
         if documents.has(f"{_ACCURACY}/top1"):
             cards.append(Card("Labels right", figure(documents, f"{_ACCURACY}/top1", "share"), ran))
     if documents.has(f"{COUNTED}/cycles"):
-        samples = figure(documents, f"{COUNTED}/samples", "count")
-        ran = Mark("counted", samples, "on the RTL,", "texts")
+        ran = ran_mark(documents, f"{COUNTED}/samples", "counted", "on the RTL,", "text")
         ideal = figure(documents, f"{COUNTED}/ideal_cycles", "count")
         unit = figure(documents, f"{COUNTED}/unit_uj", "tenths", "µJ")
         cards += [
@@ -143,8 +141,7 @@ def _accuracy(documents: Documents, missing: Mapping[str, Missing]) -> Section:
     if not documents.has(f"{_ACCURACY}/pairs"):
         blocks += [missing["accuracy"]] if "accuracy" in missing else []
     else:
-        samples = figure(documents, f"{_ACCURACY}/samples", "count")
-        mark = Mark("measured", samples, "on", "texts")
+        mark = ran_mark(documents, f"{_ACCURACY}/samples", "measured", "on", "text")
         rows = rows_of(documents, f"{_ACCURACY}/pairs", PAIRS)
         sentences = rows_of(documents, f"{_ACCURACY}/sentences", _SENTENCES)
         blocks += [
@@ -162,8 +159,7 @@ def _time(documents: Documents, missing: Mapping[str, Missing]) -> Section:
     clock = clock_mark(documents, False)
     commands = f"{COUNTED}/commands"
     if documents.has(commands):
-        samples = figure(documents, f"{COUNTED}/samples", "count")
-        mark = Mark("counted", samples, "on the RTL,", "texts")
+        mark = ran_mark(documents, f"{COUNTED}/samples", "counted", "on the RTL,", "text")
         blocks += [
             _bars(documents, "commands", "Cycles of the RTL by stage", commands, "name", "cycles",
                   "{name}: {cycles:,} cycles, array busy {busy:,}", mark),

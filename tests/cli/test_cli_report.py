@@ -87,6 +87,9 @@ def test_counted_figures_and_accuracy(conv_project: Path, lowered: str, tmp_path
     assert sum(layer["cycles"] for layer in cycles["layers"]) == counted["cycles"]
     busy = sum(row["cycles"] for row in cycles["strips"] if row["state"] == "busy")
     assert busy == next(k["busy"] for k in counted["kernels"] if k["kernel"] == "conv")
+    idle = [row for row in cycles["strips"] if row["state"] != "busy"]
+    assert cycles["stops"] == idle and 'id="stops"' in text
+    assert "on 2 samples" in re.sub("<[^>]*>", "", text)
     assert all(one["high_water"] <= one["depth"] for one in counted["channels"])
     chain = json.loads((tmp_path / "accuracy.json").read_text())
     assert [pair["verdict"] for pair in chain["pairs"]] == ["equal", "equal"]

@@ -16,7 +16,8 @@ _LISTS = ("layers", "strips", "busy", "stalls", "channel_fill", "losses", "predi
 
 
 def counted_documents(found: Emulation) -> dict[str, Any]:
-    """What ``emulate --clocked --json`` tells, laid out in rows."""
+    """What ``emulate --clocked --json`` tells, laid out in rows. stops: the strips in which the
+    array did nothing."""
     facts = found.to_dict()
     cycles = facts["cycles"]
     kernels = [
@@ -50,7 +51,11 @@ def counted_documents(found: Emulation) -> dict[str, Any]:
     layers = {"figures": "counted", "clock_mhz": facts["clock_mhz"], "layers": facts["layers"]}
     single = {name: value for name, value in facts.items() if name not in _LISTS}
     return {
-        "counted_layer_cycles.json": {**layers, "strips": strips},
+        "counted_layer_cycles.json": {
+            **layers,
+            "strips": strips,
+            "stops": [row for row in strips if row["state"] != _WORDS[BUSY]],
+        },
         "counted_network_performance.json": {
             "figures": "counted",
             **single,
