@@ -60,6 +60,7 @@ $(VENV)/installed: $(VENV)/dependencies $(VENV)/linked-files
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py
+	@echo "next: source $(BIN)/activate, and README.md from \"A first real use\" on"
 
 test: $(VENV)/installed
 	$(PYTEST) --require-devices -m "not slow"

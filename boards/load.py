@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import json
+import os
 import tomllib
 from functools import cache
 from importlib.resources import files
@@ -79,6 +80,8 @@ def _shipped(name: str) -> Board:
     if name not in names:
         close = difflib.get_close_matches(name.lower(), names, n=1)
         meant = f"did you mean {close[0]!r}? " if close else ""
+        if os.path.isfile(f"{name}.toml"):
+            meant = f"did you mean the file {name}.toml? "
         raise InputError(
             Problem(
                 f"unknown board {_shown(name)}",

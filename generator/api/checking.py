@@ -69,14 +69,15 @@ def check(
     overrides = problems.check(Overrides.of, mine)
     how = problems.check(options_from, Quantisation, formats)
     chosen = problems.check(options_from, target.options, rest)
-    if not problems and board is not None:
-        board = problems.check(_board, board)
+    wanted = problems.check(_board, board) if not problems and board is not None else None
     problems.stop()
     assert overrides is not None and how is not None
     if texts:
-        return check_draft(kind, text_draft(str(source)), board, chosen)
+        return check_draft(kind, text_draft(str(source)), wanted, chosen)
     graph, _ = captured(source, overrides, tell)
-    return check_graph(graph, how.formats(graph), board, chosen)
+    if wanted is not None:
+        tell(f"looking for an array on {wanted.name}")
+    return check_graph(graph, how.formats(graph), wanted, chosen)
 
 
 def _board(board: Any) -> Board:

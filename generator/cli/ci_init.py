@@ -105,7 +105,7 @@ def command(
     from shiftforge.generator.project import open_project
     from shiftforge.sim.ci.make import Wanted, make_suite
     from shiftforge.sim.ci.suite import SUITE, suite_text
-    from shiftforge.sim.ci.texts import repository, suite_texts
+    from shiftforge.sim.ci.texts import default_install, repository, suite_texts
     from shiftforge.sim.ci.written import outside, place_problems, placed, write_files
     from shiftforge.sim.runner import runner_of
 
@@ -146,6 +146,9 @@ def command(
         return
     rows = [(path, "written" if path in changed else "as it was") for path in sorted(files)]
     print_table("", ("file", ""), rows)
+    if not install:
+        named = default_install(made.suite)
+        note(f"the workflow files install {named} from a package index; --install names another")
     note(f"run it with: shiftforge ci run {place}")
 
 

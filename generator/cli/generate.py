@@ -55,7 +55,7 @@ def command(
 
     from shiftforge.boards.load import load_board
     from shiftforge.cli.dynamic import chosen_options, foreign_options, target_options
-    from shiftforge.cli.output import print_json, print_table
+    from shiftforge.cli.output import note, print_json, print_table
     from shiftforge.cli.why import print_why, with_commands
     from shiftforge.errors import Problems
     from shiftforge.generator.design import check_folder
@@ -75,6 +75,7 @@ def command(
         options = chosen_options(target.options, values)
     problems.stop()
     assert target is not None and wanted is not None
+    note(f"planning {model} for {wanted.name}")
     design = kept_build(target, model, network, wanted, options)
     design.write(output, overwrite=overwrite)
     seconds = time.monotonic() - started

@@ -37,6 +37,7 @@ __all__ = [
     "print_text",
     "progress",
     "unwritten",
+    "visible",
     "warn",
 ]
 
@@ -44,6 +45,7 @@ __all__ = [
 _LEAST_COLUMN = 6
 _OUTPUT = "standard output"
 _ANY_WIDTH = 1_000_000
+_LONGEST = 400
 
 
 class _Printed:
@@ -135,12 +137,27 @@ def document_printed() -> bool:
     return _Printed.document
 
 
+def visible(text: str) -> str:
+    """What a terminal shows and does not obey: control characters but a line's end are written out.
+
+    Names out of files of strangers hold colours, cursor moves and changes of direction.
+    """
+    kept = (c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    return text if text.isprintable() else "".join(kept)
+
+
+def _in_line(text: str) -> str:
+    """A text in one line of at most 400 characters."""
+    shown = visible(text).replace("\n", "\\n")
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}... ({len(text):,} characters)"
+
+
 def note(text: str) -> None:
     """A line about what is being done, for people."""
     if sys.stderr is None:  # closed: the standard output is for results
         return
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         _let_go(sys.stderr)  # there is no other place to tell it
 
@@ -154,7 +171,7 @@ def print_problems(problems: Iterable[Problem], *, as_json: bool) -> None:
     """Every problem of a bad input with its remedy; as_json: one document on stdout as well."""
     problems = tuple(problems)
     for problem in problems:
-        place = f"{problem.where}: " if problem.where else ""
+        place = f"{_in_line(problem.where)}: " if problem.where else ""
         note(f"error: {place}{problem.what}")
         if problem.remedy:
             note(f"       {problem.remedy}")
@@ -175,7 +192,7 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
     for name in columns:
         table.add_column(escape(name), overflow="fold")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*(escape(visible(str(cell))) for cell in row))
     console, held = Console(), _Held()
     options = console.options.update(width=_ANY_WIDTH, max_width=_ANY_WIDTH)
     whole = max(Measurement.get(console, options, table).maximum, 1)
@@ -188,7 +205,7 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
     console = Console(file=held, force_terminal=terminal, width=width)
     _keep_first(table, console)
     if title:
-        console.print(Text(title, "italic"), soft_wrap=True)
+        console.print(Text(visible(title), "italic"), soft_wrap=True)
     console.print(table)
     lines = held.getvalue().splitlines()
     _write("".join(f"{line if terminal else line.rstrip()}\n" for line in lines))

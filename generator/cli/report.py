@@ -108,7 +108,7 @@ def command(
     With two projects the page tells what changed from DIR to OTHER.
     """
     from shiftforge.cli.dynamic import chosen_options, foreign_options, runner_options
-    from shiftforge.cli.output import print_json, print_text, progress
+    from shiftforge.cli.output import note, print_json, print_text, progress
     from shiftforge.generator.project import open_project
     from shiftforge.quant.text.inputs import own_count
     from shiftforge.reporting import report, report_changes
@@ -128,6 +128,8 @@ def command(
             for name, value in vars(chosen_options(runner_of(kind).options, values)).items()
             if name in values and value is not None
         }
+        if not no_run:
+            note(f"running {folders[0]}: cycles in simulated time{' and samples' * bool(source)}")
         with progress() as advance:
             page = report(
                 folders[0], output=output, input=source, limit=limit, devices=devices or None,

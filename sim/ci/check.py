@@ -55,7 +55,8 @@ def checked(name: str, function: Callable[[], str | Iterable[Problem]], remedy: 
     except CheckFailed as error:
         return Check(name, "failed", "", (Problem(str(error), remedy),))
     except ToolFailed as error:
-        again = "run it again; `shiftforge doctor` tells what does not work here"
+        again = "mend what the other checks name, or run it again; `shiftforge doctor` tells what "
+        again += "does not work here"
         return Check(name, "broken", "", (Problem(str(error), again),))
     detail = found if isinstance(found, str) else ""
     return Check(name, "failed" if problems else "passed", detail, problems)

@@ -18,7 +18,12 @@ from shiftforge.sim.runner import GOLDEN, RTL, Progress, Run, Runner, StoresSamp
 
 __all__ = ["Bench", "device_check", "golden_check", "rtl_check"]
 
-_MEND = "mend what the other checks name; run it alone with: shiftforge emulate --check"
+
+def _mend(project: Project, at: str) -> str:
+    command = f"shiftforge emulate {project.folder} --device {at} --check"
+    if at == RTL:
+        command = f"shiftforge cosim {project.folder}"
+    return f"mend what the other checks name; run it alone with: {command} --input random:0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +98,9 @@ def device_check(bench: Bench, device: str, required: bool) -> Check:
     state = probe.probe(device)
     if not state.usable:
         return _absent(name, state.detail, state.remedy, required)
-    return checked(name, lambda: _against(bench, bench.samples(), device), _MEND)
+    return checked(
+        name, lambda: _against(bench, bench.samples(), device), _mend(bench.project, device)
+    )
 
 
 def rtl_check(bench: Bench, required: bool) -> Check | None:
@@ -106,7 +113,7 @@ def rtl_check(bench: Bench, required: bool) -> Check | None:
         return Check(RTL, "refused", "", error.problems)
     if problems := bench.runner.check(samples, [RTL]):
         return _absent(RTL, problems[0].what, problems[0].remedy, required)
-    return checked(RTL, lambda: _against(bench, samples, RTL), _MEND)
+    return checked(RTL, lambda: _against(bench, samples, RTL), _mend(bench.project, RTL))
 
 
 def _absent(name: str, detail: str, remedy: str, required: bool) -> Check:
@@ -133,4 +140,4 @@ def _against(bench: Bench, samples: Any, at: str) -> str | list[Problem]:
     what = f"first differs from the reference in {first}"
     if pair.mismatches > first.differing:
         what += f" ({pair.mismatches:,} of {pair.values:,} values differ in all)"
-    return [Problem(what, _MEND, at)]
+    return [Problem(what, _mend(bench.project, at), at)]

@@ -96,7 +96,8 @@ def run_job(job: FrameJob) -> FrameRun:
     """Run a job's frames. Raises InputError for codes outside the input's grid."""
     codes = job.codes
     manifest, forms = open_folder(job.folder, codes)
-    total = len(codes) * (2 if job.check else 1)
+    # With a check the frames run twice: half of each counts.
+    passes, total = (2 if job.check else 1), len(codes)
 
     def build(trace: bool) -> Accelerator:
         return Accelerator(
@@ -104,10 +105,10 @@ def run_job(job: FrameJob) -> FrameRun:
         )
 
     plain = build(trace=False)
-    runs, seconds = _run(plain, job, lambda n: tell_progress(n, total))
+    runs, seconds = _run(plain, job, lambda n: tell_progress(n // passes, total))
     untraced = output = np.concatenate([r.output for r in runs])
     if job.check:
-        runs, _ = _run(build(trace=True), job, lambda n: tell_progress(len(codes) + n, total))
+        runs, _ = _run(build(trace=True), job, lambda n: tell_progress((total + n) // 2, total))
         output = np.concatenate([r.output for r in runs])
     maps = {name: np.concatenate([r.maps[name] for r in runs]) for name in runs[0].maps}
     return FrameRun(

@@ -32,7 +32,14 @@ from shiftforge.scratch import check_room, work_folder
 from shiftforge.sim.opencl.build import NO_LINKER, lacks_linker
 from shiftforge.sim.opencl.devices import SCRATCH
 
-__all__ = ["Progress", "child_environment", "end_with_parent", "in_child", "tell_progress"]
+__all__ = [
+    "Progress",
+    "child_environment",
+    "end_with_parent",
+    "ended_with",
+    "in_child",
+    "tell_progress",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -145,7 +152,17 @@ def _failure(work: Path, device: str, code: int) -> Exception:
     tail = told if len(told) <= _TOLD else told[-_TOLD:].partition("\n")[2]
     if lacks_linker(tail):
         return ToolFailed(f"{device}: {NO_LINKER}: install binutils")
-    return ToolFailed(f"{device}: the run ended with status {code}\n{tail}".rstrip())
+    return ToolFailed(f"{device}: the run ended with {ended_with(code)}\n{tail}".rstrip())
+
+
+def ended_with(code: int) -> str:
+    """How a process ended, a signal by its name."""
+    if code >= 0:
+        return f"status {code}"
+    try:
+        return f"status {code}, killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"status {code}"
 
 
 def _do(function: str, work: Path) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +28,7 @@ from shiftforge.files import system_problem
 from shiftforge.kept import Store, digest
 from shiftforge.scratch import work_folder
 from shiftforge.sim.opencl.build import NO_LINKER, lacks_linker
-from shiftforge.sim.opencl.child import child_environment
+from shiftforge.sim.opencl.child import child_environment, ended_with
 from shiftforge.sim.opencl.devices import DEVICES, Channels, device_spec, installed
 from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE, mend_allowed
 from shiftforge.sim.opencl.programs import processor, runtime_settings
@@ -249,14 +248,4 @@ def _ask_child(
             return {**failed, "detail": "its probe gave no answer that can be read"}
     errors = done.stderr.strip().splitlines()
     why = errors[-1].strip() if errors else "without a word"
-    return {**failed, "detail": f"its probe ended with {_status(done.returncode)}: {why}"}
-
-
-def _status(code: int) -> str:
-    """How a process ended, a signal by its name."""
-    if code >= 0:
-        return f"status {code}"
-    try:
-        return f"status {code}, killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"status {code}"
+    return {**failed, "detail": f"its probe ended with {ended_with(done.returncode)}: {why}"}

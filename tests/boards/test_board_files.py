@@ -55,6 +55,13 @@ def test_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
     assert all(name in problem.remedy for name in list_boards())
 
 
+def test_an_own_file_without_its_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_kit.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"did you mean the file my_kit\.toml"):
+        load_board("my_kit")
+
+
 def test_own_file_by_path(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text(GOOD.replace('name = "a10gx1150"', 'name = "mine"'))

@@ -16,6 +16,7 @@ from shiftforge import files
 from shiftforge import progress as progress_module
 from shiftforge.cli import output
 from shiftforge.cli.options import output_file_problems
+from shiftforge.errors import Problem
 
 
 def test_json_of_values_it_has_no_form_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,3 +156,17 @@ def test_a_place_that_cannot_be_written_is_found_first(
     (problem,) = output_file_problems(tmp_path / name, ".safetensors", lambda path: True)
     assert "Permission denied" in problem.what or "too long" in problem.what
     assert problem.remedy
+
+
+def test_texts_of_strangers_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "\x1b[31mred\r\n\u202eé"
+    shown = "\\x1b[31mred\\r\\n\\u202eé"
+    output.print_problems([Problem(f"{name} is none", "rename it", name)], as_json=False)
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {shown}: ") and "rename it" in told
+    output.print_problems([Problem("is none", "", "n" * 1_000_000)], as_json=False)
+    assert len(capsys.readouterr().err) < 500
+    output.note("é\tand a line\nand another")
+    assert capsys.readouterr().err == "é\tand a line\nand another\n"
+    output.print_table("\x1b]0;t\x07", ("class",), [("\x1b[2Jé",)])
+    assert "\x1b" not in (told := capsys.readouterr().out) and "\\x1b[2Jé" in told

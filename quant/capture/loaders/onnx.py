@@ -14,6 +14,7 @@ from shiftforge.quant.capture.loaders.factory import load_module
 from shiftforge.quant.capture.onnx.codes import recovered, with_scales
 from shiftforge.quant.capture.onnx.file import read_onnx
 from shiftforge.quant.capture.onnx.module import network_of
+from shiftforge.quant.capture.onnx.tried import shape_problems
 from shiftforge.quant.capture.onnx.walk import walk
 from shiftforge.quant.capture.overrides import NOTHING, Overrides
 from shiftforge.quant.capture.renamed import renamed
@@ -57,11 +58,16 @@ def load_proto(
     said = _metadata(model, name)
     found = recovered(walk(model, image.name, shape), outputs, said.get("functions", {}))
     network = network_of(found, image.name, outputs)
+    Problems(shape_problems(network, found)).stop()
     for what in ("preprocess", "labels"):
         if said.get(what):
             setattr(network, what, said[what])
     sides = (*shape[1:], 1, 1, 1)[:3]
-    taken = replace(overrides, input_shape=(sides[0], sides[1], sides[2]), resolution=None)
+    taken = replace(overrides, resolution=None)
+    if overrides.input_shape is None and resolution is None:
+        setattr(network, "input_shape", sides)  # noqa: B010 - no attribute of the class
+    else:
+        taken = replace(taken, input_shape=(sides[0], sides[1], sides[2]))
     graph = load_module(network, f"onnx:{name}", overrides=taken)
     graph = _renamed(with_scales(graph, found), said.get("nodes", []))
     told = {n: kind for n, kind in said.get("host", {}).items() if n in graph.outputs}

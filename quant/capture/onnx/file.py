@@ -36,7 +36,7 @@ def read_onnx(path: Path) -> ModelProto:
     from google.protobuf.message import DecodeError
 
     where = str(path)
-    data = read_bytes(path, most=MAX_BYTES, remedy="give a model of at most 2 GiB")
+    data = read_bytes(path, most=MAX_BYTES, remedy="give an ONNX model of at most 2 GiB")
     model: ModelProto = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -59,7 +59,7 @@ def read_onnx(path: Path) -> ModelProto:
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # the checker's own kinds, and protobuf's for what is too large
-        what = f"onnx's checker refuses it: {reason(error)}"
+        what = f"onnx's checker refuses it: {reason(error, whole=True)}"
         raise InputError(Problem(what, _AGAIN, where)) from error
     return model
 

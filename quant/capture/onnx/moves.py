@@ -86,6 +86,9 @@ def _gather(call: Call) -> Function:
             "it takes some of the frames, or more than a list", "give a list of channels"
         )
     size = call.shape()[axis]
+    outside = [int(n) for n in indices.reshape(-1) if not -size <= n < size]
+    if outside:
+        raise Unsupported(f"there is no index {outside[0]} among {size}", "export it again")
     wanted = [int(n) % size for n in indices.reshape(-1)]
     if indices.ndim == 0:
         return lambda x, *_: x.select(axis, wanted[0])

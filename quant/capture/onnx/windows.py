@@ -85,13 +85,29 @@ def _geometry(call: Call, kernel: Pair) -> _Geometry:
     return found.inside()
 
 
+def _group(call: Call, channels: Pair) -> int:
+    """Groups of a convolution, whose attributes are held against its weights.
+
+    channels: those that groups share out, and those that its weights read.
+    """
+    group, weight = int(call.attributes.get("group", 1)), call.shape(1)
+    if group < 1 or channels[0] % group or channels[1] != call.shape()[1]:
+        what = f"{group} groups of weights {weight} on {call.shape()[1]} channels"
+        raise Unsupported(what, "export the network again")
+    kernel = _pair(call, "kernel_shape", (weight[2], weight[3]))
+    if kernel != (weight[2], weight[3]):
+        what = f"a kernel_shape of {kernel} with weights {weight}"
+        raise Unsupported(what, "export the network again")
+    return group
+
+
 def _conv(call: Call) -> Function:
     call.of_map()
     if call.constant(1, "weight") is None or (call.has(2) and call.constant(2, "bias") is None):
         raise Unsupported("it has no weight", "give it one")
     weight = call.shape(1)
     own = _geometry(call, (weight[2], weight[3]))
-    group = int(call.attributes.get("group", 1))
+    group = _group(call, (weight[0], weight[1] * int(call.attributes.get("group", 1))))
 
     def convolution(
         x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None
@@ -127,7 +143,7 @@ def _conv_transpose(call: Call) -> Function:
     if not all(0 <= e < max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         what = "it crops more at the bottom or right than at the top or left"
         raise Unsupported(what, "use equal pads on both sides")
-    group = int(call.attributes.get("group", 1))
+    group = _group(call, (weight[0], weight[0]))
 
     def convolution(
         x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None
