@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from albert_projects import BOARD, save_network, save_trained
+from albert_projects import BOARD, save_network, save_trained, stand_in
 
 from shiftforge.cli.main import run
+from shiftforge.sim.edgebert import sentence_rtl as rtl
+from shiftforge.sim.golden.edgebert.entropy import ENTROPY_FRACTION
+from shiftforge.sim.opencl.probe import usable_devices
 
 LINES = ("the film was good", "the film was bad", "a bad end", "good")
 
@@ -92,3 +95,50 @@ def test_a_network_without_tokeniser(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(["generate", str(model), *BOARD, "-o", str(folder)]) == 0
     assert run(["evaluate", str(folder), "--data", str(table(tmp_path))]) == 2
     assert "no tokeniser" in capsys.readouterr().err
+
+
+def between(project: Path, path: Path) -> float:
+    """A threshold that some of the texts leave at after the first layer, and others do not."""
+    from shiftforge.generator.project import open_project
+    from shiftforge.sim.runner import GOLDEN, runner_of
+
+    own = open_project(project)
+    runner: Any = runner_of(own.kind)
+    data = runner.labelled(own, str(path), None, runner.options(), calibrated=True)
+    found = runner.run(own, data.samples, GOLDEN, every_stage=False)
+    entropies = sorted(
+        sentence.layers[0].entropy / 2**ENTROPY_FRACTION for sentence in found.result
+    )
+    assert entropies[0] < entropies[-1]
+    return (entropies[0] + entropies[-1]) / 2
+
+
+def test_texts_that_leave_early_everywhere(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    stand_in(monkeypatch)
+    path = table(tmp_path)
+    line = ["evaluate", str(project), "--data", str(path), "--at", "golden", "--at", "rtl",
+            "--threshold", str(between(project, path))]  # fmt: skip
+    own = told(line, capsys)["checkpoints"]
+    assert set(own["golden"]["exits"]) == {"1", "2"}
+    assert own["rtl"]["exits"] == own["golden"]["exits"] and own["rtl"]["mismatches"] == 0
+    late = rtl.ClassifierRtl
+    monkeypatch.setattr(rtl, "ClassifierRtl", lambda a, b, c, **more: late(a, b, None, **more))
+    own = told(line, capsys, 1)["checkpoints"]
+    assert own["rtl"]["exits"] == {"2": 4} and own["rtl"]["mismatches"] > 0
+
+
+@pytest.mark.slow
+def test_texts_that_leave_early_on_devices_and_the_rtl(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = table(tmp_path)
+    names = ["golden", *usable_devices(), "rtl"]
+    line = ["evaluate", str(project), "--data", str(path), *(n for a in names for n in ("--at", a)),
+            "--threshold", str(between(project, path))]  # fmt: skip
+    own = told(line, capsys)["checkpoints"]
+    exits = own["golden"]["exits"]
+    assert set(exits) == {"1", "2"} and all(own[at]["exits"] == exits for at in names)
+    assert all(own[at]["mismatches"] == 0 for at in names[1:])
