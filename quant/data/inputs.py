@@ -228,10 +228,15 @@ def read_pictures(paths: Sequence[Path], preprocess: Preprocess, where: str) -> 
     frames: list[NDArray[np.uint8]] = []
     problems = Problems()
     white = preprocess.resize.alpha == "white"
+    unread: set[Path] = set()  # a list may name a picture again: it is told once
     for path in paths:
+        if path in unread:
+            continue
+        unread.add(path)
         with collect(problems):
             image = open_image(path, preprocess.channels, white=white)
             frame = fit(image, preprocess, str(path))
+            unread.remove(path)
             if not problems:
                 frames.append(frame)
     problems.stop()

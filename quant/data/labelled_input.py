@@ -13,6 +13,7 @@ as the tree, in the order of their names, or numbers.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -81,9 +82,16 @@ def load_labelled(
         notes += found.notes
     elif path.suffix.lower() == ".csv":
         paths, given = _listed(path)
+    elif not path.exists():
+        raise InputError(Problem("there is no such file or folder", _FORM, spec))
     else:
         raise InputError(Problem("it is no folder and no .csv", _FORM, spec))
-    names, numbers = _numbered(given, classes, outputs, spec)
+    problems = Problems()
+    numbered = problems.check(_numbered, given, classes, outputs, spec)
+    if numbered is None:
+        problems += _absent(paths)
+        raise InputError(problems)
+    names, numbers = numbered
     whole = len(set(numbers))
     paths, numbers = paths[:limit], numbers[:limit]
     if (left := len(set(numbers))) < whole:
@@ -104,7 +112,7 @@ def _listed(path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     else the path comes first and the class second.
     """
     text = read_text(
-        path, most=_MOST_LIST, remedy="give a .csv of path,class", encoding="utf-8-sig"
+        path, most=_MOST_LIST, remedy="give a .csv of path,class in UTF-8", encoding="utf-8-sig"
     )
     problems = Problems()
     paths: list[Path] = []
@@ -134,10 +142,21 @@ def _listed(path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
             problems.append(Problem(what, "keep one of them", str(path)))
         paths.append(path.parent / name)
         given.append(own)
+    if problems:
+        problems += _absent(paths)
     problems.stop()
     if not paths:
         raise InputError(Problem("it lists no pictures", "give rows of path,class", str(path)))
     return tuple(paths), tuple(given)
+
+
+def _absent(paths: Sequence[Path]) -> list[Problem]:
+    """The listed pictures that are not there, once each."""
+    return [
+        Problem("there is no such file", "give a picture", str(path))
+        for path in dict.fromkeys(paths)
+        if "\0" not in str(path) and not os.path.lexists(path)
+    ]
 
 
 def _columns(head: Sequence[str], path: Path) -> tuple[tuple[int, int], bool]:

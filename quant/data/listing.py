@@ -86,6 +86,11 @@ def list_pictures(folder: Path) -> Listing:
     left += [f"{hidden} hidden files"] if hidden else []
     left += [f"{others} files that are no pictures"] if others else []
     if not pictures:
+        deeper = [folder / n for n in names if class_folders(folder / n)] if classes == () else []
+        if deeper:
+            what = "the folder holds no images, and its folders hold folders"
+            remedy = f"name the folder of the class folders, such as {deeper[-1]}"
+            raise InputError(Problem(what, remedy, str(folder)))
         what = "the folder holds no images" + (f" (but {', '.join(left)})" if left else "")
         raise InputError(Problem(what, f"put {', '.join(sorted(SUFFIXES))} in it", str(folder)))
     notes = (f"{folder}: left aside: {', '.join(left)}",) if left else ()

@@ -22,7 +22,9 @@ _TEXT = (
     ("text",), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question", "sentence"),
     ("sentence",),
 )  # fmt: skip
-_FORM = "give a .tsv with the columns text and label (or a text and its class in every line)"
+_FORM = (
+    "give a .tsv with the columns text and label (or a text and its class in every line), in UTF-8"
+)
 
 
 def load_labelled_texts(spec: str, package: Package, limit: int | None = None) -> Texts:

@@ -38,7 +38,8 @@ def read_tsv(path: Path, columns: Sequence[str | int], lenient: float = 0.0) -> 
     text = read_text(path, remedy="give a TSV file in UTF-8", encoding="utf-8-sig")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     # Not splitlines(): sentences hold characters that it takes for line ends.
-    lines = [line for line in text.split("\n") if line.strip()]
+    numbered = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines = [line for _, line in numbered]
     longest = max((len(line) for line in lines), default=0)
     if longest > LONGEST:
         what = f"a line of {longest:,} characters"
@@ -56,6 +57,12 @@ def read_tsv(path: Path, columns: Sequence[str | int], lenient: float = 0.0) -> 
     whole = [cells for cells in split if len(cells) > max(places)]
     short = len(split) - len(whole)
     if short > lenient * len(split) or not whole:
-        what = f"{short} of {len(split)} lines have fewer than {max(places) + 1} columns"
-        raise InputError(Problem(what, "give the whole file", where))
+        own = len(numbered) - len(split)  # the header's line
+        rows = zip(numbered[own:], split, strict=True)
+        first = next(n for (n, _), cells in rows if len(cells) <= max(places))
+        what = (
+            f"{short} of {len(split)} lines have fewer than {max(places) + 1} columns, the first "
+        )
+        what += f"is line {first}"
+        raise InputError(Problem(what, "put tabs between the columns", where))
     return Rows(tuple(tuple(cells[i].strip() for i in places) for cells in whole), short)

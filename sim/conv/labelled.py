@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shiftforge.errors import InputError, Problem
 from shiftforge.quant.data.inputs import Frames
@@ -39,7 +41,9 @@ def labelled_frames(
     if not isinstance(known, list | tuple):
         notes.append("the model does not say which pictures it was calibrated on")
         known = ()
-    seen = np.isin(frame_digests(frames.images), list(known))
+    digests = frame_digests(frames.images)
+    notes += _again(digests, frames.names, labels)
+    seen = np.isin(digests, list(known))
     if seen.any() and calibrated:
         notes.append(f"{int(seen.sum()):,} of the pictures calibrated the model, and are counted")
     elif seen.any():
@@ -53,3 +57,22 @@ def labelled_frames(
     kept = Frames(frames.images[keep], labels[keep], names)
     samples = FrameSamples(model, kept, options=replace(options, clocked=False, timeline=None))
     return Labelled(samples, labels[keep], found.classes, names, int((~keep).sum()), tuple(notes))
+
+
+def _again(
+    digests: Sequence[str], names: Sequence[str], labels: NDArray[np.int64]
+) -> Iterator[str]:
+    """Lines on pictures that are there several times, under one class or several."""
+    first: dict[str, int] = {}
+    again = apart = 0
+    example = ""
+    for n, own in enumerate(digests):
+        before = first.setdefault(own, n)
+        again += before != n
+        if labels[before] != labels[n]:
+            apart += 1
+            example = example or f"{names[before]} and {names[n]}"
+    if again:
+        yield f"{again:,} of the pictures are the same as others, and are counted"
+    if apart:
+        yield f"{apart:,} of them are of another class there, such as {example}"

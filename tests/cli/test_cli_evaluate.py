@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,8 @@ def test_a_list(project: Path, tree: Path, capsys: pytest.CaptureFixture[str]) -
         ("path,label,category\ntest/red/1.png,red,red\n", "2 columns for the class"),
         ("path,note\ntest/red/1.png,red\n", "0 columns for the class"),
         ("test/red/1.png,red\ntest/red/1.png,blue\n", "row 2 says that test/red/1.png is blue"),
+        ("test/red/1.png,violet\ntest/red/none.png,red\n", "none.png: there is no such file"),
+        ("test/red/1.png\ntest/red/none.png,red\n", "none.png: there is no such file"),
     ],
 )
 def test_bad_lists(
@@ -152,7 +155,7 @@ def test_other_classes_and_other_folders(
     (tmp_path / "violet").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "violet" / "0.png")
     for data, words in ((tmp_path, "violet"), (tree / "red", "no class folders"),
-                        (tmp_path / "none", "no folder")):  # fmt: skip
+                        (tmp_path / "none", "no such file")):  # fmt: skip
         assert run(["evaluate", str(project), "--data", str(data), "--at", "golden"]) == 2
         assert words in capsys.readouterr().err
     plot = tmp_path / "other.png"
@@ -185,6 +188,33 @@ def test_a_planted_difference_fails(
     arguments = ["evaluate", str(project), "--data", str(tree), "--at", "pocl"]
     found = told(arguments, capsys, 1)
     assert found["checkpoints"]["pocl"]["mismatches"] == 1 and not found["bit_exact"]
+
+
+def test_pictures_that_are_there_again_are_told(
+    project: Path, tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tree, tmp_path / "test")
+    shutil.copy(tree / "red" / "1.png", tmp_path / "test" / "red" / "again.png")
+    shutil.copy(tree / "red" / "1.png", tmp_path / "test" / "green" / "other.png")
+    found = told(
+        ["evaluate", str(project), "--data", str(tmp_path / "test"), "--at", "golden"], capsys
+    )
+    notes = "; ".join(found["notes"])
+    assert "2 of the pictures are the same as others" in notes
+    assert "of another class there, such as green/other.png and red/1.png" in notes
+
+
+def test_a_folder_above_and_none(
+    project: Path, tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tree, tmp_path / "above" / "test")
+    assert run(["evaluate", str(project), "--data", str(tmp_path / "above")]) == 2
+    assert f"such as {tmp_path / 'above' / 'test'}" in capsys.readouterr().err
+    assert run(["evaluate", str(project), "--data", str(tmp_path / "none")]) == 2
+    assert "there is no such file or folder" in capsys.readouterr().err
+    (tmp_path / "l.csv").write_text("gone.png,red\n" * 100)
+    assert run(["evaluate", str(project), "--data", str(tmp_path / "l.csv")]) == 2
+    assert capsys.readouterr().err.count("gone.png") == 1
 
 
 def test_from_python(project: Path, tree: Path) -> None:

@@ -111,7 +111,9 @@ def test_broken_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not UTF-8 text: byte 18"):
         load_glue(tmp_path, "SST-2")
     dev.write_text("sentence\tlabel\ngood\t1\ncut\n")
-    with pytest.raises(InputError, match="1 of 2 lines have fewer than 2 columns"):
+    with pytest.raises(
+        InputError, match="1 of 2 lines have fewer than 2 columns, the first is line"
+    ):
         load_glue(tmp_path, "SST-2")
     dev.unlink()
     with pytest.raises(InputError, match="no such file"):
