@@ -42,17 +42,22 @@ def load_labelled_texts(spec: str, package: Package, limit: int | None = None) -
         return found
     path = Path(spec)
     text = read_text(path, most=MOST, remedy=_FORM, encoding="utf-8-sig")
-    head = [cell.strip().lower() for cell in text.partition("\n")[0].split("\t")]
+    begin = text.replace("\r", "\n").lstrip("\n").partition("\n")[0].split("\t")
+    head = [cell.strip().lower() for cell in begin]
     kind = next((name for name in _CLASS if name in head), None)
     names = next((own for own in _TEXT if set(own) <= set(head)), None)
     if kind is None or names is None:
         rows = read_tsv(path, (0, 1))
     else:
-        shown = dict(zip(head, text.partition("\n")[0].rstrip("\r").split("\t"), strict=True))
+        shown = dict(zip(head, begin, strict=True))
         rows = read_tsv(path, [shown[own] for own in (*names, kind)])
     cells = rows.cells[:limit]
     texts = [joined(own[:-1]) for own in cells]
     problems = Problems()
+    for line, row in zip(rows.lines, cells, strict=False):
+        if not all(row):
+            what = f"line {line} has no {'text' if row[-1] else 'class'}"
+            problems.append(Problem(what, "give both, or remove the line", spec))
     own = package.network.classes
     wanted = problems.check(_classes, [row[-1] for row in cells], own, spec)
     read = problems.check(tokenised_texts, spec, package, texts)
@@ -62,11 +67,16 @@ def load_labelled_texts(spec: str, package: Package, limit: int | None = None) -
 
 
 def _classes(given: list[str], classes: tuple[str, ...], where: str) -> tuple[str, ...]:
-    unknown = sorted(set(given) - set(classes))
-    if not unknown:
+    wanted = sorted(set(given) - {""})
+    if set(wanted) <= set(classes):
         return tuple(given)
-    if all(own.isascii() and own.isdigit() and int(own) < len(classes) for own in set(given)):
-        return tuple(classes[int(own)] for own in given)
+    digits = all(own.isascii() and own.isdigit() for own in wanted)
+    unknown = [
+        own for own in wanted if (int(own) >= len(classes) if digits else own not in classes)
+    ]
+    if not unknown:
+        return tuple(classes[int(own)] if own else own for own in given)
     shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
     what = f"the network has no class called {shown}"
-    raise InputError(Problem(what, f"it has {', '.join(classes)}", where))
+    remedy = f"it has {', '.join(classes)}; a first line may name its columns text and label"
+    raise InputError(Problem(what, remedy, where))

@@ -16,10 +16,11 @@ __all__ = ["Rows", "joined", "read_tsv"]
 @dataclass(frozen=True)
 class Rows:
     """cells: of the columns asked for, stripped, a tuple a line. short: lines left out because
-    columns were missing."""
+    columns were missing. lines: the number of each one's line in the file, from 1 on."""
 
     cells: tuple[tuple[str, ...], ...]
     short: int
+    lines: tuple[int, ...]
 
 
 def joined(texts: Sequence[str]) -> str:
@@ -53,16 +54,16 @@ def read_tsv(path: Path, columns: Sequence[str | int], lenient: float = 0.0) -> 
         what = f"no column {', '.join(missing)} among {', '.join(header)}"
         raise InputError(Problem(what, "name columns of the file", where))
     places = [header.index(c) if isinstance(c, str) else c for c in columns]
-    split = [line.split("\t") for line in lines]
-    whole = [cells for cells in split if len(cells) > max(places)]
+    own = numbered[1:] if named else numbered
+    split = [(n, line.split("\t")) for n, line in own]
+    whole = [(n, cells) for n, cells in split if len(cells) > max(places)]
     short = len(split) - len(whole)
     if short > lenient * len(split) or not whole:
-        own = len(numbered) - len(split)  # the header's line
-        rows = zip(numbered[own:], split, strict=True)
-        first = next(n for (n, _), cells in rows if len(cells) <= max(places))
+        first = next(n for n, cells in split if len(cells) <= max(places))
         what = (
             f"{short} of {len(split)} lines have fewer than {max(places) + 1} columns, the first "
         )
         what += f"is line {first}"
         raise InputError(Problem(what, "put tabs between the columns", where))
-    return Rows(tuple(tuple(cells[i].strip() for i in places) for cells in whole), short)
+    cells = tuple(tuple(cells[i].strip() for i in places) for _, cells in whole)
+    return Rows(cells, short, tuple(n for n, _ in whole))

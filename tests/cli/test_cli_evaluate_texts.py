@@ -81,6 +81,17 @@ def test_bad_tables(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     path = table(tmp_path, classes=("good", "awful"))
     assert run([*arguments, str(path)]) == 2
     assert "awful" in capsys.readouterr().err
+    for rows, said in (
+        ("text\tlabel\n\tgood\n\nrain\t\n", ("line 2 has no text", "line 4 has no class")),
+        ("text\tlabel\rrain\tfine\r", ("no class called fine",)),
+        ("review\tsentiment\nrain\tgood\n", ("may name its columns text and label",)),
+        ("rain\t0\nrain\t7\n", ("no class called 7",)),
+        ("rain\tgood\n\nrain\n", ("the first is line 3",)),
+    ):
+        path.write_text(rows, newline="")
+        assert run([*arguments, str(path)]) == 2
+        told = capsys.readouterr().err
+        assert all(words in told for words in said)
     plain = tmp_path / "plain.txt"
     plain.write_text("good\n")
     assert run([*arguments, str(plain)]) == 2
