@@ -10,6 +10,10 @@ What remains is the function itself: its first 22 bytes are replaced by a jump t
 ``strdup("x86-64-v3")``, in this process's memory alone, before PoCL looks at its devices. That is
 done for the one library whose digest is known here, and only where the bytes are those expected.
 
+Of AMD's processors LLVM 14 knows none with AVX-512: it takes Zen 4 for Zen 3, whose vectors need
+several instructions for a shift of 16-bit lanes. Told ``skylake-avx512`` instead, emulated
+convolutions take a quarter less time, with the same integers.
+
 Two environment variables:
 
 * ``SHIFTFORGE_POCL_CPU=NAME``: the name that PoCL is told in place of the processor's own.
@@ -32,12 +36,17 @@ from pathlib import Path
 
 from shiftforge.errors import ToolFailed
 
-__all__ = ["MEND", "NAME", "REFUSAL", "SUBSTITUTE", "apply_name", "mend_allowed"]
+__all__ = [
+    "MEND", "NAME", "REFUSAL", "SUBSTITUTE", "WIDE", "apply_name", "mend_allowed", "wide_name",
+]  # fmt: skip
 
 NAME = "SHIFTFORGE_POCL_CPU"
 MEND = "SHIFTFORGE_POCL_MEND"
 SUBSTITUTE = "x86-64-v3"
 """Haswell's instructions: the oldest that PoCL's kernel functions and its vectors agree on."""
+WIDE = "skylake-avx512"
+"""The first with AVX-512 that LLVM 14 knows; it keeps to 256-bit vectors where these do."""
+_WIDE_FLAGS = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 REFUSAL = "unknown target CPU 'generic'"
 """What clang says of the name that LLVM gives a processor it does not know."""
 
@@ -57,6 +66,14 @@ _told: list[ctypes.Array[ctypes.c_char]] = []
 def mend_allowed() -> bool:
     """Whether PoCL may be changed at all (``SHIFTFORGE_POCL_MEND``)."""
     return os.environ.get(MEND, "").lower() not in ("off", "0", "no", "false")
+
+
+def wide_name(processor: str) -> str:
+    """What PoCL is told of an AMD processor with AVX-512; "" of others, where a name is set, and
+    where PoCL may not be changed. processor: its part of /proc/cpuinfo."""
+    if os.environ.get(NAME) or not mend_allowed() or "AuthenticAMD" not in processor:
+        return ""
+    return WIDE if set(processor.split()) >= _WIDE_FLAGS else ""
 
 
 def apply_name(library: Path | None) -> None:

@@ -30,7 +30,14 @@ from shiftforge.scratch import work_folder
 from shiftforge.sim.opencl.build import NO_LINKER, lacks_linker
 from shiftforge.sim.opencl.child import child_environment, ended_with
 from shiftforge.sim.opencl.devices import DEVICES, Channels, device_spec, installed
-from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE, mend_allowed
+from shiftforge.sim.opencl.pocl_processor import (
+    MEND,
+    NAME,
+    REFUSAL,
+    SUBSTITUTE,
+    mend_allowed,
+    wide_name,
+)
 from shiftforge.sim.opencl.programs import processor, runtime_settings
 
 __all__ = [
@@ -78,9 +85,9 @@ def probe(name: str, afresh: bool = False) -> DeviceState:
 
     afresh: ask the device whatever was kept of an earlier process's question.
 
-    Where PoCL does not know the processor, it is asked again with the name of one that it knows;
-    if its numbers are right then, the name is left in this process's environment, for the children
-    that run designs. Raises InputError for an unknown name.
+    Where PoCL does not know the processor, or not its widest vectors, it is asked with the name of
+    one that it knows; if its numbers are right then, the name is left in this process's
+    environment, for the children that run designs. Raises InputError for an unknown name.
     """
     device_spec(name)
     return decide(name, _ask_child if afresh else _ask_kept)
@@ -98,6 +105,10 @@ def decide(name: str, ask: Ask) -> DeviceState:
             spec.channels,
             f"unset {UNUSABLE}",
         )
+    if name == "pocl" and (wide := wide_name(processor())):
+        state = _state(name, ask(name, {NAME: wide}))
+        if state.usable:
+            return _told(state, wide, "its LLVM 14 knows no AMD processor with AVX-512")
     state = _state(name, ask(name, {}))
     if state.usable or name != "pocl" or REFUSAL not in state.detail:
         return state
@@ -109,11 +120,14 @@ def decide(name: str, ask: Ask) -> DeviceState:
     if not second.usable:
         return replace(second, detail=f"{reason}; told {SUBSTITUTE} instead: {second.detail}",
                        remedy=_OTHERS)  # fmt: skip
-    os.environ[NAME] = SUBSTITUTE
-    return replace(
-        second, detail=f"{second.detail}; {reason}: it was told {SUBSTITUTE} in memory ({MEND}=off "
-        "switches that off)"
-    )  # fmt: skip
+    return _told(second, SUBSTITUTE, reason)
+
+
+def _told(state: DeviceState, processor: str, reason: str) -> DeviceState:
+    """PoCL as it works with a processor's name, which later children are left, too."""
+    os.environ[NAME] = processor
+    how = f"it was told {processor} in memory ({MEND}=off switches that off)"
+    return replace(state, detail=f"{state.detail}; {reason}: {how}")
 
 
 def _declared() -> set[str]:

@@ -19,7 +19,7 @@ from shiftforge.cli.main import run
 from shiftforge.errors import InputError, ToolFailed
 from shiftforge.sim.opencl import devices, pocl_processor, probe, probe_child
 from shiftforge.sim.opencl.build import from_first_error
-from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE
+from shiftforge.sim.opencl.pocl_processor import MEND, NAME, REFUSAL, SUBSTITUTE, WIDE
 
 ALL = ("pocl", "intel-cpu", "intel-fpga-emu")
 
@@ -47,6 +47,12 @@ def child(name: str, **environment: str) -> probe.DeviceState:
         env={**inherited, **environment},
     )  # fmt: skip
     return probe.DeviceState(**json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked here does not depend on this machine's processor."""
+    monkeypatch.setattr(probe, "wide_name", lambda processor: "")
 
 
 @pytest.mark.parametrize("device", ALL)
@@ -113,6 +119,39 @@ def test_the_mend_is_kept_only_with_right_numbers(
     assert state.usable == good
     assert os.environ[NAME] == (SUBSTITUTE if good else "")
     assert ("wrong numbers" in state.detail) == (not good)
+
+
+ZEN4 = "vendor_id\t: AuthenticAMD\nflags\t\t: avx2 avx512f avx512dq avx512cd avx512bw avx512vl fsrm"
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_wide_vectors_are_told_only_with_right_numbers(
+    good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAME, "")  # so that it is restored
+    monkeypatch.delenv(MEND, raising=False)
+    monkeypatch.setattr(probe, "wide_name", pocl_processor.wide_name)
+    monkeypatch.setattr(probe, "processor", lambda: ZEN4)
+
+    def ask(name: str, more: dict[str, str]) -> dict[str, Any]:
+        return answer() if good or not more else answer("it computes wrong numbers", usable=False)
+
+    state = probe.decide("pocl", ask)
+    assert state.usable and (f"told {WIDE}" in state.detail) == good
+    assert os.environ[NAME] == (WIDE if good else "")
+
+
+def test_other_processors_are_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(NAME, raising=False)
+    monkeypatch.delenv(MEND, raising=False)
+    assert pocl_processor.wide_name(ZEN4) == WIDE
+    assert pocl_processor.wide_name(ZEN4.replace("AuthenticAMD", "GenuineIntel")) == ""
+    assert pocl_processor.wide_name(ZEN4.replace("avx512vl", "")) == ""
+    monkeypatch.setenv(NAME, "x86-64-v3")
+    assert pocl_processor.wide_name(ZEN4) == ""
+    monkeypatch.delenv(NAME)
+    monkeypatch.setenv(MEND, "off")
+    assert pocl_processor.wide_name(ZEN4) == ""
 
 
 def test_another_library_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
