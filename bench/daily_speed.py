@@ -1,11 +1,12 @@
 """Seconds until a command of an unchanged design has ended, the first time and the next ones.
 
-    python bench/daily_speed.py [--again N] [--network SOURCE] [--json FILE] [--frames]
+    python bench/daily_speed.py [--again N] [--network SOURCE] [--json FILE] [--frames] [--hls4ml]
 
 Every command is a process of its own with a cache folder that is empty at the beginning, so that
 the first time makes what the next ones find. With --frames bench/conv/mobilenet_224.py follows:
-milliseconds a frame of MobileNetV2 at 224x224 beside PyTorch and ONNX Runtime in one run. Each run
-adds a line to results/daily_speed.jsonl and is printed beside the last one of the same processor.
+milliseconds a frame of MobileNetV2 at 224x224 beside PyTorch and ONNX Runtime in one run; with
+--hls4ml bench/conv/against_hls4ml.py: rates beside hls4ml's C++ emulation in one run. Each run adds
+a line to results/daily_speed.jsonl and is printed beside the last one of the same processor.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from bench.common.records import write_json, write_whole
 
 HISTORY = RESULTS / "daily_speed.jsonl"
 LIMIT_S = 3.0
+PYTORCH_LIMITS = {"pocl": 3.0, "intel-cpu": 4.0, "intel-fpga-emu": 10.0}
+"""Times PyTorch's fastest frame."""
 NETWORK, BOARD, TEXTS = "mobilenet_v2_random:1.0:224", "a10gx1150", "albert-random:8x32x2x64"
 
 
@@ -85,13 +88,19 @@ def measured(folder: Path, network: str, again: int) -> dict[str, dict[str, Any]
     return found
 
 
+def facts_of(script: str) -> dict[str, Any]:
+    """What another bench writes."""
+    with tempfile.TemporaryDirectory(prefix="shiftforge-bench-") as name:
+        path = Path(name) / "facts.json"
+        command = [sys.executable, str(BENCH / script), "--json", str(path)]
+        subprocess.run(command, check=True)
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
 def frames() -> dict[str, Any]:
     """Milliseconds a frame of each device, and its ratio to PyTorch's fastest at batch 1."""
-    with tempfile.TemporaryDirectory(prefix="shiftforge-bench-") as name:
-        path = Path(name) / "frames.json"
-        script = BENCH / "conv/mobilenet_224.py"
-        subprocess.run([sys.executable, str(script), "--json", str(path)], check=True)
-        facts = json.loads(path.read_text(encoding="utf-8"))
+    facts = facts_of("conv/mobilenet_224.py")
     own = facts["float_seconds_per_frame"]
     best = min(
         statistics.median(v) for k, v in own.items() if k.startswith("PyTorch fp32, batch 1")
@@ -132,8 +141,15 @@ def report(facts: dict[str, Any], last: Mapping[str, Any] | None) -> None:
         rows.append([name, f"{own['first']:.1f}", f"{middle:.2f}", f"{max(own['again']):.2f}",
                      f"<= {LIMIT_S:g} s", verdict, old])  # fmt: skip
     print_table(["command", "first s", "again s", "longest", "", "", "x last run"], rows)
+    before = {} if last is None else last.get("frames", {})
+    rows = []
     for device, own in facts.get("frames", {}).items():
-        print(f"{device}: {own['ms']:.1f} ms a frame, {own['pytorch']:.1f} x PyTorch")
+        limit, old = PYTORCH_LIMITS[device], before.get(device)
+        rows.append([device, f"{own['ms']:.1f}", f"{own['pytorch']:.1f}", f"<= {limit:g} x",
+                     "PASS" if own["pytorch"] <= limit else "MISS",
+                     "" if old is None else f"{own['pytorch'] / old['pytorch']:.2f}"])  # fmt: skip
+    if rows:
+        print_table(["", "ms a frame", "x PyTorch", "", "", "x last run"], rows)
 
 
 def main() -> int:
@@ -142,6 +158,7 @@ def main() -> int:
     parser.add_argument("--again", type=int, default=3, help="times after the first")
     parser.add_argument("--network", default=NETWORK)
     parser.add_argument("--frames", action="store_true", help="milliseconds a frame, too")
+    parser.add_argument("--hls4ml", action="store_true", help="rates beside hls4ml's, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     arguments = parser.parse_args()
     if arguments.again < 1:
@@ -155,6 +172,8 @@ def main() -> int:
         facts["commands"] = measured(Path(name), arguments.network, arguments.again)
     if arguments.frames:
         facts["frames"] = frames()
+    if arguments.hls4ml:
+        facts["hls4ml"] = facts_of("conv/against_hls4ml.py")["ratios"]
     report(facts, last)
     kept = HISTORY.read_text(encoding="utf-8") if HISTORY.is_file() else ""
     write_whole(HISTORY, kept + json.dumps(facts) + "\n")

@@ -24,6 +24,18 @@ def test_a_slow_start_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "MISS" in told and f"{3.1 / 1.1:.2f}" in told
 
 
+def test_frames_are_held_against_pytorch(capsys: pytest.CaptureFixture[str]) -> None:
+    now, last = facts(1.0), facts(1.0)
+    now["frames"] = {
+        "pocl": {"ms": 90.0, "pytorch": 3.6},
+        "intel-cpu": {"ms": 80.0, "pytorch": 3.2},
+    }
+    last["frames"] = {"pocl": {"ms": 120.0, "pytorch": 4.8}}
+    daily_speed.report(now, last)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "x |" in line]
+    assert "MISS" in rows[0] and "0.75" in rows[0] and "PASS" in rows[1]
+
+
 def test_the_last_run_of_the_same_processor_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
