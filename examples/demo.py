@@ -28,7 +28,7 @@ from shiftforge.quant.graph.types import QuantizedModel
 from shiftforge.quant.simulate import run_float_checkpoints
 from shiftforge.sim.conv.runner import top1
 from shiftforge.sim.opencl.probe import no_device_text, probe, skipped_text
-from shiftforge.sim.runner import Emulation
+from shiftforge.sim.results import Emulation
 
 SOURCE = "mobilenet_v2_fashion"
 INPUT = "fashion-mnist:test"

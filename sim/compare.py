@@ -15,16 +15,8 @@ from typing import Any
 from shiftforge.errors import Problem, Problems
 from shiftforge.generator.project import Project, check_unedited, open_project
 from shiftforge.sim.opencl.probe import require_device
-from shiftforge.sim.runner import (
-    DEVICE_NAMES,
-    GOLDEN,
-    Emulation,
-    Pair,
-    Progress,
-    Run,
-    Runner,
-    runner_of,
-)
+from shiftforge.sim.results import Emulation, Pair, Run
+from shiftforge.sim.runner import DEVICE_NAMES, GOLDEN, Progress, Runner, runner_of
 from shiftforge.sim.trace import Divergence
 from shiftforge.sim.trace import compare as compare_traces
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from shiftforge.generator.project import Project
 from shiftforge.sim.accuracy import Evaluation
-from shiftforge.sim.runner import GOLDEN, Progress, Run, Runner
+from shiftforge.sim.results import Run
+from shiftforge.sim.runner import GOLDEN, Progress, Runner
 
 __all__ = ["Evaluates", "Labelled", "evaluate"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from shiftforge.sim.runner import Run
+from shiftforge.sim.results import Run
 from shiftforge.sim.trace import Divergence, outcomes
 
 __all__ = ["NAME", "Case", "Suite", "junit_xml", "suite_of"]

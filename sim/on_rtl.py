@@ -9,8 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 from shiftforge.generator.design import Design
 from shiftforge.generator.project import Project
 from shiftforge.sim.opencl.child import Progress
+from shiftforge.sim.results import Run
 from shiftforge.sim.rtl.coverage import Coverage
-from shiftforge.sim.runner import RTL, Run
+from shiftforge.sim.runner import RTL
 from shiftforge.sim.trace import Divergence
 
 __all__ = ["RtlRequest", "SimulatesRtl", "Waveform"]

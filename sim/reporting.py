@@ -10,7 +10,8 @@ from shiftforge.errors import CheckFailed
 from shiftforge.generator.project import Project
 from shiftforge.sim.compare import compare, default_pairs
 from shiftforge.sim.on_rtl import RtlRequest, SimulatesRtl
-from shiftforge.sim.runner import GOLDEN, RTL, Pair, Progress, Runner
+from shiftforge.sim.results import Pair
+from shiftforge.sim.runner import GOLDEN, RTL, Progress, Runner
 from shiftforge.sim.trace import divergence_text
 
 __all__ = ["Counts", "RunLimits", "accuracy_documents", "rtl_documents"]

@@ -15,7 +15,7 @@ import shiftforge
 from shiftforge.quant.graph.example import random_model
 from shiftforge.shown import facts_html, picture_html, table_html
 from shiftforge.sim.accuracy import Evaluation
-from shiftforge.sim.runner import Emulation, Pair, Table
+from shiftforge.sim.results import Emulation, Pair, Table
 
 
 class Tags(HTMLParser):

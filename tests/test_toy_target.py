@@ -28,7 +28,8 @@ from shiftforge.generator.target import Checks, register_target
 from shiftforge.sim.opencl.build import build_program
 from shiftforge.sim.opencl.child import in_child
 from shiftforge.sim.opencl.devices import open_device
-from shiftforge.sim.runner import GOLDEN, Base, Options, Progress, Run, register_runner
+from shiftforge.sim.results import Run
+from shiftforge.sim.runner import GOLDEN, Base, Options, Progress, register_runner
 from shiftforge.sim.trace import Stage
 
 KERNEL = """__attribute__((max_global_work_dim(0)))

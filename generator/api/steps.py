@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shiftforge.quant.data.inputs import Frames
     from shiftforge.quant.graph.types import Preprocess, QuantizedModel
     from shiftforge.sim.compare import Request
-    from shiftforge.sim.runner import Emulation, Pair
+    from shiftforge.sim.results import Emulation, Pair
 
 __all__ = [
     "compare",

@@ -13,7 +13,7 @@ from shiftforge.files import output_problems
 if TYPE_CHECKING:
     from shiftforge.generator.project import Project
     from shiftforge.sim.on_rtl import SimulatesRtl, Waveform
-    from shiftforge.sim.runner import Pair, Run, Table
+    from shiftforge.sim.results import Pair, Run, Table
     from shiftforge.sim.trace import Divergence
 
 __all__ = ["Wanted", "coverage_facts", "coverage_table", "first_failure", "seed_table"]
@@ -109,7 +109,7 @@ def first_failure(runs: Sequence[Run], pairs: Mapping[str, Pair]) -> Failure | N
 
 def seed_table(runs: Sequence[Run], pairs: Mapping[str, Pair]) -> Table:
     """A row for each seed."""
-    from shiftforge.sim.runner import Table
+    from shiftforge.sim.results import Table
 
     rows = []
     for run in runs:
@@ -140,7 +140,7 @@ def coverage_facts(coverage: Any) -> dict[str, Any]:
 
 def coverage_table(facts: Mapping[str, Any]) -> Table:
     """The same for people."""
-    from shiftforge.sim.runner import Table
+    from shiftforge.sim.results import Table
 
     rows = [
         (

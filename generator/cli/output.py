@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from shiftforge.progress import Advance
-    from shiftforge.sim.runner import Table
+    from shiftforge.sim.results import Table
 
 __all__ = [
     "ReaderLeftError",

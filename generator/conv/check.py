@@ -20,6 +20,7 @@ from shiftforge.generator.conv.dry_maps import dry_map, map_words
 from shiftforge.generator.conv.followers import Leads
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
+from shiftforge.generator.conv.plan_document import plan_totals
 from shiftforge.generator.conv.schedule import Layer, Mapped, map_nodes
 from shiftforge.generator.conv.search import find_plan
 from shiftforge.quant.capture.types import FloatAdd, FloatConv, FloatGraph, FloatNode, FloatPool
@@ -133,7 +134,7 @@ def _plan(model: QuantizedModel, board: Board, options: Options) -> Plan:
 
 
 def _figures(plan: Plan) -> dict[str, Any]:
-    totals = plan.totals()
+    totals = plan_totals(plan)
     return {name: totals[name] for name in _FIGURES}
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from shiftforge.boards.types import Board
 from shiftforge.errors import InputError, Problem
-from shiftforge.generator.board_fit import Estimate, board_facts, device_uses, fit_problems
+from shiftforge.generator.board_fit import Estimate, device_uses, fit_problems
 from shiftforge.generator.channel import Channel
 from shiftforge.generator.conv.area import AreaEstimate, estimate_area, features_of
 from shiftforge.generator.conv.array import ArrayShape, tile_layer
-from shiftforge.generator.conv.bounds import layer_bound
-from shiftforge.generator.conv.counters import Counters, check_counters, counter_fields, counters_of
+from shiftforge.generator.conv.counters import Counters, check_counters, counters_of
 from shiftforge.generator.conv.cycles import model_cycles
 from shiftforge.generator.conv.depths import DEFAULT_DEPTHS, Depths, plan_channels
 from shiftforge.generator.conv.image import ImageLayout
@@ -197,9 +194,10 @@ class Plan:
     @property
     def utilisation(self) -> float:
         """MACs of a batch / (modelled cycles x lanes), everything counted."""
-        return self._share(self.modelled_cycles)
+        return self.share(self.modelled_cycles)
 
-    def _share(self, cycles: int) -> float:
+    def share(self, cycles: int) -> float:
+        """MACs of a batch / (cycles x lanes)."""
         return self.array.frames * self.macs / (cycles * self.array.lanes)
 
     @property
@@ -263,65 +261,6 @@ class Plan:
     def max_groups(self) -> int:
         """Groups of output channels of the widest layer."""
         return max(layer.tiling.out_groups for layer in self.layers)
-
-    def to_json(self) -> str:
-        """The plan as JSON, identical for identical input."""
-        data: dict[str, Any] = {**asdict(self), "area": asdict(self.area)}
-        data["latencies"] = self.latencies.to_dict()
-        data["bytes_per_cycle"] = bytes_per_cycle(self.board)
-        data["board"] = self.board.name
-        data["device"] = asdict(board_facts(self.board))
-        data["uses"] = [asdict(use) for use in area_estimate(self).uses]
-        data["bounds"] = [layer_bound(self.steps, layer) for layer in self.layers]
-        data["totals"] = self.totals()
-        data["records"] = {name: own.to_dict() for name, own in self.packings.items()}
-        data["counters"] = counter_fields(self.counters)
-        return json.dumps(data, indent=1, sort_keys=True, default=str) + "\n"
-
-    def totals(self) -> Mapping[str, Any]:
-        """The figures of `generate --json`, without the digest."""
-        return {
-            "board": self.board.name,
-            "network": self.network,
-            "lanes": self.array.lanes,
-            "units": self.array.units,
-            "pixels": self.array.pixels,
-            "frames": self.array.frames,
-            "unit": self.array.unit,
-            "terms": 2 if any(k for layer in self.layers for _, k in layer.words) else 1,
-            "f": round(self.second_terms, 4),
-            "one_term_cycles": self.one_term_cycles,
-            "second_term_cycles": self.second_term_cycles,
-            "controller": "non-blocking" if self.non_blocking else "blocking",
-            "multiplier_free": self.array.unit == "shift" and not self.multiplier_requant,
-            "macs": self.macs,
-            "ideal_cycles": self.ideal_cycles,
-            "modelled_cycles": self.modelled_cycles,
-            "clock_mhz": self.board.clock_mhz_assumed,
-            "modelled_fps": round(self.modelled_fps, 2),
-            "batch_latency_ms": round(self.batch_latency_ms, 3),
-            "ideal_utilisation": round(self._share(self.ideal_cycles), 4),
-            "utilisation": round(self.utilisation, 4),
-            "steps": len(self.steps),
-            "buffer_bytes": self.buffer_bytes,
-            "bound_bytes": self.memory.lower_bound_lines * self.array.line_bytes,
-            "symmetric_bytes": self.symmetric_bytes,
-            "symmetric_residual_bytes": self.memory.symmetric_residual_lines
-            * self.array.line_bytes,
-            "modelled_alm": self.area.alm,
-            "modelled_alm_fraction": round(self.area.alm / self.board.alm, 4),
-            "modelled_ram_blocks": self.area.ram_blocks,
-            "alm": self.area.alm,
-            "alm_fraction": round(self.area.alm / self.board.alm, 4),
-            "ram_blocks": self.area.ram_blocks,
-            "ram_fraction": round(self.area.ram_blocks / self.board.ram_blocks, 4),
-            "bsp_alm": self.area.bsp_alm,
-            "bsp_ram": self.area.bsp_ram,
-            "map_bytes": self.area.map_bytes,
-            "through_memory": sorted(self.through.bases),
-            "ddr_bytes_per_frame": round(self.traffic_bytes / self.array.frames),
-            "area": [asdict(item) for item in self.area.items],
-        }
 
 
 def array_for(

@@ -22,6 +22,7 @@ from shiftforge.generator.conv.kernels import render_accelerator
 from shiftforge.generator.conv.network import Network
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, area_estimate
+from shiftforge.generator.conv.plan_document import plan_json, plan_totals
 from shiftforge.generator.conv.programs import head_beats, pack_stream
 from shiftforge.generator.conv.search import Found, find_plan
 from shiftforge.generator.conv.sweep.points import choices_of
@@ -176,10 +177,10 @@ def _emit(network: Network, plan: Plan) -> Design:
         **{path: text.encode() for path, text in render_project(plan, data).items()},
         "device/accelerator.cl": render_accelerator(plan).encode(),
         **data,
-        "plan.json": plan.to_json().encode(),
+        "plan.json": plan_json(plan).encode(),
         MODEL_FILE: model_bytes(model),
     }
-    report = dict(plan.totals())
+    report = dict(plan_totals(plan))
     proofs = {proof.promise.name: proof.distance for proof in plan.proofs}
     exceptions = NON_BLOCKING if plan.non_blocking else ()
     return Design(files, report, _manifest(model, plan), TextRules(True, proofs, exceptions))

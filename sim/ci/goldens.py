@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from shiftforge.errors import CheckFailed, InputError, Problem
 from shiftforge.files import read_bytes
 from shiftforge.sim.ci.suite import RENEW
-from shiftforge.sim.runner import Run
+from shiftforge.sim.results import Run
 from shiftforge.sim.trace import Stage, Trace
 from shiftforge.sim.trace import compare as compare_traces
 

@@ -14,7 +14,8 @@ from shiftforge.sim.ci.check import Check, checked
 from shiftforge.sim.ci.goldens import Goldens, difference, read_goldens
 from shiftforge.sim.ci.suite import GOLDENS, RENEW, Suite
 from shiftforge.sim.opencl import probe
-from shiftforge.sim.runner import GOLDEN, RTL, Progress, Run, Runner, StoresSamples, runner_of
+from shiftforge.sim.results import Run
+from shiftforge.sim.runner import GOLDEN, RTL, Progress, Runner, StoresSamples, runner_of
 
 __all__ = ["Bench", "device_check", "golden_check", "rtl_check"]
 

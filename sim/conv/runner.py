@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,13 @@ from shiftforge.quant.data.given import given_frames, is_given
 from shiftforge.quant.data.inputs import Frames, load_frames
 from shiftforge.quant.graph.file import load_model
 from shiftforge.quant.graph.floats import float_problems
-from shiftforge.quant.graph.types import QuantizedModel
+from shiftforge.sim.conv.checkpoints import (
+    FAKE,
+    FLOAT,
+    Tensors,
+    checkpoint_tensors,
+    comparison_table,
+)
 from shiftforge.sim.conv.clocked.documents import counted_documents
 from shiftforge.sim.conv.clocked.emulation import (
     ClockedEmulation,
@@ -35,7 +40,6 @@ from shiftforge.sim.conv.clocked.steady import FIRST_FRAMES
 from shiftforge.sim.conv.frames import FrameOptions, FrameSamples, top1
 from shiftforge.sim.conv.labelled import labelled_frames
 from shiftforge.sim.conv.layers import (
-    LayerComparison,
     compare_checkpoints,
     tensor_order,
     tensor_trace,
@@ -43,16 +47,8 @@ from shiftforge.sim.conv.layers import (
 from shiftforge.sim.evaluation import Labelled
 from shiftforge.sim.opencl.devices import clocked_problems
 from shiftforge.sim.reporting import RunLimits
-from shiftforge.sim.runner import (
-    DEVICE_NAMES,
-    GOLDEN,
-    Base,
-    Emulation,
-    Pair,
-    Progress,
-    Run,
-    Table,
-)
+from shiftforge.sim.results import Emulation, Pair, Run, Table
+from shiftforge.sim.runner import DEVICE_NAMES, GOLDEN, Base, Progress
 from shiftforge.sim.trace import compare as compare_traces
 from shiftforge.sim.trace import divergence_text
 
@@ -61,31 +57,14 @@ __all__ = [
     "FrameOptions",
     "FrameSamples",
     "ImageRunner",
-    "comparison_table",
-    "golden_frames",
     "top1",
 ]
 
 # What a run reads: the manifest has a digest of each.
 _NEEDED = ("device/accelerator.cl", *(f"data/{n}.bin" for n in DATA), MODEL_FILE)
-FLOAT, FAKE = "float", "fake-quantised"
 # Traces of one batch of a checked run are kept in memory twice: the device's and the reference's.
 _TRACE_BYTES = 512 << 20
-_GOLDEN_FRAMES = 16
 _SHOWN = 10
-
-
-def golden_frames(
-    model: QuantizedModel, codes: NDArray[Any], progress: Progress | None = None
-) -> Iterator[tuple[slice, dict[str, NDArray[Any]]]]:
-    """Every tensor of the reference, a few frames at a time, with the slice of frames it is for."""
-    from shiftforge.sim.golden.conv.network import run_golden
-
-    for start in range(0, len(codes), _GOLDEN_FRAMES):
-        frames = slice(start, min(start + _GOLDEN_FRAMES, len(codes)))
-        yield frames, run_golden(model, codes[frames])
-        if progress is not None:
-            progress("reference", frames.stop, len(codes))
 
 
 class ImageRunner(Base):
@@ -300,73 +279,6 @@ class ImageRunner(Base):
             Table("", ("", ""), tuple(rows)),
             Table("first samples", ("sample", "class"), tuple(first[:_SHOWN])),
         )
-
-
-def comparison_table(layers: Sequence[LayerComparison], a: str, b: str) -> Table:
-    """One row a tensor: how far two checkpoints are apart."""
-    rows = tuple(
-        (
-            layer.tensor,
-            layer.node,
-            layer.source,
-            f"{layer.total:,}",
-            f"{layer.mismatches:,}",
-            f"{layer.max_abs_diff:.6g}",
-            f"{layer.sqnr_db:.1f}" if math.isfinite(layer.sqnr_db) else str(layer.sqnr_db),
-        )
-        for layer in layers
-    )
-    columns = ("tensor", "node", "source", "elements", "mismatches", "max |diff|", "SQNR dB")
-    return Table(f"{a} against {b}", columns, rows)
-
-
-@dataclass(frozen=True, eq=False)
-class Tensors:
-    """outputs: (N, K), of the first. tensors: each (N, C, H, W) by name; the outputs alone unless
-    all are kept."""
-
-    outputs: NDArray[Any]
-    tensors: dict[str, NDArray[Any]]
-
-
-def checkpoint_tensors(
-    project: Project,
-    samples: FrameSamples,
-    at: str,
-    every_stage: bool,
-    time_limit_s: float,
-    progress: Progress | None,
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Tensors (N, C, H, W) by name at a checkpoint, and facts of the run."""
-    model, images = samples.model, samples.frames.images
-    if at == FLOAT:
-        from shiftforge.quant.simulate import run_float_checkpoints
-
-        return dict(run_float_checkpoints(model, images)), {}
-    if at == FAKE:
-        from shiftforge.quant.simulate import run_fake_quantised
-
-        return dict(run_fake_quantised(model, samples.codes)), {}
-    if at == GOLDEN:
-        parts = [
-            tensors if every_stage else {name: tensors[name] for name in model.outputs}
-            for _, tensors in golden_frames(model, samples.codes, progress)
-        ]
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}, {}
-    from shiftforge.sim.conv.emulate import emulate
-
-    done = emulate(
-        project.folder, at, samples.codes,
-        check=every_stage, time_limit_s=time_limit_s, progress=progress,
-    )  # fmt: skip
-    found: dict[str, NDArray[Any]] = dict(done.traces or {})
-    shape = (len(samples), *model.tensors[model.output].shape)
-    found[model.output] = done.outputs.reshape(shape)
-    return found, {
-        "platform": done.platform,
-        "channels": done.channels,
-        "seconds": done.seconds_per_sample * len(samples),
-    }
 
 
 RUNNER = ImageRunner()

@@ -14,7 +14,7 @@ from shiftforge.sim.edgebert.check import macs_of
 from shiftforge.sim.edgebert.samples import TextSamples
 from shiftforge.sim.edgebert.sentence_golden import Sentence
 from shiftforge.sim.golden.edgebert.afcode import af_values
-from shiftforge.sim.runner import Pair, Table
+from shiftforge.sim.results import Pair, Table
 from shiftforge.sim.trace import Divergence
 
 if TYPE_CHECKING:

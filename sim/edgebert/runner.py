@@ -33,19 +33,9 @@ from shiftforge.sim.edgebert.sentence_golden import Sentence, golden_sentence, t
 from shiftforge.sim.edgebert.sentence_trace import OUTPUTS, sentence_trace
 from shiftforge.sim.evaluation import Labelled
 from shiftforge.sim.on_rtl import RtlRequest, Waveform
+from shiftforge.sim.results import Emulation, Pair, Run, Table, exact_pair
 from shiftforge.sim.rtl.coverage import Coverage
-from shiftforge.sim.runner import (
-    DEVICE_NAMES,
-    GOLDEN,
-    RTL,
-    Base,
-    Emulation,
-    Pair,
-    Progress,
-    Run,
-    Table,
-    exact_pair,
-)
+from shiftforge.sim.runner import DEVICE_NAMES, GOLDEN, RTL, Base, Progress
 from shiftforge.sim.trace import Comparison, Divergence, Stage, Trace
 from shiftforge.sim.trace import compare as compare_traces
 

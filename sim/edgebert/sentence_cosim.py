@@ -17,10 +17,11 @@ from shiftforge.sim.edgebert.sentence_trace import OUTPUTS, sentence_trace
 from shiftforge.sim.edgebert.sentence_window import SentenceFault, stop_of, window_of
 from shiftforge.sim.on_rtl import RtlRequest, Waveform
 from shiftforge.sim.opencl.child import Progress
+from shiftforge.sim.results import Run
 from shiftforge.sim.rtl.coverage import Coverage, read_coverage
 from shiftforge.sim.rtl.memory_file import to_hex
 from shiftforge.sim.rtl.trace import TraceKind, trace_kind
-from shiftforge.sim.runner import RTL, Run
+from shiftforge.sim.runner import RTL
 from shiftforge.sim.trace import Divergence, Stage
 
 __all__ = ["keep_sentence", "on_rtl", "own_coverage", "write_waveform"]

@@ -15,7 +15,7 @@ from shiftforge.generator.manifest import Content
 from shiftforge.sim.ci.goldens import Goldens, difference, goldens_bytes, goldens_of, read_goldens
 from shiftforge.sim.ci.located import first_difference
 from shiftforge.sim.ci.suite import SUITE, BoardPin, FilePin, Suite, read_suite, suite_text
-from shiftforge.sim.runner import Run
+from shiftforge.sim.results import Run
 from shiftforge.sim.trace import Stage
 
 DIGEST = "0123456789abcdef" * 4

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from shiftforge.sim.junit import Case, Suite, junit_xml, suite_of
-from shiftforge.sim.runner import Run
+from shiftforge.sim.results import Run
 from shiftforge.sim.trace import Divergence, Stage
 
 

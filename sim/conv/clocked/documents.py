@@ -6,7 +6,7 @@ from typing import Any
 
 from shiftforge.sim.conv.clocked.losses import BUSY, GAP
 from shiftforge.sim.conv.clocked.report import SCALES
-from shiftforge.sim.runner import Emulation
+from shiftforge.sim.results import Emulation
 
 __all__ = ["counted_documents"]
 

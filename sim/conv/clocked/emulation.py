@@ -23,7 +23,7 @@ from shiftforge.sim.conv.clocked.timeline import timeline_text
 from shiftforge.sim.conv.frames import FrameSamples, top1
 from shiftforge.sim.conv.layers import tensor_order, tensor_trace
 from shiftforge.sim.opencl.child import Progress
-from shiftforge.sim.runner import Emulation, Table
+from shiftforge.sim.results import Emulation, Table
 from shiftforge.sim.trace import Divergence, compare
 
 __all__ = ["ClockedEmulation", "ClockedJob", "Compared", "Measured", "clocked_emulation", "measure"]

@@ -11,7 +11,7 @@ from shiftforge.sim.conv.clocked.losses import Loss, find_losses, layer_states
 from shiftforge.sim.conv.clocked.planned import Planned
 from shiftforge.sim.conv.clocked.run import ARRAY_KERNEL, stream_kernels
 from shiftforge.sim.conv.clocked.steady import SteadyFrame
-from shiftforge.sim.runner import Table
+from shiftforge.sim.results import Table
 
 __all__ = ["SCALES", "ClockedReport", "LayerFigures"]
 

@@ -17,6 +17,7 @@ from shiftforge.errors import InputError
 from shiftforge.generator.conv.array import ArrayShape
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.plan_document import plan_totals
 from shiftforge.generator.conv.search import Found, find_plan
 from shiftforge.generator.conv.sweep.model import model_points
 from shiftforge.generator.conv.sweep.points import Points, Space, choices_of
@@ -177,7 +178,7 @@ def test_the_array_follows_from_the_weights() -> None:
     few = random_model(1, ModelOptions(weight_format=IntFormat(4)))
     assert array_for(few, 16, 7) == ArrayShape(16, 7, unit="multiplier", weight_bits=4)
     board = load_board("a10gx1150")
-    assert make_plan(two, board, array_for(two, 16, 7)).totals()["multiplier_free"] is True
-    assert make_plan(plain, board, array_for(plain, 16, 7)).totals()["multiplier_free"] is False
+    assert plan_totals(make_plan(two, board, array_for(two, 16, 7)))["multiplier_free"] is True
+    assert plan_totals(make_plan(plain, board, array_for(plain, 16, 7)))["multiplier_free"] is False
     mixed = random_model(1, ModelOptions(requant="multiplier"))
-    assert make_plan(mixed, board, array_for(mixed, 16, 7)).totals()["multiplier_free"] is False
+    assert plan_totals(make_plan(mixed, board, array_for(mixed, 16, 7)))["multiplier_free"] is False

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from shiftforge.cli.output import print_table
 from shiftforge.errors import CheckFailed, InputError
 from shiftforge.quant.graph.example import random_model
+from shiftforge.sim.conv.checkpoints import comparison_table
 from shiftforge.sim.conv.layers import compare_checkpoints, first_divergence, tensor_order
-from shiftforge.sim.conv.runner import comparison_table
 from shiftforge.sim.golden import run_golden
 from shiftforge.sim.trace import divergence_text
 

@@ -24,6 +24,7 @@ from shiftforge.generator.conv import plan as plan_module
 from shiftforge.generator.conv.network import Network, network_of
 from shiftforge.generator.conv.options import Options
 from shiftforge.generator.conv.plan import Plan, array_for, make_plan
+from shiftforge.generator.conv.plan_document import plan_json
 from shiftforge.generator.conv.promises import prove_promises
 from shiftforge.generator.conv.segments import Segment
 from shiftforge.generator.conv.strips import limited_plan
@@ -125,7 +126,7 @@ def test_the_planner_sends_maps_away_where_strips_do_not_fit() -> None:
     network = network_of(wide())
     array = array_for(network, 16, 8)
     whole = make_plan(network, BOARD, array)
-    assert not whole.fetches and whole.to_json().count('"fetches": []')
+    assert not whole.fetches and plan_json(whole).count('"fetches": []')
     plan = limited_plan(network, BOARD, array, whole.map_bytes // 2)
     assert plan.through.bases and plan.map_bytes <= whole.map_bytes // 2
     assert plan.traffic_bytes > whole.traffic_bytes
