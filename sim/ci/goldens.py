@@ -60,10 +60,14 @@ def goldens_of(design: str, every: Run, outputs: Run) -> Goldens:
     )
 
 
+def _channel_axis(stage: Stage) -> int | None:
+    return next((i for i, name in enumerate(stage.axes) if name in _CHANNELS), None)
+
+
 def _digests(stage: Stage) -> NDArray[np.uint64]:
     """8 bytes of BLAKE2 of the values of each channel, of the whole stage where it has none."""
     values = np.asarray(stage.read()).astype("<i8")
-    axis = next((i for i, name in enumerate(stage.axes) if name in _CHANNELS), None)
+    axis = _channel_axis(stage)
     parts = values[None] if axis is None else np.moveaxis(values, axis, 0)
     head = repr(parts.shape[1:]).encode()
     found = [
@@ -168,7 +172,7 @@ def _channels(
     want: NDArray[np.uint64],
     apart: NDArray[np.int64],
 ) -> str:
-    axis = next((name for name in stage.axes if name in _CHANNELS), None)
+    axis = _channel_axis(stage)
     if axis is None:
         return ""
     shown = ", ".join(map(str, apart[:_SHOWN]))
@@ -176,4 +180,4 @@ def _channels(
     plural = "s" if len(apart) > 1 else ""
     swapped = len(apart) > 1 and sorted(got[apart]) == sorted(want[apart])
     note = " (the same values in another order: swapped)" if swapped else ""
-    return f", {axis}{plural} {shown}{more}{note}"
+    return f", {stage.axes[axis]}{plural} {shown}{more}{note}"

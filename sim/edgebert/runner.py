@@ -18,6 +18,7 @@ from shiftforge.quant.albert.network.file import Package
 from shiftforge.quant.text.inputs import Texts, load_texts
 from shiftforge.quant.text.labelled import load_labelled_texts
 from shiftforge.quant.text.tokens import read_tokens, tokens_json
+from shiftforge.sim.edgebert.pairs import FLOAT, compared, float_of, measured_pair
 from shiftforge.sim.edgebert.project import load_unit_project
 from shiftforge.sim.edgebert.report import (
     cosim_report,
@@ -36,12 +37,9 @@ from shiftforge.sim.on_rtl import RtlRequest, Waveform
 from shiftforge.sim.results import Emulation, Pair, Run, Table, exact_pair
 from shiftforge.sim.rtl.coverage import Coverage
 from shiftforge.sim.runner import DEVICE_NAMES, GOLDEN, RTL, Base, Progress
-from shiftforge.sim.trace import Comparison, Divergence, Stage, Trace
-from shiftforge.sim.trace import compare as compare_traces
+from shiftforge.sim.trace import Divergence, Stage, Trace
 
 __all__ = ["RUNNER", "TextRunner"]
-
-FLOAT = "float"
 
 
 class TextRunner(Base):
@@ -105,7 +103,7 @@ class TextRunner(Base):
         """See ``Runner``. Every sentence up to its exit."""
         own, texts, limit = samples.own, samples.texts, samples.limit
         if at == FLOAT:
-            return Run(at, (), _float_network(samples))
+            return Run(at, (), float_of(samples))
         if at == GOLDEN:
             found = []
             for ids in texts.ids:
@@ -197,8 +195,8 @@ class TextRunner(Base):
     def pair(self, samples: TextSamples, a: Run, b: Run) -> Pair:
         """See ``Runner``. Integers stage by stage; the float network is only measured."""
         if FLOAT in (a.at, b.at):
-            return _measured_pair(samples, a, b)
-        found = _compared(a, b)
+            return measured_pair(samples, a, b)
+        found = compared(a, b)
         pair = exact_pair(a.at, b.at, len(samples), found)
         if pair.divergence is None or pair.divergence.sample is None:
             return pair
@@ -295,16 +293,6 @@ def _samples(
     return TextSamples(own, texts, options, exit_at)
 
 
-def _compared(a: Run, b: Run) -> Comparison:
-    """Stages, and the faults of the second; the first sample that differs comes first."""
-    found = Comparison(0, ())
-    if b.trace or not b.faults:
-        found = compare_traces(a.trace, b.trace)
-    # Of one sample its stages come first: they were computed before.
-    both = sorted((*found.differences, *b.faults), key=lambda d: d.sample or 0)
-    return Comparison(found.values + len(b.faults), tuple(both))
-
-
 def _tell(progress: Progress | None, stage: str, done: int, total: int) -> None:
     if progress is not None:
         progress(stage, done, total)
@@ -318,40 +306,6 @@ def _trace(sentences: Sequence[Sentence], every_stage: bool) -> Trace:
         ran = heads - len(set(sentence.skipped))
         found += sentence_trace(sentence, ran=ran, sample=index, prefix=f"sentence {index + 1}, ")
     return found if every_stage else [stage for stage in found if stage.name in OUTPUTS]
-
-
-def _float_network(samples: TextSamples) -> Any:
-    from shiftforge.quant.albert.network.folder import float_network, load_classifier
-
-    assert samples.options.classifier is not None  # checked before anything ran
-    return float_network(*load_classifier(samples.options.classifier))
-
-
-def _measured_pair(samples: TextSamples, a: Run, b: Run) -> Pair:
-    """The float network against integers: what is equal, and the noise of each stage."""
-    from shiftforge.sim.edgebert.compare import measured
-
-    floats, ran = (a, b) if a.at == FLOAT else (b, a)
-    found = measured(
-        samples.own.network, floats.result, samples.texts.ids, ran.result,
-        samples.options.threshold, (a.at, b.at),
-    )  # fmt: skip
-    tables = tuple(
-        Table(
-            "embeddings" if index == 0 else f"layer {index - 1}",
-            ("stage", "SQNR, dB"),
-            tuple((stage, f"{value:.1f}") for stage, value in stages.items()),
-        )
-        for index, stages in enumerate(found.sqnr)
-    )
-    figures = {
-        "labels": found.labels,
-        "exits": found.exits,
-        "sqnr": found.sqnr,
-        "output_sqnr_db": found.sqnr[-1]["logits"],
-        "top1_agreement": found.labels,
-    }
-    return Pair(a.at, b.at, len(samples), False, 0, 0, None, figures, tables)
 
 
 RUNNER = TextRunner()
