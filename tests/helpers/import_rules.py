@@ -124,7 +124,11 @@ ROOMS = {
         name: _room(
             {"shiftforge.quant", "shiftforge.generator", "shiftforge.sim", *DATA}, HEAVY, set()
         )
-        for name in ("shiftforge.sim.conv.runner", "shiftforge.sim.edgebert.runner")
+        for name in (
+            "shiftforge.sim.conv.checkpoints",
+            "shiftforge.sim.edgebert.pairs",
+            "shiftforge.sim.edgebert.runner",
+        )
     },
 }
 # Folders whose modules are imported by the name in FOLDERS alone.
