@@ -20,6 +20,8 @@ Generate = Callable[..., Path]
 
 # Every test makes its designs; tests of keeping them switch it on.
 os.environ.setdefault(OFF, "designs,counts")
+# Kernels run once: compiled without optimisation they are there in a sixth of the time.
+os.environ.setdefault("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

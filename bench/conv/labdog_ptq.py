@@ -95,7 +95,7 @@ def with_weights(graph: FloatGraph, rounded: Rounded) -> FloatGraph:
                 w_int, z = rounded.weights[node.name]
                 real = np.ldexp(w_int.astype(np.float32), z.astype(np.int64)[:, None, None, None])
                 bias = rounded.biases[node.name].astype(np.float32)
-                yield replace(node, weight=real, bias=bias)
+                yield replace(node, weight=real, bias=bias, rest=None)
             else:
                 yield node
 

@@ -36,6 +36,14 @@ def _activated(x: torch.Tensor, activation: Activation) -> torch.Tensor:
     return x.clamp(0, 6) if activation == "relu6" else x
 
 
+def _constants(node: FloatConv, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight and bias as they were folded, as far as the type holds them."""
+    weight, bias = (torch.from_numpy(own).to(dtype) for own in (node.weight, node.bias))
+    if node.rest is None or dtype != torch.float64:
+        return weight, bias
+    return weight + torch.from_numpy(node.rest[0]), bias + torch.from_numpy(node.rest[1])
+
+
 def computed(node: FloatNode, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """A node's output (N, C, H, W) from the tensors that it reads, in their type."""
     match node:
@@ -44,8 +52,7 @@ def computed(node: FloatNode, values: Mapping[str, torch.Tensor]) -> torch.Tenso
             top, left, bottom, right = node.padding
             y = functional.conv2d(
                 functional.pad(x, (left, right, top, bottom)),
-                torch.from_numpy(node.weight).to(x.dtype),
-                torch.from_numpy(node.bias).to(x.dtype),
+                *_constants(node, x.dtype),
                 stride=node.stride,
                 dilation=node.dilation,
                 groups=node.groups,

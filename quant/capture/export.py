@@ -55,8 +55,9 @@ def capture(
     """Trace module in evaluation mode and fold it to a FloatGraph.
 
     example_shape: (C, H, W) of one frame; it must agree with preprocess.
-    Batch norm is folded in float64 and stored as float32; zero padding is merged into the
-    convolution behind it; a linear layer becomes a convolution over its whole (usually 1x1) map.
+    Batch norm is folded in float64 and stored as float32, with what that lacks beside it; zero
+    padding is merged into the convolution behind it; a linear layer becomes a convolution over its
+    whole (usually 1x1) map.
     Raises InputError listing every operator that cannot be mapped, with its module path, and every
     parameter that holds NaN or infinity; and where the network, run on single frames, computes
     something else than its trace.
@@ -246,8 +247,11 @@ def _unfinished(result: Value) -> bool:
 def _node(draft: Draft, name: str, renamed: dict[str, str]) -> FloatNode:
     source = draft.source or draft.operator
     if isinstance(draft, DraftConv):
-        with np.errstate(over="ignore"):
+        # What is not finite is refused by name.
+        with np.errstate(over="ignore", invalid="ignore"):
             weight, bias = draft.weight.astype(np.float32), draft.bias.astype(np.float32)
+            rest = [(own - near).astype(np.float32) for own, near in
+                    ((draft.weight, weight), (draft.bias, bias))]  # fmt: skip
         return FloatConv(
             name=name,
             source=source,
@@ -260,6 +264,7 @@ def _node(draft: Draft, name: str, renamed: dict[str, str]) -> FloatNode:
             dilation=draft.dilation,
             groups=draft.groups,
             activation=draft.activation,
+            rest=(rest[0], rest[1]) if any(own.any() for own in rest) else None,
         )
     if isinstance(draft, DraftAdd):
         a, b = renamed[draft.a], renamed[draft.b]

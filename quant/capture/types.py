@@ -41,6 +41,8 @@ class FloatConv:
     weight: float32 (O, I // groups, kh, kw); bias: float32 (O,).
     padding: (top, left, bottom, right) zeros.
     source: module path in the network it came from, such as "layer.3.expand_1x1.convolution".
+    rest: what (weight, bias) lack of the folded values, in their shapes: float32 has 24 bits, the
+    two together 48. None where they lack nothing, or where the weights are others than captured.
     """
 
     name: str
@@ -54,6 +56,7 @@ class FloatConv:
     dilation: int
     groups: int
     activation: Activation
+    rest: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

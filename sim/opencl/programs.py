@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BuiltProgram", "kept_program", "processor", "runtime_settings"]
 
-_SETTINGS = ("POCL_", "CL_CONFIG_", "SHIFTFORGE_POCL")
+_SETTINGS = ("POCL_", "CL_CONFIG_", "PYOPENCL_BUILD_OPTIONS", "SHIFTFORGE_POCL")
 # Folders of a single run.
 _OF_A_RUN = ("POCL_CACHE_DIR",)
 _STORE = Store("programs")

@@ -78,8 +78,7 @@ def report(rows: Sequence[Record]) -> str:
         ), "",
         "Errors are the largest difference in an output, as a share of its largest value: of the",
         "captured graph in float64 and of torch's own float32 against torch in float64, of ONNX",
-        "Runtime on the float export against the captured graph. Capture folds batch norm into",
-        "weights of float32, which is what it loses. QDQ: values of all tensors that",
+        "Runtime on the float export against the captured graph. QDQ: values of all tensors that",
         "equal the reference's. SQNR of the outputs against the float network's, in dB.", "",
         "## On the accelerator", "",
         *_table(

@@ -59,8 +59,7 @@ def exact(network: nn.Module, graph: FloatGraph, shape: tuple[int, int, int] = S
     for name, held in graph.shapes.items():
         assert tuple(values[name].shape[1:]) == held
     got = values[graph.output].reshape(wanted.shape)
-    # Weights are float32, as they were.
-    assert float((got - wanted).abs().max()) <= 1e-6 * float(wanted.abs().max())
+    assert float((got - wanted).abs().max()) <= 1e-9 * float(wanted.abs().max())
 
 
 def kinds(graph: FloatGraph) -> str:
