@@ -44,6 +44,7 @@ from shiftforge.sim.conv.layers import (
     tensor_order,
     tensor_trace,
 )
+from shiftforge.sim.conv.predictions import heads_table, read_heads
 from shiftforge.sim.evaluation import Labelled
 from shiftforge.sim.opencl.devices import clocked_problems
 from shiftforge.sim.reporting import RunLimits
@@ -234,15 +235,23 @@ class ImageRunner(Base):
         self, samples: FrameSamples, got: Sequence[Run], want: Sequence[Run]
     ) -> dict[str, Any]:
         """See ``Runner``. top1, reference_top1: None without labels; seconds_per_sample: on the
-        device, host transfers included."""
+        device, host transfers included; predictions: classes of the first output, heads: what each
+        output says (``Head``)."""
         outputs, labels = self.outputs(got), samples.frames.labels
+        model = samples.model
+        codes = {
+            name: np.concatenate([run.result.tensors[name] for run in got])
+            for name in model.outputs
+        }
+        heads = read_heads(model, codes)
         return {
             "platform": got[0].facts.get("platform", ""),
             "channels": got[0].facts.get("channels", ""),
             "top1": top1(outputs, labels),
             "reference_top1": top1(self.outputs(want), labels),
             "seconds_per_sample": sum(run.facts.get("seconds", 0.0) for run in got) / len(samples),
-            "predictions": outputs.argmax(axis=1).tolist(),
+            "predictions": list(heads[0].classes),
+            "heads": [head.to_dict() for head in heads],
         }
 
     def told(self, samples: FrameSamples, run: Run) -> dict[str, Any]:
@@ -272,13 +281,10 @@ class ImageRunner(Base):
         if facts["top1"] is not None:
             rows.insert(4, ("top-1 accuracy", f"{facts['top1']:.2%}"))
             return (Table("", ("", ""), tuple(rows)),)
-        labels = samples.model.labels
-        named = zip(samples.frames.names, facts["predictions"], strict=True)
-        first = [(name, f"{c} {labels[c] if c < len(labels) else ''}") for name, c in named]
-        return (
-            Table("", ("", ""), tuple(rows)),
-            Table("first samples", ("sample", "class"), tuple(first[:_SHOWN])),
-        )
+        names, labels = samples.frames.names, samples.model.labels
+        columns, first = heads_table(names, labels, facts["heads"])
+        told = [Table("first samples", columns, tuple(first[:_SHOWN]))] if first else []
+        return (Table("", ("", ""), tuple(rows)), *told)
 
 
 RUNNER = ImageRunner()

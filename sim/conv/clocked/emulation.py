@@ -22,6 +22,7 @@ from shiftforge.sim.conv.clocked.steady import MOST_FRAMES, SteadyFrame, steady
 from shiftforge.sim.conv.clocked.timeline import timeline_text
 from shiftforge.sim.conv.frames import FrameSamples, top1
 from shiftforge.sim.conv.layers import tensor_order, tensor_trace
+from shiftforge.sim.conv.predictions import classes
 from shiftforge.sim.opencl.child import Progress
 from shiftforge.sim.results import Emulation, Table
 from shiftforge.sim.trace import Divergence, compare
@@ -171,7 +172,7 @@ def clocked_emulation(job: ClockedJob, samples: FrameSamples, whole: str) -> Clo
         "channels": "clocked",
         "top1": top1(found.output, labels),
         "reference_top1": top1(golden, labels),
-        "predictions": found.output.argmax(axis=1).tolist(),
+        "predictions": list(classes(job.model, job.model.output, found.output)),
         **found.report.to_dict(),
         "timeline": timeline,
     }
