@@ -133,5 +133,4 @@ def _rescaled(node: FloatConv, scale: Mapping[str, NDArray[np.float64]]) -> Floa
         reads = (scale[node.input]).reshape(node.groups, -1)
         each = np.repeat(reads, weight.shape[0] // node.groups, axis=0)
         weight = weight / each[:, :, None, None]
-    weight, bias = weight.astype(np.float32), bias.astype(np.float32)
-    return replace(node, weight=weight, bias=bias, rest=None)
+    return replace(node, weight=weight.astype(np.float32), bias=bias.astype(np.float32), rest=None)
