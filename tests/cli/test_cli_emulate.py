@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -67,9 +65,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, fault: str = "") -> None:
             traces[traced][0, 1, 2, 0] -= 7
         return StandIn(outputs, traces)
 
-    module = ModuleType("shiftforge.sim.conv.emulate")
-    module.emulate = emulate  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "shiftforge.sim.conv.emulate", module)
+    monkeypatch.setattr("shiftforge.sim.conv.emulate.emulate", emulate)
 
 
 @pytest.fixture(autouse=True)
