@@ -49,6 +49,10 @@ _MOVES = """
 Copies are passes of their own, which `shiftforge check` and `plan.json` name. An addition or a
 global pool whose operands no convolution's pass makes for it alone gets one, too, and so does what
 is an output of the network.
+
+Average pools whose windows count different numbers of places (`count_include_pad=False` at a padded
+border, `ceil_mode` past the end) are captured, quantised and exported; the accelerator refuses them
+by name: count the padding, or pad less.
 """
 _TAIL = """
 Constants before a padded convolution are a depthwise convolution of their own, but a network's own
