@@ -1626,8 +1626,17 @@ static void conv_count_weights(conv_state_t *s, const conv_layer_t *in, const in
   }
 }
 
+/* A call of its own where one loop runs all kernels: inlined there, the whole state would be copied
+ * from place to place in every iteration. */
+#ifdef SF_LOWERED
+#define SF_APART __attribute__((noinline))
+#else
+#define SF_APART
+#endif
+
 /* At most one line and one weight word in, one array cycle, at most one tile out. No fence: sums need
  * the lines that are read before them, and weights come from a kernel that waits for nothing else. */
+SF_APART
 static void conv_iterate(conv_state_t *s, const conv_layer_t *in, stored_weight_t *weights,
                          stored_rows_t *rows, const int last SF_PORTS) {
   const int takes = conv_takes(s), wants = conv_wants(s, in);
