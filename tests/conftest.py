@@ -20,8 +20,6 @@ Generate = Callable[..., Path]
 
 # Every test makes its designs; tests of keeping them switch it on.
 os.environ.setdefault(OFF, "designs,counts")
-# Kernels run once: compiled without optimisation they are there in a sixth of the time.
-os.environ.setdefault("PYOPENCL_BUILD_OPTIONS", "-cl-opt-disable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--optimised",
         action="store_true",
-        help="PoCL compiles all kernels as it does for users (without it, it optimises few)",
+        help="all kernels are compiled as they are for users (without it, few are optimised)",
     )
 
 

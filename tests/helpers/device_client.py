@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from devices import POCL_FLAGS, use_device
+from devices import BUILD_OPTIONS, use_device
 from numpy.typing import NDArray
 
 from shiftforge.kept import OFF
@@ -60,7 +60,7 @@ class DeviceClient:
             work = Path(name)
             np.save(work / "codes.npy", codes.astype(np.int16))
             job = {"folder": str(folder), "work": name, "trace": trace, "strict": strict_depth,
-                   "flags": os.environ.get(POCL_FLAGS)}  # fmt: skip
+                   "options": os.environ.get(BUILD_OPTIONS)}  # fmt: skip
             answer = self._ask(job, limit_s)
             if answer != "done":
                 raise RuntimeError(f"{self.device}, {folder}: {answer or 'the process ended'}")
@@ -106,9 +106,9 @@ def _work(device: str, job: dict[str, Any]) -> str:
 
     folder, work = Path(job["folder"]), Path(job["work"])
     model = load_model(folder / "model.safetensors")
-    os.environ.pop(POCL_FLAGS, None)
-    if job["flags"] is not None:
-        os.environ[POCL_FLAGS] = job["flags"]
+    os.environ.pop(BUILD_OPTIONS, None)
+    if job["options"] is not None:
+        os.environ[BUILD_OPTIONS] = job["options"]
     try:
         accelerator = Accelerator(
             folder, read_conv_manifest(folder, read_manifest(folder)), map_forms(model), device,
