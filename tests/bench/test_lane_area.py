@@ -97,6 +97,7 @@ def test_every_tap_sees_every_pair(check: Any) -> None:
             assert len(np.unique(pairs)) == 384 * 256 == len(pairs)
 
 
+@pytest.mark.slow
 def test_planted_faults_are_found(check: Any, text: Any) -> None:
     modules, faults = text.lane_modules(), {}
     for name, old, new in (("decode", "3'd1", "3'd2"), ("single", "16'h3f3f", "16'hc0c0")):

@@ -12,6 +12,7 @@ from conv_chains import chain, with_room
 from conv_faults import replace_text
 from device_client import DeviceClient
 from random_networks import random_frames
+from tiers import thinned
 
 from shiftforge.generator.conv.schedule import schedule
 from shiftforge.quant.graph.types import QuantizedModel
@@ -56,7 +57,7 @@ def model() -> QuantizedModel:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", MIXED)
+@pytest.mark.parametrize("fault", thinned(MIXED, 2))
 def test_a_frame_that_takes_another_ones_values_is_located(
     fault: str, model: QuantizedModel, generated: Callable[..., Path], tmp_path: Path,
     on_device: Callable[[str], DeviceClient],

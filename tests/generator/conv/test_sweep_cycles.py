@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from mobilenet import mobilenet_v2
 from random_networks import random_network
+from tiers import thinned
 
 from shiftforge.boards.load import load_board
 from shiftforge.boards.types import Board
@@ -54,7 +55,7 @@ def differences(
 
 
 @pytest.mark.parametrize("name", ["a10gx1150", "de10_nano"])
-@pytest.mark.parametrize("units", UNITS)
+@pytest.mark.parametrize("units", thinned(UNITS, 2))
 def test_mobilenet_v2_has_its_plans_cycles(name: str, units: int) -> None:
     network = network_of(mobilenet_v2(224))
     off = differences(network, load_board(name), units, range(1, 17), 6, units)

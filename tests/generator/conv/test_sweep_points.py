@@ -73,6 +73,7 @@ def test_points_with_words_of_several_beats_are_their_plans() -> None:
     assert {weight_beats(own, bytes_per_cycle(ROOMY)).count for own in arrays} == {3, 4, 7}
 
 
+@pytest.mark.slow
 def test_points_in_strips_are_near_their_plans() -> None:
     """Of their RAM exactly; cycles are estimated from the number of invocations."""
     model = mobilenet_v2(96)

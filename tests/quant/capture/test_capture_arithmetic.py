@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tiers import thinned
 from torch import nn
 from torch.nn import functional
 
@@ -151,7 +152,7 @@ REFUSED: list[tuple[Forward, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "nodes", "forward"), CONSTANTS, ids=lambda v: v)
+@pytest.mark.parametrize(("name", "nodes", "forward"), thinned(CONSTANTS, 2), ids=lambda v: v)
 def test_constants_are_folded(name: str, nodes: int, forward: Forward) -> None:
     exact(forward, nodes)
 
@@ -199,7 +200,7 @@ def test_linear_over_a_larger_map_is_a_convolution_of_its_size() -> None:
     assert (node.weight.shape[2:], node.padding) == ((7, 6), (0, 0, 0, 0))
 
 
-@pytest.mark.parametrize(("forward", "said"), REFUSED)
+@pytest.mark.parametrize(("forward", "said"), thinned(REFUSED, 2))
 def test_refused_with_what_to_write(forward: Forward, said: tuple[str, ...]) -> None:
     refused(forward, *said)
 
@@ -212,7 +213,7 @@ def overloads() -> list[torch._ops.OpOverload]:
     return found
 
 
-@pytest.mark.parametrize("overload", overloads(), ids=str)
+@pytest.mark.parametrize("overload", thinned(overloads(), 3), ids=str)
 def test_no_overload_of_a_known_operator_ends_in_an_error(overload: torch._ops.OpOverload) -> None:
     """Whatever arguments an overload has: it is lowered or refused, never a KeyError."""
     schema = overload._schema

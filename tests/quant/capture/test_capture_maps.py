@@ -244,7 +244,9 @@ TABLES: list[tuple[str, Forward]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("wanted", "forward"), TABLES, ids=[name for name, _ in TABLES])
+@pytest.mark.parametrize(
+    ("wanted", "forward"), thinned(TABLES, 2), ids=[name for name, _ in TABLES]
+)
 def test_activations_are_tables(wanted: str, forward: Forward) -> None:
     network, graph = made(forward)
     assert [type(n) for n in graph.nodes] == [FloatConv, FloatTable]
@@ -393,7 +395,7 @@ REFUSED: list[tuple[Forward, tuple[str, ...]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("forward", "said"), REFUSED)
+@pytest.mark.parametrize(("forward", "said"), thinned(REFUSED, 2))
 def test_refused_with_what_to_write(forward: Forward, said: tuple[str, ...]) -> None:
     with pytest.raises(InputError) as caught:
         made(forward)

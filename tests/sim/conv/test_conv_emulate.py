@@ -13,7 +13,6 @@ from shiftforge.generator.design import read_manifest
 from shiftforge.sim.conv.emulate import emulate
 from shiftforge.sim.golden.conv.network import run_golden
 
-pytestmark = pytest.mark.optimised
 Generate = Callable[..., Path]
 
 
@@ -30,6 +29,7 @@ def test_a_network_that_stores_no_map(device: str, generated: Generate) -> None:
     assert not done.traces
 
 
+@pytest.mark.optimised
 @pytest.mark.device("pocl")
 def test_maps_are_told_in_the_network_s_own_channel_order(generated: Generate) -> None:
     model = random_network(2, layers=4, sides=(5, 12), orders=True)

@@ -74,7 +74,7 @@ def networks() -> list[QuantizedModel]:
 @pytest.mark.parametrize(
     ("device", "case"),
     [
-        *thinned((("pocl", case) for case in range(len(CASES))), 3),
+        *thinned((("pocl", case) for case in range(len(CASES))), 4),
         *thinned((("intel-fpga-emu", case) for case in range(1, len(CASES))), 5),
         pytest.param("intel-fpga-emu", 0, marks=pytest.mark.slow),
     ],

@@ -80,7 +80,7 @@ EVERY = tuple(range(1, 16))
 
 @pytest.mark.parametrize(
     ("shifts", "signed", "low", "high", "acc", "raised", "shared"),
-    [
+    thinned([
         (EVERY, False, 0, 192, 0, 0, True),
         (EVERY, True, -128, 127, 0, 0, True),
         (EVERY, True, -128, 127, 28, 0, True),
@@ -92,7 +92,7 @@ EVERY = tuple(range(1, 16))
         ((0, 2), False, 3, 250, 0, 1, True),
         ((5,), False, 0, 192, 0, 0, True),
         ((-8, 0, 7), True, -128, 127, 24, None, False),
-    ],
+    ], 2),
 )  # fmt: skip
 @pytest.mark.parametrize("device", thinned(["pocl", "intel-fpga-emu"], 2))
 def test_codes_are_the_references(

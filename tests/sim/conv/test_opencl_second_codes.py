@@ -133,7 +133,7 @@ def test_every_value_is_in_a_group_with_second_words_and_meets_every_activation(
 
 
 @pytest.mark.parametrize("device", thinned(["pocl", "intel-fpga-emu"], 2))
-@each_case
+@pytest.mark.parametrize("case", thinned(CASES, 2), ids=lambda c: f"{c.mode}-{c.signed}")
 def test_every_activation_times_every_two_term_value(
     case: Case, device: str, models: dict[Case, QuantizedModel], generated: Callable[..., Path],
     on_device: Callable[[str], DeviceClient],

@@ -143,7 +143,7 @@ def _residual(seed: int) -> QuantizedModel:
     return random_network(seed, layers=9)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", thinned(range(12), 2))
 def test_networks_with_residuals_are_planned_or_refused(seed: int) -> None:
     """Whatever the limit: what comes in turns lies beside what every round has, and what a layer
     with a pool adds does not travel."""

@@ -72,7 +72,7 @@ def check(model: QuantizedModel, folder: Path, frames: int, client: DeviceClient
     assert divergence is None, str(divergence)
 
 
-@pytest.mark.parametrize("case", thinned(((own,) for own in POOLED), 3), ids=str)
+@pytest.mark.parametrize("case", thinned(((own,) for own in POOLED), 5), ids=str)
 def test_a_pool_and_a_classifier(
     case: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_device: OnDevice
 ) -> None:
@@ -82,7 +82,7 @@ def test_a_pool_and_a_classifier(
     check(model, folder, 2 * flight - flight // 2, on_device("pocl"))
 
 
-@pytest.mark.parametrize("device", ["intel-fpga-emu", "intel-cpu"])
+@pytest.mark.parametrize("device", thinned(["intel-fpga-emu", "intel-cpu"], 2))
 def test_other_devices(
     device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_device: OnDevice
 ) -> None:
@@ -146,7 +146,7 @@ COUNTED = {
 
 
 @pytest.mark.device("pocl")
-@pytest.mark.parametrize("case", thinned(COUNTED, 2))
+@pytest.mark.parametrize("case", thinned(COUNTED, 3))
 def test_cycles_are_counted_as_modelled(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("route")
 
 
+@pytest.mark.slow
 @needs_tools
 def test_the_path_between_two_registers_is_told_by_their_names(cache: Path) -> None:
     found = route.route(TEXT, TOP, 200.0, seeds=(1, 2, 3), jobs=2, cache=cache)

@@ -42,7 +42,9 @@ def test_a_shift_lane_takes_no_multiplier_and_less_logic(cache: Path) -> None:
     assert shift.total("pu_lane").alms < array(small(2), cache).total("pu_lane").alms
 
 
-@pytest.mark.parametrize("changes", [{}, {"weights": "shift"}], ids=["af", "shift"])
+@pytest.mark.parametrize(
+    "changes", [pytest.param({}, marks=pytest.mark.slow), {"weights": "shift"}], ids=["af", "shift"]
+)
 def test_modules_times_their_count_are_the_whole_array(
     cache: Path, changes: dict[str, str]
 ) -> None:

@@ -58,7 +58,7 @@ SPREAD = (
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         pytest.param({"multipliers": "blocks"}, marks=pytest.mark.slow),
         {"weights": "shift"},
         {"weights": "shift", "terms": 2},

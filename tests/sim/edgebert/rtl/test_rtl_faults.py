@@ -89,10 +89,8 @@ PLACE = (
 )
 QUICK = (
     "wrong exponent add",
-    "missing hidden one",
     "dropped mask bit",
     "a clock that starts behind the shifts",
-    "shift off by one",
     "narrow accumulator",
 )
 

@@ -54,7 +54,7 @@ FAULTS = {
     "another row's mean": ("sfu_layernorm.sv", ".raddr_i(out_at_i)", ".raddr_i(out_at_i ^ 4'd1)"),
     "another row's factor": ("sfu_layernorm.sv", ".raddr_i(late_at)", ".raddr_i(out_at_i)"),
 }
-QUICK = ("gamma and beta exchanged", "a bubble that counts", "another row's mean")
+QUICK = ("a bubble that counts",)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
