@@ -29,10 +29,9 @@ def kept_counted(
     """
     manifest = read_bytes(project.folder / MANIFEST)
     key = digest([code_digest(*_ROOMS), manifest, device, circumstances(device)])
-    data = _STORE.read(key)
-    if data is None:
-        found = runner.counted(project, device, limits)
-        data = json.dumps(found, allow_nan=False).encode()
-        _STORE.write(key, data)
-    kept: dict[str, Any] = json.loads(data)
-    return kept
+
+    def counted() -> bytes:
+        return json.dumps(runner.counted(project, device, limits), allow_nan=False).encode()
+
+    found: dict[str, Any] = json.loads(_STORE.made(key, counted))
+    return found

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +155,14 @@ class Store:
             place.mkdir(parents=True, exist_ok=True)
             write_file(place / key, hashlib.sha256(data).digest() + data)
             forget_old(place, KINDS[self.kind].most)
+
+    def made(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """What was kept under a digest, or what ``make`` gives, which is kept."""
+        data = self.read(key)
+        if data is None:
+            data = make()
+            self.write(key, data)
+        return data
 
     def _is_off(self) -> bool:
         named = os.environ.get(OFF, "").lower().replace(" ", "").split(",")

@@ -14,9 +14,4 @@ _STORE = Store("drawings")
 def kept_drawing(decides: Sequence[str], draw: Callable[[], str]) -> str:
     """What ``draw`` gives, or what it gave before. decides: the program with its version, and all
     that it is told."""
-    key = digest(decides)
-    data = _STORE.read(key)
-    if data is None:
-        data = draw().encode()
-        _STORE.write(key, data)
-    return data.decode()
+    return _STORE.made(digest(decides), lambda: draw().encode()).decode()
