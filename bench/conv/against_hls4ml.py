@@ -50,7 +50,7 @@ ASKED = {"pocl": 50.0, "intel-cpu": 15.0, "intel-fpga-emu": 2.0}
 """Times hls4ml's rate."""
 
 
-def network() -> torch.nn.Module:
+def network() -> torch.nn.Sequential:
     """Four convolutions and a classifier, 5.2 million multiply-accumulates; weights that keep the
     size of what they read, so that 16 bits do not overflow."""
     import torch
@@ -70,7 +70,7 @@ def network() -> torch.nn.Module:
     return layers.eval()
 
 
-def macs(layers: torch.nn.Module) -> int:
+def macs(layers: torch.nn.Sequential) -> int:
     """Of a frame, from the shapes that the convolutions and the classifier give."""
     import torch
     from torch import nn
@@ -83,7 +83,7 @@ def macs(layers: torch.nn.Module) -> int:
         assert isinstance(weight, torch.Tensor)
         total += output[0].numel() * weight[0].numel()
 
-    weighted = [m for m in layers if isinstance(m, nn.Conv2d | nn.Linear)]  # type: ignore[attr-defined]
+    weighted = [m for m in layers if isinstance(m, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in weighted]
     with torch.inference_mode():
         layers(torch.zeros(1, *SHAPE))

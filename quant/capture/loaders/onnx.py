@@ -59,15 +59,15 @@ def load_proto(
     found = recovered(walk(model, image.name, shape), outputs, said.get("functions", {}))
     network = network_of(found, image.name, outputs)
     Problems(shape_problems(network, found)).stop()
-    for what in ("preprocess", "labels"):
-        if said.get(what):
-            setattr(network, what, said[what])
+    own = {what: said[what] for what in ("preprocess", "labels") if said.get(what)}
     sides = (*shape[1:], 1, 1, 1)[:3]
     taken = replace(overrides, resolution=None)
     if overrides.input_shape is None and resolution is None:
-        setattr(network, "input_shape", sides)  # noqa: B010 - no attribute of the class
+        own["input_shape"] = sides
     else:
         taken = replace(taken, input_shape=(sides[0], sides[1], sides[2]))
+    for what, value in own.items():
+        setattr(network, what, value)
     graph = load_module(network, f"onnx:{name}", overrides=taken)
     graph = _renamed(with_scales(graph, found), said.get("nodes", []))
     told = {n: kind for n, kind in said.get("host", {}).items() if n in graph.outputs}
